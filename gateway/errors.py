@@ -1,0 +1,129 @@
+"""Every failure the gateway knows, and what follows from it.
+
+    GatewayError
+    +-- CarrierError    the media socket or webhook broke its protocol
+    +-- UpstreamError   the transcription session failed, or never opened
+    +-- PublishError    Redis refused or lost a write
+    +-- SettingsError   the process must not start
+
+An error carries a `reason`: a stable slug that appears in logs, metrics and `stream.ended`. What a
+reason means (whose fault, which WebSocket close code, worth a retry) stands once, in `REASONS`.
+Messages never quote what a peer sent: a message may be logged, content may not.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """Who has to act for a failure not to come back."""
+
+    CARRIER = "carrier"
+    MODEL = "model"
+    PLATFORM = "platform"
+    NETWORK = "network"
+    CREDENTIALS = "credentials"
+    OURS = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What follows from a reason."""
+
+    fault: Fault
+    close_code: int = 1011  # RFC 6455 section 7.4.1, sent to the carrier when its stream ends so
+    retry: bool = False  # may the same attempt succeed later?
+
+
+REASONS: dict[str, Meaning] = {
+    # The carrier's protocol
+    "malformed-message": Meaning(Fault.CARRIER, 1007),
+    "message-too-big": Meaning(Fault.CARRIER, 1009),
+    "start-timeout": Meaning(Fault.CARRIER, 1008),
+    "media-before-start": Meaning(Fault.CARRIER, 1002),
+    "second-start": Meaning(Fault.CARRIER, 1002),
+    "unknown-track": Meaning(Fault.CARRIER, 1002),
+    "unsupported-encoding": Meaning(Fault.CARRIER, 1003),
+    "binary-message": Meaning(Fault.CARRIER, 1003),
+    "token-missing": Meaning(Fault.CARRIER, 1008),
+    "token-invalid": Meaning(Fault.CARRIER, 1008),
+    "signature-missing": Meaning(Fault.CARRIER, 1008),
+    "signature-invalid": Meaning(Fault.CARRIER, 1008),
+    "socket-lost": Meaning(Fault.CARRIER, 1006),
+    # The way to the model
+    "connect-refused": Meaning(Fault.NETWORK, retry=True),
+    "connect-timeout": Meaning(Fault.NETWORK, retry=True),
+    "tls-untrusted": Meaning(Fault.NETWORK),
+    "connection-lost": Meaning(Fault.NETWORK, retry=True),
+    "send-timeout": Meaning(Fault.NETWORK, retry=True),
+    # SageMaker, or the server in its place
+    "throttled": Meaning(Fault.PLATFORM, retry=True),
+    "service-unavailable": Meaning(Fault.PLATFORM, retry=True),
+    "internal-server-error": Meaning(Fault.PLATFORM, retry=True),
+    "internal-stream-failure": Meaning(Fault.PLATFORM, retry=True),
+    "response-timeout": Meaning(Fault.PLATFORM, retry=True),
+    "stream-reset": Meaning(Fault.PLATFORM, retry=True),
+    "validation-error": Meaning(Fault.OURS),
+    "endpoint-not-found": Meaning(Fault.OURS),
+    "platform-protocol-error": Meaning(Fault.PLATFORM),
+    # Who we are to the platform
+    "no-credentials": Meaning(Fault.CREDENTIALS),
+    "credentials-expired": Meaning(Fault.CREDENTIALS, retry=True),
+    "access-denied": Meaning(Fault.CREDENTIALS),
+    # The model and its server
+    "model-error": Meaning(Fault.MODEL, retry=True),
+    "model-stream-error": Meaning(Fault.MODEL, retry=True),
+    "model-not-found": Meaning(Fault.OURS),
+    "realtime-error": Meaning(Fault.MODEL, retry=True),
+    "realtime-protocol-error": Meaning(Fault.MODEL),
+    "created-timeout": Meaning(Fault.MODEL, retry=True),
+    "done-timeout": Meaning(Fault.MODEL, retry=True),
+    "ended-without-done": Meaning(Fault.MODEL, retry=True),
+    # Redis
+    "redis-unavailable": Meaning(Fault.NETWORK, retry=True),
+    "redis-refused": Meaning(Fault.OURS),
+    "fenced": Meaning(Fault.OURS),
+    # This process
+    "settings-invalid": Meaning(Fault.OURS),
+    "draining": Meaning(Fault.OURS, 1012),
+    "internal-error": Meaning(Fault.OURS),
+}
+
+
+class GatewayError(Exception):
+    """A failure with a documented reason.
+
+    Args:
+        reason: a key of `REASONS`.
+        detail: what else helps whoever reads it; must never hold content or secrets.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.meaning = REASONS[reason]
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+    @property
+    def fault(self) -> Fault:
+        """Who has to act."""
+        return self.meaning.fault
+
+
+class CarrierError(GatewayError):
+    """The carrier's side broke its protocol; the stream ends with `meaning.close_code`."""
+
+
+class UpstreamError(GatewayError):
+    """A transcription session failed, or could not be opened."""
+
+
+class PublishError(GatewayError):
+    """Redis refused or lost a write."""
+
+
+class SettingsError(GatewayError):
+    """A setting is unknown, missing or invalid: the process must not start."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("settings-invalid", detail)

@@ -1,0 +1,133 @@
+"""The transcript events, version 1: the public contract with every reader of Redis. Pure.
+
+An event knows its own fields only; what all events share (call, stream, epoch, n, at, gateway) is
+added where it is written. On Redis every field is a flat string. docs/events.md is the reference.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import msgspec
+
+VERSION = "1"
+
+
+class Status(StrEnum):
+    """How a stream ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DRAINED = "drained"
+    LOST = "lost"
+
+
+class GapCause(StrEnum):
+    """Why audio of a track has no transcript."""
+
+    CARRIER_LOSS = "carrier_loss"
+    BACKPRESSURE = "backpressure"
+    RECONNECT = "reconnect"
+    MODEL_MUTE = "model_mute"
+
+
+class FinalReason(StrEnum):
+    """Why a segment was closed."""
+
+    PAUSE = "pause"
+    LENGTH = "length"
+    ROLLOVER = "rollover"
+    HANGUP = "hangup"
+    PAUSED = "paused"
+
+
+class TrackInfo(msgspec.Struct, frozen=True):
+    """One track, as `stream.started` announces it."""
+
+    track: str
+    role: str
+    encoding: str
+    rate: int
+
+
+class StreamStarted(msgspec.Struct, frozen=True):
+    """A media stream of a call began."""
+
+    carrier: str
+    tracks: tuple[TrackInfo, ...]
+    params: Mapping[str, str]
+
+
+class TranscriptDelta(msgspec.Struct, frozen=True):
+    """More text of an open segment; deltas of one revision concatenate to its partial text."""
+
+    track: str
+    role: str
+    segment: int
+    rev: int
+    text: str
+    start_ms: int
+    end_ms: int
+    heard_s: float  # when the newest audio it covers reached us, on the monotonic clock
+    received_s: float  # when the delta reached us, on the monotonic clock
+
+
+class TranscriptFinal(msgspec.Struct, frozen=True):
+    """A whole segment; replaces its deltas and closes it."""
+
+    track: str
+    role: str
+    segment: int
+    rev: int
+    text: str
+    start_ms: int
+    end_ms: int
+    reason: FinalReason
+
+
+class TranscriptGap(msgspec.Struct, frozen=True):
+    """Audio of a track that has no transcript, and why."""
+
+    track: str
+    from_ms: int
+    to_ms: int
+    cause: GapCause
+
+
+class StreamDtmf(msgspec.Struct, frozen=True):
+    """A key was pressed; which one is never said."""
+
+    track: str | None
+
+
+class StreamEnded(msgspec.Struct, frozen=True):
+    """A stream's last event, always."""
+
+    status: Status
+    reason: str
+    duration_ms: int
+    segments: int
+    gap_ms: int
+
+
+type TranscriptEvent = (
+    StreamStarted | TranscriptDelta | TranscriptFinal | TranscriptGap | StreamDtmf | StreamEnded
+)
+
+
+class EventWriter(Protocol):
+    """Where one stream's events go. Implemented by the Redis publisher."""
+
+    def publish(self, event: TranscriptEvent) -> None:
+        """Take one event, in order; never waits."""
+
+
+EventType = Literal[
+    "stream.started",
+    "transcript.delta",
+    "transcript.final",
+    "transcript.gap",
+    "stream.dtmf",
+    "stream.ended",
+]
