@@ -1,0 +1,97 @@
+"""What Prometheus sees: every metric of the gateway, with its unit, in one place.
+
+Made once per process and passed to whoever counts. Labels are few and bounded: carriers, statuses,
+reasons and causes are ours; nothing a caller or a carrier chose is ever a label.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SPEECH_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
+
+
+class Metrics:
+    """All metrics of one gateway process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, namespace="callscribe", registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, namespace="callscribe", registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, namespace="callscribe", registry=registry, buckets=buckets)
+
+        # Calls
+        self.live_calls = gauge("live_calls", "Media streams open now, by carrier.", "carrier")
+        self.calls_total = counter(
+            "calls_total", "Media streams ended, by carrier and status.", "carrier", "status"
+        )
+        self.refused_total = counter(
+            "refused_requests_total",
+            "Webhooks and upgrades refused before a call existed, by carrier and reason.",
+            "carrier",
+            "reason",
+        )
+        self.frames_total = counter("frames_total", "Media frames received.", "carrier")
+        self.audio_seconds_total = counter(
+            "audio_seconds_total", "Audio received, all tracks, in seconds.", "carrier"
+        )
+        self.ignored_messages_total = counter(
+            "ignored_messages_total",
+            "Carrier messages that ask nothing of us (kind: unknown if undocumented).",
+            "carrier",
+            "kind",
+        )
+        self.gaps_total = counter("gaps_total", "Gaps declared in transcripts.", "cause")
+        self.gap_seconds_total = counter(
+            "gap_seconds_total", "Audio declared as gaps, in seconds.", "cause"
+        )
+        # Upstream
+        self.sessions_live = gauge("sessions_live", "Upstream sessions open now.")
+        self.sessions_opened_total = counter("sessions_opened_total", "Upstream sessions opened.")
+        self.session_failures_total = counter(
+            "session_failures_total",
+            "Upstream sessions that failed or never opened, by fault and reason.",
+            "fault",
+            "reason",
+        )
+        self.session_open_seconds = histogram(
+            "session_open_seconds",
+            "Time from opening an upstream session until it takes audio.",
+            _LATENCY_S,
+        )
+        self.append_latency_seconds = histogram(
+            "append_latency_seconds",
+            "Time from the frame that completes a chunk until the transport took its append.",
+            _LATENCY_S,
+        )
+        self.first_delta_seconds = histogram(
+            "first_delta_seconds",
+            "Time from a track's first audio until its first text came back.",
+            _SPEECH_S,
+        )
+        # Redis
+        self.publish_latency_seconds = histogram(
+            "publish_latency_seconds",
+            "Time from a delta's arrival until Redis acknowledged it.",
+            _LATENCY_S,
+        )
+        self.redis_batch_seconds = histogram(
+            "redis_batch_seconds", "Time of one write of a batch to Redis.", _LATENCY_S
+        )
+        self.redis_events_total = counter("redis_events_total", "Events Redis acknowledged.")
+        self.redis_errors_total = counter(
+            "redis_errors_total", "Writes that failed, by reason.", "reason"
+        )
+        self.redis_dropped_events_total = counter(
+            "redis_dropped_events_total",
+            "Events dropped because Redis was away too long or refused them, by kind.",
+            "kind",
+        )
+        self.redis_buffered_events = gauge(
+            "redis_buffered_events", "Events that wait to be written."
+        )
