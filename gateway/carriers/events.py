@@ -5,27 +5,10 @@ Every adapter maps its vendor's messages to these; nothing past `carriers/` know
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
-
-class Encoding(StrEnum):
-    """How a track's payload bytes stand for samples."""
-
-    PCMU = "pcmu"  # G.711 mu-law, one byte a sample
-    PCMA = "pcma"  # G.711 A-law, one byte a sample
-    L16LE = "l16le"  # 16-bit linear, little-endian
-    L16BE = "l16be"  # 16-bit linear, network order (RFC 2586)
-
-
-@dataclass(frozen=True, slots=True)
-class TrackFormat:
-    """One direction of a stream, as the carrier announced it."""
-
-    track: str
-    encoding: Encoding
-    rate_hz: int
+from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
 
 
 @dataclass(frozen=True, slots=True)
