@@ -1,0 +1,75 @@
+"""The media clock of one track: where in the stream's audio each frame belongs. Pure.
+
+The clock counts the audio it was given. A carrier's timestamp positions the first frame; after
+that it only ever reports what is missing: a frame that lies ahead of the count is a jump. Frames
+that come late but complete are none; a delivery gap is invisible here.
+
+    lead of a frame over the count       frame numbers     is
+    >= half the frame                    show a hole       a jump, at once
+    >= JUMP_MS                           show none         a jump
+    less                                 any               nothing
+    negative                             any               nothing
+
+Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`.
+"""
+
+from typing import Final
+
+JUMP_MS: Final = 100
+MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # beyond it a timestamp is no offset into a call
+
+
+class MediaClock:
+    """Counts one track's audio in payload bytes, so that half a sample can't shift it.
+
+    Args:
+        bytes_per_ms: payload bytes of one millisecond.
+    """
+
+    __slots__ = ("_bytes_per_ms", "_last_sequence", "_placed", "position_bytes")
+
+    def __init__(self, bytes_per_ms: int) -> None:
+        self.position_bytes = 0  # where the next frame is expected
+        self._bytes_per_ms = bytes_per_ms
+        self._last_sequence: int | None = None
+        self._placed = False
+
+    def to_ms(self, position_bytes: int) -> int:
+        """A position as media time, rounded down."""
+        return position_bytes // self._bytes_per_ms
+
+    def is_duplicate(self, sequence: int | None) -> bool:
+        """Whether a frame of that number has been passed already."""
+        last = self._last_sequence
+        return sequence is not None and last is not None and sequence <= last
+
+    def place(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> int:
+        """Count a frame that is no duplicate.
+
+        Args:
+            frame_bytes: its payload's length.
+            timestamp_ms: its start as the carrier says; None, negative or beyond a day: unknown.
+            sequence: its number in its track, if the carrier numbers frames.
+
+        Returns:
+            The length of the jump before it, in payload bytes; 0 almost always.
+        """
+        jump_bytes = 0
+        if timestamp_ms is not None and 0 <= timestamp_ms <= MAX_TIMESTAMP_MS:
+            lead_bytes = timestamp_ms * self._bytes_per_ms - self.position_bytes
+            if not self._placed:
+                self.position_bytes += lead_bytes
+            elif lead_bytes > 0 and self._is_jump(lead_bytes, frame_bytes, sequence):
+                jump_bytes = lead_bytes
+        self._placed = True
+        if sequence is not None:
+            self._last_sequence = sequence
+        self.position_bytes += jump_bytes + frame_bytes
+        return jump_bytes
+
+    def _is_jump(self, lead_bytes: int, frame_bytes: int, sequence: int | None) -> bool:
+        if lead_bytes >= JUMP_MS * self._bytes_per_ms:
+            return True
+        last = self._last_sequence
+        hole = sequence is not None and last is not None and sequence > last + 1
+        return hole and 2 * lead_bytes >= frame_bytes

@@ -1,0 +1,149 @@
+"""One track's audio, from the carrier's frames to chunks for the model. Pure.
+
+    payload -> media clock -> [silence for missing audio] -> buffer -> decode -> 16 kHz -> chunk
+
+`receive` runs for every frame of every track, fifty times a second each: it only appends, and the
+work is done once per chunk.
+"""
+
+from typing import Final
+
+import msgspec
+
+from gateway.audio.clock import MediaClock
+from gateway.audio.encodings import TrackFormat, decode
+from gateway.audio.interpolator import HalfBandInterpolator
+from gateway.errors import CarrierError
+
+MAX_SILENCE_MS: Final = 30_000  # a longer jump is not filled: the model need not hear a long hold
+
+
+class AudioChunk(msgspec.Struct, frozen=True, gc=False):
+    """Audio for the model, and where it lies on the track's media clock.
+
+    The next chunk's `start_ms` is this one's `end_ms`, except after a jump that was not filled.
+    """
+
+    pcm: bytes  # PCM16 little-endian, 16 kHz mono
+    start_ms: int
+    end_ms: int
+
+    def __repr__(self) -> str:
+        """Describe the chunk without its audio."""
+        return f"AudioChunk({len(self.pcm)} bytes, {self.start_ms}-{self.end_ms} ms)"
+
+
+class AudioGap(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of the track that the carrier did not deliver."""
+
+    from_ms: int
+    to_ms: int
+
+
+class TrackPipeline:
+    """The audio path of one track.
+
+    Args:
+        form: what the carrier announced.
+        chunk_ms: length of a chunk; 80 ms are one token of the model.
+
+    Raises:
+        CarrierError: unsupported-encoding, for a rate other than 8 or 16 kHz.
+
+    Attributes:
+        frames: frames taken.
+        received_bytes: their payload.
+        duplicates: frames dropped because their number had been passed.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_buffer_start",
+        "_chunk_bytes",
+        "_clock",
+        "_encoding",
+        "_interpolator",
+        "_max_silence_bytes",
+        "duplicates",
+        "frames",
+        "received_bytes",
+    )
+
+    def __init__(self, form: TrackFormat, chunk_ms: int = 80) -> None:
+        if form.rate_hz not in (8000, 16000):
+            raise CarrierError("unsupported-encoding", f"{form.rate_hz} Hz, expected 8000 or 16000")
+        bytes_per_ms = form.rate_hz // 1000 * form.encoding.sample_bytes
+        self.frames = 0
+        self.received_bytes = 0
+        self.duplicates = 0
+        self._encoding = form.encoding
+        self._chunk_bytes = chunk_ms * bytes_per_ms
+        self._max_silence_bytes = MAX_SILENCE_MS * bytes_per_ms
+        self._clock = MediaClock(bytes_per_ms)
+        self._interpolator = HalfBandInterpolator() if form.rate_hz == 8000 else None
+        self._buffer = bytearray()  # payload not yet in a chunk
+        self._buffer_start = 0  # its position on the clock, in payload bytes
+
+    @property
+    def position_ms(self) -> int:
+        """The media time up to which audio was received."""
+        return self._clock.to_ms(self._clock.position_bytes)
+
+    def receive(
+        self, payload: bytes, timestamp_ms: int | None, sequence: int | None
+    ) -> list[AudioChunk | AudioGap]:
+        """Take one frame.
+
+        Args:
+            payload: any number of bytes, in the track's encoding.
+            timestamp_ms: the frame's start on the media clock, if the carrier says.
+            sequence: the frame's number in its track, if the carrier numbers frames.
+
+        Returns:
+            What the frame completed, in the order of the media clock; usually nothing.
+        """
+        if self._clock.is_duplicate(sequence):
+            self.duplicates += 1
+            return []
+        jump_bytes = self._clock.place(len(payload), timestamp_ms, sequence)
+        start = self._clock.position_bytes - len(payload)
+        pieces = self._jump(jump_bytes, start) if jump_bytes else []
+        if not self.frames:
+            self._buffer_start = start
+        self.frames += 1
+        self.received_bytes += len(payload)
+        self._buffer += payload
+        while len(self._buffer) >= self._chunk_bytes:
+            pieces.append(self._cut(self._chunk_bytes))
+        return pieces
+
+    def flush(self) -> list[AudioChunk | AudioGap]:
+        """Give what is left, once, at the end; half a sample is dropped.
+
+        The tail of the interpolator makes the last chunk 3 ms longer than its times say.
+        """
+        if not self.frames:
+            return []
+        rest = self._cut(len(self._buffer) - len(self._buffer) % self._encoding.sample_bytes)
+        self._buffer.clear()
+        pcm = rest.pcm + (self._interpolator.flush() if self._interpolator else b"")
+        return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
+
+    def _jump(self, jump_bytes: int, end: int) -> list[AudioChunk | AudioGap]:
+        """Declare missing audio and put silence in its place, unless that would be too much."""
+        gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end))
+        if jump_bytes <= self._max_silence_bytes:
+            self._buffer += self._encoding.silence * jump_bytes
+            return [gap]
+        before = self.flush()
+        self._buffer_start = end
+        return [*before, gap]
+
+    def _cut(self, size: int) -> AudioChunk:
+        """Make a chunk of the first bytes of the buffer, a whole number of samples."""
+        pcm = decode(self._encoding, bytes(self._buffer[:size]))
+        if self._interpolator:
+            pcm = self._interpolator.process(pcm)
+        del self._buffer[:size]
+        start, self._buffer_start = self._buffer_start, self._buffer_start + size
+        return AudioChunk(pcm, self._clock.to_ms(start), self._clock.to_ms(self._buffer_start))

@@ -1,0 +1,97 @@
+"""The media clock: what is a jump and what is not."""
+
+import pytest
+
+from gateway.audio.clock import MediaClock
+
+DAY_MS = 24 * 3600 * 1000
+FRAME = 160  # bytes of 20 ms
+
+
+def clock_at_1000_ms() -> MediaClock:
+    """After one frame, number 5, that ended at 1000 ms."""
+    clock = MediaClock(bytes_per_ms=8)
+    assert clock.place(FRAME, 980, 5) == 0
+    assert clock.position_bytes == 8000
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "sequence", "jump_ms"),
+    [
+        # in step
+        (1000, 6, 0),
+        # the numbers show a hole: from half a frame
+        (1020, 7, 20),
+        (1010, 7, 10),
+        (1009, 7, 0),
+        (1000, 7, 0),
+        (990, 9, 0),
+        # they show none, or there are none: from 100 ms
+        (1099, 6, 0),
+        (1100, 6, 100),
+        (1099, None, 0),
+        (1100, None, 100),
+        (90_000, 6, 89_000),
+        # behind the count
+        (0, 6, 0),
+        (999, 7, 0),
+        # unusable
+        (None, 6, 0),
+        (None, 60, 0),
+        (-5000, 6, 0),
+        (DAY_MS + 1, 6, 0),
+        (10**15, 60, 0),
+        # the last usable one
+        (DAY_MS, 6, DAY_MS - 1000),
+    ],
+)
+def test_second_frame(timestamp_ms: int | None, sequence: int | None, jump_ms: int) -> None:
+    clock = clock_at_1000_ms()
+    assert clock.place(FRAME, timestamp_ms, sequence) == 8 * jump_ms
+    assert clock.position_bytes == 8000 + 8 * jump_ms + FRAME
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "position_ms"),
+    [(0, 20), (5000, 5020), (None, 20), (-1, 20), (DAY_MS + 1, 20)],
+)
+def test_first_frame_positions_the_clock_without_a_jump(
+    timestamp_ms: int | None, position_ms: int
+) -> None:
+    clock = MediaClock(bytes_per_ms=8)
+    assert clock.place(FRAME, timestamp_ms, 40) == 0
+    assert clock.to_ms(clock.position_bytes) == position_ms
+
+
+@pytest.mark.parametrize(
+    ("sequence", "duplicate"), [(4, True), (5, True), (6, False), (7, False), (None, False)]
+)
+def test_passed_numbers_are_duplicates(sequence: int | None, duplicate: bool) -> None:
+    assert clock_at_1000_ms().is_duplicate(sequence) is duplicate
+
+
+def test_no_number_is_a_duplicate_before_the_first() -> None:
+    assert not MediaClock(8).is_duplicate(0)
+
+
+def test_frames_without_numbers_do_not_forget_the_last_one() -> None:
+    clock = clock_at_1000_ms()
+    clock.place(FRAME, None, None)
+    assert clock.is_duplicate(5)
+
+
+def test_jitter_of_a_wall_clock_is_never_a_jump() -> None:
+    clock = MediaClock(8)
+    jitter_ms = [0, 30, -30, 60, -60, 99, -99, 0] * 50
+    jumps = [clock.place(FRAME, 1000 + 20 * n + j, n) for n, j in enumerate(jitter_ms)]
+    assert jumps == [0] * len(jitter_ms)
+
+
+def test_small_losses_without_numbers_are_declared_once_they_add_up() -> None:
+    """Every tenth frame is missing, and nothing but the timestamps says so."""
+    clock = MediaClock(8)
+    times = [20 * n for n in range(100) if n % 10 != 9]
+    jumps = [clock.place(FRAME, time, None) for time in times]
+    assert [jump for jump in jumps if jump] == [800]  # the fifth loss makes 100 ms
+    assert clock.to_ms(clock.position_bytes) == 20 * 98 + 20 - 4 * 20
