@@ -82,10 +82,12 @@ REASONS: dict[str, Meaning] = {
     # Redis
     "redis-unavailable": Meaning(Fault.NETWORK, retry=True),
     "redis-refused": Meaning(Fault.OURS),
+    "redis-lost-writes": Meaning(Fault.PLATFORM),
     "fenced": Meaning(Fault.OURS),
     # This process
     "settings-invalid": Meaning(Fault.OURS),
     "draining": Meaning(Fault.OURS, 1012),
+    "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
     "internal-error": Meaning(Fault.OURS),
 }
 

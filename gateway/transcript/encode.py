@@ -1,0 +1,108 @@
+"""Transcript events as the flat strings that Redis holds, and batches of them as bytes. Pure.
+
+What all events share (v, call_id, stream_id, epoch, n, gateway) is the same for a whole batch;
+`append.lua` adds it, so it crosses the wire once a batch instead of once an event.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import msgspec
+
+from gateway.transcript.events import (
+    EventType,
+    StreamDtmf,
+    StreamEnded,
+    StreamStarted,
+    TranscriptDelta,
+    TranscriptEvent,
+    TranscriptFinal,
+    TranscriptGap,
+)
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def type_of(event: TranscriptEvent) -> EventType:
+    """Name the event as its `type` field does."""
+    match event:
+        case TranscriptDelta():
+            return "transcript.delta"
+        case TranscriptFinal():
+            return "transcript.final"
+        case TranscriptGap():
+            return "transcript.gap"
+        case StreamStarted():
+            return "stream.started"
+        case StreamDtmf():
+            return "stream.dtmf"
+        case StreamEnded():
+            return "stream.ended"
+
+
+def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[str]:
+    """Spell one event out: its type, its `at`, then its own fields as name, value, name, value ...
+
+    Args:
+        event: what happened.
+        taken_unix_s: when the publisher took it, in Unix seconds; becomes `at`.
+        now_s: the moment of writing on the monotonic clock of `heard_s`; gives `latency_ms`.
+    """
+    head = [type_of(event), rfc3339_ms(taken_unix_s)]
+    match event:
+        case TranscriptDelta():
+            latency_ms = max(0, round((now_s - event.heard_s) * 1000))
+            return [*head, *_text_fields(event), "latency_ms", str(latency_ms)]
+        case TranscriptFinal():
+            return [*head, *_text_fields(event), "reason", event.reason]
+        case TranscriptGap():
+            times = ["from_ms", str(event.from_ms), "to_ms", str(event.to_ms)]
+            return [*head, "track", event.track, *times, "cause", event.cause]
+        case StreamStarted():
+            tracks = msgspec.json.encode(event.tracks).decode()
+            params = msgspec.json.encode(event.params).decode()
+            return [*head, "carrier", event.carrier, "tracks", tracks, "params", params]
+        case StreamDtmf():
+            return head if event.track is None else [*head, "track", event.track]
+        case StreamEnded():
+            sums = ["segments", str(event.segments), "gap_ms", str(event.gap_ms)]
+            ending = ["status", event.status, "reason", event.reason]
+            return [*head, *ending, "duration_ms", str(event.duration_ms), *sums]
+
+
+def _text_fields(event: TranscriptDelta | TranscriptFinal) -> list[str]:
+    return [
+        "track", event.track, "role", event.role,
+        "segment", str(event.segment), "rev", str(event.rev), "text", event.text,
+        "start_ms", str(event.start_ms), "end_ms", str(event.end_ms),
+    ]  # fmt: skip
+
+
+def pack_stream(*constants: str | int) -> bytes:
+    """Pack what all batches of a stream share: the first argument of `append.lua`."""
+    return _pack(constants)
+
+
+def pack_batch(first_n: int, events: Sequence[list[str]], *, ends_stream: bool) -> bytes:
+    """Pack flattened events, numbered from `first_n`: the second argument of `append.lua`.
+
+    A lone surrogate, which no UTF-8 can carry, becomes `?`: one bad character must not hold up the
+    rest of a call.
+    """
+    try:
+        return _pack((first_n, ends_stream, events))
+    except UnicodeEncodeError:
+        clean = [[s.encode("utf-8", "replace").decode() for s in event] for event in events]
+        return _pack((first_n, ends_stream, clean))
+
+
+def rfc3339_ms(unix_s: float) -> str:
+    """Write a moment as RFC 3339 in UTC with milliseconds: `2026-11-21T09:53:43.120Z`."""
+    seconds, milliseconds = divmod(int(unix_s * 1000), 1000)
+    return f"{_rfc3339_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=8)  # the events of a batch were taken within a second or two
+def _rfc3339_second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,381 @@
+"""Writes all streams' events to Redis: one publisher per process, one exchange per flush.
+
+    publish() ---> backlogs ---> flush: every 15 ms or 50 events, one script call per stream
+    (never waits)     ^             |
+                      '-- held <----' Redis did not answer: the same batches again, after a backoff
+
+Exactly once and in order: a stream has at most one batch on its way, a batch without an answer is
+sent again unchanged, and the script skips what it has written (`append.lua`). With nothing to write
+no timer runs, except the one that renews the leases of open streams.
+
+A stream that Redis refuses loses that batch and nothing else; the hole in n shows it. While Redis
+is away events are kept in memory: past a bound the deltas are shed, because finals repeat their
+words; past a second bound everything is dropped.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.errors import PublishError
+from gateway.metrics import Metrics
+from gateway.transcript.backlog import Backlog, Batch
+from gateway.transcript.encode import pack_stream, type_of
+from gateway.transcript.events import VERSION, StreamEnded, TranscriptDelta, TranscriptEvent
+from gateway.transcript.keys import CallKeys, call_keys, encode_id
+from gateway.transcript.redis import RedisClient, append
+
+_log = structlog.get_logger()
+
+_FENCED = -1  # the script's answer to a writer whose stream has a higher epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the publisher batches, waits, keeps and trims."""
+
+    flush_interval_s: float = 0.015
+    flush_events: int = 50  # flush at once when so many wait: larger batches save little more
+    batch_events: int = 128  # of one stream per script call; Redis serves nobody else meanwhile
+    exchange_events: int = 2000  # of all streams per exchange, which bounds its bytes and time
+    exchange_timeout_s: float = 3.0
+    backoff_first_s: float = 0.05
+    backoff_max_s: float = 2.0
+    buffered_events: int = 100_000  # past it deltas are shed
+    buffered_events_hard: int = 200_000  # past it everything is dropped
+    lease_s: float = 30.0  # how long a stream counts as live after its owner's last sign
+    retention_s: int = 86_400  # of a call's events, from its last sign of life
+    events_length: int = 100_000  # kept per partition in `events`, at least
+    events_age_s: int = 86_400  # and for how long
+
+
+@dataclass(eq=False, slots=True)
+class StreamWriter:
+    """Where one stream's events go; implements `EventWriter`."""
+
+    call_id: str  # encoded
+    stream_id: str  # encoded
+    keys: CallKeys
+    constants: bytes  # encode.pack_stream
+    backlog: Backlog
+    on_fenced: Callable[[], None]
+    take: Callable[["StreamWriter", TranscriptEvent], None]
+    signed_at_s: float  # when a batch was last acknowledged, which renewed the lease
+    acknowledged_n: int = 0
+    closed: bool = False
+
+    def publish(self, event: TranscriptEvent) -> None:
+        """Take one event, in order; never waits. After the stream's end it is dropped, counted."""
+        self.take(self, event)
+
+
+class Publisher:
+    """The process's way to Redis. Use as `async with`, or `start` and `close`.
+
+    Args:
+        redis: from `create_client`; the publisher's own, because after a failure it drops all its
+            connections. Whoever made it closes it, after the publisher.
+        gateway: this process's id, in every event.
+        metrics: where latencies, errors and losses are counted.
+        partitions: fixed at installation, the same for every gateway.
+        limits: sizes and times.
+        clock: monotonic seconds, the clock of `TranscriptDelta.received_s`.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        gateway: str,
+        metrics: Metrics,
+        partitions: int = 64,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._redis = redis
+        self._gateway = gateway
+        self._metrics = metrics
+        self._partitions = partitions
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._wall = wall
+        self._open: set[StreamWriter] = set()
+        self._ready: dict[StreamWriter, None] = {}  # have something to write, in order
+        self._held: dict[StreamWriter, None] = {}  # had no answer; wait for the backoff
+        self._buffered = 0
+        self._fresh = 0  # events taken since the last flush
+        self._failures = 0  # exchanges without any answer, in a row
+        self._away_since_s: float | None = None
+        self._wake = asyncio.Event()
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        metrics.redis_buffered_events.set_function(lambda: self._buffered)
+
+    async def __aenter__(self) -> "Publisher":
+        """Start."""
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close, with the default time."""
+        await self.close()
+
+    def start(self) -> None:
+        """Begin to write; events published before wait for it."""
+        self._task = asyncio.create_task(self._run(), name="publisher")
+        self._task.add_done_callback(self._note_end)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is left and stop; what Redis does not take in time is dropped, and counted."""
+        self._closing = True
+        self._resume()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._task
+        for timer in self._timers.values():
+            timer.cancel()
+        if lost := sum(self._abandon(writer) for writer in [*self._open]):
+            _log.error("redis-events-dropped", events=lost)
+
+    def open_stream(
+        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+    ) -> StreamWriter:
+        """Give the writer of one stream.
+
+        Args:
+            call_id: the carrier's own, as it came; keys and fields hold it encoded (`encode_id`).
+            stream_id: likewise.
+            epoch: this gateway's ownership of the stream, Unix ms; the highest one writes.
+            on_fenced: called once, from the event loop, when a higher epoch owns the stream. Its
+                events are dropped from then on.
+        """
+        call_id, stream_id = encode_id(call_id), encode_id(stream_id)
+        limits = self._limits
+        writer = StreamWriter(
+            call_id=call_id,
+            stream_id=stream_id,
+            keys=call_keys(call_id, self._partitions),
+            constants=pack_stream(
+                VERSION,
+                call_id,
+                stream_id,
+                epoch,
+                self._gateway,
+                round(limits.lease_s * 1000),
+                limits.retention_s,
+                limits.events_length,
+                limits.events_age_s * 1000,
+            ),
+            backlog=Backlog(),
+            on_fenced=on_fenced,
+            take=self._take,
+            signed_at_s=self._clock(),
+        )
+        self._open.add(writer)
+        self._after(limits.lease_s / 3, self._renew_leases)
+        return writer
+
+    # Taking events
+
+    def _take(self, writer: StreamWriter, event: TranscriptEvent) -> None:
+        is_delta = isinstance(event, TranscriptDelta)
+        if writer.closed or self._closing:
+            self._count_dropped([type_of(event)])
+            return
+        writer.closed = isinstance(event, StreamEnded)
+        if not self._has_room(is_delta=is_delta):
+            self._count_dropped([type_of(event)])
+            if not is_delta:
+                writer.backlog.lose()
+            return
+        writer.backlog.take(event, self._wall())
+        self._buffered += 1
+        if writer not in self._held:
+            self._fresh += 1
+            self._make_ready(writer, at_once=self._fresh >= self._limits.flush_events)
+
+    def _make_ready(self, writer: StreamWriter, *, at_once: bool) -> None:
+        self._ready[writer] = None
+        if at_once:
+            self._wake.set()
+        else:
+            self._after(self._limits.flush_interval_s, self._wake.set)
+
+    def _has_room(self, *, is_delta: bool) -> bool:
+        if self._buffered < self._limits.buffered_events:
+            return True
+        if is_delta:
+            return False
+        self._shed_deltas()
+        return self._buffered < self._limits.buffered_events_hard
+
+    def _shed_deltas(self) -> None:
+        shed = sum(writer.backlog.shed_deltas() for writer in self._open)
+        self._buffered -= shed
+        self._metrics.redis_dropped_events_total.labels("transcript.delta").inc(shed)
+
+    # Writing them
+
+    async def _run(self) -> None:
+        while not self._closing or self._ready or self._held:
+            await self._wake.wait()
+            self._wake.clear()
+            if batches := self._next_batches():
+                await self._write(batches)
+
+    def _next_batches(self) -> list[tuple[StreamWriter, Batch]]:
+        self._stop(self._wake.set)
+        self._fresh = 0
+        now_s = self._clock()
+        room = self._limits.exchange_events
+        batches = []
+        for writer in list(self._ready):
+            if room <= 0:
+                self._wake.set()
+                break
+            del self._ready[writer]
+            batch = writer.backlog.batch(self._limits.batch_events, now_s)
+            batches.append((writer, batch))
+            room -= max(1, len(batch))
+        return batches
+
+    async def _write(self, batches: Sequence[tuple[StreamWriter, Batch]]) -> None:
+        started_s = self._clock()
+        calls = [(writer.keys, writer.constants, batch.payload) for writer, batch in batches]
+        answers = await append(self._redis, calls, self._limits.exchange_timeout_s)
+        now_s = self._clock()
+        self._metrics.redis_batch_seconds.observe(now_s - started_s)
+        self._note_health(answers, now_s)
+        for (writer, batch), answer in zip(batches, answers, strict=True):
+            self._settle(writer, batch, answer, now_s)
+        if self._held:
+            self._after(self._backoff_s(), self._resume)
+
+    def _settle(
+        self, writer: StreamWriter, batch: Batch, answer: int | PublishError, now_s: float
+    ) -> None:
+        if isinstance(answer, PublishError):
+            self._metrics.redis_errors_total.labels(answer.reason).inc()
+            if answer.meaning.retry:
+                self._ready.pop(writer, None)
+                self._held[writer] = None
+                return
+            _log.error(answer.reason, call_id=writer.call_id, code=answer.detail)
+            self._count_dropped(batch.types)
+        elif answer == _FENCED:
+            self._fence(writer)
+            return
+        else:
+            self._acknowledge(writer, batch, answer, now_s)
+        writer.backlog.settle()
+        self._buffered -= len(batch)
+        if writer.backlog:
+            self._make_ready(writer, at_once=len(batch) == self._limits.batch_events)
+        elif writer.closed:
+            self._open.discard(writer)
+
+    def _acknowledge(
+        self, writer: StreamWriter, batch: Batch, written_n: int, now_s: float
+    ) -> None:
+        if written_n < writer.acknowledged_n:  # a failover to a replica that was behind
+            self._metrics.redis_errors_total.labels("redis-lost-writes").inc()
+            _log.error(
+                "redis-lost-writes",
+                call_id=writer.call_id,
+                events=writer.acknowledged_n - written_n,
+            )
+        writer.acknowledged_n = batch.last_n
+        writer.signed_at_s = now_s
+        self._metrics.redis_events_total.inc(len(batch))
+        for received_s in batch.received_s:
+            self._metrics.publish_latency_seconds.observe(now_s - received_s)
+
+    def _fence(self, writer: StreamWriter) -> None:
+        self._metrics.redis_errors_total.labels("fenced").inc()
+        _log.warning("fenced", call_id=writer.call_id, stream_id=writer.stream_id)
+        writer.closed = True
+        self._abandon(writer)
+        # Not called from here: what it raises is its owner's, not the other streams'.
+        asyncio.get_running_loop().call_soon(writer.on_fenced)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._metrics.redis_errors_total.labels("internal-error").inc()
+            _log.error("internal-error", where="publisher", error=type(error).__name__)
+
+    # When Redis does not answer
+
+    def _note_health(self, answers: Sequence[int | PublishError], now_s: float) -> None:
+        errors = [a for a in answers if isinstance(a, PublishError) and a.meaning.retry]
+        if errors and self._away_since_s is None:
+            self._away_since_s = now_s
+            _log.warning(errors[0].reason, error=errors[0].detail, streams=len(errors))
+        elif not errors and self._away_since_s is not None and not self._held:
+            away_s = now_s - self._away_since_s
+            _log.info("redis-back", away_ms=round(away_s * 1000), buffered=self._buffered)
+            self._away_since_s = None
+        self._failures = self._failures + 1 if len(errors) == len(answers) else 0
+
+    def _backoff_s(self) -> float:
+        """Give an exponential backoff, half of it jitter, so that gateways do not come as one."""
+        doubled = self._limits.backoff_first_s * 2.0 ** min(self._failures, 16)
+        longest = min(self._limits.backoff_max_s, doubled)
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+    def _resume(self) -> None:
+        self._stop(self._resume)
+        self._ready.update(self._held)
+        self._held.clear()
+        self._wake.set()
+
+    # Leases
+
+    def _renew_leases(self) -> None:
+        """Have each stream that was silent for a third of its lease write an empty batch."""
+        self._stop(self._renew_leases)
+        third_s = self._limits.lease_s / 3
+        silent_since_s = self._clock() - third_s
+        for writer in self._open:
+            if writer.signed_at_s <= silent_since_s and writer not in self._held:
+                self._ready[writer] = None
+        if self._ready:
+            self._wake.set()
+        if self._open:
+            self._after(third_s, self._renew_leases)
+
+    # Dropping
+
+    def _abandon(self, writer: StreamWriter) -> int:
+        """Forget a stream and drop what it has not written; give the number of events."""
+        types = writer.backlog.clear()
+        self._count_dropped(types)
+        self._buffered -= len(types)
+        self._open.discard(writer)
+        self._ready.pop(writer, None)
+        self._held.pop(writer, None)
+        return len(types)
+
+    def _count_dropped(self, types: Iterable[str]) -> None:
+        for kind, count in Counter(types).items():
+            self._metrics.redis_dropped_events_total.labels(kind).inc(count)
+
+    # Timers: at most one per purpose
+
+    def _after(self, delay_s: float, callback: Callable[[], None]) -> None:
+        if callback not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[callback] = loop.call_later(delay_s, callback)
+
+    def _stop(self, callback: Callable[[], None]) -> None:
+        if timer := self._timers.pop(callback, None):
+            timer.cancel()
