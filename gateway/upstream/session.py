@@ -1,0 +1,186 @@
+"""One upstream session: the Realtime protocol spoken over one transport stream.
+
+    state        may                                       leaves it
+    OPENING      nothing yet                               session.created -> LIVE
+    LIVE         append; deltas arrive                     finish() -> FINISHING
+    FINISHING    the rest of the deltas arrive             done -> CLOSED
+    CLOSED       nothing; the listener heard `on_ended`
+
+From any state, a failure of the peer or of the transport, or our `abort`, leads to CLOSED. A `done`
+nobody asked for (the model's context is full) starts the next generation at once, still LIVE.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from gateway.errors import UpstreamError
+from gateway.upstream import realtime
+from gateway.upstream.transport import UpstreamStream, UpstreamTransport
+
+
+class SessionState(Enum):
+    """Where a session is in its life."""
+
+    OPENING = auto()
+    LIVE = auto()
+    FINISHING = auto()
+    CLOSED = auto()
+
+
+class SessionListener(Protocol):
+    """Who hears what the model says. Called on the event loop; must not raise."""
+
+    def on_delta(self, text: str) -> None:
+        """Take one token's text; called for empty ones too, they are the clock."""
+
+    def on_restarted(self) -> None:
+        """Learn that the model began anew: audio it had not answered is forgotten."""
+
+    def on_writable(self) -> None:
+        """Learn that `append` takes audio again after it said False."""
+
+    def on_ended(self, error: UpstreamError | None) -> None:
+        """Learn the end, once: None after a final `done` or `abort`."""
+
+
+class RealtimeSession:
+    """One session of one track."""
+
+    def __init__(self, listener: SessionListener, *, model: str, done_timeout_s: float) -> None:
+        self.state = SessionState.OPENING
+        self._listener = listener
+        self._model = model
+        self._done_timeout_s = done_timeout_s
+        self._stream: UpstreamStream | None = None
+        self._moved = asyncio.Event()  # set on whatever a waiting coroutine may look for
+        self._error: UpstreamError | None = None
+        self._created = False
+
+    async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
+        """Open the stream and start a generation; the session is LIVE after it.
+
+        Raises:
+            UpstreamError: classified; the listener's `on_ended` is called as well.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._stream = await transport.open(self)
+                await self._until(lambda: self._created)
+                await self._send(realtime.session_update(self._model))
+                await self._send(realtime.COMMIT)
+        except TimeoutError:
+            reason = "created-timeout" if self._stream else "response-timeout"
+            self._fail(UpstreamError(reason, f"after {timeout_s:g} s"))
+        except UpstreamError as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        if self._error:
+            raise self._error
+        self.state = SessionState.LIVE
+
+    def append(self, pcm: bytes) -> bool:
+        """Send audio; False if it was not taken (not LIVE, or the stream's window is full)."""
+        if self.state is not SessionState.LIVE or self._stream is None:
+            return False
+        return self._stream.send(realtime.append(pcm))
+
+    async def finish(self) -> None:
+        """Commit what was sent as final and hear the model out.
+
+        Raises:
+            UpstreamError: the session failed before `done`.
+        """
+        if self.state is SessionState.LIVE:
+            self.state = SessionState.FINISHING
+            try:
+                async with asyncio.timeout(self._done_timeout_s):
+                    await self._send(realtime.FINAL_COMMIT)
+                    await self._until(lambda: self.state is SessionState.CLOSED)
+            except TimeoutError:
+                self._fail(UpstreamError("done-timeout", f"after {self._done_timeout_s:g} s"))
+            except UpstreamError as error:
+                self._fail(error)
+        if self._error:
+            raise self._error
+
+    def abort(self) -> None:
+        """End now; what the model has not said is lost."""
+        self._close(None)
+
+    # What the transport calls
+
+    def on_message(self, message: bytes) -> None:
+        """Take one message of the peer."""
+        if self.state is SessionState.CLOSED:
+            return
+        try:
+            self._take(realtime.decode(message))
+        except UpstreamError as error:
+            self._fail(error)
+
+    def on_writable(self) -> None:
+        """Pass on that there is room."""
+        self._moved.set()
+        if self.state is SessionState.LIVE:
+            self._listener.on_writable()
+
+    def on_closed(self, error: UpstreamError | None) -> None:
+        """Tell a failure, or an end of stream that came too early, from the end we wanted."""
+        self._stream = None
+        self._fail(error or UpstreamError("ended-without-done"))
+
+    def _take(self, message: realtime.ServerMessage) -> None:
+        match message:
+            case realtime.Delta():
+                self._listener.on_delta(message.delta)
+            case realtime.SessionCreated():
+                self._created = True
+                self._moved.set()
+            case realtime.Done() if self.state is SessionState.FINISHING:
+                self._close(None)
+            case realtime.Done():
+                self._restart()
+            case realtime.ErrorReceived():
+                raise message.as_upstream_error()
+            case realtime.UnknownMessage():
+                pass
+
+    def _restart(self) -> None:
+        """Begin the next generation; the peer discarded what it had queued."""
+        if self._stream and not self._stream.send(realtime.COMMIT):
+            raise UpstreamError("send-timeout", "no room for the commit that follows done")
+        self._listener.on_restarted()
+
+    async def _send(self, message: bytes) -> None:
+        """Send a control message as soon as there is room."""
+        await self._until(lambda: self._stream is not None and self._stream.send(message))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that callbacks bring about; an end of the session raises."""
+        while not condition():
+            if self._error:
+                raise self._error
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self.state is not SessionState.CLOSED:
+            self._error = error
+            self._close(error)
+
+    def _close(self, error: UpstreamError | None) -> None:
+        if self.state is SessionState.CLOSED:
+            return
+        finished = error is None and self.state is SessionState.FINISHING
+        self.state = SessionState.CLOSED
+        if self._stream:
+            if finished:
+                self._stream.finish()
+            else:
+                self._stream.abort()
+        self._moved.set()
+        self._listener.on_ended(error)

@@ -1,0 +1,87 @@
+"""A scripted peer behind the upstream seam: what a model server does, decided by the test."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from gateway.errors import UpstreamError
+from gateway.upstream.transport import StreamReceiver
+
+
+class ScriptedStream:
+    """One stream, played by the test. Everything sent is kept, decoded."""
+
+    def __init__(self, receiver: StreamReceiver) -> None:
+        self.receiver = receiver
+        self.sent: list[dict[str, Any]] = []
+        self.room = 1_000_000
+        self.finished = False
+        self.aborted = False
+
+    @property
+    def types(self) -> list[str]:
+        return [message["type"].removeprefix("input_audio_buffer.") for message in self.sent]
+
+    def send(self, message: bytes) -> bool:
+        if self.room <= 0:
+            return False
+        self.room -= 1
+        self.sent.append(json.loads(message))
+        return True
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    # What the peer does
+
+    def say(self, kind: str, **fields: Any) -> None:
+        self.receiver.on_message(json.dumps({"type": kind, **fields}).encode())
+
+    def created(self) -> None:
+        self.say("session.created", id="sess-0", created=0)
+
+    def delta(self, text: str) -> None:
+        self.say("transcription.delta", delta=text)
+
+    def done(self) -> None:
+        self.say("transcription.done", text="", usage={})
+
+    def make_room(self, messages: int) -> None:
+        self.room += messages
+        self.receiver.on_writable()
+
+    def close(self, error: UpstreamError | None = None) -> None:
+        self.receiver.on_closed(error)
+
+
+class ScriptedTransport:
+    """Opens scripted streams; `greet` plays the peer's part at each opening."""
+
+    def __init__(self, greet: Callable[[ScriptedStream], None] = ScriptedStream.created) -> None:
+        self.streams: list[ScriptedStream] = []
+        self.refusal: UpstreamError | None = None
+        self.gate = asyncio.Event()  # opening waits for it
+        self.gate.set()
+        self._greet = greet
+
+    async def open(self, receiver: StreamReceiver) -> ScriptedStream:
+        await self.gate.wait()
+        if self.refusal:
+            raise self.refusal
+        stream = ScriptedStream(receiver)
+        self.streams.append(stream)
+        asyncio.get_running_loop().call_soon(self._greet, stream)
+        return stream
+
+    async def close(self) -> None:
+        pass
+
+
+async def settle() -> None:
+    """Let everything that is ready run."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -1,0 +1,109 @@
+"""The Realtime protocol, client's side: exact bytes out, every documented message in."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import REASONS, UpstreamError
+from gateway.upstream import realtime
+from gateway.upstream.realtime import Delta, Done, ErrorReceived, SessionCreated, UnknownMessage
+
+USAGE = '{"prompt_tokens":39,"total_tokens":62,"completion_tokens":23,"prompt_tokens_details":null}'
+
+
+class TestSent:
+    def test_session_update(self) -> None:
+        assert realtime.session_update('a/"b"') == b'{"type":"session.update","model":"a/\\"b\\""}'
+
+    def test_commits(self) -> None:
+        assert json.loads(realtime.COMMIT) == {"type": "input_audio_buffer.commit", "final": False}
+        assert json.loads(realtime.FINAL_COMMIT) == {
+            "type": "input_audio_buffer.commit",
+            "final": True,
+        }
+
+    @given(pcm=st.binary(min_size=2, max_size=64))
+    def test_append(self, pcm: bytes) -> None:
+        message = json.loads(realtime.append(pcm))
+        assert message == {
+            "type": "input_audio_buffer.append",
+            "audio": base64.b64encode(pcm).decode(),
+        }
+
+
+class TestReceived:
+    @pytest.mark.parametrize(
+        ("message", "expected"),
+        [
+            (
+                '{"type":"session.created","id":"sess-0123456789abcdef","created":1}',
+                SessionCreated(),
+            ),
+            ('{"type":"transcription.delta","delta":" word"}', Delta(" word")),
+            ('{"type":"transcription.delta","delta":""}', Delta("")),
+            ('{"type":"transcription.delta","delta":"\\u00e9\\n"}', Delta("é\n")),
+            (f'{{"type":"transcription.done","text":"a b","usage":{USAGE}}}', Done()),
+            (
+                '{"type":"error","error":"text","code":"invalid_audio"}',
+                ErrorReceived("invalid_audio"),
+            ),
+            ('{"type":"error","error":"text","code":null}', ErrorReceived(None)),
+            ('{"type":"error","error":"text"}', ErrorReceived(None)),
+            ('{"type":"something.new","x":[1]}', UnknownMessage()),
+            ('{"x":1,"type":"transcription.delta","delta":"d","y":{}}', Delta("d")),
+        ],
+    )
+    def test_message(self, message: str, expected: realtime.ServerMessage) -> None:
+        assert realtime.decode(message.encode()) == expected
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b'{"type":1}',
+            b'{"delta":"x"}',
+            b'{"type":"transcription.delta"}',
+            b'{"type":"transcription.delta","delta":null}',
+            b'{"type":"transcription.delta","delta":7}',
+            b'{"type":"transcription.delta","delta":"\xff"}',
+        ],
+    )
+    def test_malformed(self, message: bytes) -> None:
+        with pytest.raises(UpstreamError) as caught:
+            realtime.decode(message)
+        assert caught.value.reason == "realtime-protocol-error"
+
+    @pytest.mark.parametrize(
+        ("code", "reason", "retry"),
+        [
+            ("model_not_found", "model-not-found", False),
+            ("invalid_json", "realtime-error", True),
+            ("processing_error", "realtime-error", True),
+            ("unknown_event", "realtime-error", True),
+            ("invalid_event", "realtime-error", True),
+            ("model_not_validated", "realtime-error", True),
+            ("invalid_audio", "realtime-error", True),
+            ("never heard of: secret", "realtime-error", True),
+            (None, "realtime-error", True),
+        ],
+    )
+    def test_errors(self, code: str | None, reason: str, retry: bool) -> None:
+        error = ErrorReceived(code).as_upstream_error()
+        assert (error.reason, error.meaning.retry) == (reason, retry)
+        assert "secret" not in str(error)
+
+    def test_no_repr_holds_text(self) -> None:
+        assert "secret" not in repr(Delta("secret"))
+
+    @given(message=st.binary() | st.text().map(str.encode))
+    def test_any_bytes_give_a_message_or_a_documented_error(self, message: bytes) -> None:
+        try:
+            realtime.decode(message)
+        except UpstreamError as error:
+            assert error.reason in REASONS  # noqa: PT017  # half of what this property says
