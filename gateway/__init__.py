@@ -1,1 +1,22 @@
-"""Placeholder."""
+"""The gateway: phone calls' audio in, transcript events out.
+
+One call, walked:
+
+ 1. `ingress/twilio.py` answers the carrier's webhook with the document that starts the fork, and
+    checks the signature of the media socket before it is upgraded (`carriers/twilio_webhook.py`).
+ 2. `ingress/media.py` reads the socket and feeds a `CallStream` (`calls/stream.py`), admitted by
+    `calls/registry.py`.
+ 3. The carrier's adapter (`carriers/twilio.py`) turns its messages into `carriers/events.py`.
+ 4. Each track (`calls/track.py`) has an audio path (`audio/pipeline.py`): media clock, G.711
+    decoding, interpolation to 16 kHz, chunks of 80 ms.
+ 5. Its session (`upstream/session.py`) speaks the Realtime protocol (`upstream/realtime.py`) over
+    a transport (`upstream/transport.py`: `sagemaker.py` or `websocket.py`).
+ 6. The model's deltas come back; `transcript/token_clock.py` places them on the media clock and
+    `transcript/segmenter.py` makes `transcript/events.py` of them.
+ 7. `transcript/publisher.py` writes all calls' events to Redis in batches (`append.lua`).
+ 8. At the hang-up the track sends what is left, commits, waits for the model's `done`; then the
+    stream's last event, `stream.ended`, is published and its one log line written.
+
+`app.py` builds the parts from `settings.py`; `errors.py` names every way to fail, `metrics.py`
+every number that Prometheus sees.
+"""

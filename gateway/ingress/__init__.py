@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The ways into the process: media sockets, webhooks, the private port."""

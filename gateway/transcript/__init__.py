@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""From the model's deltas to transcript events on Redis."""

@@ -1,0 +1,84 @@
+"""JSON logs, one object a line, that cannot hold what was said.
+
+Ours are constant slugs with named fields. Of exceptions only types and places are kept, never their
+text: the text of a decoding error quotes its input. Libraries log at INFO and above for the same
+reason: at DEBUG the AWS SDK prints every event it carries.
+"""
+
+import asyncio
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from gateway.errors import GatewayError
+
+
+def configure(level: str, stream: TextIO = sys.stderr) -> None:
+    """Send structlog's and the standard library's records to `stream` as JSON lines."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _place_exceptions,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.getLogger("gateway").setLevel(level)
+    logging.captureWarnings(capture=True)
+
+
+def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what no task awaited; the default handler would print the callback's arguments."""
+    error = context.get("exception")
+    structlog.get_logger("gateway").error(
+        "loop-error", exc_info=error if isinstance(error, BaseException) else None
+    )
+
+
+def _place_exceptions(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Replace an exception by its types and places, without any exception's text."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = _chain(error)
+    return event
+
+
+def _chain(error: BaseException, depth: int = 0) -> list[dict[str, object]]:
+    """One entry per exception of a chain or group, the raised one first."""
+    entry: dict[str, object] = {
+        "type": type(error).__qualname__,
+        "at": _places(error.__traceback__),
+    }
+    if isinstance(error, GatewayError):
+        entry["reason"] = error.reason
+    inner = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
+    if cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        inner.append(cause)
+    return [entry, *(line for each in inner if depth < 5 for line in _chain(each, depth + 1))]
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    """The innermost frames as `file:line function`, without source lines."""
+    frames = traceback.StackSummary.extract(traceback.walk_tb(trace), lookup_lines=False)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

@@ -1,0 +1,213 @@
+"""The gateway's settings: read once from the environment or `.env`, validated before listening.
+
+Every field is `GATEWAY_<NAME>` (and the SDK's own `AWS_REGION`). An unknown `GATEWAY_…` variable is
+refused as loudly as an invalid one: a misspelt setting that is silently ignored is an outage later.
+"""
+
+import os
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    WebsocketUrl,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import SettingsError
+
+_PREFIX = "GATEWAY_"
+_ENV_FILE = ".env"
+
+type Port = Annotated[int, Field(ge=0, le=65535)]
+type Url = Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))]
+
+
+class Upstream(StrEnum):
+    """What carries a session to the model."""
+
+    SAGEMAKER = "sagemaker"
+    WEBSOCKET = "websocket"
+
+
+class Role(StrEnum):
+    """Who speaks on a track."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    MIX = "mix"
+    UNKNOWN = "unknown"
+
+
+class Settings(BaseSettings):
+    """One gateway process's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_file=_ENV_FILE,
+        extra="ignore",  # other processes share the file; unknown GATEWAY_… names are refused below
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    # Listening. Loopback unless opened: the images open both.
+    host: str = Field("127.0.0.1", description="Address of the public port.")
+    port: Port = Field(8000, description="Public port: webhooks and media sockets.")
+    admin_host: str = Field("127.0.0.1", description="Address of the private port.")
+    admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
+    public_url: Url = Field(
+        description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "
+        "a proxy made of it."
+    )
+    id: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        max_length=128,
+        description="This gateway's name in every event. Default: host name and process id.",
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Our logs.")
+    max_calls: PositiveInt = Field(
+        200, description="Media streams at once; more are refused with 503 before the upgrade."
+    )
+
+    # Redis
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss://, redis+cluster:// or rediss+cluster://; secret, because "
+        "it may hold a password.",
+    )
+    partitions: int = Field(
+        64, ge=1, le=9999, description="Partitions of the event streams; fixed at installation."
+    )
+    retention_s: PositiveInt = Field(86_400, description="Events are kept this long, in seconds.")
+    lease_s: PositiveInt = Field(
+        30, description="A live stream's lease in `live`, in seconds; a gateway that died loses it."
+    )
+
+    # The model
+    upstream: Upstream = Field(Upstream.SAGEMAKER, description="sagemaker or websocket.")
+    sagemaker_endpoint: str | None = Field(None, description="Endpoint name. Needed for sagemaker.")
+    sagemaker_variant: str | None = Field(None, max_length=63, description="Production variant.")
+    sagemaker_url: Url | None = Field(
+        None, description="Instead of https://runtime.sagemaker.<region>.amazonaws.com:8443."
+    )
+    sagemaker_ca_file: Path | None = Field(
+        None, description="PEM of a private CA to trust instead of the system's."
+    )
+    aws_region: str | None = Field(
+        None, validation_alias="AWS_REGION", description="Needed for sagemaker."
+    )
+    realtime_url: WebsocketUrl | None = Field(
+        None, description="ws(s)://host/v1/realtime of a vLLM server. Needed for websocket."
+    )
+    realtime_api_key: SecretStr | None = Field(None, description="That server's API key.")
+    model: str = Field(
+        "mistralai/Voxtral-Mini-4B-Realtime-2602", description="The name the model is served under."
+    )
+    model_delay_ms: int = Field(
+        480, ge=80, le=2400, multiple_of=80, description="The model's transcription delay."
+    )
+    chunk_ms: int = Field(
+        80, ge=20, le=1000, description="Audio per append; 80 ms is one token of Voxtral."
+    )
+
+    # Sessions and segments
+    start_timeout_s: PositiveFloat = Field(
+        10, description="From the upgrade until the carrier's start message."
+    )
+    open_timeout_s: PositiveFloat = Field(10, description="To open an upstream session.")
+    done_timeout_s: PositiveFloat = Field(
+        20, description="From the final commit until the model is done, at hang-up."
+    )
+    unsent_ms: int = Field(
+        30_000, ge=1000, description="Audio per track that may wait for a session; older is a gap."
+    )
+    segment_pause_ms: int = Field(1000, ge=160, description="Silence that closes a segment.")
+    segment_max_ms: int = Field(30_000, ge=1000, description="A segment's greatest length.")
+
+    # Twilio
+    twilio_auth_token: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="Verifies Twilio's signatures. Without it, Twilio is closed.",
+    )
+    twilio_ignore_signatures: bool = Field(
+        False, description="Opens /voice/twilio and /media/twilio to anybody. For a laptop only."
+    )
+    twilio_require_token: bool = Field(
+        False,
+        description="Refuse streams that our own webhook did not start (their start message has no "
+        "token of ours). A token that is there is always verified.",
+    )
+    twilio_token_ttl_s: PositiveInt = Field(
+        300, description="From the webhook's answer until the stream's start message."
+    )
+    twilio_dial: str | None = Field(
+        None,
+        pattern=r"^(\+[0-9]{5,15}|sip:.+)$",
+        repr=False,
+        description="Then <Dial> this number, E.164 or sip:.",
+    )
+    twilio_redirect_url: Url | None = Field(None, description="Or then <Redirect> to this URL.")
+    inbound_role: Role = Field(Role.CUSTOMER, description="Who speaks on the inbound track.")
+    outbound_role: Role = Field(Role.AGENT, description="Who speaks on the outbound track.")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        """Refuse combinations that could not serve a call."""
+        if self.upstream is Upstream.SAGEMAKER and not (
+            self.sagemaker_endpoint and self.aws_region
+        ):
+            raise ValueError("upstream sagemaker needs GATEWAY_SAGEMAKER_ENDPOINT and AWS_REGION")
+        if self.upstream is Upstream.WEBSOCKET and not self.realtime_url:
+            raise ValueError("upstream websocket needs GATEWAY_REALTIME_URL")
+        if self.twilio_dial and self.twilio_redirect_url:
+            raise ValueError(
+                "GATEWAY_TWILIO_DIAL and GATEWAY_TWILIO_REDIRECT_URL exclude each other"
+            )
+        if self.twilio_auth_token and self.twilio_ignore_signatures:
+            raise ValueError(
+                "GATEWAY_TWILIO_AUTH_TOKEN and GATEWAY_TWILIO_IGNORE_SIGNATURES exclude each other"
+            )
+        return self
+
+
+def load() -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        SettingsError: one line that names each unknown, missing or invalid setting; no values.
+    """
+    known = {
+        str(field.validation_alias or f"{_PREFIX}{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    given = {name.upper() for name in (*os.environ, *dotenv_values(_ENV_FILE))}
+    if unknown := sorted(name for name in given - known if name.startswith(_PREFIX)):
+        raise SettingsError(f"unknown: {', '.join(unknown)}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """One sentence per problem, by the variable's name as the operator knows it."""
+    sentences = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        field = Settings.model_fields.get(name)
+        alias = str(field.validation_alias) if field and field.validation_alias else None
+        label = alias or (f"{_PREFIX}{name.upper()}: " if name else "")
+        sentences.append(f"{label}{problem['msg'].removeprefix('Value error, ')}")
+    return sentences
