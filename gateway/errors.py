@@ -53,6 +53,7 @@ REASONS: dict[str, Meaning] = {
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),
     "connect-timeout": Meaning(Fault.NETWORK, retry=True),
+    "host-unreachable": Meaning(Fault.NETWORK, retry=True),
     "tls-untrusted": Meaning(Fault.NETWORK),
     "connection-lost": Meaning(Fault.NETWORK, retry=True),
     "send-timeout": Meaning(Fault.NETWORK, retry=True),

@@ -1,0 +1,70 @@
+"""The media streams that are live in this process: how many may be, and how all are ended."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.calls.stream import DRAINED, CallStream
+from gateway.errors import CarrierError
+
+
+class LiveStreams:
+    """Admits streams up to a limit and ends them all at shutdown."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._admitted = 0
+        self._streams: set[CallStream] = set()
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new streams are refused because the process is ending."""
+        return self._draining
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a place for one stream, from before its upgrade until it has ended.
+
+        Raises:
+            CarrierError: draining or at-capacity; answer 503.
+        """
+        if self._draining:
+            raise CarrierError("draining")
+        if self._admitted >= self._limit:
+            raise CarrierError("at-capacity")
+        self._admitted += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+            if not self._admitted:
+                self._empty.set()
+
+    @contextmanager
+    def hold(self, stream: CallStream) -> Iterator[None]:
+        """Know a stream while it lives."""
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new streams, end the live ones, and wait for their last words.
+
+        Returns:
+            Whether all ended in time.
+        """
+        self._draining = True
+        for stream in list(self._streams):
+            stream.end(DRAINED)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True

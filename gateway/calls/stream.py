@@ -1,0 +1,247 @@
+"""One media stream of a call: from the carrier's first message to `stream.ended`.
+
+state            may                                    leaves it
+AWAITING_START   messages that are no media             CallStarted -> LIVE
+LIVE             audio, keys                            stop, close, failure, drain -> ENDING
+ENDING           the model's last words                 all tracks finished -> ENDED
+ENDED            nothing: `stream.ended` was published
+
+A stream is one TaskGroup: a task per track, beside the one that reads the carrier's socket. The
+first reason to end wins; whatever it is, the tracks finish in order and no word that was received
+is dropped. Nothing is published for a stream that never started.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+import structlog
+
+from gateway.calls.services import CallServices
+from gateway.calls.track import Track
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import (
+    AudioReceived,
+    CallStarted,
+    CallStopped,
+    CarrierEvent,
+    DtmfReceived,
+    MessageIgnored,
+)
+from gateway.errors import CarrierError, Fault, GatewayError
+from gateway.transcript.events import (
+    EventWriter,
+    Status,
+    StreamDtmf,
+    StreamEnded,
+    StreamStarted,
+    TrackInfo,
+)
+from gateway.transcript.keys import encode_id
+
+_log = structlog.get_logger()
+
+
+class StreamState(Enum):
+    """Where a stream is in its life."""
+
+    AWAITING_START = auto()
+    LIVE = auto()
+    ENDING = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a stream ended, and what the carrier's socket is closed with."""
+
+    status: Status
+    reason: str
+    close_code: int = 1000
+    fault: Fault | None = None
+
+    @classmethod
+    def failed(cls, error: GatewayError) -> "Ending":
+        """The ending that an error makes."""
+        return cls(Status.FAILED, error.reason, error.meaning.close_code, error.fault)
+
+
+STOPPED: Final = Ending(Status.COMPLETED, "carrier-stopped")
+CLOSED: Final = Ending(Status.COMPLETED, "carrier-closed")
+DRAINED: Final = Ending(Status.DRAINED, "draining", 1012)
+
+
+class CallStream:
+    """One media stream.
+
+    Args:
+        carrier: the carrier's name, for events and metrics.
+        adapter: reads its messages.
+        services: what all calls share.
+        authorize: checks what only the start message can show; raises CarrierError.
+        hidden_params: custom parameters that are never published.
+        wake: makes the reader of the socket look at `ending`.
+    """
+
+    def __init__(
+        self,
+        carrier: str,
+        adapter: Adapter,
+        services: CallServices,
+        *,
+        authorize: Callable[[CallStarted], None],
+        hidden_params: frozenset[str],
+        wake: Callable[[], None],
+    ) -> None:
+        self.state = StreamState.AWAITING_START
+        self.ending: Ending | None = None
+        self._carrier = carrier
+        self._adapter = adapter
+        self._services = services
+        self._authorize = authorize
+        self._hidden_params = hidden_params
+        self._wake = wake
+        self._group = asyncio.TaskGroup()
+        self._writer: EventWriter | None = None
+        self._tracks: dict[str, Track] = {}
+        self._ignored: dict[str, int] = {}
+
+    async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
+        """Live the stream's life.
+
+        Args:
+            read: feeds the socket's messages to `receive_text` and `receive_binary` until `ending`
+                is set or it raises CarrierError.
+
+        Returns:
+            Why it ended; its last event has been published.
+        """
+        try:
+            async with self._group:
+                try:
+                    await read()
+                except CarrierError as error:
+                    self.end(Ending.failed(error))
+                if self.state is StreamState.LIVE:
+                    self.state = StreamState.ENDING
+                for track in self._tracks.values():
+                    track.hang_up()
+        except* Exception:  # noqa: BLE001  # a bug in one call must not end without its last event
+            _log.exception("stream-crashed")
+            self.ending = Ending.failed(GatewayError("internal-error"))
+        finally:
+            ending = self._publish_end()
+        return ending
+
+    @property
+    def started(self) -> bool:
+        """Whether the carrier has announced the call."""
+        return self._writer is not None
+
+    def end(self, ending: Ending) -> None:
+        """End the stream; the first reason stays."""
+        if self.ending is None:
+            self.ending = ending
+            self._wake()
+
+    def receive_text(self, message: bytes) -> None:
+        """Take one text message; raises CarrierError as the adapter does."""
+        for event in self._adapter.receive_text(message):
+            self._take(event)
+
+    def receive_binary(self, message: bytes) -> None:
+        """Take one binary message; raises CarrierError as the adapter does."""
+        for event in self._adapter.receive_binary(message):
+            self._take(event)
+
+    def _take(self, event: CarrierEvent) -> None:
+        match event:
+            case AudioReceived():
+                self._tracks[event.track].receive(event, self._services.monotonic_s())
+            case CallStarted():
+                self._start(event)
+            case CallStopped():
+                self.end(STOPPED)
+            case DtmfReceived():
+                if self._writer:
+                    self._writer.publish(StreamDtmf(event.track))
+            case MessageIgnored():
+                metric = self._services.metrics.ignored_messages_total
+                metric.labels(self._carrier, event.kind).inc()
+
+    def _start(self, event: CallStarted) -> None:
+        """Make the stream known: its events, its tracks, their sessions."""
+        self._authorize(event)
+        services = self._services
+        structlog.contextvars.bind_contextvars(
+            call_id=encode_id(event.call_id), stream_id=encode_id(event.stream_id)
+        )
+        self._writer = writer = services.open_writer(
+            event.call_id,
+            event.stream_id,
+            int(services.wall_s() * 1000),
+            lambda: self.end(Ending.failed(GatewayError("fenced"))),
+        )
+        self._tracks = {
+            form.track: Track(form, self._carrier, services, writer, self._on_track_failed)
+            for form in event.tracks
+        }
+        params = {
+            name: value for name, value in event.params.items() if name not in self._hidden_params
+        }
+        writer.publish(
+            StreamStarted(
+                self._carrier,
+                tuple(
+                    TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
+                    for track in self._tracks.values()
+                ),
+                params,
+            )
+        )
+        services.metrics.live_calls.labels(self._carrier).inc()
+        self.state = StreamState.LIVE
+        for track in self._tracks.values():
+            self._group.create_task(track.run())
+
+    def _on_track_failed(self) -> None:
+        """End the stream once no track has a way to the model."""
+        errors = [track.error for track in self._tracks.values()]
+        if errors[0] and all(errors):
+            self.end(Ending.failed(errors[0]))
+
+    def _publish_end(self) -> Ending:
+        """Publish the last event and write the call's one log line."""
+        tracks = list(self._tracks.values())
+        ending = self.ending or Ending.failed(GatewayError("internal-error"))
+        error = next((track.error for track in tracks if track.error), None)
+        if error and ending.status is Status.COMPLETED:
+            ending = Ending(Status.FAILED, error.reason, ending.close_code, error.fault)
+        duration_ms = max((track.pipeline.position_ms for track in tracks), default=0)
+        segments = sum(track.segments for track in tracks)
+        gap_ms = sum(track.gap_ms for track in tracks)
+        if self._writer:
+            self._writer.publish(
+                StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms)
+            )
+            self._services.metrics.live_calls.labels(self._carrier).dec()
+            self._services.metrics.calls_total.labels(self._carrier, ending.status).inc()
+        self.state = StreamState.ENDED
+        first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
+        _log.info(
+            "stream-ended" if self.started else "stream-never-started",
+            carrier=self._carrier,
+            status=ending.status,
+            reason=ending.reason,
+            fault=ending.fault,
+            duration_ms=duration_ms,
+            frames=sum(track.pipeline.frames for track in tracks),
+            duplicates=sum(track.pipeline.duplicates for track in tracks),
+            segments=segments,
+            gap_ms=gap_ms,
+            dropped_ms=sum(track.dropped_ms for track in tracks),
+            first_delta_ms=round(1000 * min(first_deltas)) if first_deltas else None,
+        )
+        return ending

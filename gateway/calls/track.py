@@ -1,0 +1,239 @@
+"""One track of a live stream: its audio to a session of the model, the model's text to events.
+
+    receive(frame) -> pipeline -> chunks wait in `_unsent` -> session.append
+    on_delta(text) -> token clock -> segmenter -> writer
+
+Everything here runs on the event loop and nothing per frame or delta awaits. When the session can't
+take audio yet (it is being opened, or its window is full) chunks wait, up to a bound; past it the
+oldest is dropped and declared as a gap. When the session fails, what it had not answered, and all
+that follows, is declared as one gap when the track ends.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.calls.services import CallServices
+from gateway.carriers.events import AudioReceived, TrackFormat
+from gateway.errors import UpstreamError
+from gateway.transcript.events import (
+    EventWriter,
+    FinalReason,
+    GapCause,
+    TranscriptDelta,
+    TranscriptFinal,
+    TranscriptGap,
+)
+from gateway.transcript.segmenter import Segmenter
+from gateway.transcript.token_clock import TokenClock
+from gateway.upstream.session import RealtimeSession
+
+
+class Track:
+    """One direction of a stream, from its first frame to its last word."""
+
+    def __init__(
+        self,
+        form: TrackFormat,
+        carrier: str,
+        services: CallServices,
+        writer: EventWriter,
+        on_failed: Callable[[], None],
+    ) -> None:
+        limits = services.limits
+        self.form = form
+        self.role = limits.roles.get(form.track, "unknown")
+        self.error: UpstreamError | None = None
+        self.segments = 0
+        self.gap_ms = 0
+        self.dropped_ms = 0
+        self.first_delta_s: float | None = None  # from the first audio to the first text
+        self.pipeline = TrackPipeline(form, limits.chunk_ms)
+        self._services = services
+        self._writer = writer
+        self._on_failed = on_failed
+        self._frames_total = services.metrics.frames_total.labels(carrier)
+        self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier)
+        self._frames_counted = 0
+        self._clock = TokenClock(limits.model_delay_ms)
+        self._segmenter = Segmenter(
+            form.track,
+            self.role,
+            pause_ms=limits.segment_pause_ms,
+            max_ms=limits.segment_max_ms,
+        )
+        self._session = RealtimeSession(
+            self, model=limits.model, done_timeout_s=limits.done_timeout_s
+        )
+        self._unsent: deque[tuple[AudioChunk, float]] = deque()  # each with its arrival time
+        self._unsent_ms = 0
+        self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
+        self._first_audio_s: float | None = None
+        self._first_ms: int | None = None  # where the first chunk lies on the media clock
+        self._hung_up = asyncio.Event()
+        self._moved = asyncio.Event()  # set when chunks were sent, or never will be
+
+    def receive(self, frame: AudioReceived, now_s: float) -> None:
+        """Take one frame."""
+        if self._first_audio_s is None:
+            self._first_audio_s = now_s
+        pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
+        if pieces:
+            self._take(pieces, now_s)
+
+    def hang_up(self) -> None:
+        """Take what the pipeline still holds; `run` then finishes. Idempotent."""
+        if not self._hung_up.is_set():
+            self._take(self.pipeline.flush(), self._services.monotonic_s())
+            self._hung_up.set()
+
+    async def run(self) -> None:
+        """Live the track's life: open a session, wait for the hang-up, hear the last words.
+
+        Every wait but the one for the hang-up has a time-out. A failure of the session is kept in
+        `error` and declared as a gap, not raised.
+        """
+        try:
+            await self._open()
+            await self._hung_up.wait()
+            await self._drain()
+            await self._session.finish()
+        except UpstreamError:
+            await self._hung_up.wait()  # `error` has it; only now is the gap's end known
+        finally:
+            self._session.abort()
+        self._publish(self._segmenter.close(FinalReason.HANGUP))
+        if self.error:
+            self._declare_unanswered()
+
+    # What the session calls
+
+    def on_delta(self, text: str) -> None:
+        """Place one token's text and publish what it completes."""
+        placement = self._clock.tick()
+        now_s = self._services.monotonic_s()
+        if text and self.first_delta_s is None and self._first_audio_s is not None:
+            self.first_delta_s = now_s - self._first_audio_s
+            self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
+        self._publish(self._segmenter.delta(text, placement, now_s))
+
+    def on_restarted(self) -> None:
+        """Close the open segment; the model forgot the audio it had not answered."""
+        self._publish(self._segmenter.close(FinalReason.ROLLOVER))
+        if missing := self._clock.restart():
+            self._declare(AudioGap(*missing), GapCause.RECONNECT)
+
+    def on_writable(self) -> None:
+        """Send what waited."""
+        self._send()
+
+    def on_ended(self, error: UpstreamError | None) -> None:
+        """Keep the session's failure; its audio has no way to the model any more."""
+        self._moved.set()
+        if error is None:
+            return
+        self.error = error
+        self._unsent.clear()
+        self._unsent_ms = 0
+        self._dropped = None  # part of what is unanswered
+        self._services.metrics.session_failures_total.labels(error.fault, error.reason).inc()
+        self._on_failed()
+
+    # Sending
+
+    async def _open(self) -> None:
+        metrics, began_s = self._services.metrics, self._services.monotonic_s()
+        await self._session.open(self._services.transport, self._services.limits.open_timeout_s)
+        metrics.sessions_opened_total.inc()
+        metrics.session_open_seconds.observe(self._services.monotonic_s() - began_s)
+        self._send()
+
+    def _take(self, pieces: Iterable[AudioChunk | AudioGap], now_s: float) -> None:
+        """Queue chunks and declare gaps, in their order on the media clock."""
+        for piece in pieces:
+            if isinstance(piece, AudioGap):
+                self._declare(piece, GapCause.CARRIER_LOSS)
+                continue
+            if self._first_ms is None:
+                self._first_ms = piece.start_ms
+            self._audio_seconds_total.inc((piece.end_ms - piece.start_ms) / 1000)
+            if self.error is None:
+                self._unsent.append((piece, now_s))
+                self._unsent_ms += piece.end_ms - piece.start_ms
+        self._frames_total.inc(self.pipeline.frames - self._frames_counted)
+        self._frames_counted = self.pipeline.frames
+        self._send()
+        while self._unsent_ms > self._services.limits.unsent_ms:
+            self._drop(self._pop())
+
+    def _send(self) -> None:
+        """Hand waiting chunks to the session as long as it takes them."""
+        while self._unsent:
+            chunk, heard_s = self._unsent[0]
+            if not self._session.append(chunk.pcm):
+                return
+            self._pop()
+            self._declare_dropped()
+            self._clock.sent(chunk.start_ms, chunk.end_ms, heard_s)
+            self._services.metrics.append_latency_seconds.observe(
+                self._services.monotonic_s() - heard_s
+            )
+        self._moved.set()
+
+    def _pop(self) -> AudioChunk:
+        chunk, _ = self._unsent.popleft()
+        self._unsent_ms -= chunk.end_ms - chunk.start_ms
+        return chunk
+
+    async def _drain(self) -> None:
+        """Wait until all chunks are with the session.
+
+        Raises:
+            UpstreamError: send-timeout, or what ended the session.
+        """
+        timeout_s = self._services.limits.done_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._unsent:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            error = UpstreamError("send-timeout", f"after {timeout_s:g} s")
+            self.on_ended(error)
+            raise error from None
+
+    # Declaring
+
+    def _declare_unanswered(self) -> None:
+        """Declare all audio since the model's last answer."""
+        answered_ms = self._clock.covered_ms
+        from_ms = self._first_ms if answered_ms is None else answered_ms
+        if from_ms is not None:
+            self._declare(AudioGap(from_ms, self.pipeline.position_ms), GapCause.RECONNECT)
+
+    def _drop(self, chunk: AudioChunk) -> None:
+        """Note a dropped chunk; a run of them becomes one gap."""
+        self.dropped_ms += chunk.end_ms - chunk.start_ms
+        start_ms = self._dropped.from_ms if self._dropped else chunk.start_ms
+        self._dropped = AudioGap(start_ms, chunk.end_ms)
+
+    def _declare_dropped(self) -> None:
+        if self._dropped:
+            gap, self._dropped = self._dropped, None
+            self._declare(gap, GapCause.BACKPRESSURE)
+
+    def _declare(self, gap: AudioGap, cause: GapCause) -> None:
+        length_ms = gap.to_ms - gap.from_ms
+        if length_ms <= 0:
+            return
+        self.gap_ms += length_ms
+        self._services.metrics.gaps_total.labels(cause).inc()
+        self._services.metrics.gap_seconds_total.labels(cause).inc(length_ms / 1000)
+        self._writer.publish(TranscriptGap(self.form.track, gap.from_ms, gap.to_ms, cause))
+
+    def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:
+        for event in events:
+            if isinstance(event, TranscriptFinal):
+                self.segments += 1
+            self._writer.publish(event)
