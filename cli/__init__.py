@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The commands of ./run: one file each, beside what they share."""

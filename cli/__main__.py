@@ -1,0 +1,43 @@
+"""`./run`: the commands, and how a failure reads."""
+
+import os
+import sys
+from typing import Final
+
+import typer
+
+from cli import call, checks, demo, tail, up
+from cli.errors import CommandError
+
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+
+app = typer.Typer(
+    name="run",
+    help="Callscribe: live phone calls become live transcripts. Start with: ./run demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(up.up)
+app.command()(call.call)
+app.command()(tail.tail)
+app.command(context_settings=checks.PASS_ON)(checks.test)
+app.command()(checks.check)
+
+
+def main() -> None:
+    """Run one command; a `CommandError` is one line on stderr and exit code 2."""
+    try:
+        app()
+    except CommandError as error:
+        sys.stderr.write(f"run: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # e.g. ./run tail | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""`./run test` and `./run check`: what a change must pass."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import typer
+
+PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_BIN: Final = Path(sys.executable).parent
+_CHECKS: Final = {
+    "format": ("ruff", "format", "--check", "."),
+    "lint": ("ruff", "check", "."),
+    "types": ("mypy",),
+    "imports": ("lint-imports", "--no-cache"),
+}
+
+
+def test(context: typer.Context) -> None:
+    """Run the tests; whatever follows goes to pytest (-k name, -x, a path ...)."""
+    os.chdir(_ROOT)
+    os.execv(sys.executable, (sys.executable, "-m", "pytest", *context.args))  # noqa: S606
+
+
+def check() -> None:
+    """Check format, lint, types and import contracts, all at once."""
+    with ThreadPoolExecutor(len(_CHECKS)) as pool:
+        passed = list(pool.map(_run, _CHECKS))
+    raise typer.Exit(0 if all(passed) else 1)
+
+
+def _run(name: str) -> bool:
+    """Run one check; its output is shown only if it fails."""
+    begin_s = time.monotonic()
+    tool, *arguments = _CHECKS[name]
+    done = subprocess.run(  # noqa: S603 (the table above)
+        (_BIN / tool, *arguments), cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    passed = done.returncode == 0
+    verdict = "ok" if passed else "FAILED"
+    line = f"{name:<8} {verdict}  {time.monotonic() - begin_s:.1f} s\n"
+    sys.stdout.write(line if passed else f"{line}{done.stdout}{done.stderr}\n")
+    return passed

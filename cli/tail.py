@@ -1,0 +1,40 @@
+"""`./run tail`: follow live calls' text from Redis."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import events, running
+from cli.transcript import CallTranscript
+from cli.view import TranscriptView
+
+
+def tail(
+    call_id: Annotated[
+        str | None, typer.Argument(help="One call, from its beginning. Default: all, from now on.")
+    ] = None,
+    redis_url: Annotated[
+        str, typer.Option(envvar="GATEWAY_REDIS_URL", help="The gateway's Redis.")
+    ] = "redis://127.0.0.1:6379/0",
+) -> None:
+    """Follow calls' transcripts as they grow; one call's until it is over, all until Ctrl-C."""
+    running.run(_tail(call_id, redis_url))
+
+
+async def _tail(call_id: str | None, redis_url: str) -> None:
+    console = Console(highlight=False)
+    keys = [events.call_key(call_id)] if call_id else events.all_calls()
+    calls: dict[str, CallTranscript] = {}
+    async with events.connect(redis_url) as redis:
+        with TranscriptView(console, name_calls=call_id is None) as view:
+            async for event in events.follow(redis, keys, since="0" if call_id else "$"):
+                name = event["call_id"]
+                call = calls.setdefault(name, CallTranscript(name))
+                call.apply(event)
+                view.update(call)
+                if call.over:
+                    console.print(f"{name}  {call.status} {call.reason}", style="dim")
+                    del calls[name]
+                    if call_id:
+                        return

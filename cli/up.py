@@ -1,0 +1,40 @@
+"""`./run up`: keep the local stack running."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import running
+from cli.errors import CommandError
+from deploy.local import stack as local
+
+
+def up(
+    redis_url: Annotated[
+        str | None, typer.Option(help="Use this Redis instead of one of the stack's own.")
+    ] = None,
+) -> None:
+    """Run the whole path on this machine until Ctrl-C, at the documented ports."""
+    settings = local.StackSettings(redis_url=redis_url)
+    unused = {"redis"} if redis_url else set()
+    if taken := [part for part in settings.ports.in_use() if part.split()[0] not in unused]:
+        raise CommandError(f"ports in use: {', '.join(taken)}")
+    running.run(_up(settings))
+
+
+async def _up(settings: local.StackSettings) -> None:
+    console = Console()
+    console.print("Starting ...", style="dim")
+    async with local.running(settings) as stack:
+        ports = settings.ports
+        console.print(
+            f"gateway    {stack.media_url}  (private: http://{local.HOST}:{ports.admin}/metrics)\n"
+            f"Redis      {stack.redis_url}\n"
+            f"endpoint   https://localhost:{ports.endpoint}  bridge :{ports.bridge}  "
+            f"engine :{ports.engine}\n"
+            f"logs       {stack.folder}\n"
+            "Next: ./run tail, and in another terminal ./run call. Ctrl-C ends it.",
+            highlight=False,
+        )
+        await stack.until_failed()

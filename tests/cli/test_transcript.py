@@ -1,0 +1,107 @@
+"""Folding events into text: what a reader of the contract may rely on."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.transcript import CallTranscript, percentile
+
+type Event = dict[str, str]
+
+
+def event(kind: str, n: int, *, epoch: int = 1, stream: str = "MZ1", **fields: object) -> Event:
+    shared = {"type": kind, "stream_id": stream, "epoch": str(epoch), "n": str(n)}
+    return shared | {name: str(value) for name, value in fields.items()}
+
+
+def words(kind: str, n: int, text: str, *, segment: int = 1, rev: int = 0, **more: object) -> Event:
+    place = {"track": "inbound", "segment": segment, "rev": rev, "start_ms": 0, "end_ms": n * 80}
+    return event(kind, n, **{**place, "text": text, "latency_ms": 500 + n, **more})  # type: ignore[arg-type]  # (epoch and stream are strings here too)
+
+
+def ended(n: int, status: str = "completed", **more: object) -> Event:
+    fields = {"status": status, "reason": "stopped", "duration_ms": 1000, "gap_ms": 40, **more}
+    return event("stream.ended", n, **fields)  # type: ignore[arg-type]  # as above
+
+
+def fold(*events: Event) -> CallTranscript:
+    call = CallTranscript("CA1")
+    for each in events:
+        call.apply(each)
+    return call
+
+
+def texts(call: CallTranscript) -> list[tuple[str, bool]]:
+    return [(segment.text, segment.final) for segment in call.segments]
+
+
+def test_deltas_concatenate_and_the_final_replaces_them() -> None:
+    started = event("stream.started", 1)
+    deltas = words("transcript.delta", 2, "It was"), words("transcript.delta", 3, " the best")
+    assert texts(fold(started, *deltas)) == [("It was the best", False)]
+    final = words("transcript.final", 4, "It was the best.")
+    assert texts(fold(started, *deltas, final)) == [("It was the best.", True)]
+
+
+def test_a_higher_revision_starts_the_segment_over() -> None:
+    call = fold(
+        words("transcript.delta", 1, "It was"),
+        words("transcript.delta", 2, "It is", rev=1),
+        words("transcript.delta", 3, " what it is", rev=1),
+        words("transcript.delta", 4, " stale", rev=0),
+    )
+    assert texts(call) == [("It is what it is", False)]
+
+
+def test_segments_are_ordered_by_time_across_tracks() -> None:
+    call = fold(
+        words("transcript.final", 1, "two", segment=1, start_ms=900),
+        words("transcript.final", 2, "one", segment=1, start_ms=100, track="outbound"),
+        words("transcript.final", 3, "three", segment=2, start_ms=900),
+    )
+    assert [segment.text for segment in call.segments] == ["one", "two", "three"]
+
+
+def test_a_call_is_over_when_every_stream_has_ended() -> None:
+    call = fold(event("stream.started", 1), event("stream.started", 1, stream="MZ2"), ended(2))
+    assert (call.over, call.status) == (False, "live")
+    call.apply(ended(2, "failed", stream="MZ2", duration_ms=3000, reason="socket-lost"))
+    assert (call.over, call.status, call.reason) == (True, "failed", "socket-lost")
+    assert (call.duration_ms, call.gap_ms) == (3000, 80)
+
+
+def test_a_hole_in_the_numbers_is_counted() -> None:
+    assert fold(event("stream.started", 1), ended(2)).missing == 0
+    assert fold(event("stream.started", 1), ended(5)).missing == 3
+    assert fold(ended(2)).missing == 1
+
+
+def test_a_takeover_begins_at_one_again() -> None:
+    call = fold(event("stream.started", 1), event("stream.x", 2), ended(1, "lost", epoch=2))
+    assert (call.missing, call.status) == (0, "lost")
+
+
+def test_unknown_types_are_counted_and_nothing_else() -> None:
+    call = fold(event("stream.started", 1), event("stream.something-new", 2))
+    assert (call.events, call.missing, call.segments) == (2, 0, [])
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_hearing_events_again_is_harmless(replays: list[int]) -> None:
+    """A reader that comes back reads from an earlier place: the outcome is the same."""
+    story = [event("stream.started", 1)]
+    story += [words("transcript.delta", n, f" w{n}") for n in range(2, 8)]
+    story += [words("transcript.final", 8, "all of it"), ended(9)]
+    once, often = CallTranscript("CA1"), CallTranscript("CA1")
+    for n, each in enumerate(story):
+        once.apply(each)
+        often.apply(each)
+        for back in replays:
+            often.apply(story[max(0, n - back)])
+    assert once == often
+
+
+def test_percentiles() -> None:
+    assert percentile([], 99) == 0
+    assert percentile([7], 50) == 7
+    assert percentile(list(range(100, 0, -1)), 50) == 51
+    assert percentile(list(range(1, 101)), 99) == 100

@@ -1,0 +1,14 @@
+"""What all tests share: the order they run in, and the fixtures of real servers."""
+
+import pytest
+
+pytest_plugins = ["tests.redis_servers"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what is quick first: then a mistake shows soon. Whole calls and real speech come last."""
+
+    def slowness(item: pytest.Item) -> int:
+        return 2 * bool(item.get_closest_marker("speech")) + ("tests/e2e/" in item.nodeid)
+
+    items.sort(key=slowness)
