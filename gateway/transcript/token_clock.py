@@ -1,0 +1,122 @@
+"""When a word was said, estimated from how many deltas have come. Pure.
+
+The model reports no times, but it answers exactly one delta per 80 ms of audio, empty or not. So
+delta k of a generation ends at 80 * k ms of the audio sent to it, less the delay it was configured
+to listen ahead. Chunks know where they lie on the media clock, which may jump between them; through
+them a time in the session's audio becomes a time of the stream.
+
+    session audio, ms    0        80       160      240
+    chunks               |--------|--------|--------|
+    media clock        5000     5080   9000     9080  9160       (a hold between the 1st and 2nd)
+"""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+TOKEN_MS: Final = 80
+
+# Chunks kept for deltas to come: 11 minutes at 80 ms, far beyond every time-out. Past it the oldest
+# is forgotten, and what it held is placed at the start of the next.
+_MAX_CHUNKS: Final = 8192
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """Where the audio behind one delta lies."""
+
+    start_ms: int  # on the media clock
+    end_ms: int
+    heard_s: float  # when the audio at `end_ms` reached us, on the monotonic clock
+
+
+class _Sent(msgspec.Struct, frozen=True, gc=False):
+    from_ms: int  # in the session's audio
+    to_ms: int
+    start_ms: int  # on the media clock
+    heard_s: float
+
+    def media_ms(self, session_ms: int) -> int:
+        """A time in the session's audio on the media clock, within this chunk or at its start."""
+        return self.start_ms + max(session_ms - self.from_ms, 0)
+
+
+class TokenClock:
+    """Places the deltas of one track's generations, one after another.
+
+    Args:
+        delay_ms: how far behind its audio the model is configured to answer.
+
+    Attributes:
+        sent_ms: media time up to which audio was sent; None before the first chunk.
+        covered_ms: media time up to which deltas have answered; None likewise.
+    """
+
+    def __init__(self, delay_ms: int = 480) -> None:
+        self.sent_ms: int | None = None
+        self.covered_ms: int | None = None
+        self._delay_ms = delay_ms
+        self._ticks = 0
+        self._session_ms = 0  # length of the audio sent to this generation
+        self._chunks: deque[_Sent] = deque(maxlen=_MAX_CHUNKS)
+        self._heard_s = 0.0
+
+    @property
+    def lag_ms(self) -> int:
+        """How much of the audio sent is not answered yet; the delay is part of it."""
+        return self._session_ms - self._answered_ms(self._ticks)
+
+    def sent(self, start_ms: int, end_ms: int, heard_s: float) -> None:
+        """Learn that a chunk went to the session.
+
+        Args:
+            start_ms: where it begins on the media clock, not before the last one's end.
+            end_ms: where it ends.
+            heard_s: when its audio reached us, on the monotonic clock.
+        """
+        begins = self._session_ms
+        self._session_ms += end_ms - start_ms
+        self._chunks.append(_Sent(begins, self._session_ms, start_ms, heard_s))
+        self.sent_ms = end_ms
+        if self.covered_ms is None:
+            self.covered_ms = start_ms
+
+    def tick(self) -> Placement:
+        """Place the next delta.
+
+        Returns:
+            Where its audio lies: never before the last delta's, never outside of what was sent. A
+            delta that no audio was sent for lies where the last one ended.
+        """
+        from_ms = self._answered_ms(self._ticks)
+        self._ticks += 1
+        to_ms = self._answered_ms(self._ticks)
+        chunks = self._chunks
+        while len(chunks) > 1 and chunks[0].to_ms <= from_ms:
+            chunks.popleft()
+        if chunks:
+            start_ms = chunks[0].media_ms(from_ms)
+            newest = next((chunk for chunk in chunks if to_ms <= chunk.to_ms), chunks[-1])
+            self.covered_ms = newest.media_ms(to_ms)
+            self._heard_s = newest.heard_s
+        else:
+            start_ms = self.covered_ms or 0
+        return Placement(start_ms, self.covered_ms or 0, self._heard_s)
+
+    def restart(self) -> tuple[int, int] | None:
+        """Begin a new generation, which will not hear what was sent to the last.
+
+        Returns:
+            The media time, from and to, that was sent and never answered; None if there is none.
+        """
+        covered_ms, self.covered_ms = self.covered_ms, self.sent_ms
+        self._ticks = 0
+        self._session_ms = 0
+        self._chunks.clear()
+        if covered_ms is None or self.sent_ms is None or covered_ms == self.sent_ms:
+            return None
+        return covered_ms, self.sent_ms
+
+    def _answered_ms(self, ticks: int) -> int:
+        """The end of a delta in the session's audio, within what was sent."""
+        return min(max(TOKEN_MS * ticks - self._delay_ms, 0), self._session_ms)

@@ -1,0 +1,174 @@
+"""One track's audio: frames in, chunks and gaps out."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.audio.interpolator import TAIL_SAMPLES
+from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.errors import CarrierError, Fault
+
+FRAME = bytes(range(160))  # 20 ms of mu-law
+PCMU = TrackFormat("inbound", Encoding.PCMU, 8000)
+TAIL_BYTES = 2 * TAIL_SAMPLES
+
+type Pieces = list[AudioChunk | AudioGap]
+type Frame = tuple[bytes, int | None, int | None]
+
+FORMATS = st.builds(
+    TrackFormat, st.just("inbound"), st.sampled_from(Encoding), st.sampled_from([8000, 16000])
+)
+
+
+def run(frames: list[Frame], form: TrackFormat = PCMU) -> Pieces:
+    """All that a track of these frames gives."""
+    pipeline = TrackPipeline(form)
+    pieces = [piece for frame in frames for piece in pipeline.receive(*frame)]
+    return pieces + pipeline.flush()
+
+
+def timeline(pieces: Pieces) -> list[str]:
+    """The pieces without their audio."""
+    return [
+        f"{piece.start_ms}-{piece.end_ms}"
+        if isinstance(piece, AudioChunk)
+        else f"gap {piece.from_ms}-{piece.to_ms}"
+        for piece in pieces
+    ]
+
+
+def audio(pieces: Pieces) -> bytes:
+    return b"".join(piece.pcm for piece in pieces if isinstance(piece, AudioChunk))
+
+
+# Each: what the carrier sent (timestamp and number of a 20 ms frame), what comes out.
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([], []),
+        ([(0, 1)], ["0-20"]),
+        ([(0, 1), (20, 2), (40, 3), (60, 4)], ["0-80", "80-80"]),
+        ([(0, 1), (20, 2), (40, 3), (60, 4), (80, 5)], ["0-80", "80-100"]),
+        # positioned by the first timestamp
+        ([(5000, 9), (5020, 10)], ["5000-5040"]),
+        # no timestamps: counted
+        ([(None, None)] * 5, ["0-80", "80-100"]),
+        # one frame lost
+        ([(0, 1), (40, 3), (60, 4)], ["gap 20-40", "0-80", "80-80"]),
+        # frames the carrier left out without a hole in its numbers
+        ([(0, 1), (120, 2)], ["gap 20-120", "0-80", "80-140"]),
+        # a jitter of the carrier's clock
+        ([(0, 1), (90, 2), (10, 3), (60, 4)], ["0-80", "80-80"]),
+        # a timestamp that is nonsense
+        ([(0, 1), (10**12, 2), (-7, 3), (60, 4)], ["0-80", "80-80"]),
+        # a repeated frame, and one from before
+        ([(0, 1), (20, 2), (20, 2), (0, 1), (40, 3)], ["0-60"]),
+        # a long hold is declared, not filled; what came before it comes out whole
+        ([(0, 1), (60_000, 2), (60_020, 3)], ["0-20", "gap 20-60000", "60000-60040"]),
+        ([(1000, 1), (60_000, 2), (60_040, 4)],
+         ["1000-1020", "gap 1020-60000", "gap 60020-60040", "60000-60060"]),
+    ],
+)  # fmt: skip
+def test_timeline(frames: list[tuple[int | None, int | None]], expected: list[str]) -> None:
+    assert timeline(run([(FRAME, *frame) for frame in frames])) == expected
+
+
+@given(FORMATS, st.binary(max_size=9000), st.lists(st.integers(0, 2000)))
+def test_framing_changes_no_bit(form: TrackFormat, payload: bytes, sizes: list[int]) -> None:
+    frames: list[Frame] = []
+    rest = payload
+    for size in sizes:
+        frames.append((rest[:size], None, None))
+        rest = rest[size:]
+    frames.append((rest, None, None))
+    assert run(frames, form) == run([(payload, None, None)], form)
+
+
+@given(FORMATS, st.integers(0, 9000), st.integers(0, 10**6))
+def test_chunks_are_80_ms_and_leave_nothing_out(
+    form: TrackFormat, length: int, first_ms: int
+) -> None:
+    pieces = run([(bytes(length), first_ms, None)], form)
+    chunks = [piece for piece in pieces if isinstance(piece, AudioChunk)]
+    assert len(chunks) == len(pieces)
+    samples_at_16k = length // form.encoding.sample_bytes * 16_000 // form.rate_hz
+    tail_bytes = TAIL_BYTES if form.rate_hz == 8000 else 0
+    assert len(audio(pieces)) == 2 * samples_at_16k + tail_bytes
+    assert all(len(chunk.pcm) == 2560 for chunk in chunks[:-1])
+    ends = [first_ms, *(chunk.end_ms for chunk in chunks)]
+    assert [chunk.start_ms for chunk in chunks] == ends[:-1]
+    assert ends[-1] == first_ms + samples_at_16k // 16
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=150))
+def test_lost_frames_are_declared_and_the_others_stay_in_their_place(kept: list[bool]) -> None:
+    """16 kHz linear audio comes out as it went in; frame n is made of the byte n."""
+    kept[-1] = kept[0] = True  # what is lost at the ends nobody can know
+    frames: list[Frame] = [(bytes([n]) * 640, 20 * n, n + 1) for n, here in enumerate(kept) if here]
+    pieces = run(frames, TrackFormat("inbound", Encoding.L16LE, 16_000))
+    assert audio(pieces) == b"".join(bytes([n if here else 0]) * 640 for n, here in enumerate(kept))
+    missing = {
+        time_ms
+        for piece in pieces
+        if isinstance(piece, AudioGap)
+        for time_ms in range(piece.from_ms, piece.to_ms, 20)
+    }
+    assert missing == {20 * n for n, here in enumerate(kept) if not here}
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_missing_audio_sounds_like_silence(encoding: Encoding) -> None:
+    form = TrackFormat("inbound", encoding, 8000)
+    frame = FRAME * encoding.sample_bytes
+    silence = encoding.silence * len(frame)
+    with_hole = run([(frame, 0, 1), (frame, 40, 3)], form)
+    with_silence = run([(frame, 0, 1), (silence, 20, 2), (frame, 40, 3)], form)
+    assert with_hole == [AudioGap(20, 40), *with_silence]
+
+
+def test_silence_is_bounded() -> None:
+    longest = run([(FRAME, 0, 1), (FRAME, 30_020, 2)])
+    assert timeline(longest)[0] == "gap 20-30020"
+    assert len(audio(longest)) == 32 * 30_040 + TAIL_BYTES
+    longer = run([(FRAME, 0, 1), (FRAME, 30_021, 2)])
+    assert timeline(longer) == ["0-20", "gap 20-30021", "30021-30041"]
+    assert len(audio(longer)) == 32 * 40 + 2 * TAIL_BYTES
+
+
+def test_half_a_sample_before_a_loss_does_not_swap_the_bytes_after_it() -> None:
+    form = TrackFormat("inbound", Encoding.L16LE, 16_000)
+    frame = struct.pack("<320h", *range(1, 321))
+    for later_ms in (40, 40_000):
+        pieces = run([(frame + b"\x05", 0, 1), (frame, later_ms, 3)], form)
+        assert audio(pieces).endswith(frame)
+
+
+def test_counts_what_it_took() -> None:
+    pipeline = TrackPipeline(PCMU)
+    for sequence in (1, 2, 2, 1, 3):
+        pipeline.receive(FRAME, None, sequence)
+    assert (pipeline.frames, pipeline.duplicates, pipeline.received_bytes) == (3, 2, 480)
+    assert pipeline.position_ms == 60
+
+
+def test_flush_before_any_frame_gives_nothing() -> None:
+    assert TrackPipeline(PCMU).flush() == []
+
+
+@pytest.mark.parametrize("rate_hz", [0, 11_025, 24_000, 48_000])
+def test_other_rates_are_refused(rate_hz: int) -> None:
+    with pytest.raises(CarrierError, match="unsupported-encoding") as caught:
+        TrackPipeline(TrackFormat("inbound", Encoding.L16LE, rate_hz))
+    assert caught.value.fault is Fault.CARRIER
+
+
+def test_chunk_length_is_a_choice() -> None:
+    pieces = TrackPipeline(PCMU, chunk_ms=40).receive(FRAME * 5, 0, 1)
+    assert timeline(pieces) == ["0-40", "40-80"]
+
+
+def test_repr_shows_no_audio() -> None:
+    assert repr(AudioChunk(b"secret", 80, 160)) == "AudioChunk(6 bytes, 80-160 ms)"
