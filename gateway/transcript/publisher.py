@@ -135,13 +135,17 @@ class Publisher:
         self._task.add_done_callback(self._note_end)
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is left and stop; what Redis does not take in time is dropped, and counted."""
+        """Write what is left and stop; what Redis does not take in time is dropped, and counted.
+
+        Idempotent. Events published from now on are dropped.
+        """
         self._closing = True
         self._resume()
-        if self._task is not None:
+        task, self._task = self._task, None
+        if task is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._task
+                    await task
         for timer in self._timers.values():
             timer.cancel()
         if lost := sum(self._abandon(writer) for writer in [*self._open]):
@@ -184,6 +188,11 @@ class Publisher:
         self._open.add(writer)
         self._after(limits.lease_s / 3, self._renew_leases)
         return writer
+
+    @property
+    def buffered_events(self) -> int:
+        """Events taken that Redis has not acknowledged."""
+        return self._buffered
 
     # Taking events
 

@@ -1,0 +1,89 @@
+"""A TCP proxy that breaks connections at chosen bytes: what a network does, on demand."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Break a connection once it has carried so many bytes one way."""
+
+    of_replies: bool  # else of requests
+    after_bytes: int
+
+
+class CuttingProxy:
+    """Stands before a server; its first connections are cut as told, later ones live.
+
+    Args:
+        port: of the server, on loopback.
+        cuts: one per connection, in the order they are made.
+    """
+
+    def __init__(self, port: int, cuts: list[Cut]) -> None:
+        self._server_port = port
+        self._cuts: Iterator[Cut] = iter(cuts)
+        self._links: set[asyncio.Task[None]] = set()
+        self.connections = 0
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port: int = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._listener.close()
+        for link in self._links:
+            link.cancel()
+        await asyncio.gather(*self._links, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        link = asyncio.ensure_future(self._serve(reader, writer, next(self._cuts, None)))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Cut | None
+    ) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        requests = cut.after_bytes if cut and not cut.of_replies else None
+        replies = cut.after_bytes if cut and cut.of_replies else None
+        pumps = [
+            asyncio.ensure_future(_pump(reader, server_writer, requests)),
+            asyncio.ensure_future(_pump(server_reader, writer, replies)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            for end in (server_writer, writer):
+                end.close()
+            for end in (server_writer, writer):
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None
+) -> None:
+    """Carry bytes until the peer ends, or exactly `limit_bytes` have passed."""
+    passed = 0
+    while limit_bytes is None or passed < limit_bytes:
+        data = await reader.read(65_536 if limit_bytes is None else limit_bytes - passed)
+        if not data:
+            return
+        writer.write(data)
+        await writer.drain()
+        passed += len(data)
