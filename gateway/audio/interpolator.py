@@ -73,6 +73,4 @@ class HalfBandInterpolator:
 
     def flush(self) -> bytes:
         """Give the tail, `TAIL_SAMPLES` samples at 16 kHz, and begin anew."""
-        tail = self.process(_SILENCE)
-        self._history = _SILENCE
-        return tail
+        return self.process(_SILENCE)

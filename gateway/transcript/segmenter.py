@@ -90,7 +90,6 @@ class Segmenter:
         if self._is_open:
             self._rev += 1
             self._texts = []
-            self._space = ""
             self._end_ms = self._start_ms
 
     def _ended(self, text: str, said: bool, placement: Placement) -> FinalReason | None:
