@@ -12,17 +12,12 @@ class LiveStreams:
     """Admits streams up to a limit and ends them all at shutdown."""
 
     def __init__(self, limit: int) -> None:
+        self.admitted = 0
+        self.draining = False  # new streams are refused because the process is ending
         self._limit = limit
-        self._admitted = 0
         self._streams: set[CallStream] = set()
-        self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
-
-    @property
-    def draining(self) -> bool:
-        """Whether new streams are refused because the process is ending."""
-        return self._draining
 
     @contextmanager
     def admit(self) -> Iterator[None]:
@@ -31,17 +26,17 @@ class LiveStreams:
         Raises:
             CarrierError: draining or at-capacity; answer 503.
         """
-        if self._draining:
+        if self.draining:
             raise CarrierError("draining")
-        if self._admitted >= self._limit:
+        if self.admitted >= self._limit:
             raise CarrierError("at-capacity")
-        self._admitted += 1
+        self.admitted += 1
         self._empty.clear()
         try:
             yield
         finally:
-            self._admitted -= 1
-            if not self._admitted:
+            self.admitted -= 1
+            if not self.admitted:
                 self._empty.set()
 
     @contextmanager
@@ -59,7 +54,7 @@ class LiveStreams:
         Returns:
             Whether all ended in time.
         """
-        self._draining = True
+        self.draining = True
         for stream in list(self._streams):
             stream.end(DRAINED)
         try:

@@ -1,0 +1,121 @@
+"""The carrier's WebSocket: frames in, one `CallStream` fed. Knows no carrier."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallServices
+from gateway.calls.stream import CLOSED, CallStream
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import CallStarted
+from gateway.errors import CarrierError
+
+_HEARTBEAT_S: Final = 20.0  # below every proxy's idle limit; finds half-open sockets too
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+class MediaSocket:
+    """Serves one carrier's media streams, after its own checks let the upgrade in."""
+
+    def __init__(
+        self,
+        carrier: str,
+        new_adapter: Callable[[], Adapter],
+        services: CallServices,
+        streams: LiveStreams,
+        *,
+        max_message_bytes: int,
+        start_timeout_s: float,
+        authorize: Callable[[CallStarted], None],
+        hidden_params: frozenset[str],
+    ) -> None:
+        self._carrier = carrier
+        self._new_adapter = new_adapter
+        self._services = services
+        self._streams = streams
+        self._max_message_bytes = max_message_bytes
+        self._start_timeout_s = start_timeout_s
+        self._authorize = authorize
+        self._hidden_params = hidden_params
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Upgrade and live the stream's life.
+
+        Raises:
+            CarrierError: the stream was not admitted; nothing was upgraded.
+        """
+        with self._streams.admit():
+            socket = web.WebSocketResponse(
+                compress=False,  # base64 of noise: no gain, much CPU
+                heartbeat=_HEARTBEAT_S,
+                timeout=_CLOSE_TIMEOUT_S,
+                max_msg_size=self._max_message_bytes,
+                decode_text=False,
+            )
+            await socket.prepare(request)
+            reader = _Reader(socket, self._start_timeout_s)
+            stream = CallStream(
+                self._carrier,
+                self._new_adapter(),
+                self._services,
+                authorize=self._authorize,
+                hidden_params=self._hidden_params,
+                wake=reader.wake,
+            )
+            with self._streams.hold(stream):
+                ending = await stream.run(lambda: reader.feed(stream))
+            await socket.close(code=ending.close_code, message=ending.reason.encode())
+            return socket
+
+
+class _Reader:
+    """Reads a socket into a stream until the stream ends, from either side."""
+
+    def __init__(self, socket: web.WebSocketResponse, start_timeout_s: float) -> None:
+        self._socket = socket
+        self._start_timeout_s = start_timeout_s
+        self._scope: asyncio.Timeout | None = None
+
+    def wake(self) -> None:
+        """Stop waiting for the socket's next message."""
+        if self._scope and not self._scope.expired():
+            self._scope.reschedule(0)
+
+    async def feed(self, stream: CallStream) -> None:
+        """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
+        try:
+            async with asyncio.timeout(self._start_timeout_s) as scope:
+                self._scope = scope
+                while stream.ending is None and not stream.started:
+                    self._pass_on(stream, await self._socket.receive())
+                if stream.ending is None:
+                    scope.reschedule(None)
+                while stream.ending is None:
+                    self._pass_on(stream, await self._socket.receive())
+        except TimeoutError:
+            if stream.ending is None:
+                raise CarrierError("start-timeout") from None
+        finally:
+            self._scope = None
+
+    def _pass_on(self, stream: CallStream, message: WSMessage) -> None:
+        match message.type:
+            case WSMsgType.TEXT:
+                stream.receive_text(message.data)
+            case WSMsgType.BINARY:
+                stream.receive_binary(message.data)
+            case WSMsgType.CLOSE:
+                stream.end(CLOSED)
+            case _:
+                raise _loss(message)
+
+
+def _loss(message: WSMessage) -> CarrierError:
+    """Say why the socket is gone without the carrier's close."""
+    if isinstance(message.data, WebSocketError):
+        too_big = message.data.code == WSCloseCode.MESSAGE_TOO_BIG
+        return CarrierError("message-too-big" if too_big else "malformed-message")
+    return CarrierError("socket-lost")

@@ -1,0 +1,109 @@
+"""Twilio's routes: the webhook that starts a fork, and the media socket, both behind signatures."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallServices
+from gateway.carriers import twilio, twilio_webhook
+from gateway.carriers.events import CallStarted
+from gateway.errors import CarrierError
+from gateway.ingress.media import MediaSocket
+from gateway.settings import Settings
+
+MEDIA_PATH: Final = "/media/twilio"
+VOICE_PATH: Final = "/voice/twilio"
+_BODY_TIMEOUT_S: Final = 10.0
+
+_log = structlog.get_logger()
+
+
+class TwilioRoutes:
+    """What Twilio may ask of us. Closed unless its auth token is configured."""
+
+    def __init__(self, settings: Settings, services: CallServices, streams: LiveStreams) -> None:
+        token = settings.twilio_auth_token
+        self._settings = settings
+        self._auth_token = token.get_secret_value() if token else None
+        self._refused_total = services.metrics.refused_total
+        self._wall_s = services.wall_s
+        self._media_url = "ws" + settings.public_url.removeprefix("http") + MEDIA_PATH
+        self._media = MediaSocket(
+            twilio.CARRIER,
+            twilio.TwilioAdapter,
+            services,
+            streams,
+            max_message_bytes=twilio.MAX_MESSAGE_BYTES,
+            start_timeout_s=settings.start_timeout_s,
+            authorize=self._check_token,
+            hidden_params=frozenset({twilio.CREDENTIAL}),
+        )
+        if settings.twilio_ignore_signatures:
+            _log.warning("twilio-signatures-ignored")
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes that the settings open."""
+        if not (self._auth_token or self._settings.twilio_ignore_signatures):
+            return
+        app.router.add_get(MEDIA_PATH, self._serve_media)
+        if self._settings.twilio_dial or self._settings.twilio_redirect_url:
+            app.router.add_post(VOICE_PATH, self._answer_call)
+
+    async def _serve_media(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._check_signature(request, self._media_url)
+            return await self._media.serve(request)
+        except CarrierError as error:
+            return self._refuse(error)
+
+    async def _answer_call(self, request: web.Request) -> web.Response:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            fields = await request.post()
+        form = [(name, value) for name, value in fields.items() if isinstance(value, str)]
+        try:
+            self._check_signature(request, self._settings.public_url + VOICE_PATH, form)
+        except CarrierError as error:
+            return self._refuse(error)
+        call_sid = dict(form).get("CallSid")
+        if not call_sid:
+            return web.Response(status=400, text="CallSid is missing\n")
+        expires_s = int(self._wall_s()) + self._settings.twilio_token_ttl_s
+        token = twilio_webhook.mint_token(self._auth_token or "", call_sid, expires_s)
+        document = twilio_webhook.answer(
+            self._media_url,
+            token,
+            dial=self._settings.twilio_dial,
+            redirect_url=self._settings.twilio_redirect_url,
+        )
+        return web.Response(body=document, content_type="text/xml")
+
+    def _check_signature(
+        self, request: web.Request, url: str, form: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        if self._auth_token is None:
+            return
+        if request.query_string:
+            url += "?" + request.raw_path.partition("?")[2]
+        signature = request.headers.get(twilio_webhook.SIGNATURE_HEADER)
+        twilio_webhook.verify(self._auth_token, url, signature, form)
+
+    def _check_token(self, start: CallStarted) -> None:
+        token = start.params.get(twilio.CREDENTIAL)
+        if token is not None:
+            twilio_webhook.verify_token(
+                self._auth_token or "", start.call_id, token, self._wall_s()
+            )
+        elif self._settings.twilio_require_token:
+            raise CarrierError("token-missing")
+
+    def _refuse(self, error: CarrierError) -> web.Response:
+        """Answer a request that is not let in; which check failed is for our log, not for them."""
+        self._refused_total.labels(twilio.CARRIER, error.reason).inc()
+        _log.warning("request-refused", carrier=twilio.CARRIER, reason=error.reason)
+        if error.reason in ("at-capacity", "draining"):
+            return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
+        return web.Response(status=403, text="forbidden\n")
