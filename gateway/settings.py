@@ -22,6 +22,7 @@ from pydantic import (
     WebsocketUrl,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.errors import SettingsError
@@ -188,10 +189,7 @@ def load() -> Settings:
     Raises:
         SettingsError: one line that names each unknown, missing or invalid setting; no values.
     """
-    known = {
-        str(field.validation_alias or f"{_PREFIX}{name.upper()}")
-        for name, field in Settings.model_fields.items()
-    }
+    known = {_variable(name) for name in Settings.model_fields}
     given = {name.upper() for name in (*os.environ, *dotenv_values(_ENV_FILE))}
     if unknown := sorted(name for name in given - known if name.startswith(_PREFIX)):
         raise SettingsError(f"unknown: {', '.join(unknown)}")
@@ -201,13 +199,35 @@ def load() -> Settings:
         raise SettingsError("; ".join(_sentences(error))) from None
 
 
+def describe() -> str:
+    """List every setting: its variable, default and meaning, for `--help`."""
+    return "\n".join(
+        f"{_variable(name)} ({_default(field)})\n    {field.description}"
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _variable(name: str) -> str:
+    """The environment variable of a field."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias) if alias else f"{_PREFIX}{name.upper()}"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory:
+        return "computed"
+    if isinstance(field.default, SecretStr):
+        return field.default.get_secret_value()
+    return "unset" if field.default is None else str(field.default)
+
+
 def _sentences(error: ValidationError) -> list[str]:
     """One sentence per problem, by the variable's name as the operator knows it."""
     sentences = []
     for problem in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in problem["loc"])
-        field = Settings.model_fields.get(name)
-        alias = str(field.validation_alias) if field and field.validation_alias else None
-        label = alias or (f"{_PREFIX}{name.upper()}: " if name else "")
-        sentences.append(f"{label}{problem['msg'].removeprefix('Value error, ')}")
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        label = f"{_variable(name)}: " if name in Settings.model_fields else name and f"{name}: "
+        sentences.append(label + problem["msg"].removeprefix("Value error, "))
     return sentences

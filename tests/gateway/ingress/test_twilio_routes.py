@@ -202,9 +202,10 @@ class TestMedia:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await eventually(lambda: bool(gateway.events))
-        assert await gateway.streams.drain(timeout_s=10)
+        in_time, closed = await asyncio.gather(gateway.streams.drain(10), closing(socket))
+        assert in_time
+        assert closed == (1012, "draining")
         assert (await gateway.end()).status is Status.DRAINED
-        assert await closing(socket) == (1012, "draining")
         assert await refused(gateway, **SIGNED) == 503
 
 

@@ -1,0 +1,192 @@
+"""The composition root: the only place where clients are built and parts meet."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+import structlog
+from aiohttp import web
+
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallLimits, CallServices
+from gateway.errors import PublishError, SettingsError
+from gateway.ingress.admin import admin_app
+from gateway.ingress.twilio import TwilioRoutes
+from gateway.metrics import Metrics
+from gateway.settings import Settings, Upstream
+from gateway.transcript import redis
+from gateway.transcript.publisher import Limits, Publisher
+from gateway.upstream.sagemaker import SageMakerTransport
+from gateway.upstream.transport import UpstreamTransport
+from gateway.upstream.websocket import WebSocketTransport
+
+_BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
+_SHUTDOWN_TIMEOUT_S: Final = 2.0  # for open requests, after the calls have ended
+
+_log = structlog.get_logger()
+
+
+class Ports(NamedTuple):
+    """Where a gateway listens."""
+
+    public: int
+    admin: int
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end the live calls with their last words.
+
+    Raises:
+        SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
+    """
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with serve(settings) as ports:
+        _log.info("gateway-started", gateway=settings.id, port=ports.public, admin=ports.admin)
+        await stop.wait()
+        _log.info("gateway-stopping", gateway=settings.id)
+
+
+@contextlib.asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Ports]:
+    """Serve both ports for as long as the context lasts; at its end the live calls end in order.
+
+    Raises:
+        SettingsError: as `run`.
+    """
+    metrics = Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        publisher = await stack.enter_async_context(_publishing(settings, metrics))
+        transport = _transport(settings)
+        stack.push_async_callback(transport.close)
+        streams = LiveStreams(settings.max_calls)
+        services = CallServices(
+            transport=transport,
+            open_writer=publisher.open_stream,
+            metrics=metrics,
+            limits=_call_limits(settings),
+            monotonic_s=time.monotonic,
+            wall_s=time.time,
+        )
+        public = web.Application(client_max_size=_BODY_LIMIT_BYTES)
+        TwilioRoutes(settings, services, streams).add_to(public)
+        ready = await stack.enter_async_context(_readiness(settings, streams))
+        admin = admin_app(metrics.registry, ready)
+        admin_port = await _listen(stack, admin, settings.admin_host, settings.admin_port)
+        port = await _listen(stack, public, settings.host, settings.port)
+        # Last in, first out: calls end while their sockets, their sessions and Redis are there.
+        stack.push_async_callback(
+            streams.drain, settings.open_timeout_s + 2 * settings.done_timeout_s
+        )
+        gc.collect()
+        gc.freeze()  # what is here now stays: a full collection need not look at it again
+        yield Ports(port, admin_port)
+
+
+@contextlib.asynccontextmanager
+async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Publisher]:
+    limits = Limits(
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+        events_age_s=settings.retention_s,
+    )
+    async with _redis_client(settings) as client:
+        await _require_redis(client)
+        async with Publisher(
+            client,
+            gateway=settings.id,
+            metrics=metrics,
+            partitions=settings.partitions,
+            limits=limits,
+        ) as publisher:
+            yield publisher
+
+
+@contextlib.asynccontextmanager
+async def _readiness(
+    settings: Settings, streams: LiveStreams
+) -> AsyncIterator[Callable[[], Awaitable[str | None]]]:
+    """Give what tells why this process should get no new calls now, or None.
+
+    It asks Redis on a connection of its own: the publisher drops its connections after a failure.
+    """
+    async with _redis_client(settings) as client:
+
+        async def problem() -> str | None:
+            if streams.draining:
+                return "draining"
+            try:
+                await redis.check(client)
+            except PublishError as error:
+                return error.reason
+            return None
+
+        yield problem
+
+
+@contextlib.asynccontextmanager
+async def _redis_client(settings: Settings) -> AsyncIterator[redis.RedisClient]:
+    client = redis.create_client(settings.redis_url.get_secret_value())
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def _require_redis(client: redis.RedisClient) -> None:
+    try:
+        await redis.check(client)
+    except PublishError as error:
+        raise SettingsError(error.detail) from None
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int
+) -> int:
+    """Serve an application until the stack unwinds; give the port, which 0 leaves to the system."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise SettingsError(f"can't listen on {host}:{port}: {error.strerror}") from None
+    return int(runner.addresses[0][1])
+
+
+def _transport(settings: Settings) -> UpstreamTransport:
+    match settings.upstream:
+        case Upstream.SAGEMAKER:
+            return SageMakerTransport(
+                settings.sagemaker_endpoint or "",  # the settings' validator saw to it
+                settings.aws_region or "",
+                url=settings.sagemaker_url,
+                ca_file=settings.sagemaker_ca_file,
+                variant=settings.sagemaker_variant,
+                response_timeout_s=settings.open_timeout_s,
+            )
+        case Upstream.WEBSOCKET:
+            key = settings.realtime_api_key
+            return WebSocketTransport(
+                str(settings.realtime_url), api_key=key.get_secret_value() if key else None
+            )
+
+
+def _call_limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        model=settings.model,
+        model_delay_ms=settings.model_delay_ms,
+        chunk_ms=settings.chunk_ms,
+        open_timeout_s=settings.open_timeout_s,
+        done_timeout_s=settings.done_timeout_s,
+        unsent_ms=settings.unsent_ms,
+        segment_pause_ms=settings.segment_pause_ms,
+        segment_max_ms=settings.segment_max_ms,
+        roles={"inbound": settings.inbound_role, "outbound": settings.outbound_role},
+    )

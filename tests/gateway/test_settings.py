@@ -1,0 +1,96 @@
+"""Settings: refused in one line that names them, never with a value; all documented."""
+
+import pytest
+
+from gateway import settings
+from gateway.errors import SettingsError
+from gateway.settings import Settings, Upstream
+
+GOOD = {
+    "GATEWAY_PUBLIC_URL": "https://gw.example.com/",
+    "GATEWAY_SAGEMAKER_ENDPOINT": "callscribe",
+    "AWS_REGION": "eu-west-1",
+}
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> pytest.MonkeyPatch:
+    """Only good settings in the environment, and no `.env` in sight."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
+    loaded = settings.load()
+    assert loaded.public_url == "https://gw.example.com"
+    assert loaded.upstream is Upstream.SAGEMAKER
+    assert loaded.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("GATEWAY_PROT", "1", "unknown: GATEWAY_PROT"),
+        ("GATEWAY_PORT", "99999", "GATEWAY_PORT: Input should be less than or equal to 65535"),
+        ("GATEWAY_PORT", "http", "GATEWAY_PORT: "),
+        ("GATEWAY_PUBLIC_URL", "gw.example.com", "GATEWAY_PUBLIC_URL: "),
+        ("GATEWAY_UPSTREAM", "pigeon", "GATEWAY_UPSTREAM: "),
+        ("GATEWAY_UPSTREAM", "websocket", "needs GATEWAY_REALTIME_URL"),
+        ("AWS_REGION", "", "AWS_REGION"),
+        ("GATEWAY_MODEL_DELAY_MS", "100", "GATEWAY_MODEL_DELAY_MS: "),
+        ("GATEWAY_TWILIO_DIAL", "911", "GATEWAY_TWILIO_DIAL: "),
+        ("GATEWAY_TWILIO_AUTH_TOKEN", "", "GATEWAY_TWILIO_AUTH_TOKEN: "),
+        ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),
+    ],
+)
+def test_refused_in_one_line(
+    environment: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert message in caught.value.detail
+    assert "\n" not in caught.value.detail
+
+
+def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("GATEWAY_PUBLIC_URL")
+    with pytest.raises(SettingsError, match="GATEWAY_PUBLIC_URL: Field required"):
+        settings.load()
+
+
+def test_settings_that_exclude_each_other(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
+    environment.setenv("GATEWAY_TWILIO_REDIRECT_URL", "https://ivr.example.com")
+    with pytest.raises(SettingsError, match="exclude each other"):
+        settings.load()
+
+
+def test_an_unknown_setting_in_the_env_file(environment: pytest.MonkeyPatch) -> None:
+    with open(".env", "w") as file:  # noqa: PTH123 - the name is relative on purpose
+        file.write("GATEWAY_NONSENSE=1\nOTHER=2\n")
+    with pytest.raises(SettingsError, match="unknown: GATEWAY_NONSENSE"):
+        settings.load()
+
+
+def test_no_secret_in_a_repr_or_an_error(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", "hush-1")
+    environment.setenv("GATEWAY_REDIS_URL", "redis://:hush-2@127.0.0.1")
+    environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
+    shown = repr(settings.load())
+    assert "hush" not in shown
+    assert "+1555" not in shown
+    environment.setenv("GATEWAY_TWILIO_DIAL", "number-hush-3")
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert "hush" not in str(caught.value)
+
+
+def test_every_setting_is_documented() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+    assert "GATEWAY_CHUNK_MS (80)" in settings.describe()
