@@ -1,0 +1,167 @@
+"""A transcriber over Moonshine: every track's open window, heard again as it grows.
+
+    hear() -> Windower -> its turn -> worker thread: model.words() -> LocalAgreement -> next_text()
+
+One worker thread serves all tracks in turn. A track never has more than one job, made of the newest
+audio at the moment its turn comes: when the model can't keep up, hypotheses get rarer, and no queue
+of stale ones grows. All state lives on the event loop's thread; the worker knows audio and words.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from container.cpu.agreement import LocalAgreement
+from container.cpu.clock import RATE_HZ
+from container.cpu.windows import Window, Windower
+
+HYPOTHESIS_EVERY = 10_240  # samples, 0.64 s: shorter costs more and agrees on more mistakes
+MAX_UNHEARD = 3 * RATE_HZ  # samples; the token clock stands still while more are unheard
+SPREAD_OVER = 4  # deltas over which the words of one hypothesis are spread, roughly
+
+
+class Model(Protocol):
+    """What the worker thread runs."""
+
+    def words(self, pcm: bytes) -> list[str]:
+        """Transcribe one window; blocking."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+class MoonshineTranscription:
+    """One track's audio becoming words."""
+
+    def __init__(self, model: "MoonshineTranscriber", on_progress: Callable[[], None]) -> None:
+        self._model = model
+        self._on_progress = on_progress
+        self._windower = Windower()
+        self._agreement = LocalAgreement()
+        self._words: deque[str] = deque()  # agreed, not in a delta yet
+        self._received = 0
+        self._hypothesised = 0  # samples of speech that the current window's hypothesis covers
+        self._finishing = False
+
+    @property
+    def unheard(self) -> int:
+        """Samples from the first speech that no hypothesis covers."""
+        if not self._windower.windows:
+            return 0
+        return self._received - max(self._windower.windows[0].begin, self._hypothesised)
+
+    @property
+    def settled(self) -> int:
+        """Samples whose deltas may go out."""
+        return self._received - max(0, self.unheard - MAX_UNHEARD)
+
+    @property
+    def finished(self) -> bool:
+        """Has the model heard all speech?"""
+        return self._finishing and not self._windower.windows
+
+    def hear(self, pcm: bytes) -> None:
+        """Cut it into windows."""
+        self._windower.hear(pcm)
+        self._received += len(pcm) // 2
+        self._model.consider(self)
+
+    def finish(self) -> None:
+        """Close the last window."""
+        self._windower.finish()
+        self._finishing = True
+        self._model.consider(self)
+
+    def next_text(self, *, last: bool) -> str:
+        """Give some of the agreed words, so that they flow; all of them in the last delta."""
+        count = len(self._words) if last else -(-len(self._words) // SPREAD_OVER)
+        return "".join(f" {self._words.popleft()}" for _ in range(count))
+
+    def abandon(self) -> None:
+        """Make no further jobs."""
+        self._windower.windows.clear()
+        self._model.consider(self)
+
+    def next_window(self) -> Window | None:
+        """The window to hear next, if a hypothesis is worth its cost now."""
+        if not self._windower.windows:
+            return None
+        window = self._windower.windows[0]
+        covered = max(window.begin, self._hypothesised)
+        if window.closed or window.speech_end - covered >= HYPOTHESIS_EVERY:
+            return window
+        return None
+
+    def conclude(self, window: Window, hypothesis: list[str], *, end: int, closed: bool) -> None:
+        """Take what the model heard of a window up to `end`, the whole of it if it was `closed`."""
+        if not self._windower.windows or self._windower.windows[0] is not window:
+            return  # abandoned meanwhile
+        self._hypothesised = end
+        if closed:
+            self._words += self._agreement.conclude(hypothesis)
+            self._agreement = LocalAgreement()
+            self._windower.windows.popleft()
+        elif not window.closed:  # a forced cut may have made it shorter than what was heard
+            self._words += self._agreement.revise(hypothesis)
+        self._on_progress()
+
+
+class MoonshineTranscriber:
+    """One model, one worker thread, any number of tracks.
+
+    Args:
+        model: closed with the transcriber.
+        on_failed: told once if the model fails; no transcription makes progress after that.
+    """
+
+    def __init__(self, model: Model, on_failed: Callable[[BaseException], None]) -> None:
+        self._model = model
+        self._on_failed = on_failed
+        self._worker = ThreadPoolExecutor(1, "model")
+        self._waiting: dict[MoonshineTranscription, None] = {}  # in the order of their turns
+        self._busy_with: MoonshineTranscription | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def lag_s(self) -> float:
+        """How much audio the slowest track waits for the model to hear, in seconds."""
+        tracks = [*self._waiting, *([self._busy_with] if self._busy_with else [])]
+        return max((track.unheard for track in tracks), default=0) / RATE_HZ
+
+    def begin(self, on_progress: Callable[[], None]) -> MoonshineTranscription:
+        """Start a track."""
+        return MoonshineTranscription(self, on_progress)
+
+    def close(self) -> None:
+        """End the worker after the job it is at."""
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._model.close()
+
+    def consider(self, track: MoonshineTranscription) -> None:
+        """Put a track in the line; put the first with something to hear to work."""
+        if track is not self._busy_with:
+            self._waiting.setdefault(track)
+        while self._busy_with is None and self._waiting:
+            track = next(iter(self._waiting))
+            del self._waiting[track]
+            if (window := track.next_window()) is not None:
+                self._work(track, window)
+
+    def _work(self, track: MoonshineTranscription, window: Window) -> None:
+        self._busy_with = track
+        end, closed = window.speech_end, window.closed
+        job = self._loop.run_in_executor(self._worker, self._model.words, window.pcm())
+
+        def heard(job: asyncio.Future[list[str]]) -> None:
+            if job.cancelled():
+                return
+            if (error := job.exception()) is not None:
+                self._on_failed(error)  # and stay busy: no further job
+                return
+            self._busy_with = None
+            track.conclude(window, job.result(), end=end, closed=closed)
+            self.consider(track)
+
+        job.add_done_callback(heard)

@@ -1,0 +1,90 @@
+"""The engine's settings: read once from the environment, validated before listening.
+
+Every field is `ENGINE_<NAME>`. An unknown `ENGINE_…` variable is refused as loudly as an invalid
+one.
+"""
+
+import os
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from container.cpu.clock import TOKEN_MS, TokenClock
+from container.cpu.generation import Rules
+
+_PREFIX = "ENGINE_"
+
+
+class SettingsError(Exception):
+    """The engine must not start; one line that names each setting at fault, and no values."""
+
+
+class ModelName(StrEnum):
+    """What makes text of the audio."""
+
+    MOONSHINE = "moonshine"
+    CHECKSUM = "checksum"
+
+
+class Settings(BaseSettings):
+    """One engine process's settings."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8081, ge=0, le=65535, description="Port of the API, health and metrics.")
+    model: ModelName = Field(
+        ModelName.MOONSHINE, description="moonshine: words; checksum: proofs of what arrived."
+    )
+    served_model_name: str = Field(
+        "mistralai/Voxtral-Mini-4B-Realtime-2602",
+        min_length=1,
+        description="The name clients must ask for; the default is that of the model we stand for.",
+    )
+    max_num_seqs: int = Field(
+        256, ge=1, description="Generations at once (vLLM's default); more wait in silence."
+    )
+    max_model_len: int = Field(
+        131_072, description="Tokens of context: 12.5 per second of audio, and 39 more."
+    )
+    delay_ms: int = Field(
+        480, ge=80, le=2400, multiple_of=TOKEN_MS, description="The transcription delay, in ms."
+    )
+    api_key: SecretStr | None = Field(
+        None, min_length=1, description="If set, the API asks for it as a bearer token."
+    )
+
+    @model_validator(mode="after")
+    def _context_holds_audio(self) -> Self:
+        least = TokenClock(self.delay_ms).prompt_tokens + 1
+        if self.max_model_len < least:
+            raise ValueError(f"ENGINE_MAX_MODEL_LEN: must be at least {least} at this delay")
+        return self
+
+    def rules(self) -> Rules:
+        """What every session is held to."""
+        return Rules(self.served_model_name, TokenClock(self.delay_ms), self.max_model_len)
+
+
+def load() -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        SettingsError: they are unknown or invalid.
+    """
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    given = {name.upper() for name in os.environ}
+    if unknown := sorted(name for name in given - known if name.startswith(_PREFIX)):
+        raise SettingsError(f"unknown: {', '.join(unknown)}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        raise SettingsError("; ".join(_sentence(p["loc"], p["msg"]) for p in problems)) from None
+
+
+def _sentence(location: tuple[int | str, ...], problem: str) -> str:
+    name = f"{_PREFIX}{str(location[0]).upper()}: " if location else ""
+    return name + problem.removeprefix("Value error, ")
