@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Where Callscribe runs: `local/` is the laptop's stack."""

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The laptop's stack: `sagemaker/` stands in for the platform, in front of a real container."""

@@ -1,0 +1,130 @@
+"""What is inside the frames: payload parts from the client, parts and exceptions to it. Pure.
+
+Source: the model of `InvokeEndpointWithBidirectionalStream` in the AWS SDK.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deploy.local.sagemaker.eventstream import (
+    EventStreamError,
+    EventStreamParser,
+    encode,
+    encode_headers,
+)
+from deploy.local.sagemaker.sigv4 import EventChain
+
+MODEL_STREAM_ERROR = "ModelStreamError"
+INTERNAL_STREAM_FAILURE = "InternalStreamFailure"
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadPart:
+    """One part of a message: without PARTIAL parts, one part is one WebSocket frame."""
+
+    data: bytes = field(repr=False)
+    is_text: bool
+    is_last: bool
+
+
+class SignedParts:
+    """The parts of a request's body, each verified before it is given."""
+
+    def __init__(self, chain: EventChain) -> None:
+        self._parser = EventStreamParser()
+        self._chain = chain
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._parser.feed(data)
+
+    def next_part(self, now_s: float) -> PayloadPart | None:
+        """Give the next whole part; None until more bytes are fed.
+
+        Raises:
+            EventStreamError: the bytes are malformed.
+            SignatureError: an event does not follow from what came before.
+        """
+        event = self._parser.next_event()
+        if event is None:
+            return None
+        self._chain.verify(event, now_s)
+        if self._ended:
+            raise EventStreamError("an event follows the last one")
+        if event.payload:
+            return _decode_part(event.payload)
+        self._ended = True
+        return self.next_part(now_s)  # nothing, unless an event follows
+
+    def finish(self) -> None:
+        """Say that the body is over.
+
+        Raises:
+            EventStreamError: it was cut short: the last event is signed, too, and empty.
+        """
+        self._parser.finish()
+        if not self._ended:
+            raise EventStreamError("the stream ended without its signed end")
+
+
+def _decode_part(payload: bytes) -> PayloadPart:
+    parser = EventStreamParser()
+    parser.feed(payload)
+    inner = parser.next_event()
+    parser.finish()
+    if inner is None or inner.headers.get(":event-type") != "PayloadPart":
+        raise EventStreamError("a signed event is not a PayloadPart")
+    return PayloadPart(
+        inner.payload,
+        is_text=inner.headers.get("DataType") == "UTF8",
+        is_last=inner.headers.get("CompletionState") != "PARTIAL",
+    )
+
+
+def _part_headers(data_type: Literal["UTF8", "BINARY"]) -> bytes:
+    return encode_headers(
+        {
+            ":message-type": "event",
+            ":event-type": "PayloadPart",
+            ":content-type": "application/octet-stream",
+            "DataType": data_type,
+            "CompletionState": "COMPLETE",
+        }
+    )
+
+
+_TEXT_HEADERS = _part_headers("UTF8")
+_BINARY_HEADERS = _part_headers("BINARY")
+
+
+def encode_reply(data: bytes, *, is_text: bool) -> bytes:
+    """Frame one message of the container as one part."""
+    return encode(_TEXT_HEADERS if is_text else _BINARY_HEADERS, data)
+
+
+def encode_exception(error: str, message: str, code: str) -> bytes:
+    """Frame an end that the client's SDK raises.
+
+    What the operation models is an `exception`; anything else is an unmodelled `error`, the
+    event stream's own kind, because an SDK can not build a type that it does not know.
+    """
+    if error not in (MODEL_STREAM_ERROR, INTERNAL_STREAM_FAILURE):
+        return encode(
+            encode_headers(
+                {":message-type": "error", ":error-code": error, ":error-message": message}
+            ),
+            b"",
+        )
+    body = {"Message": message} | ({"ErrorCode": code} if code else {})
+    return encode(
+        encode_headers(
+            {
+                ":message-type": "exception",
+                ":exception-type": error,
+                ":content-type": "application/json",
+            }
+        ),
+        json.dumps(body).encode(),
+    )

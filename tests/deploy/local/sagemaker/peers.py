@@ -1,0 +1,194 @@
+"""Both neighbours of the endpoint: the AWS SDK as its client, and a container that obeys."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+from aiohttp import WSMsgType, web
+from aws_sdk_sagemaker_runtime_http2.client import AsyncSageMakerRuntimeHTTP2Client
+from aws_sdk_sagemaker_runtime_http2.config import AsyncSageMakerRuntimeHTTP2Config
+from aws_sdk_sagemaker_runtime_http2.models import (
+    InvokeEndpointWithBidirectionalStreamInput,
+    InvokeEndpointWithBidirectionalStreamOutput,
+    RequestPayloadPart,
+    RequestStreamEventPayloadPart,
+    ResponsePayloadPart,
+    ResponseStreamEventPayloadPart,
+)
+from awscrt import io as crt_io
+from smithy_aws_core.identity import AWSCredentialsIdentity
+from smithy_aws_core.identity.static import StaticCredentialsResolver
+from smithy_http.aio.crt import AWSCRTHTTPClient
+
+from deploy.local.sagemaker import LocalEndpoint, Settings
+
+KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+TIMEOUT_S = 20.0
+
+
+def settings(container_url: str, **changed: Any) -> Settings:
+    """Settings for a test: a free port, one known client."""
+    given: dict[str, Any] = {
+        "port": 0,
+        "container_url": container_url,
+        "access_key_id": KEY_ID,
+        "secret_access_key": SECRET,
+    }
+    return Settings(**(given | changed))
+
+
+class _TrustingTransport(AWSCRTHTTPClient):
+    """The SDK's transport with a CA of ours."""
+
+    def __init__(self, ca_pem: bytes) -> None:
+        super().__init__()
+        options = crt_io.TlsContextOptions()
+        options.override_default_trust_store(ca_pem)
+        self._tls_ctx = crt_io.ClientTlsContext(options)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class SdkStream:
+    """One invocation through the real SDK, every wait bounded."""
+
+    def __init__(self, duplex: Any) -> None:
+        self._duplex = duplex
+        self._receiver: Any = None
+
+    async def output(self) -> InvokeEndpointWithBidirectionalStreamOutput:
+        """Wait for the response's headers."""
+        async with asyncio.timeout(TIMEOUT_S):
+            output, self._receiver = await self._duplex.await_output()
+        assert isinstance(output, InvokeEndpointWithBidirectionalStreamOutput)
+        return output
+
+    async def send(self, data: bytes, kind: str = "UTF8", state: str | None = None) -> None:
+        part = RequestPayloadPart(bytes_=data, data_type=kind, completion_state=state)
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._duplex.input_stream.send(RequestStreamEventPayloadPart(value=part))
+
+    async def half_close(self) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._duplex.input_stream.close()
+
+    async def receive(self) -> ResponsePayloadPart | None:
+        """The next part; None at the end of the stream."""
+        async with asyncio.timeout(TIMEOUT_S):
+            event = await self._receiver.receive()
+        if event is None:
+            return None
+        assert isinstance(event, ResponseStreamEventPayloadPart)
+        return event.value
+
+    async def receive_data(self) -> bytes | None:
+        part = await self.receive()
+        return None if part is None else part.bytes_
+
+
+class Sdk:
+    """The real SDK as a client of a local endpoint."""
+
+    def __init__(self, client: AsyncSageMakerRuntimeHTTP2Client) -> None:
+        self._client = client
+
+    async def invoke(self, endpoint_name: str = "callscribe", **fields: str) -> SdkStream:
+        given = InvokeEndpointWithBidirectionalStreamInput(endpoint_name=endpoint_name, **fields)
+        async with asyncio.timeout(TIMEOUT_S):
+            duplex = await self._client.invoke_endpoint_with_bidirectional_stream(given)
+        return SdkStream(duplex)
+
+
+@contextlib.asynccontextmanager
+async def sdk(
+    endpoint: LocalEndpoint,
+    key_id: str = KEY_ID,
+    secret: str = SECRET,
+    session_token: str | None = None,
+) -> AsyncIterator[Sdk]:
+    """A client on its own connection."""
+    transport = _TrustingTransport(endpoint.ca_file.read_bytes())
+    identity = AWSCredentialsIdentity(
+        access_key_id=key_id, secret_access_key=secret, session_token=session_token
+    )
+    config = await AsyncSageMakerRuntimeHTTP2Config.resolve(
+        region="eu-central-1",
+        endpoint_uri=endpoint.url,
+        aws_credentials_identity_resolver=StaticCredentialsResolver(identity),
+        transport=transport,
+    )
+    try:
+        yield Sdk(AsyncSageMakerRuntimeHTTP2Client(config=config))
+    finally:
+        async with asyncio.timeout(TIMEOUT_S):
+            await transport.close()
+
+
+class ObedientContainer:
+    """A container that echoes each frame, and does what a text frame that begins with "!" says.
+
+    !close CODE REASON   closes; with no CODE, cuts the TCP connection
+    On the platform's Close it says "last words" before it answers.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[str] = []  # path and query
+        self.frames: list[tuple[WSMsgType, bytes]] = []
+        self.close_code: int | None = None  # the platform's
+        self.pings_answered = True
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        app = web.Application()
+        app.router.add_get("/busy", self._refuse)
+        app.router.add_get("/{path:.*}", self._talk)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = site.name
+        host, port = runner.addresses[0]
+        self.url = f"http://{host}:{port}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _refuse(self, request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
+        self.requests.append(request.path_qs)
+        socket = web.WebSocketResponse(
+            autoclose=False,
+            autoping=self.pings_answered,
+            max_msg_size=0,
+            timeout=0.1,
+        )
+        await socket.prepare(request)
+        while (message := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            if message.type is WSMsgType.TEXT and message.data.startswith("!close"):
+                await self._close(request, socket, message.data.split(maxsplit=2)[1:])
+                return socket
+            data = message.data if message.type is WSMsgType.BINARY else message.data.encode()
+            self.frames.append((message.type, data))
+            await socket.send_frame(data, message.type)
+        if message.type is WSMsgType.CLOSE:
+            self.close_code = message.data
+            with contextlib.suppress(ConnectionError):
+                await socket.send_str("last words")
+        await socket.close()
+        return socket
+
+    async def _close(
+        self, request: web.Request, socket: web.WebSocketResponse, how: list[str]
+    ) -> None:
+        if not how:
+            assert request.transport is not None
+            request.transport.abort()
+            return
+        code, reason = how
+        await socket.close(code=int(code), message=reason.encode())
