@@ -1,6 +1,11 @@
 """What all tests share: the order they run in, and the fixtures of real servers."""
 
+import hypothesis
 import pytest
+
+# The machine may be slow: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("callscribe", deadline=None)
+hypothesis.settings.load_profile("callscribe")
 
 pytest_plugins = ["tests.redis_servers"]
 
