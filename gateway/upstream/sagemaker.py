@@ -1,0 +1,399 @@
+"""Realtime messages over SageMaker's bidirectional streams, by AWS's own SDK.
+
+The SDK opens a stream: it builds the request, signs it, parses what the service refuses. From there
+on the body is ours: signing (`sagemaker_frames`) and the way to the CRT (`sagemaker_http`) cost a
+fraction of the SDK's per event, and every end has a cause.
+
+    open    credentials -> a place on a connection -> request -> response headers
+    send    a queue per stream; every few milliseconds a tick signs and writes what all queues hold
+    end     the peer's END_STREAM, an exception event, a reset, a lost connection, a time-out
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from aws_sdk_sagemaker_runtime_http2 import (  # type: ignore[import-untyped]  # no py.typed
+    client,
+    config,
+    models,
+)
+from smithy_aws_core.identity import AWSCredentialsIdentity, AWSIdentityProperties
+from smithy_core.exceptions import ModeledError, SmithyError
+
+from gateway.errors import UpstreamError
+from gateway.upstream.credentials import CredentialSource, FrozenCredentials
+from gateway.upstream.sagemaker_connections import Connection, Connections
+from gateway.upstream.sagemaker_errors import from_response
+from gateway.upstream.sagemaker_frames import FrameSigner, ResponseDecoder
+from gateway.upstream.sagemaker_http import Exchange, Inbox, RequestTransport
+from gateway.upstream.transport import StreamReceiver
+
+# At DEBUG they print requests with their authorization, and events.
+_SDK_LOGGERS: Final = (
+    "aws_sdk_sagemaker_runtime_http2",
+    "aws_sdk_signers",
+    "botocore",
+    "smithy_aws_core",
+    "smithy_aws_event_stream",
+    "smithy_core",
+    "smithy_http",
+)
+
+
+class SageMakerTransport:
+    """Opens bidirectional streams to one SageMaker endpoint.
+
+    Args:
+        endpoint_name: of the SageMaker endpoint.
+        region: AWS region of the endpoint; part of every signature.
+        url: https://host:port instead of the region's own.
+        ca_file: PEM of the CAs to trust instead of the system's.
+        variant: the production variant to ask for; None leaves the choice to SageMaker.
+        streams_per_connection: at most; fewer if the service allows fewer. An upload window
+            (unknown for the real service) and a connection's loss are shared by that many.
+        max_stream_s: how long a stream may live; credentials must live longer.
+        connect_timeout_s: for TCP, TLS and HTTP/2's settings.
+        response_timeout_s: from the request to the response's headers.
+        send_timeout_s: until a write is on its way; longer means the peer no longer reads.
+        end_timeout_s: after our half-close, the longest silence before the peer's end of stream.
+        credentials_timeout_s: for the credential chain, which may ask metadata services.
+        window: messages queued or on their way per stream; at 80 ms a message, 250 are 20 s.
+        flush_s: how long a message may wait for others to be written along; 0 is the next
+            iteration of the event loop.
+        credentials: where credentials come from; botocore's chain.
+    """
+
+    def __init__(
+        self,
+        endpoint_name: str,
+        region: str,
+        *,
+        url: str | None = None,
+        ca_file: Path | None = None,
+        variant: str | None = None,
+        streams_per_connection: int = 20,
+        max_stream_s: float = 1800.0,
+        connect_timeout_s: float = 5.0,
+        response_timeout_s: float = 10.0,
+        send_timeout_s: float = 5.0,
+        end_timeout_s: float = 30.0,
+        credentials_timeout_s: float = 5.0,
+        window: int = 250,
+        flush_s: float = 0.005,
+        credentials: CredentialSource | None = None,
+    ) -> None:
+        for name in _SDK_LOGGERS:
+            logging.getLogger(name).setLevel(logging.INFO)
+        self._url: Final = url or f"https://runtime.sagemaker.{region}.amazonaws.com:8443"
+        self._region: Final = region
+        self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
+            endpoint_name=endpoint_name, target_variant=variant
+        )
+        self._ca_file: Final = ca_file
+        self._streams_per_connection: Final = streams_per_connection
+        self._max_stream_s: Final = max_stream_s
+        self._connect_timeout_s: Final = connect_timeout_s
+        self._response_timeout_s: Final = response_timeout_s
+        self._send_timeout_s: Final = send_timeout_s
+        self._end_timeout_s: Final = end_timeout_s
+        self._window: Final = window
+        self._flush_s: Final = flush_s
+        self._credentials: Final = credentials or CredentialSource(timeout_s=credentials_timeout_s)
+        self._config: config.AsyncSageMakerRuntimeHTTP2Config | None = None
+        self._connections: Connections | None = None
+        self._tick: FlushTick | None = None
+        self._streams: Final[set[SageMakerStream]] = set()
+        self._closed = False
+
+    async def open(self, receiver: StreamReceiver) -> "SageMakerStream":
+        """Open one stream; returns when SageMaker has answered with response headers.
+
+        Raises:
+            UpstreamError: within the time-outs for credentials, connection and response.
+        """
+        if self._closed:
+            raise UpstreamError("draining", "the transport is closed")
+        if self._connections is None or self._tick is None:
+            self._connections = self._new_connections()
+            self._tick = FlushTick(self._flush_s)
+        keys = await self._credentials.frozen(self._max_stream_s)
+        connection = await self._connections.claim()
+        transport = RequestTransport(connection, self._connections.inbox)
+        try:
+            async with asyncio.timeout(self._response_timeout_s):
+                exchange = await self._invoke(keys, transport)
+        except TimeoutError as error:
+            _abandon(transport, connection)
+            raise UpstreamError("response-timeout", "no response headers") from error
+        except BaseException:
+            _abandon(transport, connection)
+            raise
+        stream = SageMakerStream(
+            exchange,
+            FrameSigner(keys.secret_key, self._region, transport.signature),
+            receiver,
+            self._tick,
+            window=self._window,
+            send_timeout_s=self._send_timeout_s,
+            end_timeout_s=self._end_timeout_s,
+            forget=self._streams.discard,
+        )
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Abort every stream and release the connections. Idempotent; bounded in time."""
+        self._closed = True
+        for stream in tuple(self._streams):
+            stream.abort()
+        if self._connections is not None:
+            await self._connections.close(self._connect_timeout_s)
+
+    def _new_connections(self) -> Connections:
+        return Connections(
+            self._url,
+            inbox=Inbox(asyncio.get_running_loop()),
+            ca_file=self._ca_file,
+            streams_each=self._streams_per_connection,
+            connect_timeout_s=self._connect_timeout_s,
+        )
+
+    async def _invoke(self, keys: FrozenCredentials, transport: RequestTransport) -> Exchange:
+        """Have the SDK start the operation; a client per stream, for its keys and its transport."""
+        if self._config is None:
+            self._config = await config.AsyncSageMakerRuntimeHTTP2Config.resolve(
+                region=self._region, endpoint_uri=self._url, transport=transport
+            )
+        own = deepcopy(self._config)
+        own.transport = transport
+        own.aws_credentials_identity_resolver = _Keys(keys)
+        sdk = client.AsyncSageMakerRuntimeHTTP2Client(own)
+        try:
+            stream = await sdk.invoke_endpoint_with_bidirectional_stream(self._input)
+            await stream.await_output()
+        except SmithyError as error:
+            raise _refusal(error, transport) from None  # the SDK's text quotes the service's
+        if transport.exchange is None:
+            raise UpstreamError("internal-error", "the SDK answered without a request")
+        return transport.exchange
+
+
+class _Keys:
+    """One stream's credentials, as the SDK wants to be told them."""
+
+    def __init__(self, keys: FrozenCredentials) -> None:
+        self._identity: Final = AWSCredentialsIdentity(
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            session_token=keys.token,
+        )
+
+    async def get_identity(self, *, properties: AWSIdentityProperties) -> AWSCredentialsIdentity:
+        """The same identity, every time."""
+        return self._identity
+
+    async def invalidate(self) -> None:
+        """Keep them: a stream is signed with one set of keys from its start to its end."""
+
+
+def _refusal(error: SmithyError, transport: RequestTransport) -> UpstreamError:
+    """Why the SDK gave up: what our transport told it, or what the service answered."""
+    if isinstance(error.__cause__, UpstreamError):
+        return error.__cause__
+    if transport.head is None:
+        return UpstreamError("internal-error", type(error.__cause__ or error).__name__)
+    kind = type(error).__name__ if isinstance(error, ModeledError) else ""
+    return from_response(*transport.head, kind=kind, message=str(error))
+
+
+def _abandon(transport: RequestTransport, connection: Connection) -> None:
+    if transport.exchange is None:
+        connection.release()
+    elif transport.head is not None:
+        transport.exchange.leave()
+    else:
+        transport.exchange.reset()
+
+
+class FlushTick:
+    """Writes what all streams have queued at the same moment, so that the CRT sends it together."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self._interval_s: Final = interval_s
+        self._due: list[Callable[[], None]] = []
+
+    def add(self, flush: Callable[[], None]) -> None:
+        """Have `flush` called at the next tick."""
+        if not self._due:
+            self._loop.call_later(self._interval_s, self._run)
+        self._due.append(flush)
+
+    def _run(self) -> None:
+        due, self._due = self._due, []
+        for flush in due:
+            self._loop.call_soon(flush)  # each on its own: one's fault does not stop the others
+
+
+class SageMakerStream:
+    """One open stream; see `UpstreamStream`."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        signer: FrameSigner,
+        receiver: StreamReceiver,
+        tick: FlushTick,
+        *,
+        window: int,
+        send_timeout_s: float,
+        end_timeout_s: float,
+        forget: Callable[["SageMakerStream"], None],
+    ) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self._exchange: Final = exchange
+        self._signer: Final = signer
+        self._receiver: Final = receiver
+        self._tick: Final = tick
+        self._window: Final = window
+        self._send_timeout_s: Final = send_timeout_s
+        self._end_timeout_s: Final = end_timeout_s
+        self._forget: Final = forget
+        self._decoder: Final = ResponseDecoder()
+        self._queue: deque[bytes] = deque()
+        self._flush_due = False
+        self._finishing = False
+        self._ended = False
+        # Messages handed to the CRT, and those it has written: counted on the loop's thread and on
+        # the CRT's, each by one thread only.
+        self._submitted = 0
+        self._written = 0
+        self._refused = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        exchange.listen(self)
+
+    def send(self, message: bytes) -> bool:
+        """Queue one Realtime message; False if it was not taken."""
+        if self._finishing or self._ended:
+            return False
+        if self._outstanding() >= self._window:
+            self._refused = True  # first: the CRT's thread may finish the last write right now
+            if self._outstanding() >= self._window:
+                return False
+            self._refused = False
+        self._queue.append(message)
+        self._flush_soon()
+        return True
+
+    def finish(self) -> None:
+        """Half-close once all that was taken is sent."""
+        if not (self._finishing or self._ended):
+            self._finishing = True
+            self._flush_soon()
+
+    def abort(self) -> None:
+        """End at once; the stream is reset, the others on its connection are not."""
+        if not self._ended:
+            self._exchange.reset()
+            self._end()
+            self._loop.call_soon(self._receiver.on_closed, None)
+
+    def on_body(self, chunk: bytes) -> None:
+        """Take bytes of the response's body."""
+        if self._silence is not None:
+            self._await_end()
+        try:
+            for message in self._decoder.feed(chunk):
+                self._receiver.on_message(message)
+                if self._ended:
+                    return
+        except UpstreamError as error:
+            self._fail(error)
+
+    def on_end(self, error: UpstreamError | None) -> None:
+        """Learn that the response is over."""
+        if error is None and not self._decoder.between_messages:
+            error = UpstreamError("platform-protocol-error", "the response ended inside a message")
+        self._fail(error)
+
+    def _outstanding(self) -> int:
+        return len(self._queue) + self._submitted - self._written
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._tick.add(self._flush)
+
+    def _flush(self) -> None:
+        """Sign and write what is queued. Not earlier: a signed frame can no longer be dropped."""
+        self._flush_due = False
+        if self._ended:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        frames = [self._signer.message(message, now_ms) for message in self._queue]
+        self._queue.clear()
+        if self._finishing:
+            frames.append(self._signer.end(now_ms))
+            self._await_end()
+        self._submitted += len(frames)
+        written = partial(self._on_written, len(frames))
+        self._exchange.write(b"".join(frames), written, end=self._finishing)
+        if self._watch is None:
+            self._watch_writes()
+
+    def _on_written(self, frames: int, _: "Future[None]") -> None:
+        """Count; on the CRT's thread. A write that failed counts, too: its stream is over."""
+        self._written += frames
+        if self._refused:
+            self._exchange.inbox.put(self._offer, None)
+
+    def _offer(self, _: None) -> None:
+        if self._refused and not self._ended and self._outstanding() <= self._window // 2:
+            self._refused = False
+            self._receiver.on_writable()
+
+    def _watch_writes(self) -> None:
+        """Look again after the time-out; a timer per write would cost as much as the write."""
+        self._watch = self._loop.call_later(
+            self._send_timeout_s, self._check_writes, self._submitted
+        )
+
+    def _check_writes(self, submitted: int) -> None:
+        self._watch = None
+        if self._written < submitted:
+            self._exchange.reset()
+            self._fail(UpstreamError("send-timeout", "the peer takes no more"))
+        elif self._written < self._submitted:
+            self._watch_writes()
+
+    def _await_end(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = self._loop.call_later(self._end_timeout_s, self._on_silence)
+
+    def _on_silence(self) -> None:
+        self._fail(UpstreamError("response-timeout", "no end of stream after ours"))
+
+    def _fail(self, error: UpstreamError | None) -> None:
+        """The stream is over, with a cause or (None) in good order."""
+        if not self._ended:
+            self._exchange.leave()
+            self._end()
+            self._receiver.on_closed(error)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._queue.clear()
+        self._forget(self)
+        for timer in (self._watch, self._silence):
+            if timer is not None:
+                timer.cancel()

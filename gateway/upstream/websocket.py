@@ -1,0 +1,299 @@
+"""Realtime messages straight to a vLLM server's `/v1/realtime`: for models on one's own premises.
+
+Text frames both ways; no compression (audio in base64 would gain little and cost much). The server
+keeps the socket open after `done`, so the half-close is the closing handshake: our Close follows
+what is queued, and what the peer says before its own Close still arrives (RFC 6455 section 5.5.1).
+"""
+
+import asyncio
+import contextlib
+import ssl
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal
+
+import aiohttp
+from aiohttp import (
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    ClientWSTimeout,
+    WebSocketError,
+    WSMessageNoDecodeText,
+    WSMsgType,
+)
+
+from gateway.errors import UpstreamError
+from gateway.upstream.transport import StreamReceiver
+
+type Socket = ClientWebSocketResponse[Literal[False]]
+
+_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # vLLM's own limit
+_NORMAL: Final = 1000
+_NO_CODE: Final = 1005  # RFC 6455 section 7.4.1: a Close that carries none
+_BY_CLOSE_CODE: Final = {
+    1001: "service-unavailable",
+    1002: "realtime-protocol-error",
+    1003: "validation-error",
+    1007: "validation-error",
+    1008: "access-denied",
+    1009: "validation-error",  # a message of ours above 16 MiB
+    1011: "internal-server-error",
+    1012: "service-unavailable",  # vLLM restarts, or its engine has died
+    1013: "throttled",
+}
+_BY_STATUS: Final = {
+    401: "access-denied",
+    403: "access-denied",
+    404: "endpoint-not-found",
+    429: "throttled",
+    500: "internal-server-error",
+    502: "service-unavailable",
+    503: "service-unavailable",
+    504: "service-unavailable",
+}
+
+
+class WebSocketTransport:
+    """Opens one WebSocket per stream.
+
+    Args:
+        url: ws(s)://host[:port]/v1/realtime.
+        api_key: sent as a bearer token; vLLM's `--api-key`.
+        open_timeout_s: for TCP, TLS and the upgrade.
+        send_timeout_s: until a message is in the socket's buffer; longer means the peer no longer
+            reads.
+        close_timeout_s: for the peer to answer our Close.
+        heartbeat_s: between pings; half of that without a pong and the connection counts as lost.
+        window: messages queued per stream; at 80 ms a message, 250 are 20 s.
+        tls: trust for wss://; the system's CAs if None.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        open_timeout_s: float = 10.0,
+        send_timeout_s: float = 5.0,
+        close_timeout_s: float = 5.0,
+        heartbeat_s: float = 20.0,
+        window: int = 250,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._url: Final = url
+        self._headers: Final = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._open_timeout_s: Final = open_timeout_s
+        self._send_timeout_s: Final = send_timeout_s
+        self._close_timeout_s: Final = close_timeout_s
+        self._heartbeat_s: Final = heartbeat_s
+        self._window: Final = window
+        self._tls: Final = tls
+        self._client: ClientSession | None = None
+        self._streams: Final[set[WebSocketStream]] = set()
+        self._closed = False
+
+    async def open(self, receiver: StreamReceiver) -> "WebSocketStream":
+        """Open one stream; returns when the server has accepted the upgrade.
+
+        Raises:
+            UpstreamError: classified, within `open_timeout_s`.
+        """
+        if self._closed:
+            raise UpstreamError("draining", "the transport is closed")
+        if self._client is None:
+            # One socket per stream for its whole life: a limit here would be a hidden queue.
+            connector = aiohttp.TCPConnector(limit=0)
+            timeout = ClientTimeout(total=None)
+            self._client = ClientSession(connector=connector, timeout=timeout)
+        socket = await self._connect(self._client)
+        stream = WebSocketStream(
+            socket,
+            receiver,
+            window=self._window,
+            send_timeout_s=self._send_timeout_s,
+            close_timeout_s=self._close_timeout_s,
+            forget=self._streams.discard,
+        )
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Abort every stream and release the connections. Idempotent; bounded in time."""
+        self._closed = True
+        streams = tuple(self._streams)
+        for stream in streams:
+            stream.abort()
+        if self._client is not None:
+            await asyncio.gather(*(stream.gone() for stream in streams))
+            await self._client.close()
+
+    async def _connect(self, client: ClientSession) -> Socket:
+        try:
+            async with asyncio.timeout(self._open_timeout_s):
+                return await client.ws_connect(
+                    self._url,
+                    headers=self._headers,
+                    heartbeat=self._heartbeat_s,
+                    timeout=ClientWSTimeout(ws_close=self._close_timeout_s),
+                    max_msg_size=_MAX_MESSAGE_BYTES,
+                    compress=0,
+                    decode_text=False,
+                    ssl=self._tls or True,
+                )
+        except TimeoutError as error:
+            raise UpstreamError("connect-timeout") from error
+        # Their texts quote the URL and the response's headers: none is kept as a cause.
+        except aiohttp.WSServerHandshakeError as error:
+            reason = _BY_STATUS.get(error.status, "realtime-protocol-error")
+            raise UpstreamError(reason, f"status={error.status}") from None
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+            raise UpstreamError("tls-untrusted", type(error).__name__) from None
+        except aiohttp.ClientConnectorDNSError as error:
+            raise UpstreamError("host-unreachable", type(error).__name__) from None
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            reason = "connect-refused" if refused else "host-unreachable"
+            raise UpstreamError(reason, type(error.os_error).__name__) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError("connection-lost", type(error).__name__) from None
+
+
+class WebSocketStream:
+    """One open stream; see `UpstreamStream`."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        receiver: StreamReceiver,
+        *,
+        window: int,
+        send_timeout_s: float,
+        close_timeout_s: float,
+        forget: Callable[["WebSocketStream"], None],
+    ) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self._socket: Final = socket
+        self._receiver: Final = receiver
+        self._window: Final = window
+        self._send_timeout_s: Final = send_timeout_s
+        self._close_timeout_s: Final = close_timeout_s
+        self._forget: Final = forget
+        self._queue: Final[deque[bytes]] = deque()
+        self._queued: Final = asyncio.Event()  # something to write, or to finish
+        self._refused = False
+        self._finishing = False
+        self._ended = False
+        self._closer: asyncio.Task[None] | None = None
+        self._unanswered: asyncio.TimerHandle | None = None
+        self._reader: Final = self._loop.create_task(self._read())
+        self._writer: Final = self._loop.create_task(self._write())
+
+    def send(self, message: bytes) -> bool:
+        """Queue one Realtime message; False if it was not taken."""
+        if self._finishing or self._ended:
+            return False
+        if len(self._queue) >= self._window:
+            self._refused = True
+            return False
+        self._queue.append(message)
+        self._queued.set()
+        return True
+
+    def finish(self) -> None:
+        """Half-close once all that was taken is sent."""
+        self._finishing = True
+        self._queued.set()
+
+    def abort(self) -> None:
+        """End at once, dropping what is queued."""
+        if not self._ended:
+            self._end()
+            self._loop.call_soon(self._receiver.on_closed, None)
+
+    async def gone(self) -> None:
+        """Wait until nothing of the stream is left; bounded by the close time-out."""
+        tasks = [self._reader, self._writer, *([self._closer] if self._closer else [])]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self) -> None:
+        while not self._ended:
+            frame = await self._socket.receive()
+            if self._ended:
+                return
+            if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                self._hand_over(frame.data)
+            else:
+                self._fail(_end_of(frame))
+
+    def _hand_over(self, message: bytes) -> None:
+        try:
+            self._receiver.on_message(message)
+        except Exception as error:  # noqa: BLE001 - its fault must not end the reading
+            context = {"message": "a receiver raised", "exception": error}
+            self._loop.call_exception_handler(context)
+
+    async def _write(self) -> None:
+        """Write what is queued, oldest first; after the last of a finished stream, our Close."""
+        try:
+            while not (self._finishing and not self._queue):
+                if not self._queue:
+                    self._queued.clear()
+                    await self._queued.wait()
+                    continue
+                await self._write_frame(self._queue[0], WSMsgType.TEXT)
+                self._queue.popleft()
+                self._offer()
+            await self._write_frame(struct.pack(">H", _NORMAL), WSMsgType.CLOSE)
+        except TimeoutError:
+            self._fail(UpstreamError("send-timeout", "the peer takes no more"))
+        except (aiohttp.ClientError, OSError):
+            return  # the reader learns why
+        else:
+            self._unanswered = self._loop.call_later(self._close_timeout_s, self._on_unanswered)
+
+    async def _write_frame(self, data: bytes, kind: WSMsgType) -> None:
+        async with asyncio.timeout(self._send_timeout_s):
+            await self._socket.send_frame(data, kind)
+
+    def _offer(self) -> None:
+        if self._refused and len(self._queue) <= self._window // 2:
+            self._refused = False
+            self._receiver.on_writable()
+
+    def _on_unanswered(self) -> None:
+        self._fail(UpstreamError("response-timeout", "no answer to our Close"))
+
+    def _fail(self, error: UpstreamError | None) -> None:
+        """The stream is over, with a cause or (None) in good order."""
+        if not self._ended:
+            self._end()
+            self._receiver.on_closed(error)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._queue.clear()
+        self._writer.cancel()
+        if self._unanswered is not None:
+            self._unanswered.cancel()
+        self._closer = self._loop.create_task(self._close())
+        self._closer.add_done_callback(lambda _: self._forget(self))
+
+    async def _close(self) -> None:
+        """Shake hands if the peer still does; the socket is gone either way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._close_timeout_s):
+                await self._socket.close()
+
+
+def _end_of(frame: WSMessageNoDecodeText) -> UpstreamError | None:
+    """Why there are no more messages, from the first frame that is none."""
+    if frame.type is WSMsgType.CLOSE:
+        code = frame.data or _NO_CODE
+        if code in (_NORMAL, _NO_CODE):
+            return None
+        return UpstreamError(_BY_CLOSE_CODE.get(code, "realtime-error"), f"close code {code}")
+    if frame.type is WSMsgType.ERROR and isinstance(frame.data, WebSocketError):
+        return UpstreamError("realtime-protocol-error", f"close code {frame.data.code}")
+    return UpstreamError("connection-lost", "no close frame")
