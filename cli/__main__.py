@@ -6,7 +6,8 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, demo, tail, up
+from cli import call, checks, demo, tail, transcribe, up
+from cli.bench import command as bench
 from cli.errors import CommandError
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
@@ -17,11 +18,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text, and square brackets mean themselves
 )
 app.command()(demo.demo)
 app.command()(up.up)
 app.command()(call.call)
 app.command()(tail.tail)
+app.command()(transcribe.transcribe)
+app.command()(bench.bench)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
 
@@ -29,7 +33,7 @@ app.command()(checks.check)
 def main() -> None:
     """Run one command; a `CommandError` is one line on stderr and exit code 2."""
     try:
-        app()
+        app(prog_name="./run")
     except CommandError as error:
         sys.stderr.write(f"run: {error}\n")
         sys.exit(2)

@@ -19,7 +19,6 @@ from cli.view import TranscriptView
 from cli.wav import read_mulaw
 from deploy.local import stack as local
 from gateway.transcript.keys import call_keys, encode_id
-from gateway.transcript.redis import RedisClient
 
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 
@@ -102,7 +101,7 @@ async def _demo(tracks: dict[str, bytes], console: Console, redis_url: str | Non
             return await play(tracks, stack, view)
 
 
-async def _read(redis: RedisClient, result: Result, view: TranscriptView) -> None:
+async def _read(redis: events.RedisClient, result: Result, view: TranscriptView) -> None:
     """Fold the call's events as they appear, until it is over."""
     transcript = result.transcript
     async for event in events.follow(redis, [events.call_key(transcript.call_id)]):

@@ -11,8 +11,9 @@ from redis.exceptions import RedisError
 
 from cli.errors import CommandError
 from gateway.errors import PublishError, SettingsError
+from gateway.transcript import redis
 from gateway.transcript.keys import call_keys, encode_id, partition_key
-from gateway.transcript.redis import RedisClient, check, create_client
+from gateway.transcript.redis import check, create_client
 
 PARTITIONS: Final = 64  # the default of an installation
 
@@ -20,6 +21,7 @@ _BLOCK_MS: Final = 1000
 _BATCH: Final = 500
 
 type Event = Mapping[str, str]
+type RedisClient = redis.RedisClient
 
 
 @asynccontextmanager

@@ -69,6 +69,7 @@ class Call:
     tracks: Mapping[str, bytes] = field(repr=False)
     call_sid: str = field(default_factory=lambda: "CA" + secrets.token_hex(16))
     stream_sid: str = field(default_factory=lambda: "MZ" + secrets.token_hex(16))
+    prepared: Sequence[Sequence[str]] | None = field(default=None, repr=False)  # media, if written
     first_frame_s: float | None = None  # monotonic, when the first media message went out
     frames: int = 0  # media messages sent
 
@@ -194,7 +195,7 @@ async def _stream(
         for text in opening(call, parameters):
             await socket.send_str(text)
         begin_s = time.monotonic()
-        for tick, group in enumerate(media(call)):
+        for tick, group in enumerate(call.prepared or media(call)):
             # By deadline, not by interval: what one frame is late the next does not inherit.
             early_s = begin_s + tick * FRAME_MS / 1000 / pace - time.monotonic()
             if early_s > 0:

@@ -1,4 +1,4 @@
-"""Any WAV file as telephone audio: mono, 8 kHz, band-limited, G.711 mu-law."""
+"""Any WAV file as mono audio at another rate; as telephone audio: 8 kHz, G.711 mu-law."""
 
 import audioop
 import math
@@ -34,15 +34,24 @@ def read_mulaw(path: Path) -> bytes:
     Raises:
         CommandError: the file is missing, unreadable or no WAV that we understand.
     """
+    return audioop.lin2ulaw(read_pcm16(path, RATE_HZ), 2)
+
+
+def read_pcm16(path: Path, rate_hz: int) -> bytes:
+    """Read a WAV file as mono 16-bit linear PCM, little-endian, at this rate.
+
+    Raises:
+        CommandError: as `read_mulaw`.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from None
     try:
-        samples, rate_hz = decode(content)
+        samples, from_hz = decode(content)
     except ValueError as error:
         raise CommandError(f"cannot use {path}: {error}") from None
-    return encode_mulaw(resample(samples, rate_hz, RATE_HZ))
+    return encode_pcm16(resample(samples, from_hz, rate_hz))
 
 
 def decode(content: bytes) -> tuple[Samples, int]:
@@ -103,10 +112,9 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     return out
 
 
-def encode_mulaw(samples: Samples) -> bytes:
-    """Encode samples in -1 ... 1 as G.711 mu-law; louder ones saturate."""
-    pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
-    return audioop.lin2ulaw(pcm.tobytes(), 2)
+def encode_pcm16(samples: Samples) -> bytes:
+    """Encode samples in -1 ... 1 as 16-bit linear PCM; louder ones saturate."""
+    return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -24,7 +24,8 @@ case "$*" in
     mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; echo "version = {version}" >"$4/pyvenv.cfg" ;;
   "-m pip --version") [ -f "$(dirname "$0")/../pyvenv.cfg" ] ;;
   "-m pip install"*)
-    echo "installing" >&2; sleep 0.2; [ ! -e "$FAIL" ] || exit 1; touch "$(dirname "$0")/installed" ;;
+    echo "installing" >&2; sleep 0.2
+    [ ! -e "$FAIL" ] || exit 1; touch "$(dirname "$0")/installed" ;;
   "-P -m cli"*) echo "{version} ran: $*" ;;
 esac
 """

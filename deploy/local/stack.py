@@ -122,7 +122,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
     redis_url = settings.redis_url or f"redis://{HOST}:{settings.ports.redis}/0"
     stack = Stack(settings, redis_url, folder / "ca.pem", folder)
     try:
-        await _start(stack, _parts(stack))
+        await _start(stack)
         yield stack
     finally:
         # Against the flow: nobody loses the peer it still talks to.
@@ -132,19 +132,28 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _start(stack: Stack, parts: list[Part]) -> None:
-    """Start everything at once; the slowest part decides how long it takes."""
-    for part in parts:
-        stack.parts[part.name] = await RunningPart.start(part, stack.folder)
+async def _start(stack: Stack) -> None:
+    """Start everything at once; the slowest part decides how long it takes.
+
+    But Valkey first: it takes a few milliseconds, and the gateway refuses to start without Redis.
+    """
+    if stack.settings.redis_url is None:
+        await _start_together(stack, [_valkey(stack.settings.ports.redis)])
+    await _start_together(stack, _python_parts(stack))
+
+
+async def _start_together(stack: Stack, parts: list[Part]) -> None:
+    started = [await RunningPart.start(part, stack.folder) for part in parts]
+    stack.parts.update({part.name: part for part in started})
     try:
         async with asyncio.TaskGroup() as group:
-            for running_part in stack.parts.values():
-                group.create_task(running_part.until_ready(_READY_TIMEOUT_S))
+            for part in started:
+                group.create_task(part.until_ready(_READY_TIMEOUT_S))
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
 
-def _parts(stack: Stack) -> list[Part]:
+def _python_parts(stack: Stack) -> list[Part]:
     settings, ports = stack.settings, stack.settings.ports
     key_id, secret = "AKIDLOCAL", secrets.token_hex(20)
     engine = {
@@ -182,13 +191,12 @@ def _parts(stack: Stack) -> list[Part]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **settings.gateway,
     }
-    parts = [
+    return [
         _module("endpoint", "deploy.local.sagemaker", endpoint, answers(HOST, ports.endpoint)),
         _module("gateway", "gateway", gateway, answers(HOST, ports.admin, "/readyz")),
         _module("engine", "container.cpu", engine, answers(HOST, ports.engine, "/health")),
         _module("bridge", "container.bridge", bridge, answers(HOST, ports.bridge, "/ping")),
     ]
-    return parts if settings.redis_url else [_valkey(ports.redis), *parts]
 
 
 def _module(name: str, module: str, env: Mapping[str, str], ready: Probe) -> Part:

@@ -1,0 +1,33 @@
+# Two images: `gateway` (the default) and `local` (endpoint, bridge and CPU engine of the laptop stack).
+#     docker build -t callscribe/gateway .        docker build -t callscribe/local --target local .
+
+FROM python:3.13-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# /certs: the local endpoint leaves its CA there; a volume that is mounted on it takes its owner.
+RUN useradd --system --uid 10001 callscribe \
+    && install -d -o callscribe -g callscribe /certs
+WORKDIR /src
+
+FROM base AS local
+COPY pyproject.toml requirements.lock README.md ./
+COPY gateway gateway
+COPY container container
+COPY deploy deploy
+COPY cli cli
+RUN pip install -c requirements.lock '.[local]'
+WORKDIR /
+USER callscribe
+
+FROM base AS gateway
+COPY pyproject.toml requirements.lock README.md ./
+COPY gateway gateway
+RUN pip install -c requirements.lock .
+WORKDIR /
+USER callscribe
+# Its settings keep it on loopback; in a container, what is published decides who reaches it.
+ENV GATEWAY_HOST=0.0.0.0 GATEWAY_ADMIN_HOST=0.0.0.0
+EXPOSE 8000 9000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9000/healthz', timeout=2)"]
+# Calls in progress end in order: docker stop -t, or terminationGracePeriodSeconds, of a minute.
+CMD ["python", "-m", "gateway"]

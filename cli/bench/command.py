@@ -1,0 +1,183 @@
+"""The load of `./run bench`, and what it shows."""
+
+import asyncio
+import gc
+import os
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import aiohttp
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli import events, running
+from cli.bench import gauges, proof
+from cli.errors import CommandError
+from cli.transcript import CallTranscript
+from cli.twilio_caller import Call, Gateway, media, place
+from deploy.local import stack as local
+
+_RAMP_S: Final = 3.0  # the calls begin one after the other, spread over this
+_SETTLE_S: Final = 2.0  # then all live for a while before the window opens
+_AFTER_S: Final = 1.0  # and after it has closed
+_FRAME_S: Final = 0.020
+_GRACE_S: Final = 60.0  # from the last hang-up until every call's last event
+_TARGET_LOAD: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the window and the proof showed."""
+
+    calls: int
+    seconds: float
+    before: gauges.Reading
+    after: gauges.Reading
+    idle_rss_bytes: int
+    loss: proof.Loss
+    not_completed: int
+
+    @property
+    def cpu_ms_per_call_s(self) -> dict[str, float]:
+        """By part: CPU milliseconds per call and second."""
+        spent_s = {part: s - self.before.cpu_s[part] for part, s in self.after.cpu_s.items()}
+        return {part: s * 1000 / self.calls / self.seconds for part, s in spent_s.items()}
+
+
+def bench(
+    calls: Annotated[int, typer.Option(min=1, max=1000, help="Two-track calls at once.")] = 40,
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="The measured window.")] = 30,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
+    ] = False,
+) -> None:
+    """Measure one gateway under load, and prove that every sample arrived once and in order."""
+    console = Console(stderr=as_json, highlight=False)
+    outcome = running.run(_bench(calls, seconds, console))
+    if as_json:
+        print(msgspec.json.encode(report(outcome)).decode())  # noqa: T201 (the command's product)
+    else:
+        console.print(table(outcome))
+    if outcome.loss != proof.Loss() or outcome.not_completed:
+        console.print(f"FAILED: {outcome.loss}, {outcome.not_completed} calls not completed")
+        raise typer.Exit(1)
+
+
+async def _bench(count: int, seconds: int, console: Console) -> Outcome:
+    console.print(f"Preparing {count} calls of noise ...", style="dim")
+    length_ms = int((_RAMP_S + _SETTLE_S + seconds + _AFTER_S) * 1000)
+    calls = [_noise_call(number, length_ms) for number in range(count)]
+    gc.freeze()  # the frames, hundreds of thousands: nothing to look for among them
+    settings = local.StackSettings(
+        ports=local.Ports.free(),
+        engine_model="checksum",
+        engine={"ENGINE_MAX_NUM_SEQS": str(2 * count)},
+        gateway={"GATEWAY_MAX_CALLS": str(count)},
+    )
+    async with local.running(settings) as stack, events.connect(stack.redis_url) as redis:
+        console.print(f"Playing them for {length_ms / 1000:.0f} s ...", style="dim")
+        before, after, idle = await _play(stack, calls, seconds)
+        console.print("Comparing checksums ...", style="dim")
+        loss, not_completed = proof.Loss(), 0
+        for call in calls:
+            transcript = await _transcript(redis, call.call_sid)
+            not_completed += transcript.status != "completed" or transcript.missing > 0
+            loss += _loss(call, transcript)
+    rss = idle.gateway_rss_bytes
+    return Outcome(count, seconds, before, after, rss, loss, not_completed)
+
+
+def _noise_call(number: int, length_ms: int) -> Call:
+    """Prepare a call that is like no other, its messages written beforehand."""
+    tracks = {
+        "inbound": proof.noise(2 * number, length_ms),
+        "outbound": proof.noise(2 * number + 1, length_ms),
+    }
+    call = Call(tracks)
+    call.prepared = list(media(call))
+    return call
+
+
+async def _play(
+    stack: local.Stack, calls: list[Call], seconds: int
+) -> tuple[gauges.Reading, gauges.Reading, gauges.Reading]:
+    """Play all calls; gives readings at the window's begin and end, and before all of it."""
+    gateway = Gateway(stack.media_url, stack.public_url, local.AUTH_TOKEN)
+    admin_url = f"http://{local.HOST}:{stack.settings.ports.admin}"
+    pids = {part: running_part.pid for part, running_part in stack.parts.items()}
+    pids["load"] = os.getpid()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as http, running.together() as tasks:
+        watch = tasks.create_task(stack.until_failed())
+        idle = await gauges.read(http, admin_url, pids)
+
+        async def one(number: int, call: Call) -> None:
+            # Real calls never tick together: spread over the ramp, and over the 20 ms of a frame.
+            await asyncio.sleep(number / len(calls) * (_RAMP_S + _FRAME_S))
+            await place(http, gateway, call)
+
+        playing = [tasks.create_task(one(number, call)) for number, call in enumerate(calls)]
+        await asyncio.sleep(_RAMP_S + _SETTLE_S)
+        before = await gauges.read(http, admin_url, pids)
+        await asyncio.sleep(seconds)
+        after = await gauges.read(http, admin_url, pids)
+        await asyncio.gather(*playing)
+        watch.cancel()
+    return before, after, idle
+
+
+async def _transcript(redis: events.RedisClient, call_id: str) -> CallTranscript:
+    """Read a call to its end."""
+    transcript = CallTranscript(call_id)
+    try:
+        async for event in events.follow(redis, [events.call_key(call_id)], idle_s=_GRACE_S):
+            transcript.apply(event)
+            if transcript.over:
+                break
+    except TimeoutError:
+        raise CommandError(f"call {call_id} did not end within {_GRACE_S:g} s") from None
+    return transcript
+
+
+def _loss(call: Call, transcript: CallTranscript) -> proof.Loss:
+    loss = proof.Loss()
+    for track, audio in call.tracks.items():
+        texts = [segment.text for segment in transcript.segments if segment.track == track]
+        loss += proof.compare(proof.expected_checksums(track, audio), " ".join(texts).split())
+    return loss
+
+
+def report(outcome: Outcome) -> dict[str, object]:
+    """Put an outcome into the words of `--json`."""
+    cpu_ms = outcome.cpu_ms_per_call_s["gateway"]
+    before, after = outcome.before, outcome.after
+    append = gauges.quantiles_ms(before.append, after.append, (0.5, 0.99))
+    publish = gauges.quantiles_ms(before.publish, after.publish, (0.5, 0.99))
+    grown_bytes = after.gateway_rss_bytes - outcome.idle_rss_bytes
+    return {
+        "calls": outcome.calls,
+        "seconds": outcome.seconds,
+        "cpu_ms_per_call_s": round(cpu_ms, 2),
+        "calls_per_core_at_80": int(_TARGET_LOAD * 1000 / cpu_ms) if cpu_ms else 0,
+        "append_ms": dict(zip(("p50", "p99"), append, strict=True)),
+        "publish_ms": dict(zip(("p50", "p99"), publish, strict=True)),
+        "rss_kib_per_call": round(grown_bytes / 1024 / outcome.calls, 1),
+        "lost_ms": outcome.loss.lost_ms,
+        "duplicated_ms": outcome.loss.duplicated_ms,
+    }
+
+
+def table(outcome: Outcome) -> Table:
+    """Put an outcome into a table, with what the other processes cost beside the gateway."""
+    shown = Table("figure", "value", box=None, pad_edge=False)
+    for name, value in report(outcome).items():
+        if isinstance(value, dict):
+            shown.add_row(name, ", ".join(f"{quantile} {ms:g}" for quantile, ms in value.items()))
+        else:
+            shown.add_row(name, f"{value}")
+    for part, cpu_ms in outcome.cpu_ms_per_call_s.items():
+        if part != "gateway":
+            shown.add_row(f"[dim]{part}: CPU-ms per call-second", f"[dim]{cpu_ms:.2f}")
+    return shown

@@ -1,0 +1,72 @@
+"""A process's cost over a window, and a gateway's latencies over the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import aiohttp
+import psutil  # type: ignore[import-untyped]  # (its types are not installed)
+from prometheus_client.parser import text_string_to_metric_families
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+
+type Buckets = Mapping[float, float]  # upper bound in seconds -> how many at or below it
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was seen at one moment."""
+
+    cpu_s: Mapping[str, float]  # by part: user and system time so far
+    gateway_rss_bytes: int
+    append: Buckets
+    publish: Buckets
+
+
+async def read(http: aiohttp.ClientSession, admin_url: str, pids: Mapping[str, int]) -> Reading:
+    """Take a reading of the parts with these process ids; one of them is "gateway"."""
+    cpu_s = {}
+    for part, pid in pids.items():
+        times = psutil.Process(pid).cpu_times()
+        cpu_s[part] = times.user + times.system
+    rss = psutil.Process(pids["gateway"]).memory_info().rss
+    async with http.get(f"{admin_url}/metrics", timeout=_TIMEOUT) as response:
+        response.raise_for_status()
+        text = await response.text()
+    append = parse_buckets(text, "callscribe_append_latency_seconds")
+    publish = parse_buckets(text, "callscribe_publish_latency_seconds")
+    return Reading(cpu_s, rss, append, publish)
+
+
+def parse_buckets(exposition: str, name: str) -> Buckets:
+    """Find a histogram without labels in Prometheus' text format; empty if it is not there."""
+    return {
+        float(sample.labels["le"]): sample.value
+        for family in text_string_to_metric_families(exposition)
+        if family.name == name
+        for sample in family.samples
+        if sample.name == f"{name}_bucket"
+    }
+
+
+def quantiles_ms(before: Buckets, after: Buckets, quantiles: Sequence[float]) -> list[float]:
+    """Estimate quantiles of what came between two readings, in ms, as Prometheus does.
+
+    Linear within a bucket; what lies beyond the last finite bound counts as that bound.
+    """
+    bounds = sorted(after)
+    counts = [after[bound] - before.get(bound, 0) for bound in bounds]
+    if not counts or not counts[-1]:
+        return [0.0] * len(quantiles)
+    return [round(_quantile(bounds, counts, q * counts[-1]) * 1000, 2) for q in quantiles]
+
+
+def _quantile(bounds: Sequence[float], counts: Sequence[float], rank: float) -> float:
+    edges = list(zip([0.0, *bounds], [0.0, *counts], strict=True))
+    for (low, below), (high, upto) in pairwise(edges):
+        if upto >= rank:
+            if high == float("inf"):
+                return low
+            return low + (high - low) * ((rank - below) / (upto - below) if upto > below else 1)
+    return bounds[-1]

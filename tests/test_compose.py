@@ -1,0 +1,102 @@
+"""The compose file, read by Compose itself; its settings, by the processes they are for."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container.bridge.settings import Settings as BridgeSettings
+from container.cpu.settings import Settings as EngineSettings
+from deploy.local import stack
+from deploy.local.sagemaker.settings import Settings as EndpointSettings
+from gateway.settings import Settings as GatewaySettings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SETTINGS = {
+    "GATEWAY": GatewaySettings,
+    "ENDPOINT": EndpointSettings,
+    "BRIDGE": BridgeSettings,
+    "ENGINE": EngineSettings,
+}
+
+
+def config(*options: str, **env: str) -> Any:
+    """Resolve the file as Compose would run it, whatever is set on this machine."""
+    command = (Path(sys.executable).parent / "docker-compose", *options, "config", "--format=json")
+    clean = {"PATH": os.environ["PATH"], "COMPOSE_DISABLE_ENV_FILE": "1", **env}
+    done = subprocess.run(  # noqa: S603 (ours)
+        command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower()
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def local() -> Any:
+    return config("--profile", "local")
+
+
+def test_without_a_profile_it_is_redis_and_the_gateway() -> None:
+    assert sorted(config()["services"]) == ["gateway", "redis"]
+
+
+def test_the_local_profile_adds_what_stands_for_sagemaker(local: Any) -> None:
+    assert sorted(local["services"]) == ["bridge", "endpoint", "engine", "gateway", "redis"]
+
+
+def test_what_runs_is_healthy_by_its_own_account(local: Any) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for name, service in local["services"].items():
+        assert "healthcheck" in service or (name == "gateway" and "HEALTHCHECK" in dockerfile)
+
+
+def test_nothing_is_published_beyond_loopback(local: Any) -> None:
+    published = [p for service in local["services"].values() for p in service.get("ports", [])]
+    assert published
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+
+
+def test_every_setting_exists(local: Any) -> None:
+    """An unknown setting stops its process at the start."""
+    for service in local["services"].values():
+        for name in service.get("environment", {}):
+            prefix, _, rest = name.partition("_")
+            if prefix in SETTINGS:
+                assert rest.lower() in SETTINGS[prefix].model_fields, name
+
+
+def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
+    gateway = local["services"]["gateway"]["environment"]
+    endpoint = local["services"]["endpoint"]["environment"]
+    assert gateway["AWS_ACCESS_KEY_ID"] == endpoint["ENDPOINT_ACCESS_KEY_ID"]
+    assert gateway["AWS_SECRET_ACCESS_KEY"] == endpoint["ENDPOINT_SECRET_ACCESS_KEY"]
+    assert "endpoint" in endpoint["ENDPOINT_CERT_NAMES"].split(",")
+
+
+def test_run_call_reaches_it_without_options(local: Any) -> None:
+    gateway = local["services"]["gateway"]["environment"]
+    assert gateway["GATEWAY_TWILIO_AUTH_TOKEN"] == stack.AUTH_TOKEN
+    assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
+
+
+def test_a_real_endpoint_takes_the_local_ones_place() -> None:
+    url = "https://runtime.sagemaker.eu-west-1.amazonaws.com:8443"
+    gateway = config(GATEWAY_SAGEMAKER_URL=url, AWS_SESSION_TOKEN="t")["services"]["gateway"]
+    assert gateway["environment"]["GATEWAY_SAGEMAKER_URL"] == url
+    assert gateway["environment"]["AWS_SESSION_TOKEN"] == "t"
+
+
+def test_the_images_run_pinned_and_without_root() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[2:]
+    assert len(stages) == 2
+    for stage in stages:
+        assert "pip install -c requirements.lock" in stage
+        assert stage.rindex("USER callscribe") > stage.rindex("RUN ")
