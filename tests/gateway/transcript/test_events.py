@@ -1,6 +1,7 @@
 """Events as flat strings: every type, and that any text survives."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from gateway.transcript.events import (
     TranscriptGap,
 )
 
+_REFERENCE = Path(__file__).parents[3] / "docs" / "events.md"
 _TAKEN_UNIX_S = 1_795_255_616.1239
 _AT = "2026-11-21T10:06:56.123Z"
 _NOW_S = 100.0
@@ -139,3 +141,11 @@ def test_a_lone_surrogate_costs_itself_only() -> None:
 )
 def test_moments_are_rfc3339_in_utc(unix_s: float, text: str) -> None:
     assert rfc3339_ms(unix_s) == text
+
+
+@pytest.mark.parametrize("event", [case[0] for case in _CASES])
+def test_the_reference_names_every_type_and_field(event: TranscriptEvent) -> None:
+    reference = _REFERENCE.read_text(encoding="utf-8")
+    flat = flatten(event, _TAKEN_UNIX_S, _NOW_S)
+    for name in (flat[0], *_fields(flat)):
+        assert f"`{name}`" in reference

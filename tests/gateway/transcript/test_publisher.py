@@ -1,9 +1,12 @@
 """The publisher on a real server and a real cluster, while all goes well."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,8 @@ from tests.gateway.transcript.publishing import (
     texts,
     total,
 )
+
+_REFERENCE = Path(__file__).parents[3] / "docs" / "events.md"
 
 
 @pytest.fixture
@@ -254,3 +259,19 @@ async def test_the_highest_epoch_owns_a_stream(redis: RedisClient, redis_url: st
     assert texts(await events_of(redis, "CA2")) == ["beside"]
     assert total(metrics, "redis_errors_total", reason="fenced") == 1
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 2
+
+
+async def test_the_reader_in_the_reference_reads_a_call(
+    redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"```python\n(.*?)```", _REFERENCE.read_text("utf-8"), re.DOTALL)
+    (example,) = (e for e in examples if "async def follow" in e)
+    namespace: dict[str, Any] = {}
+    exec(example.partition("asyncio.run(")[0], namespace)  # noqa: S102 - our own documentation
+    async with publisher_at(redis_url) as publisher:
+        writer = open_stream(publisher, "CA1")
+        for event in (started(), delta("It"), final("It was"), ended()):
+            writer.publish(event)
+    async with namespace["Redis"].from_url(redis_url, decode_responses=True, protocol=2) as client:
+        await asyncio.wait_for(namespace["follow"](client, "CA1"), PATIENCE_S)
+    assert capsys.readouterr().out == "inbound 0 It was\n"
