@@ -61,8 +61,11 @@ class TwilioRoutes:
             return self._refuse(error)
 
     async def _answer_call(self, request: web.Request) -> web.Response:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            fields = await request.post()
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT_S):
+                fields = await request.post()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
         form = [(name, value) for name, value in fields.items() if isinstance(value, str)]
         try:
             self._check_signature(request, self._settings.public_url + VOICE_PATH, form)

@@ -1,0 +1,179 @@
+"""A canary in the mine: what is said in a call must show in no log, metric or traceback.
+
+One whole gateway process at DEBUG, a model that says a secret phrase, and a carrier that sends
+secret digits and numbers; then the same with everything that quotes its input when it fails.
+"""
+
+import base64
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+from aiohttp import web
+from redis.asyncio import Redis
+
+from gateway import app, logs
+from gateway.settings import Settings
+from tests.waiting import eventually
+
+PHRASE = "the nightingale sings at midnight"
+DIGITS = "4929"
+NUMBER = "+15550109876"
+PARAMETER = "customer-record-77"
+AUDIO = base64.b64encode(b"nightingale" * 200).decode()
+SECRETS = (PHRASE, "nightingale", "midnight", DIGITS, NUMBER, PARAMETER, AUDIO[:40])
+
+
+@pytest.fixture
+def captured() -> Iterator[io.StringIO]:
+    """All that the process writes to its log, at the most talkative level."""
+    output = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    logs.configure("DEBUG", output)
+    yield output
+    root.handlers[:], root.level = before[0], before[1]
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@asynccontextmanager
+async def engine(reply: str) -> AsyncIterator[str]:
+    """A model server that answers every append with `reply`, and ends like a good one."""
+
+    async def realtime(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str('{"type":"session.created","id":"sess-0","created":0}')
+        async for message in socket:
+            event = json.loads(message.data)
+            if event["type"].endswith("append"):
+                await socket.send_str(reply)
+            elif event.get("final"):
+                await socket.send_str('{"type":"transcription.done","text":"","usage":{}}')
+        return socket
+
+    application = web.Application()
+    application.router.add_get("/v1/realtime", realtime)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
+    finally:
+        await runner.cleanup()
+
+
+async def call(port: int, *extra: str) -> None:
+    """Play a call that is full of secrets; `extra` messages come before its stop."""
+    start = {
+        "callSid": "CA1",
+        "streamSid": "MZ1",
+        "tracks": ["inbound"],
+        "customParameters": {"from": NUMBER, "record": PARAMETER},
+    }
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"http://127.0.0.1:{port}/media/twilio?caller={NUMBER}") as socket,
+    ):
+        await socket.send_json({"event": "start", "start": start})
+        for _ in range(3):
+            await socket.send_json({"event": "media", "media": {"payload": AUDIO}})
+        await socket.send_json({"event": "dtmf", "dtmf": {"digit": DIGITS}})
+        for message in extra:
+            await socket.send_str(message)
+        await socket.send_json({"event": "stop"})
+        while (await socket.receive()).type is not aiohttp.WSMsgType.CLOSE:
+            pass
+
+
+async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: str) -> str:
+    """Serve one call; give all that was logged and all metrics."""
+    async with engine(reply) as url:
+        settings = Settings(
+            _env_file=None,
+            port=0,
+            admin_port=0,
+            public_url="https://gw.example.com",
+            redis_url=redis_url,
+            upstream="websocket",
+            realtime_url=url,
+            twilio_ignore_signatures=True,
+            log_level="DEBUG",
+        )
+        async with app.serve(settings) as ports:
+            await call(ports.public, *extra)
+            await eventually(lambda: "stream-ended" in captured.getvalue())
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{ports.admin}/metrics") as reply_,
+            ):
+                metrics = await reply_.text()
+    return captured.getvalue() + metrics
+
+
+@pytest.mark.parametrize(
+    ("reply", "extra", "reason"),
+    [
+        (json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"}), (), "carrier-stopped"),
+        (
+            f'{{"type":"transcription.delta","delta":7,"x":"{PHRASE}"}}',
+            (),
+            "realtime-protocol-error",
+        ),
+        (f'{{"{PHRASE}', (), "realtime-protocol-error"),
+        (
+            json.dumps({"type": "error", "error": PHRASE, "code": PHRASE}),
+            (),
+            "realtime-error",
+        ),
+        ("{}", (f'{{"event":"media","media":"{PHRASE} {DIGITS}',), "malformed-message"),
+        (
+            '{"type":"unknown"}',
+            (f'{{"event":"media","media":{{"payload":5,"{PHRASE}":"{DIGITS}"}}}}',),
+            "malformed-message",
+        ),
+    ],
+)
+async def test_nothing_said_is_logged(
+    redis_url: str, captured: io.StringIO, reply: str, extra: tuple[str, ...], reason: str
+) -> None:
+    shown = await run_call(redis_url, reply, captured, *extra)
+    assert f'"reason": "{reason}"' in shown
+    assert "callscribe_calls_total" in shown
+    for secret in SECRETS:
+        assert secret not in shown
+
+
+async def test_a_crash_is_logged_without_what_it_quotes(
+    redis_url: str, captured: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom to prevent: a traceback's last line that holds the text a bug choked on."""
+
+    def choke(self: object, text: str, *_: object) -> None:
+        raise ValueError(f"could not cut {text!r}")
+
+    monkeypatch.setattr("gateway.transcript.segmenter.Segmenter.close", choke)
+    reply = json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"})
+    shown = await run_call(redis_url, reply, captured)
+    assert "stream-crashed" in shown
+    assert "ValueError" in shown
+    for secret in SECRETS:
+        assert secret not in shown
+
+
+async def test_the_call_did_say_it(redis_url: str, captured: io.StringIO) -> None:
+    """The canary test can fail: the phrase is on Redis, where it belongs."""
+    reply = json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"})
+    await run_call(redis_url, reply, captured)
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        [key] = [key async for key in client.scan_iter("*:call:CA1")]
+        events: Any = await client.xrange(key)
+    assert any(PHRASE in fields.get("text", "") for _, fields in events)
+    assert DIGITS not in str(events)
