@@ -50,7 +50,7 @@ async def connect(session: ClientSession, url: str, timeout_s: float) -> "Contai
         async with asyncio.timeout(timeout_s):
             socket = await session.ws_connect(
                 url,
-                max_msg_size=MAX_PAYLOAD_BYTES,
+                max_msg_size=MAX_PAYLOAD_BYTES + 1,  # aiohttp refuses the limit itself
                 autoping=False,  # pongs are counted below
                 autoclose=False,  # a Close is answered below
                 decode_text=False,

@@ -1,0 +1,123 @@
+"""One session: frames of the platform's socket to the engine's and back, until either ends.
+
+Nothing is parsed; two byte patterns tell whether a final transcript is still owed. What waits here
+is bounded: a socket that is slow to write stops the reading of the other.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
+from aiohttp.web import WebSocketResponse
+
+_DONE = b'"transcription.done"'
+_COMMIT = b'"input_audio_buffer.commit"'
+_TYPE_BYTES = 64  # a message's type is its first field
+_COMMIT_BYTES = 256  # a commit is short, and audio is not
+_MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
+
+type EngineSocket = ClientWebSocketResponse[bool]
+type PlatformSocket = WebSocketResponse[bool]
+
+
+class End(StrEnum):
+    """How a session ended."""
+
+    COMPLETED = "completed"  # the platform closed, and everything owed was said
+    DRAIN_TIMEOUT = "drain_timeout"  # it closed, but the engine was not done in time
+    PLATFORM_LOST = "platform_lost"
+    ENGINE_CLOSED = "engine_closed"
+    ENGINE_LOST = "engine_lost"
+    ENGINE_UNREACHABLE = "engine_unreachable"
+    ENGINE_REFUSED = "engine_refused"
+    BINARY = "binary"  # a binary frame makes the engine drop its connection
+    TOO_BIG = "too_big"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session's end, and the Close that the platform is sent."""
+
+    end: End
+    code: int
+    reason: bytes = b""
+
+
+def is_final_commit(message: bytes) -> bool:
+    """Whether a client's message ends its audio, so that a `transcription.done` is owed."""
+    return len(message) < _COMMIT_BYTES and _COMMIT in message and b"true" in message
+
+
+def is_done(message: bytes) -> bool:
+    """Whether an engine's message is `transcription.done`; text can not look so: it is escaped."""
+    return message.find(_DONE, 0, _TYPE_BYTES) >= 0
+
+
+class Relay:
+    """One session between two open sockets; `run` is all of it."""
+
+    def __init__(
+        self, platform: PlatformSocket, engine: EngineSocket, drain_timeout_s: float
+    ) -> None:
+        self._platform = platform
+        self._engine = engine
+        self._drain_timeout_s = drain_timeout_s
+        self._nothing_owed = asyncio.Event()
+        self._nothing_owed.set()
+
+    async def run(self) -> Ended:
+        """Relay until either side ends; if both have, the engine's word counts."""
+        replies = asyncio.create_task(self._relay_replies())
+        requests = asyncio.create_task(self._relay_requests())
+        try:
+            done, _ = await asyncio.wait({replies, requests}, return_when=asyncio.FIRST_COMPLETED)
+            return (replies if replies in done else requests).result()
+        finally:
+            replies.cancel()
+            requests.cancel()
+            await asyncio.gather(replies, requests, return_exceptions=True)
+
+    async def _relay_requests(self) -> Ended:
+        """Pass the platform's frames on; after its Close, wait for what the engine owes."""
+        while (message := await self._platform.receive()).type is WSMsgType.TEXT:
+            if is_final_commit(message.data):
+                self._nothing_owed.clear()
+            try:
+                await self._engine.send_frame(message.data, WSMsgType.TEXT)
+            except (ClientError, ConnectionError):
+                return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
+        match message.type:
+            case WSMsgType.CLOSE:
+                return await self._drain()
+            case WSMsgType.BINARY:
+                return Ended(End.BINARY, WSCloseCode.UNSUPPORTED_DATA, b"text frames only")
+            case WSMsgType.ERROR if self._platform.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+                return Ended(End.TOO_BIG, WSCloseCode.MESSAGE_TOO_BIG)
+            case _:
+                return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
+
+    async def _relay_replies(self) -> Ended:
+        """Pass the engine's frames on, until it closes."""
+        while (message := await self._engine.receive()).type is WSMsgType.TEXT:
+            try:
+                await self._platform.send_frame(message.data, WSMsgType.TEXT)
+            except (ClientError, ConnectionError):
+                return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
+            if is_done(message.data):
+                self._nothing_owed.set()
+        if message.type is not WSMsgType.CLOSE:
+            return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
+        code = message.data or WSCloseCode.OK
+        if code in _MUST_NOT_BE_SENT:
+            code = WSCloseCode.INTERNAL_ERROR
+        return Ended(End.ENGINE_CLOSED, code, (message.extra or "").encode())
+
+    async def _drain(self) -> Ended:
+        try:
+            async with asyncio.timeout(self._drain_timeout_s):
+                await self._nothing_owed.wait()
+        except TimeoutError:
+            return Ended(End.DRAIN_TIMEOUT, WSCloseCode.INTERNAL_ERROR, b"engine not done in time")
+        return Ended(End.COMPLETED, WSCloseCode.OK)

@@ -1,0 +1,33 @@
+"""A bridge on a free port, in front of an engine that keeps to a script."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from container.bridge.app import Bridge
+from container.bridge.settings import Settings
+from tests.container.bridge.engine import ScriptedEngine
+
+
+@contextlib.asynccontextmanager
+async def bridge(engine_url: str, **changed: Any) -> AsyncIterator[tuple[str, web.AppRunner]]:
+    """Serve a bridge; gives its URL and the runner that ends it."""
+    runner = web.AppRunner(
+        Bridge(Settings(engine_url=engine_url, **changed)).app(), shutdown_timeout=0.5
+    )
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    try:
+        yield f"http://{host}:{port}", runner
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[ScriptedEngine]:
+    async with ScriptedEngine().serving() as serving:
+        yield serving

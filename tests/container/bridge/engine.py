@@ -1,0 +1,90 @@
+"""An engine that keeps to a script, on a real socket."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Self
+
+from aiohttp import WSMsgType, web
+
+CREATED = '{"type":"session.created","id":"sess-0123456789abcdef","created":1}'
+DONE = '{"type":"transcription.done","text":"one two","usage":{}}'
+FINAL = '{"type":"input_audio_buffer.commit","final":true}'
+
+
+def delta(text: str) -> str:
+    return f'{{"type":"transcription.delta","delta":"{text}"}}'
+
+
+class ScriptedEngine:
+    """The Realtime API without a model: each append is answered by a delta, a final by done.
+
+    Set before a session: `refuse_status`, `close_after_append` (code and reason; () cuts the TCP
+    connection), `done_after` (an event that holds `done` back), `accept_after` (holds the upgrade).
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.health_status = 200
+        self.health_asked = 0
+        self.refuse_status: int | None = None
+        self.close_after_append: tuple[int, bytes] | tuple[()] | None = None
+        self.done_after: asyncio.Event | None = None
+        self.accept_after: asyncio.Event | None = None
+        self.messages: list[str] = []
+        self.final_seen = asyncio.Event()
+        self.session_over = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self._talk)
+        app.router.add_get("/health", self._health)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        self.url = f"http://{host}:{port}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        self.health_asked += 1
+        return web.Response(status=self.health_status)
+
+    async def _talk(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_status:
+            return web.Response(status=self.refuse_status)
+        if self.accept_after:
+            await self.accept_after.wait()
+        socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1)
+        await socket.prepare(request)
+        try:
+            await socket.send_str(CREATED)
+            async for message in socket:
+                assert message.type is WSMsgType.TEXT
+                self.messages.append(message.data)
+                await self._answer(request, socket, message.data)
+        finally:
+            self.session_over.set()
+        return socket
+
+    async def _answer(
+        self, request: web.Request, socket: web.WebSocketResponse, message: str
+    ) -> None:
+        if message == FINAL:
+            self.final_seen.set()
+            if self.done_after:
+                await self.done_after.wait()
+            await socket.send_str(delta(" two"))
+            await socket.send_str(DONE)
+        elif "append" in message:
+            await socket.send_str(delta(" one"))
+            if self.close_after_append == ():
+                assert request.transport is not None
+                request.transport.abort()
+            elif self.close_after_append:
+                code, reason = self.close_after_append
+                await socket.close(code=code, message=reason)
