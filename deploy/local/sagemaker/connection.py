@@ -10,6 +10,7 @@ What all streams write within one turn of the event loop leaves in one TLS write
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -156,8 +157,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Announce the windows and limits."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is a stream's protocol
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._h2.initiate_connection()
         self._h2.update_settings(
             {
