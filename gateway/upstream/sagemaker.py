@@ -28,7 +28,7 @@ from aws_sdk_sagemaker_runtime_http2 import (  # type: ignore[import-untyped]  #
 from smithy_aws_core.identity import AWSCredentialsIdentity, AWSIdentityProperties
 from smithy_core.exceptions import ModeledError, SmithyError
 
-from gateway.errors import UpstreamError
+from gateway.errors import SettingsError, UpstreamError
 from gateway.upstream.credentials import CredentialSource, FrozenCredentials
 from gateway.upstream.sagemaker_connections import Connection, Connections
 from gateway.upstream.sagemaker_errors import from_response
@@ -92,7 +92,12 @@ class SageMakerTransport:
     ) -> None:
         for name in _SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.INFO)
+        # Without the port the SDK's own resolver names, and nothing answers there: it is set always.
         self._url: Final = url or f"https://runtime.sagemaker.{region}.amazonaws.com:8443"
+        if not self._url.startswith("https://"):
+            raise SettingsError(
+                "the SageMaker URL must begin with https://: HTTP/2 needs ALPN here"
+            )
         self._region: Final = region
         self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
             endpoint_name=endpoint_name, target_variant=variant
@@ -153,7 +158,7 @@ class SageMakerTransport:
         """Abort every stream and release the connections. Idempotent; bounded in time."""
         self._closed = True
         for stream in tuple(self._streams):
-            stream.abort()
+            stream.drop()
         if self._connections is not None:
             await self._connections.close(self._connect_timeout_s)
 
@@ -302,10 +307,11 @@ class SageMakerStream:
 
     def abort(self) -> None:
         """End at once; the stream is reset, the others on its connection are not."""
-        if not self._ended:
-            self._exchange.reset()
-            self._end()
-            self._loop.call_soon(self._receiver.on_closed, None)
+        self._stop(self._exchange.reset)
+
+    def drop(self) -> None:
+        """End at once, without a reset: the whole connection goes."""
+        self._stop(self._exchange.leave)
 
     def on_body(self, chunk: bytes) -> None:
         """Take bytes of the response's body."""
@@ -389,6 +395,12 @@ class SageMakerStream:
             self._exchange.leave()
             self._end()
             self._receiver.on_closed(error)
+
+    def _stop(self, let_go: Callable[[], None]) -> None:
+        if not self._ended:
+            let_go()
+            self._end()
+            self._loop.call_soon(self._receiver.on_closed, None)
 
     def _end(self) -> None:
         self._ended = True

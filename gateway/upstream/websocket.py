@@ -20,7 +20,6 @@ from aiohttp import (
     ClientWebSocketResponse,
     ClientWSTimeout,
     WebSocketError,
-    WSMessageNoDecodeText,
     WSMsgType,
 )
 
@@ -225,7 +224,7 @@ class WebSocketStream:
             if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 self._hand_over(frame.data)
             else:
-                self._fail(_end_of(frame))
+                self._fail(_end_of(frame.type, frame.data))
 
     def _hand_over(self, message: bytes) -> None:
         try:
@@ -287,13 +286,13 @@ class WebSocketStream:
                 await self._socket.close()
 
 
-def _end_of(frame: WSMessageNoDecodeText) -> UpstreamError | None:
-    """Why there are no more messages, from the first frame that is none."""
-    if frame.type is WSMsgType.CLOSE:
-        code = frame.data or _NO_CODE
+def _end_of(kind: WSMsgType, data: object) -> UpstreamError | None:
+    """Why there are no more messages: from the first frame that is none."""
+    if kind is WSMsgType.CLOSE:
+        code = data if isinstance(data, int) and data else _NO_CODE
         if code in (_NORMAL, _NO_CODE):
             return None
         return UpstreamError(_BY_CLOSE_CODE.get(code, "realtime-error"), f"close code {code}")
-    if frame.type is WSMsgType.ERROR and isinstance(frame.data, WebSocketError):
-        return UpstreamError("realtime-protocol-error", f"close code {frame.data.code}")
+    if kind is WSMsgType.ERROR and isinstance(data, WebSocketError):
+        return UpstreamError("realtime-protocol-error", f"close code {data.code}")
     return UpstreamError("connection-lost", "no close frame")

@@ -1,0 +1,175 @@
+"""Both ends of an upstream transport under test: a stream's listener, and the model's server."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from botocore.credentials import Credentials
+
+from deploy.local.sagemaker import LocalEndpoint, Settings
+from gateway.errors import UpstreamError
+from gateway.upstream.credentials import CredentialSource
+from gateway.upstream.sagemaker import SageMakerTransport
+
+LIMIT_S = 20.0  # far beyond any expectation: a slow machine must not fail a test
+GREETING = b'{"type":"session.created"}'
+KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+class Recorder:
+    """Takes what a stream says, and holds the stream to its contract while it does."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.writable = 0
+        self.error: UpstreamError | None = None
+        self.violations: list[str] = []
+        self.then: Callable[[bytes], None] = lambda message: None
+        self._thread = threading.get_ident()
+        self._closed = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def on_message(self, message: bytes) -> None:
+        self._check("message")
+        self.messages.append(message)
+        self._changed.set()
+        self.then(message)
+
+    def on_writable(self) -> None:
+        self._check("writable")
+        self.writable += 1
+        self._changed.set()
+
+    def on_closed(self, error: UpstreamError | None) -> None:
+        self._check("closed")
+        self.error = error
+        self._closed.set()
+        self._changed.set()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
+    async def end(self) -> UpstreamError | None:
+        """Wait for the stream's end; give its cause."""
+        async with asyncio.timeout(LIMIT_S):
+            await self._closed.wait()
+        return self.error
+
+    async def reason(self) -> str | None:
+        error = await self.end()
+        return error.reason if error else None
+
+    async def until(self, holds: Callable[["Recorder"], bool]) -> None:
+        """Wait for something the stream tells us."""
+        async with asyncio.timeout(LIMIT_S):
+            while not holds(self):
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def echoes(self, count: int) -> list[bytes]:
+        """Wait for `count` messages after the greeting."""
+        await self.until(lambda heard: len(heard.messages) > count)
+        assert self.messages[0] == GREETING
+        return self.messages[1:]
+
+    def _check(self, what: str) -> None:
+        if threading.get_ident() != self._thread:
+            self.violations.append(f"{what} on another thread")
+        if self._closed.is_set():
+            self.violations.append(f"{what} after the end")
+
+
+class EchoServer:
+    """A model's server: greets, echoes, closes or vanishes when told, pauses when asked."""
+
+    def __init__(self) -> None:
+        self.sockets: list[web.WebSocketResponse] = []
+        self.headers: list[dict[str, str]] = []
+        self.heard: list[list[bytes]] = []  # per socket
+        self.gone: list[asyncio.Event] = []  # per socket
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.answering_closes = True
+        self.leaving = asyncio.Event()
+        self.url = ""
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=2**25, autoclose=self.answering_closes)
+        await socket.prepare(request)
+        number = len(self.sockets)
+        self.sockets.append(socket)
+        self.headers.append(dict(request.headers))
+        self.heard.append([])
+        self.gone.append(asyncio.Event())
+        try:
+            await socket.send_str(GREETING.decode())
+            await self._converse(socket, self.heard[number])
+        finally:
+            self.gone[number].set()
+        return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, heard: list[bytes]) -> None:
+        await self.reading.wait()
+        async for message in socket:
+            heard.append(str(message.data).encode())
+            match str(message.data).split(":"):
+                case ["close", code]:
+                    await socket.close(code=int(code))
+                case ["binary", text]:
+                    await socket.send_bytes(text.encode())
+                case ["vanish"]:
+                    assert socket._req is not None  # noqa: SLF001 - aiohttp offers no abort
+                    assert socket._req.transport is not None  # noqa: SLF001
+                    socket._req.transport.abort()  # type: ignore[attr-defined]  # noqa: SLF001
+                case _:
+                    await socket.send_str(message.data)
+            await self.reading.wait()
+        if not self.answering_closes:
+            await self.leaving.wait()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator["EchoServer"]:
+        app = web.Application()
+        app.router.add_get("/invocations-bidirectional-stream", self.serve)
+        app.router.add_get("/v1/realtime", self.serve)
+        async with TestServer(app) as server:
+            self.url = str(server.make_url("")).rstrip("/")
+            yield self
+            self.reading.set()
+            self.leaving.set()
+
+
+def endpoint_before(server: EchoServer, **changed: Any) -> LocalEndpoint:
+    """A SageMaker endpoint with `server` as its container."""
+    given: dict[str, Any] = {
+        "port": 0,
+        "container_url": server.url,
+        "access_key_id": KEY_ID,
+        "secret_access_key": SECRET,
+    }
+    return LocalEndpoint(Settings(**(given | changed)))
+
+
+def known_keys(secret: str = SECRET) -> CredentialSource:
+    return CredentialSource(timeout_s=LIMIT_S, chain=lambda: Credentials(KEY_ID, secret))
+
+
+def sagemaker_to(url: str, ca_file: Path | None, **changed: Any) -> SageMakerTransport:
+    given: dict[str, Any] = {
+        "url": url,
+        "ca_file": ca_file,
+        "credentials": known_keys(),
+        "connect_timeout_s": LIMIT_S,
+        "response_timeout_s": LIMIT_S,
+    }
+    return SageMakerTransport("callscribe", "eu-central-1", **(given | changed))
+
+
+def texts(count: int) -> list[bytes]:
+    return [b"message %d" % number for number in range(count)]

@@ -1,0 +1,426 @@
+"""What the SDK's stock transport hides or hangs on; here, each becomes a prompt reason."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from botocore.credentials import Credentials
+
+from deploy.local.sagemaker import LocalEndpoint, faults
+from gateway.errors import SettingsError, UpstreamError
+from gateway.upstream.credentials import CredentialSource
+from gateway.upstream.sagemaker import SageMakerStream, SageMakerTransport
+from tests.cutting_proxy import CuttingProxy
+from tests.gateway.upstream.peers import (
+    LIMIT_S,
+    SECRET,
+    EchoServer,
+    Recorder,
+    endpoint_before,
+    known_keys,
+    sagemaker_to,
+    texts,
+)
+
+PROMPT_S = 10.0  # "prompt" on the slowest machine; the stock transport waits for ever
+
+
+@dataclass
+class Platform:
+    server: EchoServer
+    endpoint: LocalEndpoint
+    transports: list[SageMakerTransport]
+
+    def transport(self, url: str | None = None, **changed: Any) -> SageMakerTransport:
+        made = sagemaker_to(url or self.endpoint.url, self.endpoint.ca_file, **changed)
+        self.transports.append(made)
+        return made
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Platform]:
+    async with EchoServer().serving() as server, endpoint_before(server) as endpoint:
+        made = Platform(server, endpoint, [])
+        yield made
+        for transport in made.transports:
+            await transport.close()
+
+
+async def opened(transport: SageMakerTransport) -> tuple[SageMakerStream, Recorder]:
+    recorder = Recorder()
+    async with asyncio.timeout(LIMIT_S):
+        return await transport.open(recorder), recorder
+
+
+async def why_not_opened(transport: SageMakerTransport) -> UpstreamError:
+    with pytest.raises(UpstreamError) as refused:
+        async with asyncio.timeout(PROMPT_S):
+            await transport.open(Recorder())
+    return refused.value
+
+
+@contextlib.asynccontextmanager
+async def tls_server(authority: trustme.CA, alpn: str) -> AsyncIterator[str]:
+    """A server that shakes hands by TLS, and no more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    context.set_alpn_protocols([alpn])
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(
+        lambda _, writer: writers.append(writer), "127.0.0.1", 0, ssl=context
+    )
+    yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for writer in writers:
+        writer.close()
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, "validation-error"),
+        (403, "access-denied"),
+        (424, "model-error"),
+        (429, "throttled"),
+        (500, "internal-server-error"),
+        (503, "service-unavailable"),
+    ],
+)
+async def test_a_refused_start(platform: Platform, status: int, reason: str) -> None:
+    transport = platform.transport()
+    platform.endpoint.faults.inject(faults.refused(status))
+    error = await why_not_opened(transport)
+    assert error.reason == reason
+    assert f"status={status}" in error.detail
+    assert "request=" in error.detail
+    assert "injected" not in str(error), "the service's text is not quoted"
+    await opened(transport)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (faults.reset(), "stream-reset"),
+        (faults.drop(), "connection-lost"),
+        (faults.go_away(), "connection-lost"),
+        (faults.early_end(after_events=0), None),
+    ],
+    ids=["reset", "drop", "goaway", "end"],
+)
+async def test_an_end_before_the_response(
+    platform: Platform, fault: faults.Fault, reason: str | None
+) -> None:
+    """The stock transport waits for ever for the headers of a stream that has died."""
+    transport = platform.transport()
+    platform.endpoint.faults.inject(fault)
+    if reason is None:
+        _, recorder = await opened(transport)
+        assert await recorder.end() is None
+    else:
+        assert (await why_not_opened(transport)).reason == reason
+    await opened(transport)
+
+
+async def test_no_response_headers(platform: Platform) -> None:
+    transport = platform.transport(response_timeout_s=0.3)
+    platform.endpoint.faults.inject(faults.no_headers())
+    assert (await why_not_opened(transport)).reason == "response-timeout"
+
+
+async def test_a_slow_start_is_waited_for(platform: Platform) -> None:
+    platform.endpoint.faults.inject(faults.slow_start(0.3))
+    stream, recorder = await opened(platform.transport())
+    stream.send(b"hello")
+    assert await recorder.echoes(1) == [b"hello"]
+
+
+async def test_a_wrong_secret(platform: Platform) -> None:
+    transport = platform.transport(credentials=known_keys(SECRET[::-1]))
+    assert (await why_not_opened(transport)).reason == "access-denied"
+
+
+async def test_an_endpoint_that_does_not_exist() -> None:
+    async with (
+        EchoServer().serving() as server,
+        endpoint_before(server, names=("another",)) as endpoint,
+    ):
+        transport = sagemaker_to(endpoint.url, endpoint.ca_file)
+        assert (await why_not_opened(transport)).reason == "endpoint-not-found"
+        await transport.close()
+
+
+async def test_a_container_that_is_not_there(unused_tcp_port: int) -> None:
+    nowhere = EchoServer()
+    nowhere.url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with endpoint_before(nowhere) as endpoint:
+        transport = sagemaker_to(endpoint.url, endpoint.ca_file)
+        assert (await why_not_opened(transport)).reason == "model-error"
+        await transport.close()
+
+
+async def test_no_credentials(platform: Platform) -> None:
+    """The stock client hangs for ever when its credentials cannot be resolved."""
+    transport = platform.transport(credentials=CredentialSource(timeout_s=5, chain=lambda: None))
+    assert (await why_not_opened(transport)).reason == "no-credentials"
+
+
+async def test_a_session_token_is_signed() -> None:
+    async with (
+        EchoServer().serving() as server,
+        endpoint_before(server, session_token="a-token") as endpoint,
+    ):
+        keys = CredentialSource(
+            timeout_s=5, chain=lambda: Credentials("AKIDEXAMPLE", SECRET, "a-token")
+        )
+        transport = sagemaker_to(endpoint.url, endpoint.ca_file, credentials=keys)
+        stream, recorder = await opened(transport)
+        stream.send(b"hello")
+        assert await recorder.echoes(1) == [b"hello"]
+        await transport.close()
+
+
+async def test_a_connection_refused(unused_tcp_port: int) -> None:
+    transport = sagemaker_to(f"https://127.0.0.1:{unused_tcp_port}", None)
+    assert (await why_not_opened(transport)).reason == "connect-refused"
+    await transport.close()
+
+
+async def test_a_host_that_has_no_address() -> None:
+    transport = sagemaker_to("https://no-such-host.invalid:8443", None)
+    assert (await why_not_opened(transport)).reason == "host-unreachable"
+    await transport.close()
+
+
+async def test_a_certificate_we_do_not_trust(tmp_path: Path) -> None:
+    """The CRT holds a failed handshake back for 10 to 30 s."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    async with tls_server(trustme.CA(), alpn="h2") as url:
+        transport = sagemaker_to(url, tmp_path / "other.pem")
+        error = await why_not_opened(transport)
+        assert error.reason == "tls-untrusted"
+        assert not error.meaning.retry
+        await transport.close()
+
+
+async def test_a_server_that_accepts_and_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        transport = sagemaker_to(url, None, connect_timeout_s=0.3)
+        assert (await why_not_opened(transport)).reason == "connect-timeout"
+        await transport.close()
+
+
+async def test_a_server_without_http2(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with tls_server(authority, alpn="http/1.1") as url:
+        transport = sagemaker_to(url, tmp_path / "ca.pem", connect_timeout_s=1.0)
+        assert (await why_not_opened(transport)).reason == "platform-protocol-error"
+        await transport.close()
+
+
+def test_plain_http_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError):
+        SageMakerTransport("callscribe", "eu-central-1", url="http://localhost:8443")
+
+
+async def test_a_cancelled_open_gives_its_place_back(platform: Platform) -> None:
+    transport = platform.transport(streams_per_connection=1)
+    await opened(transport)  # warm: what is cancelled below waits for headers
+    platform.endpoint.faults.inject(faults.no_headers())
+    waiting = asyncio.create_task(transport.open(Recorder()))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    stream, recorder = await opened(transport)
+    stream.send(b"hello")
+    assert await recorder.echoes(1) == [b"hello"]
+
+
+# Connections
+
+
+async def test_streams_one_after_another_share_a_connection(platform: Platform) -> None:
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
+        for _ in range(10):
+            stream, recorder = await opened(transport)
+            stream.finish()
+            assert await recorder.end() is None
+        assert proxy.connections == 1
+        await transport.close()
+
+
+async def test_streams_started_together_share_connections_up_to_the_cap(platform: Platform) -> None:
+    """The stock transport opens one connection each: 50 for 50, and loses track of 49."""
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=10)
+        await asyncio.gather(*(opened(transport) for _ in range(50)))
+        assert proxy.connections == 5
+        await transport.close()
+
+
+async def test_the_peer_s_stream_limit_is_kept(platform: Platform) -> None:
+    """Above MAX_CONCURRENT_STREAMS the stock transport waits for ever."""
+    platform.endpoint.faults.max_concurrent_streams = 2
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
+        streams = await asyncio.gather(*(opened(transport) for _ in range(7)))
+        for stream, recorder in streams:
+            stream.send(b"hello")
+            assert await recorder.echoes(1) == [b"hello"]
+        assert proxy.connections == 4
+        await transport.close()
+
+
+async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform) -> None:
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=1)
+        for end in ("finish", "abort", "close:1011"):
+            stream, recorder = await opened(transport)
+            if end.startswith("close"):
+                stream.send(end.encode())
+            else:
+                getattr(stream, end)()
+            await recorder.end()
+            async with asyncio.timeout(LIMIT_S):
+                await platform.server.gone[-1].wait()
+            await asyncio.sleep(0.05)  # for the end to cross from the CRT's thread
+        assert proxy.connections == 1
+        await transport.close()
+
+
+async def test_a_lost_connection_is_replaced(platform: Platform) -> None:
+    transport = platform.transport()
+    _, first = await opened(transport)
+    _, second = await opened(transport)
+    platform.endpoint.faults.inject(faults.drop(after_events=0))
+    _, third = await opened(transport)
+    reasons = [await recorder.reason() for recorder in (first, second, third)]
+    assert reasons == ["connection-lost"] * 3
+    stream, recorder = await opened(transport)
+    stream.send(b"hello")
+    assert await recorder.echoes(1) == [b"hello"]
+
+
+# In mid-stream
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (faults.reset(after_events=3), "stream-reset"),
+        (faults.drop(after_events=3), "connection-lost"),
+        (faults.go_away(after_events=3), "connection-lost"),
+        (faults.model_stream_error(after_events=3), "model-stream-error"),
+        (faults.internal_stream_failure(after_events=3), "internal-stream-failure"),
+        (faults.early_end(after_events=3), None),
+    ],
+    ids=["reset", "drop", "goaway", "model", "platform", "end"],
+)
+async def test_an_end_in_mid_stream(
+    platform: Platform, fault: faults.Fault, reason: str | None
+) -> None:
+    """The stock transport reports a reset as a clean end, and takes 17 more messages."""
+    platform.endpoint.faults.inject(fault)
+    stream, recorder = await opened(platform.transport())
+    for message in texts(3):
+        stream.send(message)
+    async with asyncio.timeout(PROMPT_S):
+        assert await recorder.reason() == reason
+    assert not stream.send(b"too late")
+    assert recorder.violations == []
+
+
+async def test_the_code_of_a_container_s_close_is_kept_but_not_its_words(
+    platform: Platform,
+) -> None:
+    platform.endpoint.faults.inject(faults.model_stream_error(after_events=0, code="1008"))
+    _, recorder = await opened(platform.transport())
+    error = await recorder.end()
+    assert error is not None
+    assert "code=1008" in error.detail
+    assert "injected" not in str(error)
+
+
+async def test_a_reset_ends_one_stream_of_its_connection(platform: Platform) -> None:
+    transport = platform.transport()
+    platform.endpoint.faults.inject(faults.reset(after_events=1))
+    reset, recorder = await opened(transport)
+    other, listener = await opened(transport)
+    reset.send(b"hello")
+    assert await recorder.reason() == "stream-reset"
+    other.send(b"still here")
+    assert await listener.echoes(1) == [b"still here"]
+
+
+async def test_a_peer_that_takes_no_more(platform: Platform) -> None:
+    """The stock transport's `send` blocks for ever, and `close` after it."""
+    platform.endpoint.faults.inject(faults.stall(after_events=1))
+    transport = platform.transport(send_timeout_s=0.3)
+    stalled, recorder = await opened(transport)
+    other, listener = await opened(transport)
+    for _ in range(40):
+        stalled.send(b"x" * 100_000)  # 4 MB into a window of 1 MiB
+    assert await recorder.reason() == "send-timeout"
+    other.send(b"still here")
+    assert await listener.echoes(1) == [b"still here"]
+
+
+async def test_a_peer_that_does_not_answer_the_half_close(platform: Platform) -> None:
+    platform.endpoint.faults.inject(faults.stall(after_events=1))
+    stream, recorder = await opened(platform.transport(end_timeout_s=0.3))
+    stream.send(b"hello")
+    stream.finish()
+    assert await recorder.reason() == "response-timeout"
+
+
+async def test_more_than_the_receive_window_comes_through(platform: Platform) -> None:
+    stream, recorder = await opened(platform.transport())
+    sent = [b"%d" % number + b"y" * 500_000 for number in range(12)]
+    assert all(stream.send(message) for message in sent)
+    assert await recorder.echoes(12) == sent
+
+
+async def test_slow_streams_outlive_the_time_out_of_a_write(platform: Platform) -> None:
+    stream, recorder = await opened(platform.transport(send_timeout_s=0.2))
+    for number in range(5):
+        stream.send(b"%d" % number)
+        await recorder.echoes(number + 1)
+        await asyncio.sleep(0.1)  # the watch looks again, in between and after
+    assert not recorder.closed
+
+
+# What may be read by others
+
+
+async def test_no_log_quotes_keys_or_content(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    transport = platform.transport()
+    stream, recorder = await opened(transport)
+    stream.send(b"the words of a caller")
+    await recorder.echoes(1)
+    platform.endpoint.faults.inject(faults.refused(400))
+    await why_not_opened(transport)
+    await transport.close()
+    peers = ("deploy", "aiohttp", "h2", "hpack")  # they stand for what runs elsewhere
+    ours = [record for record in caplog.records if not record.name.startswith(peers)]
+    written = "\n".join(record.getMessage() for record in ours)
+    assert SECRET not in written
+    assert "Signature=" not in written
+    assert "the words of a caller" not in written

@@ -1,0 +1,225 @@
+"""What a session may rely on, whichever transport carries it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.errors import UpstreamError
+from gateway.upstream.transport import UpstreamStream, UpstreamTransport
+from gateway.upstream.websocket import WebSocketTransport
+from tests.gateway.upstream.peers import (
+    LIMIT_S,
+    EchoServer,
+    Recorder,
+    endpoint_before,
+    sagemaker_to,
+    texts,
+)
+
+
+@dataclass
+class Rig:
+    """A transport, and the server at its far end."""
+
+    transport: UpstreamTransport
+    server: EchoServer
+
+    async def open(self) -> tuple[UpstreamStream, Recorder]:
+        recorder = Recorder()
+        async with asyncio.timeout(LIMIT_S):
+            return await self.transport.open(recorder), recorder
+
+
+@contextlib.asynccontextmanager
+async def rig_of(kind: str, **changed: Any) -> AsyncIterator[Rig]:
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(EchoServer().serving())
+        transport: UpstreamTransport
+        if kind == "sagemaker":
+            endpoint = await stack.enter_async_context(endpoint_before(server))
+            transport = sagemaker_to(endpoint.url, endpoint.ca_file, **changed)
+        else:
+            transport = WebSocketTransport(f"{server.url}/v1/realtime", **changed)
+        stack.push_async_callback(transport.close)
+        yield Rig(transport, server)
+
+
+@pytest.fixture(params=["sagemaker", "websocket"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def rig(kind: str) -> AsyncIterator[Rig]:
+    async with rig_of(kind) as made:
+        yield made
+
+
+async def test_messages_keep_their_order_both_ways(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    sent = texts(200)
+    assert all(stream.send(message) for message in sent)
+    assert await recorder.echoes(200) == sent
+    assert rig.server.heard == [sent]
+
+
+async def test_a_message_is_a_text_of_any_size_up_to_the_limit(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    sent = [b"x", "für dich \N{SNOWMAN}".encode(), b"y" * 3_000_000, b"z"]
+    assert all(stream.send(message) for message in sent)
+    assert await recorder.echoes(4) == sent
+
+
+async def test_a_reply_in_a_binary_frame_is_a_message_too(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    stream.send(b"binary:delta")
+    assert await recorder.echoes(1) == [b"delta"]
+
+
+async def test_a_full_window_refuses_and_says_when_it_takes_again(kind: str) -> None:
+    async with rig_of(kind, window=8) as rig:
+        stream, recorder = await rig.open()
+        sent: list[bytes] = []
+        for message in texts(50):
+            while not stream.send(message):
+                heard = recorder.writable
+                assert not stream.send(b"neither is this one taken")
+                await recorder.until(lambda it, heard=heard: it.writable > heard)  # type: ignore[misc]
+            sent.append(message)
+        assert recorder.writable >= 3
+        assert await recorder.echoes(50) == sent
+
+
+async def test_nothing_is_said_to_be_writable_that_was_never_refused(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    for message in texts(30):
+        stream.send(message)
+    await recorder.echoes(30)
+    assert recorder.writable == 0
+
+
+async def test_finish_sends_all_that_was_taken_and_hears_the_peer_out(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    sent = texts(100)
+    assert all(stream.send(message) for message in sent)
+    stream.finish()
+    assert not stream.send(b"too late")
+    assert await recorder.end() is None
+    assert recorder.messages[1:] == sent
+    assert rig.server.heard == [sent]
+
+
+async def test_finish_of_an_idle_stream_ends_it(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    await recorder.echoes(0)
+    stream.finish()
+    stream.finish()
+    assert await recorder.end() is None
+
+
+async def test_abort_ends_one_stream_and_no_other(rig: Rig) -> None:
+    aborted, recorder = await rig.open()
+    other, listener = await rig.open()
+    aborted.send(b"never mind")
+    aborted.abort()
+    assert not recorder.closed, "the end is told from the event loop, not from within abort"
+    assert not aborted.send(b"too late")
+    assert await recorder.end() is None
+    async with asyncio.timeout(LIMIT_S):
+        await rig.server.gone[0].wait()
+    assert other.send(b"still here")
+    assert await listener.echoes(1) == [b"still here"]
+    assert recorder.violations == []
+
+
+async def test_a_listener_may_abort_from_within_a_message(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    await recorder.echoes(0)
+    recorder.then = lambda message: stream.abort()
+    for message in texts(20):
+        stream.send(message)
+    assert await recorder.end() is None
+    assert recorder.messages[1:] == [b"message 0"]
+    assert recorder.violations == []
+
+
+@pytest.mark.parametrize("code", [1011, 1012])
+async def test_a_peer_that_fails_ends_the_stream_with_a_reason(rig: Rig, code: int) -> None:
+    stream, recorder = await rig.open()
+    stream.send(b"close:%d" % code)
+    error = await recorder.end()
+    assert error is not None
+    assert error.meaning.retry
+    assert str(code) in error.detail
+    assert not stream.send(b"too late")
+
+
+async def test_after_the_end_every_call_is_harmless(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    stream.send(b"vanish")
+    assert await recorder.end() is not None
+    assert not stream.send(b"too late")
+    stream.finish()
+    stream.abort()
+    stream.abort()
+    await rig.transport.close()
+    assert recorder.violations == []
+
+
+async def test_a_listener_that_raises_stops_no_stream(rig: Rig) -> None:
+    raised: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+    stream, recorder = await rig.open()
+    other, listener = await rig.open()
+    await recorder.echoes(0)
+    recorder.then = lambda message: 1 // 0  # type: ignore[assignment,return-value]
+    stream.send(b"one")
+    await recorder.echoes(1)
+    stream.send(b"two")
+    other.send(b"three")
+    assert await recorder.echoes(2) == [b"one", b"two"]
+    assert await listener.echoes(1) == [b"three"]
+    assert {type(error) for error in raised} == {ZeroDivisionError}
+
+
+async def test_close_ends_every_stream_and_can_be_repeated(rig: Rig) -> None:
+    recorders = [(await rig.open())[1] for _ in range(3)]
+    async with asyncio.timeout(LIMIT_S):
+        await rig.transport.close()
+        await rig.transport.close()
+    assert [await recorder.end() for recorder in recorders] == [None] * 3
+    assert all(not recorder.violations for recorder in recorders)
+    with pytest.raises(UpstreamError) as refused:
+        await rig.open()
+    assert refused.value.reason == "draining"
+
+
+async def test_close_of_a_transport_never_used_is_nothing(kind: str) -> None:
+    async with rig_of(kind) as rig:
+        await rig.transport.close()
+
+
+async def test_many_streams_at_once_each_hear_their_own(rig: Rig) -> None:
+    opened = await asyncio.gather(*(rig.open() for _ in range(30)))
+    for number, (stream, _) in enumerate(opened):
+        stream.send(b"I am %d" % number)
+    heard = [await recorder.echoes(1) for _, recorder in opened]
+    assert heard == [[b"I am %d" % number] for number in range(30)]
+    for stream, _ in opened:
+        stream.finish()
+    assert [await recorder.end() for _, recorder in opened] == [None] * 30
+    assert all(not recorder.violations for _, recorder in opened)
+
+
+async def test_nothing_is_heard_before_open_has_returned(rig: Rig) -> None:
+    recorder = Recorder()
+    stream = await rig.transport.open(recorder)
+    assert recorder.messages == []
+    assert await recorder.echoes(0) == []
+    stream.abort()
+    await recorder.end()
