@@ -72,14 +72,7 @@ def parse(text: str | bytes) -> Request:
     Raises:
         RequestError: with vLLM's code and text.
     """
-    try:
-        message = _decode(text)
-    except msgspec.ValidationError:
-        kind = type(_decode_any(text)).__name__
-        problem = f"'{kind}' object has no attribute 'get'"
-        raise RequestError("processing_error", problem) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RequestError("invalid_json", "Invalid JSON") from None
+    message = _message(text)
     match message.type:
         case "input_audio_buffer.append":
             return Append(_pcm(message.audio))
@@ -120,6 +113,17 @@ def done(text: str, prompt_tokens: int, completion_tokens: int) -> str:
 def error(code: str, message: str) -> str:
     """A refusal or a failure, as the client sees it."""
     return _encode({"type": "error", "error": message, "code": code}).decode()
+
+
+def _message(text: str | bytes) -> _Message:
+    try:
+        try:
+            return _decode(text)
+        except msgspec.ValidationError:  # no object; or no JSON, which only shows further on
+            kind = type(_decode_any(text)).__name__
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestError("invalid_json", "Invalid JSON") from None
+    raise RequestError("processing_error", f"'{kind}' object has no attribute 'get'")
 
 
 def _pcm(audio: object) -> bytes:

@@ -1,0 +1,61 @@
+"""Words are said once, in order, whatever the model thinks meanwhile."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container.cpu.agreement import LocalAgreement
+
+SENTENCES = st.lists(st.sampled_from(["it", "was", "the", "best", "of"]), max_size=12)
+
+
+def said(*hypotheses: str) -> list[str]:
+    """Give what each hypothesis made the window say; the last one is the closed window's."""
+    agreement = LocalAgreement()
+    *growing, final = [hypothesis.split() for hypothesis in hypotheses]
+    texts = [agreement.revise(words) for words in growing]
+    return [" ".join(words) for words in (*texts, agreement.conclude(final))]
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "expected"),
+    [
+        (["It was the best."], ["It was the best."]),
+        (["It was", "It was the", "It was the best."], ["", "It", "was the best."]),
+        # one time is no time: the second hypothesis must agree
+        (["It is a", "It was the best", "It was the best of"], ["", "It", "was the best of"]),
+        # case and punctuation are no disagreement; the newer form is said
+        (["the times, it", "the times. It was"], ["", "the times. It was"]),
+        (["the times, it was", "The times. it was a", "x"], ["", "The times. it", ""]),
+        # what was said stays, what is new is added once
+        (
+            ["That some of", "That some of its", "The sum of its noise"],
+            ["", "That some", "of its noise"],
+        ),
+        (["You", "", ""], ["", "", ""]),
+    ],
+)
+def test_local_agreement(hypotheses: list[str], expected: list[str]) -> None:
+    assert said(*hypotheses) == expected
+
+
+@given(SENTENCES, st.data())
+def test_a_model_that_only_adds_words_loses_and_repeats_none(
+    words: list[str], data: st.DataObject
+) -> None:
+    ends = sorted(data.draw(st.lists(st.integers(0, len(words)), max_size=6)))
+    agreement = LocalAgreement()
+    spoken: list[str] = []
+    for end in ends:
+        spoken += agreement.revise(words[:end])
+        assert spoken == words[: len(spoken)]
+    assert spoken + agreement.conclude(words) == words
+
+
+@given(st.lists(SENTENCES, max_size=5), SENTENCES)
+def test_any_model_says_at_most_what_it_thought(growing: list[list[str]], final: list[str]) -> None:
+    agreement = LocalAgreement()
+    spoken = [word for hypothesis in growing for word in agreement.revise(hypothesis)]
+    assert len(spoken) <= sum(map(len, growing))
+    rest = agreement.conclude(final)
+    assert rest == final[len(final) - len(rest) :]

@@ -1,0 +1,176 @@
+"""How tracks share one model. The model is scripted; threads and the event loop are real."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from container.cpu.model import ModelError
+from container.cpu.moonshine import MAX_UNHEARD, MoonshineTranscriber, MoonshineTranscription
+from container.cpu.server import Engine
+from container.cpu.settings import Settings
+from tests.container.cpu.dialogue import dialogue, serving
+
+RNG = np.random.default_rng(11)
+SPEECH = RNG.normal(0, 2000, 16_000).astype("<i2").tobytes()  # 1 s
+PAUSE = bytes(32_000)
+
+
+class CountingModel:
+    """Hears a word per half second, begun ones included; waits for leave if it is told to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.leave = threading.Event()
+        self.leave.set()
+        self.started = threading.Semaphore(0)
+        self.heard_bytes: list[int] = []
+        self._fails = fails
+
+    def words(self, pcm: bytes) -> list[str]:
+        self.heard_bytes.append(len(pcm))
+        self.started.release()
+        assert self.leave.wait(20)
+        if self._fails:
+            raise ModelError("as told")
+        return [f"w{number}" for number in range(-(-len(pcm) // 16_000))]
+
+    def close(self) -> None:
+        self.leave.set()
+
+
+class Track:
+    """A transcription and a way to wait for it."""
+
+    def __init__(self, transcriber: MoonshineTranscriber) -> None:
+        self._changed = asyncio.Event()
+        self.transcription: MoonshineTranscription = transcriber.begin(self._changed.set)
+
+    async def until_finished(self) -> str:
+        """Give the words that no delta took."""
+        async with asyncio.timeout(20):
+            while not self.transcription.finished:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.transcription.next_text(last=True)
+
+
+@asynccontextmanager
+async def transcribing(model: CountingModel) -> AsyncIterator[MoonshineTranscriber]:
+    transcriber = MoonshineTranscriber(model, lambda _error: None)
+    try:
+        yield transcriber
+    finally:
+        model.leave.set()
+        await asyncio.to_thread(transcriber.close)
+
+
+@pytest.fixture
+def model() -> CountingModel:
+    return CountingModel()
+
+
+async def test_every_window_is_said_once(model: CountingModel) -> None:
+    async with transcribing(model) as transcriber:
+        track = Track(transcriber)
+        for _ in range(3):
+            track.transcription.hear(PAUSE + SPEECH)
+        track.transcription.finish()
+        assert (await track.until_finished()).split() == ["w0", "w1", "w2"] * 3
+
+
+async def test_silence_never_reaches_the_model(model: CountingModel) -> None:
+    async with transcribing(model) as transcriber:
+        track = Track(transcriber)
+        track.transcription.hear(PAUSE * 10)
+        track.transcription.finish()
+        assert track.transcription.finished
+        assert track.transcription.settled == 160_000
+        assert model.heard_bytes == []
+
+
+async def test_a_slow_model_hears_the_newest_audio_not_every_step(model: CountingModel) -> None:
+    model.leave.clear()
+    async with transcribing(model) as transcriber:
+        track = Track(transcriber)
+        for begin in range(0, 5 * 32_000, 2560):
+            track.transcription.hear((SPEECH * 5)[begin : begin + 2560])
+        assert transcriber.lag_s == pytest.approx(5.0, abs=0.1)
+        track.transcription.finish()
+        model.leave.set()
+        text = await track.until_finished()
+    assert len(model.heard_bytes) == 2  # the first step, then all of it
+    assert text.split() == [f"w{number}" for number in range(10)]
+
+
+async def test_the_token_clock_stands_still_while_the_model_is_behind(
+    model: CountingModel,
+) -> None:
+    model.leave.clear()
+    async with transcribing(model) as transcriber:
+        track = Track(transcriber)
+        track.transcription.hear(SPEECH * 5)
+        assert track.transcription.settled == pytest.approx(MAX_UNHEARD, abs=640)
+        model.leave.set()
+        track.transcription.finish()
+        await track.until_finished()
+        assert track.transcription.settled == 80_000
+
+
+async def test_tracks_take_turns(model: CountingModel) -> None:
+    model.leave.clear()
+    async with transcribing(model) as transcriber:
+        busy, live = Track(transcriber), Track(transcriber)
+        busy.transcription.hear((SPEECH + PAUSE) * 8)
+        live.transcription.hear(SPEECH + PAUSE)
+        busy.transcription.finish()
+        live.transcription.finish()
+        model.leave.set()
+        await live.until_finished()
+        assert len(model.heard_bytes) <= 3  # not after all eight windows of the other
+        await busy.until_finished()
+
+
+async def test_an_abandoned_track_costs_no_further_job(model: CountingModel) -> None:
+    model.leave.clear()
+    async with transcribing(model) as transcriber:
+        gone, live = Track(transcriber), Track(transcriber)
+        gone.transcription.hear((SPEECH + PAUSE) * 8)
+        live.transcription.hear(SPEECH + PAUSE)
+        gone.transcription.abandon()
+        live.transcription.finish()
+        model.leave.set()
+        await live.until_finished()
+        assert len(model.heard_bytes) == 2
+        assert transcriber.lag_s == 0
+
+
+async def test_words_of_one_hypothesis_flow_over_several_deltas(model: CountingModel) -> None:
+    async with transcribing(model) as transcriber:
+        track, other = Track(transcriber), Track(transcriber)
+        track.transcription.hear(SPEECH * 4 + PAUSE)
+        other.transcription.hear(SPEECH)
+        other.transcription.finish()
+        await other.until_finished()  # its turn came after the first track's only window
+        texts = []
+        while text := track.transcription.next_text(last=False):
+            texts.append(text)
+    assert "".join(texts).split() == [f"w{number}" for number in range(9)]
+    assert len(texts) >= 4
+
+
+async def test_a_failed_model_ends_every_session_and_the_health() -> None:
+    model = CountingModel(fails=True)
+    engine = Engine(Settings(), lambda on_failed: MoonshineTranscriber(model, on_failed))
+    async with serving(engine) as url, dialogue(url) as talking, dialogue(url) as idle:
+        await talking.update()
+        await talking.commit()
+        await talking.append(SPEECH)
+        await talking.deltas(6)
+        for client in (talking, idle):
+            reply = await client.receive()
+            assert (reply["type"], reply["code"]) == ("error", "processing_error")
+            assert await client.closed() == 1012
+        assert engine.failed.is_set()
