@@ -9,6 +9,7 @@ import typer
 from cli import call, checks, demo, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
+from deploy.local.processes import ProcessFailed
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 
@@ -37,6 +38,9 @@ def main() -> None:
     except CommandError as error:
         sys.stderr.write(f"run: {error}\n")
         sys.exit(2)
+    except ProcessFailed as error:
+        sys.stderr.write(f"run: {error}\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:  # e.g. ./run tail | head

@@ -66,6 +66,8 @@ async def _place_all(gateway: twilio_caller.Gateway, calls: list[twilio_caller.C
         await asyncio.sleep(number / len(calls))
         console.print(f"{each.call_sid}  calling {gateway.url}")
         await twilio_caller.place(http, gateway, each)
+        if each.refused_with is not None:
+            raise CommandError(f"{each.call_sid} was ended by the gateway: {each.refused_with}")
         console.print(f"{each.call_sid}  hung up after {each.frames} frames")
 
     connector = aiohttp.TCPConnector(limit=0)

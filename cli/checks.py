@@ -23,7 +23,7 @@ _CHECKS: Final = {
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; whatever follows goes to pytest (-k name, -x, a path ...)."""
+    """Run the tests; what follows goes to pytest (-x, -k, a path)."""
     os.chdir(_ROOT)
     os.execv(sys.executable, (sys.executable, "-m", "pytest", *context.args))  # noqa: S606
 

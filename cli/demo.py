@@ -46,7 +46,7 @@ def demo(
         str | None, typer.Option(help="Use this Redis instead of one of the demo's own.")
     ] = None,
 ) -> None:
-    """Play one two-party call through the whole path on this machine and show its transcript."""
+    """Play one call through the whole path on this machine."""
     tracks = read_tracks(inbound, outbound)
     console = Console(stderr=as_json)
     result = running.run(_demo(tracks, console, redis_url))

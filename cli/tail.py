@@ -18,7 +18,7 @@ def tail(
         str, typer.Option(envvar="GATEWAY_REDIS_URL", help="The gateway's Redis.")
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
-    """Follow calls' transcripts as they grow; one call's until it is over, all until Ctrl-C."""
+    """Follow calls' text as it grows: one call's, or everybody's."""
     running.run(_tail(call_id, redis_url))
 
 

@@ -49,7 +49,7 @@ def transcribe(
         typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key."),
     ] = None,
 ) -> None:
-    """Stream a file to a deployed model as live audio and print the words as they come."""
+    """Stream a WAV straight to a deployed model; print the words."""
     # Imported here: the SDK takes a second, and no other command needs it.
     from gateway.upstream.sagemaker import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport

@@ -32,6 +32,7 @@ _WEBHOOK_PATH: Final = "/voice/twilio"
 _MEDIA_PATH: Final = "/media/twilio"
 _ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=15)  # what Twilio gives a webhook
 _CLOSE_TIMEOUT: Final = aiohttp.ClientWSTimeout(ws_close=5.0)
+_ABNORMAL_CLOSURE: Final = 1006  # RFC 6455: no close frame came
 _ACCOUNT_SID: Final = "AC" + 32 * "0"
 
 
@@ -72,6 +73,7 @@ class Call:
     prepared: Sequence[Sequence[str]] | None = field(default=None, repr=False)  # media, if written
     first_frame_s: float | None = None  # monotonic, when the first media message went out
     frames: int = 0  # media messages sent
+    refused_with: int | None = None  # close code, if the gateway ended the stream
 
 
 async def place(
@@ -86,7 +88,7 @@ async def place(
         pace: how much faster than real time.
 
     Raises:
-        CommandError: the gateway cannot be reached, refused, or ended the stream early.
+        CommandError: the gateway cannot be reached, or refused the call.
     """
     try:
         url, parameters = await _answer(http, gateway, call)
@@ -189,7 +191,7 @@ async def _answer(
 async def _stream(
     socket: aiohttp.ClientWebSocketResponse, call: Call, parameters: Mapping[str, str], pace: float
 ) -> None:
-    """Send everything on time, and hang up; an end that the gateway brings about is an error."""
+    """Send everything on time, and hang up, unless the gateway ends the stream before."""
     ended = asyncio.create_task(_read_to_end(socket))
     try:
         for text in opening(call, parameters):
@@ -201,7 +203,8 @@ async def _stream(
             if early_s > 0:
                 await asyncio.sleep(early_s)
             if ended.done():
-                raise CommandError(f"the gateway ended the stream: close code {socket.close_code}")
+                call.refused_with = socket.close_code or _ABNORMAL_CLOSURE
+                return
             if call.first_frame_s is None:
                 call.first_frame_s = time.monotonic()
             for text in group:

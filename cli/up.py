@@ -15,7 +15,7 @@ def up(
         str | None, typer.Option(help="Use this Redis instead of one of the stack's own.")
     ] = None,
 ) -> None:
-    """Run the whole path on this machine until Ctrl-C, at the documented ports."""
+    """Keep the whole path running on this machine until Ctrl-C."""
     settings = local.StackSettings(redis_url=redis_url)
     unused = {"redis"} if redis_url else set()
     if taken := [part for part in settings.ports.in_use() if part.split()[0] not in unused]:

@@ -53,7 +53,7 @@ class TranscriptView:
             line = self._line(call, segment)
             if segment.final:
                 printed.add(key)
-                self._console.print(line)
+                self._console.print(line, soft_wrap=not self._console.is_terminal)
             else:
                 growing.append(line)
         self._open[call.call_id] = growing
