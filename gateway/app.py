@@ -181,7 +181,6 @@ def _transport(settings: Settings) -> UpstreamTransport:
 def _call_limits(settings: Settings) -> CallLimits:
     return CallLimits(
         model=settings.model,
-        model_delay_ms=settings.model_delay_ms,
         chunk_ms=settings.chunk_ms,
         open_timeout_s=settings.open_timeout_s,
         done_timeout_s=settings.done_timeout_s,

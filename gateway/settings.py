@@ -115,9 +115,6 @@ class Settings(BaseSettings):
     model: str = Field(
         "mistralai/Voxtral-Mini-4B-Realtime-2602", description="The name the model is served under."
     )
-    model_delay_ms: int = Field(
-        480, ge=80, le=2400, multiple_of=80, description="The model's transcription delay."
-    )
     chunk_ms: int = Field(
         80, ge=20, le=1000, description="Audio per append; 80 ms is one token of Voxtral."
     )

@@ -23,7 +23,6 @@ class CallLimits:
     """How a call is cut and how long it waits; see the settings of the same names."""
 
     model: str
-    model_delay_ms: int
     chunk_ms: int
     open_timeout_s: float
     done_timeout_s: float

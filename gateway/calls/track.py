@@ -56,7 +56,7 @@ class Track:
         self._frames_total = services.metrics.frames_total.labels(carrier)
         self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier)
         self._frames_counted = 0
-        self._clock = TokenClock(limits.model_delay_ms)
+        self._clock = TokenClock()
         self._segmenter = Segmenter(
             form.track,
             self.role,

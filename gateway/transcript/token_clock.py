@@ -1,9 +1,10 @@
 """When a word was said, estimated from how many deltas have come. Pure.
 
-The model reports no times, but it answers exactly one delta per 80 ms of audio, empty or not. So
-delta k of a generation ends at 80 * k ms of the audio sent to it, less the delay it was configured
-to listen ahead. Chunks know where they lie on the media clock, which may jump between them; through
-them a time in the session's audio becomes a time of the stream.
+The model reports no times, but it answers exactly one delta per 80 ms of audio, empty or not. It
+listens ahead by its configured delay before it says the first one, so the delay is in when a delta
+comes, not in what it is about: delta k of a generation covers the kth 80 ms of its audio.
+Chunks know where they lie on the media clock, which may jump between them; through them a time in
+the session's audio becomes a time of the stream.
 
     session audio, ms    0        80       160      240
     chunks               |--------|--------|--------|
@@ -44,18 +45,14 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
 class TokenClock:
     """Places the deltas of one track's generations, one after another.
 
-    Args:
-        delay_ms: how far behind its audio the model is configured to answer.
-
     Attributes:
         sent_ms: media time up to which audio was sent; None before the first chunk.
         covered_ms: media time up to which deltas have answered; None likewise.
     """
 
-    def __init__(self, delay_ms: int = 480) -> None:
+    def __init__(self) -> None:
         self.sent_ms: int | None = None
         self.covered_ms: int | None = None
-        self._delay_ms = delay_ms
         self._ticks = 0
         self._session_ms = 0  # length of the audio sent to this generation
         self._chunks: deque[_Sent] = deque(maxlen=_MAX_CHUNKS)
@@ -63,7 +60,7 @@ class TokenClock:
 
     @property
     def lag_ms(self) -> int:
-        """How much of the audio sent is not answered yet; the delay is part of it."""
+        """How much of the audio sent is not answered yet; the model's delay is part of it."""
         return self._session_ms - self._answered_ms(self._ticks)
 
     def sent(self, start_ms: int, end_ms: int, heard_s: float) -> None:
@@ -119,4 +116,4 @@ class TokenClock:
 
     def _answered_ms(self, ticks: int) -> int:
         """The end of a delta in the session's audio, within what was sent."""
-        return min(max(TOKEN_MS * ticks - self._delay_ms, 0), self._session_ms)
+        return min(TOKEN_MS * ticks, self._session_ms)

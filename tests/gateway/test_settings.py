@@ -41,7 +41,6 @@ def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
         ("GATEWAY_UPSTREAM", "pigeon", "GATEWAY_UPSTREAM: "),
         ("GATEWAY_UPSTREAM", "websocket", "needs GATEWAY_REALTIME_URL"),
         ("AWS_REGION", "", "AWS_REGION"),
-        ("GATEWAY_MODEL_DELAY_MS", "100", "GATEWAY_MODEL_DELAY_MS: "),
         ("GATEWAY_TWILIO_DIAL", "911", "GATEWAY_TWILIO_DIAL: "),
         ("GATEWAY_TWILIO_AUTH_TOKEN", "", "GATEWAY_TWILIO_AUTH_TOKEN: "),
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),

@@ -44,7 +44,6 @@ class Scene:
         self.now_s = 100.0
         settings: dict[str, Any] = {
             "model": "m",
-            "model_delay_ms": 0,
             "chunk_ms": 80,
             "open_timeout_s": 5,
             "done_timeout_s": 5,

@@ -53,7 +53,7 @@ class Gateway:
             transport=self.transport,
             open_writer=self.open_writer,
             metrics=self.metrics,
-            limits=CallLimits("m", 480, 80, 5, 5, 30_000, 1000, 30_000),
+            limits=CallLimits("m", 80, 5, 5, 30_000, 1000, 30_000),
             monotonic_s=lambda: 1.0,
             wall_s=lambda: 1000.0,
         )

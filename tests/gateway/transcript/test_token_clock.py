@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gateway.transcript.token_clock import Placement, TokenClock
 
 
-def clock_with(*chunks: tuple[int, int], delay_ms: int = 480) -> TokenClock:
+def clock_with(*chunks: tuple[int, int]) -> TokenClock:
     """A clock that was told of chunks, the nth heard at second n."""
-    clock = TokenClock(delay_ms)
+    clock = TokenClock()
     for number, (start_ms, end_ms) in enumerate(chunks, 1):
         clock.sent(start_ms, end_ms, float(number))
     return clock
@@ -26,41 +26,31 @@ STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
 
 
 @pytest.mark.parametrize(
-    ("chunks", "delay_ms", "expected"),
+    ("chunks", "expected"),
     [
-        # without a delay, delta k is chunk k; after the last, nothing moves any more
+        # delta k is chunk k; after the last, nothing moves any more
         (
-            STEADY, 0,
+            STEADY,
             [(5000, 5080, 1), (5080, 5160, 2), (5160, 5240, 3), (5240, 5320, 4), (5320, 5320, 4)],
         ),
-        # the delay: two deltas that answer no audio yet
-        (STEADY, 160, [(5000, 5000, 1), (5000, 5000, 1), (5000, 5080, 1), (5080, 5160, 2)]),
         # a hold between two chunks
-        ([(0, 80), (9000, 9080)], 0, [(0, 80, 1), (9000, 9080, 2), (9080, 9080, 2)]),
+        ([(0, 80), (9000, 9080)], [(0, 80, 1), (9000, 9080, 2), (9080, 9080, 2)]),
         # a hold in the middle of a delta
-        ([(0, 40), (9000, 9120)], 0, [(0, 9040, 2), (9040, 9120, 2)]),
+        ([(0, 40), (9000, 9120)], [(0, 9040, 2), (9040, 9120, 2)]),
         # chunks shorter and longer than a token
-        ([(0, 20), (20, 40), (40, 240)], 0, [(0, 80, 3), (80, 160, 3), (160, 240, 3)]),
+        ([(0, 20), (20, 40), (40, 240)], [(0, 80, 3), (80, 160, 3), (160, 240, 3)]),
         # a delta that covers a whole hold-separated chunk
-        ([(0, 30), (100, 120), (500, 600)], 0, [(0, 530, 3), (530, 600, 3)]),
+        ([(0, 30), (100, 120), (500, 600)], [(0, 530, 3), (530, 600, 3)]),
         # an empty last chunk: the tail of the interpolator alone
-        ([(0, 80), (80, 80)], 0, [(0, 80, 1), (80, 80, 2)]),
+        ([(0, 80), (80, 80)], [(0, 80, 1), (80, 80, 2)]),
     ],
 )  # fmt: skip
-def test_placements(
-    chunks: list[tuple[int, int]], delay_ms: int, expected: list[tuple[int, int, float]]
-) -> None:
-    assert ticks(clock_with(*chunks, delay_ms=delay_ms), len(expected)) == expected
-
-
-def test_the_seventh_delta_is_the_first_to_cover_audio_at_480_ms() -> None:
-    placed = ticks(clock_with(*STEADY), 7)
-    assert placed[5] == (5000, 5000, 1)
-    assert placed[6] == (5000, 5080, 1)
+def test_placements(chunks: list[tuple[int, int]], expected: list[tuple[int, int, float]]) -> None:
+    assert ticks(clock_with(*chunks), len(expected)) == expected
 
 
 def test_knows_what_was_sent_and_answered() -> None:
-    clock = TokenClock(delay_ms=0)
+    clock = TokenClock()
     assert (clock.sent_ms, clock.covered_ms, clock.lag_ms) == (None, None, 0)
     clock.sent(5000, 5080, 1.0)
     clock.sent(5080, 5160, 2.0)
@@ -73,7 +63,7 @@ def test_knows_what_was_sent_and_answered() -> None:
 
 
 def test_lag_is_audio_not_time_on_hold() -> None:
-    assert clock_with((0, 80), (60_000, 60_080), delay_ms=0).lag_ms == 160
+    assert clock_with((0, 80), (60_000, 60_080)).lag_ms == 160
 
 
 def test_a_delta_without_audio_lies_nowhere_new() -> None:
@@ -83,7 +73,7 @@ def test_a_delta_without_audio_lies_nowhere_new() -> None:
 
 
 def test_restart_gives_what_was_never_answered() -> None:
-    clock = clock_with(*STEADY, delay_ms=0)
+    clock = clock_with(*STEADY)
     clock.tick()
     assert clock.restart() == (5080, 5320)
     assert (clock.sent_ms, clock.covered_ms, clock.lag_ms) == (5320, 5320, 0)
@@ -91,23 +81,23 @@ def test_restart_gives_what_was_never_answered() -> None:
 
 
 def test_restart_with_everything_answered_gives_nothing() -> None:
-    clock = clock_with(*STEADY, delay_ms=0)
+    clock = clock_with(*STEADY)
     ticks(clock, 4)
     assert clock.restart() is None
     assert TokenClock().restart() is None
 
 
 def test_a_new_generation_counts_from_its_own_audio() -> None:
-    clock = clock_with(*STEADY, delay_ms=80)
+    clock = clock_with(*STEADY)
     ticks(clock, 3)
     clock.restart()
     clock.sent(7000, 7080, 9.0)
-    assert ticks(clock, 3) == [(7000, 7000, 9), (7000, 7080, 9), (7080, 7080, 9)]
+    assert ticks(clock, 2) == [(7000, 7080, 9), (7080, 7080, 9)]
 
 
 def test_forgets_the_oldest_audio_of_a_model_that_never_answers() -> None:
     chunks = [(80 * n, 80 * n + 80) for n in range(10_000)]
-    clock = clock_with(*chunks, delay_ms=0)
+    clock = clock_with(*chunks)
     first, *_, last = ticks(clock, 10_000)
     oldest_kept_ms = first[0]
     assert oldest_kept_ms > 0
@@ -119,11 +109,11 @@ SENT = st.tuples(st.integers(0, 500), st.integers(0, 5000))  # a chunk's length,
 STEPS = st.lists(st.one_of(SENT, st.just("tick"), st.just("restart")))
 
 
-@given(STEPS, st.sampled_from([0, 80, 480, 2400]))
+@given(STEPS)
 def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
-    steps: list[tuple[int, int] | str], delay_ms: int
+    steps: list[tuple[int, int] | str],
 ) -> None:
-    clock = TokenClock(delay_ms)
+    clock = TokenClock()
     sent_ms, first_ms, heard_s = 0, None, 0.0
     placed = [Placement(0, 0, 0.0)]
     for step in steps:
