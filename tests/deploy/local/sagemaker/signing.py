@@ -1,0 +1,85 @@
+"""A client's signatures, by code that is not the endpoint's: AWS's signer, Smithy's frames."""
+
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+
+from aws_sdk_signers import URI, AsyncSigV4Signer, AWSCredentialIdentity, AWSRequest, Field, Fields
+from smithy_aws_event_stream.events import EventMessage
+
+from tests.deploy.local.sagemaker.peers import KEY_ID, SECRET
+
+REGION = "eu-central-1"
+PATH = "/endpoints/callscribe/invocations-bidirectional-stream"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def sign_request(
+    when: datetime,
+    host: str = "localhost:8443",
+    key_id: str = KEY_ID,
+    secret: str = SECRET,
+    token: str | None = None,
+    path: str = PATH,
+    query: str | None = None,
+    **more: str,
+) -> dict[str, str]:
+    """The headers of a signed request, names in lower case."""
+    headers = {
+        "content-type": "application/vnd.amazon.eventstream",
+        "host": host,
+        "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-EVENTS",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
+    request = AWSRequest(
+        destination=URI(host=host.partition(":")[0], path=path, query=query),
+        method="POST",
+        body=None,
+        fields=Fields([Field(name=name, values=[value]) for name, value in headers.items()]),
+    )
+    identity = AWSCredentialIdentity(
+        access_key_id=key_id, secret_access_key=secret, session_token=token
+    )
+    signed = await AsyncSigV4Signer().sign(
+        request=request,
+        identity=identity,
+        properties={
+            "region": REGION,
+            "service": "sagemaker",
+            "date": when.strftime("%Y%m%dT%H%M%SZ"),
+        },
+    )
+    return {field.name.lower(): field.as_string() for field in signed.fields}
+
+
+def part(data: bytes, **headers: str) -> bytes:
+    """An encoded PayloadPart event."""
+    named = {":message-type": "event", ":event-type": "PayloadPart", "DataType": "UTF8"}
+    return EventMessage(headers=named | headers, payload=data).encode()
+
+
+class EventSigner:
+    """Signs events with any date, which AWS's own signer can not: it reads the clock."""
+
+    def __init__(self, request_headers: dict[str, str], secret: str = SECRET) -> None:
+        self.prior = request_headers["authorization"].rpartition("Signature=")[2]
+        self._secret = secret
+
+    def sign(self, payload: bytes, when: datetime) -> EventMessage:
+        """The next signed event."""
+        date_ms = (when - EPOCH) // timedelta(milliseconds=1)
+        encoded_date = b"\x05:date\x08" + date_ms.to_bytes(8, "big")
+        day = when.strftime("%Y%m%d")
+        lines = (
+            "AWS4-HMAC-SHA256-PAYLOAD",
+            when.strftime("%Y%m%dT%H%M%SZ"),
+            f"{day}/{REGION}/sagemaker/aws4_request",
+            self.prior,
+            hashlib.sha256(encoded_date).hexdigest(),
+            hashlib.sha256(payload).hexdigest(),
+        )
+        key = f"AWS4{self._secret}".encode()
+        for value in (day, REGION, "sagemaker", "aws4_request", "\n".join(lines)):
+            key = hmac.new(key, value.encode(), hashlib.sha256).digest()
+        self.prior = key.hex()
+        return EventMessage(headers={":date": when, ":chunk-signature": key}, payload=payload)
