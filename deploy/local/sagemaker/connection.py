@@ -196,6 +196,8 @@ class Connection(asyncio.Protocol):
         """Abort the TCP connection."""
         if self._transport:
             self._transport.abort()
+        else:
+            self._close_if_done()  # its TLS handshake was never finished
 
     def go_away(self, code: ErrorCodes) -> None:
         """Say GOAWAY and close."""
