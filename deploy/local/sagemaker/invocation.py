@@ -146,6 +146,8 @@ class Invocation:
             for direction in directions:
                 if direction.done():
                     return direction.result()
+            if self._stalled:
+                return ends.Reset()
             return ends.Failed(INTERNAL_STREAM_FAILURE, "the stream's longest life is over")
         finally:
             for direction in directions:

@@ -23,6 +23,7 @@ from smithy_http.aio.crt import AWSCRTHTTPClient
 
 from deploy.local.sagemaker import LocalEndpoint, Settings
 
+_TALK = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)  # pings come if not answered
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TIMEOUT_S = 20.0
 
@@ -138,7 +139,9 @@ class ObedientContainer:
         self.requests: list[str] = []  # path and query
         self.frames: list[tuple[WSMsgType, bytes]] = []
         self.close_code: int | None = None  # the platform's
+        self.closed = asyncio.Event()  # by the platform
         self.pings_answered = True
+        self.answers_close: asyncio.Event | None = None  # holds the answer to a Close back
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Self]:
@@ -147,9 +150,7 @@ class ObedientContainer:
         app.router.add_get("/{path:.*}", self._talk)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = site.name
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0]
         self.url = f"http://{host}:{port}"
         try:
@@ -169,7 +170,9 @@ class ObedientContainer:
             timeout=0.1,
         )
         await socket.prepare(request)
-        while (message := await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        while (message := await socket.receive()).type in _TALK:
+            if message.type is WSMsgType.PING:
+                continue
             if message.type is WSMsgType.TEXT and message.data.startswith("!close"):
                 await self._close(request, socket, message.data.split(maxsplit=2)[1:])
                 return socket
@@ -180,6 +183,9 @@ class ObedientContainer:
             self.close_code = message.data
             with contextlib.suppress(ConnectionError):
                 await socket.send_str("last words")
+            self.closed.set()
+            if self.answers_close:
+                await self.answers_close.wait()
         await socket.close()
         return socket
 

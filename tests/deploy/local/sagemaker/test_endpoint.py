@@ -1,34 +1,35 @@
-"""The real SDK against the endpoint, with a container that obeys behind it."""
+"""The endpoint between a client, the real SDK or one that shows the wire, and a container."""
 
+import asyncio
+import json
+import logging
+import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiohttp import WSMsgType
+from aws_sdk_sagemaker_runtime_http2.models import (
+    InputValidationError,
+    InternalStreamFailure,
+    ModelError,
+    ModelStreamError,
+)
+from smithy_core.exceptions import CallError
 
 from deploy.local.sagemaker import LocalEndpoint
 from tests.deploy.local.sagemaker.peers import ObedientContainer, Sdk, sdk, settings
-
-
-@dataclass
-class Laptop:
-    sdk: Sdk
-    endpoint: LocalEndpoint
-    container: ObedientContainer
+from tests.deploy.local.sagemaker.wire import wire
 
 
 @pytest.fixture
-async def laptop() -> AsyncIterator[Laptop]:
-    async with (
-        ObedientContainer().serving() as container,
-        LocalEndpoint(settings(container.url)) as endpoint,
-        sdk(endpoint) as client,
-    ):
-        yield Laptop(client, endpoint, container)
+async def client(endpoint: LocalEndpoint) -> AsyncIterator[Sdk]:
+    async with sdk(endpoint) as ready:
+        yield ready
 
 
-async def test_a_part_is_a_frame_both_ways(laptop: Laptop) -> None:
-    stream = await laptop.sdk.invoke()
+async def test_a_part_is_a_frame_both_ways(client: Sdk, container: ObedientContainer) -> None:
+    stream = await client.invoke()
     output = await stream.output()
     assert output.invoked_production_variant == "AllTraffic"
     await stream.send(b"one")
@@ -38,7 +39,276 @@ async def test_a_part_is_a_frame_both_ways(laptop: Laptop) -> None:
     assert second
     assert (first.bytes_, first.data_type) == (b"one", "UTF8")
     assert (second.bytes_, second.data_type) == (b"\x00\xff", "BINARY")
-    assert laptop.container.frames == [(WSMsgType.TEXT, b"one"), (WSMsgType.BINARY, b"\x00\xff")]
+    assert container.frames == [(WSMsgType.TEXT, b"one"), (WSMsgType.BINARY, b"\x00\xff")]
+
+
+async def test_a_run_of_parts_is_one_message(client: Sdk, container: ObedientContainer) -> None:
+    stream = await client.invoke()
+    await stream.output()
+    await stream.send(b"one ", state="PARTIAL")
+    await stream.send(b"and ", state="PARTIAL")
+    await stream.send(b"two", state="COMPLETE")
+    await stream.send(b"three")
+    assert await stream.receive_data() == b"one and two"
+    assert await stream.receive_data() == b"three"
+
+
+async def test_a_half_close_lets_the_container_finish(
+    client: Sdk, container: ObedientContainer
+) -> None:
+    stream = await client.invoke()
+    await stream.output()
     await stream.half_close()
     assert await stream.receive_data() == b"last words"
     assert await stream.receive_data() is None
+    assert container.close_code == 1000
+
+
+async def test_a_drain_is_bounded(container: ObedientContainer) -> None:
+    container.answers_close = asyncio.Event()
+    async with (
+        LocalEndpoint(settings(container.url, drain_timeout_s=0.2)) as endpoint,
+        sdk(endpoint) as client,
+    ):
+        stream = await client.invoke()
+        await stream.output()
+        await stream.half_close()
+        assert await stream.receive_data() == b"last words"
+        assert await stream.receive_data() is None
+        container.answers_close.set()
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [("1011 out of memory", "1011"), ("1000 bye", "1000"), ("1012 restart", "1012"), ("", "1006")],
+)
+async def test_a_containers_close_is_a_model_stream_error(client: Sdk, how: str, code: str) -> None:
+    stream = await client.invoke()
+    await stream.output()
+    await stream.send(f"!close {how}".encode())
+    with pytest.raises(ModelStreamError) as raised:
+        await stream.receive()
+    assert raised.value.error_code == code
+    assert how.partition(" ")[2] in (raised.value.message or "")
+
+
+async def test_variant_path_and_query_reach_the_container(
+    client: Sdk, container: ObedientContainer
+) -> None:
+    stream = await client.invoke(
+        target_variant="blue", model_invocation_path="v1/realtime", model_query_string="a=1&b=2"
+    )
+    output = await stream.output()
+    assert output.invoked_production_variant == "blue"
+    assert container.requests == ["/v1/realtime?a=1&b=2"]
+
+
+async def test_the_default_path_is_sagemakers(client: Sdk, container: ObedientContainer) -> None:
+    await (await client.invoke()).output()
+    assert container.requests == ["/invocations-bidirectional-stream"]
+
+
+async def test_an_endpoint_that_does_not_exist(client: Sdk) -> None:
+    stream = await client.invoke("nowhere")
+    with pytest.raises(InputValidationError, match="Endpoint nowhere not found"):
+        await stream.output()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"target_variant": "v" * 64},
+        {"model_invocation_path": "p" * 101},
+        {"model_invocation_path": "/v1/realtime"},
+        {"model_query_string": "q" * 2049},
+    ],
+)
+async def test_limits_of_the_request(client: Sdk, fields: dict[str, str]) -> None:
+    stream = await client.invoke(**fields)
+    with pytest.raises(InputValidationError):
+        await stream.output()
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        {"key_id": "AKIDOTHER"},
+        {"secret": "other"},
+        {"session_token": "unknown"},
+    ],
+)
+async def test_a_stranger_is_refused(endpoint: LocalEndpoint, identity: dict[str, str]) -> None:
+    async with sdk(endpoint, **identity) as stranger:
+        stream = await stranger.invoke("nowhere")
+        with pytest.raises(CallError, match="403"):
+            await stream.output()
+
+
+async def test_temporary_credentials(container: ObedientContainer) -> None:
+    given = settings(container.url, session_token="token")
+    async with (
+        LocalEndpoint(given) as endpoint,
+        sdk(endpoint, session_token="token") as client,
+    ):
+        stream = await client.invoke()
+        await stream.output()
+        await stream.send(b"one")
+        assert await stream.receive_data() == b"one"
+
+
+async def test_a_container_that_refuses(client: Sdk) -> None:
+    stream = await client.invoke(model_invocation_path="busy")
+    with pytest.raises(ModelError) as raised:
+        await stream.output()
+    assert raised.value.original_status_code == 503
+
+
+async def test_a_container_that_is_not_there() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        async with LocalEndpoint(settings(url)) as endpoint, sdk(endpoint) as client:
+            stream = await client.invoke()
+            with pytest.raises(ModelError, match="unreachable"):
+                await stream.output()
+
+
+async def test_a_container_that_does_not_accept_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        given = settings(url, accept_timeout_s=0.2)
+        async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
+            stream = await client.invoke()
+            with pytest.raises(ModelError, match="in time"):
+                await stream.output()
+
+
+async def test_a_container_that_does_not_answer_pings(container: ObedientContainer) -> None:
+    container.pings_answered = False
+    given = settings(container.url, ping_interval_s=0.05, ping_limit=3)
+    async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
+        stream = await client.invoke()
+        await stream.output()
+        with pytest.raises(ModelStreamError, match="pings"):
+            await stream.receive()
+
+
+async def test_a_container_that_answers_pings_lives_on(container: ObedientContainer) -> None:
+    given = settings(container.url, ping_interval_s=0.02, ping_limit=40)
+    async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
+        stream = await client.invoke()
+        await stream.output()
+        await asyncio.sleep(1.0)  # longer than 40 pings without an answer would be let
+        await stream.send(b"one")
+        assert await stream.receive_data() == b"one"
+
+
+async def test_a_streams_longest_life(container: ObedientContainer) -> None:
+    given = settings(container.url, max_connection_s=0.3)
+    async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
+        stream = await client.invoke()
+        await stream.output()
+        with pytest.raises(InternalStreamFailure, match="longest life"):
+            await stream.receive()
+
+
+async def test_a_forged_event_ends_the_stream(
+    endpoint: LocalEndpoint, container: ObedientContainer
+) -> None:
+    async with wire(endpoint) as client:
+        await client.open()
+        await client.send(b"good")
+        await client.until_events(1)
+        client.forget_signature()
+        await client.send(b"forged")
+        assert (await client.until_end())[0] == "end"
+        last = client.seen.events[-1]
+        assert last.headers[":error-code"] == "InvalidSignatureException"
+    assert container.frames == [(WSMsgType.TEXT, b"good")]
+
+
+async def test_bytes_that_are_no_event_end_the_stream(endpoint: LocalEndpoint) -> None:
+    async with wire(endpoint) as client:
+        await client.open()
+        await client.send_raw(bytes(100))
+        assert (await client.until_end())[0] == "end"
+        assert client.seen.events[-1].headers[":error-code"] == "ValidationException"
+
+
+async def test_a_forged_request_opens_no_socket(
+    endpoint: LocalEndpoint, container: ObedientContainer
+) -> None:
+    async with wire(endpoint) as client:
+        await client.open(x_amz_date="20200101T000000Z")
+        await client.send(b"early")
+        head = await client.until_head()
+        assert head[":status"] == "403"
+        assert head["x-amzn-errortype"] == "InvalidSignatureException"
+        await client.until_end()
+        assert "Message" in json.loads(client.seen.body)
+    assert container.requests == []
+
+
+async def test_another_operation_is_unknown(endpoint: LocalEndpoint) -> None:
+    async with wire(endpoint) as client:
+        await client.open(path="/endpoints/callscribe/invocations")
+        assert (await client.until_head())[":status"] == "404"
+
+
+async def test_a_message_larger_than_every_window_passes(client: Sdk) -> None:
+    """Parts are up to 16 MiB, a stream's window is 1 MiB: it must open while a part comes."""
+    message = b"x" * (3 * 1024 * 1024)
+    stream = await client.invoke()
+    await stream.output()
+    await stream.send(message)
+    assert await stream.receive_data() == message
+
+
+async def test_many_streams_share_a_connection(client: Sdk) -> None:
+    streams = [await client.invoke() for _ in range(20)]
+    for stream in streams:
+        await stream.output()
+    for number in range(5):
+        for each, stream in enumerate(streams):
+            await stream.send(f"{each}:{number}".encode())
+    for each, stream in enumerate(streams):
+        got = [await stream.receive_data() for _ in range(5)]
+        assert got == [f"{each}:{number}".encode() for number in range(5)]
+        await stream.half_close()
+        assert await stream.receive_data() == b"last words"
+        assert await stream.receive_data() is None
+
+
+async def test_a_client_that_vanishes_closes_the_containers_socket(
+    endpoint: LocalEndpoint, container: ObedientContainer
+) -> None:
+    async with wire(endpoint) as client:
+        await client.open()
+        await client.until_head()
+    async with asyncio.timeout(20):
+        await container.closed.wait()
+    assert container.close_code == 1001
+
+
+async def test_the_ca_is_written_where_it_is_wanted(
+    container: ObedientContainer, tmp_path: Path
+) -> None:
+    async with LocalEndpoint(settings(container.url, cert_dir=tmp_path / "certs")) as endpoint:
+        assert endpoint.ca_file == tmp_path / "certs" / "ca.pem"
+        assert b"PRIVATE KEY" not in endpoint.ca_file.read_bytes()
+
+
+async def test_nothing_of_what_is_said_is_logged(
+    client: Sdk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="deploy"):
+        stream = await client.invoke()
+        await stream.output()
+        await stream.send(b"my secret words")
+        await stream.receive()
+        await stream.send(b"!close 1011 secret reason")
+        with pytest.raises(ModelStreamError):
+            await stream.receive()
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("deploy")]
+    assert any("stream-ended" in line for line in ours)
+    assert not any("secret" in line for line in ours)
