@@ -67,7 +67,7 @@ def read_tracks(inbound: Path | None, outbound: Path | None) -> dict[str, bytes]
 
 
 async def play(
-    tracks: dict[str, bytes], stack: local.Stack, view: TranscriptView, *, pace: float = 1.0
+    tracks: dict[str, bytes], stack: local.Stack, view: TranscriptView | None = None
 ) -> Result:
     """Place one call and follow it until its last event."""
     result = Result(call := twilio_caller.Call(tracks), CallTranscript(call.call_sid))
@@ -79,7 +79,7 @@ async def play(
     ):
         watch = tasks.create_task(stack.until_failed())
         reading = tasks.create_task(_read(redis, result, view))
-        await twilio_caller.place(http, gateway, call, pace=pace)
+        await twilio_caller.place(http, gateway, call)
         try:
             async with asyncio.timeout(_GRACE_S):
                 await reading
@@ -101,7 +101,7 @@ async def _demo(tracks: dict[str, bytes], console: Console, redis_url: str | Non
             return await play(tracks, stack, view)
 
 
-async def _read(redis: events.RedisClient, result: Result, view: TranscriptView) -> None:
+async def _read(redis: events.RedisClient, result: Result, view: TranscriptView | None) -> None:
     """Fold the call's events as they appear, until it is over."""
     transcript = result.transcript
     async for event in events.follow(redis, [events.call_key(transcript.call_id)]):
@@ -109,7 +109,8 @@ async def _read(redis: events.RedisClient, result: Result, view: TranscriptView)
         if result.first_delta_ms is None and transcript.first_delta_seen:
             began_s = result.call.first_frame_s or time.monotonic()
             result.first_delta_ms = round((time.monotonic() - began_s) * 1000)
-        view.update(transcript)
+        if view:
+            view.update(transcript)
         if transcript.over:
             return
 

@@ -61,6 +61,11 @@ class RunningPart:
             )
         return cls(part, log, process)
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with, negative for a signal; None while it lives."""
+        return self._process.returncode
+
     async def until_ready(self, timeout_s: float) -> None:
         """Wait until the part serves.
 

@@ -1,0 +1,43 @@
+"""The local stack as a whole: it carries a call, ends on request, and says what did not start."""
+
+import psutil  # type: ignore[import-untyped]  # (its types are not installed)
+import pytest
+
+from cli import demo
+from cli.bench import proof
+from deploy.local import stack as local
+from deploy.local.processes import ProcessFailed, answers
+
+
+async def test_a_call_through_it_and_a_clean_end() -> None:
+    """Symptom: the endpoint did not end when asked, and every demo took five seconds longer."""
+    settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
+    audio = proof.noise(1, 800)
+    async with local.running(settings) as stack:
+        result = await demo.play({"inbound": audio, "outbound": audio}, stack)
+        parts = stack.parts.values()
+        assert all(psutil.pid_exists(part.pid) for part in parts)
+    assert {part.name: part.exit_code for part in parts} == dict.fromkeys(stack.parts, 0)
+    assert not stack.folder.exists()
+
+    assert result.transcript.status == "completed"
+    assert result.transcript.missing == 0
+    assert result.first_delta_ms is not None
+    heard = " ".join(s.text for s in result.transcript.segments if s.track == "inbound").split()
+    assert proof.compare(proof.expected_checksums("inbound", audio), heard) == proof.Loss()
+
+
+async def test_a_part_that_does_not_start_is_named_and_nothing_is_left() -> None:
+    settings = local.StackSettings(ports=local.Ports.free(), engine_model="parrot")
+    with pytest.raises(ProcessFailed, match=r"engine ended with code 2\n.*ENGINE_MODEL"):
+        async with local.running(settings):
+            pass
+    assert settings.ports.in_use() == []
+
+
+def test_what_the_user_set_for_real_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://production")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    part = local._module("gateway", "gateway", {"A": "b"}, ready=answers("h", 1))  # noqa: SLF001 (a process's environment is seen nowhere else)
+    assert part.env["A"] == "b"
+    assert not [name for name in part.env if name.startswith(("GATEWAY_", "AWS_"))]
