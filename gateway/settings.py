@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_file=_ENV_FILE,
+        env_ignore_empty=True,  # as compose files pass on what is not set
         extra="ignore",  # other processes share the file; unknown GATEWAY_… names are refused below
         frozen=True,
         populate_by_name=True,
@@ -136,7 +137,6 @@ class Settings(BaseSettings):
     # Twilio
     twilio_auth_token: SecretStr | None = Field(
         None,
-        min_length=1,
         description="Verifies Twilio's signatures. Without it, Twilio is closed.",
     )
     twilio_ignore_signatures: bool = Field(

@@ -4,13 +4,14 @@ The clock counts the audio it was given. A carrier's timestamp positions the fir
 that it only ever reports what is missing: a frame that lies ahead of the count is a jump. Frames
 that come late but complete are none; a delivery gap is invisible here.
 
-    lead of a frame over the count       frame numbers     is
-    >= half the frame                    show a hole       a jump, at once
-    >= JUMP_MS                           show none         a jump
-    less                                 any               nothing
-    negative                             any               nothing
+    lead of a frame over the count       frame numbers or stamps           is
+    >= half the frame                    numbers show a hole               a jump
+    whole frames                         all leads so far were that        a jump
+    >= JUMP_MS                           any                               a jump
+    anything else                                                          nothing
 
-Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`.
+Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`. One whose stamps
+have always been on the grid of its frames counts them, and is taken at its word.
 """
 
 from typing import Final
@@ -26,13 +27,14 @@ class MediaClock:
         bytes_per_ms: payload bytes of one millisecond.
     """
 
-    __slots__ = ("_bytes_per_ms", "_last_sequence", "_placed", "position_bytes")
+    __slots__ = ("_bytes_per_ms", "_last_sequence", "_on_grid", "_placed", "position_bytes")
 
     def __init__(self, bytes_per_ms: int) -> None:
         self.position_bytes = 0  # where the next frame is expected
         self._bytes_per_ms = bytes_per_ms
         self._last_sequence: int | None = None
         self._placed = False
+        self._on_grid = True
 
     def to_ms(self, position_bytes: int) -> int:
         """A position as media time, rounded down."""
@@ -59,7 +61,7 @@ class MediaClock:
             lead_bytes = timestamp_ms * self._bytes_per_ms - self.position_bytes
             if not self._placed:
                 self.position_bytes += lead_bytes
-            elif lead_bytes > 0 and self._is_jump(lead_bytes, frame_bytes, sequence):
+            elif lead_bytes and self._is_jump(lead_bytes, frame_bytes, sequence):
                 jump_bytes = lead_bytes
         self._placed = True
         if sequence is not None:
@@ -68,7 +70,9 @@ class MediaClock:
         return jump_bytes
 
     def _is_jump(self, lead_bytes: int, frame_bytes: int, sequence: int | None) -> bool:
-        if lead_bytes >= JUMP_MS * self._bytes_per_ms:
+        if frame_bytes and (lead_bytes < 0 or lead_bytes % frame_bytes):
+            self._on_grid = False
+        if lead_bytes >= JUMP_MS * self._bytes_per_ms or (lead_bytes > 0 and self._on_grid):
             return True
         last = self._last_sequence
         hole = sequence is not None and last is not None and sequence > last + 1

@@ -42,7 +42,6 @@ def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
         ("GATEWAY_UPSTREAM", "websocket", "needs GATEWAY_REALTIME_URL"),
         ("AWS_REGION", "", "AWS_REGION"),
         ("GATEWAY_TWILIO_DIAL", "911", "GATEWAY_TWILIO_DIAL: "),
-        ("GATEWAY_TWILIO_AUTH_TOKEN", "", "GATEWAY_TWILIO_AUTH_TOKEN: "),
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),
     ],
 )
@@ -54,6 +53,12 @@ def test_refused_in_one_line(
         settings.load()
     assert message in caught.value.detail
     assert "\n" not in caught.value.detail
+
+
+def test_an_empty_setting_is_unset(environment: pytest.MonkeyPatch) -> None:
+    """Symptom to prevent: an empty auth token that verifies what anybody can sign."""
+    environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", "")
+    assert settings.load().twilio_auth_token is None
 
 
 def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:

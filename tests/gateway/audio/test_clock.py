@@ -88,10 +88,20 @@ def test_jitter_of_a_wall_clock_is_never_a_jump() -> None:
     assert jumps == [0] * len(jitter_ms)
 
 
-def test_small_losses_without_numbers_are_declared_once_they_add_up() -> None:
+def test_whole_frames_lost_without_numbers_are_declared_at_once() -> None:
     """Every tenth frame is missing, and nothing but the timestamps says so."""
     clock = MediaClock(8)
     times = [20 * n for n in range(100) if n % 10 != 9]
     jumps = [clock.place(FRAME, time, None) for time in times]
+    assert [jump for jump in jumps if jump] == [160] * 9
+
+
+def test_small_losses_of_a_jittery_clock_are_declared_once_they_add_up() -> None:
+    """The same, from a sender whose stamps have once been off the grid of its frames."""
+    clock = MediaClock(8)
+    clock.place(FRAME, 0, None)
+    clock.place(FRAME, 23, None)
+    times = [40 + 20 * n for n in range(100) if n % 10 != 9]
+    jumps = [clock.place(FRAME, time, None) for time in times]
     assert [jump for jump in jumps if jump] == [800]  # the fifth loss makes 100 ms
-    assert clock.to_ms(clock.position_bytes) == 20 * 98 + 20 - 4 * 20
+    assert clock.to_ms(clock.position_bytes) == 40 + 20 * 98 + 20 - 4 * 20

@@ -1,0 +1,189 @@
+"""Whole calls through every process of the path: each sample arrives once, in order, in its place.
+
+The model is the checksum engine: delta k is the CRC-32 of the kth 80 ms that reached it.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from streamdouble import api as streamdouble
+from streamdouble.session import Impairments, SessionConfig
+
+from cli import events
+from cli.bench import proof
+from cli.transcript import CallTranscript
+from cli.twilio_caller import Call, Gateway, place
+from deploy.local import stack as local
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMIT_S = 60.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[local.Stack]:
+    settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
+    async with local.running(settings) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_stack() -> AsyncIterator[local.Stack]:
+    """A stack that takes calls from anybody: some callers do not sign."""
+    settings = local.StackSettings(
+        ports=local.Ports.free(),
+        engine_model="checksum",
+        gateway={"GATEWAY_TWILIO_AUTH_TOKEN": "", "GATEWAY_TWILIO_IGNORE_SIGNATURES": "true"},
+    )
+    async with local.running(settings) as stack:
+        yield stack
+
+
+def noise_call(milliseconds: int, seed: int = 1) -> Call:
+    return Call(
+        {
+            "inbound": proof.noise(2 * seed, milliseconds),
+            "outbound": proof.noise(2 * seed + 1, milliseconds),
+        }
+    )
+
+
+async def play(stack: local.Stack, call: Call) -> None:
+    gateway = Gateway(stack.media_url, stack.public_url, local.AUTH_TOKEN)
+    async with aiohttp.ClientSession() as http:
+        await place(http, gateway, call)
+
+
+async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, list[Any]]:
+    """Follow a call's events to its end."""
+    transcript, seen = CallTranscript(call_id), []
+    async with events.connect(stack.redis_url) as redis, asyncio.timeout(LIMIT_S):
+        async for event in events.follow(redis, [events.call_key(call_id)]):
+            assert transcript.apply(event), "repeated"
+            seen.append(event)
+            if transcript.over:
+                break
+    return transcript, seen
+
+
+def heard(seen: list[Mapping[str, str]], track: str) -> list[str]:
+    """The checksums of a track, from its finals."""
+    return [
+        word
+        for event in seen
+        if event["type"] == "transcript.final" and event["track"] == track
+        for word in event["text"].split()
+    ]
+
+
+def assert_whole(call: Call, transcript: CallTranscript, seen: list[Any]) -> None:
+    """Every 80 ms of every track came once and in order, and nothing was declared missing."""
+    assert transcript.status == "completed"
+    assert transcript.missing == 0
+    assert transcript.gap_ms == 0
+    for track, audio in call.tracks.items():
+        expected = proof.expected_checksums(track, audio)
+        assert proof.compare(expected, heard(seen, track)) == proof.Loss()
+
+
+async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.Stack) -> None:
+    call = noise_call(2000)
+    await play(stack, call)
+    transcript, seen = await read_all(stack, call.call_sid)
+    assert_whole(call, transcript, seen)
+    assert [int(event["n"]) for event in seen] == list(range(1, len(seen) + 1))
+    assert (seen[0]["type"], seen[-1]["type"]) == ("stream.started", "stream.ended")
+    assert "tok" not in seen[0]["params"]
+    for track in call.tracks:
+        deltas = [e for e in seen if e["type"] == "transcript.delta" and e["track"] == track]
+        places = [(int(delta["start_ms"]), int(delta["end_ms"])) for delta in deltas]
+        assert places[:25] == [(80 * k, 80 * k + 80) for k in range(25)]
+
+
+async def test_a_hang_up_in_mid_word_loses_nothing(stack: local.Stack) -> None:
+    call = noise_call(300, seed=2)  # ends within a chunk, before the model has said anything
+    await play(stack, call)
+    assert_whole(call, *await read_all(stack, call.call_sid))
+
+
+async def test_redis_cuts_every_connection_in_mid_call(stack: local.Stack) -> None:
+    """Symptom to prevent: events lost, repeated or out of order after a reconnect."""
+    call = noise_call(3000, seed=3)
+    async with Redis.from_url(stack.redis_url) as redis:
+
+        async def cut() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0.25)
+                await redis.client_kill_filter(_type="normal", skipme=True)
+
+        await asyncio.gather(play(stack, call), cut())
+    assert_whole(call, *await read_all(stack, call.call_sid))
+
+
+async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
+    call = noise_call(3000, seed=4)
+    pid = stack.parts["redis"].pid
+
+    async def freeze() -> None:
+        await asyncio.sleep(0.5)
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        os.kill(pid, signal.SIGCONT)
+
+    await asyncio.gather(play(stack, call), freeze())
+    assert_whole(call, *await read_all(stack, call.call_sid))
+
+
+class TestCallersNotOurs:
+    """PyPI's streamdouble plays Twilio; it does not sign."""
+
+    async def place(
+        self, stack: local.Stack, audio: bytes, **impairments: float
+    ) -> tuple[CallTranscript, list[Any], int]:
+        """Play a call; give what came of it, and how many frames the caller lost on purpose."""
+        frames = [audio[at : at + 160] for at in range(0, len(audio), 160)]
+        config = SessionConfig(
+            fork=True,
+            tracks=["inbound"],
+            impairments=Impairments(**impairments),
+            chaos_seed=7,
+            response_timeout_s=0.1,
+            quiet_period_s=0.1,
+        )
+        url = f"{stack.media_url}/media/twilio"
+        report = await streamdouble.call(url, frames=frames, config=config)
+        assert report.violations == []
+        result = report.result
+        return *await read_all(stack, result.identity.call_sid), result.frames_dropped
+
+    async def test_a_clean_call(self, open_stack: local.Stack) -> None:
+        audio = proof.noise(50, 2000)
+        transcript, seen, _ = await self.place(open_stack, audio)
+        assert_whole(Call({"inbound": audio}), transcript, seen)
+
+    async def test_jitter_is_no_loss(self, open_stack: local.Stack) -> None:
+        audio = proof.noise(51, 2000)
+        transcript, seen, _ = await self.place(open_stack, audio, jitter_ms=60)
+        assert_whole(Call({"inbound": audio}), transcript, seen)
+
+    async def test_every_lost_frame_is_declared(self, open_stack: local.Stack) -> None:
+        """What is left arrives whole, with silence exactly where a gap was declared."""
+        audio = proof.noise(52, 2000)
+        transcript, seen, lost = await self.place(open_stack, audio, loss=0.1)
+        gaps = [event for event in seen if event["type"] == "transcript.gap"]
+        assert lost >= 5
+        assert transcript.gap_ms == lost * 20
+        filled = bytearray(audio)
+        for gap in gaps:
+            assert gap["cause"] == "carrier_loss"
+            begin, end = int(gap["from_ms"]) * 8, int(gap["to_ms"]) * 8
+            filled[begin:end] = b"\xff" * (end - begin)
+        expected = proof.expected_checksums("inbound", bytes(filled))
+        assert heard(seen, "inbound") == expected
