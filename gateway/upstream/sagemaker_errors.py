@@ -47,7 +47,9 @@ _BY_STATUS: Final = {
     503: "service-unavailable",
     504: "service-unavailable",
 }
+CRT_STREAM_LIMIT: Final = "AWS_ERROR_HTTP_MAX_CONCURRENT_STREAMS_EXCEEDED"
 _BY_CRT_NAME: Final = {
+    CRT_STREAM_LIMIT: "throttled",
     "AWS_IO_SOCKET_CONNECTION_REFUSED": "connect-refused",
     "AWS_IO_SOCKET_TIMEOUT": "connect-timeout",
     "AWS_IO_SOCKET_NO_ROUTE_TO_HOST": "host-unreachable",

@@ -28,6 +28,7 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # one WebSocket frame behind SageMa
 _MAX_FRAME_BYTES: Final = MAX_MESSAGE_BYTES + 128 * 1024  # the SDK's limit for a frame's headers
 _PRELUDE: Final = struct.Struct(">II")
 _U32: Final = struct.Struct(">I")
+_PRELUDE_BYTES: Final = 12  # with its checksum
 _OVERHEAD_BYTES: Final = 16
 # Header value types with a fixed size in bytes; 6 (bytes) and 7 (string) carry a u16 length.
 _FIXED_BYTES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -158,7 +159,7 @@ class ResponseDecoder:
 
     def _next_frame(self) -> tuple[dict[str, str], bytes] | None:
         buffer = self._buffer
-        if len(buffer) < _OVERHEAD_BYTES:
+        if len(buffer) < _PRELUDE_BYTES:
             return None
         total, headers = _PRELUDE.unpack_from(buffer)
         if crc32(buffer[:8]) != _U32.unpack_from(buffer, 8)[0]:
@@ -171,7 +172,8 @@ class ResponseDecoder:
         del buffer[:total]
         if crc32(frame[:-4]) != _U32.unpack_from(frame, total - 4)[0]:
             raise _malformed("a frame has a wrong checksum")
-        return _strings_of(frame[12 : 12 + headers]), frame[12 + headers : -4]
+        payload_at = _PRELUDE_BYTES + headers
+        return _strings_of(frame[_PRELUDE_BYTES:payload_at]), frame[payload_at:-4]
 
 
 @lru_cache(maxsize=128)

@@ -123,10 +123,10 @@ class EchoServer:
                     await socket.close(code=int(code))
                 case ["binary", text]:
                     await socket.send_bytes(text.encode())
-                case ["vanish"]:
-                    assert socket._req is not None  # noqa: SLF001 - aiohttp offers no abort
-                    assert socket._req.transport is not None  # noqa: SLF001
-                    socket._req.transport.abort()  # type: ignore[attr-defined]  # noqa: SLF001
+                case ["vanish" | "hang up" as how]:
+                    transport = socket._req.transport  # type: ignore[union-attr]  # noqa: SLF001 - aiohttp offers no other way
+                    assert isinstance(transport, asyncio.Transport)
+                    transport.abort() if how == "vanish" else transport.close()
                 case _:
                     await socket.send_str(message.data)
             await self.reading.wait()

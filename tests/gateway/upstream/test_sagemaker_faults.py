@@ -17,7 +17,8 @@ from botocore.credentials import Credentials
 from deploy.local.sagemaker import LocalEndpoint, faults
 from gateway.errors import SettingsError, UpstreamError
 from gateway.upstream.credentials import CredentialSource
-from gateway.upstream.sagemaker import SageMakerStream, SageMakerTransport
+from gateway.upstream.sagemaker import SageMakerTransport
+from gateway.upstream.sagemaker_stream import SageMakerStream
 from tests.cutting_proxy import CuttingProxy
 from tests.gateway.upstream.peers import (
     LIMIT_S,

@@ -1,0 +1,238 @@
+"""The way straight to a vLLM server, and each way it can fail."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
+
+from gateway.errors import UpstreamError
+from gateway.upstream.websocket import WebSocketStream, WebSocketTransport
+from tests.gateway.upstream.peers import LIMIT_S, EchoServer, Recorder
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EchoServer]:
+    async with EchoServer().serving() as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def transport_to(url: str, **changed: Any) -> AsyncIterator[WebSocketTransport]:
+    transport = WebSocketTransport(f"{url}/v1/realtime", **changed)
+    try:
+        yield transport
+    finally:
+        async with asyncio.timeout(LIMIT_S):
+            await transport.close()
+
+
+async def opened(transport: WebSocketTransport) -> tuple[WebSocketStream, Recorder]:
+    recorder = Recorder()
+    async with asyncio.timeout(LIMIT_S):
+        return await transport.open(recorder), recorder
+
+
+async def why_not_opened(url: str, **changed: Any) -> UpstreamError:
+    async with transport_to(url, **changed) as transport:
+        with pytest.raises(UpstreamError) as refused:
+            async with asyncio.timeout(LIMIT_S):
+                await transport.open(Recorder())
+    return refused.value
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server with one handler, where the Realtime API would be."""
+    app = web.Application()
+    app.router.add_get("/v1/realtime", handler)
+    server = TestServer(app)
+    await server.start_server(ssl=tls)
+    yield f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}"
+    await server.close()
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, "access-denied"),
+        (403, "access-denied"),
+        (404, "endpoint-not-found"),
+        (429, "throttled"),
+        (500, "internal-server-error"),
+        (503, "service-unavailable"),
+        (200, "realtime-protocol-error"),
+    ],
+)
+async def test_a_refused_upgrade(status: int, reason: str) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=status, text="the server's words")
+
+    async with serving(refuse) as url:
+        error = await why_not_opened(url, api_key="a-key")
+    assert error.reason == reason
+    assert error.detail == f"status={status}"
+
+
+async def test_the_api_key_is_a_bearer_token(server: EchoServer) -> None:
+    async with transport_to(server.url, api_key="a-key") as transport:
+        await opened(transport)
+    assert server.headers[0]["Authorization"] == "Bearer a-key"
+
+
+async def test_no_key_no_header(server: EchoServer) -> None:
+    async with transport_to(server.url) as transport:
+        await opened(transport)
+    assert "Authorization" not in server.headers[0]
+
+
+async def test_a_connection_refused(unused_tcp_port: int) -> None:
+    error = await why_not_opened(f"ws://127.0.0.1:{unused_tcp_port}")
+    assert error.reason == "connect-refused"
+
+
+async def test_a_host_that_has_no_address() -> None:
+    assert (await why_not_opened("ws://no-such-host.invalid")).reason == "host-unreachable"
+
+
+async def test_a_server_that_accepts_and_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        error = await why_not_opened(url, open_timeout_s=0.2)
+    assert error.reason == "connect-timeout"
+
+
+async def test_a_server_that_hangs_up_instead() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        error = await why_not_opened(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert error.reason == "connection-lost"
+
+
+async def test_a_certificate_is_trusted_or_not() -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with serving(EchoServer().serve, context) as url:
+        assert (await why_not_opened(url)).reason == "tls-untrusted"
+        async with transport_to(url, tls=trusting) as transport:
+            _, recorder = await opened(transport)
+            assert await recorder.echoes(0) == []
+
+
+async def test_a_cancelled_open_leaves_nothing_behind() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with transport_to(f"ws://127.0.0.1:{listener.getsockname()[1]}") as transport:
+            waiting = asyncio.create_task(transport.open(Recorder()))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+
+# Ends
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1000, None),
+        (1001, "service-unavailable"),
+        (1002, "realtime-protocol-error"),
+        (1008, "access-denied"),
+        (1009, "validation-error"),
+        (1011, "internal-server-error"),
+        (1012, "service-unavailable"),
+        (1013, "throttled"),
+        (4000, "realtime-error"),
+    ],
+)
+async def test_a_close_code_s_reason(server: EchoServer, code: int, reason: str | None) -> None:
+    async with transport_to(server.url) as transport:
+        stream, recorder = await opened(transport)
+        stream.send(b"close:%d" % code)
+        assert await recorder.reason() == reason
+
+
+@pytest.mark.parametrize("how", ["vanish", "hang up"])
+async def test_a_connection_lost_is_no_clean_end(server: EchoServer, how: str) -> None:
+    """For a FIN without a close frame aiohttp's close code is 1000, as for a clean end."""
+    async with transport_to(server.url) as transport:
+        stream, recorder = await opened(transport)
+        stream.send(how.encode())
+        assert await recorder.reason() == "connection-lost"
+
+
+async def test_a_peer_that_answers_no_ping_is_lost() -> None:
+    async def sleep_over(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        await socket.receive()  # the ping
+        await socket.receive()
+        return socket
+
+    async with (
+        serving(sleep_over) as url,
+        transport_to(url, heartbeat_s=0.2, close_timeout_s=0.2) as transport,
+    ):
+        _, recorder = await opened(transport)
+        assert await recorder.reason() == "connection-lost"
+
+
+async def test_a_peer_that_takes_no_more(server: EchoServer) -> None:
+    server.reading.clear()
+    async with transport_to(server.url, send_timeout_s=0.2, close_timeout_s=0.2) as transport:
+        stream, recorder = await opened(transport)
+        for _ in range(200):
+            stream.send(b"x" * 1_000_000)
+        assert await recorder.reason() == "send-timeout"
+        assert not stream.send(b"too late")
+
+
+async def test_a_peer_that_does_not_answer_our_close(server: EchoServer) -> None:
+    server.answering_closes = False
+    async with transport_to(server.url, close_timeout_s=0.2) as transport:
+        stream, recorder = await opened(transport)
+        stream.finish()
+        assert await recorder.reason() == "response-timeout"
+
+
+async def test_a_message_above_the_limit_ends_the_stream() -> None:
+    async def flood(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("x" * (2**24 + 1))
+        await socket.receive()
+        return socket
+
+    async with serving(flood) as url, transport_to(url) as transport:
+        _, recorder = await opened(transport)
+        assert await recorder.reason() == "realtime-protocol-error"
+
+
+async def test_no_log_or_error_quotes_key_or_content(
+    server: EchoServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with transport_to(server.url, api_key="a-key") as transport:
+        stream, recorder = await opened(transport)
+        stream.send(b"the words of a caller")
+        await recorder.echoes(1)
+        stream.send(b"close:1011")
+        error = await recorder.end()
+    written = "\n".join(record.getMessage() for record in caplog.records) + repr(error)
+    assert "a-key" not in written
+    assert "the words" not in written
