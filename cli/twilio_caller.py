@@ -90,14 +90,14 @@ async def place(
     Raises:
         CommandError: the gateway cannot be reached, or refused the call.
     """
+    address = gateway.address("ws", _MEDIA_PATH)
     try:
         url, parameters = await _answer(http, gateway, call)
-        media = gateway.address("ws", _MEDIA_PATH)
         headers = gateway.signature(url)
-        async with http.ws_connect(media, headers=headers, timeout=_CLOSE_TIMEOUT) as socket:
+        async with http.ws_connect(address, headers=headers, timeout=_CLOSE_TIMEOUT) as socket:
             await _stream(socket, call, parameters, pace)
     except aiohttp.WSServerHandshakeError as error:
-        raise CommandError(f"{gateway.url} refused the media stream: {error.status}") from None
+        raise CommandError(f"{address} {_refusal(error.status)}") from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise CommandError(f"cannot reach {gateway.url}: {_cause(error)}") from None
 
@@ -180,7 +180,7 @@ async def _answer(
     webhook = gateway.address("http", _WEBHOOK_PATH)
     async with http.post(webhook, data=form, headers=headers, timeout=_ANSWER_TIMEOUT) as response:
         if response.status != 200:
-            raise CommandError(f"{webhook} answered {response.status}")
+            raise CommandError(f"{webhook} {_refusal(response.status)}")
         document = (await response.content.read(65_536)).decode(errors="replace")
     try:
         return parse_twiml(document)
@@ -224,6 +224,11 @@ async def _read_to_end(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 def _text(message: Mapping[str, object]) -> str:
     return msgspec.json.encode(message).decode()
+
+
+def _refusal(status: int) -> str:
+    hint = "; signed with its auth token, for its public URL?" if status == 403 else ""
+    return f"answered {status}{hint}"
 
 
 def _cause(error: BaseException) -> str:

@@ -34,7 +34,13 @@ async def _up(settings: local.StackSettings) -> None:
             f"endpoint   https://localhost:{ports.endpoint}  bridge :{ports.bridge}  "
             f"engine :{ports.engine}\n"
             f"logs       {stack.folder}\n"
-            "Next: ./run tail, and in another terminal ./run call. Ctrl-C ends it.",
+            "Next: ./run tail, and in another terminal ./run call. Ctrl-C ends it.\n"
+            "The endpoint alone, with a WAV of yours:\n"
+            f"  AWS_ACCESS_KEY_ID={local.ACCESS_KEY_ID} "
+            f"AWS_SECRET_ACCESS_KEY={local.SECRET_ACCESS_KEY} AWS_REGION={local.REGION} \\\n"
+            f"  ./run transcribe WAV --endpoint {local.ENDPOINT_NAME} "
+            f"--endpoint-url https://localhost:{ports.endpoint} --ca-file {stack.ca_file}",
             highlight=False,
+            soft_wrap=True,
         )
         await stack.until_failed()

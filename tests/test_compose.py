@@ -83,6 +83,7 @@ def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
 def test_run_call_reaches_it_without_options(local: Any) -> None:
     gateway = local["services"]["gateway"]["environment"]
     assert gateway["GATEWAY_TWILIO_AUTH_TOKEN"] == stack.AUTH_TOKEN
+    assert gateway["AWS_ACCESS_KEY_ID"] == stack.ACCESS_KEY_ID
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
 
 

@@ -8,7 +8,6 @@ an environment of its own: what the user has set for real AWS or a real gateway 
 
 import asyncio
 import os
-import secrets
 import shutil
 import socket
 import sys
@@ -28,6 +27,9 @@ ENDPOINT_NAME: Final = "callscribe"
 REGION: Final = "us-east-1"
 # Known to `./run up` and `./run call` alike; it opens a gateway that only this machine can reach.
 AUTH_TOKEN: Final = "callscribe-on-this-machine"  # noqa: S105 (see above)
+# The endpoint's one identity: checked as AWS checks it, but it opens nothing beyond this machine.
+ACCESS_KEY_ID: Final = "AKIDLOCAL"
+SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
 
 _READY_TIMEOUT_S: Final = 60.0
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
@@ -155,7 +157,6 @@ async def _start_together(stack: Stack, parts: list[Part]) -> None:
 
 def _python_parts(stack: Stack) -> list[Part]:
     settings, ports = stack.settings, stack.settings.ports
-    key_id, secret = "AKIDLOCAL", secrets.token_hex(20)
     engine = {
         "ENGINE_PORT": str(ports.engine),
         "ENGINE_MODEL": settings.engine_model,
@@ -171,8 +172,8 @@ def _python_parts(stack: Stack) -> list[Part]:
         "ENDPOINT_NAMES": ENDPOINT_NAME,
         "ENDPOINT_CONTAINER_URL": f"http://{HOST}:{ports.bridge}",
         "ENDPOINT_CERT_DIR": str(stack.folder),
-        "ENDPOINT_ACCESS_KEY_ID": key_id,
-        "ENDPOINT_SECRET_ACCESS_KEY": secret,
+        "ENDPOINT_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "ENDPOINT_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
     }
     gateway = {
         "GATEWAY_PORT": str(ports.gateway),
@@ -185,8 +186,8 @@ def _python_parts(stack: Stack) -> list[Part]:
         "GATEWAY_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
         "GATEWAY_TWILIO_DIAL": "+15550100002",  # 555-01xx is reserved for fiction
         "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **settings.gateway,

@@ -133,7 +133,7 @@ async def test_it_plays_in_real_time(url: str, http: aiohttp.ClientSession) -> N
         ("", "wrong", "voice/twilio answered 403"),
         ("", None, "voice/twilio answered 403"),
         ("/elsewhere", TOKEN, "voice/twilio answered 404"),
-        ("/media/twilio", "wrong", "refused the media stream: 403"),
+        ("/media/twilio", "wrong", "media/twilio answered 403; signed"),
     ],
 )
 async def test_a_refusal_is_said(
