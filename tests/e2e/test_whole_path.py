@@ -21,6 +21,7 @@ from cli.bench import proof
 from cli.transcript import CallTranscript
 from cli.twilio_caller import Call, Gateway, place
 from deploy.local import stack as local
+from deploy.local.processes import ProcessFailed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -139,6 +140,28 @@ async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
 
     await asyncio.gather(play(stack, call), freeze())
     assert_whole(call, *await read_all(stack, call.call_sid))
+
+
+async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
+    settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
+    async with local.running(settings) as stack:
+        call = noise_call(30_000, seed=5)
+        gateway = stack.parts["gateway"]
+
+        async def end() -> None:
+            await asyncio.sleep(1.0)
+            os.kill(gateway.pid, signal.SIGTERM)
+            with pytest.raises(ProcessFailed, match="ended with code 0"):
+                await gateway.until_dead()
+
+        await asyncio.gather(play(stack, call), end())
+        assert call.refused_with == 1012
+        transcript, seen = await read_all(stack, call.call_sid)
+    assert (transcript.status, transcript.reason, transcript.gap_ms) == ("drained", "draining", 0)
+    for track, audio in call.tracks.items():
+        # Up to where it was received, and not a sample less: one frame may be the other track's.
+        frames = [audio[: ms * 8] for ms in (transcript.duration_ms, transcript.duration_ms - 20)]
+        assert heard(seen, track) in [proof.expected_checksums(track, each) for each in frames]
 
 
 class TestCallersNotOurs:

@@ -1,0 +1,46 @@
+"""Recorded human speech, through the whole path and past it, in real time."""
+
+import asyncio
+import sys
+
+import pytest
+
+from cli import demo, recordings
+from deploy.local import stack as local
+from tests.speech import TWO_CITIES, plain_words, word_error_rate
+
+pytestmark = pytest.mark.speech
+
+
+async def transcribe(engine_port: int) -> str:
+    """What the engine hears of the same recording over its own WebSocket."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "transcribe", str(recordings.two_cities())),
+        *("--realtime-url", f"ws://{local.HOST}:{engine_port}/v1/realtime"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
+
+
+async def test_the_path_itself_costs_no_words() -> None:
+    """Both at once: the same engine, equally busy."""
+    settings = local.StackSettings(ports=local.Ports.free())
+    async with local.running(settings) as stack:
+        result, direct = await asyncio.gather(
+            demo.play(demo.read_tracks(None, None), stack),
+            transcribe(settings.ports.engine),
+        )
+    report = demo.report(result)
+    assert (report["status"], report["gap_ms"]) == ("completed", 0)
+    heard = " ".join(s.text for s in result.transcript.segments if s.track == "inbound")
+    through, past = word_error_rate(TWO_CITIES, heard), word_error_rate(TWO_CITIES, direct)
+    print(f"word error rate: {through:.1%} through the path, {past:.1%} past it")  # noqa: T201 - shown with -s
+    assert through <= 0.15
+    assert through <= past + 0.02
+    assert plain_words(heard)[-4:] == plain_words(TWO_CITIES)[-4:]
+    assert result.first_delta_ms is not None
+    assert result.first_delta_ms <= 4000
+    assert result.transcript.missing == 0
