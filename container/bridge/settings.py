@@ -3,17 +3,22 @@
 import os
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, ValidationError
+from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "BRIDGE_"
+_HTTP_URL = TypeAdapter(HttpUrl)
 
 
 class SettingsError(Exception):
     """The bridge must not start; one line that names each setting at fault, and no values."""
 
 
-type Url = Annotated[HttpUrl | str, AfterValidator(lambda url: str(url).rstrip("/"))]
+def _check_url(value: str) -> str:
+    return str(_HTTP_URL.validate_python(value)).rstrip("/")
+
+
+type Url = Annotated[str, AfterValidator(_check_url)]
 
 
 class Settings(BaseSettings):

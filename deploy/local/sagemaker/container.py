@@ -119,11 +119,13 @@ class Container:
                     return self._closed(1006, "")
 
     async def keep_alive(self, interval_s: float, limit: int) -> Failed:
-        """Ping until `limit` pings have no answer; then that is the end."""
-        while self._pings_unanswered < limit:
+        """Ping at each interval; `limit` pings without an answer are the end."""
+        while True:
+            await asyncio.sleep(interval_s)
+            if self._pings_unanswered == limit:
+                break
             self._pings_unanswered += 1
             await self._send_frame(b"", WSMsgType.PING)
-            await asyncio.sleep(interval_s)
         return Failed(MODEL_STREAM_ERROR, "the container does not answer pings", "1006")
 
     async def __aenter__(self) -> Self:

@@ -74,6 +74,17 @@ def encode(header_block: bytes, payload: bytes) -> bytes:
     return b"".join((lengths, _U32.pack(prelude_crc), header_block, payload, _U32.pack(checksum)))
 
 
+def decode(frame: bytes) -> Event:
+    """Decode exactly one frame.
+
+    Raises:
+        EventStreamError: it is malformed, cut short, or more than one.
+    """
+    if len(frame) < _PRELUDE.size or _total_bytes(frame, 0) != len(frame):
+        raise EventStreamError("not exactly one frame")
+    return _decode_whole(frame)
+
+
 class EventStreamParser:
     """Cuts a byte stream into events.
 
@@ -83,9 +94,7 @@ class EventStreamParser:
 
     def __init__(self, max_total_bytes: int = MAX_TOTAL_BYTES) -> None:
         self._buffer = bytearray()
-        self._start = (
-            0  # of the next frame: cutting the buffer per frame would copy all that follows
-        )
+        self._start = 0  # of the next frame: cutting per frame would copy all that follows it
         self._max_total_bytes = max_total_bytes
 
     def feed(self, data: bytes) -> None:
@@ -103,15 +112,14 @@ class EventStreamParser:
         available = len(self._buffer) - self._start
         if available < _PRELUDE.size:
             return None
-        total, headers_size, prelude_crc = _PRELUDE.unpack_from(self._buffer, self._start)
-        self._check_prelude(total, headers_size, prelude_crc)
+        total = _total_bytes(self._buffer, self._start)
+        if total > self._max_total_bytes:
+            raise EventStreamError("the frame's length is out of bounds")
         if available < total:
             return None
-        frame = bytes(memoryview(self._buffer)[self._start : self._start + total])
-        if crc32(memoryview(frame)[:-4]) != _U32.unpack_from(frame, total - 4)[0]:
-            raise EventStreamError("the frame's checksum does not match")
-        headers_end = _PRELUDE.size + headers_size
-        event = Event(parse_headers(frame[_PRELUDE.size : headers_end]), frame[headers_end:-4])
+        with memoryview(self._buffer) as view:
+            frame = bytes(view[self._start : self._start + total])
+        event = _decode_whole(frame)
         self._start += total
         return event
 
@@ -124,13 +132,25 @@ class EventStreamParser:
         if len(self._buffer) > self._start:
             raise EventStreamError("the stream ended inside a frame")
 
-    def _check_prelude(self, total: int, headers_size: int, prelude_crc: int) -> None:
-        if crc32(memoryview(self._buffer)[self._start : self._start + 8]) != prelude_crc:
-            raise EventStreamError("the prelude's checksum does not match")
-        if not _FRAME_BYTES <= total <= self._max_total_bytes:
-            raise EventStreamError("the frame's length is out of bounds")
-        if headers_size > min(MAX_HEADERS_BYTES, total - _FRAME_BYTES):
-            raise EventStreamError("the headers' length is out of bounds")
+
+def _total_bytes(buffer: bytes | bytearray, start: int) -> int:
+    """A frame's length by its prelude, which must be sound in itself."""
+    total, headers_size, checksum = _PRELUDE.unpack_from(buffer, start)
+    if crc32(buffer[start : start + _LENGTHS.size]) != checksum:
+        raise EventStreamError("the prelude's checksum does not match")
+    if total < _FRAME_BYTES:
+        raise EventStreamError("the frame's length is out of bounds")
+    if headers_size > min(MAX_HEADERS_BYTES, total - _FRAME_BYTES):
+        raise EventStreamError("the headers' length is out of bounds")
+    return int(total)
+
+
+def _decode_whole(frame: bytes) -> Event:
+    """Decode a frame whose prelude is sound and whose length is right."""
+    if crc32(memoryview(frame)[:-4]) != _U32.unpack_from(frame, len(frame) - 4)[0]:
+        raise EventStreamError("the frame's checksum does not match")
+    headers_end = _PRELUDE.size + int.from_bytes(frame[4:8], "big")
+    return Event(parse_headers(frame[_PRELUDE.size : headers_end]), frame[headers_end:-4])
 
 
 def parse_headers(block: bytes) -> Headers:

@@ -10,6 +10,7 @@ from typing import Literal
 from deploy.local.sagemaker.eventstream import (
     EventStreamError,
     EventStreamParser,
+    decode,
     encode,
     encode_headers,
 )
@@ -70,11 +71,8 @@ class SignedParts:
 
 
 def _decode_part(payload: bytes) -> PayloadPart:
-    parser = EventStreamParser()
-    parser.feed(payload)
-    inner = parser.next_event()
-    parser.finish()
-    if inner is None or inner.headers.get(":event-type") != "PayloadPart":
+    inner = decode(payload)
+    if inner.headers.get(":event-type") != "PayloadPart":
         raise EventStreamError("a signed event is not a PayloadPart")
     return PayloadPart(
         inner.payload,

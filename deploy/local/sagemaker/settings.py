@@ -12,11 +12,13 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _PREFIX = "ENDPOINT_"
+_HTTP_URL = TypeAdapter(HttpUrl)
 
 
 class SettingsError(Exception):
@@ -27,8 +29,15 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-type Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-type Url = Annotated[HttpUrl | str, AfterValidator(lambda url: str(url).rstrip("/"))]
+type Name = Annotated[str, Field(min_length=1)]
+type Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)]
+
+
+def _check_url(value: str) -> str:
+    return str(_HTTP_URL.validate_python(value)).rstrip("/")
+
+
+type Url = Annotated[str, AfterValidator(_check_url)]
 
 
 class Settings(BaseSettings):

@@ -26,6 +26,7 @@ from deploy.local.sagemaker import LocalEndpoint, Settings
 _TALK = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)  # pings come if not answered
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TIMEOUT_S = 20.0
+FLOOD_BYTES = 64 * 1024
 
 
 def settings(container_url: str, **changed: Any) -> Settings:
@@ -131,6 +132,8 @@ class ObedientContainer:
     """A container that echoes each frame, and does what a text frame that begins with "!" says.
 
     !close CODE REASON   closes; with no CODE, cuts the TCP connection
+    !flood COUNT         says COUNT messages of 64 KiB, as fast as they are taken
+    !pause               reads nothing until `resumed`
     On the platform's Close it says "last words" before it answers.
     """
 
@@ -140,6 +143,8 @@ class ObedientContainer:
         self.frames: list[tuple[WSMsgType, bytes]] = []
         self.close_code: int | None = None  # the platform's
         self.closed = asyncio.Event()  # by the platform
+        self.flooded = 0
+        self.resumed = asyncio.Event()
         self.pings_answered = True
         self.answers_close: asyncio.Event | None = None  # holds the answer to a Close back
 
@@ -176,6 +181,14 @@ class ObedientContainer:
             if message.type is WSMsgType.TEXT and message.data.startswith("!close"):
                 await self._close(request, socket, message.data.split(maxsplit=2)[1:])
                 return socket
+            if message.type is WSMsgType.TEXT and message.data.startswith("!flood"):
+                for _ in range(int(message.data.split()[1])):
+                    await socket.send_str("x" * FLOOD_BYTES)
+                    self.flooded += 1
+                continue
+            if message.type is WSMsgType.TEXT and message.data == "!pause":
+                await self.resumed.wait()
+                continue
             data = message.data if message.type is WSMsgType.BINARY else message.data.encode()
             self.frames.append((message.type, data))
             await socket.send_frame(data, message.type)

@@ -18,8 +18,11 @@ from aws_sdk_sagemaker_runtime_http2.models import (
 from smithy_core.exceptions import CallError
 
 from deploy.local.sagemaker import LocalEndpoint
-from tests.deploy.local.sagemaker.peers import ObedientContainer, Sdk, sdk, settings
+from deploy.local.sagemaker.parts import encode_reply
+from tests.deploy.local.sagemaker.peers import FLOOD_BYTES, ObedientContainer, Sdk, sdk, settings
 from tests.deploy.local.sagemaker.wire import wire
+
+FLOOD_REPLY_BYTES = len(encode_reply(bytes(FLOOD_BYTES), is_text=True))
 
 
 @pytest.fixture
@@ -262,6 +265,41 @@ async def test_a_message_larger_than_every_window_passes(client: Sdk) -> None:
     await stream.output()
     await stream.send(message)
     assert await stream.receive_data() == message
+
+
+async def test_a_client_that_does_not_read_holds_the_container_back(
+    endpoint: LocalEndpoint, container: ObedientContainer
+) -> None:
+    count = 256  # 16 MiB: more than all windows and socket buffers on the way
+    async with wire(endpoint) as client:
+        await client.open()
+        await client.until_head()
+        await client.send(f"!flood {count}".encode())
+        before = -1
+        while before < container.flooded:  # until it stands still
+            before = container.flooded
+            await asyncio.sleep(0.3)
+        assert container.flooded < count
+        await client.until_bytes(count * FLOOD_REPLY_BYTES)
+        assert len(client.seen.events) == count
+
+
+async def test_a_container_that_does_not_read_holds_the_client_back(
+    endpoint: LocalEndpoint, container: ObedientContainer
+) -> None:
+    limit = 512
+    async with wire(endpoint) as client:
+        await client.open()
+        await client.until_head()
+        await client.send(b"!pause")
+        sent = 0
+        while sent < limit and await client.has_room(FLOOD_BYTES):
+            await client.send(bytes(FLOOD_BYTES))
+            sent += 1
+        assert 0 < sent < limit
+        container.resumed.set()
+        await client.until_bytes(sent * FLOOD_REPLY_BYTES)
+        assert len(client.seen.events) == sent
 
 
 async def test_many_streams_share_a_connection(client: Sdk) -> None:

@@ -22,13 +22,13 @@ class Seen:
     """What has come for one stream, or for its connection."""
 
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)  # end, reset CODE, goaway CODE, closed
 
     @property
     def events(self) -> list[Event]:
         parser = EventStreamParser()
-        parser.feed(self.body)
+        parser.feed(bytes(self.body))
         events = []
         while event := parser.next_event():
             events.append(event)
@@ -74,7 +74,9 @@ class WireClient:
 
     async def send_raw(self, data: bytes) -> None:
         """Send body bytes as they are."""
-        self.h2.send_data(self._stream_id, data)
+        for start in range(0, len(data), self.h2.max_outbound_frame_size):
+            frame = data[start : start + self.h2.max_outbound_frame_size]
+            self.h2.send_data(self._stream_id, frame)
         await self._flush()
 
     def forget_signature(self) -> None:
@@ -84,6 +86,14 @@ class WireClient:
     def room(self) -> int:
         """How many bytes the peer lets us send now."""
         return self.h2.local_flow_control_window(self._stream_id)
+
+    async def has_room(self, size: int, patience_s: float = 0.5) -> bool:
+        """Whether so much can be sent, with some time for the peer to open its window."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.room() < 2 * size:
+                    await self.read()
+        return self.room() >= 2 * size
 
     async def read(self) -> bool:
         """Take what comes next; False once the connection is closed."""
@@ -109,6 +119,10 @@ class WireClient:
         while len(self.seen.events) < count and not self.seen.ends:
             await self.read()
         return self.seen.events
+
+    async def until_bytes(self, count: int) -> None:
+        while len(self.seen.body) < count and not self.seen.ends:
+            await self.read()
 
     async def until_end(self) -> list[str]:
         while not self.seen.ends:
