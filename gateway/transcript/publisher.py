@@ -133,7 +133,6 @@ class Publisher:
     def start(self) -> None:
         """Begin to write; events published before wait for it."""
         self._task = asyncio.create_task(self._run(), name="publisher")
-        self._task.add_done_callback(self._note_end)
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write what is left and stop; what Redis does not take in time is dropped, and counted.
@@ -240,8 +239,14 @@ class Publisher:
         while not self._closing or self._ready or self._held:
             await self._wake.wait()
             self._wake.clear()
-            if batches := self._next_batches():
-                await self._write(batches)
+            try:
+                if batches := self._next_batches():
+                    await self._write(batches)
+            except Exception:  # noqa: BLE001 - a bug met on one stream must not silence them all
+                self._metrics.redis_errors_total.labels("internal-error").inc()
+                _log.exception("internal-error", where="publisher")
+                self._held.update((writer, None) for writer in self._open if writer.backlog)
+                self._after(self._backoff_s(), self._resume)
 
     def _next_batches(self) -> list[tuple[StreamWriter, Batch]]:
         self._stop(self._wake.set)
@@ -322,11 +327,6 @@ class Publisher:
         self._abandon(writer)
         # Not called from here: what it raises is its owner's, not the other streams'.
         asyncio.get_running_loop().call_soon(writer.on_fenced)
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._metrics.redis_errors_total.labels("internal-error").inc()
-            _log.error("internal-error", where="publisher", error=type(error).__name__)
 
     # When Redis does not answer
 

@@ -1,6 +1,5 @@
 """What the publisher's tests share: events, a publisher, and a reader that checks a stream."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
@@ -118,13 +117,6 @@ def numbers(events: Entries) -> list[int]:
 
 def texts(events: Entries) -> list[str]:
     return [event["text"] for event in events if "text" in event]
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for is another process's doing
-            await asyncio.sleep(0.002)
 
 
 def total(metrics: Metrics, name: str, **labels: str) -> float:

@@ -21,7 +21,6 @@ from tests.gateway.transcript.publishing import (
     ended,
     entries,
     events_of,
-    eventually,
     final,
     keys_of,
     numbers,
@@ -31,6 +30,7 @@ from tests.gateway.transcript.publishing import (
     texts,
     total,
 )
+from tests.waiting import eventually
 
 _REFERENCE = Path(__file__).parents[3] / "docs" / "events.md"
 
@@ -134,6 +134,27 @@ async def test_a_backlog_beyond_one_batch_is_written_in_order(
                 writer.publish(final(word))
     for call_id in ("CA1", "CA2", "CA3", "CA4"):
         assert texts(await events_of(redis, call_id)) == words
+
+
+async def test_a_bug_met_on_one_flush_silences_nobody(
+    redis: RedisClient, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: one unexpected exception, and no call of the process published anything more."""
+    metrics = Metrics()
+
+    async def choke(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    async with publisher_at(redis_url, metrics=metrics) as publisher:
+        writers = [open_stream(publisher, f"CA{number}") for number in range(3)]
+        monkeypatch.setattr("gateway.transcript.publisher.append", choke)
+        for writer in writers:
+            writer.publish(started())
+            writer.publish(final("kept"))
+    assert total(metrics, "redis_errors_total", reason="internal-error") == 1
+    for number in range(3):
+        assert numbers(await events_of(redis, f"CA{number}")) == [1, 2]
 
 
 async def test_a_text_of_64_kb_passes_whole(redis: RedisClient, redis_url: str) -> None:

@@ -23,7 +23,6 @@ from tests.gateway.transcript.publishing import (
     delta,
     ended,
     events_of,
-    eventually,
     final,
     keys_of,
     numbers,
@@ -34,6 +33,7 @@ from tests.gateway.transcript.publishing import (
     total,
 )
 from tests.redis_servers import free_port, valkey
+from tests.waiting import eventually
 
 # Quick to try again, so that the tests are quick; the times themselves are not what they show.
 _QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.05)
