@@ -11,6 +11,7 @@ fraction of the SDK's per event, and every end has a cause.
 
 import asyncio
 import logging
+import ssl
 from copy import deepcopy
 from pathlib import Path
 from typing import Final
@@ -57,11 +58,16 @@ class SageMakerTransport:
         response_timeout_s: from the request to the response's headers.
         send_timeout_s: until a write is on its way; longer means the peer no longer reads.
         end_timeout_s: after our half-close, the longest silence before the peer's end of stream.
+        linger_s: for the service to let go of a stream that is over for us; else its connection
+            takes no new ones and closes after the last.
         credentials_timeout_s: for the credential chain, which may ask metadata services.
         window: messages queued or on their way per stream; at 80 ms a message, 250 are 20 s.
         flush_s: how long a message may wait for others to be written along; 0 is the next
             iteration of the event loop.
         credentials: where credentials come from; botocore's chain.
+
+    Raises:
+        SettingsError: the URL is not https, or the CA file is none.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class SageMakerTransport:
         response_timeout_s: float = 10.0,
         send_timeout_s: float = 5.0,
         end_timeout_s: float = 30.0,
+        linger_s: float = 10.0,
         credentials_timeout_s: float = 5.0,
         window: int = 250,
         flush_s: float = 0.005,
@@ -96,12 +103,14 @@ class SageMakerTransport:
             endpoint_name=endpoint_name, target_variant=variant
         )
         self._ca_file: Final = ca_file
+        self._trust: Final = _trust(ca_file)
         self._streams_per_connection: Final = streams_per_connection
         self._max_stream_s: Final = max_stream_s
         self._connect_timeout_s: Final = connect_timeout_s
         self._response_timeout_s: Final = response_timeout_s
         self._send_timeout_s: Final = send_timeout_s
         self._end_timeout_s: Final = end_timeout_s
+        self._linger_s: Final = linger_s
         self._window: Final = window
         self._flush_s: Final = flush_s
         self._credentials: Final = credentials or CredentialSource(timeout_s=credentials_timeout_s)
@@ -150,8 +159,10 @@ class SageMakerTransport:
             self._url,
             inbox=Inbox(asyncio.get_running_loop()),
             ca_file=self._ca_file,
+            trust=self._trust,
             streams_each=self._streams_per_connection,
             connect_timeout_s=self._connect_timeout_s,
+            linger_s=self._linger_s,
         )
 
     async def _request(
@@ -187,16 +198,16 @@ class SageMakerTransport:
 
     async def _invoke(self, keys: FrozenCredentials, transport: RequestTransport) -> Exchange:
         """Have the SDK start the operation; a client per stream, for its keys and its transport."""
-        if self._config is None:
-            self._config = await config.AsyncSageMakerRuntimeHTTP2Config.resolve(
-                region=self._region, endpoint_uri=self._url, transport=transport
-            )
-            self._config.transport = None  # a request's own: it is not to outlive it here
-        own = deepcopy(self._config)
-        own.transport = transport
-        own.aws_credentials_identity_resolver = _Keys(keys)
-        sdk = client.AsyncSageMakerRuntimeHTTP2Client(own)
         try:
+            if self._config is None:
+                self._config = await config.AsyncSageMakerRuntimeHTTP2Config.resolve(
+                    region=self._region, endpoint_uri=self._url, transport=transport
+                )
+                self._config.transport = None  # a request's own: it is not to outlive it here
+            own = deepcopy(self._config)
+            own.transport = transport
+            own.aws_credentials_identity_resolver = _Keys(keys)
+            sdk = client.AsyncSageMakerRuntimeHTTP2Client(own)
             stream = await sdk.invoke_endpoint_with_bidirectional_stream(self._input)
             await stream.await_output()
         except SmithyError as error:
@@ -204,6 +215,15 @@ class SageMakerTransport:
         if transport.exchange is None:
             raise UpstreamError("internal-error", "the SDK answered without a request")
         return transport.exchange
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # SSLError is one
+        raise SettingsError(f"the CA file cannot be read: {type(error).__name__}") from error
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 class _Keys:

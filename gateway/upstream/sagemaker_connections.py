@@ -32,8 +32,11 @@ class Connections:
     Args:
         url: https://host[:port] of the endpoint.
         ca_file: PEM of the CAs to trust instead of the system's.
+        trust: the same, for our own look at a certificate.
         streams_each: streams per connection, at most.
         connect_timeout_s: for TCP, TLS and the peer's settings.
+        linger_s: for the peer to let go of a stream that is over for us; else its connection takes
+            no new ones.
     """
 
     def __init__(
@@ -42,12 +45,15 @@ class Connections:
         *,
         inbox: Inbox,
         ca_file: Path | None,
+        trust: ssl.SSLContext,
         streams_each: int,
         connect_timeout_s: float,
+        linger_s: float,
     ) -> None:
         self.url: Final[SplitResult] = urlsplit(url)
         self.inbox: Final = inbox
-        self.ca_file: Final = ca_file
+        self.trust: Final = trust
+        self.linger_s: Final = linger_s
         self.connect_timeout_s: Final = connect_timeout_s
         self._stream_limit = streams_each
         self._connections: Final[list[Connection]] = []
@@ -111,6 +117,7 @@ class Connection:
 
     def __init__(self, pool: Connections) -> None:
         self.streams = 0
+        self.linger_s: Final = pool.linger_s
         self._loop: Final = asyncio.get_running_loop()
         self.opened: Final[asyncio.Future[None]] = self._loop.create_future()
         self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
@@ -240,10 +247,10 @@ class Connection:
     async def _probe_tls(self) -> None:
         """Report a certificate we do not trust as such, long before the CRT does."""
         url = self._pool.url
-        context = ssl.create_default_context(cafile=self._pool.ca_file)
-        context.set_alpn_protocols(["h2"])
         try:
-            _, writer = await asyncio.open_connection(url.hostname, url.port or 443, ssl=context)
+            _, writer = await asyncio.open_connection(
+                url.hostname, url.port or 443, ssl=self._pool.trust
+            )
         except ssl.SSLCertVerificationError as error:
             self._fail(UpstreamError("tls-untrusted", f"verify code {error.verify_code}"))
         except OSError:

@@ -25,8 +25,6 @@ from gateway.upstream.sagemaker_errors import from_crt
 # What a peer may send on a stream before we took it: with it, what waits in the inbox is bounded.
 RECEIVE_WINDOW_BYTES: Final = 1024 * 1024
 _MAX_ERROR_BODY_BYTES: Final = 64 * 1024
-# A stream we are done with and the peer does not let go; then its connection takes no new ones.
-_LINGER_S: Final = 10.0
 
 type Head = tuple[int, dict[str, str]]
 type CrtCallback = Callable[..., None]
@@ -64,6 +62,10 @@ class Inbox:
 
 class SharedConnection(Protocol):
     """What an exchange needs of its connection."""
+
+    @property
+    def linger_s(self) -> float:
+        """How long a stream may be over for us and not for the peer, before it is stuck."""
 
     def request(
         self, request: http.HttpRequest, on_head: CrtCallback, on_body: CrtCallback
@@ -109,7 +111,10 @@ class Exchange:
         self._stream: Final = connection.request(request, self._crt_head, self._crt_body)
         self._stream.remote_end_stream_future.add_done_callback(self._crt_remote_end)
         self._stream.completion_future.add_done_callback(self._crt_complete)
-        self._stream.activate()
+        try:
+            self._stream.activate()
+        except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
+            raise UpstreamError("connection-lost", "closed before the request") from error
 
     async def head(self) -> Head:
         """Wait for the response's status and headers.
@@ -168,7 +173,7 @@ class Exchange:
         self._early = []
         self._finish(None)
         if not self._complete:
-            self._loop.call_later(_LINGER_S, self._retire_if_stuck)
+            self._loop.call_later(self._connection.linger_s, self._retire_if_stuck)
 
     def _retire_if_stuck(self) -> None:
         if not self._complete:

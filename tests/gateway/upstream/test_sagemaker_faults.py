@@ -231,6 +231,13 @@ async def test_a_server_without_http2(tmp_path: Path) -> None:
         await transport.close()
 
 
+def test_a_ca_file_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
+        with pytest.raises(SettingsError):
+            SageMakerTransport("callscribe", "eu-central-1", ca_file=path)
+
+
 def test_plain_http_is_refused_at_the_start() -> None:
     with pytest.raises(SettingsError):
         SageMakerTransport("callscribe", "eu-central-1", url="http://localhost:8443")
@@ -301,6 +308,34 @@ async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform)
                 await platform.server.gone[-1].wait()
             await asyncio.sleep(0.05)  # for the end to cross from the CRT's thread
         assert proxy.connections == 1
+        await transport.close()
+
+
+async def test_a_stream_that_cannot_be_reset_retires_its_connection(platform: Platform) -> None:
+    """The CRT resets a stream only while it has a window to write into."""
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=0.2)
+        platform.endpoint.faults.inject(faults.stall(after_events=1))
+        stalled, recorder = await opened(transport)
+        other, listener = await opened(transport)
+        for _ in range(20):
+            stalled.send(b"x" * 100_000)
+        async with asyncio.timeout(LIMIT_S):
+            while not platform.server.heard[0]:  # noqa: ASYNC110 - the stall has begun
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # for the window to be spent
+        stalled.abort()
+        assert await recorder.end() is None
+        await asyncio.sleep(0.4)
+        other.send(b"still here")
+        assert await listener.echoes(1) == [b"still here"]
+        assert not platform.server.gone[0].is_set(), "it could not be reset"
+        await opened(transport)
+        assert proxy.connections == 2
+        other.finish()
+        assert await listener.end() is None
+        async with asyncio.timeout(LIMIT_S):
+            await platform.server.gone[0].wait()
         await transport.close()
 
 
