@@ -16,7 +16,7 @@ FRAME = 320  # samples: 20 ms at 16 kHz
 
 # (a window of at least so many frames, ends at a pause of so many frames)
 PAUSES = ((0, 32), (150, 20), (225, 11))
-MAX_FRAMES = 400  # 8 s: one more second costs 0.1 s of a core for every hypothesis
+MAX_FRAMES = 300  # 6 s: a longer one costs more, and the model falls into repetitions
 CUT_SEARCH_FRAMES = 60  # a forced cut is made in the last 1.2 s: no word of it is agreed yet
 LEAD_FRAMES = 12  # kept before the first loud frame: a soft consonant
 TAIL_FRAMES = 12  # kept after the last one
