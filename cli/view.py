@@ -9,7 +9,6 @@ from rich.text import Text
 from cli.transcript import CallTranscript, Segment
 
 _STYLES: Final = {"inbound": "cyan", "outbound": "magenta"}
-_REFRESHES_PER_S: Final = 12
 
 
 class TranscriptView:
@@ -26,7 +25,7 @@ class TranscriptView:
         self._open: dict[str, list[Text]] = {}  # by call: the segments that still grow
         self._printed: dict[str, set[tuple[str, str, int]]] = {}
         self._live = (
-            Live(console=console, refresh_per_second=_REFRESHES_PER_S, transient=True)
+            Live(console=console, auto_refresh=False, transient=True)
             if console.is_terminal
             else None
         )
@@ -60,11 +59,14 @@ class TranscriptView:
         if call.over:
             del self._open[call.call_id], self._printed[call.call_id]
         if self._live:
-            self._live.update(Group(*(line for lines in self._open.values() for line in lines)))
+            growing = [line for lines in self._open.values() for line in lines]
+            self._live.update(Group(*growing), refresh=True)
 
     def _line(self, call: CallTranscript, segment: Segment) -> Text:
         minutes, seconds = divmod(segment.start_ms // 1000, 60)
         name = f"{call.call_id}  " if self._name_calls else ""
-        line = Text(f"{name}{minutes:02d}:{seconds:02d}  ", style="dim")
-        line.append(f"{segment.track:<9}", style=_STYLES.get(segment.track, "bold"))
-        return line.append(segment.text, style="default" if segment.final else "italic")
+        return Text.assemble(
+            (f"{name}{minutes:02d}:{seconds:02d}  ", "dim"),
+            (f"{segment.track:<9}", _STYLES.get(segment.track, "bold")),
+            (segment.text, "" if segment.final else "italic"),
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_settings import BaseSettings
 
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
@@ -18,7 +19,7 @@ from gateway.settings import Settings as GatewaySettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SETTINGS = {
+SETTINGS: dict[str, type[BaseSettings]] = {
     "GATEWAY": GatewaySettings,
     "ENDPOINT": EndpointSettings,
     "BRIDGE": BridgeSettings,
@@ -28,7 +29,8 @@ SETTINGS = {
 
 def config(*options: str, **env: str) -> Any:
     """Resolve the file as Compose would run it, whatever is set on this machine."""
-    command = (Path(sys.executable).parent / "docker-compose", *options, "config", "--format=json")
+    compose = str(Path(sys.executable).parent / "docker-compose")
+    command = (compose, *options, "config", "--format=json")
     clean = {"PATH": os.environ["PATH"], "COMPOSE_DISABLE_ENV_FILE": "1", **env}
     done = subprocess.run(  # noqa: S603 (ours)
         command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=False
