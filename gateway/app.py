@@ -62,7 +62,7 @@ async def serve(settings: Settings) -> AsyncIterator[Ports]:
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
-        transport = _transport(settings)
+        transport = _transport(settings, metrics)
         stack.push_async_callback(transport.close)
         streams = LiveStreams(settings.max_calls)
         services = CallServices(
@@ -160,7 +160,8 @@ async def _listen(
     return int(runner.addresses[0][1])
 
 
-def _transport(settings: Settings) -> UpstreamTransport:
+def _transport(settings: Settings, metrics: Metrics) -> UpstreamTransport:
+    observe_wait_s = metrics.append_latency_seconds.observe
     match settings.upstream:
         case Upstream.SAGEMAKER:
             return SageMakerTransport(
@@ -170,11 +171,15 @@ def _transport(settings: Settings) -> UpstreamTransport:
                 ca_file=settings.sagemaker_ca_file,
                 variant=settings.sagemaker_variant,
                 response_timeout_s=settings.open_timeout_s,
+                observe_wait_s=observe_wait_s,
             )
         case Upstream.WEBSOCKET:
             key = settings.realtime_api_key
             return WebSocketTransport(
-                str(settings.realtime_url), api_key=key.get_secret_value() if key else None
+                str(settings.realtime_url),
+                api_key=key.get_secret_value() if key else None,
+                open_timeout_s=settings.open_timeout_s,
+                observe_wait_s=observe_wait_s,
             )
 
 

@@ -66,7 +66,7 @@ class Metrics:
         )
         self.append_latency_seconds = histogram(
             "append_latency_seconds",
-            "Time from the frame that completes a chunk until the transport took its append.",
+            "Time from an append's sending until it was signed and handed to the network.",
             _LATENCY_S,
         )
         self.first_delta_seconds = histogram(

@@ -176,9 +176,6 @@ class Track:
             self._pop()
             self._declare_dropped()
             self._clock.sent(chunk.start_ms, chunk.end_ms, heard_s)
-            self._services.metrics.append_latency_seconds.observe(
-                self._services.monotonic_s() - heard_s
-            )
         self._moved.set()
 
     def _pop(self) -> AudioChunk:

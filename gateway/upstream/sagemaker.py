@@ -12,6 +12,7 @@ fraction of the SDK's per event, and every end has a cause.
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ from gateway.upstream.sagemaker_errors import CRT_STREAM_LIMIT, from_response
 from gateway.upstream.sagemaker_frames import FrameSigner
 from gateway.upstream.sagemaker_http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker_stream import FlushTick, SageMakerStream
-from gateway.upstream.transport import StreamReceiver
+from gateway.upstream.transport import StreamReceiver, ignore
 
 _PLACES_TRIED: Final = 3
 # At DEBUG they print requests with their authorization, and events.
@@ -65,6 +66,7 @@ class SageMakerTransport:
         flush_s: how long a message may wait for others to be written along; 0 is the next
             iteration of the event loop.
         credentials: where credentials come from; botocore's chain.
+        observe_wait_s: told of every write how long its oldest message waited for it.
 
     Raises:
         SettingsError: the URL is not https, or the CA file is none.
@@ -89,6 +91,7 @@ class SageMakerTransport:
         window: int = 250,
         flush_s: float = 0.005,
         credentials: CredentialSource | None = None,
+        observe_wait_s: Callable[[float], None] = ignore,
     ) -> None:
         for name in _SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.INFO)
@@ -113,6 +116,7 @@ class SageMakerTransport:
         self._linger_s: Final = linger_s
         self._window: Final = window
         self._flush_s: Final = flush_s
+        self._observe_wait_s: Final = observe_wait_s
         self._credentials: Final = credentials or CredentialSource(timeout_s=credentials_timeout_s)
         self._config: config.AsyncSageMakerRuntimeHTTP2Config | None = None
         self._connections: Connections | None = None
@@ -141,6 +145,7 @@ class SageMakerTransport:
             window=self._window,
             send_timeout_s=self._send_timeout_s,
             end_timeout_s=self._end_timeout_s,
+            observe_wait_s=self._observe_wait_s,
             forget=self._streams.discard,
         )
         self._streams.add(stream)

@@ -47,6 +47,7 @@ class SageMakerStream:
         window: int,
         send_timeout_s: float,
         end_timeout_s: float,
+        observe_wait_s: Callable[[float], None],
         forget: Callable[["SageMakerStream"], None],
     ) -> None:
         self._loop: Final = asyncio.get_running_loop()
@@ -57,10 +58,12 @@ class SageMakerStream:
         self._window: Final = window
         self._send_timeout_s: Final = send_timeout_s
         self._end_timeout_s: Final = end_timeout_s
+        self._observe_wait_s: Final = observe_wait_s
         self._forget: Final = forget
         self._decoder: Final = ResponseDecoder()
         self._queue: deque[bytes] = deque()
         self._flush_due = False
+        self._due_since_s = 0.0  # when the oldest message in the queue was put there
         self._finishing = False
         self._ended = False
         # Messages handed to the CRT, and those it has written: counted on the loop's thread and on
@@ -123,6 +126,7 @@ class SageMakerStream:
     def _flush_soon(self) -> None:
         if not self._flush_due:
             self._flush_due = True
+            self._due_since_s = time.monotonic()
             self._tick.add(self._flush)
 
     def _flush(self) -> None:
@@ -139,6 +143,7 @@ class SageMakerStream:
         self._submitted += len(frames)
         written = partial(self._on_written, len(frames))
         self._exchange.write(b"".join(frames), written, end=self._finishing)
+        self._observe_wait_s(time.monotonic() - self._due_since_s)
         if self._watch is None:
             self._watch_writes()
 

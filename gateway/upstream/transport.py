@@ -58,3 +58,7 @@ class UpstreamTransport(Protocol):
 
     async def close(self) -> None:
         """Abort every stream and release the connections. Idempotent; bounded in time."""
+
+
+def ignore(_: float) -> None:
+    """Observe nothing: what a transport calls where nobody wants to know its times."""

@@ -24,7 +24,7 @@ from aiohttp import (
 )
 
 from gateway.errors import UpstreamError
-from gateway.upstream.transport import StreamReceiver
+from gateway.upstream.transport import StreamReceiver, ignore
 
 type Socket = ClientWebSocketResponse[Literal[False]]
 
@@ -67,6 +67,7 @@ class WebSocketTransport:
         heartbeat_s: between pings; half of that without a pong and the connection counts as lost.
         window: messages queued per stream; at 80 ms a message, 250 are 20 s.
         tls: trust for wss://; the system's CAs if None.
+        observe_wait_s: told of every message how long it took to be in the socket's buffer.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class WebSocketTransport:
         heartbeat_s: float = 20.0,
         window: int = 250,
         tls: ssl.SSLContext | None = None,
+        observe_wait_s: Callable[[float], None] = ignore,
     ) -> None:
         self._url: Final = url
         self._headers: Final = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -89,6 +91,7 @@ class WebSocketTransport:
         self._heartbeat_s: Final = heartbeat_s
         self._window: Final = window
         self._tls: Final = tls
+        self._observe_wait_s: Final = observe_wait_s
         self._client: ClientSession | None = None
         self._streams: Final[set[WebSocketStream]] = set()
         self._closed = False
@@ -113,6 +116,7 @@ class WebSocketTransport:
             window=self._window,
             send_timeout_s=self._send_timeout_s,
             close_timeout_s=self._close_timeout_s,
+            observe_wait_s=self._observe_wait_s,
             forget=self._streams.discard,
         )
         self._streams.add(stream)
@@ -170,6 +174,7 @@ class WebSocketStream:
         window: int,
         send_timeout_s: float,
         close_timeout_s: float,
+        observe_wait_s: Callable[[float], None],
         forget: Callable[["WebSocketStream"], None],
     ) -> None:
         self._loop: Final = asyncio.get_running_loop()
@@ -178,8 +183,9 @@ class WebSocketStream:
         self._window: Final = window
         self._send_timeout_s: Final = send_timeout_s
         self._close_timeout_s: Final = close_timeout_s
+        self._observe_wait_s: Final = observe_wait_s
         self._forget: Final = forget
-        self._queue: Final[deque[bytes]] = deque()
+        self._queue: Final[deque[tuple[bytes, float]]] = deque()  # each with when it was put there
         self._queued: Final = asyncio.Event()  # something to write, or to finish
         self._refused = False
         self._finishing = False
@@ -196,7 +202,7 @@ class WebSocketStream:
         if len(self._queue) >= self._window:
             self._refused = True
             return False
-        self._queue.append(message)
+        self._queue.append((message, self._loop.time()))
         self._queued.set()
         return True
 
@@ -241,8 +247,10 @@ class WebSocketStream:
                     self._queued.clear()
                     await self._queued.wait()
                     continue
-                await self._write_frame(self._queue[0], WSMsgType.TEXT)
+                message, since_s = self._queue[0]
+                await self._write_frame(message, WSMsgType.TEXT)
                 self._queue.popleft()
+                self._observe_wait_s(self._loop.time() - since_s)
                 self._offer()
             await self._write_frame(struct.pack(">H", _NORMAL), WSMsgType.CLOSE)
         except TimeoutError:
