@@ -33,7 +33,7 @@ _STREAM_WINDOW_BYTES = 1024 * 1024
 _CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024
 _DEFAULT_WINDOW_BYTES = 65_535
 _OUTBOX_BYTES = 256 * 1024  # more than this, unsent, makes the writer wait
-_FLUSH_TIMEOUT_S = 5.0  # for a client to take the last bytes of a response
+_FLUSH_TIMEOUT_S = 2.0  # for a client to take the last bytes of a response
 _log = logging.getLogger(__name__)
 
 
@@ -79,8 +79,10 @@ class Stream:
         self.pump()
         await self._shrink_to(_OUTBOX_BYTES)
 
-    async def finish(self) -> None:
-        """End the response; a client that does not take the rest in time is reset."""
+    async def finish(self, data: bytes = b"") -> None:
+        """End the response with these bytes; a client that does not take them in time is reset."""
+        self._outbox += data
+        self.pump()
         try:
             async with asyncio.timeout(_FLUSH_TIMEOUT_S):
                 await self._shrink_to(0)

@@ -220,11 +220,9 @@ class Invocation:
                         "x-amzn-requestid": self._request_id,
                     },
                 )
-                await self._stream.write(end.body)
-                await self._stream.finish()
+                await self._stream.finish(end.body)
             case ends.Failed():
-                await self._stream.write(encode_exception(end.error, end.message, end.code))
-                await self._stream.finish()
+                await self._stream.finish(encode_exception(end.error, end.message, end.code))
             case ends.Completed():
                 await self._stream.finish()
             case ends.Reset():

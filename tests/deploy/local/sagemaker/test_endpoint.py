@@ -15,6 +15,7 @@ from aws_sdk_sagemaker_runtime_http2.models import (
     ModelError,
     ModelStreamError,
 )
+from h2.errors import ErrorCodes
 from smithy_core.exceptions import CallError
 
 from deploy.local.sagemaker import LocalEndpoint
@@ -282,6 +283,18 @@ async def test_a_client_that_does_not_read_holds_the_container_back(
         assert container.flooded < count
         await client.until_bytes(count * FLOOD_REPLY_BYTES)
         assert len(client.seen.events) == count
+
+
+async def test_a_client_that_takes_nothing_ends_all_the_same(container: ObedientContainer) -> None:
+    """The last frame once waited for ever behind what the client did not take."""
+    async with (
+        LocalEndpoint(settings(container.url, max_connection_s=0.5)) as endpoint,
+        wire(endpoint) as client,
+    ):
+        client.opens_window = False
+        await client.open()
+        await client.send(b"!flood 100")
+        assert await client.until_end() == [f"reset {int(ErrorCodes.CANCEL)}"]
 
 
 async def test_a_container_that_does_not_read_holds_the_client_back(

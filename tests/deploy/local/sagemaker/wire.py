@@ -42,6 +42,7 @@ class WireClient:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str
     ) -> None:
         self.seen = Seen()
+        self.opens_window = True  # for more of a response, once some has come
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self._reader = reader
         self._writer = writer
@@ -145,7 +146,9 @@ class WireClient:
                 self.seen.headers = {str(name): str(value) for name, value in event.headers}
             case h2.events.DataReceived():
                 self.seen.body += event.data
-                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if self.opens_window:
+                    size = event.flow_controlled_length
+                    self.h2.acknowledge_received_data(size, event.stream_id)
             case h2.events.StreamEnded():
                 self.seen.ends.append("end")
             case h2.events.StreamReset():
