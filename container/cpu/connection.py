@@ -38,6 +38,7 @@ class Connection:
             compress=False,
             max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp refuses what is not below it
         )
+        self._transport: asyncio.Transport | None = None
         self._unsent: list[str] = []
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,10 +48,11 @@ class Connection:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Hold the dialogue until either side ends it."""
         await self._socket.prepare(request)
+        self._transport = request.transport
         self._spawn(self._keep_alive())
         try:
             await self._send([protocol.session_created(secrets.token_hex(8), int(time.time()))])
-            await self._read(request)
+            await self._read()
         except ConnectionError:
             pass  # the client went away while we wrote
         finally:
@@ -63,12 +65,11 @@ class Connection:
 
     async def restart(self, message: str | None = None) -> None:
         """End because the engine does; with a last message, if there is one."""
-        with contextlib.suppress(ConnectionError):
-            if message is not None:
-                await self._send([message])
-            await self._socket.close(code=WSCloseCode.SERVICE_RESTART)
+        if message is not None:
+            self._say([message])
+        await self._close(WSCloseCode.SERVICE_RESTART)
 
-    async def _read(self, request: web.Request) -> None:
+    async def _read(self) -> None:
         receive, session = self._socket.receive, self._session
         while True:
             message = await receive()
@@ -83,8 +84,7 @@ class Connection:
                     if replies or self._unsent:
                         await self._send(replies)
                 case WSMsgType.BINARY:
-                    if request.transport is not None:
-                        request.transport.abort()
+                    self._drop()
                     return
                 case WSMsgType.PING:
                     await self._socket.pong(message.data)
@@ -95,18 +95,30 @@ class Connection:
 
     async def _refuse_backlog(self) -> None:
         await self._send([protocol.error("processing_error", "Too much audio is waiting")])
-        await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"audio backlog")
+        await self._close(WSCloseCode.POLICY_VIOLATION, b"audio backlog")
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(PING_EVERY_S)
             if self._pong_awaited:
-                await self._socket.close(
-                    code=WSCloseCode.INTERNAL_ERROR, message=b"keepalive ping timeout"
-                )
+                await self._close(WSCloseCode.INTERNAL_ERROR, b"keepalive ping timeout")
                 return
             self._pong_awaited = True
             await self._socket.ping()
+
+    async def _close(self, code: WSCloseCode, reason: bytes = b"") -> None:
+        """Close after what is unsent; drop a client that doesn't even read that."""
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                await self._send([])
+                await self._socket.close(code=code, message=reason)
+        except (TimeoutError, ConnectionError):
+            self._drop()
+
+    def _drop(self) -> None:
+        """End without a close frame."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _follow(self) -> None:
         """Ask for a slot, give it back, watch the model: as the session's phase wants it."""

@@ -121,7 +121,7 @@ class Windower:
     def _close_if_due(self, window: Window) -> None:
         if window.at_pause():
             window.closed = True
-            self._lead.extend(window.frames[-LEAD_FRAMES:])
+            self._lead.extend(window.frames[-window.quiet_run :])  # of the pause, nothing said
         elif len(window.frames) >= MAX_FRAMES:
             rest = window.split()
             window.closed = True

@@ -214,6 +214,34 @@ async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.Monke
         assert await client.closed() == 1011
 
 
+async def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PING_EVERY_S", 0.2)
+    monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.2)
+    async with (
+        checksum_engine(max_model_len=10**8) as url,
+        dialogue(url, autoping=False) as client,
+    ):
+        await client.update()
+        await client.commit()
+        stop_reading(client)
+        with pytest.raises((ConnectionError, aiohttp.ClientError)):
+            await fill_every_buffer(client)
+
+
+def stop_reading(client: Dialogue) -> None:
+    held = client.socket._conn  # noqa: SLF001 -- there is no public way
+    assert held is not None
+    assert held.transport is not None
+    held.transport.pause_reading()
+
+
+async def fill_every_buffer(client: Dialogue) -> None:
+    """Ask for more answers than the sockets on the way hold."""
+    async with asyncio.timeout(30):
+        while True:
+            await client.append(SECOND * 200)
+
+
 async def test_a_client_that_answers_pings_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PING_EVERY_S", 0.5)
     async with checksum_engine() as url, dialogue(url, autoping=False) as client:
