@@ -14,6 +14,7 @@ from cli import running, twilio_caller
 from cli.demo import read_tracks
 from cli.errors import CommandError
 from deploy.local import stack as local
+from deploy.local.processes import together
 
 
 class Carrier(StrEnum):
@@ -71,7 +72,7 @@ async def _place_all(gateway: twilio_caller.Gateway, calls: list[twilio_caller.C
         console.print(f"{each.call_sid}  hung up after {each.frames} frames")
 
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http, running.together() as tasks:
+    async with aiohttp.ClientSession(connector=connector) as http, together() as tasks:
         for number, each in enumerate(calls):
             tasks.create_task(one(number, each))
 

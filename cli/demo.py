@@ -18,6 +18,7 @@ from cli.transcript import CallTranscript, percentile
 from cli.view import TranscriptView
 from cli.wav import read_mulaw
 from deploy.local import stack as local
+from deploy.local.processes import together
 from gateway.transcript.keys import call_keys, encode_id
 
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
@@ -75,7 +76,7 @@ async def play(
     async with (
         events.connect(stack.redis_url) as redis,
         aiohttp.ClientSession() as http,
-        running.together() as tasks,
+        together() as tasks,
     ):
         watch = tasks.create_task(stack.until_failed())
         reading = tasks.create_task(_read(redis, result, view))
@@ -90,6 +91,8 @@ async def play(
 
 
 async def _demo(tracks: dict[str, bytes], console: Console, redis_url: str | None) -> Result:
+    if redis_url:
+        await events.require(redis_url)
     settings = local.StackSettings(ports=local.Ports.free(), redis_url=redis_url)
     console.print("Starting Valkey, speech engine, bridge, endpoint and gateway ...", style="dim")
     begin_s = time.monotonic()

@@ -47,6 +47,16 @@ async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
         raise CommandError(f"Redis at {place}: {type(error).__name__}") from None
 
 
+async def require(redis_url: str) -> None:
+    """See that Redis is there before anything is started that needs it.
+
+    Raises:
+        CommandError: it is not.
+    """
+    async with connect(redis_url):
+        pass
+
+
 def call_key(call_id: str) -> str:
     """Name the stream of one call, by the carrier's id."""
     return call_keys(encode_id(call_id), PARTITIONS).call

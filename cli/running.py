@@ -1,9 +1,8 @@
-"""Running a command's coroutines until they are done or the user has had enough."""
+"""Running a command's coroutine until it is done or the user has had enough."""
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 import uvloop
@@ -27,13 +26,3 @@ def run[T](command: Coroutine[Any, Any, T]) -> T:
         return uvloop.run(main())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-@asynccontextmanager
-async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Open a TaskGroup whose first failure is raised as itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None

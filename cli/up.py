@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import running
+from cli import events, running
 from cli.errors import CommandError
 from deploy.local import stack as local
 
@@ -24,6 +24,8 @@ def up(
 
 
 async def _up(settings: local.StackSettings) -> None:
+    if settings.redis_url:
+        await events.require(settings.redis_url)
     console = Console()
     console.print("Starting ...", style="dim")
     async with local.running(settings) as stack:

@@ -18,6 +18,7 @@ from cli.errors import CommandError
 from cli.transcript import CallTranscript
 from cli.twilio_caller import Call, Gateway, media, place
 from deploy.local import stack as local
+from deploy.local.processes import together
 
 _RAMP_S: Final = 3.0  # the calls begin one after the other, spread over this
 _SETTLE_S: Final = 2.0  # then all live for a while before the window opens
@@ -123,7 +124,7 @@ async def _play(
     pids = {part: running_part.pid for part, running_part in stack.parts.items()}
     pids["load"] = os.getpid()
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http, running.together() as tasks:
+    async with aiohttp.ClientSession(connector=connector) as http, together() as tasks:
         watch = tasks.create_task(stack.until_failed())
         idle = await gauges.read(http, admin_url, pids)
 

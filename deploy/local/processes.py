@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -104,6 +105,16 @@ class RunningPart:
     def _failed(self, what: str) -> ProcessFailed:
         lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return ProcessFailed("\n".join([f"{self.name} {what}", *(f"  {line}" for line in lines)]))
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[asyncio.TaskGroup]:
+    """Open a TaskGroup whose first failure is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def answers(host: str, port: int, path: str | None = None) -> Probe:

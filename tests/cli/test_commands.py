@@ -61,6 +61,7 @@ def test_each_command_has_help(run: Run, command: str) -> None:
         ("call --outbound none.wav", "cannot read none.wav: No such file or directory"),
         ("call --url ws://127.0.0.1:1", "cannot reach ws://127.0.0.1:1: Connect"),
         ("call --url gopher://h", "--url must be ws://host[:port] or wss://host[:port]"),
+        ("demo --redis-url redis://127.0.0.1:1", "no Redis answers at 127.0.0.1:1"),
         ("tail --redis-url redis://127.0.0.1:1", "no Redis answers at 127.0.0.1:1"),
         ("transcribe none.wav --realtime-url ws://h", "cannot read none.wav"),
         ("transcribe {wav}", "say either --endpoint NAME or --realtime-url ws://..."),

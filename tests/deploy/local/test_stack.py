@@ -1,5 +1,9 @@
 """The local stack as a whole: it carries a call, ends on request, and says what did not start."""
 
+import asyncio
+import os
+import signal
+
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
@@ -33,6 +37,14 @@ async def test_a_part_that_does_not_start_is_named_and_nothing_is_left() -> None
         async with local.running(settings):
             pass
     assert settings.ports.in_use() == []
+
+
+async def test_a_part_that_dies_later_is_named() -> None:
+    settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
+    async with local.running(settings) as stack:
+        os.kill(stack.parts["gateway"].pid, signal.SIGKILL)
+        with pytest.raises(ProcessFailed, match="gateway ended with code -9"):
+            await asyncio.wait_for(stack.until_failed(), 30)
 
 
 def test_what_the_user_set_for_real_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
