@@ -84,15 +84,20 @@ class MoonshineTranscription:
         self._windower.windows.clear()
         self._model.consider(self)
 
-    def next_window(self) -> Window | None:
-        """The window to hear next, if a hypothesis is worth its cost now."""
+    def next_job(self) -> tuple[Window, int] | None:
+        """The window to hear next, and up to which sample, if a hypothesis is worth its cost now.
+
+        An open window is heard in whole steps of `HYPOTHESIS_EVERY`, whenever its turn comes: as
+        long as the model keeps up, the same audio gives the same words.
+        """
         if not self._windower.windows:
             return None
         window = self._windower.windows[0]
+        if window.closed:
+            return window, window.speech_end
         covered = max(window.begin, self._hypothesised)
-        if window.closed or window.speech_end - covered >= HYPOTHESIS_EVERY:
-            return window
-        return None
+        steps = (window.speech_end - covered) // HYPOTHESIS_EVERY
+        return (window, covered + steps * HYPOTHESIS_EVERY) if steps > 0 else None
 
     def conclude(self, window: Window, hypothesis: list[str], *, end: int, closed: bool) -> None:
         """Take what the model heard of a window up to `end`, the whole of it if it was `closed`."""
@@ -146,13 +151,13 @@ class MoonshineTranscriber:
         while self._busy_with is None and self._waiting:
             track = next(iter(self._waiting))
             del self._waiting[track]
-            if (window := track.next_window()) is not None:
-                self._work(track, window)
+            if (job := track.next_job()) is not None:
+                self._work(track, *job)
 
-    def _work(self, track: MoonshineTranscription, window: Window) -> None:
+    def _work(self, track: MoonshineTranscription, window: Window, end: int) -> None:
         self._busy_with = track
-        end, closed = window.speech_end, window.closed
-        job = self._loop.run_in_executor(self._worker, self._model.words, window.pcm())
+        closed = window.closed
+        job = self._loop.run_in_executor(self._worker, self._model.words, window.pcm(end))
 
         def heard(job: asyncio.Future[list[str]]) -> None:
             if job.cancelled():

@@ -62,14 +62,12 @@ class Window:
     @property
     def speech_end(self) -> int:
         """The sample where its speech ends so far, with a little of the pause."""
-        return self.begin + self._speech_frames() * FRAME
+        frames = len(self.frames) - max(0, self.quiet_run - TAIL_FRAMES)
+        return self.begin + frames * FRAME
 
-    def pcm(self) -> bytes:
-        """Its audio until `speech_end`, PCM16 little-endian."""
-        return b"".join(self.frames[: self._speech_frames()])
-
-    def _speech_frames(self) -> int:
-        return len(self.frames) - max(0, self.quiet_run - TAIL_FRAMES)
+    def pcm(self, end: int) -> bytes:
+        """Its audio until sample `end`, PCM16 little-endian, in whole frames."""
+        return b"".join(self.frames[: (end - self.begin) // FRAME])
 
 
 class Windower:

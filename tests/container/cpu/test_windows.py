@@ -55,7 +55,7 @@ def test_a_window_holds_its_speech_and_a_little_around() -> None:
     assert window.closed
     assert 0.7 <= begin <= 1.0
     assert 3.0 <= end <= 3.3
-    assert len(window.pcm()) == 2 * (window.speech_end - window.begin)
+    assert len(window.pcm(window.speech_end)) == 2 * (window.speech_end - window.begin)
 
 
 @pytest.mark.parametrize(
