@@ -10,6 +10,7 @@ WORKDIR /src
 
 FROM base AS local
 COPY pyproject.toml requirements.lock README.md ./
+COPY process process
 COPY gateway gateway
 COPY container container
 COPY deploy deploy
@@ -20,6 +21,7 @@ USER callscribe
 
 FROM base AS gateway
 COPY pyproject.toml requirements.lock README.md ./
+COPY process process
 COPY gateway gateway
 RUN pip install -c requirements.lock .
 WORKDIR /

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from redis.exceptions import RedisError
 
 from cli.errors import CommandError
-from gateway.errors import PublishError, SettingsError
+from gateway.errors import PublishError
 from gateway.transcript import redis
 from gateway.transcript.keys import call_keys, encode_id, partition_key
 from gateway.transcript.redis import check, create_client
+from process.settings import SettingsError
 
 PARTITIONS: Final = 64  # the default of an installation
 
@@ -39,7 +40,7 @@ async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
         finally:
             await client.aclose()
     except SettingsError as error:
-        raise CommandError(error.detail) from None
+        raise CommandError(str(error)) from None
     except PublishError as error:
         raise CommandError(error.detail) from None
     except RedisError as error:

@@ -1,9 +1,7 @@
 """The composition root: the only place where clients are built and parts meet."""
 
-import asyncio
 import contextlib
 import gc
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple
@@ -13,7 +11,7 @@ from aiohttp import web
 
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
-from gateway.errors import PublishError, SettingsError
+from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
 from gateway.ingress.twilio import TwilioRoutes
 from gateway.metrics import Metrics
@@ -23,9 +21,10 @@ from gateway.transcript.publisher import Limits, Publisher
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
+from process.serving import listening, stop_requested
+from process.settings import SettingsError
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
-_SHUTDOWN_TIMEOUT_S: Final = 2.0  # for open requests, after the calls have ended
 
 _log = structlog.get_logger()
 
@@ -43,9 +42,7 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
     """
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    stop = stop_requested()
     async with serve(settings) as ports:
         _log.info("gateway-started", gateway=settings.id, port=ports.public, admin=ports.admin)
         await stop.wait()
@@ -77,8 +74,10 @@ async def serve(settings: Settings) -> AsyncIterator[Ports]:
         TwilioRoutes(settings, services, streams).add_to(public)
         ready = await stack.enter_async_context(_readiness(settings, streams))
         admin = admin_app(metrics.registry, ready)
-        admin_port = await _listen(stack, admin, settings.admin_host, settings.admin_port)
-        port = await _listen(stack, public, settings.host, settings.port)
+        admin_port = await stack.enter_async_context(
+            listening(admin, settings.admin_host, settings.admin_port)
+        )
+        port = await stack.enter_async_context(listening(public, settings.host, settings.port))
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
         stack.push_async_callback(
             streams.drain, settings.open_timeout_s + 2 * settings.done_timeout_s
@@ -143,21 +142,6 @@ async def _require_redis(client: redis.RedisClient) -> None:
         await redis.check(client)
     except PublishError as error:
         raise SettingsError(error.detail) from None
-
-
-async def _listen(
-    stack: contextlib.AsyncExitStack, app: web.Application, host: str, port: int
-) -> int:
-    """Serve an application until the stack unwinds; give the port, which 0 leaves to the system."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, host, port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise SettingsError(f"can't listen on {host}:{port}: {error.strerror}") from None
-    return int(runner.addresses[0][1])
 
 
 def _transport(settings: Settings, metrics: Metrics) -> UpstreamTransport:

@@ -4,7 +4,6 @@
     +-- CarrierError    the media socket or webhook broke its protocol
     +-- UpstreamError   the transcription session failed, or never opened
     +-- PublishError    Redis refused or lost a write
-    +-- SettingsError   the process must not start
 
 An error carries a `reason`: a stable slug that appears in logs, metrics and `stream.ended`. What a
 reason means (whose fault, which WebSocket close code, worth a retry) stands once, in `REASONS`.
@@ -86,7 +85,6 @@ REASONS: dict[str, Meaning] = {
     "redis-lost-writes": Meaning(Fault.PLATFORM),
     "fenced": Meaning(Fault.OURS),
     # This process
-    "settings-invalid": Meaning(Fault.OURS),
     "draining": Meaning(Fault.OURS, 1012),
     "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
     "internal-error": Meaning(Fault.OURS),
@@ -123,10 +121,3 @@ class UpstreamError(GatewayError):
 
 class PublishError(GatewayError):
     """Redis refused or lost a write."""
-
-
-class SettingsError(GatewayError):
-    """A setting is unknown, missing or invalid: the process must not start."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__("settings-invalid", detail)

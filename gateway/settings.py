@@ -1,37 +1,18 @@
-"""The gateway's settings: read once from the environment or `.env`, validated before listening.
+"""The gateway's settings: `GATEWAY_<NAME>`, and the AWS SDK's own `AWS_REGION`.
 
-Every field is `GATEWAY_<NAME>` (and the SDK's own `AWS_REGION`). An unknown `GATEWAY_…` variable is
-refused as loudly as an invalid one: a misspelt setting that is silently ignored is an outage later.
+Read once from the environment or `.env`, and validated before listening.
 """
 
 import os
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    Field,
-    HttpUrl,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    ValidationError,
-    WebsocketUrl,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
+from pydantic_settings import BaseSettings
 
-from gateway.errors import SettingsError
-
-_PREFIX = "GATEWAY_"
-_ENV_FILE = ".env"
-
-type Port = Annotated[int, Field(ge=0, le=65535)]
-type Url = Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))]
+from process.settings import Port, Url, config
 
 
 class Upstream(StrEnum):
@@ -53,15 +34,7 @@ class Role(StrEnum):
 class Settings(BaseSettings):
     """One gateway process's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_file=_ENV_FILE,
-        env_ignore_empty=True,  # as compose files pass on what is not set
-        extra="ignore",  # other processes share the file; unknown GATEWAY_… names are refused below
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
+    model_config = config("GATEWAY_", env_file=".env")
 
     # Listening. Loopback unless opened: the images open both.
     host: str = Field("127.0.0.1", description="Address of the public port.")
@@ -178,53 +151,3 @@ class Settings(BaseSettings):
                 "GATEWAY_TWILIO_AUTH_TOKEN and GATEWAY_TWILIO_IGNORE_SIGNATURES exclude each other"
             )
         return self
-
-
-def load() -> Settings:
-    """Read the settings of this process.
-
-    Raises:
-        SettingsError: one line that names each unknown, missing or invalid setting; no values.
-    """
-    known = {_variable(name) for name in Settings.model_fields}
-    given = {name.upper() for name in (*os.environ, *dotenv_values(_ENV_FILE))}
-    if unknown := sorted(name for name in given - known if name.startswith(_PREFIX)):
-        raise SettingsError(f"unknown: {', '.join(unknown)}")
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("; ".join(_sentences(error))) from None
-
-
-def describe() -> str:
-    """List every setting: its variable, default and meaning, for `--help`."""
-    return "\n".join(
-        f"{_variable(name)} ({_default(field)})\n    {field.description}"
-        for name, field in Settings.model_fields.items()
-    )
-
-
-def _variable(name: str) -> str:
-    """The environment variable of a field."""
-    alias = Settings.model_fields[name].validation_alias
-    return str(alias) if alias else f"{_PREFIX}{name.upper()}"
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    if field.default_factory:
-        return "computed"
-    if isinstance(field.default, SecretStr):
-        return field.default.get_secret_value()
-    return "unset" if field.default is None else str(field.default)
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """One sentence per problem, by the variable's name as the operator knows it."""
-    sentences = []
-    for problem in error.errors(include_input=False, include_url=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        label = f"{_variable(name)}: " if name in Settings.model_fields else name and f"{name}: "
-        sentences.append(label + problem["msg"].removeprefix("Value error, "))
-    return sentences

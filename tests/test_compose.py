@@ -42,7 +42,7 @@ def config(*options: str, **env: str) -> Any:
 
 @pytest.fixture(scope="module")
 def local() -> Any:
-    return config("--profile", "local")
+    return config("--env-file", "deploy/local/compose.env", "--profile", "local")
 
 
 def test_without_a_profile_it_is_redis_and_the_gateway() -> None:
@@ -89,11 +89,16 @@ def test_run_call_reaches_it_without_options(local: Any) -> None:
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
 
 
-def test_a_real_endpoint_takes_the_local_ones_place() -> None:
-    url = "https://runtime.sagemaker.eu-west-1.amazonaws.com:8443"
-    gateway = config(GATEWAY_SAGEMAKER_URL=url, AWS_SESSION_TOKEN="t")["services"]["gateway"]
-    assert gateway["environment"]["GATEWAY_SAGEMAKER_URL"] == url
-    assert gateway["environment"]["AWS_SESSION_TOKEN"] == "t"
+def test_alone_it_opens_nothing_and_knows_no_secret() -> None:
+    """Symptom to prevent: a gateway on the internet that verifies with a token from this file."""
+    gateway = config()["services"]["gateway"]["environment"]
+    assert {gateway[name] for name in gateway if name != "GATEWAY_REDIS_URL"} == {""}
+
+
+def test_a_real_endpoint_is_passed_on() -> None:
+    given = {"GATEWAY_SAGEMAKER_ENDPOINT": "voxtral", "AWS_SESSION_TOKEN": "t"}
+    gateway = config(**given)["services"]["gateway"]["environment"]
+    assert gateway.items() >= given.items()
 
 
 def test_the_images_run_pinned_and_without_root() -> None:

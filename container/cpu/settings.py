@@ -1,24 +1,14 @@
-"""The engine's settings: read once from the environment, validated before listening.
+"""The engine's settings: `ENGINE_<NAME>`."""
 
-Every field is `ENGINE_<NAME>`. An unknown `ENGINE_…` variable is refused as loudly as an invalid
-one.
-"""
-
-import os
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
 
 from container.cpu.clock import TOKEN_MS, TokenClock
 from container.cpu.generation import Rules
-
-_PREFIX = "ENGINE_"
-
-
-class SettingsError(Exception):
-    """The engine must not start; one line that names each setting at fault, and no values."""
+from process.settings import Port, config
 
 
 class ModelName(StrEnum):
@@ -31,10 +21,10 @@ class ModelName(StrEnum):
 class Settings(BaseSettings):
     """One engine process's settings."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, hide_input_in_errors=True)
+    model_config = config("ENGINE_")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8081, ge=0, le=65535, description="Port of the API, health and metrics.")
+    port: Port = Field(8081, description="Port of the API, health and metrics.")
     model: ModelName = Field(
         ModelName.MOONSHINE, description="moonshine: words; checksum: proofs of what arrived."
     )
@@ -66,25 +56,3 @@ class Settings(BaseSettings):
     def rules(self) -> Rules:
         """What every session is held to."""
         return Rules(self.served_model_name, TokenClock(self.delay_ms), self.max_model_len)
-
-
-def load() -> Settings:
-    """Read the settings of this process.
-
-    Raises:
-        SettingsError: they are unknown or invalid.
-    """
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    given = {name.upper() for name in os.environ}
-    if unknown := sorted(name for name in given - known if name.startswith(_PREFIX)):
-        raise SettingsError(f"unknown: {', '.join(unknown)}")
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False, include_context=False)
-        raise SettingsError("; ".join(_sentence(p["loc"], p["msg"]) for p in problems)) from None
-
-
-def _sentence(location: tuple[int | str, ...], problem: str) -> str:
-    name = f"{_PREFIX}{str(location[0]).upper()}: " if location else ""
-    return name + problem.removeprefix("Value error, ")

@@ -36,8 +36,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from gateway.errors import PublishError, SettingsError
+from gateway.errors import PublishError
 from gateway.transcript.keys import CallKeys
+from process.settings import SettingsError
 
 type RedisClient = Redis | RedisCluster
 type Command = tuple[str | bytes | int, ...]

@@ -1,28 +1,12 @@
-"""The endpoint's settings: `ENDPOINT_<NAME>`, read once and validated before listening."""
+"""The endpoint's settings: `ENDPOINT_<NAME>`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    HttpUrl,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, NoDecode
 
-_PREFIX = "ENDPOINT_"
-_HTTP_URL = TypeAdapter(HttpUrl)
-
-
-class SettingsError(Exception):
-    """A setting is unknown, missing or invalid: one line that names each, without values."""
+from process.settings import Port, Url, config
 
 
 def _split(value: object) -> object:
@@ -33,20 +17,13 @@ type Name = Annotated[str, Field(min_length=1)]
 type Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)]
 
 
-def _check_url(value: str) -> str:
-    return str(_HTTP_URL.validate_python(value)).rstrip("/")
-
-
-type Url = Annotated[str, AfterValidator(_check_url)]
-
-
 class Settings(BaseSettings):
     """One endpoint process's settings."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, hide_input_in_errors=True)
+    model_config = config("ENDPOINT_")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8443, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: Port = Field(8443, description="Port to listen on.")
     names: Names = Field(("callscribe",), description="Endpoints that exist, comma-separated.")
     container_url: Url = Field(
         "http://127.0.0.1:8080", description="The model's container, where SageMaker sees it."
@@ -76,22 +53,3 @@ class Settings(BaseSettings):
     drain_timeout_s: PositiveFloat = Field(
         30, description="For the container's close after the client's half-close; ours."
     )
-
-
-def load() -> Settings:
-    """Read the settings of this process.
-
-    Raises:
-        SettingsError: one is unknown, missing or invalid.
-    """
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    given = {name.upper() for name in os.environ if name.upper().startswith(_PREFIX)}
-    if unknown := sorted(given - known):
-        raise SettingsError(f"unknown: {', '.join(unknown)}")
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        raise SettingsError(
-            "; ".join(f"{_PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in problems)
-        ) from None

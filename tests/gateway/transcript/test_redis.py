@@ -3,8 +3,9 @@
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from gateway.errors import PublishError, SettingsError
+from gateway.errors import PublishError
 from gateway.transcript.redis import check, create_client
+from process.settings import SettingsError
 from tests.gateway.transcript.publishing import client_of
 from tests.redis_servers import free_port, valkey
 

@@ -1,0 +1,86 @@
+"""A process from its first line to its exit code, and the HTTP servers in it."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+from pydantic_settings import BaseSettings
+
+from process.settings import SettingsError, describe, load
+
+MISUSED: Final = 2  # exit code: a setting is wrong, or a port is taken
+_SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
+
+
+def main[S: BaseSettings](
+    module: str,
+    summary: str,
+    kind: type[S],
+    configure_logs: Callable[[S], None],
+    serve: Callable[[S], Coroutine[Any, Any, int]],
+) -> int:
+    """Run a process on uvloop.
+
+    Args:
+        module: what `python -m` starts.
+        summary: what it does, for `--help`.
+        kind: its settings.
+        configure_logs: called once the settings are known.
+        serve: runs until the process is told to stop; gives the exit code.
+
+    Returns:
+        The exit code; `MISUSED`, with one line on stderr, if it can't start as configured.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=summary,
+        epilog="Settings, from the environment:\n\n" + describe(kind),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    try:
+        settings = load(kind)
+        configure_logs(settings)
+        return uvloop.run(serve(settings))
+    except SettingsError as error:
+        print(f"{module}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started us
+        return MISUSED
+
+
+def log_plainly(_: BaseSettings) -> None:
+    """Log lines of text at INFO: what the processes beside the gateway do."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+
+def stop_requested() -> asyncio.Event:
+    """Give an event that SIGTERM or SIGINT sets."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve an application for as long as the context lasts; gives the port.
+
+    Raises:
+        SettingsError: nobody can listen there.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise SettingsError(f"can't listen on {host}:{port}: {error.strerror}") from None
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
