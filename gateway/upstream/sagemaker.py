@@ -21,7 +21,7 @@ from aws_sdk_sagemaker_runtime_http2 import client, config, models
 from smithy_aws_core.identity import AWSCredentialsIdentity, AWSIdentityProperties
 from smithy_core.exceptions import ModeledError, SmithyError
 
-from gateway.errors import SettingsError, UpstreamError
+from gateway.errors import UpstreamError
 from gateway.upstream.credentials import CredentialSource, FrozenCredentials
 from gateway.upstream.sagemaker_connections import Connection, Connections
 from gateway.upstream.sagemaker_errors import CRT_STREAM_LIMIT, from_response
@@ -29,6 +29,7 @@ from gateway.upstream.sagemaker_frames import FrameSigner
 from gateway.upstream.sagemaker_http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker_stream import FlushTick, SageMakerStream
 from gateway.upstream.transport import StreamReceiver, ignore
+from process.settings import SettingsError
 
 _PLACES_TRIED: Final = 3
 # At DEBUG they print requests with their authorization, and events.

@@ -15,10 +15,11 @@ import trustme
 from botocore.credentials import Credentials
 
 from deploy.local.sagemaker import LocalEndpoint, faults
-from gateway.errors import SettingsError, UpstreamError
+from gateway.errors import UpstreamError
 from gateway.upstream.credentials import CredentialSource
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.sagemaker_stream import SageMakerStream
+from process.settings import SettingsError
 from tests.cutting_proxy import CuttingProxy
 from tests.gateway.upstream.peers import (
     LIMIT_S,
