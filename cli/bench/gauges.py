@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
@@ -30,6 +30,8 @@ async def read(http: aiohttp.ClientSession, admin_url: str, pids: Mapping[str, i
     for part, pid in pids.items():
         times = psutil.Process(pid).cpu_times()
         cpu_s[part] = times.user + times.system
+    loop_s, others_s = _by_thread(pids["gateway"])
+    cpu_s["gateway, event loop"], cpu_s["gateway, AWS's network threads"] = loop_s, others_s
     rss = psutil.Process(pids["gateway"]).memory_info().rss
     async with http.get(f"{admin_url}/metrics", timeout=_TIMEOUT) as response:
         response.raise_for_status()
@@ -37,6 +39,17 @@ async def read(http: aiohttp.ClientSession, admin_url: str, pids: Mapping[str, i
     append = parse_buckets(text, "callscribe_append_latency_seconds")
     publish = parse_buckets(text, "callscribe_publish_latency_seconds")
     return Reading(cpu_s, rss, append, publish)
+
+
+def _by_thread(pid: int) -> tuple[float, float]:
+    """Seconds of CPU of a process's first thread, and of all its others."""
+    threads = {thread.id: thread.user_time + thread.system_time for thread in _threads(pid)}
+    first_s = threads.pop(pid, 0.0)
+    return first_s, sum(threads.values())
+
+
+def _threads(pid: int) -> Sequence[Any]:
+    return psutil.Process(pid).threads()  # type: ignore[no-any-return]  # (its types are not here)
 
 
 def parse_buckets(exposition: str, name: str) -> Buckets:
