@@ -181,6 +181,8 @@ def _python_parts(stack: Stack) -> list[Part]:
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         "GATEWAY_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
         "GATEWAY_TWILIO_DIAL": "+15550100002",  # 555-01xx is reserved for fiction
+        # The CPU engine says its words in bursts, up to two seconds apart in fluent speech.
+        "GATEWAY_SEGMENT_PAUSE_MS": "2000",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
