@@ -28,6 +28,7 @@ class CuttingProxy:
         self._server_port = port
         self._cuts: Iterator[Cut] = iter(cuts)
         self._links: set[asyncio.Task[None]] = set()
+        self._ends: list[asyncio.StreamWriter] = []
         self.connections = 0
 
     async def __aenter__(self) -> Self:
@@ -45,8 +46,16 @@ class CuttingProxy:
         for link in self._links:
             link.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)
+        for end in self._ends:
+            end.transport.abort()
+            with contextlib.suppress(OSError):
+                await end.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ends.append(writer)
+        if not self._listener.is_serving():
+            writer.transport.abort()
+            return
         self.connections += 1
         link = asyncio.ensure_future(self._serve(reader, writer, next(self._cuts, None)))
         self._links.add(link)
@@ -56,6 +65,7 @@ class CuttingProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Cut | None
     ) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._ends.append(server_writer)
         requests = cut.after_bytes if cut and not cut.of_replies else None
         replies = cut.after_bytes if cut and cut.of_replies else None
         pumps = [
@@ -65,25 +75,23 @@ class CuttingProxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Nothing is awaited here: a link that ends may be cancelled as well, by our exit.
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             for end in (server_writer, writer):
                 end.close()
-            for end in (server_writer, writer):
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
 
 
 async def _pump(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None
 ) -> None:
-    """Carry bytes until the peer ends, or exactly `limit_bytes` have passed."""
+    """Carry bytes until the peer ends or is lost, or exactly `limit_bytes` have passed."""
     passed = 0
-    while limit_bytes is None or passed < limit_bytes:
-        data = await reader.read(65_536 if limit_bytes is None else limit_bytes - passed)
-        if not data:
-            return
-        writer.write(data)
-        await writer.drain()
-        passed += len(data)
+    with contextlib.suppress(OSError):
+        while limit_bytes is None or passed < limit_bytes:
+            data = await reader.read(65_536 if limit_bytes is None else limit_bytes - passed)
+            if not data:
+                return
+            writer.write(data)
+            await writer.drain()
+            passed += len(data)

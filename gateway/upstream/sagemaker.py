@@ -57,6 +57,8 @@ class SageMakerTransport:
             (unknown for the real service) and a connection's loss are shared by that many.
         max_stream_s: how long a stream may live; credentials must live longer.
         connect_timeout_s: for TCP, TLS and HTTP/2's settings.
+        probe_tls_after_s: into a slow connect, when we look at the certificate ourselves: the CRT
+            reports one that is not trusted only after 10 to 30 s.
         response_timeout_s: from the request to the response's headers.
         send_timeout_s: until a write is on its way; longer means the peer no longer reads.
         end_timeout_s: after our half-close, the longest silence before the peer's end of stream.
@@ -84,6 +86,7 @@ class SageMakerTransport:
         streams_per_connection: int = 20,
         max_stream_s: float = 1800.0,
         connect_timeout_s: float = 5.0,
+        probe_tls_after_s: float = 1.0,
         response_timeout_s: float = 10.0,
         send_timeout_s: float = 5.0,
         end_timeout_s: float = 30.0,
@@ -111,6 +114,7 @@ class SageMakerTransport:
         self._streams_per_connection: Final = streams_per_connection
         self._max_stream_s: Final = max_stream_s
         self._connect_timeout_s: Final = connect_timeout_s
+        self._probe_tls_after_s: Final = probe_tls_after_s
         self._response_timeout_s: Final = response_timeout_s
         self._send_timeout_s: Final = send_timeout_s
         self._end_timeout_s: Final = end_timeout_s
@@ -156,7 +160,7 @@ class SageMakerTransport:
         """Abort every stream and release the connections. Idempotent; bounded in time."""
         self._closed = True
         for stream in tuple(self._streams):
-            stream.drop()
+            stream.abort()
         if self._connections is not None:
             await self._connections.close(self._connect_timeout_s)
 
@@ -168,6 +172,7 @@ class SageMakerTransport:
             trust=self._trust,
             streams_each=self._streams_per_connection,
             connect_timeout_s=self._connect_timeout_s,
+            probe_tls_after_s=self._probe_tls_after_s,
             linger_s=self._linger_s,
         )
 
@@ -263,7 +268,5 @@ def _refusal(error: SmithyError, transport: RequestTransport) -> UpstreamError:
 def _abandon(transport: RequestTransport, connection: Connection) -> None:
     if transport.exchange is None:
         connection.release()
-    elif transport.head is not None:
-        transport.exchange.leave()
     else:
-        transport.exchange.reset()
+        transport.exchange.leave()

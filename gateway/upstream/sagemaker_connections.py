@@ -1,6 +1,7 @@
 """The HTTP/2 connections to SageMaker: few, shared, and each failure named within its time-out."""
 
 import asyncio
+import ctypes
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,8 +18,6 @@ from gateway.upstream.sagemaker_http import RECEIVE_WINDOW_BYTES, CrtCallback, I
 
 # RFC 9113 section 3.4: a server's SETTINGS come first. Waited for: they hold its stream limit.
 _SETTINGS_WAIT_S: Final = 1.0
-# The CRT holds a failed TLS handshake back for 10 to 30 s (s2n's blinding); look for ourselves.
-_PROBE_TLS_AFTER_S: Final = 1.0
 _KEEPALIVE_IDLE_S: Final = 20
 _KEEPALIVE_INTERVAL_S: Final = 5
 _KEEPALIVE_PROBES: Final = 3
@@ -35,6 +34,8 @@ class Connections:
         trust: the same, for our own look at a certificate.
         streams_each: streams per connection, at most.
         connect_timeout_s: for TCP, TLS and the peer's settings.
+        probe_tls_after_s: before we look at the peer's certificate ourselves; the CRT holds a
+            failed handshake back for 10 to 30 s (s2n's blinding).
         linger_s: for the peer to let go of a stream that is over for us; else its connection takes
             no new ones.
     """
@@ -48,6 +49,7 @@ class Connections:
         trust: ssl.SSLContext,
         streams_each: int,
         connect_timeout_s: float,
+        probe_tls_after_s: float,
         linger_s: float,
     ) -> None:
         self.url: Final[SplitResult] = urlsplit(url)
@@ -55,6 +57,7 @@ class Connections:
         self.trust: Final = trust
         self.linger_s: Final = linger_s
         self.connect_timeout_s: Final = connect_timeout_s
+        self.probe_tls_after_s: Final = probe_tls_after_s
         self._stream_limit = streams_each
         self._connections: Final[list[Connection]] = []
         self._closed = False
@@ -128,7 +131,7 @@ class Connection:
         self._probing: asyncio.Task[None] | None = None
         self._timers: Final = [
             self._loop.call_later(pool.connect_timeout_s, self._on_timeout),
-            self._loop.call_later(_PROBE_TLS_AFTER_S, self._start_probe),
+            self._loop.call_later(pool.probe_tls_after_s, self._start_probe),
         ]
         # Nobody may be waiting any more when it fails.
         self.opened.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -186,10 +189,15 @@ class Connection:
             bootstrap=pool.bootstrap,
             socket_options=socket,
             tls_connection_options=tls,
-            on_remote_settings_changed=lambda found: pool.inbox.put(self._on_settings, found),
+            on_remote_settings_changed=self._crt_settings,
             manual_window_management=True,
             initial_window_size=RECEIVE_WINDOW_BYTES,
         ).add_done_callback(lambda done: pool.inbox.put(self._on_connected, done))
+
+    def _crt_settings(self, found: Sequence[http.Http2Setting]) -> None:
+        """Pass the peer's settings on; the first callback of a connection on the CRT's thread."""
+        _keep_thread_state()
+        self._pool.inbox.put(self._on_settings, found)
 
     def _on_connected(self, done: "Future[http.Http2ClientConnection]") -> None:
         error = done.exception()
@@ -256,4 +264,13 @@ class Connection:
         except OSError:
             return  # the CRT says what it is
         else:
-            writer.close()
+            writer.transport.abort()
+
+
+def _keep_thread_state() -> None:
+    """Let the calling thread of the CRT keep its Python thread state until the process ends.
+
+    The CRT takes the GIL anew for every callback. A thread without a state gets one each time, and
+    its stack by mmap, and loses both: half of what the CRT's thread costs, four times a message.
+    """
+    ctypes.pythonapi.PyGILState_Ensure()  # never released, on purpose

@@ -104,6 +104,7 @@ class Exchange:
         self._early: list[bytes] = []  # what came before somebody listens
         self._unacknowledged_bytes = 0
         self._half_closed = False
+        self._left = False
         self._complete = False
         self._released = False
         # Nobody may be waiting any more when there is none.
@@ -146,34 +147,21 @@ class Exchange:
         if written is not None:
             future.add_done_callback(written)
 
-    def leave(self) -> None:
-        """Have done with the exchange in good order: half-close, and listen no more."""
-        self._ignore_the_rest()
-        if not (self._complete or self._half_closed):
-            self.write(b"", end=True)
+    def leave(self, last: bytes = b"") -> None:
+        """Have done with the exchange: half-close after `last`, and listen no more.
 
-    def reset(self) -> None:
-        """Have done with the exchange at once: RST_STREAM, which leaves the connection's others be.
-
-        awscrt binds no reset of a stream. What it does offer: a body that fails to be read makes
-        the CRT reset its stream (INTERNAL_ERROR), and print the failure's traceback. A stream
-        already half-closed, or one whose flow-control window is spent, cannot be reset this way;
-        if the peer does not end it either, its connection is retired.
+        The only way to end a stream before its peer does: awscrt binds no reset, the SDK has none.
+        A peer that does not end its side in time costs the connection: it is retired.
         """
-        self._ignore_the_rest()
-        if not (self._complete or self._half_closed):
-            self._half_closed = True
-            try:
-                self._stream.write_data(_AbandonedBody())
-            except RuntimeError:
-                return
-
-    def _ignore_the_rest(self) -> None:
+        self._left = True
         self._receiver = None
         self._early = []
         self._finish(None)
-        if not self._complete:
-            self._loop.call_later(self._connection.linger_s, self._retire_if_stuck)
+        if self._complete:
+            return
+        if not self._half_closed:
+            self.write(last, end=True)
+        self._loop.call_later(self._connection.linger_s, self._retire_if_stuck)
 
     def _retire_if_stuck(self) -> None:
         if not self._complete:
@@ -236,23 +224,18 @@ class Exchange:
             self._receiver.on_end(error)
 
     def _hand_over(self, receiver: ExchangeReceiver) -> None:
+        if self._left:
+            return
         self._receiver = receiver
         early, self._early = self._early, []
         for chunk in early:
-            receiver.on_body(chunk)
+            self._pass_on(chunk)
         if self._over.done() and self._receiver is not None:
             self._receiver.on_end(self._over.result())
 
-
-class _AbandonedBody:
-    """A body that fails when the CRT reads it; see `Exchange.reset`."""
-
-    def read(self, size: int) -> bytes:
-        raise StreamAbandonedError
-
-
-class StreamAbandonedError(Exception):
-    """The gateway resets this stream on purpose. The CRT prints it; nothing is wrong."""
+    def _pass_on(self, chunk: bytes) -> None:
+        if self._receiver is not None:  # it may leave at any chunk
+            self._receiver.on_body(chunk)
 
 
 class RequestTransport:

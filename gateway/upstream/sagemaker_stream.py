@@ -95,12 +95,10 @@ class SageMakerStream:
             self._flush_soon()
 
     def abort(self) -> None:
-        """End at once; the stream is reset, the others on its connection are not."""
-        self._stop(self._exchange.reset)
-
-    def drop(self) -> None:
-        """End at once, without a reset: the whole connection goes."""
-        self._stop(self._exchange.leave)
+        """End at once: what is queued is dropped, what the peer still says is not heard."""
+        if not self._ended:
+            self._end()
+            self._loop.call_soon(self._receiver.on_closed, None)
 
     def on_body(self, chunk: bytes) -> None:
         """Take bytes of the response's body."""
@@ -134,7 +132,7 @@ class SageMakerStream:
         self._flush_due = False
         if self._ended:
             return
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = _now_ms()
         frames = [self._signer.message(message, now_ms) for message in self._queue]
         self._queue.clear()
         if self._finishing:
@@ -167,7 +165,6 @@ class SageMakerStream:
     def _check_writes(self, submitted: int) -> None:
         self._watch = None
         if self._written < submitted:
-            self._exchange.reset()
             self._fail(UpstreamError("send-timeout", "the peer takes no more"))
         elif self._written < self._submitted:
             self._watch_writes()
@@ -183,20 +180,18 @@ class SageMakerStream:
     def _fail(self, error: UpstreamError | None) -> None:
         """The stream is over, with a cause or (None) in good order."""
         if not self._ended:
-            self._exchange.leave()
             self._end()
             self._receiver.on_closed(error)
 
-    def _stop(self, let_go: Callable[[], None]) -> None:
-        if not self._ended:
-            let_go()
-            self._end()
-            self._loop.call_soon(self._receiver.on_closed, None)
-
     def _end(self) -> None:
         self._ended = True
+        self._exchange.leave(self._signer.end(_now_ms()))
         self._queue.clear()
         self._forget(self)
         for timer in (self._watch, self._silence):
             if timer is not None:
                 timer.cancel()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -166,6 +166,7 @@ def sagemaker_to(url: str, ca_file: Path | None, **changed: Any) -> SageMakerTra
         "ca_file": ca_file,
         "credentials": known_keys(),
         "connect_timeout_s": LIMIT_S,
+        "probe_tls_after_s": LIMIT_S,  # it is a connection, too, and some tests count them
         "response_timeout_s": LIMIT_S,
     }
     return SageMakerTransport("callscribe", "eu-central-1", **(given | changed))
