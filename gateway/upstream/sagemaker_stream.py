@@ -62,6 +62,7 @@ class SageMakerStream:
         self._forget: Final = forget
         self._decoder: Final = ResponseDecoder()
         self._queue: deque[bytes] = deque()
+        self._signed: list[bytes] = []
         self._flush_due = False
         self._due_since_s = 0.0  # when the oldest message in the queue was put there
         self._finishing = False
@@ -119,7 +120,7 @@ class SageMakerStream:
         self._fail(error)
 
     def _outstanding(self) -> int:
-        return len(self._queue) + self._submitted - self._written
+        return len(self._queue) + len(self._signed) + self._submitted - self._written
 
     def _flush_soon(self) -> None:
         if not self._flush_due:
@@ -128,19 +129,28 @@ class SageMakerStream:
             self._tick.add(self._flush)
 
     def _flush(self) -> None:
-        """Sign and write what is queued. Not earlier: a signed frame can no longer be dropped."""
+        """Sign what is queued. Not earlier: a signed frame can no longer be dropped."""
         self._flush_due = False
         if self._ended:
             return
         now_ms = _now_ms()
-        frames = [self._signer.message(message, now_ms) for message in self._queue]
+        self._signed += [self._signer.message(message, now_ms) for message in self._queue]
         self._queue.clear()
-        if self._finishing:
-            frames.append(self._signer.end(now_ms))
+        # After every stream that is due has signed: once the CRT has work, it contends for the GIL.
+        # Measured: 80 us a message when each is signed and written, 40 us like this.
+        self._loop.call_soon(self._write, self._finishing)
+
+    def _write(self, last: bool) -> None:
+        """Write what is signed; with `last`, the signed end after it."""
+        if self._ended or not (self._signed or last):
+            return
+        frames, self._signed = self._signed, []
+        if last:
+            frames.append(self._signer.end(_now_ms()))
             self._await_end()
         self._submitted += len(frames)
         written = partial(self._on_written, len(frames))
-        self._exchange.write(b"".join(frames), written, end=self._finishing)
+        self._exchange.write(b"".join(frames), written, end=last)
         self._observe_wait_s(time.monotonic() - self._due_since_s)
         if self._watch is None:
             self._watch_writes()
@@ -184,6 +194,7 @@ class SageMakerStream:
             self._receiver.on_closed(error)
 
     def _end(self) -> None:
+        self._write(last=False)  # what is signed is in the chain of signatures already
         self._ended = True
         self._exchange.leave(self._signer.end(_now_ms()))
         self._queue.clear()
