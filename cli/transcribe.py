@@ -84,9 +84,6 @@ class Printer:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    def on_restarted(self) -> None:
-        """Go on: the model's context was full."""
-
     def on_writable(self) -> None:
         """Let the audio flow again."""
         self.writable.set()

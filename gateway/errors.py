@@ -79,6 +79,7 @@ REASONS: dict[str, Meaning] = {
     "created-timeout": Meaning(Fault.MODEL, retry=True),
     "done-timeout": Meaning(Fault.MODEL, retry=True),
     "ended-without-done": Meaning(Fault.MODEL, retry=True),
+    "context-full": Meaning(Fault.MODEL, retry=True),
     # Redis
     "redis-unavailable": Meaning(Fault.NETWORK, retry=True),
     "redis-refused": Meaning(Fault.OURS),

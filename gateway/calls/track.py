@@ -3,13 +3,15 @@
     receive(frame) -> pipeline -> chunks wait in `_unsent` -> session.append
     on_delta(text) -> token clock -> segmenter -> writer
 
-Everything here runs on the event loop and nothing per frame or delta awaits. When the session can't
-take audio yet (it is being opened, or its window is full) chunks wait, up to a bound; past it the
-oldest is dropped and declared as a gap. When the session fails, what it had not answered, and all
-that follows, is declared as one gap when the track ends.
+Everything here runs on the event loop and nothing per frame or delta awaits. When no session can
+take audio (it is being opened, or its window is full) chunks wait, up to a bound; past it the
+oldest is dropped and declared as a gap. When a session's context is full the next one takes over.
+When a session fails, what it had not answered, and all that follows, is declared as a gap when the
+track ends. However the track ends, audio that no delta answered is declared.
 """
 
 import asyncio
+import bisect
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -63,16 +65,16 @@ class Track:
             pause_ms=limits.segment_pause_ms,
             max_ms=limits.segment_max_ms,
         )
-        self._session = RealtimeSession(
-            self, model=limits.model, done_timeout_s=limits.done_timeout_s
-        )
+        self._session = self._new_session()
+        self._answered = False  # has this session said anything, be it an empty delta?
         self._unsent: deque[tuple[AudioChunk, float]] = deque()  # each with its arrival time
         self._unsent_ms = 0
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
+        self._gaps: list[AudioGap] = []  # declared, beyond what is answered
         self._first_audio_s: float | None = None
         self._first_ms: int | None = None  # where the first chunk lies on the media clock
-        self._hung_up = asyncio.Event()
-        self._moved = asyncio.Event()  # set when chunks were sent, or never will be
+        self._hung_up = False
+        self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
 
     def receive(self, frame: AudioReceived, now_s: float) -> None:
         """Take one frame."""
@@ -84,33 +86,32 @@ class Track:
 
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes. Idempotent."""
-        if not self._hung_up.is_set():
+        if not self._hung_up:
             self._take(self.pipeline.flush(), self._services.monotonic_s())
-            self._hung_up.set()
+            self._hung_up = True
+            self._moved.set()
 
     async def run(self) -> None:
-        """Live the track's life: open a session, wait for the hang-up, hear the last words.
+        """Live the track's life: session after session, until the hang-up and its last words.
 
-        Every wait but the one for the hang-up has a time-out. A failure of the session is kept in
-        `error` and declared as a gap, not raised.
+        Every wait but the one for the hang-up has a time-out. A failure of a session is kept in
+        `error`, not raised; then only the hang-up is awaited, because the gap ends there.
         """
         try:
-            await self._open()
-            await self._hung_up.wait()
-            await self._drain()
-            await self._session.finish()
+            while not await self._live_one_session():
+                self._session = self._new_session()
         except UpstreamError:
-            await self._hung_up.wait()  # `error` has it; only now is the gap's end known
+            await self._until(lambda: self._hung_up)
         finally:
             self._session.abort()
-        self._publish(self._segmenter.close(FinalReason.HANGUP))
-        if self.error:
+            self._publish(self._segmenter.close(FinalReason.HANGUP))
             self._declare_unanswered()
 
     # What the session calls
 
     def on_delta(self, text: str) -> None:
         """Place one token's text and publish what it completes."""
+        self._answered = True
         placement = self._clock.tick()
         now_s = self._services.monotonic_s()
         if text and self.first_delta_s is None and self._first_audio_s is not None:
@@ -118,36 +119,62 @@ class Track:
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
         self._publish(self._segmenter.delta(text, placement, now_s))
 
-    def on_restarted(self) -> None:
-        """Close the open segment; the model forgot the audio it had not answered."""
-        self._publish(self._segmenter.close(FinalReason.ROLLOVER))
-        if missing := self._clock.restart():
-            self._declare(AudioGap(*missing), GapCause.RECONNECT)
-
     def on_writable(self) -> None:
         """Send what waited."""
         self._send()
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Keep the session's failure; its audio has no way to the model any more."""
+        """Go on with another session after a full context; keep any other failure."""
         self._moved.set()
         if error is None:
+            return
+        self._services.metrics.session_failures_total.labels(error.fault, error.reason).inc()
+        if error.reason == "context-full" and self._answered:
+            self._publish(self._segmenter.close(FinalReason.ROLLOVER))
+            if missing := self._clock.restart():
+                self._declare(AudioGap(*missing), GapCause.RECONNECT)
             return
         self.error = error
         self._unsent.clear()
         self._unsent_ms = 0
         self._dropped = None  # part of what is unanswered
-        self._services.metrics.session_failures_total.labels(error.fault, error.reason).inc()
         self._on_failed()
 
     # Sending
 
-    async def _open(self) -> None:
-        metrics, began_s = self._services.metrics, self._services.monotonic_s()
-        await self._session.open(self._services.transport, self._services.limits.open_timeout_s)
-        metrics.sessions_opened_total.inc()
+    def _new_session(self) -> RealtimeSession:
+        limits = self._services.limits
+        self._answered = False
+        return RealtimeSession(self, model=limits.model, done_timeout_s=limits.done_timeout_s)
+
+    async def _live_one_session(self) -> bool:
+        """Open a session and send to it until it is over.
+
+        Returns:
+            Whether that was the hang-up; if not, its context is full and the next is due.
+
+        Raises:
+            UpstreamError: it failed; `error` has it, too.
+        """
+        session, metrics = self._session, self._services.metrics
+        began_s = self._services.monotonic_s()
+        await session.open(self._services.transport, self._services.limits.open_timeout_s)
         metrics.session_open_seconds.observe(self._services.monotonic_s() - began_s)
-        self._send()
+        metrics.sessions_opened_total.inc()
+        with metrics.sessions_live.track_inprogress():
+            self._send()
+            await self._until(lambda: self._hung_up or session.is_over)
+            await self._drain(session)
+            if session.is_over:
+                return False
+            await session.finish()
+            return True
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what a callback or the hang-up brings about."""
+        while not condition():
+            self._moved.clear()
+            await self._moved.wait()
 
     def _take(self, pieces: Iterable[AudioChunk | AudioGap], now_s: float) -> None:
         """Queue chunks and declare gaps, in their order on the media clock."""
@@ -183,8 +210,8 @@ class Track:
         self._unsent_ms -= chunk.end_ms - chunk.start_ms
         return chunk
 
-    async def _drain(self) -> None:
-        """Wait until all chunks are with the session.
+    async def _drain(self, session: RealtimeSession) -> None:
+        """Wait until all chunks are with the session, or it is over in good order.
 
         Raises:
             UpstreamError: send-timeout, or what ended the session.
@@ -192,26 +219,32 @@ class Track:
         timeout_s = self._services.limits.done_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                while self._unsent:
-                    self._moved.clear()
-                    await self._moved.wait()
+                await self._until(lambda: session.is_over or not self._unsent)
         except TimeoutError:
-            error = UpstreamError("send-timeout", f"after {timeout_s:g} s")
-            self.on_ended(error)
-            raise error from None
+            self.on_ended(UpstreamError("send-timeout", f"after {timeout_s:g} s"))
+        if self.error:
+            raise self.error
 
     # Declaring
 
     def _declare_unanswered(self) -> None:
-        """Declare all audio since the model's last answer."""
+        """Declare all audio since the model's last answer that was not declared before."""
+        self._declare_dropped()
         answered_ms = self._clock.covered_ms
         from_ms = self._first_ms if answered_ms is None else answered_ms
-        if from_ms is not None:
-            self._declare(AudioGap(from_ms, self.pipeline.position_ms), GapCause.RECONNECT)
+        cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
+        if from_ms is None:
+            return
+        for gap in list(self._gaps):
+            self._declare(AudioGap(from_ms, gap.from_ms), cause)
+            from_ms = max(from_ms, gap.to_ms)
+        self._declare(AudioGap(from_ms, self.pipeline.position_ms), cause)
 
     def _drop(self, chunk: AudioChunk) -> None:
         """Note a dropped chunk; a run of them becomes one gap."""
         self.dropped_ms += chunk.end_ms - chunk.start_ms
+        if self._dropped and self._dropped.to_ms != chunk.start_ms:
+            self._declare_dropped()
         start_ms = self._dropped.from_ms if self._dropped else chunk.start_ms
         self._dropped = AudioGap(start_ms, chunk.end_ms)
 
@@ -224,6 +257,9 @@ class Track:
         length_ms = gap.to_ms - gap.from_ms
         if length_ms <= 0:
             return
+        answered_ms = self._clock.covered_ms or 0
+        self._gaps = [each for each in self._gaps if each.to_ms > answered_ms]
+        bisect.insort(self._gaps, gap, key=lambda each: each.from_ms)
         self.gap_ms += length_ms
         self._services.metrics.gaps_total.labels(cause).inc()
         self._services.metrics.gap_seconds_total.labels(cause).inc(length_ms / 1000)

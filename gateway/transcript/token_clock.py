@@ -18,8 +18,8 @@ import msgspec
 
 TOKEN_MS: Final = 80
 
-# Chunks kept for deltas to come: 11 minutes at 80 ms, far beyond every time-out. Past it the oldest
-# is forgotten, and what it held is placed at the start of the next.
+# Chunks remembered one by one for deltas to come. Past it (11 minutes at 80 ms without an answer)
+# newer audio lengthens the last one: its place stays exact, only its time of arrival does not.
 _MAX_CHUNKS: Final = 8192
 
 
@@ -55,7 +55,7 @@ class TokenClock:
         self.covered_ms: int | None = None
         self._ticks = 0
         self._session_ms = 0  # length of the audio sent to this generation
-        self._chunks: deque[_Sent] = deque(maxlen=_MAX_CHUNKS)
+        self._chunks: deque[_Sent] = deque()
         self._heard_s = 0.0
 
     @property
@@ -73,7 +73,11 @@ class TokenClock:
         """
         begins = self._session_ms
         self._session_ms += end_ms - start_ms
-        self._chunks.append(_Sent(begins, self._session_ms, start_ms, heard_s))
+        last = self._chunks[-1] if len(self._chunks) >= _MAX_CHUNKS else None
+        if last and last.media_ms(begins) == start_ms:
+            self._chunks[-1] = _Sent(last.from_ms, self._session_ms, last.start_ms, heard_s)
+        else:
+            self._chunks.append(_Sent(begins, self._session_ms, start_ms, heard_s))
         self.sent_ms = end_ms
         if self.covered_ms is None:
             self.covered_ms = start_ms

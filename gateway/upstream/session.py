@@ -6,8 +6,9 @@
     FINISHING    the rest of the deltas arrive             done -> CLOSED
     CLOSED       nothing; the listener heard `on_ended`
 
-From any state, a failure of the peer or of the transport, or our `abort`, leads to CLOSED. A `done`
-nobody asked for (the model's context is full) starts the next generation at once, still LIVE.
+From any state, a failure of the peer or of the transport, or our `abort`, leads to CLOSED. So does
+a `done` that nobody asked for: the model's context is full (`context-full`), it has thrown away
+what it had queued, and which of our audio that was can't be known. Another session takes over.
 """
 
 import asyncio
@@ -34,9 +35,6 @@ class SessionListener(Protocol):
 
     def on_delta(self, text: str) -> None:
         """Take one token's text; called for empty ones too, they are the clock."""
-
-    def on_restarted(self) -> None:
-        """Learn that the model began anew: audio it had not answered is forgotten."""
 
     def on_writable(self) -> None:
         """Learn that `append` takes audio again after it said False."""
@@ -81,6 +79,11 @@ class RealtimeSession:
         if self._error:
             raise self._error
         self.state = SessionState.LIVE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will come of it any more."""
+        return self.state is SessionState.CLOSED
 
     def append(self, pcm: bytes) -> bool:
         """Send audio; False if it was not taken (not LIVE, or the stream's window is full)."""
@@ -143,17 +146,11 @@ class RealtimeSession:
             case realtime.Done() if self.state is SessionState.FINISHING:
                 self._close(None)
             case realtime.Done():
-                self._restart()
+                raise UpstreamError("context-full")
             case realtime.ErrorReceived():
                 raise message.as_upstream_error()
             case realtime.UnknownMessage():
                 pass
-
-    def _restart(self) -> None:
-        """Begin the next generation; the peer discarded what it had queued."""
-        if self._stream and not self._stream.send(realtime.COMMIT):
-            raise UpstreamError("send-timeout", "no room for the commit that follows done")
-        self._listener.on_restarted()
 
     async def _send(self, message: bytes) -> None:
         """Send a control message as soon as there is room."""

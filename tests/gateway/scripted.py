@@ -1,6 +1,7 @@
 """A scripted peer behind the upstream seam: what a model server does, decided by the test."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,13 @@ class ScriptedStream:
 
     def done(self) -> None:
         self.say("transcription.done", text="", usage={})
+
+    def answer_all(self) -> None:
+        """Say an empty delta for every 80 ms that came, then done, as a model does at the end."""
+        audio = [base64.b64decode(message.get("audio", "")) for message in self.sent]
+        for _ in range(-(-sum(map(len, audio)) // 2560)):
+            self.delta("")
+        self.done()
 
     def make_room(self, messages: int) -> None:
         self.room += messages

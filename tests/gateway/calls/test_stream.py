@@ -111,7 +111,7 @@ class Scene:
 
     def finish_all(self) -> None:
         for stream in self.transport.streams:
-            stream.done()
+            stream.answer_all()
 
     def of[E: TranscriptEvent](self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -142,6 +142,7 @@ async def test_a_whole_call() -> None:
         scene.start("inbound", "outbound", tok="t", queue="sales")
         await settle()
         scene.audio(2)
+        assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 2
         scene.peer.delta(" hello")
         scene.peer.delta(" you")
         scene.feed("stop")
@@ -166,6 +167,7 @@ async def test_a_whole_call() -> None:
     assert (final.text, final.start_ms, final.end_ms) == ("hello you there", 0, 160)
     assert (final.segment, final.role, final.reason) == (1, "customer", FinalReason.HANGUP)
     assert scene.ended == StreamEnded(Status.COMPLETED, "carrier-stopped", 160, 1, 0)
+    assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 0
     assert scene.stream.state is StreamState.ENDED
 
 
@@ -270,7 +272,7 @@ class TestFailures:
             await settle()
             other = scene.transport.streams[1]
             other.delta(" fine")
-            other.done()
+            other.answer_all()
             await task
         assert [f.text for f in scene.of(TranscriptFinal)] == ["heard", "fine"]
         # 80 ms were answered before the reset; the rest of the track is declared
@@ -288,25 +290,90 @@ class TestFailures:
         assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 0, 80, GapCause.RECONNECT)]
 
-    async def test_the_model_forgets_when_its_context_is_full(self) -> None:
+    async def test_another_session_takes_over_when_the_context_is_full(self) -> None:
         async with living() as (scene, task):
             scene.start()
             await settle()
             scene.audio(4)
             scene.peer.delta(" one")
             scene.peer.done()  # nobody asked
-            scene.audio(1)
-            scene.peer.delta(" two")
+            scene.audio(1)  # waits for the next session
+            await settle()
+            scene.transport.streams[1].delta(" two")
             scene.feed("stop")
             await settle()
             scene.finish_all()
             await task
+        assert scene.peer.aborted
         assert [(f.text, f.reason, f.start_ms) for f in scene.of(TranscriptFinal)] == [
             ("one", FinalReason.ROLLOVER, 0),
             ("two", FinalReason.HANGUP, 320),
         ]
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.RECONNECT)]
         assert scene.ended.status is Status.COMPLETED
+
+    async def test_a_model_that_is_done_before_it_has_begun_is_not_asked_for_ever(self) -> None:
+        """Symptom: one sick container, answered with a new session or commit without end."""
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.peer.done()
+            await task
+        assert len(scene.transport.streams) == 1
+        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "context-full")
+
+    async def test_done_before_all_was_answered_is_declared(self) -> None:
+        """Symptom: the context was full at the hang-up; the tail was lost without a word."""
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(4)
+            scene.feed("stop")
+            await settle()
+            scene.peer.delta(" one")
+            scene.peer.done()
+            await task
+        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
+        assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 240)
+
+    async def test_nothing_is_declared_twice(self) -> None:
+        """Symptom: gap_ms beyond the call's length."""
+        async with living(unsent_ms=160) as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(timestamp="0", chunk="1")
+            scene.audio(timestamp="400", chunk="2")  # 320 ms lost on the way
+            scene.peer.delta("")
+            scene.peer.room = 0
+            for chunk in range(3, 7):  # two of them are dropped
+                scene.audio(chunk=str(chunk))
+            scene.peer.make_room(1)
+            scene.peer.close(UpstreamError("stream-reset"))
+            scene.feed("stop")
+            await task
+        assert [(g.from_ms, g.to_ms, g.cause) for g in scene.of(TranscriptGap)] == [
+            (80, 400, GapCause.CARRIER_LOSS),
+            (480, 640, GapCause.BACKPRESSURE),
+            (400, 480, GapCause.RECONNECT),
+            (640, 800, GapCause.RECONNECT),
+        ]
+        assert scene.ended.gap_ms == 720
+
+    async def test_a_bug_in_one_track_costs_the_other_no_final_and_no_gap(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with living() as (scene, task):
+            scene.start("inbound", "outbound")
+            await settle()
+            scene.audio(2, "inbound")
+            scene.peer.delta(" one")
+            outbound = scene.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
+            monkeypatch.setattr(outbound, "_drain", lambda _: 1 / 0)
+            scene.feed("stop")
+            await task
+        assert [f.text for f in scene.of(TranscriptFinal)] == ["one"]
+        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 160, GapCause.MODEL_MUTE)]
+        assert (scene.ended.reason, scene.ended.segments) == ("internal-error", 1)
 
     async def test_a_model_that_never_says_done(self) -> None:
         async with living(done_timeout_s=0.01) as (scene, task):

@@ -62,13 +62,13 @@ class Gateway:
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     def greet(self, stream: ScriptedStream) -> None:
-        """Answer as a model that heard nothing: done at the final commit."""
+        """Answer as a model that hears silence: empty deltas and done at the final commit."""
         stream.created()
         send = stream.send
 
         def answering(message: bytes) -> bool:
             if json.loads(message).get("final"):
-                asyncio.get_running_loop().call_soon(stream.done)
+                asyncio.get_running_loop().call_soon(stream.answer_all)
             return send(message)
 
         stream.send = answering  # type: ignore[method-assign]  # the script's own hook

@@ -22,9 +22,6 @@ class Listener:
     def on_delta(self, text: str) -> None:
         self.heard.append(text)
 
-    def on_restarted(self) -> None:
-        self.heard.append("RESTARTED")
-
     def on_writable(self) -> None:
         self.heard.append("WRITABLE")
 
@@ -136,19 +133,12 @@ class TestLive:
         assert scene.listener.heard == ["WRITABLE"]
         assert scene.session.append(PCM)
 
-    async def test_an_unasked_done_starts_the_next_generation_at_once(self) -> None:
+    async def test_an_unasked_done_is_the_end_of_the_context(self) -> None:
         scene = await Scene().opened()
+        scene.peer.delta("x")
         scene.peer.done()
-        assert scene.peer.types == ["session.update", "commit", "commit"]
-        assert scene.peer.sent[-1]["final"] is False
-        assert scene.listener.heard == ["RESTARTED"]
-        assert scene.session.append(PCM)
-
-    async def test_an_unasked_done_with_a_full_window_fails(self) -> None:
-        scene = await Scene().opened()
-        scene.peer.room = 0
-        scene.peer.done()
-        assert scene.listener.heard == [("ENDED", "send-timeout")]
+        assert scene.listener.heard == ["x", ("ENDED", "context-full")]
+        assert scene.peer.aborted
 
     async def test_unknown_messages_are_ignored(self) -> None:
         scene = await Scene().opened()
@@ -212,7 +202,7 @@ GONE: list[object] = [("ENDED", None)]
 TABLE: list[tuple[SessionState, str, SessionState, list[object]]] = [
     (LIVE, "created", LIVE, []),
     (LIVE, "delta", LIVE, ["x"]),
-    (LIVE, "done", LIVE, ["RESTARTED"]),
+    (LIVE, "done", CLOSED, [("ENDED", "context-full")]),
     (LIVE, "error", CLOSED, [("ENDED", "realtime-error")]),
     (LIVE, "garbage", CLOSED, [("ENDED", "realtime-protocol-error")]),
     (LIVE, "end", CLOSED, [("ENDED", "ended-without-done")]),
