@@ -8,6 +8,7 @@ reason: at DEBUG the AWS SDK prints every event it carries.
 import asyncio
 import logging
 import sys
+import threading
 import traceback
 from types import TracebackType
 from typing import Any, TextIO
@@ -35,7 +36,7 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
@@ -44,7 +45,12 @@ def configure(level: str, stream: TextIO = sys.stderr) -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("gateway").setLevel(level)
+    # At WARNING it quotes the client's Sec-WebSocket-Protocol, where some put tokens.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_crash
+    threading.excepthook = lambda crash: _log_crash(crash.exc_type, crash.exc_value)
+    sys.unraisablehook = lambda crash: _log_crash(crash.exc_type, crash.exc_value)
 
 
 def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -53,6 +59,13 @@ def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
     structlog.get_logger("gateway").error(
         "loop-error", exc_info=error if isinstance(error, BaseException) else None
     )
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException | None, _: TracebackType | None = None
+) -> None:
+    """Handle what nothing caught; Python's own hook would print the exception's text."""
+    structlog.get_logger("gateway").critical("crashed", exc_info=error or kind())
 
 
 def _place_exceptions(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from process.settings import SettingsError, describe, load
 
 MISUSED: Final = 2  # exit code: a setting is wrong, or a port is taken
+_KEEPALIVE_TIMEOUT_S: Final = 30.0  # a connection that asks nothing more is closed
 _SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
 
 
@@ -57,6 +58,8 @@ def main[S: BaseSettings](
 def log_plainly(_: BaseSettings) -> None:
     """Log lines of text at INFO: what the processes beside the gateway do."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # At WARNING it quotes the client's Sec-WebSocket-Protocol, where some put tokens.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 def stop_requested() -> asyncio.Event:
@@ -74,7 +77,12 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     Raises:
         SettingsError: nobody can listen there.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
+        shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
+    )
     await runner.setup()
     try:
         try:

@@ -14,7 +14,7 @@ Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_M
 have always been on the grid of its frames counts them, and is taken at its word.
 """
 
-from typing import Final
+from typing import Final, TypeGuard
 
 JUMP_MS: Final = 100
 MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # beyond it a timestamp is no offset into a call
@@ -40,10 +40,16 @@ class MediaClock:
         """A position as media time, rounded down."""
         return position_bytes // self._bytes_per_ms
 
-    def is_duplicate(self, sequence: int | None) -> bool:
-        """Whether a frame of that number has been passed already."""
+    def is_duplicate(self, timestamp_ms: int | None, sequence: int | None) -> bool:
+        """Whether a frame of that number has been passed already.
+
+        A number that does not grow is no proof while the timestamp does: some senders number frames
+        anew, or all of them alike.
+        """
         last = self._last_sequence
-        return sequence is not None and last is not None and sequence <= last
+        if sequence is None or last is None or sequence > last:
+            return False
+        return not _usable(timestamp_ms) or timestamp_ms * self._bytes_per_ms < self.position_bytes
 
     def place(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> int:
         """Count a frame that is no duplicate.
@@ -57,7 +63,7 @@ class MediaClock:
             The length of the jump before it, in payload bytes; 0 almost always.
         """
         jump_bytes = 0
-        if timestamp_ms is not None and 0 <= timestamp_ms <= MAX_TIMESTAMP_MS:
+        if _usable(timestamp_ms):
             lead_bytes = timestamp_ms * self._bytes_per_ms - self.position_bytes
             if not self._placed:
                 self.position_bytes += lead_bytes
@@ -77,3 +83,7 @@ class MediaClock:
         last = self._last_sequence
         hole = sequence is not None and last is not None and sequence > last + 1
         return hole and 2 * lead_bytes >= frame_bytes
+
+
+def _usable(timestamp_ms: int | None) -> TypeGuard[int]:
+    return timestamp_ms is not None and 0 <= timestamp_ms <= MAX_TIMESTAMP_MS

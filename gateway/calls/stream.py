@@ -41,6 +41,8 @@ from gateway.transcript.events import (
 )
 from gateway.transcript.keys import encode_id
 
+_MOST_KEYS: Final = 1000  # told per stream
+
 _log = structlog.get_logger()
 
 
@@ -106,7 +108,7 @@ class CallStream:
         self._group = asyncio.TaskGroup()
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
-        self._ignored: dict[str, int] = {}
+        self._keys = 0  # key presses told
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
         """Live the stream's life.
@@ -165,11 +167,19 @@ class CallStream:
             case CallStopped():
                 self.end(STOPPED)
             case DtmfReceived():
-                if self._writer:
-                    self._writer.publish(StreamDtmf(event.track))
+                self._tell_key(event)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
+
+    def _tell_key(self, event: DtmfReceived) -> None:
+        """Publish a key press; a flood of them must not crowd out other calls' words."""
+        self._keys += 1
+        if self._writer and self._keys <= _MOST_KEYS:
+            self._writer.publish(StreamDtmf(event.track))
+        else:
+            metric = self._services.metrics.ignored_messages_total
+            metric.labels(self._carrier, "dtmf").inc()
 
     def _start(self, event: CallStarted) -> None:
         """Make the stream known: its events, its tracks, their sessions."""

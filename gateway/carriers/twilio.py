@@ -32,7 +32,12 @@ MAX_MESSAGE_BYTES: Final = 1 << 20  # Twilio sends about 300; a minute of audio 
 CREDENTIAL: Final = "tok"  # the <Parameter> that carries our own token; never published
 
 _MAX_START_BYTES: Final = 1 << 16
-_TRACKS: Final = ("inbound", "outbound")
+_TRACKS: Final = {  # Twilio's two spellings of each
+    "inbound": "inbound",
+    "inbound_track": "inbound",
+    "outbound": "outbound",
+    "outbound_track": "outbound",
+}
 _MULAW: Final = frozenset({"audio/x-mulaw", "pcmu"})
 
 type _Number = int | str | None
@@ -61,9 +66,9 @@ class _MediaFormat(msgspec.Struct, rename="camel", frozen=True):
 class _StartBody(msgspec.Struct, rename="camel"):
     call_sid: str
     stream_sid: str | None = None
-    tracks: list[str] = []
-    custom_parameters: dict[str, str | int | float | bool | None] | None = None
-    media_format: _MediaFormat = _MediaFormat()
+    tracks: list[str] | None = None
+    custom_parameters: dict[str, object] | None = None
+    media_format: _MediaFormat | None = None
 
 
 class _DtmfBody(msgspec.Struct, frozen=True):
@@ -84,7 +89,7 @@ class _Media(msgspec.Struct, tag_field="event", tag="media", gc=False):
 
 
 class _Dtmf(msgspec.Struct, tag_field="event", tag="dtmf"):
-    dtmf: _DtmfBody = _DtmfBody()
+    dtmf: _DtmfBody | None = None
 
 
 class _Mark(msgspec.Struct, tag_field="event", tag="mark"):
@@ -110,6 +115,8 @@ _MESSAGE: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(
 )
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _LOOSE_MEDIA: Final = msgspec.json.Decoder(_LooseMedia)
+# msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
+_NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KNOWN_EVENTS: Final = frozenset({"connected", "start", "dtmf", "mark", "stop"})
 
 
@@ -125,7 +132,7 @@ class TwilioAdapter:
         """Understand one message; see `Adapter`."""
         try:
             decoded: _Message | _LooseMedia | None = _MESSAGE.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _NOT_UNDERSTOOD:
             decoded = _decode_unusual(message)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
@@ -140,8 +147,8 @@ class TwilioAdapter:
                 self._stopped = True
                 return (CallStopped(),)
             case _Dtmf():
-                track = decoded.dtmf.track
-                return (DtmfReceived(_track(track) if track else None),)
+                track = (decoded.dtmf.track if decoded.dtmf else None) or ""
+                return (DtmfReceived(_TRACKS.get(track)),)
             case _Connected():
                 return (MessageIgnored("connected"),)
             case _Mark():
@@ -164,11 +171,11 @@ class TwilioAdapter:
             if stream_id == self._started.stream_id:
                 return (MessageIgnored("repeated-start"),)
             raise CarrierError("second-start")
-        form = body.media_format
+        form = body.media_format or _MediaFormat()
         rate, channels = _number(form.sample_rate), _number(form.channels)
         if form.encoding.lower() not in _MULAW or rate != 8000 or channels != 1:
             raise CarrierError("unsupported-encoding", "expected audio/x-mulaw, 8000 Hz, 1 channel")
-        names = dict.fromkeys(_track(name) for name in body.tracks) or {"inbound": None}
+        names = dict.fromkeys(_track(name) for name in body.tracks or ["inbound"])
         self._tracks = frozenset(names)
         self._started = CallStarted(
             call_id=body.call_sid,
@@ -177,6 +184,7 @@ class TwilioAdapter:
             params={
                 name: "" if value is None else str(value)
                 for name, value in (body.custom_parameters or {}).items()
+                if not isinstance(value, dict | list)  # Twilio's are strings
             },
         )
         return (self._started,)
@@ -207,7 +215,7 @@ def _decode_unusual(message: bytes) -> _LooseMedia | None:
         event = _EVENT.decode(message).event
         if event == "media":
             return _LOOSE_MEDIA.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_UNDERSTOOD:
         raise CarrierError("malformed-message") from None
     if event in _KNOWN_EVENTS:
         raise CarrierError("malformed-message", event)
@@ -215,11 +223,10 @@ def _decode_unusual(message: bytes) -> _LooseMedia | None:
 
 
 def _track(name: str) -> str:
-    """Twilio's two spellings of a track's name as one: `inbound_track` is `inbound`."""
-    track = name.removesuffix("_track")
-    if track not in _TRACKS:
+    """A track's one name in the house."""
+    if name not in _TRACKS:
         raise CarrierError("unknown-track")
-    return track
+    return _TRACKS[name]
 
 
 def _number(value: object) -> int | None:

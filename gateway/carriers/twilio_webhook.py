@@ -31,7 +31,7 @@ def sign(auth_token: str, url: str, form: Iterable[tuple[str, str]] = ()) -> str
         base64 of HMAC-SHA1 over the URL and the sorted fields.
     """
     text = url + "".join(name + value for name, value in sorted(set(form)))
-    digest = hmac.digest(auth_token.encode(), text.encode(), hashlib.sha1)
+    digest = hmac.digest(auth_token.encode(), _bytes(text), hashlib.sha1)
     return base64.b64encode(digest).decode()
 
 
@@ -45,7 +45,7 @@ def verify(
     """
     if not signature:
         raise CarrierError("signature-missing")
-    given = signature.encode()
+    given = _bytes(signature)
     expected = (sign(auth_token, variant, form).encode() for variant in _port_variants(url))
     if not any(hmac.compare_digest(each, given) for each in expected):
         raise CarrierError("signature-invalid")
@@ -71,7 +71,7 @@ def verify_token(auth_token: str, call_id: str, token: str, now_s: float) -> Non
     """
     expires, _, mac = token.partition(".")
     expires_s = int(expires) if expires.isascii() and expires.isdigit() and len(expires) < 12 else 0
-    good = hmac.compare_digest(mac.encode(), _token_mac(auth_token, call_id, expires_s).encode())
+    good = hmac.compare_digest(_bytes(mac), _token_mac(auth_token, call_id, expires_s).encode())
     if not good or now_s > expires_s:
         raise CarrierError("token-invalid")
 
@@ -99,8 +99,13 @@ def answer(
 
 def _token_mac(auth_token: str, call_id: str, expires_s: int) -> str:
     key = hmac.digest(auth_token.encode(), b"callscribe media token v1", hashlib.sha256)
-    mac = hmac.digest(key, f"{call_id}\n{expires_s}".encode(), hashlib.sha256)
+    mac = hmac.digest(key, _bytes(f"{call_id}\n{expires_s}"), hashlib.sha256)
     return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    """What came over the wire: HTTP headers may hold bytes that are no text."""
+    return text.encode(errors="surrogateescape")
 
 
 def _port_variants(url: str) -> list[str]:

@@ -8,7 +8,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
-from gateway.calls.stream import CLOSED, CallStream
+from gateway.calls.stream import CLOSED, CallStream, Ending
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError
@@ -67,8 +67,18 @@ class MediaSocket:
             )
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream))
-            await socket.close(code=ending.close_code, message=ending.reason.encode())
+            await _close(request, socket, ending)
             return socket
+
+
+async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
+    """Say goodbye; a peer that does not even read is cut off, so that it can't hold its place."""
+    try:
+        async with asyncio.timeout(2 * _CLOSE_TIMEOUT_S):
+            await socket.close(code=ending.close_code, message=ending.reason.encode())
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
 
 
 class _Reader:

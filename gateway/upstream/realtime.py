@@ -14,8 +14,8 @@ import pybase64
 
 from gateway.errors import UpstreamError
 
-SAMPLE_RATE_HZ: Final = 16_000
-TOKEN_MS: Final = 80  # audio behind each delta
+TOKEN_BYTES: Final = 2560  # the audio behind each delta: 80 ms
+MAX_DELTA_CHARACTERS: Final = 4096  # far beyond a token; a segment is a thousand of them at most
 
 COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":false}'
 FINAL_COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":true}'
@@ -92,6 +92,8 @@ _KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
     SessionCreated | Delta | Done | ErrorReceived
 )
 _ANY: Final = msgspec.json.Decoder(_Typed)
+# msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
+_NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KNOWN_TYPES: Final = frozenset(
     {"session.created", "transcription.delta", "transcription.done", "error"}
 )
@@ -105,12 +107,19 @@ def decode(message: bytes) -> ServerMessage:
             type with fields of the wrong kind.
     """
     try:
-        return _KNOWN.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # ValidationError is a DecodeError
-        pass
+        known = _KNOWN.decode(message)
+    except _NOT_UNDERSTOOD:  # ValidationError is a DecodeError
+        return _decode_unusual(message)
+    if isinstance(known, Delta) and len(known.delta) > MAX_DELTA_CHARACTERS:
+        raise UpstreamError("realtime-protocol-error", "a delta too long for a token")
+    return known
+
+
+def _decode_unusual(message: bytes) -> UnknownMessage:
+    """Tell a message of another type from one that breaks the protocol."""
     try:
         kind = _ANY.decode(message).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_UNDERSTOOD:
         raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None
     if kind in _KNOWN_TYPES:
         raise UpstreamError("realtime-protocol-error", f"malformed {kind}")

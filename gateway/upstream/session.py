@@ -14,11 +14,14 @@ what it had queued, and which of our audio that was can't be known. Another sess
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import UpstreamError
 from gateway.upstream import realtime
 from gateway.upstream.transport import UpstreamStream, UpstreamTransport
+
+# Deltas beyond the audio sent: the padding of a final commit makes some forty at the longest delay.
+_MOST_TOKENS_AHEAD: Final = 250
 
 
 class SessionState(Enum):
@@ -55,6 +58,7 @@ class RealtimeSession:
         self._moved = asyncio.Event()  # set on whatever a waiting coroutine may look for
         self._error: UpstreamError | None = None
         self._created = False
+        self._unanswered_bytes = 0  # audio sent, less 80 ms per delta
 
     async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
         """Open the stream and start a generation; the session is LIVE after it.
@@ -89,7 +93,10 @@ class RealtimeSession:
         """Send audio; False if it was not taken (not LIVE, or the stream's window is full)."""
         if self.state is not SessionState.LIVE or self._stream is None:
             return False
-        return self._stream.send(realtime.append(pcm))
+        taken = self._stream.send(realtime.append(pcm))
+        if taken:
+            self._unanswered_bytes += len(pcm)
+        return taken
 
     async def finish(self) -> None:
         """Commit what was sent as final and hear the model out.
@@ -139,6 +146,9 @@ class RealtimeSession:
     def _take(self, message: realtime.ServerMessage) -> None:
         match message:
             case realtime.Delta():
+                self._unanswered_bytes -= realtime.TOKEN_BYTES
+                if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
+                    raise UpstreamError("realtime-protocol-error", "more deltas than audio")
                 self._listener.on_delta(message.delta)
             case realtime.SessionCreated():
                 self._created = True

@@ -8,6 +8,8 @@ import base64
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +25,7 @@ from gateway.settings import Settings
 from tests.waiting import eventually
 
 PHRASE = "the nightingale sings at midnight"
-DIGITS = "4929"
+DIGITS = "#4*9#2*9"
 NUMBER = "+15550109876"
 PARAMETER = "customer-record-77"
 AUDIO = base64.b64encode(b"nightingale" * 200).decode()
@@ -36,8 +38,10 @@ def captured() -> Iterator[io.StringIO]:
     output = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     logs.configure("DEBUG", output)
     yield output
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.handlers[:], root.level = before[0], before[1]
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
@@ -166,6 +170,19 @@ async def test_a_crash_is_logged_without_what_it_quotes(
     assert "ValueError" in shown
     for secret in SECRETS:
         assert secret not in shown
+
+
+def test_what_nothing_caught_is_logged_without_what_it_says(captured: io.StringIO) -> None:
+    def crash() -> None:
+        raise ValueError(PHRASE)
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+    logging.getLogger("aiohttp").error("library", extra={"content": PHRASE})
+    assert '"event": "crashed"' in captured.getvalue()
+    assert "ValueError" in captured.getvalue()
+    assert PHRASE not in captured.getvalue()
 
 
 async def test_the_call_did_say_it(redis_url: str, captured: io.StringIO) -> None:

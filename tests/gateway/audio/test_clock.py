@@ -65,20 +65,35 @@ def test_first_frame_positions_the_clock_without_a_jump(
 
 
 @pytest.mark.parametrize(
-    ("sequence", "duplicate"), [(4, True), (5, True), (6, False), (7, False), (None, False)]
+    ("timestamp_ms", "sequence", "duplicate"),
+    [
+        (None, 4, True),
+        (None, 5, True),
+        (None, 6, False),
+        (None, 7, False),
+        (None, None, False),
+        (980, 5, True),
+        (999, 4, True),
+        # The time goes on: a sender that numbers anew, or gives every frame the same number.
+        (1000, 5, False),
+        (1020, 1, False),
+        (-1, 5, True),
+    ],
 )
-def test_passed_numbers_are_duplicates(sequence: int | None, duplicate: bool) -> None:
-    assert clock_at_1000_ms().is_duplicate(sequence) is duplicate
+def test_passed_numbers_are_duplicates_unless_the_time_goes_on(
+    timestamp_ms: int | None, sequence: int | None, duplicate: bool
+) -> None:
+    assert clock_at_1000_ms().is_duplicate(timestamp_ms, sequence) is duplicate
 
 
 def test_no_number_is_a_duplicate_before_the_first() -> None:
-    assert not MediaClock(8).is_duplicate(0)
+    assert not MediaClock(8).is_duplicate(None, 0)
 
 
 def test_frames_without_numbers_do_not_forget_the_last_one() -> None:
     clock = clock_at_1000_ms()
     clock.place(FRAME, None, None)
-    assert clock.is_duplicate(5)
+    assert clock.is_duplicate(None, 5)
 
 
 def test_jitter_of_a_wall_clock_is_never_a_jump() -> None:

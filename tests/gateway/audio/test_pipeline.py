@@ -130,12 +130,20 @@ def test_missing_audio_sounds_like_silence(encoding: Encoding) -> None:
 
 
 def test_silence_is_bounded() -> None:
-    longest = run([(FRAME, 0, 1), (FRAME, 30_020, 2)])
-    assert timeline(longest)[0] == "gap 20-30020"
-    assert len(audio(longest)) == 32 * 30_040 + TAIL_BYTES
-    longer = run([(FRAME, 0, 1), (FRAME, 30_021, 2)])
-    assert timeline(longer) == ["0-20", "gap 20-30021", "30021-30041"]
+    longest = run([(FRAME, 0, 1), (FRAME, 30_040, 2)])
+    assert timeline(longest)[0] == "gap 20-30040"
+    assert len(audio(longest)) == 32 * 30_060 + TAIL_BYTES
+    longer = run([(FRAME, 0, 1), (FRAME, 30_041, 2)])
+    assert timeline(longer) == ["0-20", "gap 20-30041", "30041-30061"]
     assert len(audio(longer)) == 32 * 40 + 2 * TAIL_BYTES
+
+
+def test_many_jumps_cannot_make_more_silence_than_one_and_what_was_received() -> None:
+    """Symptom: 30 kB of messages that kept the process busy for a second."""
+    jumping: list[tuple[bytes, int | None, int | None]] = [
+        (FRAME, 20_000 * n, n) for n in range(100)
+    ]
+    assert len(audio(run(jumping))) <= 32 * (30_000 + 2 * 100 * 20) + 100 * TAIL_BYTES
 
 
 def test_half_a_sample_before_a_loss_does_not_swap_the_bytes_after_it() -> None:

@@ -257,6 +257,13 @@ class TestAudio:
             scene.feed("dtmf", dtmf={"track": "inbound_track", "digit": "7"})
         assert scene.of(StreamDtmf) == [StreamDtmf("inbound")]
 
+    async def test_a_flood_of_keys_is_told_up_to_a_bound(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            for _ in range(1100):
+                scene.feed("dtmf", dtmf={"digit": "7"})
+        assert len(scene.of(StreamDtmf)) == 1000
+
 
 class TestFailures:
     async def test_one_track_fails_the_other_keeps_every_word(self) -> None:

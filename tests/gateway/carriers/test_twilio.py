@@ -100,6 +100,10 @@ class TestDialogue:
         dtmf = {"event": "dtmf", "dtmf": {"track": "inbound_track", "digit": "1"}}
         assert feed(started(), dtmf) == [DtmfReceived("inbound")]
 
+    @pytest.mark.parametrize("body", [None, {}, {"track": None}, {"track": "both"}])
+    def test_a_key_of_no_known_track(self, body: Any) -> None:
+        assert feed(started(), {"event": "dtmf", "dtmf": body}) == [DtmfReceived(None)]
+
     def test_the_digit_is_in_no_event(self) -> None:
         dtmf = {"event": "dtmf", "dtmf": {"track": "inbound_track", "digit": "7"}}
         assert "7" not in repr(feed(started(), dtmf))
@@ -146,7 +150,15 @@ class TestStart:
         [event] = feed(TwilioAdapter(), start(customParameters={"n": 1, "none": None}))
         assert isinstance(event, CallStarted)
         assert event.params == {"n": "1", "none": ""}
-        assert feed(TwilioAdapter(), start(customParameters=None))
+        nested = {"list": [1], "object": {}, "text": "kept"}
+        [event] = feed(TwilioAdapter(), start(customParameters=nested))
+        assert isinstance(event, CallStarted)
+        assert event.params == {"text": "kept"}
+
+    @pytest.mark.parametrize("name", ["tracks", "customParameters", "mediaFormat"])
+    def test_what_is_null_is_absent(self, name: str) -> None:
+        [event] = feed(TwilioAdapter(), start(**{name: None}))
+        assert isinstance(event, CallStarted)
 
     @pytest.mark.parametrize(
         ("changes", "reason"),
@@ -224,6 +236,8 @@ class TestRefused:
             (b'{"event":"start"}', "malformed-message"),
             (b'{"event":"media"}', "malformed-message"),
             (b'{"event":"media","media":{"payload":5}}', "malformed-message"),
+            (b'{"event":' * 100_000, "malformed-message"),
+            (b'{"event":"mark","mark":' + b"[" * 100_000, "malformed-message"),
         ],
     )
     def test_malformed(self, message: bytes, reason: str) -> None:

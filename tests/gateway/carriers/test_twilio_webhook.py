@@ -62,6 +62,7 @@ class TestSignature:
             (URL.replace("mycompany", "proxy"), SIGNATURE, FORM, "signature-invalid"),
             (URL, SIGNATURE[:-1], FORM, "signature-invalid"),
             (URL, "é" + SIGNATURE, FORM, "signature-invalid"),
+            (URL, "\udcff" + SIGNATURE, FORM, "signature-invalid"),  # a byte that is no text
             # the https spelling of an upgrade's URL
             (UPGRADE_URL, "knV7aBKY0V9mFKgz/XEq2BCsCKw=", [], "signature-invalid"),
         ],

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from xml.etree import ElementTree
@@ -57,7 +59,7 @@ class Gateway:
             monotonic_s=lambda: 1.0,
             wall_s=lambda: 1000.0,
         )
-        app = web.Application()
+        app = web.Application(client_max_size=65_536)
         TwilioRoutes(self.settings, services, self.streams).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
@@ -208,6 +210,29 @@ class TestMedia:
         assert (await gateway.end()).status is Status.DRAINED
         assert await refused(gateway, **SIGNED) == 503
 
+    @with_settings(start_timeout_s=0.05)
+    async def test_a_peer_that_does_not_read_cannot_hold_its_place(
+        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.ingress.media._CLOSE_TIMEOUT_S", 0.05)
+        port = gateway.runner.addresses[0][1]
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(("127.0.0.1", port))
+            raw.setblocking(False)
+            raw.send(
+                f"GET {MEDIA_PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                f"X-Twilio-Signature: {SIGNED['X-Twilio-Signature']}\r\n\r\n".encode()
+            )
+            await eventually(lambda: gateway.streams.admitted == 1)
+            ping = b"\x89\xfd" + bytes(4) + bytes(125)
+            with contextlib.suppress(OSError):  # until nothing more goes in, or we were cut off
+                for _ in range(100_000):
+                    raw.send(ping)
+            await eventually(lambda: gateway.streams.admitted == 0)
+
 
 class TestWhoIsLetIn:
     @pytest.mark.parametrize(
@@ -307,8 +332,32 @@ class TestWebhook:
             assert await reply.text() == "forbidden\n"
 
     async def test_without_a_call(self, gateway: Gateway) -> None:
-        headers = {"X-Twilio-Signature": sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH)}
-        assert (await gateway.client.post(VOICE_PATH, headers=headers)).status == 400
+        form = {"CallSid": "", "From": "+15550000001"}
+        signature = sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH, form.items())
+        headers = {"X-Twilio-Signature": signature}
+        reply = await gateway.client.post(VOICE_PATH, data=form, headers=headers)
+        assert reply.status == 400
+
+    @pytest.mark.parametrize(
+        ("content_type", "body", "status"),
+        [
+            # Symptom: a codec the client chose kept the whole process busy for a second.
+            ("application/x-www-form-urlencoded; charset=punycode", b"a-" + b"9" * 60_000, 403),
+            ("application/x-www-form-urlencoded; charset=bogus", b"CallSid=CA1", 403),
+            ("application/x-www-form-urlencoded", b"CallSid=\xff", 400),
+            ("application/x-www-form-urlencoded", b"a=1&" * 201, 400),
+            ("application/x-www-form-urlencoded", b"a=" + b"1" * 70_000, 413),
+            ("multipart/form-data", b"", 415),
+            ("application/json", b"{}", 415),
+        ],
+    )
+    async def test_bodies_that_are_no_form(
+        self, gateway: Gateway, content_type: str, body: bytes, status: int
+    ) -> None:
+        headers = {"Content-Type": content_type}
+        async with asyncio.timeout(0.5):
+            reply = await gateway.client.post(VOICE_PATH, data=body, headers=headers)
+        assert reply.status == status
 
     @with_settings(twilio_dial=None)
     async def test_closed_while_no_next_step_is_configured(self, gateway: Gateway) -> None:

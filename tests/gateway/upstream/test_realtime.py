@@ -72,6 +72,8 @@ class TestReceived:
             b'{"type":"transcription.delta","delta":null}',
             b'{"type":"transcription.delta","delta":7}',
             b'{"type":"transcription.delta","delta":"\xff"}',
+            b'{"type":"transcription.delta","delta":"' + b"x" * 4097 + b'"}',
+            b'{"type":"x","y":' + b"[" * 100_000,
         ],
     )
     def test_malformed(self, message: bytes) -> None:

@@ -140,6 +140,14 @@ class TestLive:
         assert scene.listener.heard == ["x", ("ENDED", "context-full")]
         assert scene.peer.aborted
 
+    async def test_more_deltas_than_any_audio_could_make(self) -> None:
+        """Symptom: an engine that never stops talking, and a segment that grows without end."""
+        scene = await Scene().opened()
+        scene.session.append(PCM)
+        for _ in range(300):
+            scene.peer.delta("x")
+        assert scene.listener.heard == ["x"] * 251 + [("ENDED", "realtime-protocol-error")]
+
     async def test_unknown_messages_are_ignored(self) -> None:
         scene = await Scene().opened()
         scene.peer.say("something.new")
