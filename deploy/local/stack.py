@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -136,22 +136,27 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
 async def _start(stack: Stack) -> None:
     """Start everything at once; the slowest part decides how long it takes.
 
-    But Valkey first: it takes a few milliseconds, and the gateway refuses to start without Redis.
+    But the gateway when Redis and the endpoint are there: without the one, and without the other's
+    CA, it refuses to start.
     """
+    parts = _python_parts(stack)
     if stack.settings.redis_url is None:
-        await _start_together(stack, [_valkey(stack.settings.ports.redis)])
-    await _start_together(stack, _python_parts(stack))
+        parts["redis"] = _valkey(stack.settings.ports.redis)
+    gateway = parts.pop("gateway")
+    for name, part in parts.items():
+        stack.parts[name] = await RunningPart.start(part, stack.folder)
+    await _until_ready(stack, parts.keys() & {"redis", "endpoint"})
+    stack.parts["gateway"] = await RunningPart.start(gateway, stack.folder)
+    await _until_ready(stack, stack.parts)
 
 
-async def _start_together(stack: Stack, parts: list[Part]) -> None:
-    started = [await RunningPart.start(part, stack.folder) for part in parts]
-    stack.parts.update({part.name: part for part in started})
+async def _until_ready(stack: Stack, names: Iterable[str]) -> None:
     async with together() as tasks:
-        for part in started:
-            tasks.create_task(part.until_ready(_READY_TIMEOUT_S))
+        for name in names:
+            tasks.create_task(stack.parts[name].until_ready(_READY_TIMEOUT_S))
 
 
-def _python_parts(stack: Stack) -> list[Part]:
+def _python_parts(stack: Stack) -> dict[str, Part]:
     settings, ports = stack.settings, stack.settings.ports
     engine = {
         "ENGINE_PORT": str(ports.engine),
@@ -190,12 +195,13 @@ def _python_parts(stack: Stack) -> list[Part]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **settings.gateway,
     }
-    return [
-        _module("endpoint", "deploy.local.sagemaker", endpoint, answers(HOST, ports.endpoint)),
-        _module("gateway", "gateway", gateway, answers(HOST, ports.admin, "/readyz")),
+    parts = (
         _module("engine", "container.cpu", engine, answers(HOST, ports.engine, "/health")),
+        _module("endpoint", "deploy.local.sagemaker", endpoint, answers(HOST, ports.endpoint)),
         _module("bridge", "container.bridge", bridge, answers(HOST, ports.bridge, "/ping")),
-    ]
+        _module("gateway", "gateway", gateway, answers(HOST, ports.admin, "/readyz")),
+    )
+    return {part.name: part for part in parts}
 
 
 def _module(name: str, module: str, env: Mapping[str, str], ready: Probe) -> Part:

@@ -24,7 +24,7 @@ from smithy_core.exceptions import ModeledError, SmithyError
 from gateway.errors import UpstreamError
 from gateway.upstream.credentials import CredentialSource, FrozenCredentials
 from gateway.upstream.sagemaker_connections import Connection, Connections
-from gateway.upstream.sagemaker_errors import CRT_STREAM_LIMIT, from_response
+from gateway.upstream.sagemaker_errors import CRT_STREAM_LIMIT, NOT_SENT, from_response
 from gateway.upstream.sagemaker_frames import FrameSigner
 from gateway.upstream.sagemaker_http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker_stream import FlushTick, SageMakerStream
@@ -109,8 +109,9 @@ class SageMakerTransport:
         self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
             endpoint_name=endpoint_name, target_variant=variant
         )
-        self._ca_file: Final = ca_file
-        self._trust: Final = _trust(ca_file)
+        # Read once, here: a file that is gone later must not surprise a call.
+        self._ca_pem: Final = _read(ca_file) if ca_file else None
+        self._trust: Final = _trust(self._ca_pem)
         self._streams_per_connection: Final = streams_per_connection
         self._max_stream_s: Final = max_stream_s
         self._connect_timeout_s: Final = connect_timeout_s
@@ -168,7 +169,7 @@ class SageMakerTransport:
         return Connections(
             self._url,
             inbox=Inbox(asyncio.get_running_loop()),
-            ca_file=self._ca_file,
+            ca_pem=self._ca_pem,
             trust=self._trust,
             streams_each=self._streams_per_connection,
             connect_timeout_s=self._connect_timeout_s,
@@ -181,14 +182,14 @@ class SageMakerTransport:
     ) -> tuple[Exchange, str]:
         """Start a request and wait for its response; with it, the signature the frames begin from.
 
-        A peer may lower its stream limit while we start a stream. The CRT then refuses ours, and
-        the next place is on another connection.
+        A peer may lower its stream limit while we start a stream, or have said GOAWAY to all new
+        ones. The CRT then refuses ours, and the next place is on another connection.
         """
         for _ in range(_PLACES_TRIED - 1):
             try:
                 return await self._request_once(connections, keys)
             except UpstreamError as error:
-                if error.detail != CRT_STREAM_LIMIT:
+                if error.detail not in (CRT_STREAM_LIMIT, NOT_SENT):
                     raise
         return await self._request_once(connections, keys)
 
@@ -203,6 +204,11 @@ class SageMakerTransport:
         except TimeoutError as error:
             _abandon(transport, connection)
             raise UpstreamError("response-timeout", "no response headers") from error
+        except UpstreamError as error:
+            if error.detail == NOT_SENT:
+                connection.retire()  # it serves what it has, and no more
+            _abandon(transport, connection)
+            raise
         except BaseException:
             _abandon(transport, connection)
             raise
@@ -228,11 +234,18 @@ class SageMakerTransport:
         return transport.exchange
 
 
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
+def _read(ca_file: Path) -> bytes:
     try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # SSLError is one
-        raise SettingsError(f"the CA file cannot be read: {type(error).__name__}") from error
+        return ca_file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"the CA file can't be read: {type(error).__name__}") from error
+
+
+def _trust(ca_pem: bytes | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=ca_pem.decode("ascii") if ca_pem else None)
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingsError(f"the CA file is no PEM: {type(error).__name__}") from error
     context.set_alpn_protocols(["h2"])
     return context
 

@@ -5,7 +5,6 @@ import ctypes
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,7 +12,7 @@ from awscrt import http
 from awscrt import io as crt
 
 from gateway.errors import UpstreamError
-from gateway.upstream.sagemaker_errors import from_crt
+from gateway.upstream.sagemaker_errors import NOT_SENT, from_crt
 from gateway.upstream.sagemaker_http import RECEIVE_WINDOW_BYTES, CrtCallback, Inbox
 
 # RFC 9113 section 3.4: a server's SETTINGS come first. Waited for: they hold its stream limit.
@@ -30,7 +29,7 @@ class Connections:
 
     Args:
         url: https://host[:port] of the endpoint.
-        ca_file: PEM of the CAs to trust instead of the system's.
+        ca_pem: the CAs to trust instead of the system's.
         trust: the same, for our own look at a certificate.
         streams_each: streams per connection, at most.
         connect_timeout_s: for TCP, TLS and the peer's settings.
@@ -45,7 +44,7 @@ class Connections:
         url: str,
         *,
         inbox: Inbox,
-        ca_file: Path | None,
+        ca_pem: bytes | None,
         trust: ssl.SSLContext,
         streams_each: int,
         connect_timeout_s: float,
@@ -64,8 +63,8 @@ class Connections:
         events = crt.EventLoopGroup(1)
         self.bootstrap: Final = crt.ClientBootstrap(events, crt.DefaultHostResolver(events))
         options = crt.TlsContextOptions()
-        if ca_file is not None:
-            options.override_default_trust_store(ca_file.read_bytes())
+        if ca_pem is not None:
+            options.override_default_trust_store(ca_pem)
         self.tls: Final = crt.ClientTlsContext(options)
 
     async def claim(self) -> "Connection":
@@ -151,7 +150,7 @@ class Connection:
         try:
             return self._crt.request(request, on_head, on_body, manual_write=True)
         except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
-            raise UpstreamError("connection-lost", "closed before the request") from error
+            raise UpstreamError("connection-lost", NOT_SENT) from error
 
     def release(self) -> None:
         """Give a stream's place back."""

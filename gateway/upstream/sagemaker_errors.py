@@ -47,6 +47,8 @@ _BY_STATUS: Final = {
     503: "service-unavailable",
     504: "service-unavailable",
 }
+# A request that was never sent, for want of a connection that takes any: safe to try elsewhere.
+NOT_SENT: Final = "closed before the request"
 CRT_STREAM_LIMIT: Final = "AWS_ERROR_HTTP_MAX_CONCURRENT_STREAMS_EXCEEDED"
 _BY_CRT_NAME: Final = {
     CRT_STREAM_LIMIT: "throttled",

@@ -20,7 +20,7 @@ from smithy_http.aio import HTTPResponse
 from smithy_http.aio.interfaces import HTTPRequest
 
 from gateway.errors import UpstreamError
-from gateway.upstream.sagemaker_errors import from_crt
+from gateway.upstream.sagemaker_errors import NOT_SENT, from_crt
 
 # What a peer may send on a stream before we took it: with it, what waits in the inbox is bounded.
 RECEIVE_WINDOW_BYTES: Final = 1024 * 1024
@@ -115,7 +115,7 @@ class Exchange:
         try:
             self._stream.activate()
         except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
-            raise UpstreamError("connection-lost", "closed before the request") from error
+            raise UpstreamError("connection-lost", NOT_SENT) from error
 
     async def head(self) -> Head:
         """Wait for the response's status and headers.

@@ -27,6 +27,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
+from hyperframe.frame import GoAwayFrame
 
 _STREAM_WINDOW_BYTES = 1024 * 1024
 # With the default of 64 KiB, 100 streams were measured to throttle each other to a third.
@@ -143,9 +144,12 @@ class Connection(asyncio.Protocol):
         self,
         serve: Callable[[Stream], Awaitable[None]],
         max_concurrent_streams: int,
+        *,
+        on_made: Callable[["Connection"], None],
         on_closed: Callable[["Connection"], None],
     ) -> None:
         self.closed = asyncio.Event()  # the connection is lost and its tasks have ended
+        self._on_made = on_made
         self._on_closed = on_closed
         self._serve = serve
         self._max_concurrent_streams = max_concurrent_streams
@@ -160,6 +164,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Announce the windows and limits."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._on_made(self)
         self._h2.initiate_connection()
         self._h2.update_settings(
             {
@@ -198,8 +203,13 @@ class Connection(asyncio.Protocol):
         """Abort the TCP connection."""
         if self._transport:
             self._transport.abort()
-        else:
-            self._close_if_done()  # its TLS handshake was never finished
+
+    def retire(self) -> None:
+        """Say GOAWAY, but serve the open streams to their end: a frontend that is drained."""
+        if self._transport:
+            self._flush()
+            newest = max(self._streams, default=0)
+            self._transport.write(GoAwayFrame(last_stream_id=newest).serialize())  # h2 would close
 
     def go_away(self, code: ErrorCodes) -> None:
         """Say GOAWAY and close."""

@@ -90,9 +90,13 @@ class LocalEndpoint:
         async def serve(stream: Stream) -> None:
             await Invocation(stream, platform).run()
 
-        connection = Connection(serve, limit, on_closed=self._connections.discard)
-        self._connections.add(connection)
-        return connection
+        known = self._connections
+        return Connection(serve, limit, on_made=known.add, on_closed=known.discard)
+
+    def retire_connections(self) -> None:
+        """Ask clients to open new connections; open streams go on."""
+        for connection in tuple(self._connections):
+            connection.retire()
 
     async def _close_connections(self) -> None:
         connections = tuple(self._connections)

@@ -134,6 +134,21 @@ async def test_an_end_before_the_response(
     await opened(transport)
 
 
+async def test_a_peer_that_is_drained_keeps_its_streams_and_gets_no_new_ones(
+    platform: Platform,
+) -> None:
+    """Symptom: after a GOAWAY every new call failed until the connection's last old one ended."""
+    transport = platform.transport()
+    old, recorder = await opened(transport)
+    platform.endpoint.retire_connections()
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(3):
+            await opened(transport)
+        [message] = texts(1)
+        old.send(message)
+        assert await recorder.echoes(1) == [message]
+
+
 async def test_no_response_headers(platform: Platform) -> None:
     transport = platform.transport(response_timeout_s=0.3)
     platform.endpoint.faults.inject(faults.no_headers())
