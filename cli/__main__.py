@@ -10,6 +10,7 @@ from cli import call, checks, demo, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from deploy.local.processes import ProcessFailed
+from process.settings import SettingsError
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 
@@ -32,10 +33,10 @@ app.command()(checks.check)
 
 
 def main() -> None:
-    """Run one command; a `CommandError` is one line on stderr and exit code 2."""
+    """Run one command; what the user can mend is one line on stderr and exit code 2."""
     try:
         app(prog_name="./run")
-    except CommandError as error:
+    except (CommandError, SettingsError) as error:
         sys.stderr.write(f"run: {error}\n")
         sys.exit(2)
     except ProcessFailed as error:

@@ -54,7 +54,8 @@ def call(
 ) -> None:
     """Place calls against the stack of ./run up, or any gateway."""
     del carrier  # one so far; the option names the protocol for those to come
-    gateway = twilio_caller.Gateway(url, public_url or _public(url), auth_token)
+    implied = _public(url)
+    gateway = twilio_caller.Gateway(url, public_url or implied, auth_token)
     tracks = read_tracks(inbound, outbound)
     running.run(_place_all(gateway, [twilio_caller.Call(tracks) for _ in range(calls)]))
 
@@ -79,6 +80,10 @@ async def _place_all(gateway: twilio_caller.Gateway, calls: list[twilio_caller.C
 
 def _public(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    try:
+        valid = parts.scheme in ("ws", "wss") and parts.hostname and (parts.port or 1) > 0
+    except ValueError:  # the port is no number, or too big a one
+        valid = False
+    if not valid:
         raise CommandError("--url must be ws://host[:port] or wss://host[:port]")
     return f"https://{parts.netloc}{parts.path.removesuffix('/media/twilio').rstrip('/')}"

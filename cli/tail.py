@@ -27,6 +27,8 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
     keys = [events.call_key(call_id)] if call_id else events.all_calls()
     calls: dict[str, CallTranscript] = {}
     async with events.connect(redis_url) as redis:
+        waited_for = f"call {call_id}" if call_id else "calls"
+        Console(stderr=True).print(f"Following {waited_for}; Ctrl-C ends.", style="dim")
         with TranscriptView(console, name_calls=call_id is None) as view:
             async for event in events.follow(redis, keys, since="0" if call_id else "$"):
                 name = event["call_id"]

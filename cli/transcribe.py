@@ -65,7 +65,14 @@ def transcribe(
             case _:
                 raise CommandError("say either --endpoint NAME or --realtime-url ws://...")
 
-    running.run(_transcribe(read_pcm16(wav, _RATE_HZ), transport, model))
+    audio = read_pcm16(wav, _RATE_HZ)
+    try:
+        first_word_s = running.run(_transcribe(audio, transport, model))
+    except UpstreamError as error:
+        asked = endpoint or realtime_url
+        raise CommandError(f"{asked}: {error} (whose fault: {error.fault})") from None
+    said = "no words" if first_word_s is None else f"first word after {first_word_s:.1f} s"
+    Console(stderr=True).print(f"{len(audio) / 2 / _RATE_HZ:.1f} s of audio; {said}")
 
 
 class Printer:
@@ -94,7 +101,10 @@ class Printer:
         self.writable.set()
 
 
-async def _transcribe(audio: bytes, connect: Callable[[], UpstreamTransport], model: str) -> None:
+async def _transcribe(
+    audio: bytes, connect: Callable[[], UpstreamTransport], model: str
+) -> float | None:
+    """Stream the audio and print its words; gives when the first came, in seconds."""
     transport = connect()
     printer = Printer()
     session = RealtimeSession(printer, model=model, done_timeout_s=_DONE_TIMEOUT_S)
@@ -103,14 +113,11 @@ async def _transcribe(audio: bytes, connect: Callable[[], UpstreamTransport], mo
         begin_s = time.monotonic()
         await _send(session, printer, audio)
         await session.finish()
-    except UpstreamError as error:
-        raise CommandError(f"{error} (whose fault: {error.fault})") from None
     finally:
-        sys.stdout.write("\n")
+        if printer.first_word_s is not None:
+            sys.stdout.write("\n")
         await transport.close()
-    first_s = (printer.first_word_s or time.monotonic()) - begin_s
-    seconds = len(audio) / 2 / _RATE_HZ
-    Console(stderr=True).print(f"{seconds:.1f} s of audio; first word after {first_s:.1f} s")
+    return None if printer.first_word_s is None else printer.first_word_s - begin_s
 
 
 async def _send(session: RealtimeSession, printer: Printer, audio: bytes) -> None:

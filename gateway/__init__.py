@@ -18,5 +18,5 @@ One call, walked:
     stream's last event, `stream.ended`, is published and its one log line written.
 
 `app.py` builds the parts from `settings.py`; `errors.py` names every way to fail, `metrics.py`
-every number that Prometheus sees.
+every number that Prometheus sees. `process/` is what all processes of the house do alike.
 """

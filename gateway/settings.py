@@ -7,7 +7,7 @@ import os
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
 from pydantic_settings import BaseSettings
@@ -41,9 +41,9 @@ class Settings(BaseSettings):
     port: Port = Field(8000, description="Public port: webhooks and media sockets.")
     admin_host: str = Field("127.0.0.1", description="Address of the private port.")
     admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
-    public_url: Url = Field(
+    public_url: Annotated[Url, Field(pattern=r"^[^?#]*$")] = Field(
         description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "
-        "a proxy made of it."
+        "a proxy made of it. A proxy must take the prefix off again."
     )
     id: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",

@@ -83,7 +83,9 @@ def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
     }
     try:
         if scheme in _SINGLE:
-            return Redis.from_url(url, **options)
+            client: Any = Redis.from_url(url, **options)
+            client.connection_pool.make_connection()  # not connected; finds unknown options
+            return client  # type: ignore[no-any-return]  # it is what from_url says
         if scheme in _CLUSTER:
             # Without full coverage: a lost node must not stop the calls of the others.
             options["require_full_coverage"] = False

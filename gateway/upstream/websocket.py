@@ -7,6 +7,7 @@ what is queued, and what the peer says before its own Close still arrives (RFC 6
 
 import asyncio
 import contextlib
+import re
 import ssl
 import struct
 from collections import deque
@@ -25,6 +26,7 @@ from aiohttp import (
 
 from gateway.errors import UpstreamError
 from gateway.upstream.transport import StreamReceiver, ignore
+from process.settings import SettingsError
 
 type Socket = ClientWebSocketResponse[Literal[False]]
 
@@ -83,6 +85,8 @@ class WebSocketTransport:
         tls: ssl.SSLContext | None = None,
         observe_wait_s: Callable[[float], None] = ignore,
     ) -> None:
+        if not re.match(r"(ws|http)s?://[^/]", url):
+            raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
         self._url: Final = url
         self._headers: Final = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._open_timeout_s: Final = open_timeout_s

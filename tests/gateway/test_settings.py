@@ -34,6 +34,8 @@ def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
     ("name", "value", "message"),
     [
         ("GATEWAY_PUBLIC_URL", "gw.example.com", "GATEWAY_PUBLIC_URL: "),
+        ("GATEWAY_PUBLIC_URL", "https://gw.example.com/?a=1", "GATEWAY_PUBLIC_URL: "),
+        ("GATEWAY_PUBLIC_URL", "https://gw.example.com/#a", "GATEWAY_PUBLIC_URL: "),
         ("GATEWAY_UPSTREAM", "pigeon", "GATEWAY_UPSTREAM: "),
         ("GATEWAY_UPSTREAM", "websocket", "needs GATEWAY_REALTIME_URL"),
         ("AWS_REGION", "", "AWS_REGION"),

@@ -35,6 +35,7 @@ def test_the_scheme_chooses_the_client(url: str, kind: type, tls: bool) -> None:
         "secret",
         "http://u:secret@h",
         "redis://u:secret@h:secret",
+        "redis://u:secret@h?foo=secret",
         "redis+cluster://u:secret@h:x",
     ],
 )
