@@ -8,15 +8,18 @@ that come late but complete are none; a delivery gap is invisible here.
     >= half the frame                    numbers show a hole               a jump
     whole frames                         all leads so far were that        a jump
     >= JUMP_MS                           any                               a jump
+    <= -JUMP_MS                          any                               stamps begun anew
     anything else                                                          nothing
 
 Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`. One whose stamps
-have always been on the grid of its frames counts them, and is taken at its word.
+have always been on the grid of its frames counts them, and is taken at its word. Where numbers show
+a hole, what the stamps advanced since the last frame counts, if the lead itself hides it.
 """
 
 from typing import Final, TypeGuard
 
 JUMP_MS: Final = 100
+RECENT_FRAMES: Final = 64  # a number further back than that is no duplicate but numbering anew
 MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # beyond it a timestamp is no offset into a call
 
 
@@ -27,7 +30,15 @@ class MediaClock:
         bytes_per_ms: payload bytes of one millisecond.
     """
 
-    __slots__ = ("_bytes_per_ms", "_last_sequence", "_on_grid", "_placed", "position_bytes")
+    __slots__ = (
+        "_bytes_per_ms",
+        "_last_lead_bytes",
+        "_last_sequence",
+        "_on_grid",
+        "_placed",
+        "_shift_bytes",
+        "position_bytes",
+    )
 
     def __init__(self, bytes_per_ms: int) -> None:
         self.position_bytes = 0  # where the next frame is expected
@@ -35,21 +46,25 @@ class MediaClock:
         self._last_sequence: int | None = None
         self._placed = False
         self._on_grid = True
+        self._shift_bytes = 0  # from the carrier's stamps to ours, since they began anew
+        self._last_lead_bytes = 0  # of the last frame, if it was behind the count
 
     def to_ms(self, position_bytes: int) -> int:
         """A position as media time, rounded down."""
         return position_bytes // self._bytes_per_ms
 
-    def is_duplicate(self, timestamp_ms: int | None, sequence: int | None) -> bool:
-        """Whether a frame of that number has been passed already.
+    def is_duplicate(
+        self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
+    ) -> bool:
+        """Whether a frame of that number has been passed lately, and its time with it.
 
         A number that does not grow is no proof while the timestamp does: some senders number frames
         anew, or all of them alike.
         """
         last = self._last_sequence
-        if sequence is None or last is None or sequence > last:
+        if sequence is None or last is None or not last - RECENT_FRAMES < sequence <= last:
             return False
-        return not _usable(timestamp_ms) or timestamp_ms * self._bytes_per_ms < self.position_bytes
+        return not _usable(timestamp_ms) or 2 * self._lead(timestamp_ms) <= -frame_bytes
 
     def place(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> int:
         """Count a frame that is no duplicate.
@@ -64,25 +79,34 @@ class MediaClock:
         """
         jump_bytes = 0
         if _usable(timestamp_ms):
-            lead_bytes = timestamp_ms * self._bytes_per_ms - self.position_bytes
+            lead_bytes = self._lead(timestamp_ms)
             if not self._placed:
                 self.position_bytes += lead_bytes
-            elif lead_bytes and self._is_jump(lead_bytes, frame_bytes, sequence):
-                jump_bytes = lead_bytes
+            elif lead_bytes <= -JUMP_MS * self._bytes_per_ms:
+                self._shift_bytes -= lead_bytes
+            elif jump_bytes := self._jump(lead_bytes, frame_bytes, sequence):
+                self._shift_bytes += jump_bytes - lead_bytes
+            self._last_lead_bytes = min(0, self._lead(timestamp_ms) - jump_bytes)
         self._placed = True
         if sequence is not None:
             self._last_sequence = sequence
         self.position_bytes += jump_bytes + frame_bytes
         return jump_bytes
 
-    def _is_jump(self, lead_bytes: int, frame_bytes: int, sequence: int | None) -> bool:
+    def _lead(self, timestamp_ms: int) -> int:
+        """How far a frame's stamp is ahead of the count."""
+        return timestamp_ms * self._bytes_per_ms + self._shift_bytes - self.position_bytes
+
+    def _jump(self, lead_bytes: int, frame_bytes: int, sequence: int | None) -> int:
         if frame_bytes and (lead_bytes < 0 or lead_bytes % frame_bytes):
             self._on_grid = False
         if lead_bytes >= JUMP_MS * self._bytes_per_ms or (lead_bytes > 0 and self._on_grid):
-            return True
+            return lead_bytes
         last = self._last_sequence
-        hole = sequence is not None and last is not None and sequence > last + 1
-        return hole and 2 * lead_bytes >= frame_bytes
+        if sequence is None or last is None or sequence <= last + 1:
+            return 0
+        advance_bytes = lead_bytes - self._last_lead_bytes
+        return advance_bytes if 2 * advance_bytes >= frame_bytes else 0
 
 
 def _usable(timestamp_ms: int | None) -> TypeGuard[int]:

@@ -63,6 +63,7 @@ class TrackPipeline:
         "_clock",
         "_encoding",
         "_interpolator",
+        "_max_silence_bytes",
         "_silence_left_bytes",
         "duplicates",
         "frames",
@@ -78,7 +79,9 @@ class TrackPipeline:
         self.duplicates = 0
         self._encoding = form.encoding
         self._chunk_bytes = chunk_ms * bytes_per_ms
-        self._silence_left_bytes = MAX_SILENCE_MS * bytes_per_ms
+        self._max_silence_bytes = MAX_SILENCE_MS * bytes_per_ms
+        # All silence together: as much again as was received. Else small messages make much work.
+        self._silence_left_bytes = self._max_silence_bytes
         self._clock = MediaClock(bytes_per_ms)
         self._interpolator = HalfBandInterpolator() if form.rate_hz == 8000 else None
         self._buffer = bytearray()  # payload not yet in a chunk
@@ -102,7 +105,7 @@ class TrackPipeline:
         Returns:
             What the frame completed, in the order of the media clock; usually nothing.
         """
-        if self._clock.is_duplicate(timestamp_ms, sequence):
+        if self._clock.is_duplicate(len(payload), timestamp_ms, sequence):
             self.duplicates += 1
             return []
         jump_bytes = self._clock.place(len(payload), timestamp_ms, sequence)
@@ -132,7 +135,8 @@ class TrackPipeline:
     def _jump(self, jump_bytes: int, end: int) -> list[AudioChunk | AudioGap]:
         """Declare missing audio and put silence in its place, unless that would be too much."""
         gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end))
-        if jump_bytes <= self._silence_left_bytes + self.received_bytes:
+        room_bytes = self._silence_left_bytes + self.received_bytes
+        if jump_bytes <= min(self._max_silence_bytes, room_bytes):
             self._silence_left_bytes -= jump_bytes
             self._buffer += self._encoding.silence * jump_bytes
             return [gap]

@@ -14,6 +14,7 @@ import asyncio
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.calls.services import CallServices
@@ -30,6 +31,9 @@ from gateway.transcript.events import (
 from gateway.transcript.segmenter import Segmenter
 from gateway.transcript.token_clock import TokenClock
 from gateway.upstream.session import RealtimeSession
+
+# A session whose context is full sooner is a sick one (it answered a second): no other is tried.
+_LEAST_TOKENS: Final = 12
 
 
 class Track:
@@ -66,7 +70,7 @@ class Track:
             max_ms=limits.segment_max_ms,
         )
         self._session = self._new_session()
-        self._answered = False  # has this session said anything, be it an empty delta?
+        self._tokens = 0  # deltas of this session, empty ones too
         self._unsent: deque[tuple[AudioChunk, float]] = deque()  # each with its arrival time
         self._unsent_ms = 0
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
@@ -100,7 +104,8 @@ class Track:
         try:
             while not await self._live_one_session():
                 self._session = self._new_session()
-        except UpstreamError:
+        except UpstreamError as error:
+            self._fail(error)
             await self._until(lambda: self._hung_up)
         finally:
             self._session.abort()
@@ -111,7 +116,7 @@ class Track:
 
     def on_delta(self, text: str) -> None:
         """Place one token's text and publish what it completes."""
-        self._answered = True
+        self._tokens += 1
         placement = self._clock.tick()
         now_s = self._services.monotonic_s()
         if text and self.first_delta_s is None and self._first_audio_s is not None:
@@ -129,22 +134,27 @@ class Track:
         if error is None:
             return
         self._services.metrics.session_failures_total.labels(error.fault, error.reason).inc()
-        if error.reason == "context-full" and self._answered:
+        if error.reason == "context-full" and self._tokens >= _LEAST_TOKENS:
             self._publish(self._segmenter.close(FinalReason.ROLLOVER))
             if missing := self._clock.restart():
-                self._declare(AudioGap(*missing), GapCause.RECONNECT)
+                self._declare_rest(AudioGap(*missing), GapCause.RECONNECT)
             return
-        self.error = error
-        self._unsent.clear()
-        self._unsent_ms = 0
-        self._dropped = None  # part of what is unanswered
-        self._on_failed()
+        self._fail(error)
+
+    def _fail(self, error: UpstreamError) -> None:
+        """Keep the first failure; the track's audio has no way to the model any more."""
+        if self.error is None:
+            self.error = error
+            self._unsent.clear()
+            self._unsent_ms = 0
+            self._dropped = None  # part of what is unanswered
+            self._on_failed()
 
     # Sending
 
     def _new_session(self) -> RealtimeSession:
         limits = self._services.limits
-        self._answered = False
+        self._tokens = 0
         return RealtimeSession(self, model=limits.model, done_timeout_s=limits.done_timeout_s)
 
     async def _live_one_session(self) -> bool:
@@ -166,9 +176,14 @@ class Track:
             await self._until(lambda: self._hung_up or session.is_over)
             await self._drain(session)
             if session.is_over:
-                return False
+                return self._hung_up and not self._audio_waits
             await session.finish()
             return True
+
+    @property
+    def _audio_waits(self) -> bool:
+        """Whether more than the interpolator's tail is unsent."""
+        return any(chunk.end_ms > chunk.start_ms for chunk, _ in self._unsent)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait for what a callback or the hang-up brings about."""
@@ -233,12 +248,16 @@ class Track:
         answered_ms = self._clock.covered_ms
         from_ms = self._first_ms if answered_ms is None else answered_ms
         cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
-        if from_ms is None:
-            return
+        if from_ms is not None:
+            self._declare_rest(AudioGap(from_ms, self.pipeline.position_ms), cause)
+
+    def _declare_rest(self, whole: AudioGap, cause: GapCause) -> None:
+        """Declare what is not declared yet of a stretch that no delta answers."""
+        from_ms = whole.from_ms
         for gap in list(self._gaps):
-            self._declare(AudioGap(from_ms, gap.from_ms), cause)
+            self._declare(AudioGap(from_ms, min(gap.from_ms, whole.to_ms)), cause)
             from_ms = max(from_ms, gap.to_ms)
-        self._declare(AudioGap(from_ms, self.pipeline.position_ms), cause)
+        self._declare(AudioGap(from_ms, whole.to_ms), cause)
 
     def _drop(self, chunk: AudioChunk) -> None:
         """Note a dropped chunk; a run of them becomes one gap."""
@@ -251,7 +270,7 @@ class Track:
     def _declare_dropped(self) -> None:
         if self._dropped:
             gap, self._dropped = self._dropped, None
-            self._declare(gap, GapCause.BACKPRESSURE)
+            self._declare_rest(gap, GapCause.BACKPRESSURE)
 
     def _declare(self, gap: AudioGap, cause: GapCause) -> None:
         length_ms = gap.to_ms - gap.from_ms

@@ -24,7 +24,12 @@ from smithy_core.exceptions import ModeledError, SmithyError
 from gateway.errors import UpstreamError
 from gateway.upstream.credentials import CredentialSource, FrozenCredentials
 from gateway.upstream.sagemaker_connections import Connection, Connections
-from gateway.upstream.sagemaker_errors import CRT_STREAM_LIMIT, NOT_SENT, from_response
+from gateway.upstream.sagemaker_errors import (
+    CRT_GOAWAY,
+    NOT_PROCESSED,
+    NOT_SENT,
+    from_response,
+)
 from gateway.upstream.sagemaker_frames import FrameSigner
 from gateway.upstream.sagemaker_http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker_stream import FlushTick, SageMakerStream
@@ -182,16 +187,18 @@ class SageMakerTransport:
     ) -> tuple[Exchange, str]:
         """Start a request and wait for its response; with it, the signature the frames begin from.
 
-        A peer may lower its stream limit while we start a stream, or have said GOAWAY to all new
-        ones. The CRT then refuses ours, and the next place is on another connection.
+        A peer may lower its stream limit while we start a stream, or say GOAWAY to all new ones.
+        The CRT then refuses ours, and the next place is on another connection.
         """
-        for _ in range(_PLACES_TRIED - 1):
+        tries = _PLACES_TRIED
+        while True:
             try:
                 return await self._request_once(connections, keys)
             except UpstreamError as error:
-                if error.detail not in (CRT_STREAM_LIMIT, NOT_SENT):
+                # What was not even sent retired a drained connection: there are only so many.
+                tries -= error.detail != NOT_SENT
+                if error.detail not in NOT_PROCESSED or not tries:
                     raise
-        return await self._request_once(connections, keys)
 
     async def _request_once(
         self, connections: Connections, keys: FrozenCredentials
@@ -205,7 +212,7 @@ class SageMakerTransport:
             _abandon(transport, connection)
             raise UpstreamError("response-timeout", "no response headers") from error
         except UpstreamError as error:
-            if error.detail == NOT_SENT:
+            if error.detail in (NOT_SENT, CRT_GOAWAY):
                 connection.retire()  # it serves what it has, and no more
             _abandon(transport, connection)
             raise

@@ -47,9 +47,11 @@ _BY_STATUS: Final = {
     503: "service-unavailable",
     504: "service-unavailable",
 }
-# A request that was never sent, for want of a connection that takes any: safe to try elsewhere.
+# Why a request was certainly not processed: it is safe to try on another connection.
 NOT_SENT: Final = "closed before the request"
 CRT_STREAM_LIMIT: Final = "AWS_ERROR_HTTP_MAX_CONCURRENT_STREAMS_EXCEEDED"
+CRT_GOAWAY: Final = "AWS_ERROR_HTTP_GOAWAY_RECEIVED"  # our stream is newer than the last it names
+NOT_PROCESSED: Final = frozenset({NOT_SENT, CRT_STREAM_LIMIT, CRT_GOAWAY})
 _BY_CRT_NAME: Final = {
     CRT_STREAM_LIMIT: "throttled",
     "AWS_IO_SOCKET_CONNECTION_REFUSED": "connect-refused",
@@ -65,7 +67,7 @@ _BY_CRT_NAME: Final = {
     "AWS_ERROR_HTTP_PROTOCOL_ERROR": "platform-protocol-error",
     "AWS_ERROR_HTTP_RST_STREAM_RECEIVED": "stream-reset",
     # The peer takes its connection down in good order: it restarts or drains.
-    "AWS_ERROR_HTTP_GOAWAY_RECEIVED": "service-unavailable",
+    CRT_GOAWAY: "service-unavailable",
 }
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # SageMaker reports an unknown endpoint as a validation error; only its message tells them apart.

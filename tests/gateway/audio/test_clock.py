@@ -73,7 +73,8 @@ def test_first_frame_positions_the_clock_without_a_jump(
         (None, 7, False),
         (None, None, False),
         (980, 5, True),
-        (999, 4, True),
+        (990, 4, True),
+        (991, 4, False),  # nearer than half a frame: jitter of a sender that numbers all alike
         # The time goes on: a sender that numbers anew, or gives every frame the same number.
         (1000, 5, False),
         (1020, 1, False),
@@ -83,17 +84,47 @@ def test_first_frame_positions_the_clock_without_a_jump(
 def test_passed_numbers_are_duplicates_unless_the_time_goes_on(
     timestamp_ms: int | None, sequence: int | None, duplicate: bool
 ) -> None:
-    assert clock_at_1000_ms().is_duplicate(timestamp_ms, sequence) is duplicate
+    assert clock_at_1000_ms().is_duplicate(FRAME, timestamp_ms, sequence) is duplicate
 
 
 def test_no_number_is_a_duplicate_before_the_first() -> None:
-    assert not MediaClock(8).is_duplicate(None, 0)
+    assert not MediaClock(8).is_duplicate(FRAME, None, 0)
 
 
 def test_frames_without_numbers_do_not_forget_the_last_one() -> None:
     clock = clock_at_1000_ms()
     clock.place(FRAME, None, None)
-    assert clock.is_duplicate(None, 5)
+    assert clock.is_duplicate(FRAME, None, 5)
+
+
+def test_stamps_and_numbers_begun_anew_lose_nothing() -> None:
+    """Symptom: a sender restarted its counts, and all its frames were taken for duplicates."""
+    clock = MediaClock(8)
+    for n in range(200):
+        clock.place(FRAME, 20 * n, n)
+    for n in range(200):
+        assert not clock.is_duplicate(FRAME, 20 * n, n) or n > 136  # those recently passed
+        assert clock.place(FRAME, 20 * n, n) == 0
+    assert clock.to_ms(clock.position_bytes) == 8000
+
+
+def test_a_loss_after_stamps_begun_anew_is_seen() -> None:
+    clock = MediaClock(8)
+    for n in range(100):
+        clock.place(FRAME, 10_000 + 20 * n, n)
+    clock.place(FRAME, 0, 100)
+    clock.place(FRAME, 20, 101)
+    assert clock.place(FRAME, 1040, 152) == 1000 * 8
+
+
+def test_a_loss_the_numbers_prove_is_seen_though_the_stamps_lag() -> None:
+    """Symptom: one late stamp, after which real losses hid behind it."""
+    clock = MediaClock(8)
+    clock.place(FRAME, 60, 1)
+    clock.place(FRAME, 20, 2)  # the first stamp was 60 ms too late
+    clock.place(FRAME, 40, 3)
+    assert clock.place(FRAME, 100, 6) == 40 * 8
+    assert clock.place(FRAME, 120, 7) == 0
 
 
 def test_jitter_of_a_wall_clock_is_never_a_jump() -> None:

@@ -301,8 +301,10 @@ class TestFailures:
         async with living() as (scene, task):
             scene.start()
             await settle()
-            scene.audio(4)
+            scene.audio(15)
             scene.peer.delta(" one")
+            for _ in range(11):
+                scene.peer.delta("")
             scene.peer.done()  # nobody asked
             scene.audio(1)  # waits for the next session
             await settle()
@@ -314,9 +316,9 @@ class TestFailures:
         assert scene.peer.aborted
         assert [(f.text, f.reason, f.start_ms) for f in scene.of(TranscriptFinal)] == [
             ("one", FinalReason.ROLLOVER, 0),
-            ("two", FinalReason.HANGUP, 320),
+            ("two", FinalReason.HANGUP, 1200),
         ]
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.RECONNECT)]
+        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 960, 1200, GapCause.RECONNECT)]
         assert scene.ended.status is Status.COMPLETED
 
     async def test_a_model_that_is_done_before_it_has_begun_is_not_asked_for_ever(self) -> None:
@@ -324,6 +326,8 @@ class TestFailures:
         async with living() as (scene, task):
             scene.start()
             await settle()
+            scene.audio(2)
+            scene.peer.delta("")
             scene.peer.done()
             await task
         assert len(scene.transport.streams) == 1
@@ -342,6 +346,26 @@ class TestFailures:
             await task
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
         assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 240)
+
+    async def test_a_loss_inside_what_a_full_context_forgot_is_declared_once(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(13, timestamp="0", chunk="1")
+            scene.audio(1, timestamp="1440", chunk="2")
+            for _ in range(12):
+                scene.peer.delta("")
+            scene.peer.done()
+            scene.feed("stop")
+            await settle()
+            scene.transport.streams[1].answer_all()
+            await task
+        assert [(g.from_ms, g.to_ms, g.cause) for g in scene.of(TranscriptGap)] == [
+            (1040, 1440, GapCause.CARRIER_LOSS),
+            (960, 1040, GapCause.RECONNECT),
+            (1440, 1520, GapCause.RECONNECT),
+        ]
+        assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 560)
 
     async def test_nothing_is_declared_twice(self) -> None:
         """Symptom: gap_ms beyond the call's length."""
