@@ -1,13 +1,14 @@
 """Transcript events out of Redis, as any consumer reads them."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from cli.errors import CommandError
 from gateway.errors import PublishError
@@ -16,7 +17,8 @@ from gateway.transcript.keys import call_keys, encode_id, partition_key
 from gateway.transcript.redis import check, create_client
 from process.settings import SettingsError
 
-PARTITIONS: Final = 64  # the default of an installation
+# The installation's, as the gateway reads it.
+PARTITIONS: Final = int(os.environ.get("GATEWAY_PARTITIONS") or 64)
 
 _BLOCK_MS: Final = 1000
 _BATCH: Final = 500
@@ -43,6 +45,8 @@ async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
         raise CommandError(str(error)) from None
     except PublishError as error:
         raise CommandError(error.detail) from None
+    except RedisClusterException:
+        raise CommandError("on a cluster only one call can be followed: name it") from None
     except RedisError as error:
         place = urlsplit(redis_url).hostname  # the URL itself may hold a password
         raise CommandError(f"Redis at {place}: {type(error).__name__}") from None

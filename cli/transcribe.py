@@ -32,7 +32,9 @@ def transcribe(
     realtime_url: Annotated[
         str | None, typer.Option(help="ws(s)://host/v1/realtime of a vLLM server.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The name the model is served under.")] = MODEL,
+    model: Annotated[
+        str, typer.Option(envvar="GATEWAY_MODEL", help="The name the model is served under.")
+    ] = MODEL,
     region: Annotated[
         str | None, typer.Option(envvar="AWS_REGION", help="The endpoint's region.")
     ] = None,

@@ -46,9 +46,9 @@ REASONS: dict[str, Meaning] = {
     "binary-message": Meaning(Fault.CARRIER, 1003),
     "token-missing": Meaning(Fault.CARRIER, 1008),
     "token-invalid": Meaning(Fault.CARRIER, 1008),
-    "signature-missing": Meaning(Fault.CARRIER, 1008),
-    "signature-invalid": Meaning(Fault.CARRIER, 1008),
-    "socket-lost": Meaning(Fault.CARRIER, 1006),
+    "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close
+    "signature-invalid": Meaning(Fault.CARRIER),
+    "socket-lost": Meaning(Fault.CARRIER),
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),
     "connect-timeout": Meaning(Fault.NETWORK, retry=True),
@@ -87,7 +87,7 @@ REASONS: dict[str, Meaning] = {
     "fenced": Meaning(Fault.OURS),
     # This process
     "draining": Meaning(Fault.OURS, 1012),
-    "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
+    "at-capacity": Meaning(Fault.OURS, retry=True),  # 503, likewise
     "internal-error": Meaning(Fault.OURS),
 }
 

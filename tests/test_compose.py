@@ -95,9 +95,12 @@ def test_alone_it_opens_nothing_and_knows_no_secret() -> None:
     assert {gateway[name] for name in gateway if name != "GATEWAY_REDIS_URL"} == {""}
 
 
-def test_a_real_endpoint_is_passed_on() -> None:
-    given = {"GATEWAY_SAGEMAKER_ENDPOINT": "voxtral", "AWS_SESSION_TOKEN": "t"}
+def test_what_the_readme_names_is_passed_on() -> None:
+    """Symptom: a setting of .env, even one for security, that never reached the container."""
+    named = set(re.findall(r"GATEWAY_[A-Z_]+|AWS_[A-Z_]+", (ROOT / "README.md").read_text()))
+    given = dict.fromkeys(named - {"GATEWAY_REDIS_URL"}, "given")  # Redis comes with the file
     gateway = config(**given)["services"]["gateway"]["environment"]
+    assert len(given) >= 8
     assert gateway.items() >= given.items()
 
 

@@ -13,7 +13,7 @@ class Settings(BaseSettings):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. The image sets 0.0.0.0: SageMaker comes from outside.",
+        description="Address to listen on; in a container 0.0.0.0: SageMaker is outside.",
     )
     port: Port = Field(8080, description="SageMaker's contract says 8080.")
     engine_url: Url = Field("http://127.0.0.1:8081", description="The engine's root.")

@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from gateway.calls.stream import DRAINED, CallStream
 from gateway.errors import CarrierError
+
+_log = structlog.get_logger()
 
 
 class LiveStreams:
@@ -48,12 +52,8 @@ class LiveStreams:
         finally:
             self._streams.discard(stream)
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Refuse new streams, end the live ones, and wait for their last words.
-
-        Returns:
-            Whether all ended in time.
-        """
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new streams, end the live ones, wait for their last words, not for ever."""
         self.draining = True
         for stream in list(self._streams):
             stream.end(DRAINED)
@@ -61,5 +61,4 @@ class LiveStreams:
             async with asyncio.timeout(timeout_s):
                 await self._empty.wait()
         except TimeoutError:
-            return False
-        return True
+            _log.error("drain-timeout", streams=self.admitted)

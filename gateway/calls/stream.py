@@ -30,7 +30,7 @@ from gateway.carriers.events import (
     DtmfReceived,
     MessageIgnored,
 )
-from gateway.errors import CarrierError, Fault, GatewayError
+from gateway.errors import REASONS, CarrierError, Fault, GatewayError
 from gateway.transcript.events import (
     EventWriter,
     Status,
@@ -41,7 +41,7 @@ from gateway.transcript.events import (
 )
 from gateway.transcript.keys import encode_id
 
-_MOST_KEYS: Final = 1000  # told per stream
+_MAX_DTMF: Final = 1000  # told per stream
 
 _log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class Ending:
 
 STOPPED: Final = Ending(Status.COMPLETED, "carrier-stopped")
 CLOSED: Final = Ending(Status.COMPLETED, "carrier-closed")
-DRAINED: Final = Ending(Status.DRAINED, "draining", 1012)
+DRAINED: Final = Ending(Status.DRAINED, "draining", REASONS["draining"].close_code)
 
 
 class CallStream:
@@ -108,7 +108,7 @@ class CallStream:
         self._group = asyncio.TaskGroup()
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
-        self._keys = 0  # key presses told
+        self._dtmf_count = 0
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
         """Live the stream's life.
@@ -167,15 +167,15 @@ class CallStream:
             case CallStopped():
                 self.end(STOPPED)
             case DtmfReceived():
-                self._tell_key(event)
+                self._publish_dtmf(event)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
 
-    def _tell_key(self, event: DtmfReceived) -> None:
-        """Publish a key press; a flood of them must not crowd out other calls' words."""
-        self._keys += 1
-        if self._writer and self._keys <= _MOST_KEYS:
+    def _publish_dtmf(self, event: DtmfReceived) -> None:
+        """Publish that a key was pressed; a flood must not crowd out other calls' words."""
+        self._dtmf_count += 1
+        if self._writer and self._dtmf_count <= _MAX_DTMF:
             self._writer.publish(StreamDtmf(event.track))
         else:
             metric = self._services.metrics.ignored_messages_total

@@ -51,7 +51,6 @@ class Track:
         self.form = form
         self.role = limits.roles.get(form.track, "unknown")
         self.error: UpstreamError | None = None
-        self.segments = 0
         self.gap_ms = 0
         self.dropped_ms = 0
         self.first_delta_s: float | None = None  # from the first audio to the first text
@@ -79,6 +78,11 @@ class Track:
         self._first_ms: int | None = None  # where the first chunk lies on the media clock
         self._hung_up = False
         self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
+
+    @property
+    def segments(self) -> int:
+        """How many there were so far."""
+        return self._segmenter.segment
 
     def receive(self, frame: AudioReceived, now_s: float) -> None:
         """Take one frame."""
@@ -286,6 +290,4 @@ class Track:
 
     def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:
         for event in events:
-            if isinstance(event, TranscriptFinal):
-                self.segments += 1
             self._writer.publish(event)

@@ -16,6 +16,9 @@ from gateway.transcript.token_clock import Placement
 _MAX_WORD_MS: Final = 10_000
 
 
+_REV: Final = 0  # a segment is heard once; another revision would start it over
+
+
 class Segmenter:
     """Cuts one track's text into segments, numbered from 1.
 
@@ -39,7 +42,6 @@ class Segmenter:
         self._pause_ms = pause_ms
         self._max_ms = max_ms
         self._is_open = False
-        self._rev = 0
         self._texts: list[str] = []  # the open segment's deltas
         self._space = ""  # white space not yet followed by a word
         self._start_ms = 0
@@ -76,7 +78,7 @@ class Segmenter:
             track=self._track,
             role=self._role,
             segment=self.segment,
-            rev=self._rev,
+            rev=_REV,
             text="".join(self._texts),
             start_ms=self._start_ms,
             end_ms=self._end_ms,
@@ -84,13 +86,6 @@ class Segmenter:
         )
         self._is_open = False
         return [final]
-
-    def restart(self) -> None:
-        """Start the open segment over at the next revision: its audio will be heard again."""
-        if self._is_open:
-            self._rev += 1
-            self._texts = []
-            self._end_ms = self._start_ms
 
     def _ended(self, text: str, said: bool, placement: Placement) -> FinalReason | None:
         """Why the open segment ends before this delta, if it does."""
@@ -108,7 +103,6 @@ class Segmenter:
         if not self._is_open:
             self.segment += 1
             self._is_open = True
-            self._rev = 0
             self._texts = []
             self._start_ms = placement.start_ms
         text = self._space + text if self._texts else text.lstrip()
@@ -120,7 +114,7 @@ class Segmenter:
             track=self._track,
             role=self._role,
             segment=self.segment,
-            rev=self._rev,
+            rev=_REV,
             text=kept,
             start_ms=placement.start_ms,
             end_ms=placement.end_ms,

@@ -58,11 +58,6 @@ class TokenClock:
         self._chunks: deque[_Sent] = deque()
         self._heard_s = 0.0
 
-    @property
-    def lag_ms(self) -> int:
-        """How much of the audio sent is not answered yet; the model's delay is part of it."""
-        return self._session_ms - self._answered_ms(self._ticks)
-
     def sent(self, start_ms: int, end_ms: int, heard_s: float) -> None:
         """Learn that a chunk went to the session.
 

@@ -1,9 +1,9 @@
 """SageMaker's event-stream frames: signed on the way out, checked on the way in. Pure.
 
 A message travels as one PayloadPart event; a signed event wraps it, and each signature covers the
-one before (the first covers the request's). The SDK's own path costs about 98 us to send and 92 to
-receive an event, because it derives the signing key four times and models every header; this one
-costs a tenth. Tests hold both to the same bytes.
+one before (the first covers the request's). The SDK needs about 98 us to serialise and sign an
+event and 92 to decode one: it derives the signing key four times and models every header. This
+costs a tenth of that. Tests hold both to the same bytes.
 
     frame    u32 length | u32 headers length | u32 crc of those | headers | payload | u32 crc of all
     header   u8 name length, name, u8 type, value

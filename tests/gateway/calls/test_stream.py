@@ -171,6 +171,37 @@ async def test_a_whole_call() -> None:
     assert scene.stream.state is StreamState.ENDED
 
 
+async def test_what_prometheus_sees_of_a_call() -> None:
+    async with living() as (scene, task):
+        scene.start("inbound", "outbound")
+        scene.feed("mark")
+        await settle()
+        scene.audio(2, timestamp="0", chunk="1")
+        scene.audio(1, timestamp="400", chunk="2")
+        scene.peer.delta(" hello")
+        scene.transport.streams[1].close(UpstreamError("stream-reset"))
+        scene.feed("stop")
+        await settle()
+        scene.peer.answer_all()
+        await task
+    carrier = {"carrier": "twilio"}
+    for name, labels, value in (
+        ("frames_total", carrier, 2),
+        ("audio_seconds_total", carrier, 0.48),
+        ("gaps_total", {"cause": "carrier_loss"}, 1),
+        ("gap_seconds_total", {"cause": "carrier_loss"}, 0.24),
+        ("ignored_messages_total", carrier | {"kind": "mark"}, 1),
+        ("sessions_opened_total", {}, 2),
+        ("session_failures_total", {"fault": "platform", "reason": "stream-reset"}, 1),
+        ("session_open_seconds_count", {}, 2),
+        ("first_delta_seconds_count", {}, 1),
+        ("calls_total", carrier | {"status": "failed"}, 1),
+        ("live_calls", carrier, 0),
+    ):
+        sample = scene.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
+        assert sample == pytest.approx(value), name
+
+
 class TestBeforeTheStart:
     async def test_a_stream_that_never_starts_publishes_nothing(self) -> None:
         async with living() as (scene, task):

@@ -130,35 +130,6 @@ def test_close_says_why(reason: FinalReason) -> None:
     assert segmenter.close(reason) == []
 
 
-def test_restart_starts_the_open_segment_over_at_the_next_revision() -> None:
-    segmenter = Segmenter("inbound", "customer")
-    feed(segmenter, [" one", " too "])
-    segmenter.restart()
-    again = feed(segmenter, [" one", " two"])
-    (final,) = segmenter.close(FinalReason.HANGUP)
-    assert summary(again) == ["1 +one", "1 + two"]
-    assert {delta.rev for delta in again} == {1}
-    assert (final.segment, final.rev, final.text) == (1, 1, "one two")
-    (after,) = feed(segmenter, [" three"], start_ms=160)
-    assert (after.segment, after.rev) == (2, 0)
-
-
-def test_restart_between_segments_changes_nothing() -> None:
-    segmenter = Segmenter("inbound", "customer")
-    segmenter.restart()
-    (delta,) = feed(segmenter, [" one"])
-    assert (delta.segment, delta.rev) == (1, 0)
-
-
-def test_a_restarted_segment_that_stays_empty_is_closed_too() -> None:
-    """Its readers still show the revision before."""
-    segmenter = Segmenter("inbound", "customer")
-    feed(segmenter, [" one", " two"])
-    segmenter.restart()
-    (final,) = segmenter.close(FinalReason.HANGUP)
-    assert (final.rev, final.text, final.start_ms, final.end_ms) == (1, "", 0, 0)
-
-
 TEXTS = st.lists(
     st.one_of(
         st.text("ab,. \n", max_size=8),  # words cut anywhere
