@@ -34,9 +34,12 @@ class Bridge:
         self._session: ClientSession | None = None
         self._health: EngineHealth | None = None
         self._registry = CollectorRegistry()
-        self._live = Gauge("bridge_sessions", "Live sessions.", registry=self._registry)
+        self._live = Gauge("callscribe_bridge_sessions", "Live sessions.", registry=self._registry)
         self._ended = Counter(
-            "bridge_sessions_ended", "Sessions by how they ended.", ["end"], registry=self._registry
+            "callscribe_bridge_sessions_ended",
+            "Sessions by how they ended.",
+            ["end"],
+            registry=self._registry,
         )
         for end in End:
             self._ended.labels(end=end)

@@ -14,9 +14,9 @@ Source: `vnd.amazon.eventstream`; Signature Version 4, AWS4-HMAC-SHA256-PAYLOAD.
 import hashlib
 import hmac
 import struct
-import time
 from binascii import crc32
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -106,7 +106,7 @@ class FrameSigner:
     def _enter(self, second: int) -> None:
         """Take up a new second: its time stamp and, at UTC midnight, the new day's key."""
         self._second = second
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         day = stamp[:8]
         scope = f"{day}/{self._region}/{SERVICE}/aws4_request"
         self._scope = f"AWS4-HMAC-SHA256-PAYLOAD\n{stamp}\n{scope}".encode()

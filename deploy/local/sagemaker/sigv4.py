@@ -13,7 +13,6 @@ Source: IAM User Guide, "Create a signed AWS API request"; events: the AWS SDK's
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,7 +107,7 @@ class EventChain:
         _check_skew(date / 1000, now_s)
         if date // 1000 != self._second:
             self._second = date // 1000
-            self._use_date(time.strftime(_DATE_FORMAT, time.gmtime(self._second)))
+            self._use_date(datetime.fromtimestamp(self._second, UTC).strftime(_DATE_FORMAT))
         encoded_date = _DATE_HEADER_PREFIX + date.to_bytes(8, "big", signed=True)
         to_sign = (
             f"AWS4-HMAC-SHA256-PAYLOAD\n{self._date}\n{self._scope}\n{self._prior}\n"

@@ -47,7 +47,7 @@ async def sessions_ended(url: str) -> dict[str, int]:
     """The ends that the metrics have counted."""
     async with ClientSession() as session, session.get(f"{url}/metrics") as response:
         text = await response.text()
-    counted = re.findall(r'bridge_sessions_ended_total\{end="(\w+)"\} (\d+)', text)
+    counted = re.findall(r'callscribe_bridge_sessions_ended_total\{end="(\w+)"\} (\d+)', text)
     return {end: int(count) for end, count in counted if int(count)}
 
 
