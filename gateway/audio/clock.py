@@ -13,7 +13,8 @@ that come late but complete are none; a delivery gap is invisible here.
 
 Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`. One whose stamps
 have always been on the grid of its frames counts them, and is taken at its word. Where numbers show
-a hole, what the stamps advanced since the last frame counts, if the lead itself hides it.
+a hole, what the stamps advanced since the last frame counts, if the lead itself hides it. A number
+that skips is a hole only if the one before it did not: some senders count all tracks together.
 """
 
 from typing import Final, TypeGuard
@@ -32,6 +33,7 @@ class MediaClock:
 
     __slots__ = (
         "_bytes_per_ms",
+        "_counts_frames",
         "_last_lead_bytes",
         "_last_sequence",
         "_on_grid",
@@ -45,6 +47,7 @@ class MediaClock:
         self._bytes_per_ms = bytes_per_ms
         self._last_sequence: int | None = None
         self._placed = False
+        self._counts_frames = True  # the last frame's number was the one after its predecessor's
         self._on_grid = True
         self._shift_bytes = 0  # from the carrier's stamps to ours, since they began anew
         self._last_lead_bytes = 0  # of the last frame, if it was behind the count
@@ -89,6 +92,7 @@ class MediaClock:
             self._last_lead_bytes = min(0, self._lead(timestamp_ms) - jump_bytes)
         self._placed = True
         if sequence is not None:
+            self._counts_frames = self._last_sequence in (None, sequence - 1)
             self._last_sequence = sequence
         self.position_bytes += jump_bytes + frame_bytes
         return jump_bytes
@@ -103,7 +107,7 @@ class MediaClock:
         if lead_bytes >= JUMP_MS * self._bytes_per_ms or (lead_bytes > 0 and self._on_grid):
             return lead_bytes
         last = self._last_sequence
-        if sequence is None or last is None or sequence <= last + 1:
+        if not self._counts_frames or sequence is None or last is None or sequence <= last + 1:
             return 0
         advance_bytes = lead_bytes - self._last_lead_bytes
         return advance_bytes if 2 * advance_bytes >= frame_bytes else 0

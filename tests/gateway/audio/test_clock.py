@@ -127,6 +127,14 @@ def test_a_loss_the_numbers_prove_is_seen_though_the_stamps_lag() -> None:
     assert clock.place(FRAME, 120, 7) == 0
 
 
+def test_jitter_is_no_jump_where_numbers_count_both_tracks() -> None:
+    """Symptom: numbers that always skip one, taken for losses whenever the stamps jittered."""
+    clock = MediaClock(8)
+    jitter_ms = [0, 0, 30, -30, 60, -60, 99, -99] * 50
+    jumps = [clock.place(FRAME, 1000 + 20 * n + j, 2 * n) for n, j in enumerate(jitter_ms)]
+    assert jumps == [0] * len(jitter_ms)
+
+
 def test_jitter_of_a_wall_clock_is_never_a_jump() -> None:
     clock = MediaClock(8)
     jitter_ms = [0, 30, -30, 60, -60, 99, -99, 0] * 50
