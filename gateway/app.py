@@ -173,7 +173,7 @@ def _call_limits(settings: Settings) -> CallLimits:
         chunk_ms=settings.chunk_ms,
         open_timeout_s=settings.open_timeout_s,
         done_timeout_s=settings.done_timeout_s,
-        unsent_ms=settings.unsent_ms,
+        unsent_ms=settings.replay_ms,
         segment_pause_ms=settings.segment_pause_ms,
         segment_max_ms=settings.segment_max_ms,
         roles={"inbound": settings.inbound_role, "outbound": settings.outbound_role},

@@ -49,6 +49,7 @@ REASONS: dict[str, Meaning] = {
     "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close
     "signature-invalid": Meaning(Fault.CARRIER),
     "socket-lost": Meaning(Fault.CARRIER),
+    "media-timeout": Meaning(Fault.CARRIER),
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),
     "connect-timeout": Meaning(Fault.NETWORK, retry=True),
@@ -65,9 +66,9 @@ REASONS: dict[str, Meaning] = {
     "stream-reset": Meaning(Fault.PLATFORM, retry=True),
     "validation-error": Meaning(Fault.OURS),
     "endpoint-not-found": Meaning(Fault.OURS),
-    "platform-protocol-error": Meaning(Fault.PLATFORM),
+    "platform-protocol-error": Meaning(Fault.PLATFORM, retry=True),
     # Who we are to the platform
-    "no-credentials": Meaning(Fault.CREDENTIALS),
+    "no-credentials": Meaning(Fault.CREDENTIALS, retry=True),  # a metadata service may be away
     "credentials-expired": Meaning(Fault.CREDENTIALS, retry=True),
     "access-denied": Meaning(Fault.CREDENTIALS),
     # The model and its server
@@ -75,11 +76,20 @@ REASONS: dict[str, Meaning] = {
     "model-stream-error": Meaning(Fault.MODEL, retry=True),
     "model-not-found": Meaning(Fault.OURS),
     "realtime-error": Meaning(Fault.MODEL, retry=True),
-    "realtime-protocol-error": Meaning(Fault.MODEL),
+    "realtime-protocol-error": Meaning(Fault.MODEL, retry=True),
     "created-timeout": Meaning(Fault.MODEL, retry=True),
     "done-timeout": Meaning(Fault.MODEL, retry=True),
     "ended-without-done": Meaning(Fault.MODEL, retry=True),
     "context-full": Meaning(Fault.MODEL, retry=True),
+    "session-mute": Meaning(Fault.MODEL, retry=True),  # open, but no delta ever came
+    "session-stalled": Meaning(Fault.MODEL, retry=True),  # deltas came, and come no more
+    "model-rut": Meaning(Fault.MODEL, retry=True),  # empty deltas over speech
+    "finish-timeout": Meaning(Fault.PLATFORM),  # the last words did not come in time
+    # Places for sessions
+    "endpoint-at-capacity": Meaning(Fault.PLATFORM, 1013, retry=True),
+    "circuit-open": Meaning(Fault.PLATFORM, 1013, retry=True),
+    "route-at-capacity": Meaning(Fault.OURS, 1013, retry=True),
+    "no-route": Meaning(Fault.OURS, 1008),
     # Redis
     "redis-unavailable": Meaning(Fault.NETWORK, retry=True),
     "redis-refused": Meaning(Fault.OURS),
@@ -87,7 +97,7 @@ REASONS: dict[str, Meaning] = {
     "fenced": Meaning(Fault.OURS),
     # This process
     "draining": Meaning(Fault.OURS, 1012),
-    "at-capacity": Meaning(Fault.OURS, retry=True),  # 503, likewise
+    "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
     "internal-error": Meaning(Fault.OURS),
 }
 

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     lease_s: PositiveInt = Field(
         30, description="A live stream's lease in `live`, in seconds; a gateway that died loses it."
     )
+    spool_dir: Path | None = Field(
+        None,
+        description="Folder of the files that keep events while Redis is away. Default: a private "
+        "one in the system's folder for temporary files.",
+    )
+    spool_max_mb: PositiveInt = Field(1024, description="Their greatest size together, in MiB.")
 
     # The model
     upstream: Upstream = Field(Upstream.SAGEMAKER, description="sagemaker or websocket.")
@@ -93,6 +99,20 @@ class Settings(BaseSettings):
         80, ge=20, le=1000, description="Audio per append; 80 ms is one token of Voxtral."
     )
 
+    # Places for sessions
+    endpoint_instances: PositiveInt = Field(1, description="Instances behind the endpoint.")
+    endpoint_sessions: PositiveInt | None = Field(
+        None,
+        description="Sessions that one instance takes. All gateways together never open more than "
+        "instances x sessions. Default: no limit.",
+    )
+    routes_file: Path | None = Field(
+        None, description="TOML with several endpoints and the routes to them: docs/routes.md."
+    )
+    admission_wait_s: float = Field(
+        0, ge=0, le=10, description="A stream may wait this long for a place, in seconds."
+    )
+
     # Sessions and segments
     start_timeout_s: PositiveFloat = Field(
         10, description="From the upgrade until the carrier's start message."
@@ -101,11 +121,56 @@ class Settings(BaseSettings):
     done_timeout_s: PositiveFloat = Field(
         20, description="From the final commit until the model is done, at hang-up."
     )
-    unsent_ms: int = Field(
-        30_000, ge=1000, description="Audio per track that may wait for a session; older is a gap."
+    finish_timeout_s: PositiveFloat = Field(
+        30, description="From the hang-up until the last words are there, reconnects included."
+    )
+    replay_ms: int = Field(
+        30_000,
+        ge=1000,
+        description="Audio per track kept for a session to come, in ms; what is older is a gap.",
+    )
+    retry_budget_s: PositiveFloat = Field(
+        120, description="A track tries this long to get a session again, in seconds."
+    )
+    rollover_soft_s: PositiveFloat = Field(
+        240, description="Age after which a session is replaced at a pause, in seconds."
+    )
+    rollover_hard_s: PositiveFloat = Field(
+        1500, description="Age at which it is replaced in mid-speech; SageMaker's limit is 1800."
+    )
+    mute_timeout_s: PositiveFloat = Field(
+        8, description="Audio sent and no answer for so long: the session is given up, in seconds."
+    )
+    max_lag_ms: PositiveInt = Field(
+        10_000, description="A session this far behind its audio is replaced, in ms."
+    )
+    rut_deltas: PositiveInt = Field(
+        200, description="Empty deltas in a row, over speech, that end a session; 80 ms each."
     )
     segment_pause_ms: int = Field(1000, ge=160, description="Silence that closes a segment.")
     segment_max_ms: int = Field(30_000, ge=1000, description="A segment's greatest length.")
+
+    # Ends
+    idle_timeout_s: PositiveFloat = Field(
+        120, description="A stream without media for so long is ended, in seconds."
+    )
+    silence_timeout_s: PositiveFloat = Field(
+        1800, description="A stream with silence on all tracks for so long is ended, in seconds."
+    )
+    max_call_s: PositiveFloat = Field(14_400, description="A stream's greatest age, in seconds.")
+    heartbeat_s: PositiveFloat = Field(
+        20, description="Between pings to the carrier; half of it without a pong and it is gone."
+    )
+    drain_timeout_s: float = Field(
+        1800, ge=0, description="After SIGTERM live calls may go on for so long, in seconds."
+    )
+
+    # The admin API, on the private port
+    admin_tokens: SecretStr | None = Field(
+        None,
+        description='JSON: {"<name>": {"token": "<secret>", "scopes": ["read", "terminate", '
+        '"drain"]}}. Without it the admin API is closed.',
+    )
 
     # Twilio
     twilio_auth_token: SecretStr | None = Field(

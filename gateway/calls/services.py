@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.carriers.events import CallStarted
+from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
 from gateway.transcript.events import EventWriter
 from gateway.upstream.transport import UpstreamTransport
@@ -16,6 +18,41 @@ class OpenWriter(Protocol):
         self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
     ) -> EventWriter:
         """Return where the stream's events go; `on_fenced` tells that another gateway owns it."""
+
+
+class Place(Protocol):
+    """The right to hold one session at one endpoint, leased from all gateways' common stock."""
+
+    endpoint: str  # its name, for logs and the admin API
+    model: str  # the name the model is served under there
+    transport: UpstreamTransport
+
+    def worked(self) -> None:
+        """Learn that a session there answered: the endpoint is well."""
+
+    def failed(self, error: UpstreamError) -> None:
+        """Learn that a session there did not open, or ended so: it counts against the endpoint."""
+
+    def release(self) -> None:
+        """Give the place back; idempotent, never waits."""
+
+
+class Ticket(Protocol):
+    """One stream's admission: which route it takes, and the places its sessions get."""
+
+    async def settle(self, start: CallStarted) -> None:
+        """Choose the route for good and reserve a place for each track.
+
+        Raises:
+            CarrierError: no-route, route-at-capacity, endpoint-at-capacity, circuit-open.
+        """
+
+    async def place(self) -> Place:
+        """Give a reserved place, or lease another one.
+
+        Raises:
+            UpstreamError: endpoint-at-capacity, circuit-open; both worth another try.
+        """
 
 
 @dataclass(frozen=True, slots=True)
