@@ -1,5 +1,6 @@
 """The composition root: the only place where clients are built and parts meet."""
 
+import asyncio
 import contextlib
 import gc
 import time
@@ -13,55 +14,70 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
 from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
+from gateway.ingress.admin_api import AdminApi
+from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.twilio import TwilioRoutes
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, add_process_metrics
 from gateway.settings import Settings, Upstream
 from gateway.transcript import redis
 from gateway.transcript.publisher import Limits, Publisher
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
-from process.serving import listening, stop_requested
+from process.serving import listening, stop_signals
 from process.settings import SettingsError
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
+_GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
 
 _log = structlog.get_logger()
 
 
-class Ports(NamedTuple):
-    """Where a gateway listens."""
+class Gateway(NamedTuple):
+    """A gateway that serves: where it listens, and what is live in it."""
 
     public: int
     admin: int
+    streams: LiveStreams
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end the live calls with their last words.
+    """Serve until told to stop, by SIGTERM or the admin API; let the live calls go on, then end.
+
+    A second SIGTERM, or a SIGINT, ends them at once, with their last words.
 
     Raises:
         SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
     """
-    stop = stop_requested()
-    async with serve(settings) as ports:
-        _log.info("gateway-started", gateway=settings.id, port=ports.public, admin=ports.admin)
+    stop, hurry = stop_signals()
+    async with serve(settings, stop) as gateway:
+        log = _log.bind(gateway=settings.id)
+        log.info("gateway-started", port=gateway.public, admin=gateway.admin)
         await stop.wait()
-        _log.info("gateway-stopping", gateway=settings.id)
+        log.info("gateway-draining", streams=gateway.streams.admitted)
+        await gateway.streams.drain(settings.drain_timeout_s, hurry)
+        log.info("gateway-stopping", streams=gateway.streams.admitted, hurried=hurry.is_set())
 
 
 @contextlib.asynccontextmanager
-async def serve(settings: Settings) -> AsyncIterator[Ports]:
+async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncIterator[Gateway]:
     """Serve both ports for as long as the context lasts; at its end the live calls end in order.
+
+    Args:
+        settings: all of them.
+        stop: once set, by the admin API too, new calls are refused; the live ones go on.
 
     Raises:
         SettingsError: as `run`.
     """
+    admin_tokens = _admin_tokens(settings)
     metrics = Metrics()
+    add_process_metrics(metrics.registry, asyncio.get_running_loop())
     async with contextlib.AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
         transport = _transport(settings, metrics)
         stack.push_async_callback(transport.close)
-        streams = LiveStreams(settings.max_calls)
+        streams = LiveStreams(settings.max_calls, stop)
         services = CallServices(
             transport=transport,
             open_writer=publisher.open_stream,
@@ -74,17 +90,24 @@ async def serve(settings: Settings) -> AsyncIterator[Ports]:
         TwilioRoutes(settings, services, streams).add_to(public)
         ready = await stack.enter_async_context(_readiness(settings, streams))
         admin = admin_app(metrics.registry, ready)
+        if admin_tokens:
+            AdminApi(admin_tokens, streams).add_to(admin)
         admin_port = await stack.enter_async_context(
             listening(admin, settings.admin_host, settings.admin_port)
         )
         port = await stack.enter_async_context(listening(public, settings.host, settings.port))
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
-        stack.push_async_callback(
-            streams.drain, settings.open_timeout_s + 2 * settings.done_timeout_s
-        )
+        stack.push_async_callback(streams.end_all, settings.finish_timeout_s + _GOODBYE_S)
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection need not look at it again
-        yield Ports(port, admin_port)
+        yield Gateway(port, admin_port, streams)
+
+
+def _admin_tokens(settings: Settings) -> AdminTokens | None:
+    if settings.admin_tokens is None:
+        _log.warning("admin-api-closed", needs="GATEWAY_ADMIN_TOKENS")
+        return None
+    return AdminTokens.read(settings.admin_tokens.get_secret_value())
 
 
 @contextlib.asynccontextmanager
@@ -97,7 +120,7 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
     async with _redis_client(settings) as client:
         await _require_redis(client)
         async with Publisher(
-            client,
+            redis.RedisStore(client),
             gateway=settings.id,
             metrics=metrics,
             partitions=settings.partitions,
@@ -169,12 +192,22 @@ def _transport(settings: Settings, metrics: Metrics) -> UpstreamTransport:
 
 def _call_limits(settings: Settings) -> CallLimits:
     return CallLimits(
-        model=settings.model,
         chunk_ms=settings.chunk_ms,
         open_timeout_s=settings.open_timeout_s,
         done_timeout_s=settings.done_timeout_s,
-        unsent_ms=settings.replay_ms,
+        finish_timeout_s=settings.finish_timeout_s,
+        replay_ms=settings.replay_ms,
+        retry_budget_s=settings.retry_budget_s,
+        rollover_soft_s=settings.rollover_soft_s,
+        rollover_hard_s=settings.rollover_hard_s,
+        first_delta_late_s=settings.first_delta_late_s,
+        mute_timeout_s=settings.mute_timeout_s,
+        max_lag_ms=settings.max_lag_ms,
+        rut_deltas=settings.rut_deltas,
         segment_pause_ms=settings.segment_pause_ms,
         segment_max_ms=settings.segment_max_ms,
+        idle_timeout_s=settings.idle_timeout_s,
+        silence_timeout_s=settings.silence_timeout_s,
+        max_call_s=settings.max_call_s,
         roles={"inbound": settings.inbound_role, "outbound": settings.outbound_role},
     )

@@ -8,18 +8,20 @@
 -- ARGV, each a MessagePack array, because many small arguments cost the client more than the rest:
 --       1 the stream  {v, call_id, stream_id, epoch (Unix ms), gateway, lease (ms), retention of
 --                      the call (s), length and age (ms) that `events` keeps}
---       2 the batch   {n of the first event, true if the last event ends the stream, events};
+--       2 the batch   {n of the first event, true if the last event ends the stream, events,
+--                      true to write only if the lease that stands in `live` has lapsed};
 --                      an event is {type, at, name, value, name, value ...};
 --                      a batch without events only renews the lease
 --
--- Returns the last n that was written before this batch (0: none by this epoch), or -1 if a higher
--- epoch owns the stream; then nothing was written.
+-- Returns the last n that was written before this batch (0: none by this epoch), -1 if a higher
+-- epoch owns the stream, or -2 if its lease had to have lapsed and has not (or the stream has ended
+-- and has none). With -1 and -2 nothing was written.
 --
 -- All keys share a hash tag. Needs Redis 7.0 or Valkey 8, nothing newer.
 
 local v, call_id, stream_id, epoch, gateway, lease_ms, retention_s, length, age_ms =
   unpack(cmsgpack.unpack(ARGV[1]))
-local first, ends_stream, events = unpack(cmsgpack.unpack(ARGV[2]))
+local first, ends_stream, events, if_lapsed = unpack(cmsgpack.unpack(ARGV[2]))
 
 -- Lua's own number to string would round epochs to 14 digits.
 local function decimal(number)
@@ -27,6 +29,7 @@ local function decimal(number)
 end
 
 local written = 0
+local is_late = false
 local owner = redis.call('HGET', KEYS[1], stream_id)
 if owner then
   local owner_epoch, owner_n = string.match(owner, '^(%d+):(%d+)$')
@@ -35,18 +38,29 @@ if owner then
   end
   if tonumber(owner_epoch) == epoch then
     written = tonumber(owner_n)
+    is_late = first + #events - 1 <= written
   end
 end
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local member = call_id .. ' ' .. stream_id
+
+if if_lapsed then
+  local until_ms = redis.call('ZSCORE', KEYS[4], member)
+  if not until_ms or tonumber(until_ms) > now_ms then
+    return -2
+  end
+end
 
 -- A failing command ends a script but undoes nothing. What may fail (a key of another type, no
 -- memory) therefore fails here, or at the first XADD: before anything is appended that a retry
 -- would append again.
-local member = call_id .. ' ' .. stream_id
 if ends_stream then
   redis.call('ZREM', KEYS[4], member)
+elseif is_late then
+  -- What a timed-out connection delivers after the stream has ended must not bring its lease back.
+  redis.call('ZADD', KEYS[4], 'XX', decimal(now_ms + lease_ms), member)
 else
   redis.call('ZADD', KEYS[4], decimal(now_ms + lease_ms), member)
 end

@@ -10,7 +10,9 @@ event of another type that had to be dropped does leave one: what is missing mus
 from collections import deque
 from dataclasses import dataclass, field
 
-from gateway.transcript.encode import flatten, pack_batch, type_of
+import msgspec
+
+from gateway.transcript.encode import flatten, pack_batch, pack_event, type_of
 from gateway.transcript.events import StreamEnded, TranscriptDelta, TranscriptEvent
 
 
@@ -23,6 +25,7 @@ class Batch:
     types: tuple[str, ...]
     received_s: tuple[float, ...]  # of its deltas, on the monotonic clock
     ends_stream: bool
+    spoiled: tuple[str, ...] = ()  # types of events that could not be packed: each is a hole in n
 
     def __len__(self) -> int:
         """Count its events; 0 for a batch that only renews the lease."""
@@ -62,6 +65,12 @@ class Backlog:
         else:
             self._queue.append(1)
 
+    def _lose_first(self) -> None:
+        if self._queue and isinstance(self._queue[0], int):
+            self._queue[0] += 1
+        else:
+            self._queue.appendleft(1)
+
     def shed_deltas(self) -> int:
         """Drop every queued delta, and say how many; the finals repeat their words."""
         before = len(self._queue)
@@ -98,7 +107,8 @@ class Backlog:
         queued: tuple[str, ...] = tuple(
             type_of(item[0]) for item in self._queue if not isinstance(item, int)
         )
-        dropped = (self._batch.types if self._batch else ()) + queued
+        batch = self._batch
+        dropped = (batch.types + batch.spoiled if batch else ()) + queued
         self._queue.clear()
         self._queued_deltas = 0
         self._batch = None
@@ -108,20 +118,31 @@ class Backlog:
         if self._queue and isinstance(self._queue[0], int):
             self._next_n += self._queue[0]
             self._queue.popleft()
-        flat: list[list[str]] = []
+        first_n = self._next_n
+        packed: list[msgspec.Raw] = []
+        types: list[str] = []
+        spoiled: list[str] = []
         received_s: list[float] = []
         ends_stream = False
-        while self._queue and len(flat) < limit:
+        while self._queue and len(packed) < limit:
             item = self._queue[0]
             if isinstance(item, int):  # a batch's numbers have no hole: the next one starts after
                 break
             self._queue.popleft()
             event, taken_unix_s = item
-            flat.append(flatten(event, taken_unix_s, now_s))
+            self._queued_deltas -= isinstance(event, TranscriptDelta)
+            try:
+                packed.append(pack_event(flatten(event, taken_unix_s, now_s)))
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, the others are well
+                spoiled.append(type_of(event))
+                if packed:
+                    self._lose_first()
+                    break
+                first_n += 1
+                continue
+            types.append(type_of(event))
             if isinstance(event, TranscriptDelta):
-                self._queued_deltas -= 1
                 received_s.append(event.received_s)
             ends_stream = isinstance(event, StreamEnded)
-        types = tuple(fields[0] for fields in flat)
-        payload = pack_batch(self._next_n, flat, ends_stream=ends_stream)
-        return Batch(self._next_n, payload, types, tuple(received_s), ends_stream)
+        payload = pack_batch(first_n, packed, ends_stream=ends_stream)
+        return Batch(first_n, payload, tuple(types), tuple(received_s), ends_stream, tuple(spoiled))

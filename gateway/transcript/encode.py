@@ -84,17 +84,30 @@ def pack_stream(*constants: str | int) -> bytes:
     return _pack(constants)
 
 
-def pack_batch(first_n: int, events: Sequence[list[str]], *, ends_stream: bool) -> bytes:
-    """Pack flattened events, numbered from `first_n`: the second argument of `append.lua`.
+def pack_event(fields: list[str]) -> msgspec.Raw:
+    """Pack one flattened event.
 
     A lone surrogate, which no UTF-8 can carry, becomes `?`: one bad character must not hold up the
     rest of a call.
     """
     try:
-        return _pack((first_n, ends_stream, events))
+        return msgspec.Raw(_pack(fields))
     except UnicodeEncodeError:
-        clean = [[s.encode("utf-8", "replace").decode() for s in event] for event in events]
-        return _pack((first_n, ends_stream, clean))
+        return msgspec.Raw(_pack([s.encode("utf-8", "replace").decode() for s in fields]))
+
+
+def pack_batch(
+    first_n: int, events: Sequence[msgspec.Raw], *, ends_stream: bool, if_lapsed: bool = False
+) -> bytes:
+    """Pack a batch: the second argument of `append.lua`.
+
+    Args:
+        first_n: the n of the first event.
+        events: from `pack_event`; none in a batch that only renews the lease.
+        ends_stream: the last event is the stream's last.
+        if_lapsed: to be written only if the lease of the stream's owner has lapsed.
+    """
+    return _pack((first_n, ends_stream, events, if_lapsed))
 
 
 def rfc3339_ms(unix_s: float) -> str:

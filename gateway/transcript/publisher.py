@@ -29,11 +29,9 @@ from gateway.transcript.backlog import Backlog, Batch
 from gateway.transcript.encode import pack_stream, type_of
 from gateway.transcript.events import VERSION, StreamEnded, TranscriptDelta, TranscriptEvent
 from gateway.transcript.keys import CallKeys, call_keys, encode_id
-from gateway.transcript.redis import RedisClient, append
+from gateway.transcript.store import FENCED, EventStore
 
 _log = structlog.get_logger()
-
-_FENCED = -1  # the script's answer to a writer whose stream has a higher epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +78,34 @@ class Publisher:
     """The process's way to Redis. Use as `async with`, or `start` and `close`.
 
     Args:
-        redis: from `create_client`; the publisher's own, because after a failure it drops all its
-            connections. Whoever made it closes it, after the publisher.
+        store: where batches go.
         gateway: this process's id, in every event.
         metrics: where latencies, errors and losses are counted.
         partitions: fixed at installation, the same for every gateway.
         limits: sizes and times.
+        jitter: spreads the tries of many gateways; guards nothing.
         clock: monotonic seconds, the clock of `TranscriptDelta.received_s`.
         wall: Unix seconds.
     """
 
     def __init__(
         self,
-        redis: RedisClient,
+        store: EventStore,
         *,
         gateway: str,
         metrics: Metrics,
         partitions: int = 64,
         limits: Limits | None = None,
+        jitter: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._redis = redis
+        self._store = store
         self._gateway = gateway
         self._metrics = metrics
         self._partitions = partitions
         self._limits = limits or Limits()
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
         self._wall = wall
         self._open: set[StreamWriter] = set()
@@ -267,7 +267,7 @@ class Publisher:
     async def _write(self, batches: Sequence[tuple[StreamWriter, Batch]]) -> None:
         started_s = self._clock()
         calls = [(writer.keys, writer.constants, batch.payload) for writer, batch in batches]
-        answers = await append(self._redis, calls, self._limits.exchange_timeout_s)
+        answers = await self._store.append(calls, self._limits.exchange_timeout_s)
         now_s = self._clock()
         self._metrics.redis_batch_seconds.observe(now_s - started_s)
         self._note_health(answers, now_s)
@@ -286,7 +286,7 @@ class Publisher:
                 self._held[writer] = None
                 return
             self._refuse(writer, batch, answer)
-        elif answer == _FENCED:
+        elif answer == FENCED:
             self._fence(writer)
             return
         else:
@@ -345,7 +345,7 @@ class Publisher:
         """Give an exponential backoff, half of it jitter, so that gateways do not come as one."""
         doubled = self._limits.backoff_first_s * 2.0 ** min(self._failures, 16)
         longest = min(self._limits.backoff_max_s, doubled)
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+        return longest * self._jitter.uniform(0.5, 1.0)
 
     def _resume(self) -> None:
         self._stop(self._resume)

@@ -37,12 +37,11 @@ from redis.exceptions import (
 )
 
 from gateway.errors import PublishError
-from gateway.transcript.keys import CallKeys
+from gateway.transcript.store import AppendCall
 from process.settings import SettingsError
 
 type RedisClient = Redis | RedisCluster
 type Command = tuple[str | bytes | int, ...]
-type AppendCall = tuple[CallKeys, bytes, bytes]  # keys, then both arguments of append.lua
 
 _SINGLE = {"redis", "rediss"}
 _CLUSTER = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
@@ -119,6 +118,24 @@ def _place(client: RedisClient) -> str:
         return ", ".join(client.nodes_manager.startup_nodes)
     at = client.connection_pool.connection_kwargs
     return f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
+
+
+class RedisStore:
+    """The publisher's `EventStore`: batches go to a single server or a cluster.
+
+    Args:
+        client: from `create_client`, and nobody else's: after a failure all its connections are
+            dropped. Whoever made it closes it.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        """Append each call's batch, as `EventStore` says."""
+        return await append(self._client, calls, timeout_s)
 
 
 async def append(

@@ -16,7 +16,7 @@ from gateway.transcript.events import (
 )
 from gateway.transcript.keys import CallKeys, call_keys
 from gateway.transcript.publisher import Limits, Publisher, StreamWriter
-from gateway.transcript.redis import RedisClient, create_client
+from gateway.transcript.redis import RedisClient, RedisStore, create_client
 
 EPOCH = 1_795_255_616_244
 PARTITIONS = 64
@@ -67,7 +67,7 @@ async def publisher_at(
     metrics = metrics or Metrics()
     async with client_of(url, timeout_s) as client:
         publisher = Publisher(
-            client, gateway="g1", metrics=metrics, partitions=PARTITIONS, limits=limits
+            RedisStore(client), gateway="g1", metrics=metrics, partitions=PARTITIONS, limits=limits
         )
         publisher.start()
         try:

@@ -24,7 +24,9 @@ def final(text: str) -> TranscriptFinal:
 
 
 def texts(batch: Batch) -> list[str]:
-    _, _, events = msgspec.msgpack.decode(batch.payload, type=tuple[int, bool, list[list[str]]])
+    _, _, events, _ = msgspec.msgpack.decode(
+        batch.payload, type=tuple[int, bool, list[list[str]], bool]
+    )
     return [event[event.index("text") + 1] for event in events]
 
 

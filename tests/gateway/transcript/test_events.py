@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcript.encode import flatten, pack_batch, rfc3339_ms, type_of
+from gateway.transcript.encode import flatten, pack_batch, pack_event, rfc3339_ms, type_of
 from gateway.transcript.events import (
     FinalReason,
     GapCause,
@@ -118,17 +118,20 @@ _TEXTS = st.one_of(
 @given(_TEXTS, st.integers(1, 2**53))
 def test_any_text_survives_packing(text: str, first_n: int) -> None:
     event = TranscriptFinal("inbound", "customer", 1, 1, text, 0, 80, FinalReason.HANGUP)
-    packed = pack_batch(first_n, [flatten(event, 0, 0)], ends_stream=False)
-    n, ends_stream, events = msgspec.msgpack.decode(packed, type=tuple[int, bool, list[list[str]]])
-    assert (n, ends_stream) == (first_n, False)
+    packed = pack_batch(first_n, [pack_event(flatten(event, 0, 0))], ends_stream=False)
+    n, ends_stream, events, if_lapsed = msgspec.msgpack.decode(
+        packed, type=tuple[int, bool, list[list[str]], bool]
+    )
+    assert (n, ends_stream, if_lapsed) == (first_n, False, False)
     assert _fields(events[0])["text"] == text
 
 
 def test_a_lone_surrogate_costs_itself_only() -> None:
     """No UTF-8 can carry it; it must not hold up the events around it."""
-    packed = pack_batch(1, [["a", "b\ud800c"], ["é"]], ends_stream=True)
+    events = [pack_event(["a", "b\ud800c"]), pack_event(["é"])]
+    packed = pack_batch(1, events, ends_stream=True)
     decoded: Any = msgspec.msgpack.decode(packed)
-    assert decoded == [1, True, [["a", "b?c"], ["é"]]]
+    assert decoded == [1, True, [["a", "b?c"], ["é"]], False]
 
 
 @pytest.mark.parametrize(

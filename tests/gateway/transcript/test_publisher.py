@@ -148,7 +148,7 @@ async def test_a_bug_met_on_one_flush_silences_nobody(
 
     async with publisher_at(redis_url, metrics=metrics) as publisher:
         writers = [open_stream(publisher, f"CA{number}") for number in range(3)]
-        monkeypatch.setattr("gateway.transcript.publisher.append", choke)
+        monkeypatch.setattr("gateway.transcript.redis.append", choke)
         for writer in writers:
             writer.publish(started())
             writer.publish(final("kept"))

@@ -1,0 +1,36 @@
+"""Where batches of events go, as the publisher sees it. Pure.
+
+`redis.py` is the real one. Anything that keeps the promises of `append.lua` will do: each event of
+a stream once, in order, from the highest epoch only.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from gateway.errors import PublishError
+from gateway.transcript.keys import CallKeys
+
+type AppendCall = tuple[CallKeys, bytes, bytes]  # keys, then both arguments of append.lua
+
+# What `append` answers instead of a number. Both mean that nothing was written.
+FENCED: Final = -1  # a higher epoch owns the stream
+STILL_LEASED: Final = -2  # asked to write only if the owner's lease has lapsed, and it has not
+
+
+class EventStore(Protocol):
+    """Takes batches of many streams in one exchange."""
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        """Append each call's batch; never raises for what a server did.
+
+        Args:
+            calls: at most one batch per stream: what comes later must not overtake what failed.
+            timeout_s: for the exchange as a whole.
+
+        Returns:
+            Per call the last n that was written before it (0: none by this epoch), `FENCED`,
+            `STILL_LEASED`, or why there is no answer: an error to be retried (it may have been
+            written or not: send the same again) or one that is not (it was not, and never would).
+        """

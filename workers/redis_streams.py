@@ -1,0 +1,64 @@
+"""What the janitor asks of Redis, one server or a cluster."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from gateway.errors import PublishError
+from gateway.transcript.keys import partition_key
+from gateway.transcript.redis import RedisClient, append
+from gateway.transcript.store import AppendCall
+
+# The server's clock and the leases that it holds, read together.
+_LAPSED: Final = """
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local until_ms = string.format('%.0f', now_ms)
+return {now_ms, redis.call('ZRANGE', KEYS[1], '-inf', until_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])}
+"""
+_PAGE_EVENTS: Final = 500
+
+
+class RedisStreams:
+    """Calls, their owners and leases, as they stand in Redis.
+
+    Every method raises `PublishError` redis-unavailable when Redis does not answer.
+
+    Args:
+        client: from `gateway.transcript.redis.create_client`, with a time-out of its own.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+        """Give the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then."""
+        live = partition_key(partition, "live")
+        now_ms, members = await self._execute("EVAL", _LAPSED, 1, live, limit)
+        return int(now_ms), [member.decode() for member in members]
+
+    async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
+        """Give the epoch that owns a stream, 0 if none does."""
+        owner: bytes | None = await self._execute("HGET", writers_key, stream_id)
+        return int(owner.partition(b":")[0]) if owner else 0
+
+    async def events(self, call_key: str) -> AsyncIterator[dict[str, str]]:
+        """Give the events of a call, in order."""
+        after = "-"
+        while page := await self._execute("XRANGE", call_key, after, "+", "COUNT", _PAGE_EVENTS):
+            for entry_id, fields in page:
+                yield {name.decode(): value.decode() for name, value in fields.items()}
+                after = f"({entry_id.decode()}"
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        """Append batches, as `EventStore` says."""
+        return await append(self._client, calls, timeout_s)
+
+    async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
+        try:
+            return await self._client.execute_command(*command)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise PublishError("redis-unavailable", type(error).__name__) from error
