@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvloop
 from aiohttp import web
@@ -62,12 +62,33 @@ def log_plainly(_: BaseSettings) -> None:
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
+class StopSignals(NamedTuple):
+    """What signals have asked of this process."""
+
+    stop: asyncio.Event  # to end in good order
+    hurry: asyncio.Event  # and not to wait for anybody's work to end by itself
+
+
+def stop_signals() -> StopSignals:
+    """Give events that signals set: SIGTERM `stop`, a second one or SIGINT (Ctrl-C) both."""
+    signals = StopSignals(asyncio.Event(), asyncio.Event())
+
+    def terminate() -> None:
+        (signals.hurry if signals.stop.is_set() else signals.stop).set()
+
+    def interrupt() -> None:
+        signals.stop.set()
+        signals.hurry.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return signals
+
+
 def stop_requested() -> asyncio.Event:
-    """Give an event that SIGTERM or SIGINT sets."""
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
+    """Give an event that SIGTERM or SIGINT sets, for a process that always ends at once."""
+    return stop_signals().stop
 
 
 @contextlib.asynccontextmanager

@@ -1,27 +1,65 @@
-"""The media streams that are live in this process: how many may be, and how all are ended."""
+"""The media streams that are live in this process: how many may be, and how all are ended.
+
+state       new streams    live streams              left by
+taking      up to a limit  live on                   start_draining (SIGTERM, the admin API)
+draining    refused        live on                   a deadline, a hurry, or no stream left
+ending      refused        ended, their last words   no stream left, or a time-out
+"""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import structlog
 
-from gateway.calls.stream import DRAINED, CallStream
+from gateway.calls.snapshot import StreamSnapshot
+from gateway.calls.stream import DRAINED, Ending
 from gateway.errors import CarrierError
 
 _log = structlog.get_logger()
 
 
-class LiveStreams:
-    """Admits streams up to a limit and ends them all at shutdown."""
+class LiveStream(Protocol):
+    """A media stream, as far as it is known here."""
 
-    def __init__(self, limit: int) -> None:
+    def end(self, ending: Ending) -> None:
+        """End it with its last words; the first reason stays. Does not wait."""
+
+    def snapshot(self) -> StreamSnapshot | None:
+        """Describe it as it is now; None before its carrier has announced the call."""
+
+
+class LiveStreams:
+    """Admits streams up to a limit, finds them, and ends them all at shutdown.
+
+    Args:
+        limit: media streams at once.
+        draining: once set, by whoever has it, new streams are refused.
+    """
+
+    def __init__(self, limit: int, draining: asyncio.Event | None = None) -> None:
         self.admitted = 0
-        self.draining = False  # new streams are refused because the process is ending
         self._limit = limit
-        self._streams: set[CallStream] = set()
+        self._draining = draining or asyncio.Event()
+        self._streams: dict[LiveStream, None] = {}  # in the order they came
+        self._ending: Ending | None = None  # what a stream that was late to be known gets
         self._empty = asyncio.Event()
         self._empty.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether new streams are refused because the process is ending."""
+        return self._draining.is_set()
+
+    def start_draining(self) -> None:
+        """Refuse new streams from now on. Idempotent."""
+        self._draining.set()
+
+    def refuse_when_draining(self) -> None:
+        """Let a new call pass, or raise CarrierError (draining); answer 503."""
+        if self.draining:
+            raise CarrierError("draining")
 
     @contextmanager
     def admit(self) -> Iterator[None]:
@@ -30,8 +68,7 @@ class LiveStreams:
         Raises:
             CarrierError: draining or at-capacity; answer 503.
         """
-        if self.draining:
-            raise CarrierError("draining")
+        self.refuse_when_draining()
         if self.admitted >= self._limit:
             raise CarrierError("at-capacity")
         self.admitted += 1
@@ -44,17 +81,47 @@ class LiveStreams:
                 self._empty.set()
 
     @contextmanager
-    def hold(self, stream: CallStream) -> Iterator[None]:
+    def hold(self, stream: LiveStream) -> Iterator[None]:
         """Know a stream while it lives."""
-        self._streams.add(stream)
+        self._streams[stream] = None
+        if self._ending:  # its upgrade took until now
+            stream.end(self._ending)
         try:
             yield
         finally:
-            self._streams.discard(stream)
+            del self._streams[stream]
 
-    async def drain(self, timeout_s: float) -> None:
+    def snapshots(self, call_id: str | None = None) -> list[StreamSnapshot]:
+        """Describe the announced streams, oldest first: all of them, or those of one call."""
+        return [snapshot for _, snapshot in self._announced(call_id)]
+
+    def end_call(self, call_id: str, ending: Ending) -> list[StreamSnapshot]:
+        """End all streams of a call with their last words; gives them as they were before."""
+        found = list(self._announced(call_id))
+        for stream, _ in found:
+            stream.end(ending)
+        return [snapshot for _, snapshot in found]
+
+    def _announced(self, call_id: str | None) -> Iterator[tuple[LiveStream, StreamSnapshot]]:
+        for stream in self._streams:
+            snapshot = stream.snapshot()
+            if snapshot and call_id in (None, snapshot.call_id):
+                yield stream, snapshot
+
+    async def drain(self, timeout_s: float, hurry: asyncio.Event) -> None:
+        """Refuse new streams and wait until none is left, the time is over, or `hurry` is set."""
+        self.start_draining()
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._empty, hurry)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def end_all(self, timeout_s: float) -> None:
         """Refuse new streams, end the live ones, wait for their last words, not for ever."""
-        self.draining = True
+        self.start_draining()
+        self._ending = DRAINED
         for stream in list(self._streams):
             stream.end(DRAINED)
         try:

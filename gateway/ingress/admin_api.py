@@ -1,0 +1,181 @@
+"""The admin API on the private port: look at live calls, end one, drain. docs/admin.md.
+
+Every request is checked against one scope of its bearer token and leaves one audit line in the log,
+whatever came of it. What is shown of a call are states, counts and times; never content.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.calls.registry import LiveStreams
+from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
+from gateway.calls.stream import Ending
+from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
+from gateway.transcript.encode import rfc3339_ms
+from gateway.transcript.events import Status
+from gateway.transcript.keys import encode_id
+
+TERMINATED: Final = Ending(Status.COMPLETED, "terminated")
+
+_CHALLENGE: Final = 'Bearer realm="callscribe"'  # RFC 6750 section 3
+_OUTCOMES: Final = {200: "ok", 202: "ok", 401: "unauthorized", 403: "forbidden", 404: "not-found"}
+
+_log = structlog.get_logger()
+
+type _Answer = Callable[[str | None], web.Response]  # from the encoded call id in the path, if any
+
+
+class CallSummary(msgspec.Struct, frozen=True):
+    """One live stream in the list of all."""
+
+    call_id: str
+    stream_id: str
+    carrier: str
+    state: str
+    started: str  # RFC 3339
+    tracks: tuple[str, ...]
+    duration_ms: int
+    reconnects: int
+
+    @classmethod
+    def of(cls, stream: StreamSnapshot) -> "CallSummary":
+        """Sum a stream up."""
+        return cls(
+            stream.call_id,
+            stream.stream_id,
+            stream.carrier,
+            stream.state,
+            rfc3339_ms(stream.epoch / 1000),
+            tuple(track.track for track in stream.tracks),
+            stream.duration_ms,
+            stream.reconnects,
+        )
+
+
+class StreamDetails(msgspec.Struct, frozen=True):
+    """One live stream of a call, whole."""
+
+    stream_id: str
+    carrier: str
+    state: str
+    started: str  # RFC 3339
+    age_s: float
+    duration_ms: int
+    tracks: tuple[TrackSnapshot, ...]
+
+    @classmethod
+    def of(cls, stream: StreamSnapshot) -> "StreamDetails":
+        """Tell all of a stream."""
+        return cls(
+            stream.stream_id,
+            stream.carrier,
+            stream.state,
+            rfc3339_ms(stream.epoch / 1000),
+            round(stream.age_s, 3),
+            stream.duration_ms,
+            stream.tracks,
+        )
+
+
+class AdminApi:
+    """What an operator may ask of a gateway."""
+
+    def __init__(self, tokens: AdminTokens, streams: LiveStreams) -> None:
+        self._tokens = tokens
+        self._streams = streams
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        one_call = "/calls/{call_id}"
+        for method, path, action, scope, answer in (
+            ("GET", "/calls", "list", Scope.READ, self._list),
+            ("GET", one_call, "read", Scope.READ, self._read),
+            ("DELETE", one_call, "terminate", Scope.TERMINATE, self._terminate),
+            ("POST", "/drain", "drain", Scope.DRAIN, self._drain),
+        ):
+            app.router.add_route(method, path, self._guarded(action, scope, answer))
+
+    def _guarded(self, action: str, scope: Scope, answer: _Answer) -> Callable[[web.Request], Any]:
+        """Wrap an answer in its check and its audit line."""
+
+        async def handle(request: web.Request) -> web.Response:
+            call_id = _call_id(request)
+            holder, outcome = self._holder(request), "failed"
+            try:
+                response = _refusal(holder, scope) or answer(call_id)
+                outcome = _OUTCOMES[response.status]
+            finally:
+                _log.info(
+                    "admin-action",
+                    who=holder.name if holder else None,
+                    action=action,
+                    call_id=call_id,
+                    outcome=outcome,
+                )
+            return response
+
+        return handle
+
+    def _holder(self, request: web.Request) -> Holder | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
+
+    def _list(self, _: str | None) -> web.Response:
+        return _json({"calls": [CallSummary.of(each) for each in self._streams.snapshots()]})
+
+    def _read(self, call_id: str | None) -> web.Response:
+        streams = self._streams.snapshots(call_id) if call_id else []
+        if not streams:
+            return _error(404, "no such call here")
+        details = [StreamDetails.of(stream) for stream in streams]
+        return _json({"call_id": call_id, "streams": details})
+
+    def _terminate(self, call_id: str | None) -> web.Response:
+        streams = self._streams.end_call(call_id, TERMINATED) if call_id else []
+        if not streams:
+            return _error(404, "no such call here")
+        ids = [stream.stream_id for stream in streams]
+        return _json({"call_id": call_id, "ending": ids}, status=202)
+
+    def _drain(self, _: str | None) -> web.Response:
+        self._streams.start_draining()
+        return _json({"draining": True, "streams": self._streams.admitted}, status=202)
+
+
+def path_call_id(segment: str) -> str:
+    """Give the call id of a path, as events spell it: a path may percent-encode it otherwise."""
+    return encode_id(unquote(segment, errors="surrogateescape"))
+
+
+def _call_id(request: web.Request) -> str | None:
+    if "call_id" not in request.match_info:
+        return None
+    return path_call_id(request.rel_url.raw_path.rpartition("/")[2])
+
+
+def _refusal(holder: Holder | None, scope: Scope) -> web.Response | None:
+    if holder is None:
+        return _error(401, "a bearer token is needed", _CHALLENGE)
+    if scope not in holder.scopes:
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+        return _error(403, f"the token lacks the scope {scope}", challenge)
+    return None
+
+
+def _error(status: int, text: str, challenge: str | None = None) -> web.Response:
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    return _json({"error": text}, status, headers)
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

@@ -1,0 +1,305 @@
+"""The admin API over real HTTP: who may do what, what is told, and each action's audit line."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from aiohttp import ClientResponse, ClientSession, web
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from yarl import URL
+
+from gateway.calls.registry import LiveStreams
+from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
+from gateway.calls.stream import Ending
+from gateway.ingress.admin_api import AdminApi, path_call_id
+from gateway.ingress.admin_tokens import AdminTokens
+from gateway.transcript.events import Status
+from gateway.transcript.keys import encode_id
+
+READ, TERMINATE, DRAIN = (f"{scope}-0123456789abcdef" for scope in ("read", "terminate", "drain"))
+TOKENS = {
+    "reader": {"token": READ, "scopes": ["read"]},
+    "ender": {"token": TERMINATE, "scopes": ["terminate"]},
+    "drainer": {"token": DRAIN, "scopes": ["drain"]},
+}
+# Each action: method, path, the token that may, the audit line's action and call id.
+ACTIONS = [
+    ("GET", "/calls", READ, "list", None),
+    ("GET", "/calls/CA1", READ, "read", "CA1"),
+    ("DELETE", "/calls/CA1", TERMINATE, "terminate", "CA1"),
+    ("POST", "/drain", DRAIN, "drain", None),
+]
+
+TRACK = TrackSnapshot(
+    track="inbound",
+    role="customer",
+    state="live",
+    endpoint="main",
+    position_ms=4000,
+    answered_ms=3600,
+    lag_ms=400,
+    buffered_ms=80,
+    reconnects=1,
+    rollovers=2,
+    segments=3,
+    gap_ms=20,
+    first_audio_s=0.25,
+    first_partial_s=None,
+)
+
+
+class Stream:
+    """A live stream of call CA1, or of another."""
+
+    def __init__(self, call_id: str, stream_id: str) -> None:
+        self.call_id = encode_id(call_id)
+        self.stream_id = stream_id
+        self.endings: list[Ending] = []
+
+    def end(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+    def snapshot(self) -> StreamSnapshot:
+        return StreamSnapshot(
+            call_id=self.call_id,
+            stream_id=self.stream_id,
+            carrier="twilio",
+            state="live",
+            epoch=1_792_577_216_123,
+            age_s=5.0004,
+            tracks=(TRACK,),
+        )
+
+
+class Gateway:
+    """The private port's application, with streams that do nothing."""
+
+    client: ClientSession
+
+    def __init__(self) -> None:
+        self.streams = LiveStreams(9)
+        self.live = [Stream("CA1", "MZ1"), Stream("a/b ü%2F", "MZ2"), Stream("CA1", "MZ3")]
+        app = web.Application()
+        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams).add_to(app)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def ask(
+        self, method: str, path: str, token: str | None = None, **headers: str
+    ) -> ClientResponse:
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        url = f"http://127.0.0.1:{self.runner.addresses[0][1]}{path}"
+        response = await self.client.request(method, URL(url, encoded=True), headers=headers)
+        await response.read()
+        return response
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    gateway = Gateway()
+    await gateway.runner.setup()
+    await web.TCPSite(gateway.runner, "127.0.0.1", 0).start()
+    with ExitStack() as stack:
+        for stream in gateway.live:
+            stack.enter_context(gateway.streams.admit())
+            stack.enter_context(gateway.streams.hold(stream))
+        async with ClientSession() as gateway.client:
+            yield gateway
+    await gateway.runner.cleanup()
+
+
+@pytest.fixture
+def audit() -> Iterator[list[Any]]:
+    """The lines of the audit log."""
+    with capture_logs() as logs:
+        yield logs
+
+
+class TestWhoMay:
+    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    async def test_the_right_token_may(
+        self,
+        gateway: Gateway,
+        audit: list[Any],
+        method: str,
+        path: str,
+        token: str,
+        action: str,
+        call_id: str | None,
+    ) -> None:
+        response = await gateway.ask(method, path, token)
+        assert response.status in (200, 202)
+        assert response.content_type == "application/json"
+        assert response.headers["Cache-Control"] == "no-store"
+        (line,) = audit
+        who = next(name for name, grant in TOKENS.items() if grant["token"] == token)
+        assert line == {
+            "event": "admin-action",
+            "log_level": "info",
+            "who": who,
+            "action": action,
+            "call_id": call_id,
+            "outcome": "ok",
+        }
+
+    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    async def test_a_token_for_something_else_may_not(
+        self,
+        gateway: Gateway,
+        audit: list[Any],
+        method: str,
+        path: str,
+        token: str,
+        action: str,
+        call_id: str | None,
+    ) -> None:
+        other = READ if token != READ else DRAIN
+        response = await gateway.ask(method, path, other)
+        assert response.status == 403
+        scope = token.partition("-")[0]
+        challenge = f'Bearer realm="callscribe", error="insufficient_scope", scope="{scope}"'
+        assert response.headers["WWW-Authenticate"] == challenge
+        assert [(line["who"], line["action"], line["outcome"]) for line in audit] == [
+            ("reader" if other == READ else "drainer", action, "forbidden")
+        ]
+        assert not gateway.streams.draining
+        assert gateway.live[0].endings == []
+
+    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer no-such-token", "Basic {}", "{}"])
+    async def test_nobody_else_may(
+        self,
+        gateway: Gateway,
+        audit: list[Any],
+        method: str,
+        path: str,
+        token: str,
+        action: str,
+        call_id: str | None,
+        header: str,
+    ) -> None:
+        headers = {"Authorization": header.format(token)} if header else {}
+        response = await gateway.ask(method, path, **headers)
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="callscribe"'
+        assert [(line["who"], line["call_id"], line["outcome"]) for line in audit] == [
+            (None, call_id, "unauthorized")
+        ]
+        assert token not in repr(audit)
+        assert not gateway.streams.draining
+        assert gateway.live[0].endings == []
+
+    async def test_the_schemes_case_and_spaces_do_not_matter(self, gateway: Gateway) -> None:
+        """RFC 9110 section 11.1: the scheme is case-insensitive."""
+        response = await gateway.ask("GET", "/calls", Authorization=f"bearer  {READ} ")
+        assert response.status == 200
+
+
+class TestLook:
+    async def test_all_live_calls(self, gateway: Gateway) -> None:
+        response = await gateway.ask("GET", "/calls", READ)
+        calls = (await response.json())["calls"]
+        assert [call["stream_id"] for call in calls] == ["MZ1", "MZ2", "MZ3"]
+        assert calls[1] == {
+            "call_id": "a%2Fb%20%C3%BC%252F",
+            "stream_id": "MZ2",
+            "carrier": "twilio",
+            "state": "live",
+            "started": "2026-10-21T10:06:56.123Z",
+            "tracks": ["inbound"],
+            "duration_ms": 4000,
+            "reconnects": 1,
+        }
+
+    async def test_one_call_with_all_its_streams(self, gateway: Gateway) -> None:
+        response = await gateway.ask("GET", "/calls/CA1", READ)
+        call = await response.json()
+        assert call["call_id"] == "CA1"
+        assert [stream["stream_id"] for stream in call["streams"]] == ["MZ1", "MZ3"]
+        assert call["streams"][0] == {
+            "stream_id": "MZ1",
+            "carrier": "twilio",
+            "state": "live",
+            "started": "2026-10-21T10:06:56.123Z",
+            "age_s": 5.0,
+            "duration_ms": 4000,
+            "tracks": [
+                {
+                    "track": "inbound",
+                    "role": "customer",
+                    "state": "live",
+                    "endpoint": "main",
+                    "position_ms": 4000,
+                    "answered_ms": 3600,
+                    "lag_ms": 400,
+                    "buffered_ms": 80,
+                    "reconnects": 1,
+                    "rollovers": 2,
+                    "segments": 3,
+                    "gap_ms": 20,
+                    "first_audio_s": 0.25,
+                    "first_partial_s": None,
+                }
+            ],
+        }
+
+    async def test_the_call_id_of_events_is_its_path(self, gateway: Gateway) -> None:
+        for stream in gateway.live:
+            response = await gateway.ask("GET", f"/calls/{stream.call_id}", READ)
+            assert (await response.json())["call_id"] == stream.call_id
+
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    @pytest.mark.parametrize("call_id", ["CA2", "a", "a%2Fb", "%FF", "%", "CA1%00", "x" * 5000])
+    async def test_no_such_call(
+        self, gateway: Gateway, audit: list[Any], method: str, call_id: str
+    ) -> None:
+        token = READ if method == "GET" else TERMINATE
+        response = await gateway.ask(method, f"/calls/{call_id}", token)
+        assert response.status == 404
+        assert await response.json() == {"error": "no such call here"}
+        (line,) = audit
+        assert line["outcome"] == "not-found"
+        assert len(line["call_id"]) <= 128
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_any_id_is_found_by_its_percent_encoding(carrier_id: str) -> None:
+    assert path_call_id(quote(carrier_id, safe="")) == encode_id(carrier_id)
+    assert path_call_id(quote(carrier_id, safe="!$&'()*+,;=:@")) == encode_id(carrier_id)
+
+
+class TestAct:
+    async def test_terminate_ends_all_streams_of_the_call(self, gateway: Gateway) -> None:
+        response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
+        assert response.status == 202
+        assert await response.json() == {"call_id": "CA1", "ending": ["MZ1", "MZ3"]}
+        ending = Ending(Status.COMPLETED, "terminated")
+        assert [stream.endings for stream in gateway.live] == [[ending], [], [ending]]
+
+    async def test_drain_refuses_new_calls_and_leaves_the_live_ones(self, gateway: Gateway) -> None:
+        for _ in range(2):
+            response = await gateway.ask("POST", "/drain", DRAIN)
+            assert response.status == 202
+            assert await response.json() == {"draining": True, "streams": 3}
+        assert gateway.streams.draining
+        assert [stream.endings for stream in gateway.live] == [[], [], []]
+
+    async def test_what_fails_is_audited_too(
+        self, gateway: Gateway, audit: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(Stream, "snapshot")
+        response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
+        assert response.status == 500
+        assert [line["outcome"] for line in audit if line["event"] == "admin-action"] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/calls"), ("DELETE", "/calls"), ("GET", "/drain")]
+)
+async def test_nothing_else_is_there(gateway: Gateway, method: str, path: str) -> None:
+    assert (await gateway.ask(method, path, READ)).status == 405

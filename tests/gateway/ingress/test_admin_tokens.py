@@ -1,0 +1,78 @@
+"""GATEWAY_ADMIN_TOKENS: what is accepted, what is refused, and that no refusal quotes it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
+from process.settings import SettingsError
+
+HUSH = "hush-0123456789abcdef"
+OTHER = "other-0123456789abcdef"
+
+
+def entry(token: object = HUSH, scopes: object = ("read",), **more: object) -> dict[str, object]:
+    return {"token": token, "scopes": scopes, **more}
+
+
+def test_each_token_has_its_holder() -> None:
+    text = json.dumps({"ops": entry(scopes=["read", "drain"]), "on-call": entry(OTHER)})
+    tokens = AdminTokens.read(text)
+    assert tokens.holder(HUSH) == Holder("ops", frozenset({Scope.READ, Scope.DRAIN}))
+    assert tokens.holder(OTHER) == Holder("on-call", frozenset({Scope.READ}))
+
+
+@given(st.text())
+def test_nothing_else_has_one(token: str) -> None:
+    tokens = AdminTokens.read(json.dumps({"ops": entry()}))
+    assert (tokens.holder(token) is None) == (token != HUSH)
+    for near in (HUSH[:-1], HUSH + "x", HUSH.upper(), "", "\ud800"):
+        assert tokens.holder(near) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (HUSH, "must be {"),
+        ([HUSH], "must be {"),
+        ({}, "names nobody"),
+        ({"ops": HUSH}, "must be {"),
+        ({"ops": {"token": HUSH}}, "must be {"),
+        ({"ops": {"scopes": ["read"]}}, "must be {"),
+        ({"ops": entry(more=HUSH)}, "must be {"),
+        ({"ops": {HUSH: ["read"]}}, "must be {"),
+        ({"ops": entry(["read"], HUSH)}, "must be {"),
+        ({"ops": entry(scopes=[])}, "entry 1: the scopes must be some of read, terminate, drain"),
+        ({"ops": entry(scopes=["read", HUSH])}, "entry 1: the scopes must be"),
+        ({"a": entry(), "b": entry("hush-short")}, "entry 2: the token must be at least 16"),
+        ({"ops": entry(HUSH + " " + HUSH)}, "entry 1: the token must be"),
+        ({"ops": entry(HUSH + "\n")}, "entry 1: the token must be"),
+        ({HUSH: entry("ops")}, "entry 1: the token must be"),
+        ({f"of {HUSH}": entry()}, "entry 1: the name must be"),
+        ({"": entry()}, "entry 1: the name must be"),
+        ({"ops": entry(), "more": entry()}, "two entries have the same token"),
+    ],
+)
+def test_refused_in_one_line_that_quotes_nothing(value: Any, message: str) -> None:
+    for text in (json.dumps(value), json.dumps(value, indent=1)):
+        with pytest.raises(SettingsError) as caught:
+            AdminTokens.read(text)
+        line = str(caught.value)
+        assert line.startswith("GATEWAY_ADMIN_TOKENS: ")
+        assert message in line
+        assert "hush" not in line
+        assert "\n" not in line
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        AdminTokens.read(text)
+
+
+def test_no_token_in_a_repr() -> None:
+    tokens = AdminTokens.read(json.dumps({"ops": entry()}))
+    assert "hush" not in repr(vars(tokens))
