@@ -4,7 +4,9 @@ Made once per process and passed to whoever counts. Labels are few and bounded: 
 reasons and causes are ours; nothing a caller or a carrier chose is ever a label.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _SPEECH_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
@@ -59,6 +61,27 @@ class Metrics:
             "fault",
             "reason",
         )
+        self.reconnects_total = counter(
+            "reconnects_total", "Sessions replaced because they failed, by reason.", "reason"
+        )
+        self.rollovers_total = counter(
+            "rollovers_total",
+            "Sessions replaced before they failed (why: pause, age, lag).",
+            "why",
+        )
+        self.first_deltas_late_total = counter(
+            "first_deltas_late_total",
+            "Sessions whose first answer was late, by endpoint.",
+            "endpoint",
+        )
+        self.session_lag_seconds = histogram(
+            "session_lag_seconds",
+            "Audio a session was sent and has not answered, looked at every second.",
+            _SPEECH_S,
+        )
+        self.replayed_seconds_total = counter(
+            "replayed_seconds_total", "Audio sent again to another session, in seconds."
+        )
         self.session_open_seconds = histogram(
             "session_open_seconds",
             "Time from opening an upstream session until it takes audio.",
@@ -95,3 +118,13 @@ class Metrics:
         self.redis_buffered_events = gauge(
             "redis_buffered_events", "Events that wait to be written."
         )
+
+
+def add_process_metrics(registry: CollectorRegistry, loop: asyncio.AbstractEventLoop) -> None:
+    """Show the process itself: memory, CPU and open files (`process_...`), and its loop's tasks.
+
+    What of it grows from call to call is a leak.
+    """
+    ProcessCollector(registry=registry)
+    tasks = Gauge("tasks", "Tasks on the event loop.", namespace="callscribe", registry=registry)
+    tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
