@@ -31,6 +31,7 @@ class TwilioRoutes:
         token = settings.twilio_auth_token
         self._settings = settings
         self._auth_token = token.get_secret_value() if token else None
+        self._streams = streams
         self._refused_total = services.metrics.refused_total
         self._wall_s = services.wall_s
         self._media_url = "ws" + settings.public_url.removeprefix("http") + MEDIA_PATH
@@ -70,6 +71,7 @@ class TwilioRoutes:
         form = await _read_form(request)
         try:
             self._check_signature(request, self._settings.public_url + VOICE_PATH, form)
+            self._streams.refuse_when_draining()
         except CarrierError as error:
             return self._refuse(error)
         call_sid = dict(form).get("CallSid")
