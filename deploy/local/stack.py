@@ -186,6 +186,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         "GATEWAY_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
         "GATEWAY_TWILIO_DIAL": "+15550100002",  # 555-01xx is reserved for fiction
+        "GATEWAY_DRAIN_TIMEOUT_S": "0",  # who ends the stack does not wait for its calls
         # The CPU engine says its words in bursts, up to two seconds apart in fluent speech.
         "GATEWAY_SEGMENT_PAUSE_MS": "2000",
         "AWS_REGION": REGION,
