@@ -1,0 +1,91 @@
+"""The circuit breaker of one endpoint: a dead one is asked now and then, not by every call. Pure.
+
+state        attempts                          leaves it
+CLOSED       all                               THRESHOLD failures in a row -> OPEN
+OPEN         none until the cool-down is over  cool-down over -> HALF_OPEN
+HALF_OPEN    one at a time: the probe          the probe fails -> OPEN, for longer
+
+A success, of the probe or of an older attempt, leads to CLOSED from any state. A failure of an
+attempt that began before the breaker opened says nothing new and is ignored while it is not CLOSED.
+"""
+
+from enum import IntEnum
+from random import Random
+from typing import Final
+
+THRESHOLD: Final = 5
+FIRST_COOL_DOWN_S: Final = 1.0
+LONGEST_COOL_DOWN_S: Final = 30.0
+
+
+class BreakerState(IntEnum):
+    """What a breaker lets through; the number is the metric's value."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Breaker:
+    """Counts an endpoint's failures to open a session, and says when it may be asked.
+
+    Args:
+        random: makes gateways that saw the same failure ask again at different times.
+    """
+
+    __slots__ = ("_failures", "_probing", "_random", "_trips", "retry_at_s")
+
+    def __init__(self, random: Random) -> None:
+        self.retry_at_s: float | None = None  # when the cool-down is over; None while CLOSED
+        self._random = random
+        self._failures = 0  # in a row, while CLOSED
+        self._trips = 0  # cool-downs since the last success
+        self._probing = False
+
+    def state(self, now_s: float) -> BreakerState:
+        """Tell the state at a time of the monotonic clock."""
+        if self.retry_at_s is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if now_s < self.retry_at_s else BreakerState.HALF_OPEN
+
+    def allows(self, now_s: float) -> bool:
+        """Whether an attempt may be made now."""
+        state = self.state(now_s)
+        return state is BreakerState.CLOSED or (
+            state is BreakerState.HALF_OPEN and not self._probing
+        )
+
+    def enter(self, now_s: float) -> bool:
+        """Begin an attempt that `allows` allows.
+
+        Returns:
+            Whether it is the probe; whoever makes it says how it went, or forgoes it.
+        """
+        self._probing = self._probing or self.state(now_s) is BreakerState.HALF_OPEN
+        return self._probing
+
+    def succeed(self) -> None:
+        """Learn that an attempt succeeded."""
+        self.retry_at_s = None
+        self._failures = self._trips = 0
+        self._probing = False
+
+    def fail(self, now_s: float, *, probe: bool) -> None:
+        """Learn that an attempt failed."""
+        if self.retry_at_s is None:
+            self._failures += 1
+            if self._failures >= THRESHOLD:
+                self._trip(now_s)
+        elif probe and self._probing:
+            self._trip(now_s)
+
+    def forgo(self) -> None:
+        """Learn that the probe told nothing; another one may."""
+        self._probing = False
+
+    def _trip(self, now_s: float) -> None:
+        cool_down_s = min(FIRST_COOL_DOWN_S * 2**self._trips, LONGEST_COOL_DOWN_S)
+        self.retry_at_s = now_s + cool_down_s * self._random.uniform(0.5, 1)
+        self._trips += 1
+        self._failures = 0
+        self._probing = False

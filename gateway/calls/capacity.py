@@ -1,0 +1,261 @@
+"""Places that all gateways share: leased from a common store, counted locally while it is away.
+
+A `Stock` is a number of places under one name: the sessions of an endpoint, the calls of a route.
+Each place taken is a lease in the store (`capacity_store.py`: Redis), renewed every third of its
+time by `Capacity`, so that those of a gateway that died come free by themselves.
+
+While the store does not answer, this gateway takes no more places than the stock has by its own
+count, and asks again every second; what it holds is registered when the store is back, over the
+limit if it must be: those sessions live. Calls never fail because the store did.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
+
+import structlog
+
+from gateway.errors import PublishError
+
+_ASKED_AT_ONCE: Final = 8  # per stock; a burst of calls must not exhaust the store's connections
+_RETRY_S: Final = 1.0
+_MOST_RELEASED: Final = 10_000  # per stock, remembered while the store is away
+
+_log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """The store's answer to an attempt to take places."""
+
+    granted: bool
+    places: int  # taken in all, by all gateways
+
+
+class CapacityStore(Protocol):
+    """Where the gateways meet. Every method is bounded in time.
+
+    Raises:
+        PublishError: the store did not answer; what was asked may have been done or not.
+    """
+
+    async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+        """Register leases, all or none, unless more than `limit` places would then be taken."""
+
+    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+        """Register leases whatever the limit, or renew them; gives how many places are taken."""
+
+    async def release(self, stock: str, leases: Sequence[str]) -> None:
+        """Forget leases."""
+
+
+class Stock:
+    """One stock of places as this gateway sees it.
+
+    Args:
+        name: the same in all gateways.
+        places: how many there are; None is without limit, and needs no store.
+        store: where leases are registered.
+        owner: makes lease ids differ from other gateways'.
+        lease_s: how long a lease lasts unless renewed.
+        wake: has `refresh` called soon.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        places: int | None,
+        store: CapacityStore,
+        *,
+        owner: str,
+        lease_s: float,
+        wake: asyncio.Event,
+    ) -> None:
+        self.name = name
+        self.places = places
+        self.away = False  # the store did not answer when it was last asked
+        self._store = store
+        self._owner = owner
+        self._lease_s = lease_s
+        self._wake = wake
+        self._numbers = itertools.count(1)
+        self._held: set[str] = set()
+        self._asked = 0  # leases the store has not answered for yet
+        self._released: set[str] = set()  # those the store has still to learn of
+        self._taken_by_others = 0
+        self._gate = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    @property
+    def held(self) -> int:
+        """Places this gateway holds."""
+        return len(self._held)
+
+    @property
+    def free(self) -> float:
+        """Places nobody holds, as far as is known here; infinite without a limit."""
+        if self.places is None:
+            return float("inf")
+        return max(0, self.places - self._taken_by_others - self.held)
+
+    async def take(self, count: int, kept_free: int = 0) -> list[str]:
+        """Take places: all or none.
+
+        Args:
+            count: how many.
+            kept_free: how many must be left after it, for others of more importance.
+
+        Returns:
+            Their leases; empty if there are not enough.
+        """
+        leases = [f"{self._owner}:{next(self._numbers)}" for _ in range(count)]
+        if self.places is None or await self._take_of(self.places - kept_free, leases):
+            self._held.update(leases)
+            return leases
+        return []
+
+    def release(self, leases: Iterable[str]) -> None:
+        """Give places back; those that are back already stay so."""
+        returned = self._held.intersection(leases)
+        self._held -= returned
+        if returned and self.places is not None:
+            self._forget(returned)
+
+    def release_all(self) -> None:
+        """Give back every place."""
+        self.release(list(self._held))
+
+    async def refresh(self, *, renew: bool) -> None:
+        """Tell the store what it has to learn; never fails."""
+        if self.places is None:
+            return
+        try:
+            if released := list(self._released):
+                await self._store.release(self.name, released)
+                self._released.difference_update(released)
+            if renew or self.away:
+                taken = await self._store.renew(self.name, list(self._held), self._lease_s)
+                self._taken_by_others = max(0, taken - self.held)
+        except PublishError as error:
+            self._lost(error)
+            return
+        if self.away:
+            self.away = False
+            _log.info("capacity-store-back", stock=self.name, held=self.held)
+
+    async def _take_of(self, limit: int, leases: list[str]) -> bool:
+        async with self._gate:
+            # Our own count holds even if the store has forgotten what we registered.
+            if self.held + self._asked + len(leases) > limit:
+                return False
+            if self.away:
+                return True
+            self._asked += len(leases)
+            try:
+                granted, taken = await self._store.take(self.name, leases, limit, self._lease_s)
+            except PublishError as error:
+                self._lost(error)
+                granted, taken = True, None
+            except BaseException:  # cancelled: the store may have them, we do not want them
+                self._forget(leases)
+                raise
+            finally:
+                self._asked -= len(leases)
+        if taken is not None:
+            ours = self.held + len(leases) * granted
+            self._taken_by_others = max(0, taken - ours)
+        return granted
+
+    def _forget(self, leases: Iterable[str]) -> None:
+        if len(self._released) < _MOST_RELEASED:  # others come free when their time is over
+            self._released.update(leases)
+        self._wake.set()
+
+    def _lost(self, error: PublishError) -> None:
+        if not self.away:
+            self.away = True
+            self._wake.set()
+            _log.warning("capacity-store-away", stock=self.name, reason=error.reason)
+
+
+class Capacity:
+    """All stocks of one gateway, kept in the store for as long as the context lasts.
+
+    Args:
+        store: shared by all gateways.
+        places: each stock's name -> its places; None without limit.
+        owner: this process, told from any other that ever was.
+        lease_s: a lease's time; GATEWAY_LEASE_S.
+    """
+
+    def __init__(
+        self,
+        store: CapacityStore,
+        places: Mapping[str, int | None],
+        *,
+        owner: str,
+        lease_s: float,
+    ) -> None:
+        self._renew_s = lease_s / 3
+        self._wake = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._stocks = {
+            name: Stock(name, count, store, owner=owner, lease_s=lease_s, wake=self._wake)
+            for name, count in places.items()
+        }
+        self._keeper: asyncio.Task[None] | None = None
+
+    def __getitem__(self, name: str) -> Stock:
+        return self._stocks[name]
+
+    async def __aenter__(self) -> Self:
+        self._keeper = asyncio.create_task(self._keep(), name="capacity")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            if not self._keeper.cancelled():
+                self._keeper.result()  # it never ends by itself but for a bug: show it
+        for stock in self._stocks.values():
+            stock.release_all()
+        await self._refresh(renew=False)
+
+    async def freed(self, timeout_s: float) -> None:
+        """Wait until this gateway has given places back, but not for longer than `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._freed.wait()
+
+    async def _keep(self) -> None:
+        """Renew in time; tell the store at once what was given back."""
+        loop = asyncio.get_running_loop()
+        renew_at_s = loop.time()  # at once: it tells what others have taken
+        while True:
+            renew = loop.time() >= renew_at_s
+            if renew:
+                renew_at_s = loop.time() + self._renew_s
+            self._wake.clear()
+            await self._refresh(renew=renew)
+            self._freed.set()
+            self._freed = asyncio.Event()
+            if self._away:
+                await asyncio.sleep(min(_RETRY_S, self._renew_s))
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(renew_at_s - loop.time()):
+                    await self._wake.wait()
+
+    @property
+    def _away(self) -> bool:
+        return any(stock.away for stock in self._stocks.values())
+
+    async def _refresh(self, *, renew: bool) -> None:
+        await asyncio.gather(*(stock.refresh(renew=renew) for stock in self._stocks.values()))

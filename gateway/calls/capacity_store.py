@@ -1,0 +1,59 @@
+"""The capacity store in Redis: per stock a sorted set of leases, by the server's own clock.
+
+Each stock's key has a hash tag of its own, so that stocks spread over a Redis Cluster's nodes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.calls.capacity import Taken
+from gateway.errors import PublishError
+from gateway.transcript.redis import RedisClient
+
+TIMEOUT_S: Final = 1.0  # for a send or a reply; a call that starts waits for it
+
+_SCRIPT = Path(__file__).with_name("places.lua").read_text(encoding="utf-8")
+
+
+def stock_key(stock: str) -> str:
+    """Name the key of a stock's leases."""
+    return f"cs:{{cap:{stock}}}:places"
+
+
+class RedisCapacityStore:
+    """Implements `CapacityStore`.
+
+    Args:
+        client: a single server's or a cluster's, made with `TIMEOUT_S`; whoever made it closes it.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+        """Register leases, all or none."""
+        granted, places = await self._run(stock, limit, round(lease_s * 1000), *leases)
+        return Taken(granted == 1, places)
+
+    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+        """Register or renew leases; gives how many places are taken."""
+        _, places = await self._run(stock, "", round(lease_s * 1000), *leases)
+        return int(places)
+
+    async def release(self, stock: str, leases: Sequence[str]) -> None:
+        """Forget leases."""
+        await self._execute("ZREM", stock_key(stock), *leases)
+
+    async def _run(self, stock: str, *arguments: str | int) -> tuple[int, int]:
+        # The script's whole text, not its hash: it is a kilobyte, once per call.
+        granted, places = await self._execute("EVAL", _SCRIPT, 1, stock_key(stock), *arguments)
+        return granted, places
+
+    async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401  # Redis' own values
+        try:
+            async with asyncio.timeout(2 * TIMEOUT_S):  # connecting counts, too
+                return await self._client.execute_command(*command)
+        except Exception as error:  # a broken connection raises more than RedisError
+            raise PublishError("redis-unavailable", type(error).__name__) from error
