@@ -1,0 +1,84 @@
+"""Signals, to a real process: the first stops, the second hurries, Ctrl-C does both."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+LIMIT_S = 30.0
+
+REPORT = """
+import asyncio
+from process.serving import stop_requested, stop_signals
+
+async def main():
+    stop, hurry = stop_signals()
+    print("ready", flush=True)
+    await stop.wait()
+    print("stop", hurry.is_set(), flush=True)
+    await hurry.wait()
+    print("hurry", flush=True)
+
+async def simple():
+    stop = stop_requested()
+    print("ready", flush=True)
+    await stop.wait()
+    print("stop", flush=True)
+
+asyncio.run({main}())
+"""
+
+
+@asynccontextmanager
+async def reporting(main: str) -> AsyncIterator[Process]:
+    """A process that says what it is asked, and then ends by itself."""
+    command = sys.executable, "-c", REPORT.replace("{main}", main)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    try:
+        assert await said(process) == "ready"
+        yield process
+        assert await asyncio.wait_for(process.wait(), LIMIT_S) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def said(process: Process) -> str:
+    assert process.stdout
+    line = await asyncio.wait_for(process.stdout.readline(), LIMIT_S)
+    return line.decode().strip()
+
+
+async def test_the_first_sigterm_stops_and_the_second_hurries() -> None:
+    async with reporting("main") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "stop False"
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "hurry"
+
+
+async def test_sigint_after_sigterm_hurries() -> None:
+    async with reporting("main") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "stop False"
+        process.send_signal(signal.SIGINT)
+        assert await said(process) == "hurry"
+
+
+async def test_sigint_alone_does_both() -> None:
+    async with reporting("main") as process:
+        process.send_signal(signal.SIGINT)
+        assert await said(process) == "stop True"
+        assert await said(process) == "hurry"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_process_that_always_hurries(number: signal.Signals) -> None:
+    async with reporting("simple") as process:
+        process.send_signal(number)
+        assert await said(process) == "stop"
