@@ -1,7 +1,8 @@
 """What Prometheus sees: every metric of the gateway, with its unit, in one place.
 
 Made once per process and passed to whoever counts. Labels are few and bounded: carriers, statuses,
-reasons and causes are ours; nothing a caller or a carrier chose is ever a label.
+reasons and causes are ours, endpoints the operator's; nothing a caller or a carrier chose is ever a
+label.
 """
 
 import asyncio
@@ -51,6 +52,25 @@ class Metrics:
         self.gaps_total = counter("gaps_total", "Gaps declared in transcripts.", "cause")
         self.gap_seconds_total = counter(
             "gap_seconds_total", "Audio declared as gaps, in seconds.", "cause"
+        )
+        # Admission
+        self.admissions_refused_total = counter(
+            "admissions_refused_total",
+            "Streams that got no route or no place, by reason.",
+            "reason",
+        )
+        self.places_held = gauge(
+            "places_held", "Places for sessions that this gateway holds, by endpoint.", "endpoint"
+        )
+        self.breaker_state = gauge(
+            "breaker_state",
+            "Each endpoint's circuit breaker: 0 closed, 1 half-open, 2 open.",
+            "endpoint",
+        )
+        self.capacity_store_away = gauge(
+            "capacity_store_away",
+            "1 while this gateway counts an endpoint's places by itself: Redis does not answer.",
+            "endpoint",
         )
         # Upstream
         self.sessions_live = gauge("sessions_live", "Upstream sessions open now.")

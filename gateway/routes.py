@@ -3,6 +3,7 @@
 The file is read and validated before the gateway listens; docs/routes.md is its reference.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -34,7 +35,7 @@ def _check_websocket_url(text: str) -> str:
     return str(_WEBSOCKET_URL.validate_python(text))
 
 
-type Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+type Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
 type CalledPattern = Annotated[str, Field(pattern=r"^[^*\s]+\*?$", max_length=128)]
 
 
@@ -198,16 +199,11 @@ def _endpoint_of_settings(settings: Settings) -> tuple[str, dict[str, str | None
         case Upstream.SAGEMAKER:
             endpoint, variant = settings.sagemaker_endpoint or "", settings.sagemaker_variant
             name = f"{endpoint}.{variant}" if variant else endpoint
-            return name[:63], {"endpoint": endpoint, "variant": variant}
+            return name, {"endpoint": endpoint, "variant": variant}
         case Upstream.WEBSOCKET:
             url = str(settings.realtime_url)
-            host = urlsplit(url).hostname or ""
-            port = urlsplit(url).port or 0
-            return _legal(f"{host}-{port}"), {"url": url}
-
-
-def _legal(text: str) -> str:
-    return "".join(c if (c.isascii() and c.isalnum()) or c in ".-" else "-" for c in text)[:63]
+            host = re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(url).netloc.rpartition("@")[2])
+            return f"realtime-{host}"[:127], {"url": url}
 
 
 def _fits(called: str | None, pattern: str) -> bool:

@@ -19,6 +19,7 @@ class CallStarted:
     stream_id: str
     tracks: tuple[TrackFormat, ...]
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    called: str | None = field(default=None, repr=False)  # the number dialled, if the carrier tells
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
