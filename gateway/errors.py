@@ -95,6 +95,9 @@ REASONS: dict[str, Meaning] = {
     "redis-refused": Meaning(Fault.OURS),
     "redis-lost-writes": Meaning(Fault.PLATFORM),
     "fenced": Meaning(Fault.OURS),
+    "spool-full": Meaning(Fault.PLATFORM),  # the disk's share of an outage of Redis is used up
+    "spool-failed": Meaning(Fault.PLATFORM),
+    "gateway-lost": Meaning(Fault.OURS),  # the process died; the janitor says so
     # This process
     "draining": Meaning(Fault.OURS, 1012),
     "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
