@@ -1,0 +1,332 @@
+"""Batches on disk while Redis is away: first in, first out, in files that go as they are read.
+
+    <parent>/callscribe-<uid>/     0700
+        <owner>.lock               locked (flock) for as long as the process that writes it lives;
+                                   an owner is a moment and a process id
+        <owner>-00000001.spool     segments, 0600; the next one begins when one is full
+
+A segment is a row of records: a header of four little-endian 32-bit numbers (CRC-32 of the rest,
+lengths of the stream's constants and of the batch, events in it), then both as `append.lua` takes
+them. A torn or damaged record ends its segment. A segment is deleted once all its records are
+settled; what a process leaves behind is adopted by the next one that starts. Its batches may have
+been written before: they carry their n, and the script skips them.
+
+Nothing is synced: the files survive the process, and of a machine's crash only what the system had
+written. No error of the disk is raised: it is counted, logged, and the batch is not taken.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger()
+
+_HEADER: Final = Struct("<IIII")
+_READ_BYTES: Final = 262_144  # at a time, unless a record is larger
+
+
+@dataclass(slots=True)
+class _Owner:
+    """A process's files, and the lock that keeps others from them."""
+
+    lock: Path
+    lock_fd: int
+    segments: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Segment:
+    owner: _Owner
+    path: Path
+    size: int = 0  # bytes to read, at most
+    read: int = 0
+    disk_bytes: int = 0
+    unsettled: int = 0  # records read and not settled
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Record:
+    """One batch of one stream."""
+
+    constants: bytes = field(repr=False)  # encode.pack_stream
+    payload: bytes = field(repr=False)  # encode.pack_batch
+    events: int
+    segment: _Segment = field(repr=False)
+
+
+class Spool:
+    """One process's spool.
+
+    Args:
+        parent: where its folder is made, or is.
+        max_bytes: of all segments together, those adopted included.
+        on_error: called with a reason, `spool-full` or `spool-failed`, each time that a batch was
+            not taken or records were lost.
+        segment_bytes: after which the next segment begins.
+    """
+
+    def __init__(
+        self,
+        parent: Path,
+        max_bytes: int,
+        on_error: Callable[[str], None],
+        segment_bytes: int = 8 * 1024 * 1024,
+    ) -> None:
+        self._folder = parent / f"callscribe-{os.geteuid()}"
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._on_error = on_error
+        self._unread: deque[_Segment] = deque()  # the last may be the one being written
+        self._owner: _Owner | None = None  # ours, from the first batch on
+        self._owners: list[_Owner] = []  # whose locks we hold
+        self._written = 0  # segments of ours, so far
+        self._writing: tuple[_Segment, int] | None = None  # with its file descriptor
+        self._trouble = ""  # the reason that was logged last
+        self.bytes = 0
+
+    def adopt(self) -> None:
+        """Take over what processes that are gone left behind; called once, before anything else."""
+        try:
+            locks = sorted(self._folder.glob("*.lock")) if self._is_ours() else []
+            for lock in locks:
+                self._adopt(lock)
+        except OSError as error:
+            self._note("spool-failed", error)
+
+    def append(self, constants: bytes, payload: bytes, events: int) -> bool:
+        """Take a batch; False if it has to stay where it is: no room, or the disk refuses."""
+        rest = _HEADER.pack(0, len(constants), len(payload), events)[4:] + constants + payload
+        record = zlib.crc32(rest).to_bytes(4, "little") + rest
+        if self.bytes + len(record) > self._max_bytes:
+            self._note("spool-full")
+            return False
+        try:
+            self._write(record)
+        except OSError as error:
+            self._seal()
+            self._note("spool-failed", error)
+            return False
+        if self._trouble:
+            _log.info("spool-well")
+            self._trouble = ""
+        return True
+
+    def read(self, limit: int) -> list[Record]:
+        """Give up to `limit` records that were not given before, the oldest first."""
+        records: list[Record] = []
+        while self._unread and len(records) < limit:
+            segment = self._unread[0]
+            if segment.read < segment.size:
+                try:
+                    records += self._read(segment, limit - len(records))
+                except (OSError, ValueError) as error:
+                    self._note("spool-failed", error, lost_bytes=segment.size - segment.read)
+                    segment.size = segment.read
+                    self._seal(segment)
+            elif self._writing and self._writing[0] is segment:
+                break
+            else:
+                self._unread.popleft()
+                self._remove_if_done(segment)
+        return records
+
+    def settle(self, record: Record) -> None:
+        """Learn that a record is written, or refused for good."""
+        record.segment.unsettled -= 1
+        self._remove_if_done(record.segment)
+
+    @property
+    def has_unread(self) -> bool:
+        """Tell whether `read` has something to give."""
+        return any(segment.read < segment.size for segment in self._unread)
+
+    def close(self) -> None:
+        """Let go of the files; what is not settled stays for the next start."""
+        self._seal()
+        for owner in self._owners:
+            self._release(owner)
+        self._owners.clear()
+        self._unread.clear()
+        self._owner = None
+
+    # Writing
+
+    def _write(self, record: bytes) -> None:
+        segment, fd = self._writing or self._open_segment()
+        at, rest = segment.size, memoryview(record)
+        try:
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, at)
+            raise
+        segment.size += len(record)
+        segment.disk_bytes += len(record)
+        self.bytes += len(record)
+        if segment.size >= self._segment_bytes:
+            self._seal()
+
+    def _open_segment(self) -> tuple[_Segment, int]:
+        owner = self._owner = self._owner or self._become_owner()
+        path = owner.lock.with_name(f"{owner.lock.stem}-{self._written + 1:08d}.spool")
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._written += 1
+        owner.segments += 1
+        segment = _Segment(owner, path)
+        self._unread.append(segment)
+        self._writing = segment, fd
+        return self._writing
+
+    def _seal(self, segment: _Segment | None = None) -> None:
+        """Write no more to the segment that is being written (if it is this one)."""
+        if self._writing and segment in (None, self._writing[0]):
+            os.close(self._writing[1])
+            self._writing = None
+
+    # Reading
+
+    def _read(self, segment: _Segment, limit: int) -> list[Record]:
+        fd = os.open(segment.path, os.O_RDONLY)
+        try:
+            wanted = min(_READ_BYTES, segment.size - segment.read)
+            data = os.pread(fd, wanted, segment.read)
+            whole = _record_bytes(data)
+            if whole > len(data):
+                data = os.pread(fd, min(whole, segment.size - segment.read), segment.read)
+        finally:
+            os.close(fd)
+        return self._parse(segment, data, limit)
+
+    def _parse(self, segment: _Segment, data: bytes, limit: int) -> list[Record]:
+        """Give the whole records at the head of `data`.
+
+        Raises:
+            ValueError: there is none: the first one is torn or damaged.
+        """
+        records: list[Record] = []
+        at = 0
+        while at < len(data) and len(records) < limit:
+            end = at + _record_bytes(data[at : at + _HEADER.size])
+            if end > len(data):
+                break
+            checksum, constants_bytes, _, events = _HEADER.unpack_from(data, at)
+            if zlib.crc32(data[at + 4 : end]) != checksum:
+                break
+            middle = at + _HEADER.size + constants_bytes
+            records.append(
+                Record(data[at + _HEADER.size : middle], data[middle:end], events, segment)
+            )
+            at = end
+        if not records:
+            raise ValueError("a record is damaged")
+        segment.read += at
+        segment.unsettled += len(records)
+        return records
+
+    # Files and their owners
+
+    def _is_ours(self) -> bool:
+        """Tell whether the folder is there; refuse one that somebody else could have put there."""
+        try:
+            found = self._folder.lstat()
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "the spool's folder is not ours")
+        self._folder.chmod(0o700)
+        return True
+
+    def _become_owner(self) -> _Owner:
+        if not self._is_ours():
+            self._folder.mkdir(0o700, parents=True)
+        while True:
+            lock = self._folder / f"{time.time_ns()}-{os.getpid()}.lock"
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            # Another process that starts may have adopted it before we locked it, and removed it.
+            if _try_lock(fd) and os.fstat(fd).st_nlink:
+                owner = _Owner(lock, fd)
+                self._owners.append(owner)
+                return owner
+            os.close(fd)
+
+    def _adopt(self, lock: Path) -> None:
+        fd = os.open(lock, os.O_RDWR)
+        if not _try_lock(fd):
+            os.close(fd)
+            return
+        owner = _Owner(lock, fd)
+        for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
+            size = path.stat().st_size
+            segment = _Segment(owner, path, size=size, disk_bytes=size)
+            owner.segments += 1
+            self.bytes += size
+            self._unread.append(segment)
+        if owner.segments:
+            self._owners.append(owner)
+            _log.info("spool-adopted", segments=owner.segments)
+        else:
+            self._release(owner)
+
+    def _remove_if_done(self, segment: _Segment) -> None:
+        """Delete a segment that has been read and settled to its end, if it still is there."""
+        if segment.unsettled or segment.read < segment.size or not segment.owner.segments:
+            return
+        if self._writing and self._writing[0] is segment:
+            self._seal()
+        if segment in self._unread:
+            self._unread.remove(segment)
+        self.bytes -= segment.disk_bytes
+        self._unlink(segment.path)
+        segment.owner.segments -= 1
+        if not segment.owner.segments and segment.owner is not self._owner:
+            self._owners.remove(segment.owner)
+            self._release(segment.owner)
+
+    def _release(self, owner: _Owner) -> None:
+        if not owner.segments:
+            self._unlink(owner.lock)
+        os.close(owner.lock_fd)
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._note("spool-failed", error)
+
+    def _note(self, reason: str, error: Exception | None = None, lost_bytes: int = 0) -> None:
+        """Count a failure; log it if the one before was another, or if records are lost."""
+        self._on_error(reason)
+        if reason != self._trouble or lost_bytes:
+            code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+            kind = type(error).__name__ if error else ""
+            _log.error(reason, error=kind, code=code, lost_bytes=lost_bytes)
+        self._trouble = reason
+
+
+def _record_bytes(head: bytes) -> int:
+    """Give the length of the record that begins so; of a header, if it is not even that long."""
+    if len(head) < _HEADER.size:
+        return _HEADER.size
+    _, constants_bytes, payload_bytes, _ = _HEADER.unpack_from(head)
+    return _HEADER.size + int(constants_bytes) + int(payload_bytes)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
