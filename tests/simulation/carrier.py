@@ -1,0 +1,129 @@
+"""A carrier that plays one call to a gateway in Twilio's words."""
+
+import asyncio
+import json
+import random
+from typing import Final, Protocol
+
+import pybase64
+
+from tests.simulation.plan import CHUNK_MS, Call, Hangup, rng
+
+_SILENCE: Final = b"\xff"
+_BYTES_PER_MS: Final = 8
+
+
+class Line(Protocol):
+    """The gateway's end of a media socket."""
+
+    def receive(self, message: bytes) -> bool:
+        """Take a message; False once nobody reads it any more."""
+
+    def close(self) -> None:
+        """Learn that the carrier closed the socket."""
+
+    def lose(self) -> None:
+        """Learn that the socket broke."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the gateway has let the socket go."""
+
+
+def make_audio(call: Call) -> dict[str, bytes]:
+    """Make a call's mu-law: noise with pauses of digital silence, all tracks equally long."""
+    return {track: _noise(rng(call.audio_seed, track), call.chunks) for track in call.tracks}
+
+
+def _noise(chance: random.Random, chunks: int) -> bytes:
+    pieces: list[bytes] = []
+    left_ms = chunks * CHUNK_MS
+    speaks = chance.random() < 0.7
+    while left_ms > 0:
+        length_ms = min(left_ms, CHUNK_MS * chance.randint(2, 40 if speaks else 25))
+        size = length_ms * _BYTES_PER_MS
+        pieces.append(chance.randbytes(size) if speaks else _SILENCE * size)
+        left_ms -= length_ms
+        speaks = not speaks
+    return b"".join(pieces)
+
+
+class Caller:
+    """Plays a call from a frame on; a second one may go on where the first was cut off.
+
+    Attributes:
+        heard: per track the audio that the gateway took, from this socket's beginning on; what was
+            lost on the way stands as silence in it.
+        frame: the next one.
+    """
+
+    def __init__(self, call: Call, audio: dict[str, bytes], frame: int = 0) -> None:
+        self.call = call
+        self.heard = {track: bytearray() for track in call.tracks}
+        self.frame = frame
+        self._audio = audio
+        self._first = frame
+        self._frame_bytes = call.frame_ms * _BYTES_PER_MS
+
+    @property
+    def is_played(self) -> bool:
+        """Whether all audio was sent."""
+        return self.frame * self.call.frame_ms >= self.call.chunks * CHUNK_MS
+
+    async def play(self, line: Line) -> None:
+        """Play the call to its end, or to the end of the socket."""
+        start = {
+            "callSid": self.call.call_id,
+            "streamSid": self.call.stream_id,
+            "tracks": list(self.call.tracks),
+        }
+        for message in ({"event": "connected"}, {"event": "start", "start": start}):
+            if not line.receive(json.dumps(message).encode()):
+                return
+        if await self._speak(line):
+            await self._leave(line)
+
+    async def _speak(self, line: Line) -> bool:
+        loop = asyncio.get_running_loop()
+        begin_s, frame_s = loop.time(), self.call.frame_ms / 1000
+        held_s = 0.0
+        while not self.is_played or self.call.hangup is Hangup.NEVER:
+            if self.call.hiccup and self.frame == self.call.hiccup[0]:
+                held_s = loop.time() + self.call.hiccup[1]  # then all that was due comes at once
+            due_s = begin_s + (self.frame - self._first + 1) * frame_s
+            await asyncio.sleep(max(due_s, held_s) - loop.time())
+            if not self._send_frame(line):
+                return False
+        return True
+
+    def _send_frame(self, line: Line) -> bool:
+        begin = self.frame * self._frame_bytes
+        is_lost = self.frame > self._first and self.call.lost[0] <= self.frame < self.call.lost[1]
+        self.frame += 1
+        for track, audio in self._audio.items():
+            payload = audio[begin : begin + self._frame_bytes] or _SILENCE * self._frame_bytes
+            if is_lost:
+                self.heard[track] += _SILENCE * len(payload)
+            elif line.receive(self._media(track, payload)):
+                self.heard[track] += payload
+            else:
+                return False
+        return True
+
+    def _media(self, track: str, payload: bytes) -> bytes:
+        number = self.frame - self._first
+        head = f'{{"event":"media","media":{{"track":"{track}","chunk":"{number}",'
+        head += f'"timestamp":"{(number - 1) * self.call.frame_ms}","payload":"'
+        return head.encode() + pybase64.b64encode(payload) + b'"}}'
+
+    async def _leave(self, line: Line) -> None:
+        match self.call.hangup:
+            case Hangup.STOP:
+                line.receive(b'{"event":"stop"}')
+            case Hangup.CLOSE:
+                line.close()
+            case Hangup.VANISH:
+                line.lose()
+            case Hangup.SILENCE:
+                await line.wait_closed()
+            case Hangup.NEVER:
+                pass  # it speaks until nobody listens

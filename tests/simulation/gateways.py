@@ -1,0 +1,243 @@
+"""One gateway: the real logic of calls, sessions, admission and publishing, built as in `app.py`.
+
+Only what touches the world is simulated: the media socket (`MediaLine`), the way to the model
+(`Link`), the way to Redis (`Wire`), and the clocks.
+"""
+
+import asyncio
+from typing import Final
+
+from gateway.calls.admission import Admission, stocks
+from gateway.calls.capacity import Capacity
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallLimits, CallServices
+from gateway.calls.stream import CLOSED, CallStream
+from gateway.carriers.twilio import TwilioAdapter
+from gateway.errors import CarrierError
+from gateway.metrics import Metrics
+from gateway.routes import Routes
+from gateway.transcript.publisher import Limits, Publisher
+from tests.simulation.model import MODEL, Endpoint, Link
+from tests.simulation.plan import Plan, rng
+from tests.simulation.redis import Wire
+from tests.simulation.trace import Trace
+
+MAX_CALLS: Final = 100
+PARTITIONS: Final = 2
+LEASE_S: Final = 3.0
+RETENTION_S: Final = 86_400
+WALL_S: Final = 1_800_000_000.0  # of the beginning of virtual time
+
+PUBLISHING: Final = Limits(
+    exchange_timeout_s=0.3, backoff_max_s=0.5, lease_s=LEASE_S, retention_s=RETENTION_S
+)
+
+
+def call_limits(finish_timeout_s: float) -> CallLimits:
+    """Give the settings of a call, a tenth or less of the usual ones."""
+    return CallLimits(
+        chunk_ms=80,
+        open_timeout_s=1.0,
+        done_timeout_s=2.0,
+        finish_timeout_s=finish_timeout_s,
+        replay_ms=4000,
+        retry_budget_s=8.0,
+        rollover_soft_s=2.5,
+        rollover_hard_s=5.0,
+        first_delta_late_s=0.5,
+        mute_timeout_s=1.0,
+        max_lag_ms=2500,
+        rut_deltas=40,
+        segment_pause_ms=400,
+        segment_max_ms=2000,
+        idle_timeout_s=5.0,
+        silence_timeout_s=30.0,
+        max_call_s=60.0,
+        roles={"inbound": "customer", "outbound": "agent"},
+    )
+
+
+class MediaLine:
+    """The gateway's end of a media socket; implements `carrier.Line`."""
+
+    def __init__(self) -> None:
+        self.stream: CallStream | None = None  # None: refused before the upgrade
+        self.answered = asyncio.Event()  # upgraded or refused
+        self.closed = asyncio.Event()
+        self.left_s: float | None = None  # when the stream's end began, on the loop's clock
+        self._read_no_more = asyncio.Event()
+        self._error: CarrierError | None = None
+
+    def receive(self, message: bytes) -> bool:
+        """Pass a message to the stream."""
+        if self.stream is None or self._read_no_more.is_set():
+            return False
+        try:
+            self.stream.receive_text(message)
+        except CarrierError as error:
+            self._stop(error)
+        return not self._read_no_more.is_set()
+
+    def close(self) -> None:
+        """Pass on the carrier's close."""
+        if self.stream is not None:
+            self.stream.end(CLOSED)
+
+    def lose(self) -> None:
+        """Have the reader find the socket broken."""
+        self._stop(CarrierError("socket-lost"))
+
+    async def wait_closed(self) -> None:
+        """Wait until the stream has lived its life."""
+        await self.closed.wait()
+
+    async def read(self) -> None:
+        """Feed the stream until it ends: messages come by `receive` meanwhile."""
+        await self._read_no_more.wait()
+        self.left_s = asyncio.get_running_loop().time()
+        if self._error:
+            raise self._error
+
+    def wake(self) -> None:
+        """Have the reader look at the stream's ending."""
+        self._stop(None)
+
+    def _stop(self, error: CarrierError | None) -> None:
+        if not self._read_no_more.is_set():
+            self._error = error
+            self._read_no_more.set()
+
+
+class Gateway:
+    """One gateway process.
+
+    Args:
+        name: its id.
+        plan: the world's.
+        wire: its way to Redis.
+        endpoints: by their names.
+        trace: where its life is noted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        wire: Wire,
+        endpoints: dict[str, Endpoint],
+        trace: Trace,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.name = name
+        self.is_dead = False
+        self.streams = LiveStreams(MAX_CALLS)
+        self.links = {each: Link(endpoint, name) for each, endpoint in endpoints.items()}
+        self.publisher = Publisher(
+            wire,
+            gateway=name,
+            metrics=(metrics := Metrics()),
+            partitions=PARTITIONS,
+            limits=PUBLISHING,
+            jitter=rng(plan.seed, name, "publisher"),
+            clock=loop.time,
+            wall=lambda: WALL_S + loop.time(),
+        )
+        self._services = CallServices(
+            open_writer=self.publisher.open_stream,
+            metrics=metrics,
+            limits=call_limits(plan.finish_timeout_s),
+            monotonic_s=loop.time,
+            wall_s=lambda: WALL_S + loop.time(),
+            random=rng(plan.seed, name, "calls"),
+        )
+        routes = _routes(plan)
+        self.capacity = Capacity(wire, stocks(routes), owner=name, lease_s=LEASE_S)
+        self._admission = Admission(
+            routes,
+            self.links,
+            self.capacity,
+            metrics,
+            model=MODEL,
+            wait_s=plan.admission_wait_s,
+            random=rng(plan.seed, name, "admission"),
+            monotonic_s=loop.time,
+        )
+        self._trace = trace
+        self._wire = wire
+        self._serving: dict[asyncio.Task[None], None] = {}
+
+    async def start(self) -> None:
+        """Begin to publish, and to keep its leases."""
+        self.publisher.start()
+        await self.capacity.__aenter__()
+
+    async def connect(self) -> MediaLine:
+        """Have a carrier open a media socket; `stream` is None if it was refused."""
+        line = MediaLine()
+        task = asyncio.create_task(self._serve(line))
+        self._serving[task] = None
+        task.add_done_callback(self._serving.pop)
+        await line.answered.wait()
+        return line
+
+    async def _serve(self, line: MediaLine) -> None:
+        """Live a stream's life, as `ingress/media.py` does."""
+        try:
+            with self.streams.admit():
+                async with self._admission.enter("twilio") as ticket:
+                    line.stream = stream = CallStream(
+                        "twilio",
+                        TwilioAdapter(),
+                        self._services,
+                        ticket,
+                        authorize=lambda _: None,
+                        hidden_params=frozenset(),
+                        wake=line.wake,
+                    )
+                    line.answered.set()
+                    with self.streams.hold(stream):
+                        ending = await stream.run(line.read)
+                    self._trace.note(self.name, f"stream over: {ending.status} {ending.reason}")
+        except CarrierError as error:
+            self._trace.note(self.name, f"refused: {error.reason}")
+        finally:
+            line.answered.set()
+            line.wake()
+            line.closed.set()
+
+    async def crash(self) -> None:
+        """End as by `kill -9`: its ways out are cut, so what its tasks still do reaches nobody."""
+        self.is_dead = True
+        self._wire.is_cut = True
+        for link in self.links.values():
+            link.die()
+        for task in list(self._serving):
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await self.publisher.close(0.0)
+        await self.capacity.__aexit__(None, None, None)
+
+    async def stop(self, drain_s: float, finish_timeout_s: float) -> None:
+        """End as after a SIGTERM: calls go on for a while, then are ended with their last words."""
+        await self.streams.drain(drain_s, asyncio.Event())
+        await self.streams.end_all(finish_timeout_s)
+
+    async def close(self) -> None:
+        """Write what is left, give everything back."""
+        for link in self.links.values():
+            await link.close()
+        await self.capacity.__aexit__(None, None, None)
+        await self.publisher.close()
+
+
+def _routes(plan: Plan) -> Routes:
+    """Give one route to all endpoints."""
+    return Routes.model_validate(
+        {
+            "endpoints": {
+                nature.name: {"url": f"ws://{nature.name}/", "sessions": capacity}
+                for nature, capacity in zip(plan.endpoints, plan.capacity, strict=True)
+            },
+            "routes": [{"name": "all", "endpoints": [nature.name for nature in plan.endpoints]}],
+        }
+    )

@@ -1,0 +1,101 @@
+"""Redis as a process meets it: servers in memory behind a network that may fail in every way."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.calls.capacity import CapacityStore, Taken
+from gateway.errors import PublishError
+from gateway.transcript.store import AppendCall, EventStore
+from tests.simulation.plan import Trouble
+
+_UNAVAILABLE: Final = "redis-unavailable"
+_CAPACITY_TIMEOUT_S: Final = 0.2
+
+
+@dataclass(slots=True)
+class Weather:
+    """What is the matter with Redis now, for everybody."""
+
+    latency_s: float
+    trouble: Trouble | None = None
+
+
+class Wire:
+    """One process's way to Redis; implements `EventStore` and `CapacityStore`.
+
+    Args:
+        events: the store of events.
+        places: the store of capacity.
+        weather: what befalls every wire.
+        chance: decides how long what fails takes.
+    """
+
+    def __init__(
+        self, events: EventStore, places: CapacityStore, weather: Weather, chance: random.Random
+    ) -> None:
+        self.is_cut = False  # this one has no way to Redis now
+        self._events = events
+        self._places = places
+        self._weather = weather
+        self._chance = chance
+        self._late: dict[asyncio.Task[object], None] = {}
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        """Append batches, as `EventStore` says."""
+        try:
+            return await self._ask(lambda: self._events.append(calls, timeout_s), timeout_s)
+        except PublishError as error:
+            return [error] * len(calls)
+
+    async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+        """Take places, as `CapacityStore` says."""
+        return await self._ask(
+            lambda: self._places.take(stock, leases, limit, lease_s), _CAPACITY_TIMEOUT_S
+        )
+
+    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+        """Renew leases, as `CapacityStore` says."""
+        return await self._ask(
+            lambda: self._places.renew(stock, leases, lease_s), _CAPACITY_TIMEOUT_S
+        )
+
+    async def release(self, stock: str, leases: Sequence[str]) -> None:
+        """Give places back, as `CapacityStore` says."""
+        await self._ask(lambda: self._places.release(stock, leases), _CAPACITY_TIMEOUT_S)
+
+    async def _ask[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """Have it done, or not, and say so, or not."""
+        trouble = Trouble.REDIS_AWAY if self.is_cut else self._weather.trouble
+        await asyncio.sleep(self._weather.latency_s)
+        match trouble:
+            case Trouble.REDIS_AWAY:
+                await asyncio.sleep(self._chance.choice((0.0, timeout_s)))
+            case Trouble.REDIS_FORGETS_ANSWERS:
+                await do()
+                await asyncio.sleep(self._chance.choice((0.0, timeout_s)))
+            case Trouble.REDIS_LATE:
+                self._do_late(do, 3 * timeout_s)
+                await asyncio.sleep(timeout_s)
+            case _:
+                if trouble is Trouble.REDIS_SLOW:
+                    await asyncio.sleep(self._chance.uniform(0, 0.9 * timeout_s))
+                answer = await do()
+                await asyncio.sleep(self._weather.latency_s)
+                return answer
+        raise PublishError(_UNAVAILABLE)
+
+    def _do_late[T](self, do: Callable[[], Awaitable[T]], longest_s: float) -> None:
+        """Have it done after what is asked for later, as on connections that were given up."""
+
+        async def later() -> object:
+            await asyncio.sleep(self._chance.uniform(0, longest_s))
+            return await do()
+
+        task = asyncio.create_task(later())
+        self._late[task] = None
+        task.add_done_callback(self._late.pop)
