@@ -54,6 +54,9 @@ class RedisCapacityStore:
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401  # Redis' own values
         try:
             async with asyncio.timeout(2 * TIMEOUT_S):  # connecting counts, too
+                # First, and one at a time as it does it: redis-py's cluster client fails commands
+                # that are at once its first ones.
+                _ = await self._client.initialize()
                 return await self._client.execute_command(*command)
         except Exception as error:  # a broken connection raises more than RedisError
             raise PublishError("redis-unavailable", type(error).__name__) from error

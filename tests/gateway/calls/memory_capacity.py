@@ -1,0 +1,59 @@
+"""A capacity store in memory: what places.lua does, without a server, by a clock of the test's."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.calls.capacity import Taken
+from gateway.errors import PublishError
+
+
+class MemoryCapacityStore:
+    """Implements `CapacityStore`. `away` and `loses_answers` play its failures."""
+
+    def __init__(self, server_s: Callable[[], float]) -> None:
+        self.away = False  # nothing is done
+        self.loses_answers = False  # it is done, and nobody told
+        self._server_s = server_s
+        self._ends_s: dict[str, dict[str, float]] = {}  # stock -> lease -> when it ends
+
+    def taken(self, stock: str) -> int:
+        """Places taken now."""
+        return len(self._leases(stock))
+
+    async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+        held = self._reach(stock)
+        granted = len(held.keys() | set(leases)) <= limit
+        if granted:
+            self._register(held, leases, lease_s)
+        self._answer()
+        return Taken(granted, len(held))
+
+    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+        held = self._reach(stock)
+        self._register(held, leases, lease_s)
+        self._answer()
+        return len(held)
+
+    async def release(self, stock: str, leases: Sequence[str]) -> None:
+        held = self._reach(stock)
+        for lease in leases:
+            held.pop(lease, None)
+        self._answer()
+
+    def _leases(self, stock: str) -> dict[str, float]:
+        held = self._ends_s.setdefault(stock, {})
+        now_s = self._server_s()
+        for lease in [lease for lease, end_s in held.items() if end_s <= now_s]:
+            del held[lease]
+        return held
+
+    def _register(self, held: dict[str, float], leases: Sequence[str], lease_s: float) -> None:
+        held.update(dict.fromkeys(leases, self._server_s() + lease_s))
+
+    def _reach(self, stock: str) -> dict[str, float]:
+        if self.away:
+            raise PublishError("redis-unavailable")
+        return self._leases(stock)
+
+    def _answer(self) -> None:
+        if self.loses_answers:
+            raise PublishError("redis-unavailable")

@@ -1,0 +1,118 @@
+"""The breaker's table: every state, every event; and how long it stays open."""
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from gateway.calls.breaker import LONGEST_COOL_DOWN_S, THRESHOLD, Breaker, BreakerState
+
+CLOSED, HALF_OPEN, OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
+LATER_S = 1000.0  # beyond every cool-down
+
+
+def closed() -> Breaker:
+    return Breaker(Random(1))  # noqa: S311  # jitter
+
+
+def opened() -> Breaker:
+    breaker = closed()
+    for _ in range(THRESHOLD):
+        breaker.fail(0, probe=False)
+    return breaker
+
+
+def probing() -> Breaker:
+    breaker = opened()
+    assert breaker.enter(LATER_S)
+    return breaker
+
+
+def fail(breaker: Breaker) -> None:
+    breaker.fail(LATER_S, probe=False)
+
+
+def fail_probe(breaker: Breaker) -> None:
+    breaker.fail(LATER_S, probe=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "event", "state", "allows"),
+    [
+        (closed, Breaker.succeed, CLOSED, True),
+        (closed, fail, CLOSED, True),
+        (closed, Breaker.forgo, CLOSED, True),
+        (opened, Breaker.succeed, CLOSED, True),
+        (opened, fail, HALF_OPEN, True),  # LATER_S is beyond the cool-down
+        (opened, fail_probe, HALF_OPEN, True),  # nobody probes: it speaks of the time before
+        (opened, Breaker.forgo, HALF_OPEN, True),
+        (probing, Breaker.succeed, CLOSED, True),
+        (probing, fail, HALF_OPEN, False),
+        (probing, fail_probe, OPEN, False),
+        (probing, Breaker.forgo, HALF_OPEN, True),
+    ],
+)
+def test_states(
+    make: Callable[[], Breaker],
+    event: Callable[[Breaker], None],
+    state: BreakerState,
+    allows: bool,
+) -> None:
+    breaker = make()
+    event(breaker)
+    assert (breaker.state(LATER_S), breaker.allows(LATER_S)) == (state, allows)
+
+
+def test_only_failures_in_a_row_open_it() -> None:
+    breaker = closed()
+    for _ in range(THRESHOLD - 1):
+        breaker.fail(0, probe=False)
+    breaker.succeed()
+    for _ in range(THRESHOLD - 1):
+        breaker.fail(0, probe=False)
+    assert breaker.allows(0)
+    breaker.fail(0, probe=False)
+    assert not breaker.allows(0)
+
+
+def test_one_probe_at_a_time() -> None:
+    breaker = opened()
+    assert breaker.allows(LATER_S)
+    assert breaker.enter(LATER_S)
+    assert not breaker.allows(LATER_S)
+    breaker.succeed()
+    assert not breaker.enter(LATER_S)  # an attempt like any other
+
+
+def test_attempts_are_no_probes_while_it_is_closed() -> None:
+    breaker = closed()
+    assert not breaker.enter(0)
+
+
+def test_cool_downs_double_up_to_a_limit_and_start_over_after_a_success() -> None:
+    breaker, now_s, cool_downs = opened(), 0.0, []
+    for _ in range(10):
+        assert breaker.retry_at_s is not None
+        cool_downs.append(breaker.retry_at_s - now_s)
+        assert breaker.state(breaker.retry_at_s - 0.001) is OPEN
+        now_s = breaker.retry_at_s
+        assert breaker.enter(now_s)
+        breaker.fail(now_s, probe=True)
+    for i, cool_down_s in enumerate(cool_downs):
+        full_s = min(2.0**i, LONGEST_COOL_DOWN_S)
+        assert full_s / 2 <= cool_down_s <= full_s
+    breaker.succeed()
+    for _ in range(THRESHOLD):
+        breaker.fail(0, probe=False)
+    assert breaker.retry_at_s is not None
+    assert breaker.retry_at_s <= 1
+
+
+def test_gateways_ask_again_at_different_times() -> None:
+    at = set()
+    for seed in range(20):
+        breaker = Breaker(Random(seed))  # noqa: S311  # jitter
+        for _ in range(THRESHOLD):
+            breaker.fail(0, probe=False)
+        at.add(breaker.retry_at_s)
+    assert len(at) == 20
