@@ -136,8 +136,9 @@ class Metrics:
             "kind",
         )
         self.redis_buffered_events = gauge(
-            "redis_buffered_events", "Events that wait to be written."
+            "redis_buffered_events", "Events that wait to be written, in memory and in the spool."
         )
+        self.spool_bytes = gauge("spool_bytes", "Size of the spool on disk.")
 
 
 def add_process_metrics(registry: CollectorRegistry, loop: asyncio.AbstractEventLoop) -> None:

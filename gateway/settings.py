@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     rollover_hard_s: PositiveFloat = Field(
         1500, description="Age at which it is replaced in mid-speech; SageMaker's limit is 1800."
     )
+    first_delta_late_s: PositiveFloat = Field(
+        3, description="Audio sent and no first answer for so long is counted and logged."
+    )
     mute_timeout_s: PositiveFloat = Field(
         8, description="Audio sent and no answer for so long: the session is given up, in seconds."
     )

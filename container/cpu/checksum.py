@@ -1,7 +1,8 @@
 """A transcriber that proves which samples arrived, and in which order. Pure, and very cheap.
 
 The text of delta k is " " and the CRC-32 of the generation's samples [1280(k-1), 1280k) as eight
-hex digits; a last, shorter chunk gives the CRC of what there is; the padding's deltas are empty.
+hex digits; a last, shorter chunk gives the CRC of what there is; the padding's deltas are empty, and
+so are those of digital silence, for which no model has words.
 """
 
 import zlib
@@ -33,7 +34,7 @@ class ChecksumTranscription:
         """Sum the next chunk."""
         chunk = self._pcm[:_CHUNK_BYTES]
         del self._pcm[:_CHUNK_BYTES]
-        return f" {zlib.crc32(chunk):08x}" if chunk else ""
+        return f" {zlib.crc32(chunk):08x}" if any(chunk) else ""
 
     def abandon(self) -> None:
         """Nothing works in the background."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from gateway.carriers.events import CallStarted
@@ -59,13 +60,23 @@ class Ticket(Protocol):
 class CallLimits:
     """How a call is cut and how long it waits; see the settings of the same names."""
 
-    model: str
     chunk_ms: int
     open_timeout_s: float
     done_timeout_s: float
-    unsent_ms: int
+    finish_timeout_s: float
+    replay_ms: int
+    retry_budget_s: float
+    rollover_soft_s: float
+    rollover_hard_s: float
+    first_delta_late_s: float
+    mute_timeout_s: float
+    max_lag_ms: int
+    rut_deltas: int
     segment_pause_ms: int
     segment_max_ms: int
+    idle_timeout_s: float
+    silence_timeout_s: float
+    max_call_s: float
     roles: dict[str, str] = field(default_factory=dict)  # track -> role; others are "unknown"
 
 
@@ -73,9 +84,9 @@ class CallLimits:
 class CallServices:
     """The collaborators that all calls of the process share."""
 
-    transport: UpstreamTransport
     open_writer: OpenWriter
     metrics: Metrics
     limits: CallLimits
     monotonic_s: Callable[[], float]
     wall_s: Callable[[], float]
+    random: Random = field(default_factory=Random)  # for jitter

@@ -2,7 +2,7 @@
 
 state            may                                    leaves it
 AWAITING_START   messages that are no media             CallStarted -> LIVE
-LIVE             audio, keys                            stop, close, failure, drain -> ENDING
+LIVE             audio, keys                            stop, close, failure, limit, drain -> ENDING
 ENDING           the model's last words                 all tracks finished -> ENDED
 ENDED            nothing: `stream.ended` was published
 
@@ -12,6 +12,7 @@ is dropped. Nothing is published for a stream that never started.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -19,7 +20,8 @@ from typing import Final
 
 import structlog
 
-from gateway.calls.services import CallServices
+from gateway.calls.services import CallServices, Ticket
+from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.track import Track
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
@@ -30,7 +32,7 @@ from gateway.carriers.events import (
     DtmfReceived,
     MessageIgnored,
 )
-from gateway.errors import REASONS, CarrierError, Fault, GatewayError
+from gateway.errors import REASONS, CarrierError, Fault, GatewayError, UpstreamError
 from gateway.transcript.events import (
     EventWriter,
     Status,
@@ -65,14 +67,18 @@ class Ending:
     fault: Fault | None = None
 
     @classmethod
-    def failed(cls, error: GatewayError) -> "Ending":
+    def failed(cls, error: GatewayError, status: Status = Status.FAILED) -> "Ending":
         """The ending that an error makes."""
-        return cls(Status.FAILED, error.reason, error.meaning.close_code, error.fault)
+        return cls(status, error.reason, error.meaning.close_code, error.fault)
 
 
 STOPPED: Final = Ending(Status.COMPLETED, "carrier-stopped")
 CLOSED: Final = Ending(Status.COMPLETED, "carrier-closed")
+TERMINATED: Final = Ending(Status.COMPLETED, "terminated")
 DRAINED: Final = Ending(Status.DRAINED, "draining", REASONS["draining"].close_code)
+IDLE: Final = Ending.failed(CarrierError("media-timeout"))
+SILENT: Final = Ending(Status.COMPLETED, "silence")
+TOO_LONG: Final = Ending(Status.COMPLETED, "max-duration")
 
 
 class CallStream:
@@ -82,6 +88,7 @@ class CallStream:
         carrier: the carrier's name, for events and metrics.
         adapter: reads its messages.
         services: what all calls share.
+        ticket: its admission.
         authorize: checks what only the start message can show; raises CarrierError.
         hidden_params: custom parameters that are never published.
         wake: makes the reader of the socket look at `ending`.
@@ -92,6 +99,7 @@ class CallStream:
         carrier: str,
         adapter: Adapter,
         services: CallServices,
+        ticket: Ticket,
         *,
         authorize: Callable[[CallStarted], None],
         hidden_params: frozenset[str],
@@ -102,10 +110,16 @@ class CallStream:
         self._carrier = carrier
         self._adapter = adapter
         self._services = services
+        self._ticket = ticket
         self._authorize = authorize
         self._hidden_params = hidden_params
         self._wake = wake
         self._group = asyncio.TaskGroup()
+        self._over = asyncio.Event()  # `ending` is set
+        self._ids: tuple[str, str] = ("", "")  # of call and stream, encoded
+        self._epoch = 0
+        self._started_s = 0.0
+        self._media_s = 0.0  # when the last frame came
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
         self._dtmf_count = 0
@@ -142,10 +156,26 @@ class CallStream:
         """Whether the carrier has announced the call."""
         return self._writer is not None
 
+    def snapshot(self) -> StreamSnapshot | None:
+        """Say how the stream fares, without content; None before its start."""
+        if not self.started:
+            return None
+        call_id, stream_id = self._ids
+        return StreamSnapshot(
+            call_id=call_id,
+            stream_id=stream_id,
+            carrier=self._carrier,
+            state=self.state.name.lower().replace("_", "-"),
+            epoch=self._epoch,
+            age_s=self._services.monotonic_s() - self._started_s,
+            tracks=tuple(track.snapshot(self._started_s) for track in self._tracks.values()),
+        )
+
     def end(self, ending: Ending) -> None:
         """End the stream; the first reason stays."""
         if self.ending is None:
             self.ending = ending
+            self._over.set()
             self._wake()
 
     def receive_text(self, message: bytes) -> None:
@@ -161,7 +191,8 @@ class CallStream:
     def _take(self, event: CarrierEvent) -> None:
         match event:
             case AudioReceived():
-                self._tracks[event.track].receive(event, self._services.monotonic_s())
+                self._media_s = self._services.monotonic_s()
+                self._tracks[event.track].receive(event, self._media_s)
             case CallStarted():
                 self._start(event)
             case CallStopped():
@@ -185,17 +216,20 @@ class CallStream:
         """Make the stream known: its events, its tracks, their sessions."""
         self._authorize(event)
         services = self._services
-        structlog.contextvars.bind_contextvars(
-            call_id=encode_id(event.call_id), stream_id=encode_id(event.stream_id)
-        )
+        self._ids = call_id, stream_id = encode_id(event.call_id), encode_id(event.stream_id)
+        self._epoch = int(services.wall_s() * 1000)
+        self._started_s = self._media_s = services.monotonic_s()
+        structlog.contextvars.bind_contextvars(call_id=call_id, stream_id=stream_id)
         self._writer = writer = services.open_writer(
             event.call_id,
             event.stream_id,
-            int(services.wall_s() * 1000),
+            self._epoch,
             lambda: self.end(Ending.failed(GatewayError("fenced"))),
         )
         self._tracks = {
-            form.track: Track(form, self._carrier, services, writer, self._on_track_failed)
+            form.track: Track(
+                form, self._carrier, services, self._ticket, writer, self._on_track_failed
+            )
             for form in event.tracks
         }
         params = {
@@ -213,8 +247,38 @@ class CallStream:
         )
         services.metrics.live_calls.labels(self._carrier).inc()
         self.state = StreamState.LIVE
+        self._group.create_task(self._transcribe(event))
+        self._group.create_task(self._enforce_limits())
+
+    async def _transcribe(self, start: CallStarted) -> None:
+        """Get the tracks their places; then each lives its life."""
+        try:
+            await self._ticket.settle(start)
+        except CarrierError as error:
+            self.end(Ending.failed(error, Status.REFUSED))
+            for track in self._tracks.values():
+                track.refuse(UpstreamError(error.reason))
         for track in self._tracks.values():
             self._group.create_task(track.run())
+
+    async def _enforce_limits(self) -> None:
+        """End the stream when it is idle, silent or too old."""
+        limits = self._services.limits
+        while not self._over.is_set():
+            loud_s = (track.loud_s or self._started_s for track in self._tracks.values())
+            due_s, ending = min(
+                (self._media_s + limits.idle_timeout_s, IDLE),
+                (max(loud_s) + limits.silence_timeout_s, SILENT),
+                (self._started_s + limits.max_call_s, TOO_LONG),
+                key=lambda due: due[0],
+            )
+            wait_s = due_s - self._services.monotonic_s()
+            if wait_s <= 0:
+                self.end(ending)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._over.wait()
 
     def _on_track_failed(self) -> None:
         """End the stream once no track has a way to the model."""

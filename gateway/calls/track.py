@@ -1,23 +1,26 @@
-"""One track of a live stream: its audio to a session of the model, the model's text to events.
+"""One track of a live stream: its audio to sessions of the model, the model's text to events.
 
-    receive(frame) -> pipeline -> chunks wait in `_unsent` -> session.append
-    on_delta(text) -> token clock -> segmenter -> writer
+    receive(frame) -> pipeline -> ring -> sessions.append
+    take(token)    -> segmenter -> writer
 
-Everything here runs on the event loop and nothing per frame or delta awaits. When no session can
-take audio (it is being opened, or its window is full) chunks wait, up to a bound; past it the
-oldest is dropped and declared as a gap. When a session's context is full the next one takes over.
-When a session fails, what it had not answered, and all that follows, is declared as a gap when the
-track ends. However the track ends, audio that no delta answered is declared.
+Everything here runs on the event loop and nothing per frame or delta awaits. Audio stays in the
+ring (`calls/ring.py`) until its words are in a final or cannot come any more, so that another
+session can hear it when one fails (`calls/sessions.py`). What no session will answer is declared as
+a gap, once (`calls/gaps.py`).
 """
 
 import asyncio
-import bisect
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from gateway.audio.loudness import LoudRuns, is_loud
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
-from gateway.calls.services import CallServices
+from gateway.calls.gaps import GapLedger
+from gateway.calls.hearing import Token
+from gateway.calls.ring import ReplayRing
+from gateway.calls.services import CallServices, Ticket
+from gateway.calls.sessions import Sessions
+from gateway.calls.snapshot import TrackSnapshot
 from gateway.carriers.events import AudioReceived, TrackFormat
 from gateway.errors import UpstreamError
 from gateway.transcript.events import (
@@ -26,24 +29,36 @@ from gateway.transcript.events import (
     GapCause,
     TranscriptDelta,
     TranscriptFinal,
-    TranscriptGap,
 )
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.token_clock import TokenClock
-from gateway.upstream.session import RealtimeSession
+from gateway.transcript.token_clock import TOKEN_MS
 
-# A session whose context is full sooner is a sick one (it answered a second): no other is tried.
-_LEAST_TOKENS: Final = 12
+# So much audio answered beyond what ever was shows that sessions get on: a second's worth.
+_PROGRESS_MS: Final = 12 * TOKEN_MS
+# A replay begins so long before the first loud chunk without words, or before the first word: a
+# word's first sounds are soft, and its token comes late.
+_LEAD_IN_MS: Final = 800
+_AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
+_LOUD_SHARE: Final = 4  # empty tokens are a rut if one in so many of them was over speech
 
 
 class Track:
-    """One direction of a stream, from its first frame to its last word."""
+    """One direction of a stream, from its first frame to its last word.
+
+    Attributes:
+        error: why it has no way to the model any more, if so.
+        dropped_ms: audio dropped because no session took it.
+        first_audio_s: when the first frame came, on the monotonic clock.
+        first_delta_s: from then to the first text.
+        loud_s: when audio that may be speech came last, on the monotonic clock.
+    """
 
     def __init__(
         self,
         form: TrackFormat,
         carrier: str,
         services: CallServices,
+        ticket: Ticket,
         writer: EventWriter,
         on_failed: Callable[[], None],
     ) -> None:
@@ -51,217 +66,276 @@ class Track:
         self.form = form
         self.role = limits.roles.get(form.track, "unknown")
         self.error: UpstreamError | None = None
-        self.gap_ms = 0
         self.dropped_ms = 0
-        self.first_delta_s: float | None = None  # from the first audio to the first text
+        self.first_audio_s: float | None = None
+        self.first_delta_s: float | None = None
+        self.loud_s: float | None = None
         self.pipeline = TrackPipeline(form, limits.chunk_ms)
         self._services = services
+        self._limits = limits
         self._writer = writer
         self._on_failed = on_failed
         self._frames_total = services.metrics.frames_total.labels(carrier)
         self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier)
         self._frames_counted = 0
-        self._clock = TokenClock()
         self._segmenter = Segmenter(
             form.track,
             self.role,
             pause_ms=limits.segment_pause_ms,
             max_ms=limits.segment_max_ms,
         )
-        self._session = self._new_session()
-        self._tokens = 0  # deltas of this session, empty ones too
-        self._unsent: deque[tuple[AudioChunk, float]] = deque()  # each with its arrival time
-        self._unsent_ms = 0
+        self._sessions = Sessions(self, services, ticket)
+        self._ring = ReplayRing(limits.replay_ms)
+        self._loud = LoudRuns()  # what may hold words that no token has said
+        self._gaps = GapLedger(form.track)
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
-        self._gaps: list[AudioGap] = []  # declared, beyond what is answered
-        self._first_audio_s: float | None = None
-        self._first_ms: int | None = None  # where the first chunk lies on the media clock
-        self._hung_up = False
-        self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
+        self._hung_up = asyncio.Event()
+        self._deadline: asyncio.Timeout | None = None  # of the last words
+        self._starts_over = False  # the next token is the first of a replay
+        # On the media clock; None before the first audio
+        self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
+        self._answered_ms: int | None = None  # by tokens, or by declared gaps
+        self._furthest_ms = 0  # answered ever; replays fall behind it
+        self._wordless = 0  # tokens since the last word
+        self._rut_tokens = limits.rut_deltas
 
     @property
     def segments(self) -> int:
         """How many there were so far."""
         return self._segmenter.segment
 
-    def receive(self, frame: AudioReceived, now_s: float) -> None:
-        """Take one frame."""
-        if self._first_audio_s is None:
-            self._first_audio_s = now_s
-        pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
-        if pieces:
-            self._take(pieces, now_s)
+    @property
+    def gap_ms(self) -> int:
+        """Audio declared as gaps."""
+        return self._gaps.total_ms
 
-    def hang_up(self) -> None:
-        """Take what the pipeline still holds; `run` then finishes. Idempotent."""
-        if not self._hung_up:
-            self._take(self.pipeline.flush(), self._services.monotonic_s())
-            self._hung_up = True
-            self._moved.set()
+    def snapshot(self, started_s: float) -> TrackSnapshot:
+        """Say how the track fares; `started_s` is the stream's, on the monotonic clock."""
+        audio_s = None if self.first_audio_s is None else self.first_audio_s - started_s
+        is_heard = audio_s is not None and self.first_delta_s is not None
+        return TrackSnapshot(
+            track=self.form.track,
+            role=self.role,
+            state=self._state(),
+            endpoint=self._sessions.endpoint,
+            position_ms=self.pipeline.position_ms,
+            answered_ms=self._answered_ms or 0,
+            lag_ms=self.pipeline.position_ms - (self._answered_ms or 0),
+            buffered_ms=self._ring.unsent_ms,
+            reconnects=self._sessions.reconnects,
+            rollovers=self._sessions.rollovers,
+            segments=self.segments,
+            gap_ms=self.gap_ms,
+            first_audio_s=audio_s,
+            first_partial_s=(audio_s or 0) + (self.first_delta_s or 0) if is_heard else None,
+        )
+
+    def _state(self) -> str:
+        if self.error:
+            return "failed"
+        if not self._sessions.is_live:
+            return "connecting"
+        return "rolling-over" if self._sessions.is_rolling_over else "live"
+
+    # The stream's side
 
     async def run(self) -> None:
-        """Live the track's life: session after session, until the hang-up and its last words.
+        """Live the track's life, until the hang-up and its last words.
 
-        Every wait but the one for the hang-up has a time-out. A failure of a session is kept in
+        Every wait but the one for the hang-up has a time-out. A failure that ends it is kept in
         `error`, not raised; then only the hang-up is awaited, because the gap ends there.
         """
         try:
-            while not await self._live_one_session():
-                self._session = self._new_session()
+            async with asyncio.timeout(None) as self._deadline:
+                self._limit_the_end()
+                if not self.error:
+                    await self._sessions.run()
+        except TimeoutError:
+            self._fail(self._sessions.failure or UpstreamError("finish-timeout"))
         except UpstreamError as error:
             self._fail(error)
-            await self._until(lambda: self._hung_up)
         finally:
-            self._session.abort()
+            self._deadline = None
+            if self.error:
+                await self._hung_up.wait()
             self._publish(self._segmenter.close(FinalReason.HANGUP))
             self._declare_unanswered()
 
-    # What the session calls
+    def refuse(self, error: UpstreamError) -> None:
+        """Learn, before `run`, that no session will be opened."""
+        self.error = error
 
-    def on_delta(self, text: str) -> None:
-        """Place one token's text and publish what it completes."""
-        self._tokens += 1
-        placement = self._clock.tick()
-        now_s = self._services.monotonic_s()
-        if text and self.first_delta_s is None and self._first_audio_s is not None:
-            self.first_delta_s = now_s - self._first_audio_s
-            self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
-        self._publish(self._segmenter.delta(text, placement, now_s))
+    def receive(self, frame: AudioReceived, now_s: float) -> None:
+        """Take one frame."""
+        if self.first_audio_s is None:
+            self.first_audio_s = now_s
+        pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
+        if pieces:
+            self._keep(pieces, now_s)
 
-    def on_writable(self) -> None:
-        """Send what waited."""
-        self._send()
+    def hang_up(self) -> None:
+        """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""
+        if not self._hung_up.is_set():
+            self._keep(self.pipeline.flush(), self._services.monotonic_s())
+            self._hung_up.set()
+            self._limit_the_end()
+            self._sessions.wake()
 
-    def on_ended(self, error: UpstreamError | None) -> None:
-        """Go on with another session after a full context; keep any other failure."""
-        self._moved.set()
-        if error is None:
-            return
-        self._services.metrics.session_failures_total.labels(error.fault, error.reason).inc()
-        if error.reason == "context-full" and self._tokens >= _LEAST_TOKENS:
-            self._publish(self._segmenter.close(FinalReason.ROLLOVER))
-            if missing := self._clock.restart():
-                self._declare_rest(AudioGap(*missing), GapCause.RECONNECT)
-            return
-        self._fail(error)
-
-    def _fail(self, error: UpstreamError) -> None:
-        """Keep the first failure; the track's audio has no way to the model any more."""
-        if self.error is None:
-            self.error = error
-            self._unsent.clear()
-            self._unsent_ms = 0
-            self._dropped = None  # part of what is unanswered
-            self._on_failed()
-
-    # Sending
-
-    def _new_session(self) -> RealtimeSession:
-        limits = self._services.limits
-        self._tokens = 0
-        return RealtimeSession(self, model=limits.model, done_timeout_s=limits.done_timeout_s)
-
-    async def _live_one_session(self) -> bool:
-        """Open a session and send to it until it is over.
-
-        Returns:
-            Whether that was the hang-up; if not, its context is full and the next is due.
-
-        Raises:
-            UpstreamError: it failed; `error` has it, too.
-        """
-        session, metrics = self._session, self._services.metrics
-        began_s = self._services.monotonic_s()
-        await session.open(self._services.transport, self._services.limits.open_timeout_s)
-        metrics.session_open_seconds.observe(self._services.monotonic_s() - began_s)
-        metrics.sessions_opened_total.inc()
-        with metrics.sessions_live.track_inprogress():
-            self._send()
-            await self._until(lambda: self._hung_up or session.is_over)
-            await self._drain(session)
-            if session.is_over:
-                return self._hung_up and not self._audio_waits
-            await session.finish()
-            return True
-
-    @property
-    def _audio_waits(self) -> bool:
-        """Whether more than the interpolator's tail is unsent."""
-        return any(chunk.end_ms > chunk.start_ms for chunk, _ in self._unsent)
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what a callback or the hang-up brings about."""
-        while not condition():
-            self._moved.clear()
-            await self._moved.wait()
-
-    def _take(self, pieces: Iterable[AudioChunk | AudioGap], now_s: float) -> None:
-        """Queue chunks and declare gaps, in their order on the media clock."""
+    def _keep(self, pieces: Iterable[AudioChunk | AudioGap], now_s: float) -> None:
+        """Keep chunks and declare gaps, in their order on the media clock; send what can be."""
         for piece in pieces:
-            if isinstance(piece, AudioGap):
-                self._declare(piece, GapCause.CARRIER_LOSS)
-                continue
-            if self._first_ms is None:
-                self._first_ms = piece.start_ms
-            self._audio_seconds_total.inc((piece.end_ms - piece.start_ms) / 1000)
-            if self.error is None:
-                self._unsent.append((piece, now_s))
-                self._unsent_ms += piece.end_ms - piece.start_ms
+            if isinstance(piece, AudioChunk):
+                self._keep_chunk(piece, now_s)
+            elif not self.error:  # else part of the one gap that is declared at the end
+                self._declare(piece.from_ms, piece.to_ms, GapCause.CARRIER_LOSS)
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
-        self._send()
-        while self._unsent_ms > self._services.limits.unsent_ms:
-            self._drop(self._pop())
+        self.send()
+        self._ring.forget(self._replay_from_ms)
 
-    def _send(self) -> None:
-        """Hand waiting chunks to the session as long as it takes them."""
-        while self._unsent:
-            chunk, heard_s = self._unsent[0]
-            if not self._session.append(chunk.pcm):
-                return
-            self._pop()
-            self._declare_dropped()
-            self._clock.sent(chunk.start_ms, chunk.end_ms, heard_s)
-        self._moved.set()
+    def _keep_chunk(self, chunk: AudioChunk, now_s: float) -> None:
+        self._audio_seconds_total.inc((chunk.end_ms - chunk.start_ms) / 1000)
+        if self._settled_ms is None:
+            self._settled_ms = self._answered_ms = self._furthest_ms = chunk.start_ms
+        if is_loud(chunk.pcm):
+            self.loud_s = now_s
+            self._loud.note(chunk.start_ms, chunk.end_ms)
+        if not self.error:
+            for dropped in self._ring.push(chunk, now_s):
+                self._drop(dropped)
 
-    def _pop(self) -> AudioChunk:
-        chunk, _ = self._unsent.popleft()
-        self._unsent_ms -= chunk.end_ms - chunk.start_ms
-        return chunk
+    def _fail(self, error: UpstreamError) -> None:
+        """Keep the failure; the track's audio has no way to the model any more."""
+        self.error = error
+        self._ring.clear()
+        self._dropped = None  # part of what is unanswered
+        self._on_failed()
 
-    async def _drain(self, session: RealtimeSession) -> None:
-        """Wait until all chunks are with the session, or it is over in good order.
+    def _limit_the_end(self) -> None:
+        """Once the carrier has hung up, give the last words their time."""
+        if self._hung_up.is_set() and self._deadline:
+            now_s = asyncio.get_running_loop().time()
+            self._deadline.reschedule(now_s + self._limits.finish_timeout_s)
 
-        Raises:
-            UpstreamError: send-timeout, or what ended the session.
+    # The sessions' side: see `Listening`
+
+    @property
+    def is_all_sent(self) -> bool:
+        """Whether the carrier has hung up and no audio waits."""
+        return self._hung_up.is_set() and not self._ring.unsent
+
+    @property
+    def is_all_said(self) -> bool:
+        """Whether the carrier has hung up and no word can be missing."""
+        if not self._hung_up.is_set() or self._segmenter.open_from_ms is not None:
+            return False
+        return self._answered_ms is None or self._answered_ms >= self.pipeline.position_ms
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has spoken for as long as ends a segment."""
+        loud_ms = self._loud.end_ms
+        pause_ms = self._limits.segment_pause_ms
+        return loud_ms is None or self.pipeline.position_ms - loud_ms >= pause_ms
+
+    @property
+    def is_in_a_rut(self) -> bool:
+        """Whether the model says nothing though somebody speaks; asked again, not so soon again.
+
+        Hours of music on hold would be a session every minute.
         """
-        timeout_s = self._services.limits.done_timeout_s
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._until(lambda: session.is_over or not self._unsent)
-        except TimeoutError:
-            self.on_ended(UpstreamError("send-timeout", f"after {timeout_s:g} s"))
-        if self.error:
-            raise self.error
+        if self._wordless < self._rut_tokens:
+            return False
+        if self._loud.total_ms * _LOUD_SHARE < self._rut_tokens * TOKEN_MS:
+            return False
+        self._rut_tokens *= 2
+        return True
 
-    # Declaring
+    def send(self) -> None:
+        """Hand waiting chunks to the session as long as it takes them."""
+        while waiting := self._ring.unsent:
+            if not self._sessions.append(*waiting):
+                return
+            self._ring.sent()
+            self._declare_dropped()
+        if self._hung_up.is_set():
+            self._sessions.wake()
+
+    def send_again(self) -> None:
+        """Send all that may hold words nobody has published for good."""
+        self._declare_dropped()
+        from_ms, kept_ms = self._replay_from_ms, self._ring.from_ms
+        if kept_ms is not None and kept_ms > from_ms:
+            # The segment's beginning is gone: what was heard of it stays, and the rest follows.
+            self.close_segment()
+            self.give_up_audio(kept_ms)
+            from_ms = self._replay_from_ms
+        self._starts_over = True
+        replayed_ms = self._ring.rewind(from_ms)
+        self._services.metrics.replayed_seconds_total.inc(replayed_ms / 1000)
+        self.send()
+
+    def take(self, token: Token) -> None:
+        """Publish what a token completes."""
+        text, placement, received_s = token
+        if self._starts_over:
+            self._starts_over = False
+            self._segmenter.restart()
+        self._answered_ms = placement.end_ms
+        if placement.end_ms >= self._furthest_ms + _PROGRESS_MS:
+            self._furthest_ms = placement.end_ms
+            self._sessions.made_progress()
+        if text:
+            self._wordless = 0
+            self._rut_tokens = self._limits.rut_deltas
+            if self.first_delta_s is None and self.first_audio_s is not None:
+                self.first_delta_s = received_s - self.first_audio_s
+                self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
+        else:
+            self._wordless += 1
+        self._publish(self._segmenter.delta(text, placement, received_s))
+
+    def close_segment(self) -> None:
+        """End the open segment with the words it has."""
+        self._publish(self._segmenter.close(FinalReason.ROLLOVER))
+
+    def give_up_audio(self, until_ms: int) -> None:
+        """Declare what the sessions have not answered up to there: none will hear it."""
+        if self._answered_ms is not None and until_ms > self._answered_ms:
+            self._declare(self._answered_ms, until_ms, GapCause.RECONNECT)
+            self._answered_ms = until_ms
+            self._settle(until_ms)
+
+    # What is settled, what is missing
+
+    @property
+    def _replay_from_ms(self) -> int:
+        """Where the next session would have to begin: what is before needs no hearing again."""
+        answered_ms, settled_ms = self._answered_ms or 0, self._settled_ms or 0
+        # Loud, answered for as long as a rut takes to show, and still no word: it holds none.
+        self._loud.forget(answered_ms - self._limits.rut_deltas * TOKEN_MS)
+        begins = (answered_ms, self._loud.start_ms, self._segmenter.open_from_ms)
+        from_ms = min(begin for begin in begins if begin is not None)
+        return max(settled_ms, from_ms - _LEAD_IN_MS)
+
+    def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:
+        for event in events:
+            self._writer.publish(event)
+            if isinstance(event, TranscriptFinal):
+                self._settle(event.end_ms)
+                self._loud.forget(event.end_ms + _AFTER_WORD_MS)
+
+    def _settle(self, until_ms: int) -> None:
+        """Note what is in a final, or in a gap for good: it is not heard again."""
+        self._settled_ms = max(self._settled_ms or 0, until_ms)
+        self._gaps.forget(self._settled_ms)
 
     def _declare_unanswered(self) -> None:
         """Declare all audio since the model's last answer that was not declared before."""
         self._declare_dropped()
-        answered_ms = self._clock.covered_ms
-        from_ms = self._first_ms if answered_ms is None else answered_ms
-        cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
-        if from_ms is not None:
-            self._declare_rest(AudioGap(from_ms, self.pipeline.position_ms), cause)
-
-    def _declare_rest(self, whole: AudioGap, cause: GapCause) -> None:
-        """Declare what is not declared yet of a stretch that no delta answers."""
-        from_ms = whole.from_ms
-        for gap in list(self._gaps):
-            self._declare(AudioGap(from_ms, min(gap.from_ms, whole.to_ms)), cause)
-            from_ms = max(from_ms, gap.to_ms)
-        self._declare(AudioGap(from_ms, whole.to_ms), cause)
+        if self._answered_ms is not None:
+            cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
+            self._declare(self._answered_ms, self.pipeline.position_ms, cause)
 
     def _drop(self, chunk: AudioChunk) -> None:
         """Note a dropped chunk; a run of them becomes one gap."""
@@ -274,20 +348,12 @@ class Track:
     def _declare_dropped(self) -> None:
         if self._dropped:
             gap, self._dropped = self._dropped, None
-            self._declare_rest(gap, GapCause.BACKPRESSURE)
+            cause = GapCause.BACKPRESSURE if self._sessions.is_live else GapCause.RECONNECT
+            self._declare(gap.from_ms, gap.to_ms, cause)
 
-    def _declare(self, gap: AudioGap, cause: GapCause) -> None:
-        length_ms = gap.to_ms - gap.from_ms
-        if length_ms <= 0:
-            return
-        answered_ms = self._clock.covered_ms or 0
-        self._gaps = [each for each in self._gaps if each.to_ms > answered_ms]
-        bisect.insort(self._gaps, gap, key=lambda each: each.from_ms)
-        self.gap_ms += length_ms
-        self._services.metrics.gaps_total.labels(cause).inc()
-        self._services.metrics.gap_seconds_total.labels(cause).inc(length_ms / 1000)
-        self._writer.publish(TranscriptGap(self.form.track, gap.from_ms, gap.to_ms, cause))
-
-    def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:
-        for event in events:
-            self._writer.publish(event)
+    def _declare(self, from_ms: int, to_ms: int, cause: GapCause) -> None:
+        for gap in self._gaps.declare(from_ms, to_ms, cause):
+            self._services.metrics.gaps_total.labels(cause).inc()
+            seconds = (gap.to_ms - gap.from_ms) / 1000
+            self._services.metrics.gap_seconds_total.labels(cause).inc(seconds)
+            self._writer.publish(gap)

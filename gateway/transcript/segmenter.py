@@ -1,9 +1,10 @@
 """From the model's words to segments: one utterance each, its deltas, then its final. Pure.
 
     nothing open --text--> open --text--> open --pause, length or close()--> nothing open
+                             restart(): the same segment, empty, one revision on
 
-The deltas of a segment concatenate to its final's text, to the letter. So white space is published
-only once a word follows it, and never at a segment's start.
+The deltas of a segment's last revision concatenate to its final's text, to the letter. So white
+space is published only once a word follows it, and never at a segment's start.
 """
 
 from typing import Final
@@ -14,9 +15,6 @@ from gateway.transcript.token_clock import Placement
 # Beyond the length limit a segment waits for a word to end. Speech that brings no space for so long
 # is written in a script without them (Chinese, Japanese): it is cut between two deltas.
 _MAX_WORD_MS: Final = 10_000
-
-
-_REV: Final = 0  # a segment is heard once; another revision would start it over
 
 
 class Segmenter:
@@ -42,6 +40,7 @@ class Segmenter:
         self._pause_ms = pause_ms
         self._max_ms = max_ms
         self._is_open = False
+        self._rev = 0
         self._texts: list[str] = []  # the open segment's deltas
         self._space = ""  # white space not yet followed by a word
         self._start_ms = 0
@@ -78,7 +77,7 @@ class Segmenter:
             track=self._track,
             role=self._role,
             segment=self.segment,
-            rev=_REV,
+            rev=self._rev,
             text="".join(self._texts),
             start_ms=self._start_ms,
             end_ms=self._end_ms,
@@ -87,9 +86,25 @@ class Segmenter:
         self._is_open = False
         return [final]
 
+    @property
+    def open_from_ms(self) -> int | None:
+        """Where the open segment begins; None if none is open."""
+        return self._start_ms if self._is_open else None
+
+    def restart(self) -> None:
+        """Start the open segment over: its audio will be heard again.
+
+        If no word comes this time it ends where it ended before, with an empty final.
+        """
+        if self._is_open and self._texts:
+            self._rev += 1
+            self._texts = []
+            self._space = ""
+
     def _ended(self, text: str, said: bool, placement: Placement) -> FinalReason | None:
         """Why the open segment ends before this delta, if it does."""
-        if said and not (self._space or text[0].isspace()):  # it goes on with the last word
+        if said and self._texts and not (self._space or text[0].isspace()):
+            # It goes on with the last word.
             overdue = placement.end_ms - self._start_ms > self._max_ms + _MAX_WORD_MS
             return FinalReason.LENGTH if overdue else None
         if placement.end_ms - self._end_ms >= self._pause_ms:
@@ -103,7 +118,9 @@ class Segmenter:
         if not self._is_open:
             self.segment += 1
             self._is_open = True
+            self._rev = 0
             self._texts = []
+        if not self._texts:
             self._start_ms = placement.start_ms
         text = self._space + text if self._texts else text.lstrip()
         kept = text.rstrip()
@@ -114,7 +131,7 @@ class Segmenter:
             track=self._track,
             role=self._role,
             segment=self.segment,
-            rev=_REV,
+            rev=self._rev,
             text=kept,
             start_ms=placement.start_ms,
             end_ms=placement.end_ms,

@@ -43,7 +43,7 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
 
 
 class TokenClock:
-    """Places the deltas of one track's generations, one after another.
+    """Places the deltas of one generation.
 
     Attributes:
         sent_ms: media time up to which audio was sent; None before the first chunk.
@@ -99,19 +99,10 @@ class TokenClock:
             start_ms = self.covered_ms or 0
         return Placement(start_ms, self.covered_ms or 0, self._heard_s)
 
-    def restart(self) -> tuple[int, int] | None:
-        """Begin a new generation, which will not hear what was sent to the last.
-
-        Returns:
-            The media time, from and to, that was sent and never answered; None if there is none.
-        """
-        covered_ms, self.covered_ms = self.covered_ms, self.sent_ms
-        self._ticks = 0
-        self._session_ms = 0
-        self._chunks.clear()
-        if covered_ms is None or self.sent_ms is None or covered_ms == self.sent_ms:
-            return None
-        return covered_ms, self.sent_ms
+    @property
+    def lag_ms(self) -> int:
+        """Audio sent and not answered."""
+        return self._session_ms - self._answered_ms(self._ticks)
 
     def _answered_ms(self, ticks: int) -> int:
         """The end of a delta in the session's audio, within what was sent."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from gateway.errors import UpstreamError
+from gateway.carriers.events import CallStarted
+from gateway.errors import CarrierError, UpstreamError
 from gateway.upstream.transport import StreamReceiver
 
 
@@ -87,6 +88,47 @@ class ScriptedTransport:
 
     async def close(self) -> None:
         pass
+
+
+class ScriptedPlace:
+    """A place for a session over a scripted transport."""
+
+    endpoint = "main"
+    model = "m"
+
+    def __init__(self, ticket: "ScriptedTicket") -> None:
+        self.transport = ticket.transport
+        self.held = True
+        self.verdicts: list[str] = []
+        ticket.places.append(self)
+
+    def worked(self) -> None:
+        self.verdicts.append("worked")
+
+    def failed(self, error: UpstreamError) -> None:
+        self.verdicts.append(error.reason)
+
+    def release(self) -> None:
+        self.held = False
+
+
+class ScriptedTicket:
+    """Admits a stream, and gives places without end, unless told otherwise."""
+
+    def __init__(self, transport: ScriptedTransport) -> None:
+        self.transport = transport
+        self.places: list[ScriptedPlace] = []
+        self.refusal: CarrierError | None = None
+        self.full = False
+
+    async def settle(self, start: CallStarted) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    async def place(self) -> ScriptedPlace:
+        if self.full:
+            raise UpstreamError("endpoint-at-capacity")
+        return ScriptedPlace(self)
 
 
 async def settle() -> None:

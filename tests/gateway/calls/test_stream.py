@@ -27,7 +27,7 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
+from tests.gateway.scripted import ScriptedStream, ScriptedTicket, ScriptedTransport, settle
 
 CHUNK = 640  # bytes of mu-law in 80 ms
 
@@ -43,11 +43,21 @@ class Scene:
         self.woken = asyncio.Event()
         self.now_s = 100.0
         settings: dict[str, Any] = {
-            "model": "m",
             "chunk_ms": 80,
             "open_timeout_s": 5,
             "done_timeout_s": 5,
-            "unsent_ms": 30_000,
+            "finish_timeout_s": 5,
+            "replay_ms": 30_000,
+            "retry_budget_s": 60,
+            "rollover_soft_s": 240,
+            "rollover_hard_s": 1500,
+            "first_delta_late_s": 3,
+            "mute_timeout_s": 8,
+            "max_lag_ms": 10_000,
+            "rut_deltas": 200,
+            "idle_timeout_s": 60,
+            "silence_timeout_s": 600,
+            "max_call_s": 3600,
             "segment_pause_ms": 1000,
             "segment_max_ms": 30_000,
             "roles": {"inbound": "customer", "outbound": "agent"},
@@ -56,13 +66,13 @@ class Scene:
             "twilio",
             TwilioAdapter(),
             CallServices(
-                transport=transport,
                 open_writer=self.open_writer,
                 metrics=self.metrics,
                 limits=CallLimits(**settings | limits),
                 monotonic_s=lambda: self.now_s,
                 wall_s=lambda: 1_700_000_000.0,
             ),
+            ScriptedTicket(transport),
             authorize=self.authorize,
             hidden_params=frozenset({"tok"}),
             wake=self.woken.set,
@@ -179,7 +189,8 @@ async def test_what_prometheus_sees_of_a_call() -> None:
         scene.audio(2, timestamp="0", chunk="1")
         scene.audio(1, timestamp="400", chunk="2")
         scene.peer.delta(" hello")
-        scene.transport.streams[1].close(UpstreamError("stream-reset"))
+        scene.transport.streams[1].close(UpstreamError("access-denied"))
+        await settle()
         scene.feed("stop")
         await settle()
         scene.peer.answer_all()
@@ -192,7 +203,7 @@ async def test_what_prometheus_sees_of_a_call() -> None:
         ("gap_seconds_total", {"cause": "carrier_loss"}, 0.24),
         ("ignored_messages_total", carrier | {"kind": "mark"}, 1),
         ("sessions_opened_total", {}, 2),
-        ("session_failures_total", {"fault": "platform", "reason": "stream-reset"}, 1),
+        ("session_failures_total", {"fault": "credentials", "reason": "access-denied"}, 1),
         ("session_open_seconds_count", {}, 2),
         ("first_delta_seconds_count", {}, 1),
         ("calls_total", carrier | {"status": "failed"}, 1),
@@ -239,7 +250,7 @@ class TestAudio:
         assert scene.ended.gap_ms == 0
 
     async def test_a_window_that_stays_full_drops_the_oldest_as_one_gap(self) -> None:
-        async with living(unsent_ms=160) as (scene, task):
+        async with living(replay_ms=160) as (scene, task):
             scene.start()
             await settle()
             scene.peer.room = 1
@@ -257,7 +268,7 @@ class TestAudio:
         assert scene.ended.status is Status.COMPLETED
 
     async def test_deltas_after_dropped_audio_keep_their_place_on_the_media_clock(self) -> None:
-        async with living(unsent_ms=160) as (scene, _):
+        async with living(replay_ms=160) as (scene, _):
             scene.start()
             await settle()
             scene.peer.room = 1
@@ -297,13 +308,14 @@ class TestAudio:
 
 
 class TestFailures:
-    async def test_one_track_fails_the_other_keeps_every_word(self) -> None:
+    async def test_one_track_fails_for_good_the_other_keeps_every_word(self) -> None:
         async with living() as (scene, task):
             scene.start("inbound", "outbound")
             await settle()
             scene.audio(3, "inbound")
             scene.peer.delta(" heard")
-            scene.peer.close(UpstreamError("stream-reset"))
+            scene.peer.close(UpstreamError("access-denied"))
+            await settle()
             scene.audio(2, "inbound")
             scene.audio(1, "outbound")
             scene.feed("stop")
@@ -312,10 +324,10 @@ class TestFailures:
             other.delta(" fine")
             other.answer_all()
             await task
-        assert [f.text for f in scene.of(TranscriptFinal)] == ["heard", "fine"]
-        # 80 ms were answered before the reset; the rest of the track is declared
+        assert {f.text for f in scene.of(TranscriptFinal)} == {"heard", "fine"}
+        # 80 ms were answered before the failure; the rest of the track is declared
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 400, GapCause.RECONNECT)]
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "stream-reset")
+        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
 
     async def test_when_every_track_failed_the_stream_ends_by_itself(self) -> None:
         transport = ScriptedTransport()
@@ -328,41 +340,19 @@ class TestFailures:
         assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 0, 80, GapCause.RECONNECT)]
 
-    async def test_another_session_takes_over_when_the_context_is_full(self) -> None:
+    async def test_a_failed_track_on_a_lossy_line_declares_one_gap(self) -> None:
         async with living() as (scene, task):
-            scene.start()
+            scene.start("inbound", "outbound")
             await settle()
-            scene.audio(15)
-            scene.peer.delta(" one")
-            for _ in range(11):
-                scene.peer.delta("")
-            scene.peer.done()  # nobody asked
-            scene.audio(1)  # waits for the next session
+            scene.peer.close(UpstreamError("access-denied"))
             await settle()
-            scene.transport.streams[1].delta(" two")
+            for frame in range(50):
+                scene.audio(1, timestamp=str(frame * 400), chunk=str(frame))
             scene.feed("stop")
             await settle()
-            scene.finish_all()
+            scene.transport.streams[1].answer_all()
             await task
-        assert scene.peer.aborted
-        assert [(f.text, f.reason, f.start_ms) for f in scene.of(TranscriptFinal)] == [
-            ("one", FinalReason.ROLLOVER, 0),
-            ("two", FinalReason.HANGUP, 1200),
-        ]
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 960, 1200, GapCause.RECONNECT)]
-        assert scene.ended.status is Status.COMPLETED
-
-    async def test_a_model_that_is_done_before_it_has_begun_is_not_asked_for_ever(self) -> None:
-        """Symptom: one sick container, answered with a new session or commit without end."""
-        async with living() as (scene, task):
-            scene.start()
-            await settle()
-            scene.audio(2)
-            scene.peer.delta("")
-            scene.peer.done()
-            await task
-        assert len(scene.transport.streams) == 1
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "context-full")
+        assert [(g.from_ms, g.to_ms) for g in scene.of(TranscriptGap)] == [(0, 49 * 400 + 80)]
 
     async def test_done_before_all_was_answered_is_declared(self) -> None:
         """Symptom: the context was full at the hang-up; the tail was lost without a word."""
@@ -378,49 +368,6 @@ class TestFailures:
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
         assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 240)
 
-    async def test_a_loss_inside_what_a_full_context_forgot_is_declared_once(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
-            await settle()
-            scene.audio(13, timestamp="0", chunk="1")
-            scene.audio(1, timestamp="1440", chunk="2")
-            for _ in range(12):
-                scene.peer.delta("")
-            scene.peer.done()
-            scene.feed("stop")
-            await settle()
-            scene.transport.streams[1].answer_all()
-            await task
-        assert [(g.from_ms, g.to_ms, g.cause) for g in scene.of(TranscriptGap)] == [
-            (1040, 1440, GapCause.CARRIER_LOSS),
-            (960, 1040, GapCause.RECONNECT),
-            (1440, 1520, GapCause.RECONNECT),
-        ]
-        assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 560)
-
-    async def test_nothing_is_declared_twice(self) -> None:
-        """Symptom: gap_ms beyond the call's length."""
-        async with living(unsent_ms=160) as (scene, task):
-            scene.start()
-            await settle()
-            scene.audio(timestamp="0", chunk="1")
-            scene.audio(timestamp="400", chunk="2")  # 320 ms lost on the way
-            scene.peer.delta("")
-            scene.peer.room = 0
-            for chunk in range(3, 7):  # two of them are dropped
-                scene.audio(chunk=str(chunk))
-            scene.peer.make_room(1)
-            scene.peer.close(UpstreamError("stream-reset"))
-            scene.feed("stop")
-            await task
-        assert [(g.from_ms, g.to_ms, g.cause) for g in scene.of(TranscriptGap)] == [
-            (80, 400, GapCause.CARRIER_LOSS),
-            (480, 640, GapCause.BACKPRESSURE),
-            (400, 480, GapCause.RECONNECT),
-            (640, 800, GapCause.RECONNECT),
-        ]
-        assert scene.ended.gap_ms == 720
-
     async def test_a_bug_in_one_track_costs_the_other_no_final_and_no_gap(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -430,7 +377,7 @@ class TestFailures:
             scene.audio(2, "inbound")
             scene.peer.delta(" one")
             outbound = scene.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
-            monkeypatch.setattr(outbound, "_drain", lambda _: 1 / 0)
+            monkeypatch.setattr(outbound._sessions, "_look_after", lambda _: 1 / 0)  # noqa: SLF001
             scene.feed("stop")
             await task
         assert [f.text for f in scene.of(TranscriptFinal)] == ["one"]
@@ -438,24 +385,25 @@ class TestFailures:
         assert (scene.ended.reason, scene.ended.segments) == ("internal-error", 1)
 
     async def test_a_model_that_never_says_done(self) -> None:
-        async with living(done_timeout_s=0.01) as (scene, task):
+        async with living(done_timeout_s=0.01, finish_timeout_s=0.3) as (scene, task):
             scene.start()
             await settle()
             scene.audio(2)
             scene.feed("stop")
             await task
+        assert len(scene.transport.streams) > 1  # it was tried again
         assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "done-timeout")
         assert scene.of(TranscriptGap)[0].to_ms == 160
 
     async def test_a_stalled_upstream_cannot_hold_the_hang_up(self) -> None:
-        async with living(done_timeout_s=0.01) as (scene, task):
+        async with living(finish_timeout_s=0.01) as (scene, task):
             scene.start()
             await settle()
             scene.peer.room = 0
             scene.audio(2)
             scene.feed("stop")
             await task
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "send-timeout")
+        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "finish-timeout")
         assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 0, 160, GapCause.RECONNECT)]
 
     async def test_a_carrier_that_breaks_its_protocol(self) -> None:

@@ -68,27 +68,13 @@ def test_a_delta_without_audio_lies_nowhere_new() -> None:
     assert clock.covered_ms is None
 
 
-def test_restart_gives_what_was_never_answered() -> None:
+def test_the_lag_is_what_was_sent_and_not_answered() -> None:
     clock = clock_with(*STEADY)
-    clock.tick()
-    assert clock.restart() == (5080, 5320)
-    assert (clock.sent_ms, clock.covered_ms) == (5320, 5320)
-    assert clock.tick() == Placement(5320, 5320, 1.0)
-
-
-def test_restart_with_everything_answered_gives_nothing() -> None:
-    clock = clock_with(*STEADY)
-    ticks(clock, 4)
-    assert clock.restart() is None
-    assert TokenClock().restart() is None
-
-
-def test_a_new_generation_counts_from_its_own_audio() -> None:
-    clock = clock_with(*STEADY)
+    assert clock.lag_ms == 320
     ticks(clock, 3)
-    clock.restart()
-    clock.sent(7000, 7080, 9.0)
-    assert ticks(clock, 2) == [(7000, 7080, 9), (7080, 7080, 9)]
+    assert clock.lag_ms == 80
+    ticks(clock, 3)
+    assert clock.lag_ms == 0
 
 
 def test_a_model_that_never_answers_costs_bounded_memory_and_no_place() -> None:
@@ -104,7 +90,7 @@ def test_a_model_that_never_answers_costs_bounded_memory_and_no_place() -> None:
 
 
 SENT = st.tuples(st.integers(0, 500), st.integers(0, 5000))  # a chunk's length, the hold before it
-STEPS = st.lists(st.one_of(SENT, st.just("tick"), st.just("restart")))
+STEPS = st.lists(st.one_of(SENT, st.just("tick")))
 
 
 @given(STEPS)
@@ -120,11 +106,6 @@ def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
             assert placement.start_ms <= placement.end_ms <= sent_ms
             assert placement.end_ms >= (first_ms or 0)
             placed.append(placement)
-        elif step == "restart":
-            covered_ms = clock.covered_ms
-            missing = clock.restart()
-            assert missing is None or missing == (covered_ms, sent_ms)
-            assert clock.covered_ms == clock.sent_ms
         else:
             assert isinstance(step, tuple)
             start_ms, heard_s = sent_ms + step[1], heard_s + 0.1

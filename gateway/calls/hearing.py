@@ -1,0 +1,164 @@
+"""One session of a track: the place it has, what it was sent, what it answered, how it fares."""
+
+from collections import deque
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.audio.pipeline import AudioChunk
+from gateway.calls.services import CallServices, Place
+from gateway.errors import UpstreamError
+from gateway.transcript.token_clock import Placement, TokenClock
+from gateway.upstream.session import RealtimeSession
+
+# Audio a model may keep before it answers: Voxtral's longest delay, and its first token.
+_LONGEST_DELAY_MS: Final = 2400 + 80
+
+_log = structlog.get_logger()
+
+type Token = tuple[str, Placement, float]  # text, its place, when it came (monotonic seconds)
+
+
+class HearingListener(Protocol):
+    """Who gets what a session hears. Called on the event loop; must not raise."""
+
+    def on_token(self, hearing: "Hearing", token: Token) -> None:
+        """Take one delta, empty or not."""
+
+    def on_writable(self) -> None:
+        """Learn that `append` takes audio again after it said False."""
+
+    def on_over(self, hearing: "Hearing") -> None:
+        """Learn that the session is over; `error` says whether it failed."""
+
+
+class Hearing:
+    """One session, from its opening to its end; gives its place back at the end.
+
+    Attributes:
+        error: what it failed of, if it did.
+        held: its tokens, as long as the session before it still speaks.
+    """
+
+    def __init__(self, place: Place, services: CallServices, listener: HearingListener) -> None:
+        limits = services.limits
+        self.place = place
+        self.clock = TokenClock()
+        self.tokens = 0
+        self.error: UpstreamError | None = None
+        self.held: deque[Token] = deque()
+        self.opened_s: float | None = None
+        self._services = services
+        self._listener = listener
+        self._live = services.metrics.sessions_live
+        self._session = RealtimeSession(
+            self, model=place.model, done_timeout_s=limits.done_timeout_s
+        )
+        self._well_s = 0.0  # when it last owed us nothing, or answered
+        self._is_late = False  # and that was counted
+        self._lagging_since: tuple[float, int] | None = None  # and by how much then
+
+    async def open(self) -> None:
+        """Open the session; it takes audio after it.
+
+        Raises:
+            UpstreamError: classified; the place is given back.
+        """
+        services = self._services
+        began_s = services.monotonic_s()
+        try:
+            await self._session.open(self.place.transport, services.limits.open_timeout_s)
+        except UpstreamError as error:
+            self.place.failed(error)
+            raise
+        self.opened_s = self._well_s = services.monotonic_s()
+        services.metrics.session_open_seconds.observe(self.opened_s - began_s)
+        services.metrics.sessions_opened_total.inc()
+        self._live.inc()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will come of it any more."""
+        return self._session.is_over
+
+    @property
+    def lag_ms(self) -> int:
+        """Audio it was sent and has not answered."""
+        return self.clock.lag_ms
+
+    def append(self, chunk: AudioChunk, heard_s: float) -> bool:
+        """Send a chunk; False if it was not taken."""
+        if not self._session.append(chunk.pcm):
+            return False
+        self.clock.sent(chunk.start_ms, chunk.end_ms, heard_s)
+        return True
+
+    async def finish(self) -> None:
+        """Commit what was sent, and hear the model out.
+
+        Raises:
+            UpstreamError: it failed before its `done`.
+        """
+        await self._session.finish()
+
+    def abort(self) -> None:
+        """End it now."""
+        self._session.abort()
+
+    def check(self, now_s: float) -> None:
+        """Give the session up if it owes an answer for too long."""
+        if self.lag_ms <= _LONGEST_DELAY_MS:
+            self._well_s = now_s
+            return
+        limits, silent_s = self._services.limits, now_s - self._well_s
+        if silent_s >= limits.first_delta_late_s and not (self.tokens or self._is_late):
+            self._is_late = True
+            self._services.metrics.first_deltas_late_total.labels(self.place.endpoint).inc()
+            _log.warning("first-delta-late", endpoint=self.place.endpoint)
+        if silent_s >= limits.mute_timeout_s:
+            self.give_up(UpstreamError("session-stalled" if self.tokens else "session-mute"))
+
+    def give_up(self, error: UpstreamError) -> None:
+        """End it for a failure that no peer reported; it counts against the endpoint."""
+        self.place.failed(error)
+        self._session.give_up(error)
+
+    def is_lagging(self, now_s: float) -> bool:
+        """Whether it is too far behind, for longer than it would take at double speed to catch up.
+
+        So a replay, which puts a session behind at once, is given its time.
+        """
+        if self.lag_ms <= self._services.limits.max_lag_ms:
+            self._lagging_since = None
+        elif self._lagging_since is None:
+            self._lagging_since = now_s, self.lag_ms
+        else:
+            since_s, lag_ms = self._lagging_since
+            return now_s - since_s >= lag_ms / 1000
+        return False
+
+    # What the session calls
+
+    def on_delta(self, text: str) -> None:
+        """Place one token."""
+        now_s = self._services.monotonic_s()
+        if not self.tokens:
+            self.place.worked()
+        self.tokens += 1
+        self._well_s = now_s
+        self._listener.on_token(self, (text, self.clock.tick(), now_s))
+
+    def on_writable(self) -> None:
+        """Pass on that there is room."""
+        self._listener.on_writable()
+
+    def on_ended(self, error: UpstreamError | None) -> None:
+        """Give the place back and tell."""
+        self.error = error
+        if self.opened_s is not None:
+            self._live.dec()
+        self.place.release()
+        if error is not None:
+            metric = self._services.metrics.session_failures_total
+            metric.labels(error.fault, error.reason).inc()
+        self._listener.on_over(self)

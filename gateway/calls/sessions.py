@@ -1,0 +1,300 @@
+"""The sessions of one track, one after another: opened, looked after, replaced.
+
+    what happens to a session          then
+    it fails, or is given up           back off, open another, which hears the open segment again
+    its context is full                open another at once, which goes on
+    it is old (and nobody speaks)      open another, cut the audio there, hear the old one out
+    it lags                            likewise, in mid-speech
+    the carrier hangs up               final commit, last words, the end
+
+Backing off is exponential with full jitter, and has a budget; a fault that no other attempt would
+mend ends it at once. `Hearing` is one session; the audio and the words are the track's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.audio.pipeline import AudioChunk
+from gateway.calls.hearing import Hearing, Token
+from gateway.calls.services import CallServices, Ticket
+from gateway.errors import UpstreamError
+
+_TICK_S: Final = 1.0  # how often a session is looked after
+_BACKOFF_FIRST_S: Final = 0.1
+_BACKOFF_MAX_S: Final = 5.0
+_PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to take over in
+
+
+class Listening(Protocol):
+    """The track, as its sessions see it. Nothing here waits."""
+
+    @property
+    def is_all_sent(self) -> bool:
+        """Whether the carrier has hung up and no audio waits."""
+
+    @property
+    def is_all_said(self) -> bool:
+        """Whether the carrier has hung up and no word can be missing."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has spoken for as long as ends a segment."""
+
+    @property
+    def is_in_a_rut(self) -> bool:
+        """Whether the model says nothing though somebody speaks."""
+
+    def send(self) -> None:
+        """Hand audio to `Sessions.append` as long as it takes it."""
+
+    def send_again(self) -> None:
+        """Likewise, from where words may be missing, because a new session hears it."""
+
+    def take(self, token: Token) -> None:
+        """Take a token of the session that speaks."""
+
+    def close_segment(self) -> None:
+        """End the open segment: the next session begins another one."""
+
+    def give_up_audio(self, until_ms: int) -> None:
+        """Declare what was not answered up to there: no session will hear it."""
+
+
+class Sessions:
+    """Keeps a session open for a track.
+
+    Attributes:
+        failure: why the last one failed, unless sessions got on since.
+        reconnects: sessions that failed and were replaced.
+        rollovers: sessions that were replaced as planned.
+    """
+
+    def __init__(self, track: Listening, services: CallServices, ticket: Ticket) -> None:
+        self.failure: UpstreamError | None = None
+        self.reconnects = 0
+        self.rollovers = 0
+        self._track = track
+        self._services = services
+        self._limits = services.limits
+        self._ticket = ticket
+        self._open: set[Hearing] = set()
+        self._fed: Hearing | None = None  # gets the audio
+        self._speaking: Hearing | None = None  # whose tokens count; another one in a rollover only
+        self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
+        self._failures = 0  # in a row
+        self._failing_since_s: float | None = None
+        self._rollover_not_before_s = 0.0
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where the session that speaks is; None without one."""
+        return self._speaking.place.endpoint if self.is_live and self._speaking else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a session is there to take audio."""
+        return self._fed is not None and not self._fed.is_over
+
+    @property
+    def is_rolling_over(self) -> bool:
+        """Whether one session is heard out while the next has the audio."""
+        return self._fed is not self._speaking
+
+    def append(self, chunk: AudioChunk, heard_s: float) -> bool:
+        """Send a chunk; False if no session took it."""
+        return self._fed is not None and self._fed.append(chunk, heard_s)
+
+    def wake(self) -> None:
+        """Have `run` look whether the track has all sent."""
+        self._moved.set()
+
+    def made_progress(self) -> None:
+        """Learn that sessions get on: the next failure is the first in a row."""
+        self.failure = None
+        self._failures = 0
+        self._failing_since_s = None
+
+    async def run(self) -> None:
+        """Keep a session open until all that was said is answered.
+
+        Raises:
+            UpstreamError: there is no way to the model, for good or for longer than the budget.
+        """
+        try:
+            while not self._track.is_all_said:
+                hearing = await self._reopen()
+                while not hearing.is_over:
+                    if self._track.is_all_sent:
+                        if await _finish(hearing):
+                            return
+                        break
+                    await self._until(self._is_due, _TICK_S)
+                    hearing = await self._look_after(hearing)
+                if hearing.error:
+                    await self._recover(hearing.error)
+        finally:
+            for hearing in list(self._open):
+                hearing.abort()
+
+    # What a session calls
+
+    def on_token(self, hearing: Hearing, token: Token) -> None:
+        """Pass on a token, in its session's turn."""
+        if hearing is self._speaking:
+            self._track.take(token)
+        else:
+            hearing.held.append(token)
+
+    def on_writable(self) -> None:
+        """Have what waited sent."""
+        self._track.send()
+
+    def on_over(self, hearing: Hearing) -> None:
+        """Have `run` look after it."""
+        self._open.discard(hearing)
+        self.failure = hearing.error or self.failure
+        self._moved.set()
+
+    # Opening, and opening again
+
+    async def _reopen(self) -> Hearing:
+        """Open a session, however often it takes, and have it hear what may hold missing words.
+
+        Raises:
+            UpstreamError: as `_back_off`.
+        """
+        while True:
+            try:
+                self._fed = self._speaking = hearing = await self._connect()
+            except UpstreamError as error:
+                await self._back_off(error)
+            else:
+                self._track.send_again()
+                return hearing
+
+    async def _connect(self) -> Hearing:
+        """Lease a place and open a session there.
+
+        Raises:
+            UpstreamError: classified.
+        """
+        hearing = Hearing(await self._ticket.place(), self._services, self)
+        self._open.add(hearing)
+        await hearing.open()
+        return hearing
+
+    async def _recover(self, error: UpstreamError) -> None:
+        """Make ready for the session after one that failed.
+
+        Raises:
+            UpstreamError: as `_back_off`.
+        """
+        self.reconnects += 1
+        self._services.metrics.reconnects_total.labels(error.reason).inc()
+        if error.reason == "context-full":
+            # Its words stand: hearing a whole segment again could fill the next context, too.
+            self._track.close_segment()
+            if not self._failures:
+                self._failures = 1
+                return
+        await self._back_off(error)
+
+    async def _back_off(self, error: UpstreamError) -> None:
+        """Wait, with full jitter, before the next attempt.
+
+        Raises:
+            UpstreamError: no attempt is worth it, or the budget is spent.
+        """
+        now_s = self._services.monotonic_s()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        longest_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        wait_s = self._services.random.uniform(0, longest_s)
+        spent_s = now_s + wait_s - self._failing_since_s
+        if not error.meaning.retry or spent_s > self._limits.retry_budget_s:
+            raise error
+        await asyncio.sleep(wait_s)
+
+    # Looking after the one that is open
+
+    async def _look_after(self, hearing: Hearing) -> Hearing:
+        """Give up a sick session, replace an old one; gives the one that is fed afterwards."""
+        now_s = self._services.monotonic_s()
+        self._services.metrics.session_lag_seconds.observe(hearing.lag_ms / 1000)
+        hearing.check(now_s)
+        if self._track.is_in_a_rut:
+            hearing.give_up(UpstreamError("model-rut"))
+        if hearing.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
+            return hearing
+        age_s = now_s - (hearing.opened_s or now_s)
+        if hearing.is_lagging(now_s):
+            return await self._roll_over(hearing, "lag")
+        if age_s >= self._limits.rollover_hard_s:
+            return await self._roll_over(hearing, "age")
+        if age_s >= self._limits.rollover_soft_s and self._track.is_quiet:
+            return await self._roll_over(hearing, "pause")
+        return hearing
+
+    async def _roll_over(self, old: Hearing, why: str) -> Hearing:
+        """Have another session go on where this one is cut; it is open before this one is closed.
+
+        Args:
+            old: the session that speaks.
+            why: lag, age, or pause: then it is cut in a pause or, if that is over, not now.
+
+        Returns:
+            The session that is fed afterwards: the old one if it wasn't cut, or failed.
+        """
+        self._rollover_not_before_s = self._services.monotonic_s() + _PAUSE_WAIT_S
+        must = why != "pause"
+        try:
+            new = await self._connect()
+        except UpstreamError:
+            # No place for two: then one after the other. The track keeps the audio.
+            if must and not old.is_over and await _finish(old):
+                self._track.close_segment()
+            return old
+        if not must:
+            await self._until(lambda: self._is_due() or self._track.is_quiet, _PAUSE_WAIT_S)
+        if self._is_due() or not (must or self._track.is_quiet):
+            new.abort()
+            return old
+        self.rollovers += 1
+        self._services.metrics.rollovers_total.labels(why).inc()
+        self._fed = new
+        self._track.send()
+        if not await _finish(old):
+            new.abort()
+            self._fed = old
+            return old
+        self._track.close_segment()
+        self._track.give_up_audio(old.clock.sent_ms or 0)
+        self._speaking = new
+        while new.held:
+            self._track.take(new.held.popleft())
+        return new
+
+    def _is_due(self) -> bool:
+        """Whether `run` has something to do."""
+        return not self.is_live or self._track.is_all_sent
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for what a callback or the hang-up brings about, or for the time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return
+
+
+async def _finish(hearing: Hearing) -> bool:
+    """Hear a session's last words; False if it failed before its `done`."""
+    try:
+        await hearing.finish()
+    except UpstreamError:
+        return False
+    return True
