@@ -146,6 +146,8 @@ class Stock:
 
     async def _take_of(self, limit: int, leases: list[str]) -> bool:
         async with self._gate:
+            if self._released and not self.away:  # or it would refuse what is free already
+                await self.refresh(renew=False)
             # Our own count holds even if the store has forgotten what we registered.
             if self.held + self._asked + len(leases) > limit:
                 return False

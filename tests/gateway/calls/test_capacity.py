@@ -40,6 +40,12 @@ async def test_gateways_share_the_places() -> None:
     assert len(await second.take(2)) == 2
 
 
+async def test_what_was_just_given_back_can_be_taken_again() -> None:
+    stock, _ = Gateways(places=2).stocks
+    stock.release(await stock.take(2))
+    assert len(await stock.take(2)) == 2
+
+
 async def test_places_are_kept_free_for_others_of_more_importance() -> None:
     stock, _ = Gateways(places=4).stocks
     assert len(await stock.take(2, kept_free=2)) == 2
