@@ -31,5 +31,6 @@ ENV GATEWAY_HOST=0.0.0.0 GATEWAY_ADMIN_HOST=0.0.0.0
 EXPOSE 8000 9000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9000/healthz', timeout=2)"]
-# Calls in progress end in order: docker stop -t, or terminationGracePeriodSeconds, of 90 s.
+# Live calls may go on for GATEWAY_DRAIN_TIMEOUT_S (1800): docker stop -t, or
+# terminationGracePeriodSeconds, of 90 s more. See docs/admin.md.
 CMD ["python", "-m", "gateway"]
