@@ -202,7 +202,7 @@ class TestMedia:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await eventually(lambda: bool(gateway.events))
-        _, closed = await asyncio.gather(gateway.streams.drain(10), closing(socket))
+        _, closed = await asyncio.gather(gateway.streams.end_all(10), closing(socket))
         assert closed == (1012, "draining")
         assert (await gateway.end()).status is Status.DRAINED
         assert await refused(gateway, **SIGNED) == 503
@@ -319,6 +319,16 @@ class TestWebhook:
             reply = await gateway.client.post(VOICE_PATH, data=form, headers=headers)
             assert reply.status == 403
             assert await reply.text() == "forbidden\n"
+
+    async def test_draining(self, gateway: Gateway) -> None:
+        """Symptom to prevent: a call answered here, whose media is refused a second later."""
+        gateway.streams.start_draining()
+        reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
+        assert reply.status == 503
+        assert reply.headers["Retry-After"] == "5"
+        assert gateway.metric("refused_requests_total", carrier="twilio", reason="draining") == 1
+        forged = await gateway.client.post(VOICE_PATH, data=self.FORM)
+        assert forged.status == 403
 
     async def test_without_a_call(self, gateway: Gateway) -> None:
         form = {"CallSid": "", "From": "+15550000001"}
