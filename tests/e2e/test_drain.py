@@ -16,8 +16,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from cli import events
-from cli.bench import proof
+from cli import events, proof
 from cli.transcript import CallTranscript
 from deploy.local.processes import answers
 from tests.container.cpu.dialogue import checksum_engine
