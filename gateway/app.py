@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple
@@ -10,6 +11,10 @@ from typing import Final, NamedTuple
 import structlog
 from aiohttp import web
 
+from gateway.calls.admission import Admission, stocks
+from gateway.calls.capacity import Capacity
+from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
+from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
 from gateway.errors import PublishError
@@ -18,7 +23,8 @@ from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.twilio import TwilioRoutes
 from gateway.metrics import Metrics, add_process_metrics
-from gateway.settings import Settings, Upstream
+from gateway.routes import Endpoint, Routes, load_routes
+from gateway.settings import Settings
 from gateway.transcript import redis
 from gateway.transcript.publisher import Limits, Publisher
 from gateway.upstream.sagemaker import SageMakerTransport
@@ -71,15 +77,14 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
         SettingsError: as `run`.
     """
     admin_tokens = _admin_tokens(settings)
+    routes = load_routes(settings)
     metrics = Metrics()
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     async with contextlib.AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
-        transport = _transport(settings, metrics)
-        stack.push_async_callback(transport.close)
+        admission = await stack.enter_async_context(_admission(settings, routes, metrics))
         streams = LiveStreams(settings.max_calls, stop)
         services = CallServices(
-            transport=transport,
             open_writer=publisher.open_stream,
             metrics=metrics,
             limits=_call_limits(settings),
@@ -87,7 +92,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
             wall_s=time.time,
         )
         public = web.Application(client_max_size=_BODY_LIMIT_BYTES)
-        TwilioRoutes(settings, services, streams).add_to(public)
+        TwilioRoutes(settings, services, streams, admission).add_to(public)
         ready = await stack.enter_async_context(_readiness(settings, streams))
         admin = admin_app(metrics.registry, ready)
         if admin_tokens:
@@ -152,8 +157,10 @@ async def _readiness(
 
 
 @contextlib.asynccontextmanager
-async def _redis_client(settings: Settings) -> AsyncIterator[redis.RedisClient]:
-    client = redis.create_client(settings.redis_url.get_secret_value())
+async def _redis_client(
+    settings: Settings, timeout_s: float = 2.0
+) -> AsyncIterator[redis.RedisClient]:
+    client = redis.create_client(settings.redis_url.get_secret_value(), timeout_s)
     try:
         yield client
     finally:
@@ -167,27 +174,59 @@ async def _require_redis(client: redis.RedisClient) -> None:
         raise SettingsError(error.detail) from None
 
 
-def _transport(settings: Settings, metrics: Metrics) -> UpstreamTransport:
+@contextlib.asynccontextmanager
+async def _admission(
+    settings: Settings, routes: Routes, metrics: Metrics
+) -> AsyncIterator[Admission]:
+    """Give what admits streams: endpoints' transports, and places shared with all gateways.
+
+    The places have a Redis client of their own, with shorter time-outs: calls that start wait.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        transports = {}
+        for name, endpoint in routes.endpoints.items():
+            transports[name] = _transport(endpoint, settings, metrics)
+            stack.push_async_callback(transports[name].close)
+        client = await stack.enter_async_context(_redis_client(settings, CAPACITY_TIMEOUT_S))
+        capacity = await stack.enter_async_context(
+            Capacity(
+                RedisCapacityStore(client),
+                stocks(routes),
+                owner=f"{settings.id}.{time.time_ns() // 1_000_000}",
+                lease_s=settings.lease_s,
+            )
+        )
+        yield Admission(
+            routes,
+            transports,
+            capacity,
+            metrics,
+            model=settings.model,
+            wait_s=settings.admission_wait_s,
+            random=random.Random(),  # noqa: S311  # jitter
+            monotonic_s=time.monotonic,
+        )
+
+
+def _transport(endpoint: Endpoint, settings: Settings, metrics: Metrics) -> UpstreamTransport:
     observe_wait_s = metrics.append_latency_seconds.observe
-    match settings.upstream:
-        case Upstream.SAGEMAKER:
-            return SageMakerTransport(
-                settings.sagemaker_endpoint or "",  # the settings' validator saw to it
-                settings.aws_region or "",
-                url=settings.sagemaker_url,
-                ca_file=settings.sagemaker_ca_file,
-                variant=settings.sagemaker_variant,
-                response_timeout_s=settings.open_timeout_s,
-                observe_wait_s=observe_wait_s,
-            )
-        case Upstream.WEBSOCKET:
-            key = settings.realtime_api_key
-            return WebSocketTransport(
-                str(settings.realtime_url),
-                api_key=key.get_secret_value() if key else None,
-                open_timeout_s=settings.open_timeout_s,
-                observe_wait_s=observe_wait_s,
-            )
+    if endpoint.url:
+        key = settings.realtime_api_key
+        return WebSocketTransport(
+            endpoint.url,
+            api_key=key.get_secret_value() if key else None,
+            open_timeout_s=settings.open_timeout_s,
+            observe_wait_s=observe_wait_s,
+        )
+    return SageMakerTransport(
+        endpoint.endpoint or "",  # the endpoint's validator saw to it
+        settings.aws_region or "",  # so did `load_routes`
+        url=settings.sagemaker_url,
+        ca_file=settings.sagemaker_ca_file,
+        variant=endpoint.variant,
+        response_timeout_s=settings.open_timeout_s,
+        observe_wait_s=observe_wait_s,
+    )
 
 
 def _call_limits(settings: Settings) -> CallLimits:

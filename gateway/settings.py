@@ -204,12 +204,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         """Refuse combinations that could not serve a call."""
-        if self.upstream is Upstream.SAGEMAKER and not (
-            self.sagemaker_endpoint and self.aws_region
-        ):
-            raise ValueError("upstream sagemaker needs GATEWAY_SAGEMAKER_ENDPOINT and AWS_REGION")
-        if self.upstream is Upstream.WEBSOCKET and not self.realtime_url:
-            raise ValueError("upstream websocket needs GATEWAY_REALTIME_URL")
+        if self.routes_file is None:
+            self._check_upstream()
         if self.twilio_dial and self.twilio_redirect_url:
             raise ValueError(
                 "GATEWAY_TWILIO_DIAL and GATEWAY_TWILIO_REDIRECT_URL exclude each other"
@@ -219,3 +215,12 @@ class Settings(BaseSettings):
                 "GATEWAY_TWILIO_AUTH_TOKEN and GATEWAY_TWILIO_IGNORE_SIGNATURES exclude each other"
             )
         return self
+
+    def _check_upstream(self) -> None:
+        """Refuse an upstream that lacks its address; a routes file brings its own."""
+        if self.upstream is Upstream.SAGEMAKER and not (
+            self.sagemaker_endpoint and self.aws_region
+        ):
+            raise ValueError("upstream sagemaker needs GATEWAY_SAGEMAKER_ENDPOINT and AWS_REGION")
+        if self.upstream is Upstream.WEBSOCKET and not self.realtime_url:
+            raise ValueError("upstream websocket needs GATEWAY_REALTIME_URL")

@@ -77,17 +77,19 @@ def verify_token(auth_token: str, call_id: str, token: str, now_s: float) -> Non
 
 
 def answer(
-    stream_url: str, token: str, *, dial: str | None = None, redirect_url: str | None = None
+    stream_url: str | None, token: str, *, dial: str | None = None, redirect_url: str | None = None
 ) -> bytes:
     """Write the TwiML that forks both tracks of a call to us, then goes on with the call.
 
     `<Start>` does not block, so without a next verb the call would end: dial a number or SIP
-    address, or redirect to the TwiML that handled the call before.
+    address, or redirect to the TwiML that handled the call before. Without a stream's URL nothing
+    is forked.
     """
     response = ElementTree.Element("Response")
-    start = ElementTree.SubElement(response, "Start")
-    stream = ElementTree.SubElement(start, "Stream", url=stream_url, track="both_tracks")
-    ElementTree.SubElement(stream, "Parameter", name=CREDENTIAL, value=token)
+    if stream_url:
+        start = ElementTree.SubElement(response, "Start")
+        stream = ElementTree.SubElement(start, "Stream", url=stream_url, track="both_tracks")
+        ElementTree.SubElement(stream, "Parameter", name=CREDENTIAL, value=token)
     if redirect_url:
         ElementTree.SubElement(response, "Redirect").text = redirect_url
     elif dial:

@@ -6,14 +6,14 @@ from typing import Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
+from gateway.calls.admission import Admission
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallServices
+from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CLOSED, CallStream, Ending
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError
 
-_HEARTBEAT_S: Final = 20.0  # below every proxy's idle limit; finds half-open sockets too
 _CLOSE_TIMEOUT_S: Final = 5.0
 
 
@@ -26,9 +26,11 @@ class MediaSocket:
         new_adapter: Callable[[], Adapter],
         services: CallServices,
         streams: LiveStreams,
+        admission: Admission,
         *,
         max_message_bytes: int,
         start_timeout_s: float,
+        heartbeat_s: float,
         authorize: Callable[[CallStarted], None],
         hidden_params: frozenset[str],
     ) -> None:
@@ -36,39 +38,52 @@ class MediaSocket:
         self._new_adapter = new_adapter
         self._services = services
         self._streams = streams
+        self._admission = admission
         self._max_message_bytes = max_message_bytes
         self._start_timeout_s = start_timeout_s
+        self._heartbeat_s = heartbeat_s
         self._authorize = authorize
         self._hidden_params = hidden_params
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(
+        self, request: web.Request, route_name: str | None = None
+    ) -> web.StreamResponse:
         """Upgrade and live the stream's life.
+
+        Args:
+            request: the upgrade.
+            route_name: the route that its URL names, if any.
 
         Raises:
             CarrierError: the stream was not admitted; nothing was upgraded.
         """
         with self._streams.admit():
-            socket = web.WebSocketResponse(
-                compress=False,  # base64 of noise: no gain, much CPU
-                heartbeat=_HEARTBEAT_S,
-                timeout=_CLOSE_TIMEOUT_S,
-                max_msg_size=self._max_message_bytes,
-                decode_text=False,
-            )
-            await socket.prepare(request)
-            reader = _Reader(socket, self._start_timeout_s)
-            stream = CallStream(
-                self._carrier,
-                self._new_adapter(),
-                self._services,
-                authorize=self._authorize,
-                hidden_params=self._hidden_params,
-                wake=reader.wake,
-            )
-            with self._streams.hold(stream):
-                ending = await stream.run(lambda: reader.feed(stream))
+            async with self._admission.enter(self._carrier, route_name) as ticket:
+                socket = web.WebSocketResponse(
+                    compress=False,  # base64 of noise: no gain, much CPU
+                    heartbeat=self._heartbeat_s,  # finds half-open sockets
+                    timeout=_CLOSE_TIMEOUT_S,
+                    max_msg_size=self._max_message_bytes,
+                    decode_text=False,
+                )
+                await socket.prepare(request)
+                ending = await self._live(socket, ticket)
             await _close(request, socket, ending)
             return socket
+
+    async def _live(self, socket: web.WebSocketResponse, ticket: Ticket) -> Ending:
+        reader = _Reader(socket, self._start_timeout_s)
+        stream = CallStream(
+            self._carrier,
+            self._new_adapter(),
+            self._services,
+            ticket,
+            authorize=self._authorize,
+            hidden_params=self._hidden_params,
+            wake=reader.wake,
+        )
+        with self._streams.hold(stream):
+            return await stream.run(lambda: reader.feed(stream))
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
