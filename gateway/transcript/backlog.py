@@ -98,6 +98,11 @@ class Backlog:
             self._next_n = self._batch.last_n + 1
         return self._batch
 
+    @property
+    def sent(self) -> Batch | None:
+        """The batch that is not settled yet."""
+        return self._batch
+
     def settle(self) -> None:
         """Forget the batch: it is written, or refused for good."""
         self._batch = None

@@ -1,16 +1,18 @@
 """Writes all streams' events to Redis: one publisher per process, one exchange per flush.
 
     publish() ---> backlogs ---> flush: every 10 ms or 50 events, one script call per stream
-    (never waits)     ^             |
-                      '-- held <----' Redis did not answer: the same batches again, after a backoff
+    (never waits)   |  ^            |  ^
+                    |  '-- held <---'  |  Redis did not answer: the same again, after a backoff
+                    v                  |
+                  spool ---------------'  past a bound of memory; the oldest first
 
 Exactly once and in order: a stream has at most one batch on its way, a batch without an answer is
 sent again unchanged, and the script skips what it has written (`append.lua`). With nothing to write
 no timer runs, except the one that renews the leases of open streams.
 
 A stream that Redis refuses loses that batch and nothing else; the hole in n shows it. While Redis
-is away events are kept in memory: past a bound the deltas are shed, because finals repeat their
-words; past a second bound everything is dropped.
+is away events are kept in memory and, past a bound, on disk (`overflow.py`). Without room there the
+deltas are shed, because finals repeat their words; past a second bound everything is dropped.
 """
 
 import asyncio
@@ -19,59 +21,26 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
 from gateway.transcript.backlog import Backlog, Batch
-from gateway.transcript.encode import pack_stream, type_of
+from gateway.transcript.encode import pack_batch, pack_stream, type_of
 from gateway.transcript.events import VERSION, StreamEnded, TranscriptDelta, TranscriptEvent
-from gateway.transcript.keys import CallKeys, call_keys, encode_id
-from gateway.transcript.store import FENCED, EventStore
+from gateway.transcript.keys import call_keys, encode_id
+from gateway.transcript.overflow import Overflow, types_in
+from gateway.transcript.spool import Record, Spool
+from gateway.transcript.store import FENCED, AppendCall, EventStore
+from gateway.transcript.writers import Limits, StreamWriter
+
+__all__ = ["Limits", "Publisher", "StreamWriter"]
 
 _log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How the publisher batches, waits, keeps and trims."""
-
-    flush_interval_s: float = 0.010  # most of an event's way: p99 stays under 15 ms
-    flush_events: int = 50  # flush at once when so many wait: larger batches save little more
-    batch_events: int = 128  # of one stream per script call; Redis serves nobody else meanwhile
-    exchange_events: int = 2000  # of all streams per exchange, which bounds its bytes and time
-    exchange_timeout_s: float = 3.0
-    backoff_first_s: float = 0.05
-    backoff_max_s: float = 2.0
-    buffered_events: int = 100_000  # past it deltas are shed
-    buffered_events_hard: int = 200_000  # past it everything is dropped
-    lease_s: float = 30.0  # how long a stream counts as live after its owner's last sign
-    retention_s: int = 86_400  # of a call's events, from its last sign of life
-    events_length: int = 100_000  # kept per partition in `events`, at least
-    events_age_s: int = 86_400  # and for how long
-
-
-@dataclass(eq=False, slots=True)
-class StreamWriter:
-    """Where one stream's events go; implements `EventWriter`."""
-
-    call_id: str  # encoded
-    stream_id: str  # encoded
-    keys: CallKeys
-    constants: bytes  # encode.pack_stream
-    backlog: Backlog
-    on_fenced: Callable[[], None]
-    take: Callable[["StreamWriter", TranscriptEvent], None]
-    signed_at_s: float  # when a batch was last acknowledged, which renewed the lease
-    acknowledged_n: int = 0
-    closed: bool = False
-    refused: bool = False
-
-    def publish(self, event: TranscriptEvent) -> None:
-        """Take one event, in order; never waits. After the stream's end it is dropped, counted."""
-        self.take(self, event)
+# Renews a lease and says nothing of n: events of the stream are still in the spool.
+_RENEWAL = Batch(1, pack_batch(1, [], ends_stream=False), (), (), ends_stream=False)
 
 
 class Publisher:
@@ -83,6 +52,7 @@ class Publisher:
         metrics: where latencies, errors and losses are counted.
         partitions: fixed at installation, the same for every gateway.
         limits: sizes and times.
+        spool: where events go that exceed memory; opened and closed here.
         jitter: spreads the tries of many gateways; guards nothing.
         clock: monotonic seconds, the clock of `TranscriptDelta.received_s`.
         wall: Unix seconds.
@@ -96,6 +66,7 @@ class Publisher:
         metrics: Metrics,
         partitions: int = 64,
         limits: Limits | None = None,
+        spool: Spool | None = None,
         jitter: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -108,7 +79,8 @@ class Publisher:
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
         self._wall = wall
-        self._open: set[StreamWriter] = set()
+        self._overflow = Overflow(spool, partitions)
+        self._open: dict[StreamWriter, None] = {}  # in the order of their opening
         self._ready: dict[StreamWriter, None] = {}  # have something to write, in order
         self._held: dict[StreamWriter, None] = {}  # had no answer; wait for the backoff
         self._buffered = 0
@@ -119,7 +91,8 @@ class Publisher:
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        metrics.redis_buffered_events.set_function(lambda: self._buffered)
+        metrics.redis_buffered_events.set_function(lambda: self.buffered_events)
+        metrics.spool_bytes.set_function(lambda: spool.bytes if spool else 0)
 
     async def __aenter__(self) -> "Publisher":
         """Start."""
@@ -132,12 +105,16 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to write; events published before wait for it."""
+        self._overflow.adopt()
+        if self._overflow.has_next:
+            self._wake.set()
         self._task = asyncio.create_task(self._run(), name="publisher")
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is left and stop; what Redis does not take in time is dropped, and counted.
+        """Write what is left and stop; what Redis does not take in time stays in the spool.
 
-        Idempotent. Events published from now on are dropped.
+        What has no room there is dropped, and counted. Idempotent. Events published from now on are
+        dropped.
         """
         self._closing = True
         self._resume()
@@ -148,8 +125,13 @@ class Publisher:
                     await task
         for timer in self._timers.values():
             timer.cancel()
+        while self._buffered and self._spill():
+            pass
+        if kept := self._overflow.events:
+            _log.warning("redis-events-spooled", events=kept)
         if lost := sum(self._abandon(writer) for writer in [*self._open]):
             _log.error("redis-events-dropped", events=lost)
+        self._overflow.close()
 
     def open_stream(
         self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
@@ -185,14 +167,14 @@ class Publisher:
             take=self._take,
             signed_at_s=self._clock(),
         )
-        self._open.add(writer)
+        self._open[writer] = None
         self._after(limits.lease_s / 3, self._renew_leases)
         return writer
 
     @property
     def buffered_events(self) -> int:
         """Events taken that Redis has not acknowledged."""
-        return self._buffered
+        return self._buffered + self._overflow.events
 
     # Taking events
 
@@ -209,7 +191,7 @@ class Publisher:
             return
         writer.backlog.take(event, self._wall())
         self._buffered += 1
-        if writer not in self._held:
+        if writer not in self._held and not writer.spooled:
             self._fresh += 1
             self._make_ready(writer, at_once=self._fresh >= self._limits.flush_events)
 
@@ -223,6 +205,8 @@ class Publisher:
     def _has_room(self, *, is_delta: bool) -> bool:
         if self._buffered < self._limits.buffered_events:
             return True
+        if self._spill():
+            return True
         if is_delta:
             return False
         self._shed_deltas()
@@ -233,22 +217,46 @@ class Publisher:
         self._buffered -= shed
         self._metrics.redis_dropped_events_total.labels("transcript.delta").inc(shed)
 
+    def _spill(self) -> int:
+        """Move some events from memory to the spool; say how many."""
+        moved = 0
+        # First those known to wait: the others may be written any moment.
+        for writer in sorted(self._open, key=lambda w: not (w.spooled or w in self._held)):
+            while writer.backlog and moved < self._limits.spill_events:
+                batch = writer.backlog.batch(self._limits.batch_events, self._clock())
+                if len(batch) and not self._overflow.take(writer, batch):
+                    return moved
+                moved += len(batch)
+                self._count_dropped(batch.spoiled)
+                self._settle_backlog(writer, batch)
+                self._ready.pop(writer, None)
+        if not self._held:
+            self._wake.set()
+        return moved
+
     # Writing them
 
     async def _run(self) -> None:
-        while not self._closing or self._ready or self._held:
+        while not self._closing or self._ready or self._held or self._has_overflow():
             await self._wake.wait()
             self._wake.clear()
             try:
-                if batches := self._next_batches():
-                    await self._write(batches)
+                batches, room = self._next_batches()
+                records = self._overflow.next(room)
+                if batches or records:
+                    await self._write(batches, records)
+                    if self._overflow.has_next:
+                        self._wake.set()
+                for writer in self._overflow.forget_damaged():
+                    self._continue(writer)
             except Exception:  # noqa: BLE001 - a bug met on one stream must not silence them all
                 self._metrics.redis_errors_total.labels("internal-error").inc()
                 _log.exception("internal-error", where="publisher")
                 self._held.update((writer, None) for writer in self._open if writer.backlog)
                 self._after(self._backoff_s(), self._resume)
 
-    def _next_batches(self) -> list[tuple[StreamWriter, Batch]]:
+    def _next_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
+        """Give what is to be written now, and how many events have room beside it."""
         self._stop(self._wake.set)
         self._fresh = 0
         now_s = self._clock()
@@ -259,44 +267,92 @@ class Publisher:
                 self._wake.set()
                 break
             del self._ready[writer]
-            batch = writer.backlog.batch(self._limits.batch_events, now_s)
+            if writer.spooled:
+                batch = _RENEWAL
+            else:
+                batch = writer.backlog.batch(self._limits.batch_events, now_s)
             batches.append((writer, batch))
             room -= max(1, len(batch))
-        return batches
+        return batches, room
 
-    async def _write(self, batches: Sequence[tuple[StreamWriter, Batch]]) -> None:
+    async def _write(
+        self, batches: Sequence[tuple[StreamWriter, Batch]], records: Sequence[Record]
+    ) -> None:
         started_s = self._clock()
-        calls = [(writer.keys, writer.constants, batch.payload) for writer, batch in batches]
+        calls: list[AppendCall] = [(w.keys, w.constants, batch.payload) for w, batch in batches]
+        calls += [(self._overflow.keys_of(r), r.constants, r.payload) for r in records]
         answers = await self._store.append(calls, self._limits.exchange_timeout_s)
         now_s = self._clock()
         self._metrics.redis_batch_seconds.observe(now_s - started_s)
-        self._note_health(answers, now_s)
-        for (writer, batch), answer in zip(batches, answers, strict=True):
+        for (writer, batch), answer in zip(batches, answers[: len(batches)], strict=True):
             self._settle(writer, batch, answer, now_s)
-        if self._held:
+        for record, answer in zip(records, answers[len(batches) :], strict=True):
+            self._settle_record(record, answer, now_s)
+        self._note_health(answers, now_s)
+        if self._held or self._overflow.is_waiting:
             self._after(self._backoff_s(), self._resume)
 
     def _settle(
         self, writer: StreamWriter, batch: Batch, answer: int | PublishError, now_s: float
     ) -> None:
+        if writer not in self._open:  # fenced, by what was written of it from the spool
+            return
+        is_ours = batch is writer.backlog.sent  # else a renewal, or it went to the spool meanwhile
         if isinstance(answer, PublishError):
             self._metrics.redis_errors_total.labels(answer.reason).inc()
             if answer.meaning.retry:
                 self._ready.pop(writer, None)
                 self._held[writer] = None
                 return
-            self._refuse(writer, batch, answer)
+            if is_ours:
+                self._refuse(writer, batch, answer)
         elif answer == FENCED:
             self._fence(writer)
             return
-        else:
+        elif is_ours:
             self._acknowledge(writer, batch, answer, now_s)
+        else:
+            writer.signed_at_s = now_s
+        if is_ours:
+            self._count_dropped(batch.spoiled)
+            self._settle_backlog(writer, batch)
+            self._continue(writer, at_once=len(batch) == self._limits.batch_events)
+
+    def _settle_backlog(self, writer: StreamWriter, batch: Batch) -> None:
         writer.backlog.settle()
-        self._buffered -= len(batch)
+        self._buffered -= len(batch) + len(batch.spoiled)
+
+    def _continue(self, writer: StreamWriter, *, at_once: bool = False) -> None:
+        """Go on with a stream whose last batch is done."""
+        if writer.spooled or writer not in self._open:
+            return
         if writer.backlog:
-            self._make_ready(writer, at_once=len(batch) == self._limits.batch_events)
+            self._make_ready(writer, at_once=at_once)
         elif writer.closed:
-            self._open.discard(writer)
+            self._forget(writer)
+
+    def _settle_record(self, record: Record, answer: int | PublishError, now_s: float) -> None:
+        writer = self._overflow.writer_of(record)
+        if isinstance(answer, PublishError):
+            self._metrics.redis_errors_total.labels(answer.reason).inc()
+            if answer.meaning.retry:
+                self._overflow.pass_over(record)
+                return
+            _log.error(answer.reason, code=answer.detail, events=record.events)
+            self._count_dropped(types_in(record))
+        elif answer == FENCED:
+            self._count_dropped(types_in(record))
+            if writer in self._open:
+                self._fence(writer)
+        else:
+            self._metrics.redis_events_total.inc(record.events)
+        self._overflow.settle(record)
+        if writer:
+            writer.signed_at_s = now_s
+            self._continue(writer, at_once=True)
+
+    def _has_overflow(self) -> bool:
+        return self._overflow.has_next or self._overflow.is_waiting
 
     def _acknowledge(
         self, writer: StreamWriter, batch: Batch, written_n: int, now_s: float
@@ -337,7 +393,7 @@ class Publisher:
             _log.warning(errors[0].reason, error=errors[0].detail, streams=len(errors))
         elif not errors and self._away_since_s is not None and not self._held:
             away_s = now_s - self._away_since_s
-            _log.info("redis-back", away_ms=round(away_s * 1000), buffered=self._buffered)
+            _log.info("redis-back", away_ms=round(away_s * 1000), buffered=self.buffered_events)
             self._away_since_s = None
         self._failures = self._failures + 1 if len(errors) == len(answers) else 0
 
@@ -351,6 +407,7 @@ class Publisher:
         self._stop(self._resume)
         self._ready.update(self._held)
         self._held.clear()
+        self._overflow.try_again()
         self._wake.set()
 
     # Leases
@@ -375,10 +432,13 @@ class Publisher:
         types = writer.backlog.clear()
         self._count_dropped(types)
         self._buffered -= len(types)
-        self._open.discard(writer)
+        self._forget(writer)
+        return len(types)
+
+    def _forget(self, writer: StreamWriter) -> None:
+        self._open.pop(writer, None)
         self._ready.pop(writer, None)
         self._held.pop(writer, None)
-        return len(types)
 
     def _count_dropped(self, types: Iterable[str]) -> None:
         for kind, count in Counter(types).items():

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from gateway.metrics import Metrics
 from gateway.transcript.events import (
@@ -17,6 +18,8 @@ from gateway.transcript.events import (
 from gateway.transcript.keys import CallKeys, call_keys
 from gateway.transcript.publisher import Limits, Publisher, StreamWriter
 from gateway.transcript.redis import RedisClient, RedisStore, create_client
+from gateway.transcript.spool import Spool
+from gateway.transcript.store import EventStore
 
 EPOCH = 1_795_255_616_244
 PARTITIONS = 64
@@ -62,18 +65,38 @@ async def publisher_at(
     limits: Limits | None = None,
     metrics: Metrics | None = None,
     timeout_s: float = 5.0,
+    spool_dir: Path | None = None,
 ) -> AsyncIterator[Publisher]:
     """A running publisher; at the end it has written everything, or the test fails."""
-    metrics = metrics or Metrics()
     async with client_of(url, timeout_s) as client:
-        publisher = Publisher(
-            RedisStore(client), gateway="g1", metrics=metrics, partitions=PARTITIONS, limits=limits
-        )
+        publisher = make_publisher(RedisStore(client), limits, metrics, spool_dir)
         publisher.start()
         try:
             yield publisher
         finally:
             await publisher.close(PATIENCE_S)
+
+
+def make_publisher(
+    store: EventStore,
+    limits: Limits | None = None,
+    metrics: Metrics | None = None,
+    spool_dir: Path | None = None,
+    spool_bytes: int = 1 << 30,
+) -> Publisher:
+    metrics = metrics or Metrics()
+    errors = metrics.redis_errors_total
+    spool = None
+    if spool_dir:
+        spool = Spool(spool_dir, spool_bytes, lambda reason: errors.labels(reason).inc(), 2000)
+    return Publisher(
+        store,
+        gateway="g1",
+        metrics=metrics,
+        partitions=PARTITIONS,
+        limits=limits,
+        spool=spool,
+    )
 
 
 def open_stream(

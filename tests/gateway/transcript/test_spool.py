@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from structlog.testing import capture_logs
@@ -275,3 +275,4 @@ class SpoolModel(RuleBasedStateMachine):
 
 
 TestSpoolModel = SpoolModel.TestCase
+TestSpoolModel.settings = settings(max_examples=40, stateful_step_count=30)

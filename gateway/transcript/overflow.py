@@ -1,0 +1,133 @@
+"""Batches that wait in the spool for Redis, and those of them that are being written.
+
+Order holds per stream: its batches leave one by one, in the order they came, and while any of them
+is here the stream's later events wait behind them. So that one dead node of a cluster does not hold
+up the others' streams, a window of records is kept in memory, and those of a stream without an
+answer are passed over. Only when the window is full of such records do all wait.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.transcript.backlog import Batch
+from gateway.transcript.keys import CallKeys, call_keys
+from gateway.transcript.spool import Record, Spool
+from gateway.transcript.writers import StreamWriter
+
+_WINDOW_RECORDS: Final = 2000
+
+
+class Overflow:
+    """What exceeds memory, of all streams of the process and of those that died before it.
+
+    Args:
+        spool: None for a process without: then nothing is taken.
+        partitions: fixed at installation.
+    """
+
+    def __init__(self, spool: Spool | None, partitions: int) -> None:
+        self._spool = spool
+        self._partitions = partitions
+        self._writers: dict[bytes, StreamWriter] = {}  # of streams with batches here, by constants
+        self._window: dict[Record, None] = {}  # read, and not written yet; oldest first
+        self._unanswered: set[bytes] = set()  # streams to pass over for now
+        self.events = 0  # here, of our own streams
+
+    def adopt(self) -> None:
+        """Take over what processes that are gone left behind."""
+        if self._spool:
+            self._spool.adopt()
+
+    def take(self, writer: StreamWriter, batch: Batch) -> bool:
+        """Put a stream's next batch behind what is here; False if it has to stay where it is."""
+        if not self._spool or not self._spool.append(writer.constants, batch.payload, len(batch)):
+            return False
+        self._writers[writer.constants] = writer
+        writer.spooled += 1
+        self.events += len(batch)
+        return True
+
+    def next(self, room: int) -> list[Record]:
+        """Give the oldest batch of each stream that may be written now, `room` events in all."""
+        if self._spool and len(self._window) < _WINDOW_RECORDS and self._spool.has_unread:
+            read = self._spool.read(_WINDOW_RECORDS - len(self._window))
+            self._window.update((record, None) for record in read)
+        records = []
+        passed = self._unanswered.copy()
+        for record in self._window:
+            if room <= 0:
+                break
+            if record.constants not in passed:
+                passed.add(record.constants)
+                records.append(record)
+                room -= record.events
+        return records
+
+    @property
+    def has_next(self) -> bool:
+        """Tell whether `next` would give something."""
+        return any(record.constants not in self._unanswered for record in self._window) or bool(
+            len(self._window) < _WINDOW_RECORDS and self._spool and self._spool.has_unread
+        )
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a stream is passed over."""
+        return bool(self._unanswered)
+
+    def pass_over(self, record: Record) -> None:
+        """Learn that a record had no answer; its stream waits for `try_again`."""
+        self._unanswered.add(record.constants)
+
+    def try_again(self) -> None:
+        """Pass over no stream any more."""
+        self._unanswered.clear()
+
+    def settle(self, record: Record) -> None:
+        """Learn that a record is written, or refused for good."""
+        if self._spool:
+            self._spool.settle(record)
+        del self._window[record]
+        if writer := self._writers.get(record.constants):
+            self.events -= record.events
+            writer.spooled -= 1
+            if not writer.spooled:
+                del self._writers[record.constants]
+
+    def forget_damaged(self) -> Sequence[StreamWriter]:
+        """Give the streams, none as a rule, whose batches the disk did not give back.
+
+        Once nothing is here any more they need not wait for them; the hole in n stays.
+        """
+        if self._window or not self._writers or (self._spool and self._spool.has_unread):
+            return ()
+        freed = tuple(self._writers.values())
+        for writer in freed:
+            writer.spooled = 0
+        self._writers.clear()
+        self.events = 0
+        return freed
+
+    def writer_of(self, record: Record) -> StreamWriter | None:
+        """Give the writer of a record of ours; None: another process's, or fenced since."""
+        return self._writers.get(record.constants)
+
+    def keys_of(self, record: Record) -> CallKeys:
+        """Name the keys of a record's call."""
+        if writer := self._writers.get(record.constants):
+            return writer.keys
+        constants: Any = msgspec.msgpack.decode(record.constants)
+        return call_keys(constants[1], self._partitions)
+
+    def close(self) -> None:
+        """Let go; what is here stays on disk for the next start."""
+        if self._spool:
+            self._spool.close()
+
+
+def types_in(record: Record) -> list[str]:
+    """Name the types of a record's events."""
+    batch: Any = msgspec.msgpack.decode(record.payload)
+    return [event[0] for event in batch[2]]

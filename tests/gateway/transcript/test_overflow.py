@@ -1,0 +1,354 @@
+"""The publisher past its bound of memory: events go through the spool, once and in order."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from gateway.errors import PublishError
+from gateway.metrics import Metrics
+from gateway.transcript.publisher import Limits, Publisher, StreamWriter
+from gateway.transcript.store import AppendCall
+from tests.gateway.transcript.memory_store import MemoryStore
+from tests.gateway.transcript.publishing import (
+    EPOCH,
+    client_of,
+    delta,
+    ended,
+    events_of,
+    final,
+    keys_of,
+    make_publisher,
+    numbers,
+    open_stream,
+    publisher_at,
+    started,
+    texts,
+    total,
+)
+from tests.redis_servers import free_port, valkey
+from tests.waiting import eventually
+
+_SMALL = Limits(
+    flush_interval_s=0.0005,
+    batch_events=4,
+    exchange_events=12,
+    backoff_first_s=0.0005,
+    backoff_max_s=0.002,
+    buffered_events=20,
+    buffered_events_hard=40,
+    spill_events=6,
+    lease_s=1000,
+)
+
+
+class UnreliableStore:
+    """A store that is away when told, or that loses answers; what it had may come late."""
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore(lambda: 1_795_255_616_244)
+        self.away = False
+        self.faults: list[str] = []  # one per exchange
+        self._late: list[AppendCall] = []
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        with_events = [constants for _, constants, _ in calls]
+        assert len(with_events) <= 2 * len(set(with_events)), "a renewal beside a batch, at most"
+        fault = "away" if self.away else self.faults.pop(0) if self.faults else "well"
+        await asyncio.sleep(0)
+        unavailable: list[int | PublishError] = [PublishError("redis-unavailable")] * len(calls)
+        if fault == "away":
+            return unavailable
+        if fault == "late":
+            self._late += calls
+            return unavailable
+        late, self._late = self._late, []
+        await self.memory.append(late, timeout_s)
+        if fault == "half":  # as of a cluster of which one node is away
+            unavailable[1::2] = await self.memory.append(calls[1::2], timeout_s)
+            return unavailable
+        answers = await self.memory.append(calls, timeout_s)
+        return unavailable if fault == "answers-lost" else answers
+
+    def events(self, call_id: str) -> list[dict[str, str]]:
+        return self.memory.streams[keys_of(call_id).call]
+
+    def live(self) -> set[str]:
+        return {member for live in self.memory.live.values() for member in live}
+
+
+def spooled_files(parent: Path) -> list[Path]:
+    return sorted((parent / f"callscribe-{os.geteuid()}").glob("*.spool"))
+
+
+@contextlib.asynccontextmanager
+async def running(publisher: Publisher) -> AsyncIterator[Publisher]:
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        await publisher.close(20)
+
+
+def assert_whole(store: UnreliableStore, call_id: str, words: list[str]) -> None:
+    events = store.events(call_id)
+    assert numbers(events) == list(range(1, len(words) + 2))
+    assert texts(events) == words
+    assert events[-1]["type"] == "stream.ended"
+
+
+async def test_what_exceeds_memory_goes_through_the_spool_and_nothing_is_missing(
+    tmp_path: Path,
+) -> None:
+    store, metrics = UnreliableStore(), Metrics()
+    words = {f"CA{i}": [f" {i}.{n}" for n in range(300)] for i in range(3)}
+    async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+        writers = {call_id: open_stream(publisher, call_id) for call_id in words}
+        store.away = True
+        for n in range(200):
+            for call_id, writer in writers.items():
+                writer.publish(delta(words[call_id][n]))
+            await asyncio.sleep(0)
+        assert publisher.buffered_events == 600
+        assert total(metrics, "redis_buffered_events") == 600
+        assert total(metrics, "spool_bytes") == sum(
+            p.stat().st_size for p in spooled_files(tmp_path)
+        )
+        assert len(spooled_files(tmp_path)) > 3
+        store.away = False
+        for n in range(200, 300):
+            for call_id, writer in writers.items():
+                writer.publish(delta(words[call_id][n]))
+            await asyncio.sleep(0)
+        for writer in writers.values():
+            writer.publish(ended())
+        await eventually(lambda: not publisher.buffered_events)
+        assert spooled_files(tmp_path) == []
+        direct = open_stream(publisher, "CA9")
+        direct.publish(ended())
+    for call_id in words:
+        assert_whole(store, call_id, words[call_id])
+    assert_whole(store, "CA9", [])
+    assert store.live() == set()
+    assert total(metrics, "redis_events_total") == 904
+    for kind in ("transcript.delta", "stream.ended"):
+        assert total(metrics, "redis_dropped_events_total", kind=kind) == 0
+
+
+_FAULTS = st.sampled_from(["well", "well", "away", "late", "answers-lost", "half"])
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(0, 3), st.integers(1, 30)),
+        st.tuples(st.just("away"), st.booleans(), st.just(0)),
+        st.tuples(st.just("wait"), st.integers(0, 6), st.just(0)),
+        st.tuples(st.just("restart"), st.just(0), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(_FAULTS, max_size=40), _STEPS)
+@example(
+    ["answers-lost", "late"] * 10,
+    [("publish", 0, 30), ("wait", 3, 0), ("publish", 0, 30), ("restart", 0, 0), ("wait", 3, 0)],
+)
+async def test_whatever_fails_each_event_is_written_once_and_in_order(
+    faults: list[str], steps: list[tuple[str, int, int]]
+) -> None:
+    """Restarts included: what the store did not take in time, the next process writes."""
+    store = UnreliableStore()
+    store.faults = faults
+    words: dict[str, list[str]] = {}
+    numbered = count()
+    with tempfile.TemporaryDirectory() as name, capture_logs():
+        generation = 0
+        publisher = make_publisher(store, _SMALL, None, Path(name))
+        publisher.start()
+        writers: dict[str, StreamWriter] = {}
+
+        async def restart() -> None:
+            for call_id, writer in writers.items():
+                writer.publish(ended())
+                assert call_id in words
+            await publisher.close(0 if store.away else 20)
+            writers.clear()
+
+        for step, which, events in steps:
+            match step:
+                case "publish":
+                    call_id = f"CA{generation}-{which}"
+                    if call_id not in writers:
+                        writers[call_id] = open_stream(publisher, call_id)
+                        words[call_id] = []
+                    for n in range(events):
+                        word = f" {next(numbered)}"
+                        writers[call_id].publish(final(word) if n % 3 else delta(word))
+                        words[call_id].append(word)
+                        if n % 7 == 0:
+                            await asyncio.sleep(0)
+                case "away":
+                    store.away = bool(which)
+                case "wait":
+                    await asyncio.sleep(0.001 * which)
+                case _:
+                    await restart()
+                    generation += 1
+                    publisher = make_publisher(store, _SMALL, None, Path(name))
+                    publisher.start()
+        await restart()
+        store.away, store.faults = False, []
+        last = make_publisher(store, _SMALL, None, Path(name))
+        async with running(last):
+            pass
+        for call_id, expected in words.items():
+            assert_whole(store, call_id, expected)
+        assert store.live() == set()
+        assert spooled_files(Path(name)) == []
+
+
+async def test_a_spooled_stream_keeps_its_lease_and_skips_nothing(tmp_path: Path) -> None:
+    """Symptom: a renewal that knew the next n made the script skip what was still on disk."""
+    store = UnreliableStore()
+    limits = Limits(
+        flush_interval_s=0.001, buffered_events=10, spill_events=5, lease_s=0.03, backoff_max_s=0.01
+    )
+    async with running(make_publisher(store, limits, None, tmp_path)) as publisher:
+        writer = open_stream(publisher, "CA1")
+        store.away = True
+        for n in range(30):
+            writer.publish(final(str(n)))
+        store.away = False
+        await eventually(lambda: "CA1 MZ1" in store.live())
+        await eventually(lambda: not publisher.buffered_events)
+        writer.publish(ended())
+    assert_whole(store, "CA1", [str(n) for n in range(30)])
+
+
+async def test_a_higher_epoch_drops_what_is_in_the_spool(tmp_path: Path) -> None:
+    store, metrics = UnreliableStore(), Metrics()
+    fenced: list[str] = []
+    async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+        old = open_stream(publisher, "CA1", on_fenced=lambda: fenced.append("CA1"))
+        store.away = True
+        for n in range(30):
+            old.publish(final(str(n)))
+        async with running(make_publisher(store.memory)) as taking:
+            open_stream(taking, "CA1", epoch=EPOCH + 1).publish(final("new"))
+        store.away = False
+        await eventually(lambda: bool(fenced) and not publisher.buffered_events)
+        old.publish(final("after"))
+    assert texts(store.events("CA1")) == ["new"]
+    assert fenced == ["CA1"]
+    assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 31
+    assert total(metrics, "redis_errors_total", reason="fenced") == 1
+    assert spooled_files(tmp_path) == []
+
+
+async def test_without_room_on_disk_deltas_are_shed_and_then_holes_declared(
+    tmp_path: Path,
+) -> None:
+    store, metrics = UnreliableStore(), Metrics()
+    publisher = make_publisher(store, _SMALL, metrics, tmp_path, spool_bytes=4000)
+    with capture_logs() as logs:
+        async with running(publisher):
+            writer = open_stream(publisher, "CA1")
+            store.away = True
+            for n in range(40):
+                writer.publish(final(f"f{n}"))
+                writer.publish(delta(f"secret{n}"))
+            assert publisher.buffered_events < 80
+            for n in range(40, 90):
+                writer.publish(final(f"f{n}"))
+            store.away = False
+            await eventually(lambda: not publisher.buffered_events)
+            writer.publish(ended())
+    events = store.events("CA1")
+    finals = [text for text in texts(events) if text.startswith("f")]
+    dropped = total(metrics, "redis_dropped_events_total", kind="transcript.final")
+    assert dropped > 0
+    assert finals == [f"f{n}" for n in range(90 - int(dropped))]
+    assert numbers(events)[-1] - len(events) == dropped, "each lost final is a hole"
+    assert total(metrics, "redis_dropped_events_total", kind="transcript.delta") > 0
+    assert total(metrics, "redis_errors_total", reason="spool-full") > 0
+    assert [line["event"] for line in logs].count("spool-full") == 1
+    assert "secret" not in str(logs)
+
+
+async def test_a_damaged_file_costs_its_events_and_holds_nobody_up(tmp_path: Path) -> None:
+    store, metrics = UnreliableStore(), Metrics()
+    with capture_logs():
+        async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+            writer = open_stream(publisher, "CA1")
+            store.away = True
+            for n in range(100):
+                writer.publish(final(str(n)))
+            for path in spooled_files(tmp_path):
+                path.write_bytes(b"x" * path.stat().st_size)
+            store.away = False
+            await eventually(lambda: not publisher.buffered_events)
+            writer.publish(ended())
+    events = store.events("CA1")
+    assert numbers(events)[-1] == 101
+    assert 0 < len(events) < 101
+    assert total(metrics, "redis_errors_total", reason="spool-failed") > 0
+
+
+async def test_an_event_that_cannot_be_packed_costs_itself(tmp_path: Path) -> None:
+    """Symptom: one event that could not be packed, and its whole batch vanished without a trace."""
+    store, metrics = UnreliableStore(), Metrics()
+    async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+        writer = open_stream(publisher, "CA1")
+        for text in ("a", object(), "b", object(), object(), "c", "d"):
+            writer.publish(final(text))  # type: ignore[arg-type]  # what a bug would hand over
+        writer.publish(ended())
+        await eventually(lambda: not publisher.buffered_events)
+    assert texts(store.events("CA1")) == list("abcd")
+    assert numbers(store.events("CA1")) == [1, 3, 6, 7, 8]
+    assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 3
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_real_server_away_for_longer_than_memory_lasts(
+    tmp_path: Path, restart: bool
+) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}"
+    words = [f" w{n}" for n in range(400)]
+    calls = ("CA1", "CA2")
+    limits = Limits(backoff_first_s=0.005, backoff_max_s=0.05, buffered_events=50, spill_events=20)
+    with contextlib.ExitStack() as servers:
+        async with publisher_at(url, limits, spool_dir=tmp_path) as publisher:
+            writers = [open_stream(publisher, call_id) for call_id in calls]
+            for writer in writers:
+                writer.publish(started())
+            for n, word in enumerate(words):
+                for writer in writers:
+                    writer.publish(delta(word))
+                if n % 20 == 0:
+                    await asyncio.sleep(0.001)
+            for writer in writers:
+                writer.publish(ended())
+            if restart:
+                await publisher.close(timeout_s=0.05)
+            servers.enter_context(valkey(port))
+            if restart:
+                async with publisher_at(url, limits, spool_dir=tmp_path):
+                    pass
+        async with client_of(url) as client:
+            for call_id in calls:
+                events = await events_of(client, call_id)
+                assert numbers(events) == list(range(1, len(words) + 3))
+                assert texts(events) == words
+                assert await client.zcard(keys_of(call_id).live) == 0
+    assert spooled_files(tmp_path) == []
