@@ -106,6 +106,25 @@ async def follow(
         await asyncio.sleep(0)  # a long backlog must not starve whoever else runs here
 
 
+async def until_ended(client: RedisClient, call_id: str, *, idle_s: float) -> list[Event]:
+    """Read a call of one stream up to its last event.
+
+    Args:
+        client: where.
+        call_id: the carrier's.
+        idle_s: how long nothing may come.
+
+    Raises:
+        TimeoutError: nothing came for `idle_s`, and it has not ended.
+    """
+    events = []
+    async for event in follow(client, [call_key(call_id)], idle_s=idle_s):
+        events.append(event)
+        if event["type"] == "stream.ended":
+            break
+    return events
+
+
 async def _last_id(client: RedisClient, key: str) -> str:
     entries: Any = await client.xrevrange(key, count=1)
     return str(entries[0][0].decode()) if entries else "0"

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from cli.bench import command as bench
 from cli.bench.gauges import Reading
-from cli.bench.proof import Loss
 from cli.demo import Result, report, summary
+from cli.proof import Account
 from cli.transcript import CallTranscript
 from cli.twilio_caller import Call
 from cli.view import TranscriptView
@@ -98,7 +98,8 @@ def test_the_json_of_a_bench() -> None:
     inf = float("inf")
     before = Reading({"gateway": 1.0, "load": 0.5}, 50 << 20, {0.01: 7, inf: 7}, {})
     after = Reading({"gateway": 2.2, "load": 0.7}, 60 << 20, {0.01: 107, inf: 107}, {})
-    outcome = bench.Outcome(10, 10, before, after, 40 << 20, Loss(80, 160), 0, 640)
+    found = Account(audio_ms=1000, transcribed_ms=920, gap_ms=80, duplicated_ms=160)
+    outcome = bench.Outcome(10, 10, before, after, 40 << 20, 1000, found, 640)
     assert bench.report(outcome) == {
         "calls": 10,
         "seconds": 10,
