@@ -47,7 +47,8 @@ class Hearing:
         self.tokens = 0
         self.error: UpstreamError | None = None
         self.held: deque[Token] = deque()
-        self.opened_s: float | None = None
+        self.opened_s = 0.0
+        self._is_counted = False  # among the live ones
         self._services = services
         self._listener = listener
         self._live = services.metrics.sessions_live
@@ -74,6 +75,7 @@ class Hearing:
         self.opened_s = self._well_s = services.monotonic_s()
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
+        self._is_counted = True
         self._live.inc()
 
     @property
@@ -155,7 +157,7 @@ class Hearing:
     def on_ended(self, error: UpstreamError | None) -> None:
         """Give the place back and tell."""
         self.error = error
-        if self.opened_s is not None:
+        if self._is_counted:
             self._live.dec()
         self.place.release()
         if error is not None:

@@ -228,7 +228,7 @@ class Sessions:
             hearing.give_up(UpstreamError("model-rut"))
         if hearing.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
             return hearing
-        age_s = now_s - (hearing.opened_s or now_s)
+        age_s = now_s - hearing.opened_s
         if hearing.is_lagging(now_s):
             return await self._roll_over(hearing, "lag")
         if age_s >= self._limits.rollover_hard_s:

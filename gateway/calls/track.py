@@ -39,7 +39,7 @@ _PROGRESS_MS: Final = 12 * TOKEN_MS
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
 _AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
-_LOUD_SHARE: Final = 4  # empty tokens are a rut if one in so many of them was over speech
+_LOUD_SHARE: Final = 2  # empty tokens are a rut if one in so many of them was over speech
 
 
 class Track:
@@ -249,6 +249,7 @@ class Track:
         if self._loud.total_ms * _LOUD_SHARE < self._rut_tokens * TOKEN_MS:
             return False
         self._rut_tokens *= 2
+        self._wordless = 0
         return True
 
     def send(self) -> None:
@@ -263,9 +264,9 @@ class Track:
 
     def send_again(self) -> None:
         """Send all that may hold words nobody has published for good."""
-        self._declare_dropped()
         from_ms, kept_ms = self._replay_from_ms, self._ring.from_ms
         if kept_ms is not None and kept_ms > from_ms:
+            self._dropped = None  # it lies between what was answered and what is kept
             # The segment's beginning is gone: what was heard of it stays, and the rest follows.
             self.close_segment()
             self.give_up_audio(kept_ms)
@@ -313,7 +314,7 @@ class Track:
         """Where the next session would have to begin: what is before needs no hearing again."""
         answered_ms, settled_ms = self._answered_ms or 0, self._settled_ms or 0
         # Loud, answered for as long as a rut takes to show, and still no word: it holds none.
-        self._loud.forget(answered_ms - self._limits.rut_deltas * TOKEN_MS)
+        self._loud.forget(answered_ms - self._rut_tokens * TOKEN_MS)
         begins = (answered_ms, self._loud.start_ms, self._segmenter.open_from_ms)
         from_ms = min(begin for begin in begins if begin is not None)
         return max(settled_ms, from_ms - _LEAD_IN_MS)

@@ -20,6 +20,12 @@ class ScriptedStream:
         self.room = 1_000_000
         self.finished = False
         self.aborted = False
+        self.on_sent: Callable[[dict[str, Any]], None] = lambda _: None
+
+    def audio(self, append: int) -> bytes:
+        """Give the audio of one append."""
+        messages = [message for message in self.sent if "audio" in message]
+        return base64.b64decode(messages[append]["audio"])
 
     @property
     def types(self) -> list[str]:
@@ -30,6 +36,7 @@ class ScriptedStream:
             return False
         self.room -= 1
         self.sent.append(json.loads(message))
+        asyncio.get_running_loop().call_soon(self.on_sent, self.sent[-1])
         return True
 
     def finish(self) -> None:
@@ -73,11 +80,13 @@ class ScriptedTransport:
     def __init__(self, greet: Callable[[ScriptedStream], None] = ScriptedStream.created) -> None:
         self.streams: list[ScriptedStream] = []
         self.refusal: UpstreamError | None = None
+        self.on_open: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()  # opening waits for it
         self.gate.set()
         self._greet = greet
 
     async def open(self, receiver: StreamReceiver) -> ScriptedStream:
+        self.on_open()
         await self.gate.wait()
         if self.refusal:
             raise self.refusal

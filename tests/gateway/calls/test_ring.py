@@ -1,5 +1,7 @@
 """The ring of audio that may be heard again."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,5 +99,5 @@ def test_it_is_bounded_and_what_is_sent_is_in_order(steps: list[tuple[str, int]]
         assert 0 <= ring.unsent_ms <= 500
     ring.rewind(ring.from_ms or 0)
     spans = drained(ring)
-    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert not spans or spans[-1][1] == position_ms

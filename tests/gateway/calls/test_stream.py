@@ -1,20 +1,11 @@
 """A stream's life: carrier messages in, a scripted model behind, transcript events out."""
 
 import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from gateway.calls.services import CallLimits, CallServices
-from gateway.calls.stream import CLOSED, DRAINED, CallStream, Ending, StreamState
-from gateway.carriers.events import CallStarted
-from gateway.carriers.twilio import TwilioAdapter
+from gateway.calls.stream import CLOSED, DRAINED, StreamState
 from gateway.errors import CarrierError, UpstreamError
-from gateway.metrics import Metrics
 from gateway.transcript.events import (
     FinalReason,
     GapCause,
@@ -23,128 +14,11 @@ from gateway.transcript.events import (
     StreamEnded,
     StreamStarted,
     TranscriptDelta,
-    TranscriptEvent,
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.scripted import ScriptedStream, ScriptedTicket, ScriptedTransport, settle
-
-CHUNK = 640  # bytes of mu-law in 80 ms
-
-
-class Scene:
-    """A stream with a scripted model; the test plays the carrier."""
-
-    def __init__(self, transport: ScriptedTransport, **limits: Any) -> None:
-        self.transport = transport
-        self.events: list[TranscriptEvent] = []
-        self.fence: Callable[[], None] = lambda: None
-        self.metrics = Metrics()
-        self.woken = asyncio.Event()
-        self.now_s = 100.0
-        settings: dict[str, Any] = {
-            "chunk_ms": 80,
-            "open_timeout_s": 5,
-            "done_timeout_s": 5,
-            "finish_timeout_s": 5,
-            "replay_ms": 30_000,
-            "retry_budget_s": 60,
-            "rollover_soft_s": 240,
-            "rollover_hard_s": 1500,
-            "first_delta_late_s": 3,
-            "mute_timeout_s": 8,
-            "max_lag_ms": 10_000,
-            "rut_deltas": 200,
-            "idle_timeout_s": 60,
-            "silence_timeout_s": 600,
-            "max_call_s": 3600,
-            "segment_pause_ms": 1000,
-            "segment_max_ms": 30_000,
-            "roles": {"inbound": "customer", "outbound": "agent"},
-        }
-        self.stream = CallStream(
-            "twilio",
-            TwilioAdapter(),
-            CallServices(
-                open_writer=self.open_writer,
-                metrics=self.metrics,
-                limits=CallLimits(**settings | limits),
-                monotonic_s=lambda: self.now_s,
-                wall_s=lambda: 1_700_000_000.0,
-            ),
-            ScriptedTicket(transport),
-            authorize=self.authorize,
-            hidden_params=frozenset({"tok"}),
-            wake=self.woken.set,
-        )
-
-    def authorize(self, start: CallStarted) -> None:
-        if start.params.get("tok") == "forged":
-            raise CarrierError("token-invalid")
-
-    def open_writer(
-        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
-    ) -> "Scene":
-        self.opened = (call_id, stream_id, epoch)
-        self.fence = on_fenced
-        return self
-
-    def publish(self, event: TranscriptEvent) -> None:
-        self.events.append(event)
-
-    async def read(self) -> None:
-        await self.woken.wait()
-
-    # The carrier's part
-
-    def feed(self, event: str, **fields: Any) -> None:
-        self.stream.receive_text(json.dumps({"event": event, **fields}).encode())
-
-    def start(self, *tracks: str, **params: str) -> None:
-        body = {
-            "callSid": "CA1",
-            "streamSid": "MZ1",
-            "tracks": list(tracks or ["inbound"]),
-            "customParameters": params,
-        }
-        self.feed("start", start=body)
-
-    def audio(self, chunks: int = 1, track: str = "inbound", **media: Any) -> None:
-        payload = base64.b64encode(bytes(chunks * CHUNK)).decode()
-        self.feed("media", media={"track": track, "payload": payload, **media})
-
-    # The model's part
-
-    @property
-    def peer(self) -> ScriptedStream:
-        return self.transport.streams[0]
-
-    def finish_all(self) -> None:
-        for stream in self.transport.streams:
-            stream.answer_all()
-
-    def of[E: TranscriptEvent](self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def ended(self) -> StreamEnded:
-        [event] = self.of(StreamEnded)
-        assert self.events[-1] is event
-        return event
-
-
-@asynccontextmanager
-async def living(
-    transport: ScriptedTransport | None = None, **limits: Any
-) -> AsyncIterator[tuple[Scene, "asyncio.Task[Ending]"]]:
-    scene = Scene(transport or ScriptedTransport(), **limits)
-    task = asyncio.create_task(scene.stream.run(scene.read))
-    await settle()
-    try:
-        yield scene, task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+from tests.gateway.calls.scene import Scene, living
+from tests.gateway.scripted import ScriptedTransport, settle
 
 
 async def test_a_whole_call() -> None:

@@ -1,0 +1,505 @@
+"""What becomes of a track's words when sessions fail, grow old, fall silent. In virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+
+import pytest
+
+from gateway.calls.stream import IDLE, SILENT, TOO_LONG, Ending
+from gateway.errors import REASONS, CarrierError, UpstreamError
+from gateway.transcript.events import (
+    FinalReason,
+    GapCause,
+    Status,
+    TranscriptDelta,
+    TranscriptFinal,
+    TranscriptGap,
+)
+from tests.gateway.calls.scene import Scene, living
+from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
+from tests.simulation import loop
+
+LOUD = 0x00  # mu-law: full scale
+SILENCE = 0xFF
+TAIL_MS = 2  # the interpolator's
+
+
+def virtually(test: Callable[[object], Coroutine[None, None, None]]) -> Callable[[object], None]:
+    """Run a test in virtual time."""
+
+    def run(self: object) -> None:
+        loop.run(test(self), limit_s=10_000)
+
+    return run
+
+
+async def talk(scene: Scene, seconds: float, *, code: int = LOUD, track: str = "inbound") -> None:
+    """Send audio in real time."""
+    for _ in range(round(seconds / 0.08)):
+        scene.audio(1, track, code=code)
+        await asyncio.sleep(0.08)
+
+
+def sent_ms(stream: ScriptedStream) -> int:
+    return sum(len(stream.audio(i)) for i in range(stream.types.count("append"))) // 32
+
+
+def answering(stream: ScriptedStream) -> None:
+    """Play a model that answers each 80 ms at once with a word."""
+    stream.on_sent = lambda message: stream.delta(" w") if "audio" in message else None
+    stream.created()
+
+
+class TestReconnect:
+    @virtually
+    async def test_the_open_segment_is_heard_again_and_starts_over(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(5)
+            scene.peer.delta(" he")
+            scene.peer.delta("llo")
+            scene.peer.close(UpstreamError("stream-reset"))
+            await asyncio.sleep(1)
+            second = scene.transport.streams[1]
+            assert sent_ms(second) == 400
+            second.delta(" hello")
+            second.delta(" you")
+            scene.feed("stop")
+            await settle()
+            second.answer_all()
+            await task
+        assert [(d.segment, d.rev, d.text) for d in scene.of(TranscriptDelta)] == [
+            (1, 0, "he"),
+            (1, 0, "llo"),
+            (1, 1, "hello"),
+            (1, 1, " you"),
+        ]
+        [final] = scene.of(TranscriptFinal)
+        assert (final.segment, final.rev, final.text) == (1, 1, "hello you")
+        assert scene.of(TranscriptGap) == []
+        assert scene.ended.status is Status.COMPLETED
+
+    @virtually
+    async def test_finals_are_not_heard_again(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(1)
+            scene.audio(20, code=SILENCE)
+            scene.peer.delta(" hello")
+            for _ in range(15):
+                scene.peer.delta("")
+            assert [f.text for f in scene.of(TranscriptFinal)] == ["hello"]
+            scene.audio(3)
+            scene.peer.close(UpstreamError("connection-lost"))
+            await asyncio.sleep(1)
+            # Answered to 1280 ms, silent since 80: heard again from a little before.
+            assert sent_ms(scene.transport.streams[1]) == 24 * 80 - (1280 - 800)
+            scene.feed("stop")
+            await settle()
+            scene.transport.streams[1].answer_all()
+            await task
+        assert [f.text for f in scene.of(TranscriptFinal)] == ["hello"]
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_a_replay_without_words_takes_them_back(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(3)
+            scene.peer.delta(" hm")
+            scene.peer.close(UpstreamError("connection-lost"))
+            scene.feed("stop")
+            await asyncio.sleep(1)
+            scene.transport.streams[1].answer_all()
+            await task
+        [final] = scene.of(TranscriptFinal)
+        assert (final.segment, final.rev, final.text) == (1, 1, "")
+
+    @virtually
+    async def test_words_stand_when_no_session_comes_any_more(self) -> None:
+        async with living(retry_budget_s=3) as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(3)
+            scene.peer.delta(" hello")
+            scene.transport.refusal = UpstreamError("connect-refused")
+            scene.peer.close(UpstreamError("connection-lost"))
+            ending = await task
+        assert [f.text for f in scene.of(TranscriptFinal)] == ["hello"]
+        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 240, GapCause.RECONNECT)]
+        assert (ending.status, ending.reason) == (Status.FAILED, "connect-refused")
+
+    @virtually
+    async def test_what_exceeds_the_ring_is_a_gap_and_what_was_heard_of_the_segment_stays(
+        self,
+    ) -> None:
+        async with living(replay_ms=800) as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(5)
+            scene.peer.delta(" one")
+            scene.transport.refusal = UpstreamError("connect-refused")
+            scene.peer.close(UpstreamError("connection-lost"))
+            await talk(scene, 1.6)
+            scene.transport.refusal = None
+            await talk(scene, 4)
+            second = scene.transport.streams[1]
+            scene.feed("stop")
+            await settle()
+            second.delta(" two")
+            second.answer_all()
+            await task
+        assert [(f.segment, f.rev, f.text) for f in scene.of(TranscriptFinal)] == [
+            (1, 0, "one"),
+            (2, 0, "two"),
+        ]
+        [gap] = scene.of(TranscriptGap)
+        assert (gap.from_ms, gap.cause) == (80, GapCause.RECONNECT)
+        assert gap.to_ms - gap.from_ms == scene.ended.gap_ms > 0
+        assert gap.to_ms + sent_ms(second) == scene.ended.duration_ms + TAIL_MS
+
+    @virtually
+    async def test_attempts_back_off_with_full_jitter_within_the_budget(self) -> None:
+        times: list[float] = []
+        transport = ScriptedTransport()
+        transport.refusal = UpstreamError("throttled")
+        transport.on_open = lambda: times.append(asyncio.get_running_loop().time())
+        async with living(transport, retry_budget_s=60) as (scene, task):
+            scene.start()
+            ending = await task
+        waits = [after - before for before, after in pairwise(times)]
+        assert 10 < len(waits) < 100
+        assert all(wait <= min(5, 0.1 * 2**i) for i, wait in enumerate(waits))
+        assert max(waits) > 2
+        assert 50 < times[-1] <= 60
+        assert ending.reason == "throttled"
+
+    @pytest.mark.parametrize(
+        "reason", sorted(reason for reason, meaning in REASONS.items() if not meaning.retry)
+    )
+    def test_permanent_faults_are_not_tried_again(self, reason: str) -> None:
+        async def main() -> None:
+            transport = ScriptedTransport()
+            transport.refusal = UpstreamError(reason)
+            attempts: list[None] = []
+            transport.on_open = lambda: attempts.append(None)
+            async with living(transport) as (scene, task):
+                scene.start()
+                ending = await task
+            assert (ending.status, ending.reason) == (Status.FAILED, reason)
+            assert len(attempts) == 1
+
+        loop.run(main(), limit_s=100)
+
+    @virtually
+    async def test_every_place_is_given_back(self) -> None:
+        async with living() as (scene, task):
+            scene.start("inbound", "outbound")
+            await settle()
+            scene.audio(2)
+            scene.peer.close(UpstreamError("connection-lost"))
+            await asyncio.sleep(1)
+            scene.feed("stop")
+            await settle()
+            scene.finish_all()
+            await task
+        assert len(scene.ticket.places) == 3
+        assert not any(place.held for place in scene.ticket.places)
+
+    @virtually
+    async def test_a_stream_cut_off_while_it_connects_gives_its_place_back(self) -> None:
+        transport = ScriptedTransport()
+        transport.gate.clear()
+        async with living(transport) as (scene, task):
+            scene.start()
+            await settle()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert [place.held for place in scene.ticket.places] == [False]
+
+    @virtually
+    async def test_the_full_context_loses_nothing(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(15)
+            scene.peer.delta(" one")
+            for _ in range(11):
+                scene.peer.delta("")
+            scene.peer.done()  # nobody asked
+            scene.audio(1)
+            await settle()
+            second = scene.transport.streams[1]  # at once
+            assert sent_ms(second) == 16 * 80 - 80
+            scene.feed("stop")
+            await settle()
+            second.delta(" two")
+            second.answer_all()
+            await task
+        assert [(f.text, f.reason, f.start_ms) for f in scene.of(TranscriptFinal)] == [
+            ("one", FinalReason.ROLLOVER, 0),
+            ("two", FinalReason.PAUSE, 80),
+        ]
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_a_model_that_is_always_done_too_soon_is_asked_within_the_budget(self) -> None:
+        def sick(stream: ScriptedStream) -> None:
+            stream.created()
+            asyncio.get_running_loop().call_later(0.01, stream.done)
+
+        transport = ScriptedTransport(sick)
+        async with living(transport, retry_budget_s=20) as (scene, task):
+            scene.start()
+            ending = await task
+        assert ending.reason == "context-full"
+        assert len(transport.streams) < 40
+
+
+class TestRollover:
+    @virtually
+    async def test_at_a_pause_the_next_session_goes_on_before_the_old_one_is_closed(self) -> None:
+        async with living(rollover_soft_s=5) as (scene, task):
+            scene.start()
+            await settle()
+            scene.peer.delta(" one")
+            await talk(scene, 6.4)
+            assert len(scene.transport.streams) == 1  # nobody paused
+            await talk(scene, 2.4, code=SILENCE)
+            old, new = scene.transport.streams
+            assert old.types[-1] == "commit"
+            assert not old.finished
+            new.delta(" three")
+            assert len(scene.of(TranscriptDelta)) == 1  # held back
+            old.delta(" two")
+            old.answer_all()
+            await settle()
+            scene.feed("stop")
+            await settle()
+            new.answer_all()
+            await task
+        texts = [(f.segment, f.rev, f.text, f.reason) for f in scene.of(TranscriptFinal)]
+        assert [text for _, _, text, _ in texts] == ["one two", "three"]
+        assert sent_ms(old) + sent_ms(new) == scene.ended.duration_ms + TAIL_MS
+        assert scene.ended.gap_ms == 0
+        assert scene.metrics.registry.get_sample_value(
+            "callscribe_rollovers_total", {"why": "pause"}
+        )
+
+    @virtually
+    async def test_in_mid_speech_when_it_must_be(self) -> None:
+        async with living(ScriptedTransport(answering), rollover_hard_s=5) as (scene, task):
+            scene.start()
+            await talk(scene, 8)
+            old, new = scene.transport.streams
+            old.done()
+            await talk(scene, 1)
+            scene.feed("stop")
+            await settle()
+            new.answer_all()
+            await task
+        assert [f.reason for f in scene.of(TranscriptFinal)] == ["rollover", "hangup"]
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_without_a_second_place_one_after_the_other(self) -> None:
+        async with living(ScriptedTransport(answering), rollover_hard_s=5) as (scene, task):
+            scene.start()
+            await talk(scene, 3)
+            scene.ticket.full = True
+            await talk(scene, 2.4)
+            assert scene.peer.types[-1] == "commit"
+            scene.ticket.full = False
+            scene.peer.done()
+            await talk(scene, 1)
+            assert len(scene.transport.streams) == 2
+            scene.feed("stop")
+            await settle()
+            scene.transport.streams[1].answer_all()
+            await task
+        assert scene.ended.gap_ms == 0
+        assert scene.ended.status is Status.COMPLETED
+
+    @virtually
+    async def test_the_old_one_fails_in_its_last_words(self) -> None:
+        async with living(rollover_soft_s=5) as (scene, task):
+            scene.start()
+            await talk(scene, 5.2)
+            await talk(scene, 2.4, code=SILENCE)
+            scene.peer.close(UpstreamError("connection-lost"))
+            await asyncio.sleep(1)
+            _, new, third = scene.transport.streams
+            assert new.aborted
+            assert sent_ms(third) == 7600  # the whole call: no word of it was said
+            scene.feed("stop")
+            await settle()
+            third.answer_all()
+            await task
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_the_new_one_fails_while_the_old_one_speaks(self) -> None:
+        async with living(rollover_soft_s=5) as (scene, task):
+            scene.start()
+            await talk(scene, 5.2)
+            await talk(scene, 2.4, code=SILENCE)
+            old, new = scene.transport.streams
+            new.close(UpstreamError("connection-lost"))
+            old.delta(" one")
+            old.answer_all()
+            await asyncio.sleep(1)
+            third = scene.transport.streams[2]
+            scene.feed("stop")
+            await settle()
+            third.answer_all()
+            await task
+        assert [f.text for f in scene.of(TranscriptFinal)] == ["one"]
+        assert scene.ended.gap_ms == 0
+
+
+class TestWatchdogs:
+    @virtually
+    async def test_a_mute_session_is_replaced_and_its_audio_heard_again(self) -> None:
+        async with living(mute_timeout_s=8) as (scene, task):
+            scene.start()
+            await talk(scene, 14)
+            second = scene.transport.streams[1]
+            assert scene.peer.aborted
+            assert sent_ms(second) == 14_000
+            scene.feed("stop")
+            await settle()
+            second.answer_all()
+            await task
+        assert "session-mute" in scene.ticket.places[0].verdicts
+        assert scene.metrics.registry.get_sample_value(
+            "callscribe_first_deltas_late_total", {"endpoint": "main"}
+        )
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_a_session_that_stops_answering_is_replaced(self) -> None:
+        async with living(ScriptedTransport(answering), mute_timeout_s=8) as (scene, task):
+            scene.start()
+            await talk(scene, 1)
+            scene.peer.on_sent = lambda _: None
+            await talk(scene, 13)
+            assert "session-stalled" in scene.ticket.places[0].verdicts
+            scene.feed("stop")
+            await settle()
+            scene.transport.streams[1].answer_all()
+            await task
+        assert scene.ended.gap_ms == 0
+
+    @virtually
+    async def test_nobody_waits_for_answers_to_audio_that_was_never_sent(self) -> None:
+        async with living(mute_timeout_s=8, idle_timeout_s=1000) as (scene, _):
+            scene.start()
+            await talk(scene, 1)
+            await asyncio.sleep(100)
+            assert len(scene.transport.streams) == 1
+
+    @virtually
+    async def test_a_rut_ends_the_session_a_pause_does_not(self) -> None:
+        def in_a_rut(stream: ScriptedStream) -> None:
+            stream.on_sent = lambda message: stream.delta("") if "audio" in message else None
+            stream.created()
+
+        async with living(ScriptedTransport(in_a_rut)) as (scene, _):
+            scene.start()
+            await talk(scene, 60, code=SILENCE)
+            assert len(scene.transport.streams) == 1
+            await talk(scene, 20)
+            assert "model-rut" in scene.ticket.places[0].verdicts
+            assert len(scene.transport.streams) == 2
+            assert sent_ms(scene.transport.streams[1]) > 15_000  # what it did not hear
+            await talk(scene, 60)
+            assert len(scene.transport.streams) <= 4  # music on hold
+
+    @virtually
+    async def test_a_session_that_falls_behind_is_rolled_over(self) -> None:
+        async with living(max_lag_ms=5000, mute_timeout_s=1000) as (scene, task):
+            scene.start()
+            await talk(scene, 12)
+            assert len(scene.transport.streams) == 2
+            assert scene.peer.types[-1] == "commit"  # what it was sent it may still say
+            scene.peer.answer_all()
+            await settle()
+            scene.feed("stop")
+            await settle()
+            scene.transport.streams[1].answer_all()
+            await task
+        assert scene.metrics.registry.get_sample_value("callscribe_rollovers_total", {"why": "lag"})
+        assert scene.ended.gap_ms == 0
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("ending", "code", "seconds"),
+        [(IDLE, None, 60), (SILENT, SILENCE, 100), (TOO_LONG, LOUD, 200)],
+        ids=["idle", "silence", "max-duration"],
+    )
+    def test_by_a_limit_with_the_last_words(
+        self, ending: Ending, code: int | None, seconds: int
+    ) -> None:
+        async def main() -> None:
+            limits = {"idle_timeout_s": 60, "silence_timeout_s": 100, "max_call_s": 200}
+            async with living(ScriptedTransport(answering), **limits) as (scene, task):
+                scene.start()
+                began_s = asyncio.get_running_loop().time()
+                while scene.stream.ending is None:
+                    await (asyncio.sleep(1) if code is None else talk(scene, 0.8, code=code))
+                took_s = asyncio.get_running_loop().time() - began_s
+                for stream in scene.transport.streams:
+                    stream.done()
+                assert await task == ending
+            assert seconds <= took_s <= seconds + 5
+            assert scene.ended.reason == ending.reason
+            assert len(scene.of(TranscriptFinal)) == (0 if code is None else scene.ended.segments)
+
+        loop.run(main(), limit_s=1000)
+
+    @virtually
+    async def test_a_refused_stream_says_so_and_opens_nothing(self) -> None:
+        async with living() as (scene, task):
+            scene.ticket.refusal = CarrierError("endpoint-at-capacity")
+            scene.start()
+            scene.audio(2)
+            ending = await task
+        assert ending.close_code == 1013
+        assert (scene.ended.status, scene.ended.reason) == (Status.REFUSED, "endpoint-at-capacity")
+        assert scene.transport.streams == []
+        assert scene.ended.gap_ms == 160
+
+    @virtually
+    async def test_the_last_words_survive_a_failure_in_the_final_commit(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(3)
+            scene.peer.delta(" good")
+            scene.feed("stop")
+            await settle()
+            scene.peer.close()  # end of stream without done
+            await asyncio.sleep(1)
+            second = scene.transport.streams[1]
+            second.delta(" goodbye")
+            second.answer_all()
+            await task
+        assert [f.text for f in scene.of(TranscriptFinal)] == ["goodbye"]
+        assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 0)
+
+    @virtually
+    async def test_nothing_left_to_say_needs_no_other_session(self) -> None:
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.feed("stop")
+            await settle()
+            scene.peer.close(UpstreamError("connection-lost"))
+            await task
+        assert len(scene.transport.streams) == 1
+        assert scene.ended.status is Status.COMPLETED
