@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import gc
 import random
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
@@ -27,6 +29,7 @@ from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
 from gateway.transcript import redis
 from gateway.transcript.publisher import Limits, Publisher
+from gateway.transcript.spool import Spool
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
@@ -87,7 +90,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
         services = CallServices(
             open_writer=publisher.open_stream,
             metrics=metrics,
-            limits=_call_limits(settings),
+            limits=call_limits(settings),
             monotonic_s=time.monotonic,
             wall_s=time.time,
         )
@@ -124,12 +127,19 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
     )
     async with _redis_client(settings) as client:
         await _require_redis(client)
+        spool = Spool(
+            settings.spool_dir or Path(tempfile.gettempdir()),
+            redis.destination(client),
+            settings.spool_max_mb * 1024 * 1024,
+            lambda reason: metrics.redis_errors_total.labels(reason).inc(),
+        )
         async with Publisher(
             redis.RedisStore(client),
             gateway=settings.id,
             metrics=metrics,
             partitions=settings.partitions,
             limits=limits,
+            spool=spool,
         ) as publisher:
             yield publisher
 
@@ -229,7 +239,8 @@ def _transport(endpoint: Endpoint, settings: Settings, metrics: Metrics) -> Upst
     )
 
 
-def _call_limits(settings: Settings) -> CallLimits:
+def call_limits(settings: Settings) -> CallLimits:
+    """Give the limits that the settings set to each call."""
     return CallLimits(
         chunk_ms=settings.chunk_ms,
         open_timeout_s=settings.open_timeout_s,

@@ -113,6 +113,13 @@ async def check(client: RedisClient, timeout_s: float = 5.0) -> None:
         raise PublishError("redis-unavailable", f"no Redis answers at {place}") from error
 
 
+def destination(client: RedisClient) -> str:
+    """Name the Redis of a client, without credentials: places, and the number of the database."""
+    if isinstance(client, RedisCluster):
+        return _place(client)
+    return f"{_place(client)}/{client.connection_pool.connection_kwargs.get('db') or 0}"
+
+
 def _place(client: RedisClient) -> str:
     if isinstance(client, RedisCluster):
         return ", ".join(client.nodes_manager.startup_nodes)

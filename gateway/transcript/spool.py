@@ -1,6 +1,6 @@
 """Batches on disk while Redis is away: first in, first out, in files that go as they are read.
 
-    <parent>/callscribe-<uid>/     0700
+    <parent>/callscribe-<uid>-<h>/ 0700; h: first digits of the SHA-256 of what the batches are for
         <owner>.lock               locked (flock) for as long as the process that writes it lives;
                                    an owner is a moment and a process id
         <owner>-00000001.spool     segments, 0600; the next one begins when one is full
@@ -18,6 +18,7 @@ written. No error of the disk is raised: it is counted, logged, and the batch is
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import time
@@ -71,6 +72,7 @@ class Spool:
 
     Args:
         parent: where its folder is made, or is.
+        destination: names the Redis that the batches are for; they go to no other.
         max_bytes: of all segments together, those adopted included.
         on_error: called with a reason, `spool-full` or `spool-failed`, each time that a batch was
             not taken or records were lost.
@@ -80,11 +82,13 @@ class Spool:
     def __init__(
         self,
         parent: Path,
+        destination: str,
         max_bytes: int,
         on_error: Callable[[str], None],
         segment_bytes: int = 8 * 1024 * 1024,
     ) -> None:
-        self._folder = parent / f"callscribe-{os.geteuid()}"
+        digest = hashlib.sha256(destination.encode()).hexdigest()
+        self._folder = parent / f"callscribe-{os.geteuid()}-{digest[:8]}"
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._on_error = on_error

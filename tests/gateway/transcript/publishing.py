@@ -88,7 +88,9 @@ def make_publisher(
     errors = metrics.redis_errors_total
     spool = None
     if spool_dir:
-        spool = Spool(spool_dir, spool_bytes, lambda reason: errors.labels(reason).inc(), 2000)
+        spool = Spool(
+            spool_dir, "here", spool_bytes, lambda reason: errors.labels(reason).inc(), 2000
+        )
     return Publisher(
         store,
         gateway="g1",

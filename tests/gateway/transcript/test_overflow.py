@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
@@ -88,7 +87,7 @@ class UnreliableStore:
 
 
 def spooled_files(parent: Path) -> list[Path]:
-    return sorted((parent / f"callscribe-{os.geteuid()}").glob("*.spool"))
+    return sorted(parent.glob("callscribe-*/*.spool"))
 
 
 @contextlib.asynccontextmanager

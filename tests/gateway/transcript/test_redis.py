@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from gateway.errors import PublishError
-from gateway.transcript.redis import check, create_client
+from gateway.transcript.redis import check, create_client, destination
 from process.settings import SettingsError
 from tests.gateway.transcript.publishing import client_of
 from tests.redis_servers import free_port, valkey
@@ -77,3 +77,15 @@ async def test_wrong_credentials_are_told_apart() -> None:
 async def test_a_cluster_that_answers_passes(redis_cluster_url: str) -> None:
     async with client_of(redis_cluster_url) as client:
         await check(client)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://u:secret@h", "h:6379/0"),
+        ("redis://h:7000/3", "h:7000/3"),
+        ("redis+cluster://u:secret@h:7000", "h:7000"),
+    ],
+)
+def test_a_destination_is_named_without_credentials(url: str, name: str) -> None:
+    assert destination(create_client(url)) == name

@@ -1,5 +1,6 @@
 """The spool against a plain queue, a full or broken disk, and processes that died."""
 
+import hashlib
 import os
 import resource
 import stat
@@ -25,7 +26,7 @@ class Opened:
 
     def __init__(self, parent: Path, max_bytes: int = _PLENTY, segment_bytes: int = 200) -> None:
         self.errors: list[str] = []
-        self.spool = Spool(parent, max_bytes, self.errors.append, segment_bytes)
+        self.spool = Spool(parent, "here", max_bytes, self.errors.append, segment_bytes)
         self.spool.adopt()
 
 
@@ -37,7 +38,8 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
 
 def folder_of(parent: Path) -> Path:
-    return parent / f"callscribe-{os.geteuid()}"
+    digest = hashlib.sha256(b"here").hexdigest()
+    return parent / f"callscribe-{os.geteuid()}-{digest[:8]}"
 
 
 def files(parent: Path, suffix: str = "spool") -> list[Path]:
@@ -152,6 +154,19 @@ def test_what_a_process_left_is_adopted_first(tmp_path: Path) -> None:
     assert list(folder_of(tmp_path).iterdir()) == []
 
 
+def test_what_was_for_another_destination_stays(tmp_path: Path) -> None:
+    left = Opened(tmp_path)
+    put(left.spool, "a")
+    left.spool.close()
+    other = Spool(tmp_path, "elsewhere", _PLENTY, left.errors.append)
+    other.adopt()
+    assert not other.has_unread
+    assert put(other, "b")
+    assert drain(other) == ["b"]
+    other.close()
+    assert drain(Opened(tmp_path).spool) == ["a"]
+
+
 def test_what_a_live_process_holds_is_left_to_it(tmp_path: Path) -> None:
     first, second = Opened(tmp_path), Opened(tmp_path)
     put(first.spool, "a")
@@ -165,7 +180,7 @@ def test_what_a_live_process_holds_is_left_to_it(tmp_path: Path) -> None:
 def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path; from gateway.transcript.spool import *\n"
-        "spool = Spool(Path(sys.argv[1]), 1 << 30, print)\n"
+        "spool = Spool(Path(sys.argv[1]), 'here', 1 << 30, print)\n"
         "for n in range(50): spool.append(b'%d' % n, b'p%d' % n, 2)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
