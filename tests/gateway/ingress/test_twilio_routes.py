@@ -2,21 +2,30 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from random import Random
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
 
+from gateway.app import call_limits
+from gateway.calls.admission import Admission, stocks
+from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallLimits, CallServices
+from gateway.calls.services import CallServices
 from gateway.carriers.twilio_webhook import mint_token, sign
 from gateway.ingress.twilio import MEDIA_PATH, VOICE_PATH, TwilioRoutes
 from gateway.metrics import Metrics
+from gateway.routes import load_routes
 from gateway.settings import Settings
 from gateway.transcript.events import Status, StreamEnded, StreamStarted, TranscriptEvent
+from tests.gateway.calls.memory_capacity import MemoryCapacityStore
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 from tests.waiting import eventually
 
@@ -30,6 +39,11 @@ MEDIA = {"event": "media", "media": {"payload": base64.b64encode(bytes(160)).dec
 STOP = {"event": "stop"}
 
 
+def signed_for(path: str) -> dict[str, str]:
+    url = MEDIA_URL.removesuffix(MEDIA_PATH) + path
+    return {"X-Twilio-Signature": sign(AUTH_TOKEN, url)}
+
+
 class Gateway:
     """The public application with a scripted model and a transcript in memory."""
 
@@ -37,6 +51,7 @@ class Gateway:
 
     def __init__(self, **settings: Any) -> None:
         self.events: list[TranscriptEvent] = []
+        self.sockets: list[ClientWebSocketResponse] = []  # kept: the carrier's ends of calls
         self.ended = asyncio.Event()
         self.metrics = Metrics()
         self.transport = ScriptedTransport(greet=self.greet)
@@ -49,16 +64,30 @@ class Gateway:
         }
         self.settings = Settings(_env_file=None, **values | settings)
         self.streams = LiveStreams(self.settings.max_calls)
+        routes = load_routes(self.settings)
+        self.endpoints = list(routes.endpoints)
+        self.capacity = Capacity(
+            MemoryCapacityStore(lambda: 0.0), stocks(routes), owner="gw", lease_s=3000
+        )
+        admission = Admission(
+            routes,
+            dict.fromkeys(routes.endpoints, self.transport),
+            self.capacity,
+            self.metrics,
+            model="m",
+            wait_s=self.settings.admission_wait_s,
+            random=Random(1),  # noqa: S311  # jitter
+            monotonic_s=lambda: 1.0,
+        )
         services = CallServices(
-            transport=self.transport,
             open_writer=self.open_writer,
             metrics=self.metrics,
-            limits=CallLimits("m", 80, 5, 5, 30_000, 1000, 30_000),
-            monotonic_s=lambda: 1.0,
+            limits=call_limits(self.settings),
+            monotonic_s=time.monotonic,
             wall_s=lambda: 1000.0,
         )
         app = web.Application(client_max_size=65_536)
-        TwilioRoutes(self.settings, services, self.streams).add_to(app)
+        TwilioRoutes(self.settings, services, self.streams, admission).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     def greet(self, stream: ScriptedStream) -> None:
@@ -83,8 +112,14 @@ class Gateway:
         if isinstance(event, StreamEnded):
             self.ended.set()
 
-    async def dial_in(self, **headers: str) -> ClientWebSocketResponse:
-        return await self.client.ws_connect(MEDIA_PATH, headers=headers or SIGNED)
+    async def dial_in(self, path: str = MEDIA_PATH) -> ClientWebSocketResponse:
+        socket = await self.client.ws_connect(path, headers=signed_for(path))
+        self.sockets.append(socket)
+        return socket
+
+    @property
+    def places_held(self) -> float:
+        return sum(self.capacity[f"endpoint:{name}"].held for name in self.endpoints)
 
     async def end(self) -> StreamEnded:
         await asyncio.wait_for(self.ended.wait(), 10)
@@ -96,16 +131,24 @@ class Gateway:
         return self.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
 
 
+@contextlib.asynccontextmanager
+async def serving(gateway: Gateway) -> AsyncIterator[Gateway]:
+    async with gateway.capacity:
+        await gateway.runner.setup()
+        await web.TCPSite(gateway.runner, "127.0.0.1", 0).start()
+        port = gateway.runner.addresses[0][1]
+        gateway.client = ClientSession(f"http://127.0.0.1:{port}")
+        yield gateway
+        for socket in gateway.sockets:
+            await socket.close()
+        await gateway.client.close()
+        await gateway.runner.cleanup()
+
+
 @pytest.fixture
 async def gateway(request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    gateway = Gateway(**getattr(request, "param", {}))
-    await gateway.runner.setup()
-    await web.TCPSite(gateway.runner, "127.0.0.1", 0).start()
-    port = gateway.runner.addresses[0][1]
-    gateway.client = ClientSession(f"http://127.0.0.1:{port}")
-    yield gateway
-    await gateway.client.close()
-    await gateway.runner.cleanup()
+    async with serving(Gateway(**getattr(request, "param", {}))) as gateway:
+        yield gateway
 
 
 def with_settings(**settings: Any) -> pytest.MarkDecorator:
@@ -118,9 +161,9 @@ async def closing(socket: ClientWebSocketResponse) -> tuple[int | None, str]:
     return socket.close_code, message.extra or ""
 
 
-async def refused(gateway: Gateway, **headers: str) -> int:
+async def refused(gateway: Gateway, path: str = MEDIA_PATH, **headers: str) -> int:
     with pytest.raises(WSServerHandshakeError) as caught:
-        await gateway.client.ws_connect(MEDIA_PATH, headers=headers)
+        await gateway.client.ws_connect(path, headers=headers)
     return caught.value.status
 
 
@@ -245,9 +288,9 @@ class TestWhoIsLetIn:
 
     async def test_a_query_is_part_of_what_is_signed(self, gateway: Gateway) -> None:
         signature = sign(AUTH_TOKEN, MEDIA_URL + "?a=%20b")
-        await gateway.client.ws_connect(
-            MEDIA_PATH + "?a=%20b", headers={"X-Twilio-Signature": signature}
-        )
+        headers = {"X-Twilio-Signature": signature}
+        async with gateway.client.ws_connect(MEDIA_PATH + "?a=%20b", headers=headers):
+            pass
         with pytest.raises(WSServerHandshakeError):
             await gateway.client.ws_connect(MEDIA_PATH + "?a=c", headers=SIGNED)
 
@@ -280,10 +323,140 @@ class TestWhoIsLetIn:
 
     @with_settings(twilio_auth_token=None, twilio_ignore_signatures=True)
     async def test_open_to_anybody_by_an_explicit_setting(self, gateway: Gateway) -> None:
-        socket = await gateway.client.ws_connect(MEDIA_PATH)
-        await socket.send_json(START)
+        async with gateway.client.ws_connect(MEDIA_PATH) as socket:
+            await socket.send_json(START)
+            await socket.send_json(STOP)
+            assert (await gateway.end()).status is Status.COMPLETED
+
+
+ROUTES = """
+[endpoints.main]
+url = "ws://127.0.0.1:1/"
+sessions = 4
+
+[endpoints.vip]
+url = "ws://127.0.0.1:2/"
+
+[[routes]]
+name = "vip"
+called = ["+15550000001"]
+endpoints = ["vip"]
+
+[[routes]]
+name = "sales"
+params = { queue = "sales" }
+endpoints = ["main"]
+max_calls = 1
+
+[[routes]]
+name = "telnyx-only"
+carrier = "telnyx"
+endpoints = ["main"]
+"""
+
+
+@pytest.fixture
+async def routed(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway with routes."""
+    path = tmp_path / "routes.toml"
+    path.write_text(ROUTES)
+    async with serving(Gateway(routes_file=path)) as gateway:
+        yield gateway
+
+
+class TestRoutes:
+    async def test_the_path_names_the_route(self, routed: Gateway) -> None:
+        socket = await routed.dial_in(MEDIA_PATH + "/vip")
+        assert routed.capacity["endpoint:vip"].held == 2
+        for message in (START, MEDIA, STOP):
+            await socket.send_json(message)
+        assert (await routed.end()).status is Status.COMPLETED
+        await eventually(lambda: routed.places_held == 0)
+
+    async def test_the_start_message_tells_the_route(self, routed: Gateway) -> None:
+        socket = await routed.dial_in()
+        assert routed.places_held == 0
+        await socket.send_json(START | {"start": STREAM | {"customParameters": {"queue": "sales"}}})
+        await eventually(lambda: routed.capacity["endpoint:main"].held == 1)
         await socket.send_json(STOP)
-        assert (await gateway.end()).status is Status.COMPLETED
+        assert (await routed.end()).status is Status.COMPLETED
+        await eventually(lambda: routed.places_held == 0)
+
+    async def test_a_call_that_no_route_is_for(self, routed: Gateway) -> None:
+        socket = await routed.dial_in()
+        await socket.send_json(START)
+        ended = await routed.end()
+        assert (ended.status, ended.reason) == (Status.REFUSED, "no-route")
+        assert await closing(socket) == (1008, "no-route")
+
+    @pytest.mark.parametrize("name", ["nowhere", "telnyx-only"])
+    async def test_a_route_that_is_not_there(self, routed: Gateway, name: str) -> None:
+        path = f"{MEDIA_PATH}/{name}"
+        assert await refused(routed, path, **signed_for(path)) == 404
+        assert routed.metric("refused_requests_total", carrier="twilio", reason="no-route") == 1
+
+    async def test_nobody_learns_a_route_s_name_without_a_signature(self, routed: Gateway) -> None:
+        for name in ("vip", "nowhere"):
+            assert await refused(routed, f"{MEDIA_PATH}/{name}", **SIGNED) == 403
+
+    async def test_a_full_route(self, routed: Gateway) -> None:
+        path = MEDIA_PATH + "/sales"
+        first = await routed.dial_in(path)
+        assert await refused(routed, path, **signed_for(path)) == 503
+        await first.close()
+        await eventually(lambda: routed.places_held == 0)
+        await routed.dial_in(path)
+
+    @pytest.mark.parametrize(
+        ("called", "url"), [("+15550000001", MEDIA_URL + "/vip"), ("+15550000002", None)]
+    )
+    async def test_the_webhook_chooses_by_the_called_number(
+        self, routed: Gateway, called: str, url: str | None
+    ) -> None:
+        """A call that no route is for goes on, unheard."""
+        form = {"CallSid": "CA1", "To": called}
+        signature = sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH, form.items())
+        headers = {"X-Twilio-Signature": signature}
+        reply = await routed.client.post(VOICE_PATH, data=form, headers=headers)
+        document = ElementTree.fromstring(await reply.read())
+        stream = document.find("Start/Stream")
+        assert (stream.get("url") if stream is not None else None) == url
+        assert document.findtext("Dial/Number") == "+15551234567"
+
+
+class TestPlaces:
+    @with_settings(endpoint_sessions=3)
+    async def test_an_endpoint_without_room_is_a_503(self, gateway: Gateway) -> None:
+        first = await gateway.dial_in()
+        assert await refused(gateway, **SIGNED) == 503
+        labels = {"carrier": "twilio", "reason": "endpoint-at-capacity"}
+        assert gateway.metric("refused_requests_total", **labels) == 1
+        await first.send_json(START)  # one track: it needs one place only
+        await eventually(lambda: gateway.places_held == 1)
+        await gateway.dial_in()
+
+    @with_settings(endpoint_sessions=2)
+    async def test_an_upgrade_that_fails_holds_no_place(self, gateway: Gateway) -> None:
+        async with gateway.client.get(MEDIA_PATH, headers=SIGNED) as reply:  # no upgrade at all
+            assert reply.status == 400
+        assert (gateway.places_held, gateway.streams.admitted) == (0, 0)
+
+    @with_settings(endpoint_sessions=2)
+    async def test_a_stream_that_never_starts_holds_no_place(self, gateway: Gateway) -> None:
+        socket = await gateway.dial_in()
+        assert gateway.places_held == 2
+        await socket.close()
+        await eventually(lambda: gateway.places_held == 0)
+
+    @with_settings(endpoint_sessions=2, admission_wait_s=10)
+    async def test_a_stream_may_wait_for_a_place(self, gateway: Gateway) -> None:
+        first = await gateway.dial_in()
+        second = asyncio.create_task(gateway.dial_in())
+        await eventually(lambda: gateway.streams.admitted == 2)
+        assert gateway.places_held == 2
+        await first.close()
+        await second
+        assert gateway.places_held == 2
 
 
 class TestWebhook:
