@@ -76,7 +76,7 @@ class Breaker:
             self._failures += 1
             if self._failures >= THRESHOLD:
                 self._trip(now_s)
-        elif probe and self._probing:
+        elif probe and self.state(now_s) is BreakerState.HALF_OPEN:
             self._trip(now_s)
 
     def forgo(self) -> None:

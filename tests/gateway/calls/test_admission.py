@@ -385,6 +385,18 @@ class TestBreaker:
         await second.place()
         assert house.metric("breaker_state", endpoint="a") == 0
 
+    async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
+        self, calls: AsyncExitStack
+    ) -> None:
+        house = House(endpoints={"a": endpoint(None)})
+        await house.break_endpoint()
+        house.now_s = 100
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        probe = await ticket.place()
+        probe.release()
+        probe.failed(BROKEN)
+        assert house.metric("breaker_state", endpoint="a") == 2
+
     @pytest.mark.parametrize("reason", sorted(REASONS))
     async def test_which_failures_speak_against_an_endpoint(self, reason: str) -> None:
         meaning = REASONS[reason]
@@ -393,7 +405,6 @@ class TestBreaker:
         async with house.admission.enter("twilio") as ticket:
             for _ in range(THRESHOLD):
                 place = await ticket.place()
-                place.failed(UpstreamError(reason))
                 place.failed(UpstreamError(reason))
                 place.release()
         assert house.metric("breaker_state", endpoint="a") == (2 if expected else 0)

@@ -44,7 +44,7 @@ def fail_probe(breaker: Breaker) -> None:
         (closed, Breaker.forgo, CLOSED, True),
         (opened, Breaker.succeed, CLOSED, True),
         (opened, fail, HALF_OPEN, True),  # LATER_S is beyond the cool-down
-        (opened, fail_probe, HALF_OPEN, True),  # nobody probes: it speaks of the time before
+        (opened, fail_probe, OPEN, False),  # a probe that was thought forgone
         (opened, Breaker.forgo, HALF_OPEN, True),
         (probing, Breaker.succeed, CLOSED, True),
         (probing, fail, HALF_OPEN, False),
@@ -82,6 +82,13 @@ def test_one_probe_at_a_time() -> None:
     assert not breaker.allows(LATER_S)
     breaker.succeed()
     assert not breaker.enter(LATER_S)  # an attempt like any other
+
+
+def test_a_late_probe_does_not_prolong_the_cool_down() -> None:
+    breaker = opened()
+    retry_at_s = breaker.retry_at_s
+    breaker.fail(0, probe=True)
+    assert breaker.retry_at_s == retry_at_s
 
 
 def test_attempts_are_no_probes_while_it_is_closed() -> None:
