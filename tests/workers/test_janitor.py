@@ -1,0 +1,318 @@
+"""The janitor on a store in memory with a clock of the test's: what it closes, and what never."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import PublishError
+from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
+from gateway.transcript.events import (
+    GapCause,
+    Status,
+    StreamEnded,
+    TranscriptEvent,
+    TranscriptGap,
+)
+from gateway.transcript.keys import call_keys
+from gateway.transcript.store import FENCED, AppendCall
+from tests.gateway.transcript.memory_store import MemoryStore
+from tests.gateway.transcript.publishing import delta, final, started
+from workers.janitor import Janitor, Metrics, Watch
+
+_LEASE_MS = 30_000
+_LOOK_MS = _LEASE_MS // 6
+_PARTITIONS = 4
+
+
+class World:
+    """A server with its clock, gateways that write to it, and janitors."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_795_255_616_244
+        self.memory = MemoryStore(lambda: self.now_ms)
+        self.is_away = False
+        self.metrics = Metrics()
+
+    def janitor(self, name: str = "janitor") -> Janitor:
+        return Janitor(
+            self,
+            gateway=name,
+            partitions=_PARTITIONS,
+            lease_s=_LEASE_MS / 1000,
+            retention_s=86_400,
+            metrics=self.metrics,
+        )
+
+    async def write(
+        self, call_id: str, epoch: int, first: int, *events: TranscriptEvent, stream: str = "MZ1"
+    ) -> int:
+        """Write as a gateway does; without events, renew the lease."""
+        constants = pack_stream("1", call_id, stream, epoch, "g1", _LEASE_MS, 86_400, 1000, 1 << 40)
+        packed = [pack_event(flatten(event, 0, 0)) for event in events]
+        ends = bool(events) and isinstance(events[-1], StreamEnded)
+        batch = pack_batch(first, packed, ends_stream=ends)
+        keys = call_keys(call_id, _PARTITIONS)
+        (answer,) = await self.memory.append([(keys, constants, batch)], 1)
+        assert isinstance(answer, int)
+        return answer
+
+    def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
+        return self.memory.events(call_key)
+
+    def of_call(self, call_id: str) -> list[dict[str, str]]:
+        return self.memory.streams[call_keys(call_id, _PARTITIONS).call]
+
+    def ends(self, call_id: str) -> list[str]:
+        return [e["status"] for e in self.of_call(call_id) if e["type"] == "stream.ended"]
+
+    # What the janitor sees of it
+
+    async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+        self._require_redis()
+        return await self.memory.lapsed(partition, limit)
+
+    async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
+        self._require_redis()
+        return await self.memory.owner_epoch(writers_key, stream_id)
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        if self.is_away:
+            return [PublishError("redis-unavailable")] * len(calls)
+        return await self.memory.append(calls, timeout_s)
+
+    def _require_redis(self) -> None:
+        if self.is_away:
+            raise PublishError("redis-unavailable")
+
+
+async def sweep(janitor: Janitor) -> int:
+    """Look once, and close what is lost."""
+    return sum([await janitor.close(lost) for lost in await janitor.look()])
+
+
+async def watch(world: World, janitor: Janitor, looks: int) -> int:
+    """Let time pass, with a look at its usual interval; give the number of streams closed."""
+    closed = 0
+    for _ in range(looks):
+        world.now_ms += _LOOK_MS
+        closed += await sweep(janitor)
+    return closed
+
+
+async def test_a_lost_stream_is_closed_with_what_is_known_of_it() -> None:
+    world = World()
+    gap = TranscriptGap("inbound", 500, 740, GapCause.RECONNECT)
+    await world.write("CA1", 5, 1, started(), delta("a"), final("a"), gap, final("b"))
+    await world.write("CA1", 7, 1, delta("of another stream"), stream="MZ2")
+    janitor = world.janitor()
+    await sweep(janitor)
+    assert await watch(world, janitor, 7) == 2
+    ending = next(e for e in world.of_call("CA1") if e["type"] == "stream.ended")
+    assert ending.pop("at").startswith("2026-")
+    assert int(ending.pop("epoch")) > 1_795_255_616_244
+    assert ending == {
+        "v": "1",
+        "type": "stream.ended",
+        "call_id": "CA1",
+        "stream_id": "MZ1",
+        "n": "1",
+        "gateway": "janitor",
+        "status": "lost",
+        "reason": "gateway-lost",
+        "duration_ms": "740",
+        "segments": "2",
+        "gap_ms": "240",
+    }
+    assert await watch(world, janitor, 20) == 0
+    assert world.metrics.registry.get_sample_value("callscribe_janitor_lost_streams_total") == 2
+
+
+async def test_only_the_last_owners_events_are_summed_up() -> None:
+    world = World()
+    await world.write("CA1", 5, 1, final("a"), TranscriptGap("inbound", 0, 900, GapCause.RECONNECT))
+    await world.write("CA1", 6, 1, final("b"))
+    janitor = world.janitor()
+    await sweep(janitor)
+    assert await watch(world, janitor, 7) == 1
+    ending = world.of_call("CA1")[-1]
+    assert [ending[k] for k in ("duration_ms", "segments", "gap_ms")] == ["80", "1", "0"]
+
+
+async def test_an_epoch_ahead_of_the_clock_is_exceeded() -> None:
+    world = World()
+    await world.write("CA1", 1 << 52, 1, final("a"))
+    janitor = world.janitor()
+    await sweep(janitor)
+    assert await watch(world, janitor, 7) == 1
+    assert world.of_call("CA1")[-1]["epoch"] == str((1 << 52) + 1)
+
+
+async def test_a_stream_is_found_within_its_lease_and_one_look() -> None:
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await watch(world, janitor, 10)
+    await world.write("CA1", 5, 1, started())
+    assert await watch(world, janitor, 5) == 0
+    assert await watch(world, janitor, 2) == 1
+
+
+async def test_a_janitor_that_starts_waits_for_a_lease() -> None:
+    world = World()
+    await world.write("CA1", 5, 1, started())
+    world.now_ms += 10 * _LEASE_MS
+    janitor = world.janitor()
+    await sweep(janitor)
+    assert await watch(world, janitor, 5) == 0
+    assert await watch(world, janitor, 1) == 1
+
+
+@pytest.mark.parametrize("how", ["unreachable", "frozen", "clock-forward", "clock-back"])
+async def test_after_redis_was_away_gateways_have_a_lease_to_renew(how: str) -> None:
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await watch(world, janitor, 10)
+    await world.write("CA1", 5, 1, started())
+    await world.write("CA2", 5, 1, started())
+    match how:
+        case "unreachable":
+            world.is_away = True
+            await watch(world, janitor, 20)
+            world.is_away = False
+        case "frozen" | "clock-forward":
+            world.now_ms += 10 * _LEASE_MS
+        case _:
+            world.now_ms -= _LEASE_MS
+    assert await watch(world, janitor, 5) == 0
+    for _ in range(10):
+        await world.write("CA1", 5, 2)  # alive
+        await watch(world, janitor, 1)
+    assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
+
+
+async def test_a_gateway_that_renews_at_the_last_moment_wins() -> None:
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await world.write("CA1", 5, 1, started())
+    await watch(world, janitor, 5)
+    world.now_ms += _LOOK_MS
+    found = await janitor.look()
+    assert [lost.member for lost in found] == ["CA1 MZ1"]
+    await world.write("CA1", 5, 2)
+    assert not await janitor.close(found[0])
+    assert world.ends("CA1") == []
+    await world.write("CA1", 5, 2, StreamEnded(Status.COMPLETED, "", 80, 0, 0))
+    assert not await janitor.close(found[0])
+    assert world.ends("CA1") == ["completed"]
+
+
+async def test_a_gateway_that_took_over_is_left_alone_and_the_dead_one_refused() -> None:
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await world.write("CA1", 5, 1, started())
+    await watch(world, janitor, 5)
+    await world.write("CA1", 6, 1, started())
+    assert await watch(world, janitor, 3) == 0
+    assert await world.write("CA1", 5, 2, final("late")) == FENCED
+
+
+async def test_a_gateway_that_only_slept_is_refused() -> None:
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await world.write("CA1", 5, 1, started())
+    await watch(world, janitor, 8)
+    assert await world.write("CA1", 5, 2, final("late")) == FENCED
+    assert [e["type"] for e in world.of_call("CA1")] == ["stream.started", "stream.ended"]
+
+
+async def test_of_several_janitors_one_writes() -> None:
+    world = World()
+    janitors = [world.janitor(f"j{i}") for i in range(3)]
+    for number in range(20):
+        await world.write(f"CA{number}", 5, 1, started())
+    for _ in range(10):
+        found = [(janitor, await janitor.look()) for janitor in janitors]
+        for janitor, streams in found:
+            for lost in streams:
+                await janitor.close(lost)
+        world.now_ms += _LOOK_MS
+    assert [world.ends(f"CA{number}") for number in range(20)] == [["lost"]] * 20
+
+
+async def test_redis_gone_while_closing_leaves_the_stream_for_the_next_look() -> None:
+    world = World()
+    janitor = world.janitor()
+    await world.write("CA1", 5, 1, started())
+    await sweep(janitor)
+    await watch(world, janitor, 5)
+    world.now_ms += _LOOK_MS
+    found = await janitor.look()
+    world.is_away = True
+    with pytest.raises(PublishError):
+        await janitor.close(found[0])
+    world.is_away = False
+    assert await watch(world, janitor, 1) == 1
+
+
+@settings(max_examples=50)
+@given(
+    outages=st.lists(st.tuples(st.integers(1, 200), st.integers(1, 100)), max_size=6),
+    dies_s=st.integers(0, 400),
+)
+async def test_the_living_are_never_declared_lost_and_the_dead_always(
+    outages: list[tuple[int, int]], dies_s: int
+) -> None:
+    """Seconds up and down in turn; a gateway renews every third of its lease while Redis is up.
+
+    After an outage a gateway needs some seconds to come back, up to the backoff's longest.
+    """
+    world = World()
+    janitor = world.janitor()
+    up: list[bool] = []
+    for up_s, down_s in outages:
+        up += [True] * up_s + [False] * down_s
+    up += [True] * (dies_s + 300)
+    since_up_s = 0
+    signed = {"ALIVE": -100, "DEAD": -100}
+    for second, is_up in enumerate(up):
+        world.now_ms += 1000
+        world.is_away = not is_up
+        since_up_s = since_up_s + 1 if is_up else 0
+        for call_id, signed_at in signed.items():
+            alive = call_id == "ALIVE" or second <= dies_s
+            if alive and since_up_s > 3 and second - signed_at >= 10:
+                assert await world.write(call_id, 5, 1) >= 0
+                signed[call_id] = second
+        if second % 5 == 0:
+            await sweep(janitor)
+    assert world.ends("ALIVE") == []
+    was_there = signed["DEAD"] >= 0
+    assert world.ends("DEAD") == ["lost"] * was_there
+
+
+@pytest.mark.parametrize(
+    ("looks_ms", "is_long_enough"),
+    [
+        ([0], False),
+        ([0, 100, 200, 300], True),
+        ([0, 100, 199, 299], False),
+        ([0, 100, 201, 300], False),  # too far apart
+        ([0, 100, 200, 199, 299], False),  # the clock went back
+        ([0, 100, 200, 301], False),
+    ],
+)
+def test_a_watch_is_long_enough_after_a_lease_without_a_break(
+    looks_ms: list[int], is_long_enough: bool
+) -> None:
+    watched = Watch()
+    found = [watched.look(1_000_000 + at_ms, 300) for at_ms in looks_ms]
+    assert found[-1] == is_long_enough
+    assert not any(found[:-1])

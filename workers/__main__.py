@@ -1,0 +1,61 @@
+"""`python -m workers janitor`: one worker process, configured by its environment."""
+
+import asyncio
+import contextlib
+import sys
+from typing import Final
+
+from gateway.transcript.redis import create_client
+from process import serving
+from workers.janitor import Janitor, Metrics
+from workers.redis_streams import RedisStreams
+from workers.serving import private_app
+from workers.settings import Settings
+
+_USAGE: Final = "usage: python -m workers janitor [--help]"
+
+
+async def _janitor(settings: Settings) -> int:
+    metrics = Metrics()
+    client = create_client(settings.redis_url.get_secret_value())
+    stop = serving.stop_signals().stop
+    janitor = Janitor(
+        RedisStreams(client),
+        gateway=settings.id,
+        partitions=settings.partitions,
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+        metrics=metrics,
+    )
+    app = private_app(metrics.registry)
+    async with (
+        contextlib.aclosing(client),
+        serving.listening(app, settings.metrics_host, settings.metrics_port),
+    ):
+        running = asyncio.create_task(janitor.run())
+        running.add_done_callback(lambda _: stop.set())
+        await stop.wait()
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()  # raises what ended it before its time
+    return 0
+
+
+def main() -> int:
+    """Run the worker that the command line names; give the exit code."""
+    if sys.argv[1:2] != ["janitor"]:
+        print(_USAGE, file=sys.stderr)  # noqa: T201 - for whoever started us
+        return 0 if sys.argv[1:] == ["--help"] else serving.MISUSED
+    del sys.argv[1]
+    return serving.main(
+        "workers janitor",
+        "Closes the streams of gateways that died.",
+        Settings,
+        serving.log_plainly,
+        _janitor,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""Closes the streams of gateways that died: `stream.ended`, status `lost`.
+
+A gateway renews the lease of each of its streams at least every two thirds of it. A lease that has
+lapsed means a dead gateway only if it could have been renewed: not right after Redis was away, for
+then all have lapsed. So a partition is watched for a whole lease before anything in it is declared
+lost, and the watch begins anew whenever two looks are too far apart by the server's clock: because
+Redis did not answer, was restarted or frozen, its clock was set, or the janitor was held up itself.
+
+Whether a lease has lapsed is decided once more by the script that writes (`append.lua`): a gateway
+that renews at the last moment wins, and of several janitors one. The record is written at a higher
+epoch; a gateway that was only asleep is refused from then on.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from gateway.errors import PublishError
+from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
+from gateway.transcript.events import VERSION, Status, StreamEnded
+from gateway.transcript.keys import call_keys
+from gateway.transcript.publisher import Limits
+from gateway.transcript.store import AppendCall
+
+_log = logging.getLogger("workers.janitor")
+
+_LOOKS_PER_LEASE: Final = 6
+_WATCH_ENDS_AFTER_LOOKS: Final = 2  # this far apart: at least one had no answer
+_STREAMS_PER_LOOK: Final = 500  # of one partition; a gateway's streams are spread over all of them
+_LOOKS_AT_ONCE: Final = 16  # partitions: a dead node's must not hold up the others'
+_CLOSED_AT_ONCE: Final = 8
+_TIMEOUT_S: Final = 5.0
+
+
+class LeaseStore(Protocol):
+    """What the janitor asks of Redis: `redis_streams.py`. All may raise `PublishError`."""
+
+    async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+        """Give the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then."""
+
+    async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
+        """Give the epoch that owns a stream, 0 if none does."""
+
+    def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
+        """Give the events of a call, in order."""
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        """Append batches, as `append.lua` does."""
+
+
+class Metrics:
+    """What Prometheus sees of a janitor."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.lost_streams_total = Counter(
+            "janitor_lost_streams_total",
+            "Streams whose gateway died, closed by this janitor.",
+            namespace="callscribe",
+            registry=registry,
+        )
+        self.errors_total = Counter(
+            "janitor_errors_total",
+            "Looks and writes that failed, by reason.",
+            ["reason"],
+            namespace="callscribe",
+            registry=registry,
+        )
+        self.watched_partitions = Gauge(
+            "janitor_watched_partitions",
+            "Partitions watched for a whole lease, so that lost streams in them are closed.",
+            namespace="callscribe",
+            registry=registry,
+        )
+
+
+class Lost(NamedTuple):
+    """A stream whose lease had lapsed when the janitor looked."""
+
+    member: str  # as it stands in `live`
+    now_ms: int  # by the server's clock
+
+
+@dataclass(slots=True)
+class Watch:
+    """How long a partition has been seen without a break, by its server's clock."""
+
+    since_ms: int = 0
+    last_ms: int = 0
+
+    def look(self, now_ms: int, lease_ms: int) -> bool:
+        """Note a look; tell whether every living gateway has had the time to renew its leases."""
+        longest_ms = lease_ms * _WATCH_ENDS_AFTER_LOOKS // _LOOKS_PER_LEASE
+        if not 0 <= now_ms - self.last_ms <= longest_ms:
+            self.since_ms = now_ms
+        self.last_ms = now_ms
+        return self.is_long_enough(lease_ms)
+
+    def is_long_enough(self, lease_ms: int) -> bool:
+        """Tell whether the partition has been seen for a whole lease."""
+        return self.last_ms - self.since_ms >= lease_ms
+
+
+class Janitor:
+    """Looks at all partitions' leases, again and again.
+
+    Args:
+        store: where they are.
+        gateway: the name in the events it writes.
+        partitions: fixed at installation.
+        lease_s: the gateways' longest lease.
+        retention_s: how long a call's events are kept after its last one.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        *,
+        gateway: str,
+        partitions: int,
+        lease_s: float,
+        retention_s: int,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._partitions = partitions
+        self._lease_ms = round(lease_s * 1000)
+        self._retention_s = retention_s
+        self._metrics = metrics
+        self._watches = [Watch() for _ in range(partitions)]
+        self._away = False
+        self._closing: set[str] = set()
+
+    async def run(self) -> None:
+        """Look, and close what is lost, until cancelled."""
+        turns = asyncio.Semaphore(_CLOSED_AT_ONCE)
+        # Looks go on while streams are closed: a long call takes its time to read.
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for lost in await self.look():
+                    if lost.member not in self._closing:
+                        self._closing.add(lost.member)
+                        group.create_task(self._close_in_turn(lost, turns))
+                await asyncio.sleep(self._lease_ms / 1000 / _LOOKS_PER_LEASE)
+
+    async def look(self) -> list[Lost]:
+        """Look at each partition once; give the streams that are lost."""
+        turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
+        looks = await asyncio.gather(*(self._look_at(p, turns) for p in range(self._partitions)))
+        answered = [lost for lost in looks if lost is not None]
+        watched = sum(watch.is_long_enough(self._lease_ms) for watch in self._watches)
+        self._metrics.watched_partitions.set(watched)
+        if (away := len(answered) < len(looks)) != self._away:
+            self._away = away
+            _log.warning("redis-unavailable" if away else "redis-back")
+        return [lost for found in answered for lost in found]
+
+    async def _look_at(self, partition: int, turns: asyncio.Semaphore) -> list[Lost] | None:
+        """Give the lost streams of a partition; None if Redis does not answer."""
+        try:
+            async with turns, asyncio.timeout(_TIMEOUT_S):
+                now_ms, members = await self._store.lapsed(partition, _STREAMS_PER_LOOK)
+        except (PublishError, TimeoutError) as error:
+            self._count(error)
+            return None
+        if not self._watches[partition].look(now_ms, self._lease_ms):
+            return []
+        return [Lost(member, now_ms) for member in members]
+
+    async def _close_in_turn(self, lost: Lost, turns: asyncio.Semaphore) -> None:
+        try:
+            async with turns:
+                await self.close(lost)
+        except PublishError as error:  # it is still there at the next look
+            self._count(error)
+        finally:
+            self._closing.discard(lost.member)
+
+    def _count(self, error: PublishError | TimeoutError) -> None:
+        reason = error.reason if isinstance(error, PublishError) else "redis-unavailable"
+        self._metrics.errors_total.labels(reason).inc()
+
+    async def close(self, lost: Lost) -> bool:
+        """Write a lost stream's last event; False if its gateway or another janitor came first.
+
+        Raises:
+            PublishError: Redis does not answer, or refuses it.
+        """
+        call_id, _, stream_id = lost.member.partition(" ")
+        keys = call_keys(call_id, self._partitions)
+        epoch = await self._store.owner_epoch(keys.writers, stream_id)
+        ending = await self._ending(keys.call, stream_id, epoch)
+        constants = pack_stream(
+            VERSION,
+            call_id,
+            stream_id,
+            max(lost.now_ms, epoch + 1),
+            self._gateway,
+            self._lease_ms,
+            self._retention_s,
+            Limits().events_length,
+            self._retention_s * 1000,
+        )
+        event = pack_event(flatten(ending, lost.now_ms / 1000, 0))
+        batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
+        (answer,) = await self._store.append([(keys, constants, batch)], _TIMEOUT_S)
+        if isinstance(answer, PublishError):
+            raise answer
+        if answer < 0:
+            return False
+        self._metrics.lost_streams_total.inc()
+        _log.warning("stream-lost call_id=%s stream_id=%s", call_id, stream_id)
+        return True
+
+    async def _ending(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
+        """Sum up what the dead gateway wrote of its stream."""
+        duration_ms = segments = gap_ms = 0
+        async for event in self._store.events(call_key):
+            if (event["stream_id"], event["epoch"]) != (stream_id, str(epoch)):
+                continue
+            duration_ms = max(duration_ms, int(event.get("end_ms") or event.get("to_ms") or 0))
+            segments += event["type"] == "transcript.final"
+            if event["type"] == "transcript.gap":
+                gap_ms += int(event["to_ms"]) - int(event["from_ms"])
+        return StreamEnded(Status.LOST, "gateway-lost", duration_ms, segments, gap_ms)
