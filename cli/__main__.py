@@ -9,6 +9,7 @@ import typer
 from cli import call, checks, demo, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
+from cli.soak import command as soak
 from deploy.local.processes import ProcessFailed
 from process.settings import SettingsError
 
@@ -28,6 +29,7 @@ app.command()(call.call)
 app.command()(tail.tail)
 app.command()(transcribe.transcribe)
 app.command()(bench.bench)
+app.command()(soak.soak)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
 

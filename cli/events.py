@@ -98,7 +98,7 @@ async def follow(
         for key, entries in reply:
             for entry_id, fields in entries:
                 positions[key.decode()] = entry_id.decode()
-                yield {name.decode(): value.decode() for name, value in fields.items()}
+                yield _decoded(fields)
         if reply:
             heard_s = time.monotonic()
         elif time.monotonic() - heard_s > idle_s:
@@ -123,6 +123,22 @@ async def until_ended(client: RedisClient, call_id: str, *, idle_s: float) -> li
         if event["type"] == "stream.ended":
             break
     return events
+
+
+async def history(client: RedisClient, call_id: str) -> list[Event]:
+    """Read what there is of a call, by the carrier's id."""
+    entries: Any = await client.xrange(call_key(call_id))
+    return [_decoded(fields) for _, fields in entries]
+
+
+async def has_ended(client: RedisClient, call_id: str) -> bool:
+    """Whether the last event of a call so far ends a stream."""
+    entries: Any = await client.xrevrange(call_key(call_id), count=1)
+    return bool(entries) and _decoded(entries[0][1])["type"] == "stream.ended"
+
+
+def _decoded(fields: Mapping[bytes, bytes]) -> Event:
+    return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 async def _last_id(client: RedisClient, key: str) -> str:

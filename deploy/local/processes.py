@@ -49,7 +49,7 @@ class RunningPart:
     async def start(cls, part: Part, folder: Path) -> Self:
         """Start a part in `folder`, where its log goes too."""
         log = folder / f"{part.name}.log"
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *part.argv,
                 env=part.env,
@@ -101,6 +101,15 @@ class RunningPart:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+    async def kill(self) -> None:
+        """End the process as a crash does: it has no say in it."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def start_again(self) -> "RunningPart":
+        """Start the same part once more, where it was."""
+        return await RunningPart.start(self._part, self._log.parent)
 
     def _failed(self, what: str) -> ProcessFailed:
         lines = self._log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]

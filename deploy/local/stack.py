@@ -73,6 +73,8 @@ class StackSettings:
     engine_model: str = "moonshine"  # or "checksum": no model, proves what arrived
     redis_url: str | None = None  # instead of a Valkey of our own
     engine: Mapping[str, str] = field(default_factory=dict)  # further ENGINE_... settings
+    bridge: Mapping[str, str] = field(default_factory=dict)  # further BRIDGE_... settings
+    endpoint: Mapping[str, str] = field(default_factory=dict)  # further ENDPOINT_... settings
     gateway: Mapping[str, str] = field(default_factory=dict)  # further GATEWAY_... settings
 
 
@@ -95,6 +97,17 @@ class Stack:
     def public_url(self) -> str:
         """What the gateway calls itself, and signatures are over."""
         return public_url(self.settings.ports.gateway)
+
+    async def crash(self, name: str) -> None:
+        """Kill a part, and start it again; it serves at the end.
+
+        Raises:
+            ProcessFailed: it did not start.
+        """
+        part = self.parts[name]
+        await part.kill()
+        self.parts[name] = again = await part.start_again()
+        await again.until_ready(_READY_TIMEOUT_S)
 
     async def until_failed(self) -> None:
         """Wait for a part to die.
@@ -167,6 +180,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "BRIDGE_HOST": HOST,
         "BRIDGE_PORT": str(ports.bridge),
         "BRIDGE_ENGINE_URL": f"http://{HOST}:{ports.engine}",
+        **settings.bridge,
     }
     endpoint = {
         "ENDPOINT_PORT": str(ports.endpoint),
@@ -175,6 +189,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "ENDPOINT_CERT_DIR": str(stack.folder),
         "ENDPOINT_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "ENDPOINT_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        **settings.endpoint,
     }
     gateway = {
         "GATEWAY_PORT": str(ports.gateway),

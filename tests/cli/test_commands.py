@@ -13,7 +13,7 @@ import pytest
 
 from cli.__main__ import main
 
-COMMANDS = ("demo", "up", "call", "tail", "transcribe", "bench", "test", "check")
+COMMANDS = ("demo", "up", "call", "tail", "transcribe", "bench", "soak", "test", "check")
 
 
 @pytest.fixture

@@ -112,3 +112,17 @@ def test_free_ports_are_free_and_a_taken_one_is_named() -> None:
     assert ports.in_use() == []
     with socket.create_server(("127.0.0.1", ports.bridge)):
         assert ports.in_use() == [f"bridge ({ports.bridge})"]
+
+
+async def test_what_is_killed_can_start_again(start: Start, unused_tcp_port: int) -> None:
+    part = await start(python(STUBBORN, unused_tcp_port))
+    await part.until_ready(30)
+    await part.kill()
+    assert part.exit_code == -signal.SIGKILL
+    again = await part.start_again()
+    try:
+        await again.until_ready(30)
+        assert again.pid != part.pid
+        assert again.name == "part"
+    finally:
+        await again.end()
