@@ -6,9 +6,11 @@
     FINISHING    the rest of the deltas arrive             done -> CLOSED
     CLOSED       nothing; the listener heard `on_ended`
 
-From any state, a failure of the peer or of the transport, or our `abort`, leads to CLOSED. So does
-a `done` that nobody asked for: the model's context is full (`context-full`), it has thrown away
-what it had queued, and which of our audio that was can't be known. Another session takes over.
+What a state does not name is refused: `append` says False, an answer while OPENING breaks the
+protocol, CLOSED hears nothing any more. From any state, a failure of the peer or of the transport,
+or our `abort`, leads to CLOSED. So does a `done` that nobody asked for: the model's context is full
+(`context-full`), it has thrown away what it had queued, and which of our audio that was can't be
+known. Another session takes over.
 """
 
 import asyncio
@@ -80,8 +82,8 @@ class RealtimeSession:
         except asyncio.CancelledError:
             self.abort()
             raise
-        if self._error:
-            raise self._error
+        if self.is_over:
+            raise self._error or UpstreamError("ended-without-done", "by us")
         self.state = SessionState.LIVE
 
     @property
@@ -149,6 +151,8 @@ class RealtimeSession:
 
     def _take(self, message: realtime.ServerMessage) -> None:
         match message:
+            case realtime.Delta() | realtime.Done() if self.state is SessionState.OPENING:
+                raise UpstreamError("realtime-protocol-error", "an answer before the commit")
             case realtime.Delta():
                 self._unanswered_bytes -= realtime.TOKEN_BYTES
                 if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
@@ -173,8 +177,8 @@ class RealtimeSession:
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition that callbacks bring about; an end of the session raises."""
         while not condition():
-            if self._error:
-                raise self._error
+            if self.is_over:
+                raise self._error or UpstreamError("ended-without-done", "by us")
             self._moved.clear()
             await self._moved.wait()
 

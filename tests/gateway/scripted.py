@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
-from gateway.upstream.transport import StreamReceiver
+from gateway.upstream.transport import StreamReceiver, UpstreamTransport
 
 
 class ScriptedStream:
@@ -102,11 +102,11 @@ class ScriptedTransport:
 class ScriptedPlace:
     """A place for a session over a scripted transport."""
 
-    endpoint = "main"
-    model = "m"
+    endpoint: str = "main"
+    model: str = "m"
 
     def __init__(self, ticket: "ScriptedTicket") -> None:
-        self.transport = ticket.transport
+        self.transport: UpstreamTransport = ticket.transport
         self.held = True
         self.verdicts: list[str] = []
         ticket.places.append(self)

@@ -147,6 +147,18 @@ class TestFile:
             )
 
 
+def test_the_documented_example_is_one(load: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs/routes.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    routes = load(example)
+    assert routes.endpoints["main"].places == 64
+    assert [route.name for route in routes.routes] == [
+        "claims-hotline",
+        "tenant-b",
+        "everything-else",
+    ]
+
+
 class TestChoice:
     @pytest.mark.parametrize(
         ("carrier", "called", "params", "name"),

@@ -409,6 +409,16 @@ class TestBreaker:
                 place.release()
         assert house.metric("breaker_state", endpoint="a") == (2 if expected else 0)
 
+    async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
+        house = House(endpoints={"a": endpoint(None)})
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(THRESHOLD - 1):
+                place = await ticket.place()
+                place.failed(BROKEN)
+                place.failed(BROKEN)
+                place.release()
+        assert house.metric("breaker_state", endpoint="a") == 0
+
     async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
         house = House()
         async with house.admission.enter("twilio") as ticket:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,10 @@ SILENCE = 0xFF
 TAIL_MS = 2  # the interpolator's
 
 
-def virtually(test: Callable[[object], Coroutine[None, None, None]]) -> Callable[[object], None]:
+def virtually[T](test: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], None]:
     """Run a test in virtual time."""
 
-    def run(self: object) -> None:
+    def run(self: T) -> None:
         loop.run(test(self), limit_s=10_000)
 
     return run
