@@ -1,0 +1,1 @@
+"""What breaks between the parts, and what a call makes of it."""

@@ -1,0 +1,47 @@
+"""The matrix is run once, by two processes, and shown at the end."""
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from tests.faults.matrix import Cell, Outcome, markdown
+
+SHARES = ("1/2", "2/2")
+LIMIT_S = 240.0  # on a slow machine; a minute on two cores
+
+_OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
+@pytest.fixture(scope="session")
+def matrix_outcomes(pytestconfig: pytest.Config) -> dict[Cell, Outcome]:
+    """What became of every cell's call."""
+    running = [
+        subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "tests.faults", "--json", "--share", share],
+            stdout=subprocess.PIPE,
+            cwd=pytestconfig.rootpath,
+        )
+        for share in SHARES
+    ]
+    try:
+        printed = [process.communicate(timeout=LIMIT_S)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    outcomes = [
+        msgspec.json.decode(line, type=Outcome) for text in printed for line in text.splitlines()
+    ]
+    pytestconfig.stash[_OUTCOMES] = outcomes
+    return {outcome.cell: outcome for outcome in outcomes}
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the matrix."""
+    if outcomes := config.stash.get(_OUTCOMES, None):
+        terminalreporter.section("faults")
+        terminalreporter.write_line(markdown(outcomes))
