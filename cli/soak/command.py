@@ -93,6 +93,7 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
         )
         callers = Callers(http, gateway, redis, console.print)
         troubles = Troubles(stack, links, spared, Random())  # noqa: S311 (not for secrets)
+        console.print(f"{count} calls at once, begun for {seconds / 60:g} min ...")
         async with together() as tasks:
             aside = [
                 tasks.create_task(watch.run()),

@@ -14,7 +14,6 @@ import aiohttp
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-_EVERY_S: Final = 2.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _WARM_UP: Final = 0.2  # of the samples: the first fifth says how caches fill, not what leaks
 _MB: Final = 1_000_000
@@ -44,11 +43,15 @@ class Watch:
     Args:
         http: the client to use.
         admin_url: the gateway's private port.
+        every_s: how often.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, admin_url: str) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, admin_url: str, *, every_s: float = 2.0
+    ) -> None:
         self._http = http
         self._url = f"{admin_url}/metrics"
+        self._every_s = every_s
         self._samples: list[tuple[float, int]] = []  # monotonic seconds, bytes
 
     @property
@@ -61,7 +64,7 @@ class Watch:
         while True:
             reading = await self.read()
             self._samples.append((time.monotonic(), reading.rss_bytes))
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     async def read(self) -> Reading:
         """Look once."""
@@ -77,7 +80,7 @@ class Watch:
             is_back = now.is_idle and now.tasks <= before.tasks and now.fds <= before.fds
             if is_back or time.monotonic() > deadline_s:
                 return now
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(self._every_s)
 
 
 def parse(exposition: str) -> Reading:
