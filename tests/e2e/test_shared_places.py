@@ -1,0 +1,94 @@
+"""Gateways as `app.py` builds them share an endpoint's places through one Redis."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+from aiohttp import ClientSession, WSServerHandshakeError
+
+from gateway import app
+from gateway.calls.capacity_store import stock_key
+from gateway.settings import Settings
+from process.settings import SettingsError
+from tests.redis_servers import valkey
+
+ROUTES = """
+[endpoints.main]
+url = "ws://127.0.0.1:1/v1/realtime"
+sessions = 2
+
+[[routes]]
+name = "all"
+endpoints = ["main"]
+"""
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def gateway(redis_url: str, tmp_path: Path, **more: Any) -> AsyncIterator[str]:
+    """Run one; gives the URL of its media sockets."""
+    routes = tmp_path / "routes.toml"
+    routes.write_text(ROUTES)
+    values: dict[str, Any] = {
+        "public_url": "http://127.0.0.1",
+        "port": 0,
+        "admin_port": 0,
+        "redis_url": redis_url,
+        "routes_file": routes,
+        "twilio_ignore_signatures": True,
+        "lease_s": 3,
+        "spool_dir": tmp_path,
+        "finish_timeout_s": 1,
+    }
+    async with app.serve(Settings(_env_file=None, **values | more)) as serving:
+        yield f"ws://127.0.0.1:{serving.public}/media/twilio"
+
+
+async def test_what_one_holds_the_other_refuses(
+    redis_url: str, tmp_path: Path, http: ClientSession
+) -> None:
+    async with (
+        gateway(redis_url, tmp_path) as first,
+        gateway(redis_url, tmp_path) as second,
+        redis.asyncio.Redis.from_url(redis_url) as client,
+    ):
+        async with http.ws_connect(first):
+            for url in (first, second):
+                with pytest.raises(WSServerHandshakeError) as caught:
+                    await http.ws_connect(url)
+                assert caught.value.status == 503
+        async with asyncio.timeout(20):
+            while await client.zcard(stock_key("endpoint:main")):  # noqa: ASYNC110  # in Redis
+                await asyncio.sleep(0.01)
+        async with http.ws_connect(second):
+            assert await client.zcard(stock_key("endpoint:main")) == 2
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        assert await client.zcard(stock_key("endpoint:main")) == 0
+
+
+async def test_a_call_that_comes_while_redis_is_gone_is_let_in(
+    tmp_path: Path, http: ClientSession
+) -> None:
+    with contextlib.ExitStack() as server:
+        url = server.enter_context(valkey())
+        async with gateway(url, tmp_path) as media:
+            server.close()
+            async with http.ws_connect(media):
+                with pytest.raises(WSServerHandshakeError) as caught:
+                    await http.ws_connect(media)
+                assert caught.value.status == 503  # by its own count
+
+
+async def test_routes_that_make_no_sense_stop_the_start(redis_url: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        async with gateway(redis_url, tmp_path, routes_file=tmp_path / "none.toml"):
+            pass
