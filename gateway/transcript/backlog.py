@@ -10,8 +10,6 @@ event of another type that had to be dropped does leave one: what is missing mus
 from collections import deque
 from dataclasses import dataclass, field
 
-import msgspec
-
 from gateway.transcript.encode import flatten, pack_batch, pack_event, type_of
 from gateway.transcript.events import StreamEnded, TranscriptDelta, TranscriptEvent
 
@@ -124,9 +122,9 @@ class Backlog:
             self._next_n += self._queue[0]
             self._queue.popleft()
         first_n = self._next_n
-        packed: list[msgspec.Raw] = []
+        packed: list[bytes] = []
         types: list[str] = []
-        spoiled: list[str] = []
+        spoiled: tuple[str, ...] = ()
         received_s: list[float] = []
         ends_stream = False
         while self._queue and len(packed) < limit:
@@ -135,19 +133,21 @@ class Backlog:
                 break
             self._queue.popleft()
             event, taken_unix_s = item
-            self._queued_deltas -= isinstance(event, TranscriptDelta)
             try:
-                packed.append(pack_event(flatten(event, taken_unix_s, now_s)))
+                fields = flatten(event, taken_unix_s, now_s)
+                packed.append(pack_event(fields))
             except Exception:  # noqa: BLE001 - whatever is wrong with it, the others are well
-                spoiled.append(type_of(event))
+                self._queued_deltas -= isinstance(event, TranscriptDelta)
+                spoiled += (type_of(event),)
                 if packed:
                     self._lose_first()
                     break
                 first_n += 1
                 continue
-            types.append(type_of(event))
+            types.append(fields[0])
             if isinstance(event, TranscriptDelta):
+                self._queued_deltas -= 1
                 received_s.append(event.received_s)
             ends_stream = isinstance(event, StreamEnded)
         payload = pack_batch(first_n, packed, ends_stream=ends_stream)
-        return Batch(first_n, payload, tuple(types), tuple(received_s), ends_stream, tuple(spoiled))
+        return Batch(first_n, payload, tuple(types), tuple(received_s), ends_stream, spoiled)

@@ -22,6 +22,7 @@ from gateway.transcript.events import (
 )
 
 _pack = msgspec.msgpack.Encoder().encode
+_BOOLEANS = (b"\xc2", b"\xc3")
 
 
 def type_of(event: TranscriptEvent) -> EventType:
@@ -84,30 +85,35 @@ def pack_stream(*constants: str | int) -> bytes:
     return _pack(constants)
 
 
-def pack_event(fields: list[str]) -> msgspec.Raw:
+def pack_event(fields: list[str]) -> bytes:
     """Pack one flattened event.
 
     A lone surrogate, which no UTF-8 can carry, becomes `?`: one bad character must not hold up the
     rest of a call.
     """
     try:
-        return msgspec.Raw(_pack(fields))
+        return _pack(fields)
     except UnicodeEncodeError:
-        return msgspec.Raw(_pack([s.encode("utf-8", "replace").decode() for s in fields]))
+        return _pack([s.encode("utf-8", "replace").decode() for s in fields])
 
 
 def pack_batch(
-    first_n: int, events: Sequence[msgspec.Raw], *, ends_stream: bool, if_lapsed: bool = False
+    first_n: int, events: Sequence[bytes], *, ends_stream: bool, if_lapsed: bool = False
 ) -> bytes:
     """Pack a batch: the second argument of `append.lua`.
 
+    The array around packed events is written by hand; msgspec's `Raw` costs a microsecond each.
+
     Args:
         first_n: the n of the first event.
-        events: from `pack_event`; none in a batch that only renews the lease.
+        events: from `pack_event`, fewer than 65 536; none in a batch that only renews the lease.
         ends_stream: the last event is the stream's last.
         if_lapsed: to be written only if the lease of the stream's owner has lapsed.
     """
-    return _pack((first_n, ends_stream, events, if_lapsed))
+    count = len(events)
+    array = (0x90 + count).to_bytes() if count < 16 else b"\xdc" + count.to_bytes(2)
+    head = b"\x94" + _pack(first_n) + _BOOLEANS[ends_stream] + array
+    return b"".join((head, *events, _BOOLEANS[if_lapsed]))
 
 
 def rfc3339_ms(unix_s: float) -> str:

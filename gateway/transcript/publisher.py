@@ -227,7 +227,6 @@ class Publisher:
                 if len(batch) and not self._overflow.take(writer, batch):
                     return moved
                 moved += len(batch)
-                self._count_dropped(batch.spoiled)
                 self._settle_backlog(writer, batch)
                 self._ready.pop(writer, None)
         if not self._held:
@@ -314,13 +313,16 @@ class Publisher:
         else:
             writer.signed_at_s = now_s
         if is_ours:
-            self._count_dropped(batch.spoiled)
             self._settle_backlog(writer, batch)
             self._continue(writer, at_once=len(batch) == self._limits.batch_events)
 
     def _settle_backlog(self, writer: StreamWriter, batch: Batch) -> None:
         writer.backlog.settle()
-        self._buffered -= len(batch) + len(batch.spoiled)
+        self._buffered -= len(batch)
+        if batch.spoiled:
+            self._buffered -= len(batch.spoiled)
+            self._count_dropped(batch.spoiled)
+            _log.error("internal-error", call_id=writer.call_id, events=len(batch.spoiled))
 
     def _continue(self, writer: StreamWriter, *, at_once: bool = False) -> None:
         """Go on with a stream whose last batch is done."""

@@ -126,6 +126,16 @@ def test_any_text_survives_packing(text: str, first_n: int) -> None:
     assert _fields(events[0])["text"] == text
 
 
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 255, 256, 1000])
+@pytest.mark.parametrize("ends_stream", [False, True])
+def test_a_batch_of_any_size_is_one_array(count: int, ends_stream: bool) -> None:
+    events = [["type", str(n)] for n in range(count)]
+    packed = pack_batch(
+        1 << 40, [pack_event(e) for e in events], ends_stream=ends_stream, if_lapsed=not ends_stream
+    )
+    assert msgspec.msgpack.decode(packed) == [1 << 40, ends_stream, events, not ends_stream]
+
+
 def test_a_lone_surrogate_costs_itself_only() -> None:
     """No UTF-8 can carry it; it must not hold up the events around it."""
     events = [pack_event(["a", "b\ud800c"]), pack_event(["é"])]
