@@ -64,7 +64,7 @@ def soak(
         bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
     ] = False,
 ) -> None:
-    """Call for minutes on end while everything around the gateway fails."""
+    """Keep calling while all around the gateway fails."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     outcome = running.run(_soak(minutes * 60, calls, console))
     if as_json:

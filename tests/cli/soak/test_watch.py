@@ -88,7 +88,7 @@ def test_of_too_few_samples_nothing_can_be_said(count: int) -> None:
 
 
 async def test_it_waits_until_nothing_is_left() -> None:
-    of_calls = r"(places_held\S*|sessions_live|live_calls\S*) \S+"
+    of_calls = r"(places_held\S*|sessions_live|live_calls\S*) \d\S*"
     texts = iter([EXPOSITION, re.sub(of_calls, r"\1 0", EXPOSITION)])
 
     async def metrics(_: web.Request) -> web.Response:
