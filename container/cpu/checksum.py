@@ -1,8 +1,8 @@
 """A transcriber that proves which samples arrived, and in which order. Pure, and very cheap.
 
 The text of delta k is " " and the CRC-32 of the generation's samples [1280(k-1), 1280k) as eight
-hex digits; a last, shorter chunk gives the CRC of what there is; the padding's deltas are empty, and
-so are those of digital silence, for which no model has words.
+hex digits; a last, shorter chunk gives the CRC of what there is. The padding's deltas are empty,
+and so are those of digital silence, for which no model has words.
 """
 
 import zlib
