@@ -2,17 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.calls.capacity import CapacityStore, Taken
 from gateway.errors import PublishError
-from gateway.transcript.store import AppendCall, EventStore
+from gateway.transcript.store import AppendCall
+from tests.gateway.transcript.memory_store import MemoryStore
 from tests.simulation.plan import Trouble
 
 _UNAVAILABLE: Final = "redis-unavailable"
 _CAPACITY_TIMEOUT_S: Final = 0.2
+_READ_TIMEOUT_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -24,17 +26,17 @@ class Weather:
 
 
 class Wire:
-    """One process's way to Redis; implements `EventStore` and `CapacityStore`.
+    """One process's way to Redis; implements `EventStore`, `CapacityStore` and `LeaseStore`.
 
     Args:
-        events: the store of events.
+        events: the store of events, and of their leases.
         places: the store of capacity.
         weather: what befalls every wire.
         chance: decides how long what fails takes.
     """
 
     def __init__(
-        self, events: EventStore, places: CapacityStore, weather: Weather, chance: random.Random
+        self, events: MemoryStore, places: CapacityStore, weather: Weather, chance: random.Random
     ) -> None:
         self.is_cut = False  # this one has no way to Redis now
         self._events = events
@@ -67,6 +69,25 @@ class Wire:
     async def release(self, stock: str, leases: Sequence[str]) -> None:
         """Give places back, as `CapacityStore` says."""
         await self._ask(lambda: self._places.release(stock, leases), _CAPACITY_TIMEOUT_S)
+
+    async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+        """Give the leases that have lapsed, as `LeaseStore` says."""
+        return await self._ask(lambda: self._events.lapsed(partition, limit), _READ_TIMEOUT_S)
+
+    async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
+        """Give a stream's owner, as `LeaseStore` says."""
+        return await self._ask(
+            lambda: self._events.owner_epoch(writers_key, stream_id), _READ_TIMEOUT_S
+        )
+
+    async def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
+        """Give a call's events, as `LeaseStore` says."""
+        await self._ask(self._nothing, _READ_TIMEOUT_S)
+        async for event in self._events.events(call_key):
+            yield event
+
+    async def _nothing(self) -> None:
+        """Stand for the reading of a page."""
 
     async def _ask[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Have it done, or not, and say so, or not."""

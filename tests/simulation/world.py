@@ -10,17 +10,20 @@ from tests.gateway.calls.memory_capacity import MemoryCapacityStore
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.simulation import loop
 from tests.simulation.carrier import Caller, make_audio
-from tests.simulation.gateways import PARTITIONS, WALL_S, Gateway, MediaLine
+from tests.simulation.gateways import LEASE_S, PARTITIONS, RETENTION_S, WALL_S, Gateway, MediaLine
 from tests.simulation.model import Endpoint
 from tests.simulation.plan import GATEWAYS, Call, Event, Plan, Trouble, draw_fate, rng
 from tests.simulation.redis import Weather, Wire
 from tests.simulation.trace import Trace
+from workers.janitor import Janitor
+from workers.janitor import Metrics as JanitorMetrics
 
 LIMIT_S: Final = 200.0  # of virtual time: what is not over by then never will be
 _DIALS_AGAIN_S: Final = 0.5
 _SLACK_S: Final = 1.5  # beyond the finish time-out: for opening, closing and a tick
 
-_SETTLING_S: Final = 10.0  # for what is still under way, in the network and in Redis
+_SETTLING_S: Final = 15.0  # for what is under way, and for the janitors to find what is lost
+_JANITORS: Final = 2
 
 _OF_REDIS: Final = {
     Trouble.REDIS_AWAY, Trouble.REDIS_FORGETS_ANSWERS, Trouble.REDIS_LATE, Trouble.REDIS_SLOW,
@@ -95,18 +98,36 @@ class _World:
             Gateway(f"gateway-{n}", plan, wire, self._endpoints, self._trace)
             for n, wire in enumerate(self._wires)
         ]
+        self._janitors = [self._janitor(number) for number in range(_JANITORS)]
         self._callers: dict[str, Caller] = {}  # by stream, the last one
+
+    def _janitor(self, number: int) -> Janitor:
+        chance = rng(self._plan.seed, number, "janitor")
+        return Janitor(
+            Wire(self._store, self._places, self._weather, chance),
+            gateway=f"janitor-{number}",
+            partitions=PARTITIONS,
+            lease_s=LEASE_S,
+            retention_s=RETENTION_S,
+            metrics=JanitorMetrics(),
+        )
 
     async def live(self) -> None:
         for gateway in self._gateways:
             await gateway.start()
+        janitors = [asyncio.create_task(janitor.run()) for janitor in self._janitors]
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._watch())
             troubles = [group.create_task(self._befall(event)) for event in self._plan.events]
             calls = [group.create_task(self._phone(call)) for call in self._plan.calls]
             await asyncio.wait(calls + troubles)
             watch.cancel()
-        await self._clean_up()
+        await self._end_gateways()
+        await asyncio.sleep(_SETTLING_S)
+        for janitor in janitors:
+            janitor.cancel()
+        await asyncio.gather(*janitors, return_exceptions=True)
+        self._look_for_leftovers()
 
     # Calls
 
@@ -207,7 +228,7 @@ class _World:
 
     # The end
 
-    async def _clean_up(self) -> None:
+    async def _end_gateways(self) -> None:
         self._weather.trouble = None
         for gateway, wire in zip(self._gateways, self._wires, strict=True):
             if not gateway.is_dead:
@@ -218,16 +239,18 @@ class _World:
                 await gateway.close()
                 if gateway.publisher.buffered_events:
                     self._broken(f"{gateway.name}: {gateway.publisher.buffered_events} events left")
-        await asyncio.sleep(_SETTLING_S)
+
+    def _look_for_leftovers(self) -> None:
         for endpoint in self._endpoints.values():
             self._evidence.broken += endpoint.breaches
             if endpoint.held:
                 self._broken(f"{len(endpoint.held)} sessions left at {endpoint.nature.name}")
             if endpoint.streams:
                 self._broken(f"{len(endpoint.streams)} streams left in {endpoint.nature.name}")
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            self._broken(f"a task is left: {task.get_coro().__qualname__}")
+            if taken := self._places.taken(f"endpoint:{endpoint.nature.name}"):
+                self._broken(f"{taken} places left at {endpoint.nature.name}")
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            self._broken(f"a task is left: {task.get_name()}")
         for call in self._plan.calls:
             key = call_keys(call.call_id, PARTITIONS).call
             self._evidence.records[call.call_id] = list(self._store.streams[key])
