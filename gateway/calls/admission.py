@@ -21,22 +21,19 @@ from functools import partial
 from random import Random
 from typing import Final
 
-import structlog
-
-from gateway.calls.breaker import Breaker, BreakerState
+from gateway.calls.breaker import Breaker
 from gateway.calls.capacity import Capacity, Stock
+from gateway.calls.entrance import Entrance
 from gateway.calls.services import Ticket
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
 from gateway.metrics import Metrics
-from gateway.routes import Endpoint, Priority, Route, Routes, Spread
+from gateway.routes import Route, Routes, Spread
 from gateway.upstream.transport import UpstreamTransport
 
 _EXPECTED_TRACKS: Final = 2
 _ASK_AGAIN_S: Final = 0.25  # another gateway's places come free unseen
 _AGAINST_THE_ENDPOINT: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
-
-_log = structlog.get_logger()
 
 
 def stocks(routes: Routes) -> dict[str, int | None]:
@@ -86,7 +83,7 @@ class Admission:
         self._refused_total = metrics.admissions_refused_total
         self._wait_s = wait_s
         self._endpoints = {
-            name: _Entrance(
+            name: Entrance(
                 name,
                 endpoint,
                 endpoint.model or model,
@@ -145,7 +142,7 @@ class Admission:
                     raise self._counted(error) from None
             await self._capacity.freed(min(left_s, _ASK_AGAIN_S))
 
-    def entrances(self, route: Route) -> "list[_Entrance]":
+    def entrances(self, route: Route) -> list[Entrance]:
         """Give a route's endpoints that may be asked now, the best first."""
         entrances = [self._endpoints[name] for name in route.endpoints]
         may_be_asked = [entrance for entrance in entrances if entrance.is_open]
@@ -162,59 +159,10 @@ class Admission:
         return error
 
 
-class _Entrance:
-    """One endpoint: its places, its breaker, the way to it."""
-
-    def __init__(
-        self,
-        name: str,
-        endpoint: Endpoint,
-        model: str,
-        transport: UpstreamTransport,
-        stock: Stock,
-        breaker: Breaker,
-        monotonic_s: Callable[[], float],
-    ) -> None:
-        self.name = name
-        self.model = model
-        self.transport = transport
-        self.stock = stock
-        self.breaker = breaker
-        self._reserved = endpoint.reserved
-        self._monotonic_s = monotonic_s
-
-    @property
-    def is_open(self) -> bool:
-        return self.breaker.allows(self._monotonic_s())
-
-    def breaker_state(self) -> float:
-        return float(self.breaker.state(self._monotonic_s()))
-
-    def kept_free(self, priority: Priority) -> int:
-        """Places that a new call of a priority must leave to others."""
-        return 0 if priority is Priority.HIGH else self._reserved
-
-    def begin(self) -> bool:
-        """Begin an attempt to open a session; tell whether it is the breaker's probe."""
-        return self.breaker.enter(self._monotonic_s())
-
-    def failed(self, *, probe: bool) -> None:
-        now_s = self._monotonic_s()
-        was = self.breaker.state(now_s)
-        self.breaker.fail(now_s, probe=probe)
-        if was is not BreakerState.OPEN and self.breaker.state(now_s) is BreakerState.OPEN:
-            _log.warning("breaker-opened", endpoint=self.name)
-
-    def worked(self) -> None:
-        if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
-            _log.info("breaker-closed", endpoint=self.name)
-        self.breaker.succeed()
-
-
 class _Place:
     """Implements `Place` of `services.py`."""
 
-    def __init__(self, entrance: _Entrance, ticket: "_Ticket", lease: str, *, probe: bool) -> None:
+    def __init__(self, entrance: Entrance, ticket: "_Ticket", lease: str, *, probe: bool) -> None:
         self.endpoint = entrance.name
         self.model = entrance.model
         self.transport = entrance.transport
@@ -259,9 +207,9 @@ class _Ticket:
         self._route = route
         self._tracks = 0  # places that stay the stream's own
         self._call: list[str] = []  # the lease of the route's limit
-        self._spare: list[tuple[_Entrance, str]] = []
-        self._in_use: list[tuple[_Entrance, str]] = []
-        self._shunned: _Entrance | None = None
+        self._spare: list[tuple[Entrance, str]] = []
+        self._in_use: list[tuple[Entrance, str]] = []
+        self._shunned: Entrance | None = None
 
     async def settle(self, start: CallStarted) -> None:
         """Choose the route for good and hold a place for each track, as `Ticket` says."""
@@ -295,14 +243,14 @@ class _Ticket:
             return _Place(entrance, self, lease, probe=entrance.begin())
         raise UpstreamError("endpoint-at-capacity" if entrances else "circuit-open")
 
-    def take_back(self, entrance: _Entrance, lease: str) -> None:
+    def take_back(self, entrance: Entrance, lease: str) -> None:
         """Keep a place that a session has left for the next one, if the call needs it."""
         if (entrance, lease) in self._in_use:
             self._in_use.remove((entrance, lease))
             self._spare.append((entrance, lease))
             self._give_back_surplus()
 
-    def shun(self, entrance: _Entrance | None) -> None:
+    def shun(self, entrance: Entrance | None) -> None:
         """Prefer any other endpoint for the next session."""
         self._shunned = entrance
 
@@ -334,11 +282,11 @@ class _Ticket:
                 return
         raise CarrierError("endpoint-at-capacity" if entrances else "circuit-open")
 
-    def _preferred(self, entrances: list[_Entrance]) -> list[_Entrance]:
+    def _preferred(self, entrances: list[Entrance]) -> list[Entrance]:
         own = [entrance for entrance, _ in self._spare]
         return sorted(entrances, key=lambda each: (each is self._shunned, each not in own))
 
-    def _pop_spare(self, entrance: _Entrance) -> str | None:
+    def _pop_spare(self, entrance: Entrance) -> str | None:
         for i, (at, lease) in enumerate(self._spare):
             if at is entrance:
                 del self._spare[i]

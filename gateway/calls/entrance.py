@@ -1,0 +1,75 @@
+"""One endpoint as admission sees it: its places, its breaker, the way to it."""
+
+from collections.abc import Callable
+
+import structlog
+
+from gateway.calls.breaker import Breaker, BreakerState
+from gateway.calls.capacity import Stock
+from gateway.routes import Endpoint, Priority
+from gateway.upstream.transport import UpstreamTransport
+
+_log = structlog.get_logger()
+
+
+class Entrance:
+    """One endpoint.
+
+    Args:
+        name: the operator's.
+        endpoint: how many places it keeps for important calls.
+        model: the name the model is served under there.
+        transport: opens streams there.
+        stock: its places.
+        breaker: its circuit breaker.
+        monotonic_s: the breaker's clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        model: str,
+        transport: UpstreamTransport,
+        stock: Stock,
+        breaker: Breaker,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.transport = transport
+        self.stock = stock
+        self.breaker = breaker
+        self._reserved = endpoint.reserved
+        self._monotonic_s = monotonic_s
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the breaker lets an attempt through now."""
+        return self.breaker.allows(self._monotonic_s())
+
+    def breaker_state(self) -> float:
+        """Give the metric's value."""
+        return float(self.breaker.state(self._monotonic_s()))
+
+    def kept_free(self, priority: Priority) -> int:
+        """Places that a new call of a priority must leave to others."""
+        return 0 if priority is Priority.HIGH else self._reserved
+
+    def begin(self) -> bool:
+        """Begin an attempt to open a session; tell whether it is the breaker's probe."""
+        return self.breaker.enter(self._monotonic_s())
+
+    def failed(self, *, probe: bool) -> None:
+        """Learn that an attempt failed for a reason that speaks against the endpoint."""
+        now_s = self._monotonic_s()
+        was = self.breaker.state(now_s)
+        self.breaker.fail(now_s, probe=probe)
+        if was is not BreakerState.OPEN and self.breaker.state(now_s) is BreakerState.OPEN:
+            _log.warning("breaker-opened", endpoint=self.name)
+
+    def worked(self) -> None:
+        """Learn that a session there answered."""
+        if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
+            _log.info("breaker-closed", endpoint=self.name)
+        self.breaker.succeed()
