@@ -9,9 +9,11 @@ One call, walked:
     endpoints that all gateways share: `calls/capacity.py`).
  3. The carrier's adapter (`carriers/twilio.py`) turns its messages into `carriers/events.py`.
  4. Each track (`calls/track.py`) has an audio path (`audio/pipeline.py`): media clock, G.711
-    decoding, interpolation to 16 kHz, chunks of 80 ms.
- 5. Its session (`upstream/session.py`) speaks the Realtime protocol (`upstream/realtime.py`) over
-    a transport (`upstream/transport.py`: `sagemaker.py` or `websocket.py`).
+    decoding, interpolation to 16 kHz, chunks of 80 ms, kept in `calls/ring.py` while they may be
+    needed again.
+ 5. `calls/sessions.py` keeps a session open for it, one after another; each (`calls/hearing.py`,
+    `upstream/session.py`) speaks the Realtime protocol (`upstream/realtime.py`) over a transport
+    (`upstream/transport.py`: `sagemaker.py` or `websocket.py`).
  6. The model's deltas come back; `transcript/token_clock.py` places them on the media clock and
     `transcript/segmenter.py` makes `transcript/events.py` of them.
  7. `transcript/publisher.py` writes all calls' events to Redis in batches (`append.lua`).
