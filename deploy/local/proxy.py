@@ -102,6 +102,7 @@ class FaultProxy:
         self._way = Way.BOTH
         self._links: dict[_Link, asyncio.Task[None]] = {}
         self._listener: socket.socket | None = None
+        self._closed = False
         self._guard = _reusable_socket()  # keeps the port ours while nobody listens on it
 
     async def __aenter__(self) -> Self:
@@ -118,6 +119,7 @@ class FaultProxy:
         trace: TracebackType | None,
     ) -> None:
         """Stop listening and cut every connection."""
+        self._closed = True
         self._refuse()
         self._guard.close()
         running = tuple(self._links.values())
@@ -143,7 +145,7 @@ class FaultProxy:
             link.suffer(None, Way.BOTH)
 
     def _listen(self) -> None:
-        if self._listener is None:
+        if self._listener is None and not self._closed:
             self._listener = listener = _reusable_socket()
             listener.setblocking(False)
             listener.bind((_HOST, self.port))

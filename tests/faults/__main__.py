@@ -1,6 +1,7 @@
 """`python -m tests.faults`: run the matrix, print it as Markdown, and say whether it held."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one outcome a line")
     parser.add_argument("--log", default="ERROR", help="level of the gateways' logs")
     asked = parser.parse_args()
-    know_credentials()
+    know_credentials(os.environ.__setitem__)
     logs.configure(asked.log)
     first, _, step = asked.share.partition("/")
     cells = [cell for cell in matrix.CELLS if asked.only in str(cell)][int(first) - 1 :: int(step)]

@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from redis.asyncio import Redis
 
-from cli import events
 from cli.proof import Account, account
 from cli.twilio_caller import Call
 from deploy.local.proxy import (
@@ -33,7 +31,8 @@ from deploy.local.proxy import (
     Truncate,
 )
 from tests.faults.caller import TRACK, Caller, speech_pause_speech
-from tests.faults.stack import HOST, Link, Stack, standing
+from tests.faults.calls import events_of, over
+from tests.faults.stack import Link, Stack, standing
 
 FAULTS: Final[Mapping[str, Fault]] = {
     "delay": Delay(0.15),
@@ -158,7 +157,6 @@ async def run(
     async def played(number: int, cell: Cell) -> Outcome:
         own = folder / f"cell-{number}"
         async with places:
-            own.mkdir()
             return await _outcome(cell, number, own, redis_port, http)
 
     async with aiohttp.ClientSession() as http:
@@ -175,7 +173,7 @@ async def _outcome(
         trouble = await _attempt(cell, call, folder, redis_port, http)
         if trouble != _MISSED:
             break
-    told = await _events(call, redis_port)
+    told = await events_of(call, redis_port)
     return Outcome(
         cell,
         account(told, call.tracks) if told else Account(),
@@ -197,12 +195,6 @@ async def _attempt(
         return f"not over after {LIMIT_S:g} s"
 
 
-async def _events(call: Call, redis_port: int) -> list[Mapping[str, str]]:
-    async with Redis(host=HOST, port=redis_port, decode_responses=True) as redis:
-        entries: Any = await redis.xrange(events.call_key(call.call_sid))
-    return [fields for _, fields in entries]
-
-
 async def _play(cell: Cell, stack: Stack, caller: Caller, http: aiohttp.ClientSession) -> bool:
     """Play a call, break its link at the moment, and end the gateway; False if none came."""
     async with stack.gateway(**cell.settings) as gateway:
@@ -212,8 +204,7 @@ async def _play(cell: Cell, stack: Stack, caller: Caller, http: aiohttp.ClientSe
         if cell.moment is Moment.BEFORE:
             await asyncio.sleep(_LEAD_S)
         await caller.play(http, stack.links[Link.CARRIER].port)
-        while gateway.streams.admitted:  # noqa: ASYNC110 - nobody tells of its end
-            await asyncio.sleep(0.02)
+        await over(gateway)
         if not moment.is_set():
             breaking.cancel()
             return False

@@ -64,14 +64,12 @@ class Link(StrEnum):
     REDIS = "gateway-Redis"
 
 
-def know_credentials() -> None:
+def know_credentials(set_variable: Callable[[str, str], None]) -> None:
     """Give the gateway's credential chain the endpoint's one identity, and nothing else."""
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
+    set_variable("AWS_ACCESS_KEY_ID", KEY_ID)
+    set_variable("AWS_SECRET_ACCESS_KEY", SECRET)
+    set_variable("AWS_CONFIG_FILE", os.devnull)
+    set_variable("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
 @dataclass(slots=True)
@@ -167,6 +165,7 @@ async def standing(
         engine: its settings, where they differ from the defaults.
     """
     signs = Signs()
+    await asyncio.to_thread(folder.mkdir, exist_ok=True)
     async with AsyncExitStack() as parts:
         links: dict[Link, FaultProxy] = {}
 

@@ -224,6 +224,15 @@ async def test_without_a_server_a_client_is_reset() -> None:
             writer.close()
 
 
+async def test_once_closed_it_stays_so(pair: Pair) -> None:
+    """Symptom to prevent: a fault that heals late listens again, and nobody closes that."""
+    async with FaultProxy(pair.proxy.port) as proxy:
+        proxy.apply(Refuse())
+    proxy.heal()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, proxy.port)
+
+
 async def test_a_peer_that_does_not_read_is_not_read_for(pair: Pair) -> None:
     client, _ = await pair.connect()
     pair.proxy.apply(Freeze())

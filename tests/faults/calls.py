@@ -1,0 +1,50 @@
+"""Calls as the fault tests play them, and what is told of them."""
+
+import asyncio
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from cli import events
+from cli.proof import Account, account
+from cli.twilio_caller import Call
+from gateway.app import Gateway
+from tests.faults.caller import CALL_MS, TRACK, speech_pause_speech
+from tests.faults.stack import HOST
+
+WHOLE: Final = Account(audio_ms=CALL_MS, transcribed_ms=CALL_MS)
+
+_LIMIT_S: Final = 60.0
+_seeds = count(1)
+
+
+def new_call() -> Call:
+    """Make a call with audio of its own."""
+    return Call({TRACK: speech_pause_speech(next(_seeds))})
+
+
+async def over(gateway: Gateway) -> None:
+    """Wait until no stream is live in a gateway, nor has words to come."""
+    async with asyncio.timeout(_LIMIT_S):
+        while gateway.streams.admitted:  # noqa: ASYNC110 - nobody tells of its end
+            await asyncio.sleep(0.02)
+
+
+async def events_of(call: Call, redis_port: int) -> list[Mapping[str, str]]:
+    """Read all that is told of a call."""
+    async with Redis(host=HOST, port=redis_port, decode_responses=True) as redis:
+        entries: Any = await redis.xrange(events.call_key(call.call_sid))
+    return [fields for _, fields in entries]
+
+
+async def account_of(call: Call, redis_port: int) -> Account:
+    """Account for a call's audio."""
+    return account(await events_of(call, redis_port), call.tracks)
+
+
+async def end_of(call: Call, redis_port: int) -> str:
+    """Give the status and reason of a call's last event."""
+    last = (await events_of(call, redis_port))[-1]
+    return f"{last['status']} {last['reason']}"
