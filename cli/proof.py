@@ -84,7 +84,8 @@ def account(
         events: all of the stream's events, in order, as they are in Redis; of several epochs if
             gateways took the stream over.
         audio: per track the mu-law bytes that the carrier sent, from media time 0 on. What lies
-            beyond the end that `stream.ended` gives did not arrive, and is left out.
+            beyond the end that `stream.ended` gives did not arrive, and is left out. So is, in a
+            stream that was lost with its gateway, what comes after a track's last word.
         frame_ms: how long the carrier's frames were. A carrier that vanished may have sent one
             track's last frame and not the other's, and `stream.ended` knows the longer one only.
     """
@@ -114,6 +115,9 @@ def _account_track(record: Record, track: str, mulaw: bytes, may_lack_ms: int) -
     in_gap = _marked(length_ms, [*lost, *gaps]) > 0
     received |= in_gap
     said = heard.times > 0
+    if record.is_lost:  # what its gateway had heard, and not yet told, died with it
+        told = np.flatnonzero(said | in_gap)
+        received[told[-1] + 1 if told.size else 0 :] = False
     transcribed = (said | ~heard.sounding) & ~in_gap & received
     unaccounted = received & ~in_gap & ~transcribed
     twice = np.maximum(heard.times - 1, 0).sum() + (said & (_marked(length_ms, gaps) > 0)).sum()

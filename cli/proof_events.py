@@ -57,6 +57,7 @@ class Record:
     Attributes:
         problems: what breaks the contract, in words without content.
         duration_ms: what `stream.ended` says; None if it has not come.
+        status: likewise; empty if it has not come.
         reason: likewise.
     """
 
@@ -67,6 +68,11 @@ class Record:
         self.reason = ""
         self._epochs: dict[int, _Ownership] = {}
         self._gaps: list[tuple[str, str, Span]] = []  # track, cause, where
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its gateway died: what that had not yet written is missing."""
+        return self.status == "lost"
 
     @property
     def tracks(self) -> set[str]:
@@ -120,7 +126,7 @@ class Record:
             self.problems.append("never ended")
         newest = max(self._epochs, default=0)
         for epoch, owner in self._epochs.items():
-            if epoch < newest or self.status == "lost":
+            if epoch < newest or self.is_lost:
                 continue  # its gateway died: nobody could close what was open
             for (track, number), segment in owner.segments.items():
                 if segment.final is None:
@@ -161,8 +167,10 @@ class Record:
     def _end(self, owner: _Ownership, event: Event) -> None:
         self.duration_ms = max(self.duration_ms or 0, int(event["duration_ms"]))
         self.status, self.reason = event["status"], event["reason"]
-        if self.status == "lost":
-            return  # somebody else's estimate
+        if self.is_lost:
+            if len(self._epochs) == 1:
+                return
+            owner = self._epochs[sorted(self._epochs)[-2]]  # a janitor counts what that one wrote
         for name, said, counted in (
             ("segments", int(event["segments"]), owner.finals),
             ("gap_ms", int(event["gap_ms"]), owner.gap_ms),

@@ -180,8 +180,21 @@ def test_a_dead_gateway_s_words_count_as_far_as_they_go() -> None:
     story.segment = 1
     story.say(0, 800)
     story.take_over()
-    story.end("lost", duration_ms=800)
+    story.end("lost", duration_ms=960)  # of the other track
     assert story.account() == Account(800, 800)
+
+
+def test_a_janitor_counts_what_the_dead_gateway_wrote() -> None:
+    story = Story()
+    story.utter(0, 800)
+    story.gap(800, 960)
+    finals, gap_ms = story.finals, story.gap_ms
+    story.take_over()
+    story.finals, story.gap_ms = finals, gap_ms
+    story.end("lost", duration_ms=960)
+    assert story.account() == Account(960, 800, 160)
+    story.events[-1]["segments"] = "0"
+    assert story.account().problems == ("stream.ended says segments 0, there were 1",)
 
 
 def shed(story: Story, *, every: int) -> None:
