@@ -67,11 +67,7 @@ class Hearing:
         """
         services = self._services
         began_s = services.monotonic_s()
-        try:
-            await self._session.open(self.place.transport, services.limits.open_timeout_s)
-        except UpstreamError as error:
-            self.place.failed(error)
-            raise
+        await self._session.open(self.place.transport, services.limits.open_timeout_s)
         self.opened_s = self._well_s = services.monotonic_s()
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
@@ -118,11 +114,11 @@ class Hearing:
             self._services.metrics.first_deltas_late_total.labels(self.place.endpoint).inc()
             _log.warning("first-delta-late", endpoint=self.place.endpoint)
         if silent_s >= limits.mute_timeout_s:
-            self.give_up(UpstreamError("session-stalled" if self.tokens else "session-mute"))
+            reason = "session-stalled" if self.tokens else "session-mute"
+            self.give_up(UpstreamError(reason))
 
     def give_up(self, error: UpstreamError) -> None:
-        """End it for a failure that no peer reported; it counts against the endpoint."""
-        self.place.failed(error)
+        """End it for a failure that no peer reported."""
         self._session.give_up(error)
 
     def is_lagging(self, now_s: float) -> bool:
@@ -155,12 +151,13 @@ class Hearing:
         self._listener.on_writable()
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Give the place back and tell."""
+        """Say how the place was, give it back, and tell."""
         self.error = error
         if self._is_counted:
             self._live.dec()
-        self.place.release()
         if error is not None:
+            self.place.failed(error)
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
+        self.place.release()
         self._listener.on_over(self)

@@ -32,7 +32,7 @@ class Place(Protocol):
         """Learn that a session there answered: the endpoint is well."""
 
     def failed(self, error: UpstreamError) -> None:
-        """Learn that a session there did not open, or ended so: it counts against the endpoint."""
+        """Learn why a session there did not open, or ended; what that says of it is its own."""
 
     def release(self) -> None:
         """Give the place back; idempotent, never waits."""
