@@ -40,17 +40,24 @@ class Caller:
     spoke: asyncio.Event = field(default_factory=asyncio.Event)
     paused: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def play(self, http: aiohttp.ClientSession, port: int) -> None:
-        """Play it; a connection that breaks is the end, as it is for Twilio."""
+    async def play(self, http: aiohttp.ClientSession, port: int) -> bool:
+        """Play it; a connection that breaks is the end, as it is for Twilio.
+
+        Returns:
+            Whether the gateway accepted the stream.
+        """
+        accepted = False
         url = f"ws://127.0.0.1:{port}/media/twilio"
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(2 * CALL_MS / 1000 + 5):
                 async with http.ws_connect(url, timeout=_CLOSE_TIMEOUT) as socket:
+                    accepted = True
                     reading = asyncio.ensure_future(_read_to_end(socket))
                     try:
                         await self._talk(socket)
                     finally:
                         reading.cancel()
+        return accepted
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         for text in opening(self.call, {}):

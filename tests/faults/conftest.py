@@ -2,16 +2,29 @@
 
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from tests.faults.matrix import Cell, Outcome, markdown
+from tests.faults.stack import know_credentials
 
 SHARES = ("1/2", "2/2")
 LIMIT_S = 240.0  # on a slow machine; a minute on two cores
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
+@pytest.fixture
+def redis_port(redis_server_url: str) -> int:
+    """The port of the session's server."""
+    return urlsplit(redis_server_url).port or 0
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    know_credentials(monkeypatch.setenv)
 
 
 @pytest.fixture(scope="session")

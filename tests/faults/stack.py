@@ -128,25 +128,25 @@ class Stack:
     endpoint: LocalEndpoint
     links: dict[Link, FaultProxy]
 
-    @asynccontextmanager
-    async def gateway(self, **changed: Any) -> AsyncIterator[app.Gateway]:
-        """Serve with a gateway; its carrier's link leads to the newest one.
-
-        Args:
-            changed: settings other than `GATEWAY`'s.
-        """
-        redis_port = self.links[Link.REDIS].port
-        settings: dict[str, Any] = {
+    def settings(self, **changed: Any) -> dict[str, Any]:
+        """Give a gateway's settings by name; `changed` are other than `GATEWAY`'s."""
+        return {
+            **GATEWAY,
             "host": HOST,
             "port": 0,
             "admin_port": 0,
             "id": self.folder.name,
-            "redis_url": SecretStr(f"redis://{HOST}:{redis_port}/0"),
+            "redis_url": f"redis://{HOST}:{self.links[Link.REDIS].port}/0",
             "sagemaker_url": f"https://localhost:{self.links[Link.ENDPOINT].port}",
             "sagemaker_ca_file": self.endpoint.ca_file,
             "spool_dir": self.folder / "spool",
+            **changed,
         }
-        made = Settings(_env_file=None, **(GATEWAY | settings | changed))
+
+    @asynccontextmanager
+    async def gateway(self, **changed: Any) -> AsyncIterator[app.Gateway]:
+        """Serve with a gateway in this process; its carrier's link leads to the newest one."""
+        made = Settings(_env_file=None, **self.settings(**changed))
         async with app.serve(made) as gateway, FaultProxy(gateway.public) as carrier:
             self.links[Link.CARRIER] = carrier
             yield gateway

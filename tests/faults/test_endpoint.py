@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -35,16 +34,6 @@ TROUBLES = {
     "GOAWAY in speech": faults.go_away(after_events=10),
     "a stall in speech": faults.stall(after_events=10),
 }
-
-
-@pytest.fixture
-def redis_port(redis_server_url: str) -> int:
-    return urlsplit(redis_server_url).port or 0
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    know_credentials(monkeypatch.setenv)
 
 
 @pytest.fixture
