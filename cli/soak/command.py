@@ -97,7 +97,7 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
         async with together() as tasks:
             aside = [
                 tasks.create_task(watch.run()),
-                tasks.create_task(_show(console, callers, troubles)),
+                tasks.create_task(_show(console, callers, troubles, watch)),
                 *(tasks.create_task(stack.parts[part].until_dead()) for part in _STEADY),
             ]
             await _call_and_trouble(seconds, count, callers, troubles)
@@ -105,6 +105,9 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
                 each.cancel()
         after = await watch.until_idle(before, _IDLE_AFTER_S)
         leases = await _leases(redis)
+        reconnects = after.reconnects - before.reconnects
+        rollovers = after.rollovers - before.rollovers
+        console.print(f"The gateway's sessions: {reconnects} reconnects, {rollovers} rollovers.")
     return Outcome(
         seconds=seconds,
         calls=callers.calls,
@@ -181,7 +184,7 @@ async def _call_and_trouble(
             tasks.create_task(callers.call_on(until_s, Random()))  # noqa: S311 (not for secrets)
 
 
-async def _show(console: Console, callers: Callers, troubles: Troubles) -> None:
+async def _show(console: Console, callers: Callers, troubles: Troubles, watch: Watch) -> None:
     """Say every half minute how it goes."""
     passed_s = 0.0
     while True:
@@ -190,9 +193,10 @@ async def _show(console: Console, callers: Callers, troubles: Troubles) -> None:
         found = callers.found
         console.print(
             f"{passed_s / 60:5.1f} min: {callers.live} live, {callers.calls} over, "
-            f"{callers.unclosed} unclosed; {troubles.count} faults (now: {troubles.now}); "
+            f"{callers.unclosed} unclosed; {troubles.count} faults, the last {troubles.newest}; "
             f"of {found.audio_ms / 1000:.0f} s {found.gap_ms / 1000:.1f} s in gaps, "
-            f"{found.unaccounted_ms} ms unaccounted, {found.duplicated_ms} ms duplicated"
+            f"{found.unaccounted_ms} ms unaccounted, {found.duplicated_ms} ms duplicated; "
+            f"{watch.rss_mb:.1f} MB"
         )
 
 

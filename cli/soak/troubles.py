@@ -28,7 +28,7 @@ from deploy.local.proxy import (
 )
 from deploy.local.stack import Stack
 
-_QUIET_S: Final = (2.0, 10.0)  # between two
+_QUIET_S: Final = (0.5, 6.0)  # between two
 _HOLD_S: Final = (0.2, 4.0)
 _FAULTS: Final[tuple[Fault, ...]] = (
     Delay(0.05),
@@ -72,14 +72,14 @@ class Troubles:
 
     Attributes:
         count: how many there were.
-        now: which there is.
+        newest: which was the last one.
     """
 
     def __init__(
         self, stack: Stack, links: Mapping[Link, FaultProxy], redis: RedisClient, chance: Random
     ) -> None:
         self.count = 0
-        self.now = "none"
+        self.newest = "none"
         self._stack = stack
         self._redis = redis
         self._chance = chance
@@ -102,13 +102,12 @@ class Troubles:
         names, weights = list(self._all), [weight for weight, _ in self._all.values()]
         loop = asyncio.get_running_loop()
         while True:
-            self.now = "none"
             await asyncio.sleep(self._chance.uniform(*_QUIET_S))
             if loop.time() + _HOLD_S[1] > until_s:
                 return
-            (self.now,) = self._chance.choices(names, weights)
+            (self.newest,) = self._chance.choices(names, weights)
             self.count += 1
-            _, trouble = self._all[self.now]
+            _, trouble = self._all[self.newest]
             await trouble(self._chance.uniform(*_HOLD_S))
 
     async def _break(self, proxy: FaultProxy, fault: Fault, seconds: float) -> None:

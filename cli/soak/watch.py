@@ -30,6 +30,8 @@ class Reading:
     sessions: int
     live_calls: int
     ended_calls: int  # ever
+    reconnects: int  # ever
+    rollovers: int  # ever
 
     @property
     def is_idle(self) -> bool:
@@ -53,6 +55,11 @@ class Watch:
         self._url = f"{admin_url}/metrics"
         self._every_s = every_s
         self._samples: list[tuple[float, int]] = []  # monotonic seconds, bytes
+
+    @property
+    def rss_mb(self) -> float:
+        """Its memory when it was last looked at."""
+        return self._samples[-1][1] / _MB if self._samples else 0.0
 
     @property
     def rss_mb_per_min(self) -> float:
@@ -97,6 +104,8 @@ def parse(exposition: str) -> Reading:
         sessions=int(values["callscribe_sessions_live"]),
         live_calls=int(values["callscribe_live_calls"]),
         ended_calls=int(values["callscribe_calls_total"]),
+        reconnects=int(values["callscribe_reconnects_total"]),
+        rollovers=int(values["callscribe_rollovers_total"]),
     )
 
 

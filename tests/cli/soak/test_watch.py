@@ -32,19 +32,19 @@ callscribe_live_calls{carrier="twilio"} 1.0
 callscribe_calls_total{carrier="twilio",status="completed"} 7.0
 callscribe_calls_total{carrier="twilio",status="failed"} 1.0
 # TYPE callscribe_calls_created gauge
+callscribe_reconnects_total{reason="model-error"} 3.0
+callscribe_rollovers_total{why="pause"} 6.0
 callscribe_calls_created{carrier="twilio",status="completed"} 1.7e+09
 """
 
 
 def reading(**changed: int) -> Reading:
-    fields = dict.fromkeys(
-        ("rss_bytes", "tasks", "fds", "places", "sessions", "live_calls", "ended_calls"), 0
-    )
+    fields = dict.fromkeys(Reading.__slots__, 0)
     return Reading(**(fields | changed))
 
 
 def test_a_reading_sums_over_labels() -> None:
-    assert parse(EXPOSITION) == Reading(50_000_000, 9, 14, 5, 4, 1, 8)
+    assert parse(EXPOSITION) == Reading(50_000_000, 9, 14, 5, 4, 1, 8, 3, 6)
 
 
 async def test_the_gateway_has_all_that_is_read() -> None:
