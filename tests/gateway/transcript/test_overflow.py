@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
+from gateway.transcript.encode import pack_batch
 from gateway.transcript.publisher import Limits, Publisher, StreamWriter
 from gateway.transcript.store import AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore
@@ -53,8 +54,10 @@ class UnreliableStore:
     """A store that is away when told, or that loses answers; what it had may come late."""
 
     def __init__(self) -> None:
-        self.memory = MemoryStore(lambda: 1_795_255_616_244)
+        self.now_ms = 1_795_255_616_244
+        self.memory = MemoryStore(lambda: self.now_ms)
         self.away = False
+        self.exchanges = 0
         self.faults: list[str] = []  # one per exchange
         self._late: list[AppendCall] = []
 
@@ -63,8 +66,10 @@ class UnreliableStore:
     ) -> list[int | PublishError]:
         with_events = [constants for _, constants, _ in calls]
         assert len(with_events) <= 2 * len(set(with_events)), "a renewal beside a batch, at most"
+        self.exchanges += 1
         fault = "away" if self.away else self.faults.pop(0) if self.faults else "well"
-        await asyncio.sleep(0)
+        for _ in range(30 if fault == "slow" else 1):
+            await asyncio.sleep(0)
         unavailable: list[int | PublishError] = [PublishError("redis-unavailable")] * len(calls)
         if fault == "away":
             return unavailable
@@ -73,6 +78,10 @@ class UnreliableStore:
             return unavailable
         late, self._late = self._late, []
         await self.memory.append(late, timeout_s)
+        if fault == "renewals-only":
+            renewals = [call for call in calls if call[2] == pack_batch(1, [], ends_stream=False)]
+            await self.memory.append(renewals, timeout_s)
+            return unavailable
         if fault == "half":  # as of a cluster of which one node is away
             unavailable[1::2] = await self.memory.append(calls[1::2], timeout_s)
             return unavailable
@@ -144,7 +153,7 @@ async def test_what_exceeds_memory_goes_through_the_spool_and_nothing_is_missing
         assert total(metrics, "redis_dropped_events_total", kind=kind) == 0
 
 
-_FAULTS = st.sampled_from(["well", "well", "away", "late", "answers-lost", "half"])
+_FAULTS = st.sampled_from(["well", "slow", "away", "late", "answers-lost", "half"])
 _STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), st.integers(0, 3), st.integers(1, 30)),
@@ -196,6 +205,7 @@ async def test_whatever_fails_each_event_is_written_once_and_in_order(
                         words[call_id].append(word)
                         if n % 7 == 0:
                             await asyncio.sleep(0)
+                        assert publisher.buffered_events >= 0
                 case "away":
                     store.away = bool(which)
                 case "wait":
@@ -210,10 +220,49 @@ async def test_whatever_fails_each_event_is_written_once_and_in_order(
         last = make_publisher(store, _SMALL, None, Path(name))
         async with running(last):
             pass
+        assert last.buffered_events == 0
         for call_id, expected in words.items():
             assert_whole(store, call_id, expected)
         assert store.live() == set()
         assert spooled_files(Path(name)) == []
+
+
+async def test_an_exchange_that_lasts_while_its_batches_go_to_the_spool(tmp_path: Path) -> None:
+    """They are in both: its answer is too late, whatever it says."""
+    for fault in ("slow", "answers-lost", "late"):
+        store, metrics = UnreliableStore(), Metrics()
+        store.faults = [fault, "slow", fault]
+        async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+            writer = open_stream(publisher, "CA1")
+            words = [str(n) for n in range(100)]
+            for word in words:
+                writer.publish(final(word))
+                await asyncio.sleep(0)
+                assert 0 <= total(metrics, "redis_buffered_events") <= 100
+            writer.publish(ended())
+            await eventually(lambda: not publisher.buffered_events)
+        assert total(metrics, "redis_buffered_events") == 0
+        assert_whole(store, "CA1", words)
+
+
+async def test_while_redis_is_away_the_spool_is_not_tried_without_a_pause(tmp_path: Path) -> None:
+    store = UnreliableStore()
+    limits = Limits(
+        flush_interval_s=0.001, buffered_events=10, spill_events=5,
+        backoff_first_s=0.05, backoff_max_s=0.05,
+    )  # fmt: skip
+    async with running(make_publisher(store, limits, None, tmp_path)) as publisher:
+        store.away = True
+        writer = open_stream(publisher, "CA1")
+        began_s = asyncio.get_running_loop().time()
+        for n in range(100):
+            writer.publish(final(str(n)))
+            await asyncio.sleep(0.002)
+        pauses = (asyncio.get_running_loop().time() - began_s) / 0.025  # half of it is jitter
+        assert store.exchanges < 20 + pauses
+        store.away = False
+        writer.publish(ended())
+    assert_whole(store, "CA1", [str(n) for n in range(100)])
 
 
 async def test_a_spooled_stream_keeps_its_lease_and_skips_nothing(tmp_path: Path) -> None:
@@ -232,6 +281,33 @@ async def test_a_spooled_stream_keeps_its_lease_and_skips_nothing(tmp_path: Path
         await eventually(lambda: not publisher.buffered_events)
         writer.publish(ended())
     assert_whole(store, "CA1", [str(n) for n in range(30)])
+
+
+async def test_a_stream_that_has_ended_keeps_its_lease_until_that_is_written(
+    tmp_path: Path,
+) -> None:
+    """Else the janitor takes it for lost, and its last words are refused."""
+    store = UnreliableStore()
+    limits = Limits(
+        flush_interval_s=0.001, batch_events=5, buffered_events=10, spill_events=5,
+        lease_s=0.03, backoff_first_s=0.001, backoff_max_s=0.001,
+    )  # fmt: skip
+    async with running(make_publisher(store, limits, None, tmp_path)) as publisher:
+        writer = open_stream(publisher, "CA1")
+        store.away = True
+        for n in range(30):
+            writer.publish(final(str(n)))
+        writer.publish(ended())
+        store.faults = ["well", "well", *["renewals-only"] * 1000]
+        store.away = False
+        live = store.memory.live[keys_of("CA1").live]
+        await eventually(lambda: len(store.faults) < 990)
+        store.now_ms += 1000
+        await eventually(lambda: live["CA1 MZ1"] > store.now_ms)
+        store.faults = []
+        await eventually(lambda: not publisher.buffered_events)
+    assert_whole(store, "CA1", [str(n) for n in range(30)])
+    assert store.live() == set()
 
 
 async def test_a_higher_epoch_drops_what_is_in_the_spool(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def test_a_full_disk_is_counted_and_logged_once_and_harms_no_other_record(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert opened.errors == ["spool-failed"] * 2
     assert [line["code"] for line in logs] == ["EFBIG"]
+    assert opened.spool.bytes == sum(path.stat().st_size for path in files(tmp_path))
     assert "secret" not in str(logs)
     assert put(opened.spool, "after")
     assert drain(opened.spool) == ["before", "after"]
