@@ -15,9 +15,8 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
-from cli import demo, proof, running
-from cli.errors import CommandError
-from cli.soak.callers import Callers, speech
+from cli import proof, running
+from cli.soak.callers import Callers
 from cli.soak.troubles import Link, Troubles
 from cli.soak.watch import Reading, Watch
 from cli.twilio_caller import Gateway
@@ -26,9 +25,9 @@ from deploy.local.processes import together
 from deploy.local.proxy import FaultProxy
 
 _PROGRESS_S: Final = 30.0
-_WARM_UP_MS: Final = 3000
 _SESSIONS_PER_CALL: Final = 4  # two tracks, each with the next session while it rolls over
 _LEASE_S: Final = 10
+_SETTLE_S: Final = 5.0
 _IDLE_AFTER_S: Final = 60.0  # for the gateway to give back what calls had
 _MOST_MB_PER_MIN: Final = 1.0  # what its memory may seem to grow by: allocators are no clocks
 _LEAST_S: Final = 300.0  # a shorter soak says nothing about growth
@@ -85,13 +84,14 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
         Redis.from_url(stack.redis_url, protocol=2) as redis,
         Redis.from_url(stack.redis_url, protocol=2, single_connection_client=True) as spared,
     ):
-        await _warm_up(stack)
-        watch = Watch(http, f"http://{local.HOST}:{stack.settings.ports.admin}")
-        before = await watch.read()
         gateway = Gateway(
             f"ws://{local.HOST}:{links[Link.CARRIER].port}", stack.public_url, local.AUTH_TOKEN
         )
         callers = Callers(http, gateway, redis, console.print)
+        watch = Watch(http, f"http://{local.HOST}:{stack.settings.ports.admin}")
+        cold = await watch.read()
+        await callers.warm_up(count)
+        before = await watch.until_idle(cold, _SETTLE_S)
         troubles = Troubles(stack, links, spared, Random())  # noqa: S311 (not for secrets)
         console.print(f"{count} calls at once, begun for {seconds / 60:g} min ...")
         async with together() as tasks:
@@ -164,13 +164,6 @@ async def _broken_stack(
             }
             async with local.running(settings) as stack:
                 yield stack, links
-
-
-async def _warm_up(stack: local.Stack) -> None:
-    """Play one call alone: what it leaves behind, all the others may."""
-    result = await demo.play({"inbound": speech(0, _WARM_UP_MS)}, stack)
-    if result.transcript.status != "completed":
-        raise CommandError(f"a first call came to nothing: {result.transcript.reason}")
 
 
 async def _call_and_trouble(
