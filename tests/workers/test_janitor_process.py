@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.transcript.redis import RedisClient
-from tests.gateway.transcript.publishing import EPOCH, client_of, events_of
+from tests.gateway.transcript.publishing import EPOCH, client_of, entries, keys_of
 from tests.redis_servers import free_port
 
 _LEASE_S = 3.0  # a busy machine may hold up a living gateway for a while
@@ -62,7 +62,7 @@ async def until(
     """Wait until the types of a stream's events are as told; gives the events."""
     async with asyncio.timeout(_LIMIT_S):
         while True:
-            events = await events_of(redis, call_id)
+            events = await entries(redis, keys_of(call_id).call)
             if holds([event["type"] for event in events]):
                 return events
             await asyncio.sleep(0.05)
@@ -93,7 +93,7 @@ async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
             assert [int(e["n"]) for e in before] == list(range(1, len(before) + 1))
         frozen.send_signal(signal.SIGCONT)
         assert await asyncio.wait_for(frozen.wait(), _LIMIT_S) == 0, "it was told that it is fenced"
-        assert (await events_of(redis, "FROZEN"))[-1]["type"] == "stream.ended"
+        assert (await entries(redis, keys_of("FROZEN").call))[-1]["type"] == "stream.ended"
         async with gateway(redis_url, "FROZEN", time.time_ns() // 1_000_000):
             await until(redis, "FROZEN", is_speaking)
         await until(redis, "ALIVE", is_speaking)
