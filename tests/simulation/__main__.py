@@ -6,45 +6,30 @@ in sets, and one thread for numpy.
 
 import argparse
 import json
-import logging
-import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
-
-import structlog
+from typing import Final
 
 from tests.simulation import plan, world
-from tests.simulation.tally import tally
-from tests.simulation.verdict import judge
+from tests.simulation.seeds import Outcome, be_quiet, live_all
 
 _PROGRESS_EVERY_S: Final = 5.0
-_SEEDS_AT_ONCE: Final = 5
-
-
-class Outcome(NamedTuple):
-    """What came of one seed."""
-
-    seed: int
-    problems: list[str]
-    counts: Counter[str]
-    cpu_s: float
 
 
 def main() -> int:
     """Run; gives the exit code: 1 if any seed failed."""
     options = _options()
-    _be_quiet()
+    be_quiet()
+    wanted = range(options.first, options.first + options.seeds)
     if options.verbose:
-        for seed in range(options.first, options.first + options.seeds):
+        for seed in wanted:
             _show(seed)
     began_s = time.monotonic()
     failed: list[Outcome] = []
     counts: Counter[str] = Counter()
     cpu_s, shown_s = 0.0, began_s
-    for done, outcome in enumerate(_run(options.first, options.seeds, options.jobs), start=1):
+    for done, outcome in enumerate(live_all(wanted, options.jobs), start=1):
         counts += outcome.counts
         cpu_s += outcome.cpu_s
         if outcome.problems:
@@ -76,29 +61,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-v", "--verbose", action="store_true", help="show all that happens")
     return parser.parse_args()
-
-
-def _be_quiet() -> None:
-    """Keep the logs of a thousand calls that fail for themselves."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("workers").setLevel(logging.CRITICAL)
-
-
-def _run(first: int, seeds: int, jobs: int) -> Iterator[Outcome]:
-    wanted: Iterable[int] = range(first, first + seeds)
-    if jobs == 1:
-        yield from map(live, wanted)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs, _be_quiet) as pool:
-        yield from pool.imap(live, wanted, _SEEDS_AT_ONCE)
-
-
-def live(seed: int) -> Outcome:
-    """Live through one seed."""
-    began_s = time.process_time()
-    evidence = world.run(plan.draw(seed))
-    problems = judge(evidence)
-    return Outcome(seed, problems, tally(evidence), time.process_time() - began_s)
 
 
 def _show(seed: int) -> None:

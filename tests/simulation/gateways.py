@@ -50,9 +50,9 @@ def call_limits(finish_timeout_s: float) -> CallLimits:
         rut_deltas=40,
         segment_pause_ms=400,
         segment_max_ms=2000,
-        idle_timeout_s=5.0,
-        silence_timeout_s=30.0,
-        max_call_s=60.0,
+        idle_timeout_s=4.0,
+        silence_timeout_s=8.0,
+        max_call_s=25.0,
         roles={"inbound": "customer", "outbound": "agent"},
     )
 

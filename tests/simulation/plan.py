@@ -170,13 +170,13 @@ def _draw_endpoint(chance: random.Random, name: str) -> Nature:
 
 
 def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
-    chunks = chance.randint(120, 420)  # in all
+    chunks = chance.randint(80, 300)  # in all
     count = chance.choice((1, 1, 2, 3))
     together = chance.random() < 0.4  # streams of one call
     calls = []
     for number in range(count):
         tracks = chance.choice((("inbound",), ("inbound", "outbound")))
-        frames = chance.choice((20, 40, 80, 80, 80, 160))
+        frames = chance.choice((20, 80, 80, 80, 160))
         mine = max(20, chunks // count // len(tracks))
         lost_from = chance.randrange(mine * CHUNK_MS // frames)
         calls.append(

@@ -1,4 +1,4 @@
-"""What seeds lived through, counted: a world in which nothing befalls anybody proves little. Pure."""
+"""What seeds lived through, counted: where nothing befalls anybody, nothing is proven. Pure."""
 
 from collections import Counter
 from typing import Final

@@ -60,6 +60,8 @@ def _judge_incarnation(events: Events, owner: Incarnation, *, is_last: bool) -> 
     yield from sums.problems
     if sums.duplicated_ms:
         yield f"{sums.duplicated_ms} ms twice"
+    if sums.shed_deltas:
+        yield f"{sums.shed_deltas} words came in finals only"
     if sums.wrong_ms:
         yield f"{sums.wrong_ms} ms wrong"
     if sums.unaccounted_ms and ends:

@@ -236,6 +236,9 @@ class _World:
                 await gateway.stop(0, self._plan.finish_timeout_s + _SLACK_S)
                 if gateway.streams.admitted:
                     self._broken(f"{gateway.name}: {gateway.streams.admitted} streams left")
+                for name in self._endpoints:
+                    if held := gateway.capacity[f"endpoint:{name}"].held:
+                        self._broken(f"{gateway.name} still holds {held} places at {name}")
                 await gateway.close()
                 if gateway.publisher.buffered_events:
                     self._broken(f"{gateway.name}: {gateway.publisher.buffered_events} events left")

@@ -1,0 +1,89 @@
+"""Virtual time: it passes when there is nothing to do, the same way in every run."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.simulation import loop
+
+
+def test_an_hour_takes_no_time() -> None:
+    async def main() -> float:
+        running = asyncio.get_running_loop()
+        await asyncio.sleep(3600)
+        return running.time()
+
+    began_s = time.monotonic()
+    assert loop.run(main(), 4000) == pytest.approx(3600, abs=0.001)
+    assert time.monotonic() - began_s < 60
+
+
+def test_timers_and_time_outs_come_in_their_order() -> None:
+    async def main() -> list[str]:
+        order: list[str] = []
+
+        async def note(name: str, after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            order.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for name, after_s in (("c", 0.3), ("a", 0.1), ("b", 0.2)):
+                group.create_task(note(name, after_s))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.15):
+                    await asyncio.Event().wait()
+            order.append("timeout")
+        return order
+
+    assert loop.run(main(), 10) == ["a", "timeout", "b", "c"]
+
+
+def test_who_waits_for_nothing_is_found() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(loop.Standstill):
+        loop.run(main(), 10)
+
+
+def test_what_is_not_over_in_time_is_ended_and_cleans_up() -> None:
+    cleaned: list[bool] = []
+
+    async def main() -> None:
+        try:
+            while True:  # noqa: ASYNC110 - for ever is what is tried
+                await asyncio.sleep(1)
+        finally:
+            await asyncio.sleep(1)
+            cleaned.append(True)
+
+    with pytest.raises(loop.Overtime):
+        loop.run(main(), 10)
+    assert cleaned
+
+
+def test_a_deadline_within_the_clocks_resolution_is_reached() -> None:
+    """Seen: who waits for the rest of a wait, 4e-16 s, spun for ever while time stood still."""
+
+    async def main() -> int:
+        running = asyncio.get_running_loop()
+        deadline_s, turns = running.time() + 1e-10, 0
+        while running.time() < deadline_s:
+            turns += 1
+            await asyncio.sleep(deadline_s - running.time())
+        return turns
+
+    assert loop.run(main(), 10) < 10
+
+
+def test_tasks_in_a_set_come_in_the_same_order_in_every_run() -> None:
+    async def main() -> list[str]:
+        tasks = {asyncio.create_task(asyncio.sleep(0), name=str(n)) for n in range(50)}
+        order = [task.get_name() for task in tasks]
+        await asyncio.gather(*tasks)
+        return order
+
+    first = loop.run(main(), 10)
+    _ = [object() for _ in range(1000)]  # other addresses
+    assert loop.run(main(), 10) == first

@@ -1,0 +1,146 @@
+"""The simulation must notice what it is there for: each fault here, made on purpose, is found."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.calls.capacity import Stock
+from gateway.calls.ring import ReplayRing
+from gateway.calls.stream import CallStream
+from gateway.transcript.segmenter import Segmenter
+from tests.gateway.transcript.memory_store import MemoryStore
+from tests.simulation import model, plan, world
+from tests.simulation.seeds import be_quiet
+from tests.simulation.verdict import judge
+from tests.simulation.world import Events, Evidence
+
+SEEDS = range(60)
+
+
+@pytest.fixture(scope="module")
+def calm() -> Evidence:
+    """A run that kept the promise, with segments of several deltas."""
+    for seed in SEEDS:
+        evidence = world.run(plan.draw(seed))
+        types = [event["type"] for event in evidence.records["CA0"]]
+        if types.count("transcript.final") > 2 and not judge(evidence):
+            return evidence
+    raise AssertionError("no such run")
+
+
+def _index(events: Events, kind: str) -> int:
+    return next(n for n, event in enumerate(events) if event["type"] == kind)
+
+
+def _number(events: Events) -> None:
+    for n, event in enumerate(events, start=1):
+        event["n"] = str(n)
+
+
+def drop_a_delta(events: Events) -> None:
+    del events[_index(events, "transcript.delta")]
+    _number(events)
+
+
+def drop_a_final(events: Events) -> None:
+    del events[_index(events, "transcript.final")]
+    _number(events)
+
+
+def repeat_a_final(events: Events) -> None:
+    at = _index(events, "transcript.final")
+    events.insert(at, dict(events[at]))
+    _number(events)
+
+
+def leave_a_hole(events: Events) -> None:
+    events[-1]["n"] = str(int(events[-1]["n"]) + 1)
+
+
+def forget_the_end(events: Events) -> None:
+    del events[-1]
+
+
+def end_twice(events: Events) -> None:
+    events.append(events[-1] | {"n": str(int(events[-1]["n"]) + 1)})
+
+
+def change_a_word(events: Events) -> None:
+    event = events[_index(events, "transcript.delta")]
+    event["text"] = "00000000"
+
+
+def move_a_word(events: Events) -> None:
+    event = events[_index(events, "transcript.delta")]
+    event["start_ms"], event["end_ms"] = "800000", "800080"
+
+
+def turn_back_to_an_older_epoch(events: Events) -> None:
+    events[-1]["epoch"] = "1"
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        drop_a_delta,
+        drop_a_final,
+        repeat_a_final,
+        leave_a_hole,
+        forget_the_end,
+        end_twice,
+        change_a_word,
+        move_a_word,
+        turn_back_to_an_older_epoch,
+    ],
+)
+def test_a_record_that_is_wrong_is_found(calm: Evidence, mutate: Callable[[Events], None]) -> None:
+    evidence = copy.deepcopy(calm)
+    events = evidence.records["CA0"]
+    stream_id = events[0]["stream_id"]
+    mine = [event for event in events if event["stream_id"] == stream_id]
+    mutate(mine)
+    evidence.records["CA0"] = mine
+    evidence.incarnations = [
+        each for each in evidence.incarnations if each.call.stream_id == stream_id
+    ]
+    assert judge(evidence)
+
+
+def nothing(*_: object, **__: object) -> Any:
+    return 0
+
+
+def forget_what_was_written(store: MemoryStore, keys: Any, constants: bytes, batch: bytes) -> int:
+    store.owners[keys[0]].clear()
+    return _append(store, keys, constants, batch)
+
+
+def lose_replies(stream: model.Stream) -> None:
+    if len(stream._down) == 3:  # noqa: SLF001 - the network fails in a way that no network does
+        stream._down.popleft()  # noqa: SLF001
+    _deliver(stream)
+
+
+_append = MemoryStore._append  # noqa: SLF001
+_deliver = model.Stream._deliver  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "mutant"),
+    [
+        (ReplayRing, "rewind", nothing),  # nothing is heard again
+        (Segmenter, "restart", nothing),  # what is heard again is said twice
+        (Stock, "release", nothing),  # places leak
+        (CallStream, "_publish_end", nothing),
+        (MemoryStore, "_append", forget_what_was_written),  # retries write twice
+        (model.Stream, "_deliver", lose_replies),
+    ],
+)
+def test_logic_that_is_wrong_is_found(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, mutant: Callable[..., Any]
+) -> None:
+    be_quiet()
+    monkeypatch.setattr(owner, name, mutant)
+    assert any(judge(world.run(plan.draw(seed))) for seed in SEEDS)

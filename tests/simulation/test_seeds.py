@@ -1,0 +1,36 @@
+"""A thousand small worlds, each with failures of its own: in every one the promise holds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import plan, world
+from tests.simulation.tally import EXPECTED
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.timeout(600)  # about a minute on two processors that have nothing else to do
+def test_a_thousand_seeds() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "simulate", "--seeds=1000", "--jobs=2", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    assert report["failed"] == {}
+    assert done.returncode == 0
+    assert EXPECTED - report["counts"].keys() == set()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_seed_replays_to_the_letter(seed: int) -> None:
+    first, again = (world.run(plan.draw(seed)) for _ in range(2))
+    assert first.trace.entries == again.trace.entries
+    assert first.records == again.records
