@@ -17,6 +17,7 @@ CALL_MS: Final = 2 * SPEECH_MS + PAUSE_MS
 PACE: Final = 2.0  # times real time
 
 _SILENCE: Final = b"\xff"  # mu-law for 0
+_SLACK_S: Final = 5.0
 _CLOSE_TIMEOUT: Final = aiohttp.ClientWSTimeout(ws_close=0.5)
 
 
@@ -32,11 +33,14 @@ class Caller:
     """Plays a call to its end, or to the end of the connection.
 
     Attributes:
+        call: what to play.
+        pace: times real time.
         spoke: audio has been sent up to the middle of the first speech.
         paused: up to the middle of the pause.
     """
 
     call: Call
+    pace: float = PACE
     spoke: asyncio.Event = field(default_factory=asyncio.Event)
     paused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,7 +53,7 @@ class Caller:
         accepted = False
         url = f"ws://127.0.0.1:{port}/media/twilio"
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with asyncio.timeout(2 * CALL_MS / 1000 + 5):
+            async with asyncio.timeout(2 * self._length_s + _SLACK_S):
                 async with http.ws_connect(url, timeout=_CLOSE_TIMEOUT) as socket:
                     accepted = True
                     reading = asyncio.ensure_future(_read_to_end(socket))
@@ -59,13 +63,17 @@ class Caller:
                         reading.cancel()
         return accepted
 
+    @property
+    def _length_s(self) -> float:
+        return max(map(len, self.call.tracks.values())) / 8000 / self.pace
+
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         for text in opening(self.call, {}):
             await socket.send_str(text)
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
         for tick, group in enumerate(media(self.call)):
-            await asyncio.sleep(begin_s + tick * FRAME_MS / 1000 / PACE - loop.time())
+            await asyncio.sleep(begin_s + tick * FRAME_MS / 1000 / self.pace - loop.time())
             for text in group:
                 await socket.send_str(text)
             self.call.frames += len(group)

@@ -21,9 +21,9 @@ from pydantic import SecretStr
 from container.bridge.app import Bridge
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
-from container.cpu.server import Engine
-from container.cpu.settings import ModelName
+from container.cpu.server import Engine, OnFailed
 from container.cpu.settings import Settings as EngineSettings
+from container.cpu.transcriber import Transcriber
 from deploy.local.proxy import FaultProxy, Reset
 from deploy.local.sagemaker import LocalEndpoint
 from deploy.local.sagemaker import Settings as EndpointSettings
@@ -155,7 +155,11 @@ class Stack:
 
 @asynccontextmanager
 async def standing(
-    folder: Path, redis_port: int, *, engine: Mapping[str, Any] | None = None
+    folder: Path,
+    redis_port: int,
+    *,
+    engine: Mapping[str, Any] | None = None,
+    transcriber: Callable[[OnFailed], Transcriber] | None = None,
 ) -> AsyncIterator[Stack]:
     """Have everything but a gateway stand.
 
@@ -163,6 +167,7 @@ async def standing(
         folder: of this stack alone; its name becomes the gateway's.
         redis_port: of a Valkey on loopback.
         engine: its settings, where they differ from the defaults.
+        transcriber: makes the engine's model, if it is not to be the checksum one.
     """
     signs = Signs()
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
@@ -177,8 +182,8 @@ async def standing(
             return await parts.enter_async_context(listening(application, HOST, 0))
 
         await linked(Link.REDIS, redis_port)
-        own = EngineSettings(_env_file=None, port=0, model=ModelName.CHECKSUM, **(engine or {}))
-        model = Engine(own, lambda _: WatchedTranscriber(signs))
+        own = EngineSettings(_env_file=None, port=0, **(engine or {}))
+        model = Engine(own, transcriber or (lambda _: WatchedTranscriber(signs)))
         engine_port = await linked(Link.ENGINE, await serving(model.app()))
         bridge = Bridge(
             BridgeSettings(_env_file=None, port=0, engine_url=f"http://{HOST}:{engine_port}")
