@@ -1,4 +1,5 @@
-# Two images: `gateway` (the default) and `local` (endpoint, bridge and CPU engine of the laptop stack).
+# Two images: `gateway` (the default; it has the workers, too) and `local`, the rest of the laptop stack:
+# endpoint, bridge and CPU engine.
 #     docker build -t callscribe/gateway .        docker build -t callscribe/local --target local .
 
 FROM python:3.13-slim-bookworm AS base
@@ -23,7 +24,9 @@ FROM base AS gateway
 COPY pyproject.toml requirements.lock README.md ./
 COPY process process
 COPY gateway gateway
-RUN pip install -c requirements.lock .
+COPY workers workers
+RUN pip install -c requirements.lock . \
+    && install -d -m 700 -o callscribe -g callscribe /spool
 WORKDIR /
 USER callscribe
 # Its settings keep it on loopback; in a container, what is published decides who reaches it.

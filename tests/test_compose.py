@@ -16,6 +16,7 @@ from container.cpu.settings import Settings as EngineSettings
 from deploy.local import stack
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.settings import Settings as GatewaySettings
+from workers.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "ENDPOINT": EndpointSettings,
     "BRIDGE": BridgeSettings,
     "ENGINE": EngineSettings,
+    "WORKER": WorkerSettings,
 }
 
 
@@ -45,12 +47,13 @@ def local() -> Any:
     return config("--env-file", "deploy/local/compose.env", "--profile", "local")
 
 
-def test_without_a_profile_it_is_redis_and_the_gateway() -> None:
-    assert sorted(config()["services"]) == ["gateway", "redis"]
+def test_without_a_profile_it_is_redis_the_gateway_and_the_janitor() -> None:
+    assert sorted(config()["services"]) == ["gateway", "janitor", "redis"]
 
 
 def test_the_local_profile_adds_what_stands_for_sagemaker(local: Any) -> None:
-    assert sorted(local["services"]) == ["bridge", "endpoint", "engine", "gateway", "redis"]
+    added = {"bridge", "endpoint", "engine"}
+    assert set(local["services"]) == {"gateway", "janitor", "redis", *added}
 
 
 def test_what_runs_is_healthy_by_its_own_account(local: Any) -> None:
@@ -92,7 +95,8 @@ def test_run_call_reaches_it_without_options(local: Any) -> None:
 def test_alone_it_opens_nothing_and_knows_no_secret() -> None:
     """Symptom to prevent: a gateway on the internet that verifies with a token from this file."""
     gateway = config()["services"]["gateway"]["environment"]
-    assert {gateway[name] for name in gateway if name != "GATEWAY_REDIS_URL"} == {""}
+    ours = {"GATEWAY_REDIS_URL", "GATEWAY_SPOOL_DIR"}
+    assert {gateway[name] for name in gateway if name not in ours} == {""}
 
 
 def test_what_the_readme_names_is_passed_on() -> None:
