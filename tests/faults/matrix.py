@@ -29,11 +29,13 @@ from deploy.local.proxy import (
     Reset,
     Throttle,
     Truncate,
+    Way,
 )
 from tests.faults.caller import TRACK, Caller, speech_pause_speech
 from tests.faults.calls import events_of, over
 from tests.faults.stack import Link, Stack, standing
 
+LOST_REPLIES: Final = "lost replies"  # a black hole one way: what is said arrives
 FAULTS: Final[Mapping[str, Fault]] = {
     "delay": Delay(0.15),
     "throttle": Throttle(16_000),  # a fifth of what a track needs on the upstream links
@@ -42,10 +44,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "reset": Reset(),
     "truncate": Truncate(),
     "refuse": Refuse(),
+    LOST_REPLIES: BlackHole(),
 }
 HEALS_AFTER_S: Final = 1.0
 LIMIT_S: Final = 60.0  # for a cell, on a slow machine
 
+_COMPLETED: Final = "completed carrier-stopped"
+_UPSTREAM: Final = (Link.ENDPOINT, Link.BRIDGE, Link.ENGINE)
 # When a rollover comes depends on the machine; a call that had none is played again.
 _ATTEMPTS: Final = 3
 _MISSED: Final = "the moment never came"
@@ -93,10 +98,14 @@ class Cell:
         harmless = self.fault == "delay" or (
             self.fault == "refuse" and self.moment is not Moment.BEFORE
         )
-        return self.stays and self.link not in (Link.CARRIER, Link.REDIS) and not harmless
+        return self.stays and self.link in _UPSTREAM and not harmless
+
+    @property
+    def ends_well(self) -> bool:
+        """Whether the carrier can end the call in order, and the gateway finish it."""
+        return self.link is not Link.CARRIER and not self.may_have_gaps
 
 
-UPSTREAM: Final = (Link.ENDPOINT, Link.BRIDGE, Link.ENGINE)
 CELLS: Final = (
     *(Cell(*place) for place in product(FAULTS, Link, Moment)),
     *(Cell(fault, link, Moment.SPEECH, stays=True) for fault, link in product(FAULTS, Link)),
@@ -138,12 +147,14 @@ class Outcome:
             )
             return f"BROKEN: {', '.join([*amounts, *done.problems])}"
         gap = f"gap {done.gap_ms} ms ({', '.join(self.causes)})" if done.gap_ms else "whole"
-        return gap if self.status == "completed carrier-stopped" else f"{gap}; {self.status}"
+        return gap if self.status == _COMPLETED else f"{gap}; {self.status}"
 
     @property
     def as_expected(self) -> bool:
         """Whether the promise was kept."""
         if self.trouble or not (self.started or self.cell.may_not_start):
+            return False
+        if self.cell.ends_well and self.status != _COMPLETED:
             return False
         return self.account.whole and (not self.account.gap_ms or self.cell.may_have_gaps)
 
@@ -232,7 +243,8 @@ def _moment(moment: Moment, stack: Stack, caller: Caller) -> asyncio.Event:
 async def _break(link: FaultProxy, moment: asyncio.Event, cell: Cell) -> None:
     """Break a link when the moment comes, and mend it unless it stays broken."""
     await moment.wait()
-    link.apply(FAULTS[cell.fault])
+    way = Way.REPLIES if cell.fault == LOST_REPLIES else Way.BOTH
+    link.apply(FAULTS[cell.fault], way)
     if not cell.stays:
         await asyncio.sleep(HEALS_AFTER_S)
         link.heal()

@@ -47,6 +47,11 @@ def test_what_is_expected_of_a_cell(
     assert str(outcome) == shown
 
 
+def test_a_call_that_healed_must_not_fail() -> None:
+    assert not Outcome(HEALED, WHOLE, (), "failed done-timeout", 1.0).as_expected
+    assert Outcome(STAYED, WHOLE, (), "failed done-timeout", 1.0).as_expected
+
+
 def test_the_matrix_has_a_row_per_fault_and_moment() -> None:
     outcomes = [
         Outcome(HEALED, WHOLE, (), COMPLETED, 1.0),
