@@ -4,6 +4,7 @@ Names are those of its /metrics.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -69,8 +70,9 @@ class Watch:
     async def run(self) -> None:
         """Watch its memory, until cancelled."""
         while True:
-            reading = await self.read()
-            self._samples.append((time.monotonic(), reading.rss_bytes))
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # a sample less
+                reading = await self.read()
+                self._samples.append((time.monotonic(), reading.rss_bytes))
             await asyncio.sleep(self._every_s)
 
     async def read(self) -> Reading:
