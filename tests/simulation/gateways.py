@@ -5,6 +5,7 @@ Only what touches the world is simulated: the media socket (`MediaLine`), the wa
 """
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 from gateway.calls.admission import Admission, stocks
@@ -17,6 +18,7 @@ from gateway.errors import CarrierError
 from gateway.metrics import Metrics
 from gateway.routes import Routes
 from gateway.transcript.publisher import Limits, Publisher
+from gateway.transcript.spool import Spool
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng
 from tests.simulation.redis import Wire
@@ -25,12 +27,10 @@ from tests.simulation.trace import Trace
 MAX_CALLS: Final = 100
 PARTITIONS: Final = 2
 LEASE_S: Final = 3.0
+REPLAY_MS: Final = 4000
 RETENTION_S: Final = 86_400
 WALL_S: Final = 1_800_000_000.0  # of the beginning of virtual time
-
-PUBLISHING: Final = Limits(
-    exchange_timeout_s=0.3, backoff_max_s=0.5, lease_s=LEASE_S, retention_s=RETENTION_S
-)
+_SPOOL_BYTES: Final = 10_000_000
 
 
 def call_limits(finish_timeout_s: float) -> CallLimits:
@@ -40,7 +40,7 @@ def call_limits(finish_timeout_s: float) -> CallLimits:
         open_timeout_s=1.0,
         done_timeout_s=2.0,
         finish_timeout_s=finish_timeout_s,
-        replay_ms=4000,
+        replay_ms=REPLAY_MS,
         retry_budget_s=8.0,
         rollover_soft_s=2.5,
         rollover_hard_s=5.0,
@@ -54,6 +54,19 @@ def call_limits(finish_timeout_s: float) -> CallLimits:
         silence_timeout_s=8.0,
         max_call_s=25.0,
         roles={"inbound": "customer", "outbound": "agent"},
+    )
+
+
+def _publishing(memory_events: int) -> Limits:
+    """Give the settings of a publisher, likewise."""
+    return Limits(
+        exchange_timeout_s=0.3,
+        backoff_max_s=0.5,
+        buffered_events=memory_events,
+        buffered_events_hard=2 * memory_events,
+        spill_events=20,
+        lease_s=LEASE_S,
+        retention_s=RETENTION_S,
     )
 
 
@@ -117,6 +130,7 @@ class Gateway:
         wire: its way to Redis.
         endpoints: by their names.
         trace: where its life is noted.
+        folder: where its spool is.
     """
 
     def __init__(
@@ -126,18 +140,21 @@ class Gateway:
         wire: Wire,
         endpoints: dict[str, Endpoint],
         trace: Trace,
+        folder: Path,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
         self.is_dead = False
         self.streams = LiveStreams(MAX_CALLS)
         self.links = {each: Link(endpoint, name) for each, endpoint in endpoints.items()}
+        self.spool = Spool(folder, name, _SPOOL_BYTES, lambda reason: trace.note(name, reason))
         self.publisher = Publisher(
             wire,
             gateway=name,
             metrics=(metrics := Metrics()),
             partitions=PARTITIONS,
-            limits=PUBLISHING,
+            limits=_publishing(plan.memory_events),
+            spool=self.spool,
             jitter=rng(plan.seed, name, "publisher"),
             clock=loop.time,
             wall=lambda: WALL_S + loop.time(),

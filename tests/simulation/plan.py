@@ -100,6 +100,7 @@ class Plan:
     redis_latency_s: float
     finish_timeout_s: float
     admission_wait_s: float
+    memory_events: int  # that a publisher keeps; then they go to disk
 
 
 def rng(*names: object) -> random.Random:
@@ -130,6 +131,7 @@ def draw(seed: int) -> Plan:
         redis_latency_s=chance.choice((0.0005, 0.002, 0.02)),
         finish_timeout_s=chance.choice((2.5, 6.0)),
         admission_wait_s=chance.choice((0, 0, 2)),
+        memory_events=chance.choice((10_000, 50)),
     )
 
 

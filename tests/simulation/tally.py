@@ -15,7 +15,7 @@ EXPECTED: Final = frozenset(
     | {f"status {status}" for status in ("completed", "failed", "refused", "drained", "lost")}
     | {f"final {reason}" for reason in ("pause", "length", "rollover", "hangup")}
     | {f"gap {cause}" for cause in ("carrier_loss", "backpressure", "reconnect")}
-    | {"reason fenced", "reason finish-timeout", "segments heard again", "sessions"}
+    | {"reason fenced", "reason finish-timeout", "segments heard again", "sessions", "spools"}
 )
 
 
@@ -27,6 +27,8 @@ def tally(evidence: Evidence) -> Counter[str]:
         if entry.what.startswith("opening: "):
             counts["sessions"] += 1
             counts[f"blow {entry.what.split()[1]}"] += 1
+        elif entry.what == "spools":
+            counts["spools"] += 1
         elif entry.what.startswith("stream over: "):
             counts[f"reason {entry.what.split()[-1]}"] += 1
     for incarnation in evidence.incarnations:

@@ -32,6 +32,8 @@ def judge(evidence: Evidence) -> list[str]:
 def _judge_stream(
     evidence: Evidence, events: Events, incarnations: Sequence[Incarnation]
 ) -> Iterator[str]:
+    if not events and all(owner.gateway in evidence.unreachable for owner in incarnations):
+        return  # it died before its first flush: nobody else ever heard of the stream
     epochs = [int(event["epoch"]) for event in events]
     if epochs != sorted(epochs):
         yield "a lower epoch wrote after a higher one"

@@ -1,8 +1,10 @@
 """One small world, from its first call to its last trace: what happens in it is its plan's."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from gateway.transcript.keys import call_keys
@@ -10,7 +12,15 @@ from tests.gateway.calls.memory_capacity import MemoryCapacityStore
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.simulation import loop
 from tests.simulation.carrier import Caller, make_audio
-from tests.simulation.gateways import LEASE_S, PARTITIONS, RETENTION_S, WALL_S, Gateway, MediaLine
+from tests.simulation.gateways import (
+    LEASE_S,
+    PARTITIONS,
+    REPLAY_MS,
+    RETENTION_S,
+    WALL_S,
+    Gateway,
+    MediaLine,
+)
 from tests.simulation.model import Endpoint
 from tests.simulation.plan import GATEWAYS, Call, Event, Plan, Trouble, draw_fate, rng
 from tests.simulation.redis import Weather, Wire
@@ -63,7 +73,8 @@ def run(plan: Plan) -> Evidence:
 
     async def main() -> None:
         clock[0] = asyncio.get_running_loop().time
-        await _World(plan, evidence).live()
+        with tempfile.TemporaryDirectory() as folder:
+            await _World(plan, evidence, Path(folder)).live()
 
     try:
         loop.run(main(), LIMIT_S)
@@ -73,7 +84,7 @@ def run(plan: Plan) -> Evidence:
 
 
 class _World:
-    def __init__(self, plan: Plan, evidence: Evidence) -> None:
+    def __init__(self, plan: Plan, evidence: Evidence, folder: Path) -> None:
         running = asyncio.get_running_loop()
         fates = rng(plan.seed, "fates")
         self._plan = plan
@@ -95,7 +106,7 @@ class _World:
             for number in range(GATEWAYS)
         ]
         self._gateways = [
-            Gateway(f"gateway-{n}", plan, wire, self._endpoints, self._trace)
+            Gateway(f"gateway-{n}", plan, wire, self._endpoints, self._trace, folder)
             for n, wire in enumerate(self._wires)
         ]
         self._janitors = [self._janitor(number) for number in range(_JANITORS)]
@@ -217,10 +228,12 @@ class _World:
         while True:
             await asyncio.sleep(0.5)
             for gateway in self._gateways:
+                if gateway.spool.bytes and not gateway.is_dead:
+                    self._trace.note(gateway.name, "spools")
                 for snapshot in gateway.streams.snapshots():
                     for track in snapshot.tracks:
-                        if track.buffered_ms > 4000 + 80:
-                            self._broken(f"{track.buffered_ms} ms buffered")
+                        if track.buffered_ms > REPLAY_MS:
+                            self._broken(f"{track.buffered_ms} ms of audio wait")
 
     def _broken(self, what: str) -> None:
         self._trace.note("world", f"BROKEN: {what}")
@@ -240,7 +253,7 @@ class _World:
                     if held := gateway.capacity[f"endpoint:{name}"].held:
                         self._broken(f"{gateway.name} still holds {held} places at {name}")
                 await gateway.close()
-                if gateway.publisher.buffered_events:
+                if gateway.publisher.buffered_events or gateway.spool.bytes:
                     self._broken(f"{gateway.name}: {gateway.publisher.buffered_events} events left")
 
     def _look_for_leftovers(self) -> None:
