@@ -28,7 +28,7 @@ def simulate(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Simulate calls whose peers fail; exit code 1 if a word was lost or said twice."""
+    """Simulate calls whose peers fail, by the thousand."""
     # The simulation is part of the tests, which nothing imports.
     command = [sys.executable, "-m", "tests.simulation", f"--seeds={seeds}", f"--first={first}"]
     command += [f"--jobs={jobs}", *["--json"] * json, *["--verbose"] * verbose]

@@ -13,7 +13,18 @@ import pytest
 
 from cli.__main__ import main
 
-COMMANDS = ("demo", "up", "call", "tail", "transcribe", "bench", "soak", "test", "check")
+COMMANDS = (
+    "demo",
+    "up",
+    "call",
+    "tail",
+    "transcribe",
+    "bench",
+    "soak",
+    "simulate",
+    "test",
+    "check",
+)
 
 
 @pytest.fixture

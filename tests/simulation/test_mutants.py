@@ -12,7 +12,6 @@ from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.simulation import model, plan, world
-from tests.simulation.seeds import be_quiet
 from tests.simulation.verdict import judge
 from tests.simulation.world import Events, Evidence
 
@@ -141,6 +140,5 @@ _deliver = model.Stream._deliver  # noqa: SLF001
 def test_logic_that_is_wrong_is_found(
     monkeypatch: pytest.MonkeyPatch, owner: type, name: str, mutant: Callable[..., Any]
 ) -> None:
-    be_quiet()
     monkeypatch.setattr(owner, name, mutant)
     assert any(judge(world.run(plan.draw(seed))) for seed in SEEDS)

@@ -43,18 +43,16 @@ def _judge_stream(
     for epoch in dict.fromkeys([*owners, *epochs]):
         mine = [event for event in events if int(event["epoch"]) == epoch]
         if epoch in owners:
-            is_last = not epochs or epoch == epochs[-1]
-            yield from _judge_incarnation(mine, owners[epoch], is_last=is_last)
+            if not mine and epoch > max(epochs, default=0):
+                yield f"{owners[epoch].gateway} published nothing"
+            elif mine:
+                yield from _judge_incarnation(mine, owners[epoch])
         else:
             yield from _judge_janitor(evidence, mine, incarnations)
 
 
-def _judge_incarnation(events: Events, owner: Incarnation, *, is_last: bool) -> Iterator[str]:
+def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
     audio = {track: bytes(heard) for track, heard in owner.heard.items()}
-    if not events:
-        if is_last:
-            yield f"{owner.gateway} published nothing"
-        return
     ends = events[-1]["type"] == "stream.ended"
     if not ends:
         events = [*events, _end_after(events[-1], audio)]
