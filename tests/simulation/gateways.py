@@ -147,11 +147,12 @@ class Gateway:
         self.is_dead = False
         self.streams = LiveStreams(MAX_CALLS)
         self.links = {each: Link(endpoint, name) for each, endpoint in endpoints.items()}
+        self._metrics = metrics = Metrics()
         self.spool = Spool(folder, name, _SPOOL_BYTES, lambda reason: trace.note(name, reason))
         self.publisher = Publisher(
             wire,
             gateway=name,
-            metrics=(metrics := Metrics()),
+            metrics=metrics,
             partitions=PARTITIONS,
             limits=_publishing(plan.memory_events),
             spool=self.spool,
@@ -182,6 +183,13 @@ class Gateway:
         self._trace = trace
         self._wire = wire
         self._serving: dict[asyncio.Task[None], None] = {}
+
+    @property
+    def publisher_errors(self) -> float:
+        """Count the bugs that its publisher went on after."""
+        labels = {"reason": "internal-error"}
+        value = self._metrics.registry.get_sample_value("callscribe_redis_errors_total", labels)
+        return value or 0.0
 
     async def start(self) -> None:
         """Begin to publish, and to keep its leases."""

@@ -29,7 +29,10 @@ class Outcome(NamedTuple):
 def live(seed: int) -> Outcome:
     """Live through one seed."""
     began_s = time.process_time()
-    evidence = world.run(plan.draw(seed))
+    try:
+        evidence = world.run(plan.draw(seed))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the seed has to be told
+        return Outcome(seed, [repr(error)], Counter(), time.process_time() - began_s)
     problems = judge(evidence)
     return Outcome(seed, problems, tally(evidence), time.process_time() - began_s)
 

@@ -56,6 +56,8 @@ def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
     ends = events[-1]["type"] == "stream.ended"
     if not ends:
         events = [*events, _end_after(events[-1], audio)]
+    if events[-1]["reason"] == "internal-error":
+        yield "a bug ended it"
     sums = account(events, audio)
     yield from sums.problems
     if sums.duplicated_ms:

@@ -72,7 +72,11 @@ def run(plan: Plan) -> Evidence:
     evidence = Evidence(plan, trace)
 
     async def main() -> None:
-        clock[0] = asyncio.get_running_loop().time
+        running = asyncio.get_running_loop()
+        clock[0] = running.time
+        running.set_exception_handler(
+            lambda _, context: evidence.broken.append(f"unhandled: {context.get('exception')!r}")
+        )
         with tempfile.TemporaryDirectory() as folder:
             await _World(plan, evidence, Path(folder)).live()
 
@@ -253,6 +257,8 @@ class _World:
                     if held := gateway.capacity[f"endpoint:{name}"].held:
                         self._broken(f"{gateway.name} still holds {held} places at {name}")
                 await gateway.close()
+                if gateway.publisher_errors:
+                    self._broken(f"{gateway.name}: its publisher met a bug")
                 if gateway.publisher.buffered_events or gateway.spool.bytes:
                     self._broken(f"{gateway.name}: {gateway.publisher.buffered_events} events left")
 
