@@ -37,7 +37,7 @@ from tests.faults.stack import Link, Stack, standing
 
 LOST_REPLIES: Final = "lost replies"  # a black hole one way: what is said arrives
 FAULTS: Final[Mapping[str, Fault]] = {
-    "delay": Delay(0.15),
+    "delay": Delay(0.05),  # a session still opens within its second, on a slow machine
     "throttle": Throttle(16_000),  # a fifth of what a track needs on the upstream links
     "freeze": Freeze(),
     "black-hole": BlackHole(),
