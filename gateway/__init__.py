@@ -16,8 +16,8 @@ One call, walked:
     (`upstream/transport.py`: `sagemaker.py` or `websocket.py`).
  6. The model's deltas come back; `transcript/token_clock.py` places them on the media clock and
     `transcript/segmenter.py` makes `transcript/events.py` of them.
- 7. `transcript/publisher.py` writes all calls' events to Redis in batches (`append.lua`); while Redis
-    is away they wait in memory, then in `transcript/spool.py`.
+ 7. `transcript/publisher.py` writes all calls' events to Redis in batches (`append.lua`); while
+    Redis is away they wait in memory, then in `transcript/spool.py`.
  8. At the hang-up the track sends what is left, commits, waits for the model's `done`; then the
     stream's last event, `stream.ended`, is published and its one log line written.
 

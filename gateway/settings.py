@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         20, description="From the final commit until the model is done, at hang-up."
     )
     finish_timeout_s: PositiveFloat = Field(
-        30, description="From the hang-up until the last words are there, reconnects included."
+        60, description="From the hang-up until the last words are there, reconnects included."
     )
     replay_ms: int = Field(
         30_000,

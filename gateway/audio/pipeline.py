@@ -62,6 +62,7 @@ class TrackPipeline:
         "_chunk_bytes",
         "_clock",
         "_encoding",
+        "_flushed_bytes",
         "_interpolator",
         "_max_silence_bytes",
         "_silence_left_bytes",
@@ -77,6 +78,7 @@ class TrackPipeline:
         self.frames = 0
         self.received_bytes = 0
         self.duplicates = 0
+        self._flushed_bytes = 0
         self._encoding = form.encoding
         self._chunk_bytes = chunk_ms * bytes_per_ms
         self._max_silence_bytes = MAX_SILENCE_MS * bytes_per_ms
@@ -121,12 +123,13 @@ class TrackPipeline:
         return pieces
 
     def flush(self) -> list[AudioChunk | AudioGap]:
-        """Give what is left, once, at the end; half a sample is dropped.
+        """Give what is left since the last time; half a sample is dropped.
 
         The tail of the interpolator makes the last chunk 3 ms longer than its times say.
         """
-        if not self.frames:
+        if self.received_bytes == self._flushed_bytes:
             return []
+        self._flushed_bytes = self.received_bytes
         rest = self._cut(len(self._buffer) - len(self._buffer) % self._encoding.sample_bytes)
         self._buffer.clear()
         pcm = rest.pcm + (self._interpolator.flush() if self._interpolator else b"")

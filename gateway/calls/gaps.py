@@ -35,4 +35,5 @@ class GapLedger:
 
     def forget(self, until_ms: int) -> None:
         """Drop the record of what nobody will declare again."""
-        self._declared = [each for each in self._declared if each[1] > until_ms]
+        if self._declared and self._declared[0][1] <= until_ms:
+            self._declared = [each for each in self._declared if each[1] > until_ms]

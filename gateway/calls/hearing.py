@@ -84,6 +84,11 @@ class Hearing:
         """Audio it was sent and has not answered."""
         return self.clock.lag_ms
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it is open and owes no answer."""
+        return not self.is_over and self.lag_ms <= _LONGEST_DELAY_MS
+
     def append(self, chunk: AudioChunk, heard_s: float) -> bool:
         """Send a chunk; False if it was not taken."""
         if not self._session.append(chunk.pcm):
@@ -105,7 +110,7 @@ class Hearing:
 
     def check(self, now_s: float) -> None:
         """Give the session up if it owes an answer for too long."""
-        if self.lag_ms <= _LONGEST_DELAY_MS:
+        if self.is_well:
             self._well_s = now_s
             return
         limits, silent_s = self._services.limits, now_s - self._well_s
@@ -138,7 +143,9 @@ class Hearing:
     # What the session calls
 
     def on_delta(self, text: str) -> None:
-        """Place one token."""
+        """Place one token; one that comes before any audio was sent is about nothing of ours."""
+        if self.clock.sent_ms is None:
+            return
         now_s = self._services.monotonic_s()
         if not self.tokens:
             self.place.worked()

@@ -22,11 +22,15 @@ class ReplayRing:
 
     Args:
         limit_ms: audio kept in all.
+
+    Attributes:
+        lost_ms: the limit took what lies before on the media clock.
     """
 
-    __slots__ = ("_kept_ms", "_limit_ms", "_sent", "_unsent")
+    __slots__ = ("_kept_ms", "_limit_ms", "_sent", "_unsent", "lost_ms")
 
     def __init__(self, limit_ms: int) -> None:
+        self.lost_ms = 0
         self._limit_ms = limit_ms
         self._kept_ms = 0
         self._sent: deque[Heard] = deque()
@@ -36,12 +40,6 @@ class ReplayRing:
     def unsent_ms(self) -> int:
         """Audio that waits to be sent."""
         return sum(_length_ms(chunk) for chunk, _ in self._unsent)
-
-    @property
-    def from_ms(self) -> int | None:
-        """Where it begins on the media clock; None if it is empty."""
-        oldest = self._sent or self._unsent
-        return oldest[0][0].start_ms if oldest else None
 
     @property
     def unsent(self) -> Heard | None:
@@ -59,9 +57,10 @@ class ReplayRing:
         dropped = []
         while self._kept_ms > self._limit_ms:
             if self._sent:
-                self._pop(self._sent)
+                self.lost_ms = self._pop(self._sent).end_ms
             else:
                 dropped.append(self._pop(self._unsent))
+                self.lost_ms = dropped[-1].end_ms
         return dropped
 
     def sent(self) -> None:
@@ -69,15 +68,17 @@ class ReplayRing:
         self._sent.append(self._unsent.popleft())
 
     def rewind(self, to_ms: int) -> int:
-        """Have everything from a media time on sent again, and forget the rest.
+        """Have everything from a media time on sent again, and forget the rest, sent or not.
 
         Returns:
-            How much audio that is.
+            How much audio will be sent again.
         """
         before_ms = self.unsent_ms
         while self._sent and self._sent[-1][0].end_ms > to_ms:
             self._unsent.appendleft(self._sent.pop())
-        self.forget(to_ms)
+        for chunks in (self._sent, self._unsent):
+            while chunks and chunks[0][0].end_ms <= to_ms:
+                self._pop(chunks)
         if self._unsent and self._unsent[0][0].start_ms < to_ms < self._unsent[0][0].end_ms:
             chunk, heard_s = self._unsent[0]
             skipped_ms = to_ms - chunk.start_ms

@@ -24,6 +24,7 @@ _TICK_S: Final = 1.0  # how often a session is looked after
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to take over in
+_PAUSE_TICK_S: Final = 0.25  # and looks so often
 
 
 class Listening(Protocol):
@@ -41,9 +42,8 @@ class Listening(Protocol):
     def is_quiet(self) -> bool:
         """Whether nobody has spoken for as long as ends a segment."""
 
-    @property
-    def is_in_a_rut(self) -> bool:
-        """Whether the model says nothing though somebody speaks."""
+    def finds_rut(self) -> bool:
+        """Find that the model says nothing though somebody speaks."""
 
     def send(self) -> None:
         """Hand audio to `Sessions.append` as long as it takes it."""
@@ -123,7 +123,12 @@ class Sessions:
         """
         try:
             while not self._track.is_all_said:
-                hearing = await self._reopen()
+                try:
+                    self._fed = self._speaking = hearing = await self._connect()
+                except UpstreamError as error:
+                    await self._back_off(error)
+                    continue
+                self._track.send_again()
                 while not hearing.is_over:
                     if self._track.is_all_sent:
                         if await _finish(hearing):
@@ -131,7 +136,7 @@ class Sessions:
                         break
                     await self._until(self._is_due, _TICK_S)
                     hearing = await self._look_after(hearing)
-                if hearing.error:
+                if hearing.error and not self._track.is_all_said:
                     await self._recover(hearing.error)
         finally:
             for hearing in list(self._open):
@@ -157,21 +162,6 @@ class Sessions:
         self._moved.set()
 
     # Opening, and opening again
-
-    async def _reopen(self) -> Hearing:
-        """Open a session, however often it takes, and have it hear what may hold missing words.
-
-        Raises:
-            UpstreamError: as `_back_off`.
-        """
-        while True:
-            try:
-                self._fed = self._speaking = hearing = await self._connect()
-            except UpstreamError as error:
-                await self._back_off(error)
-            else:
-                self._track.send_again()
-                return hearing
 
     async def _connect(self) -> Hearing:
         """Lease a place and open a session there.
@@ -206,6 +196,7 @@ class Sessions:
         Raises:
             UpstreamError: no attempt is worth it, or the budget is spent.
         """
+        self.failure = error
         now_s = self._services.monotonic_s()
         if self._failing_since_s is None:
             self._failing_since_s = now_s
@@ -224,57 +215,83 @@ class Sessions:
         now_s = self._services.monotonic_s()
         self._services.metrics.session_lag_seconds.observe(hearing.lag_ms / 1000)
         hearing.check(now_s)
-        if self._track.is_in_a_rut:
+        if hearing.is_well and now_s - hearing.opened_s >= _BACKOFF_MAX_S:
+            self.made_progress()  # though nobody speaks
+        if self._track.finds_rut():
             hearing.give_up(UpstreamError("model-rut"))
         if hearing.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
             return hearing
         age_s = now_s - hearing.opened_s
         if hearing.is_lagging(now_s):
-            return await self._roll_over(hearing, "lag")
+            return await self._roll_over(hearing, "lag", must=True)
         if age_s >= self._limits.rollover_hard_s:
-            return await self._roll_over(hearing, "age")
+            return await self._roll_over(hearing, "age", must=True)
         if age_s >= self._limits.rollover_soft_s and self._track.is_quiet:
-            return await self._roll_over(hearing, "pause")
+            return await self._roll_over(hearing, "pause", must=False)
         return hearing
 
-    async def _roll_over(self, old: Hearing, why: str) -> Hearing:
+    async def _roll_over(self, old: Hearing, why: str, *, must: bool) -> Hearing:
         """Have another session go on where this one is cut; it is open before this one is closed.
 
         Args:
             old: the session that speaks.
-            why: lag, age, or pause: then it is cut in a pause or, if that is over, not now.
+            why: for the metric: lag, age, pause.
+            must: cut in mid-speech, if need be. Else only in a pause, or not now.
 
         Returns:
             The session that is fed afterwards: the old one if it wasn't cut, or failed.
         """
         self._rollover_not_before_s = self._services.monotonic_s() + _PAUSE_WAIT_S
-        must = why != "pause"
         try:
-            new = await self._connect()
-        except UpstreamError:
+            new = await self._connect_meanwhile()
+        except UpstreamError as error:
             # No place for two: then one after the other. The track keeps the audio.
-            if must and not old.is_over and await _finish(old):
+            is_full = error.reason == "endpoint-at-capacity"
+            if must and is_full and not self._is_due() and await _finish(old):
                 self._track.close_segment()
             return old
-        if not must:
-            await self._until(lambda: self._is_due() or self._track.is_quiet, _PAUSE_WAIT_S)
-        if self._is_due() or not (must or self._track.is_quiet):
+        if new is None:
+            return old
+        while not (must or self._track.is_quiet or new.is_over or self._is_due()):
+            if self._services.monotonic_s() >= self._rollover_not_before_s:
+                break
+            await self._until(self._is_due, _PAUSE_TICK_S)
+        if new.is_over or self._is_due() or not (must or self._track.is_quiet):
             new.abort()
             return old
-        self.rollovers += 1
-        self._services.metrics.rollovers_total.labels(why).inc()
         self._fed = new
         self._track.send()
         if not await _finish(old):
             new.abort()
             self._fed = old
             return old
+        self.rollovers += 1
+        self._services.metrics.rollovers_total.labels(why).inc()
         self._track.close_segment()
         self._track.give_up_audio(old.clock.sent_ms or 0)
         self._speaking = new
         while new.held:
             self._track.take(new.held.popleft())
         return new
+
+    async def _connect_meanwhile(self) -> Hearing | None:
+        """Open another session while the one that is fed lives on.
+
+        Returns:
+            The session; None if the fed one or the call ended first.
+
+        Raises:
+            UpstreamError: as `_connect`.
+        """
+        connecting = asyncio.create_task(self._connect())
+        connecting.add_done_callback(lambda _: self._moved.set())
+        try:
+            while not (connecting.done() or self._is_due()):
+                await self._until(lambda: connecting.done() or self._is_due(), _TICK_S)
+            return connecting.result() if connecting.done() else None
+        finally:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
 
     def _is_due(self) -> bool:
         """Whether `run` has something to do."""

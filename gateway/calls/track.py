@@ -156,10 +156,12 @@ class Track:
             self._fail(error)
         finally:
             self._deadline = None
-            if self.error:
-                await self._hung_up.wait()
-            self._publish(self._segmenter.close(FinalReason.HANGUP))
-            self._declare_unanswered()
+            try:
+                if self.error:
+                    await self._hung_up.wait()
+            finally:  # also when another track's bug ends the stream
+                self._publish(self._segmenter.close(FinalReason.HANGUP))
+                self._declare_unanswered()
 
     def refuse(self, error: UpstreamError) -> None:
         """Learn, before `run`, that no session will be opened."""
@@ -190,8 +192,9 @@ class Track:
                 self._declare(piece.from_ms, piece.to_ms, GapCause.CARRIER_LOSS)
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
-        self.send()
-        self._ring.forget(self._replay_from_ms)
+        from_ms = self._find_replay_ms()
+        self._ring.forget(from_ms)
+        self._gaps.forget(from_ms)
 
     def _keep_chunk(self, chunk: AudioChunk, now_s: float) -> None:
         self._audio_seconds_total.inc((chunk.end_ms - chunk.start_ms) / 1000)
@@ -203,6 +206,7 @@ class Track:
         if not self.error:
             for dropped in self._ring.push(chunk, now_s):
                 self._drop(dropped)
+            self.send()  # each at once: a burst must not push itself out of the ring
 
     def _fail(self, error: UpstreamError) -> None:
         """Keep the failure; the track's audio has no way to the model any more."""
@@ -238,9 +242,8 @@ class Track:
         pause_ms = self._limits.segment_pause_ms
         return loud_ms is None or self.pipeline.position_ms - loud_ms >= pause_ms
 
-    @property
-    def is_in_a_rut(self) -> bool:
-        """Whether the model says nothing though somebody speaks; asked again, not so soon again.
+    def finds_rut(self) -> bool:
+        """Find that the model says nothing though somebody speaks; the next time half as soon.
 
         Hours of music on hold would be a session every minute.
         """
@@ -264,13 +267,13 @@ class Track:
 
     def send_again(self) -> None:
         """Send all that may hold words nobody has published for good."""
-        from_ms, kept_ms = self._replay_from_ms, self._ring.from_ms
-        if kept_ms is not None and kept_ms > from_ms:
-            self._dropped = None  # it lies between what was answered and what is kept
+        from_ms = self._find_replay_ms()
+        if self._ring.lost_ms > from_ms:
             # The segment's beginning is gone: what was heard of it stays, and the rest follows.
+            self._dropped = None  # it lies between what was answered and what is kept
             self.close_segment()
-            self.give_up_audio(kept_ms)
-            from_ms = self._replay_from_ms
+            self.give_up_audio(self._ring.lost_ms)
+            from_ms = self._find_replay_ms()
         self._starts_over = True
         replayed_ms = self._ring.rewind(from_ms)
         self._services.metrics.replayed_seconds_total.inc(replayed_ms / 1000)
@@ -280,8 +283,12 @@ class Track:
         """Publish what a token completes."""
         text, placement, received_s = token
         if self._starts_over:
+            if not text and placement.end_ms < max(self._segmenter.end_ms, self._answered_ms or 0):
+                return  # until it says something else, what the last session said stands
             self._starts_over = False
             self._segmenter.restart()
+        if placement.end_ms <= (self._settled_ms or 0):
+            return  # heard again, but its words have become final since
         self._answered_ms = placement.end_ms
         if placement.end_ms >= self._furthest_ms + _PROGRESS_MS:
             self._furthest_ms = placement.end_ms
@@ -309,9 +316,8 @@ class Track:
 
     # What is settled, what is missing
 
-    @property
-    def _replay_from_ms(self) -> int:
-        """Where the next session would have to begin: what is before needs no hearing again."""
+    def _find_replay_ms(self) -> int:
+        """Find where the next session would have to begin; what is before is never heard again."""
         answered_ms, settled_ms = self._answered_ms or 0, self._settled_ms or 0
         # Loud, answered for as long as a rut takes to show, and still no word: it holds none.
         self._loud.forget(answered_ms - self._rut_tokens * TOKEN_MS)
@@ -340,11 +346,18 @@ class Track:
 
     def _drop(self, chunk: AudioChunk) -> None:
         """Note a dropped chunk; a run of them becomes one gap."""
-        self.dropped_ms += chunk.end_ms - chunk.start_ms
-        if self._dropped and self._dropped.to_ms != chunk.start_ms:
+        if self._starts_over:  # what the last session said stands; it can't be heard again whole
+            self._starts_over = False
+            self.close_segment()
+            self._ring.rewind(self._find_replay_ms())
+        start_ms = max(chunk.start_ms, self._answered_ms or 0)
+        if start_ms >= chunk.end_ms:
+            return
+        self.dropped_ms += chunk.end_ms - start_ms
+        if self._dropped and self._dropped.to_ms != start_ms:
             self._declare_dropped()
-        start_ms = self._dropped.from_ms if self._dropped else chunk.start_ms
-        self._dropped = AudioGap(start_ms, chunk.end_ms)
+        from_ms = self._dropped.from_ms if self._dropped else start_ms
+        self._dropped = AudioGap(from_ms, chunk.end_ms)
 
     def _declare_dropped(self) -> None:
         if self._dropped:

@@ -91,6 +91,11 @@ class Segmenter:
         """Where the open segment begins; None if none is open."""
         return self._start_ms if self._is_open else None
 
+    @property
+    def end_ms(self) -> int:
+        """Where the newest word ends, of whatever segment."""
+        return self._end_ms
+
     def restart(self) -> None:
         """Start the open segment over: its audio will be heard again.
 

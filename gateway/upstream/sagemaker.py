@@ -209,6 +209,7 @@ class SageMakerTransport:
             async with asyncio.timeout(self._response_timeout_s):
                 return await self._invoke(keys, transport), transport.signature
         except TimeoutError as error:
+            connection.retire()  # it may be dead, and nobody has told us
             _abandon(transport, connection)
             raise UpstreamError("response-timeout", "no response headers") from error
         except UpstreamError as error:
@@ -217,6 +218,7 @@ class SageMakerTransport:
             _abandon(transport, connection)
             raise
         except BaseException:
+            connection.retire()  # whoever waited has given up: likewise
             _abandon(transport, connection)
             raise
 

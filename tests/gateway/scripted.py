@@ -129,6 +129,7 @@ class ScriptedTicket:
         self.places: list[ScriptedPlace] = []
         self.refusal: CarrierError | None = None
         self.full = False
+        self.has_a_bug = False
 
     async def settle(self, start: CallStarted) -> None:
         if self.refusal:
@@ -137,6 +138,8 @@ class ScriptedTicket:
     async def place(self) -> ScriptedPlace:
         if self.full:
             raise UpstreamError("endpoint-at-capacity")
+        if self.has_a_bug:
+            raise ZeroDivisionError
         return ScriptedPlace(self)
 
 

@@ -44,11 +44,17 @@ def test_a_replay_may_begin_inside_a_chunk() -> None:
     assert drained(ring) == [(100, 160), (160, 240)]
 
 
+def test_what_is_before_a_replay_is_not_sent_at_all() -> None:
+    ring = ring_of(3)
+    assert ring.rewind(160) == 0
+    assert drained(ring) == [(160, 240)]
+
+
 def test_what_was_sent_makes_room_first_and_silently() -> None:
     ring = ring_of(3, limit_ms=240)
     ring.sent()
     assert ring.push(chunk(240), 3.0) == []
-    assert ring.from_ms == 80
+    assert ring.lost_ms == 80
     assert [each.start_ms for each in ring.push(chunk(320), 4.0)] == [80]
 
 
@@ -56,8 +62,8 @@ def test_the_forgotten_is_not_heard_again() -> None:
     ring = ring_of(3)
     drained(ring)
     ring.forget(160)
-    assert ring.from_ms == 160
     assert ring.rewind(0) == 80
+    assert ring.lost_ms == 0
 
 
 def test_what_is_unsent_is_never_forgotten() -> None:
@@ -97,7 +103,7 @@ def test_it_is_bounded_and_what_is_sent_is_in_order(steps: list[tuple[str, int]]
         elif ring.unsent:
             ring.sent()
         assert 0 <= ring.unsent_ms <= 500
-    ring.rewind(ring.from_ms or 0)
+    ring.rewind(ring.lost_ms)
     spans = drained(ring)
     assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert not spans or spans[-1][1] == position_ms

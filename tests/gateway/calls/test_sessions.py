@@ -266,14 +266,15 @@ class TestRollover:
     async def test_at_a_pause_the_next_session_goes_on_before_the_old_one_is_closed(self) -> None:
         async with living(rollover_soft_s=5) as (scene, task):
             scene.start()
-            await settle()
+            await talk(scene, 0.08)
             scene.peer.delta(" one")
-            await talk(scene, 6.4)
+            await talk(scene, 6.32)
             assert len(scene.transport.streams) == 1  # nobody paused
             await talk(scene, 2.4, code=SILENCE)
             old, new = scene.transport.streams
             assert old.types[-1] == "commit"
             assert not old.finished
+            assert sent_ms(new) > 0
             new.delta(" three")
             assert len(scene.of(TranscriptDelta)) == 1  # held back
             old.delta(" two")
