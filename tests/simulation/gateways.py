@@ -256,13 +256,17 @@ class Gateway:
 
 
 def _routes(plan: Plan) -> Routes:
-    """Give one route to all endpoints."""
+    """Give one route to all endpoints, and before it one that its calls have to be told from."""
+    names = [nature.name for nature in plan.endpoints]
+    routes: list[dict[str, object]] = [{"name": "all", "endpoints": names}]
+    if not plan.route_known:
+        routes.insert(0, {"name": "other", "endpoints": names, "params": {"line": "other"}})
     return Routes.model_validate(
         {
             "endpoints": {
                 nature.name: {"url": f"ws://{nature.name}/", "sessions": capacity}
                 for nature, capacity in zip(plan.endpoints, plan.capacity, strict=True)
             },
-            "routes": [{"name": "all", "endpoints": [nature.name for nature in plan.endpoints]}],
+            "routes": routes,
         }
     )

@@ -101,6 +101,7 @@ class Plan:
     finish_timeout_s: float
     admission_wait_s: float
     memory_events: int  # that a publisher keeps; then they go to disk
+    route_known: bool  # before the call starts: then refusals come before the upgrade
 
 
 def rng(*names: object) -> random.Random:
@@ -132,6 +133,7 @@ def draw(seed: int) -> Plan:
         finish_timeout_s=chance.choice((2.5, 6.0)),
         admission_wait_s=chance.choice((0, 0, 2)),
         memory_events=chance.choice((10_000, 50)),
+        route_known=chance.random() < 0.7,
     )
 
 
