@@ -34,7 +34,8 @@ class ChecksumTranscription:
         """Sum the next chunk."""
         chunk = self._pcm[:_CHUNK_BYTES]
         del self._pcm[:_CHUNK_BYTES]
-        return f" {zlib.crc32(chunk):08x}" if any(chunk) else ""
+        is_silent = chunk.count(0) == len(chunk)
+        return "" if is_silent else f" {zlib.crc32(chunk):08x}"
 
     def abandon(self) -> None:
         """Nothing works in the background."""
