@@ -130,7 +130,8 @@ def test_how_audio_is_cut_never_changes_the_checksums(pcm: bytes, sizes: list[in
     replies = Client().say(UPDATE, COMMIT, *map(append, pieces), FINAL)
     texts = [reply["delta"] for reply in replies[:-1]]
     chunks = [pcm[begin : begin + 2560] for begin in range(0, len(pcm), 2560)]
-    assert texts[: len(chunks)] == [f" {zlib.crc32(chunk):08x}" for chunk in chunks]
+    sums = [f" {zlib.crc32(chunk):08x}" if any(chunk) else "" for chunk in chunks]
+    assert texts[: len(chunks)] == sums
     assert not any(texts[len(chunks) :])
     assert replies[-1]["text"] == "".join(texts)
 
