@@ -141,6 +141,7 @@ class Sessions:
         finally:
             for hearing in list(self._open):
                 hearing.abort()
+            self._fed = self._speaking = None
 
     # What a session calls
 

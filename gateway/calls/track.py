@@ -162,6 +162,7 @@ class Track:
             finally:  # also when another track's bug ends the stream
                 self._publish(self._segmenter.close(FinalReason.HANGUP))
                 self._declare_unanswered()
+                self._ring.clear()  # the garbage collector may find the track only much later
 
     def refuse(self, error: UpstreamError) -> None:
         """Learn, before `run`, that no session will be opened."""

@@ -29,12 +29,10 @@ class Overtime(Exception):  # noqa: N818
 
 
 class _NumberedTask(asyncio.Task[Any]):
-    """A task that hashes the same in every run."""
+    """A task that hashes the same in every run: by its number in its loop."""
 
-    _numbers = itertools.count()
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._number = next(self._numbers)  # before the loop's own sets ask for the hash
+    def __init__(self, number: int, *args: Any, **options: Any) -> None:
+        self._number = number  # before the loop's own sets ask for the hash
         super().__init__(*args, **options)
 
     def __hash__(self) -> int:
@@ -57,7 +55,12 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._limit_s = limit_s
         self._turns = 0
         self._selector = self  # what BaseEventLoop waits with
-        self.set_task_factory(_numbered_task)
+        numbers = itertools.count()
+        self.set_task_factory(
+            lambda loop, coroutine, **options: _NumberedTask(
+                next(numbers), coroutine, loop=loop, **options
+            )
+        )
 
     def time(self) -> float:
         """Give the virtual time in seconds."""
@@ -84,12 +87,6 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Do nothing: nobody waits in another thread."""
-
-
-def _numbered_task(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
-) -> _NumberedTask:
-    return _NumberedTask(coroutine, loop=loop, **options)
 
 
 def run[T](main: Coroutine[Any, Any, T], limit_s: float) -> T:

@@ -477,6 +477,20 @@ class TestEnds:
         assert scene.ended.gap_ms == 160
 
     @virtually
+    async def test_an_ended_call_keeps_no_audio(self) -> None:
+        """Symptom: memory grew with ended calls, until a full garbage collection came."""
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(5)
+            scene.feed("stop")
+            await settle()
+            scene.peer.answer_all()
+            await task
+            [track] = scene.stream._tracks.values()  # noqa: SLF001 - what it keeps is the point
+            assert track._ring.rewind(0) == 0  # noqa: SLF001
+
+    @virtually
     async def test_the_last_words_survive_a_failure_in_the_final_commit(self) -> None:
         async with living() as (scene, task):
             scene.start()
