@@ -162,7 +162,7 @@ class RealtimeSession:
                 self._created = True
                 self._moved.set()
             case realtime.Done() if self.state is SessionState.FINISHING:
-                self._close(None)
+                self._close(None, finished=True)
             case realtime.Done():
                 raise UpstreamError("context-full")
             case realtime.ErrorReceived():
@@ -187,10 +187,9 @@ class RealtimeSession:
             self._error = error
             self._close(error)
 
-    def _close(self, error: UpstreamError | None) -> None:
+    def _close(self, error: UpstreamError | None, *, finished: bool = False) -> None:
         if self.state is SessionState.CLOSED:
             return
-        finished = error is None and self.state is SessionState.FINISHING
         self.state = SessionState.CLOSED
         if self._stream:
             if finished:

@@ -99,6 +99,8 @@ async def test_every_event_in_every_state(event: str, at: SessionState) -> None:
         assert ends == []
     if event == "append":
         assert answer is (at is LIVE)
+    if event == "abort" and at is not CLOSED:
+        assert peer.aborted  # in the last words, too: nothing that is queued goes out any more
     if event == "delta":
         assert (" word" in listener.heard) is (at in (LIVE, FINISHING))
     for task in tasks:
