@@ -39,6 +39,10 @@ class Listening(Protocol):
         """Whether the carrier has hung up and no word can be missing."""
 
     @property
+    def is_much_unanswered(self) -> bool:
+        """Whether more audio has no answer than a model's idea of a token could explain."""
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nobody has spoken for as long as ends a segment."""
 
@@ -131,9 +135,12 @@ class Sessions:
                 self._track.send_again()
                 while not hearing.is_over:
                     if self._track.is_all_sent:
-                        if await _finish(hearing):
+                        if not await _finish(hearing):
+                            break
+                        if not self._track.is_much_unanswered:
                             return
-                        break
+                        # Its context was full: this `done` came before it had our commit.
+                        hearing.error = UpstreamError("context-full")
                     await self._until(self._is_due, _TICK_S)
                     hearing = await self._look_after(hearing)
                 if hearing.error and not self._track.is_all_said:

@@ -237,6 +237,12 @@ class Track:
         return self._answered_ms is None or self._answered_ms >= self.pipeline.position_ms
 
     @property
+    def is_much_unanswered(self) -> bool:
+        """Whether more audio has no answer than a model's idea of a token could explain."""
+        answered_ms = self._answered_ms
+        return answered_ms is not None and self.pipeline.position_ms - answered_ms >= _PROGRESS_MS
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nobody has spoken for as long as ends a segment."""
         loud_ms = self._loud.end_ms

@@ -197,6 +197,7 @@ class Stream:
         self._on_over = on_over
         self._loop = asyncio.get_running_loop()
         self._session = RealtimeSession(endpoint.rules)
+        self.is_half_closed = False
         self._queued = 0  # in our window
         self._blocked = False  # the gateway waits for room
         self._free_s = 0.0  # when the network takes the next message
@@ -231,6 +232,7 @@ class Stream:
         """Half-close."""
         if self._receiver is not None:
             self._endpoint.trace.note(self._name, "half-closed")
+            self.is_half_closed = True
             self._on_over(self)
             self._queued += 1
             self._put(None)

@@ -267,8 +267,9 @@ class _World:
             self._evidence.broken += endpoint.breaches
             if endpoint.held:
                 self._broken(f"{len(endpoint.held)} sessions left at {endpoint.nature.name}")
-            if endpoint.streams:
-                self._broken(f"{len(endpoint.streams)} streams left in {endpoint.nature.name}")
+            # What is half-closed goes as fast as its network, and then its transport, lets it.
+            if left := [stream for stream in endpoint.streams if not stream.is_half_closed]:
+                self._broken(f"{len(left)} streams left in {endpoint.nature.name}")
             if taken := self._places.taken(f"endpoint:{endpoint.nature.name}"):
                 self._broken(f"{taken} places left at {endpoint.nature.name}")
         for task in asyncio.all_tasks() - {asyncio.current_task()}:

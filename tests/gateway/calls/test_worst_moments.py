@@ -142,6 +142,29 @@ class TestRepeatedWords:
             await task
 
 
+class TestFullAtTheEnd:
+    @virtually
+    async def test_what_a_full_context_leaves_of_the_last_words_is_heard_by_another(self) -> None:
+        """Symptom: `done` for a full context, taken for the answer to our commit; a gap."""
+        async with living() as (scene, task):
+            scene.start()
+            await settle()
+            scene.audio(20)
+            scene.feed("stop")
+            await settle()
+            for _ in range(5):
+                scene.peer.delta(" one")
+            scene.peer.done()
+            await asyncio.sleep(1)
+            second = scene.transport.streams[1]
+            assert sent_ms(second) == 1600 - 400 + 2
+            second.delta(" two")
+            second.answer_all()
+            await task
+        assert [text for _, _, text in texts(scene)] == ["one one one one one", "two"]
+        assert scene.ended.gap_ms == 0
+
+
 class TestHolds:
     @virtually
     async def test_after_a_long_hold_the_segment_starts_over_too(self) -> None:
