@@ -127,6 +127,7 @@ class Connection:
         self._crt: http.Http2ClientConnection | None = None
         self._settings_seen = False
         self._retired = False
+        self._doubts = 0
         self._probing: asyncio.Task[None] | None = None
         self._timers: Final = [
             self._loop.call_later(pool.connect_timeout_s, self._on_timeout),
@@ -139,14 +140,14 @@ class Connection:
     def usable(self, limit: int) -> bool:
         """Whether one more stream may be started here."""
         is_open = self._crt is None or self._crt.is_open()
-        return is_open and not self._retired and self.streams < limit
+        return is_open and not (self._retired or self._doubts) and self.streams < limit
 
     def request(
         self, request: http.HttpRequest, on_head: CrtCallback, on_body: CrtCallback
     ) -> http.Http2ClientStream:
         """Make a stream, not yet active; UpstreamError if the connection has gone."""
         if self._crt is None:
-            raise UpstreamError("connection-lost")
+            raise UpstreamError("connection-lost", NOT_SENT)
         try:
             return self._crt.request(request, on_head, on_body, manual_write=True)
         except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
@@ -161,6 +162,14 @@ class Connection:
     def retire(self) -> None:
         """Take no more streams, and close once the last one is over."""
         self._retired = True
+
+    def doubt(self) -> None:
+        """Take no more streams until `trust`: the peer has to show that it still answers."""
+        self._doubts += 1
+
+    def trust(self) -> None:
+        """Learn that it did; as often as `doubt`."""
+        self._doubts -= 1
 
     def close(self) -> None:
         """End the connection and every stream on it; `gone` is done when it is gone."""
@@ -239,6 +248,8 @@ class Connection:
 
     def _on_gone(self, _: object) -> None:
         self._pool.forget(self)
+        self._retired = True
+        self._crt = None  # it refers to us, out of the garbage collector's sight
         if not self.gone.done():
             self.gone.set_result(None)
 

@@ -78,6 +78,12 @@ class SharedConnection(Protocol):
     def retire(self) -> None:
         """Take no more streams, and close once the last one is over."""
 
+    def doubt(self) -> None:
+        """Take no more streams until `trust`: the peer has to show that it still answers."""
+
+    def trust(self) -> None:
+        """Learn that it did; as often as `doubt`."""
+
 
 class ExchangeReceiver(Protocol):
     """Who takes a response's body, on the event loop's thread."""
@@ -106,6 +112,7 @@ class Exchange:
         self._half_closed = False
         self._left = False
         self._complete = False
+        self._doubts = False  # that the connection lives
         self._released = False
         # Nobody may be waiting any more when there is none.
         self._head.add_done_callback(lambda head: head.exception())
@@ -151,8 +158,10 @@ class Exchange:
         """Have done with the exchange: half-close after `last`, and listen no more.
 
         The only way to end a stream before its peer does: awscrt binds no reset, the SDK has none.
-        A peer that does not end its side in time costs the connection: it is retired.
+        Until its peer ends its side the connection gets no new streams: it may be dead, and the
+        next session would wait in vain there. One that does not in time is retired.
         """
+        is_early = not self._over.done()
         self._left = True
         self._receiver = None
         self._early = []
@@ -161,6 +170,9 @@ class Exchange:
             return
         if not self._half_closed:
             self.write(last, end=True)
+        if is_early:
+            self._doubts = True
+            self._connection.doubt()
         self._loop.call_later(self._connection.linger_s, self._retire_if_stuck)
 
     def _retire_if_stuck(self) -> None:
@@ -209,6 +221,8 @@ class Exchange:
     def _take_completion(self, crt_name: str) -> None:
         """The CRT is done with the stream: both sides ended it, or it failed."""
         self._complete = True
+        if self._doubts:
+            self._connection.trust()
         self._release()
         self._finish(from_crt(crt_name))  # without effect after the response's END_STREAM
 
