@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import ssl
@@ -18,6 +19,7 @@ from deploy.local.sagemaker import LocalEndpoint, faults
 from gateway.errors import UpstreamError
 from gateway.upstream.credentials import CredentialSource
 from gateway.upstream.sagemaker import SageMakerTransport
+from gateway.upstream.sagemaker_connections import Connection
 from gateway.upstream.sagemaker_stream import SageMakerStream
 from process.settings import SettingsError
 from tests.cutting_proxy import CuttingProxy
@@ -359,6 +361,23 @@ async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: P
         await transport.close()
 
 
+async def test_a_connection_that_does_not_answer_gets_no_new_stream(platform: Platform) -> None:
+    """Symptom: sessions on a dead connection, given up, were followed by others there."""
+    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+        transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=60)
+        platform.endpoint.faults.inject(faults.stall(after_events=1))
+        stalled, recorder = await opened(transport)
+        stalled.send(b"hello")
+        async with asyncio.timeout(LIMIT_S):
+            while not platform.server.heard[0]:  # noqa: ASYNC110 - the stall has begun
+                await asyncio.sleep(0.01)
+        stalled.abort()
+        assert await recorder.end() is None
+        await opened(transport)
+        assert proxy.connections == 2
+        await transport.close()
+
+
 async def test_a_lost_connection_is_replaced(platform: Platform) -> None:
     transport = platform.transport()
     _, first = await opened(transport)
@@ -370,6 +389,27 @@ async def test_a_lost_connection_is_replaced(platform: Platform) -> None:
     stream, recorder = await opened(transport)
     stream.send(b"hello")
     assert await recorder.echoes(1) == [b"hello"]
+
+
+async def test_a_lost_connection_is_not_kept_in_memory(platform: Platform) -> None:
+    """Symptom: each lost connection stayed, with the CRT's part of it; a soak grew by 1 MB/min."""
+    transport, before = platform.transport(), connections_in_memory()
+
+    async def lose_a_connection() -> None:
+        platform.endpoint.faults.inject(faults.drop(after_events=0))
+        _, recorder = await opened(transport)
+        assert await recorder.reason() == "connection-lost"
+
+    for _ in range(3):
+        await lose_a_connection()
+    async with asyncio.timeout(LIMIT_S):
+        while connections_in_memory() > before:
+            await asyncio.sleep(0.05)
+
+
+def connections_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(each, Connection) for each in gc.get_objects())
 
 
 # In mid-stream
