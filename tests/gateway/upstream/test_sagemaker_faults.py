@@ -403,7 +403,7 @@ async def test_a_lost_connection_is_not_kept_in_memory(platform: Platform) -> No
     for _ in range(3):
         await lose_a_connection()
     async with asyncio.timeout(LIMIT_S):
-        while connections_in_memory() > before:
+        while connections_in_memory() > before:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
 
 
