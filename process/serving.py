@@ -72,9 +72,13 @@ class StopSignals(NamedTuple):
 def stop_signals() -> StopSignals:
     """Give events that signals set: SIGTERM `stop`, a second one or SIGINT (Ctrl-C) both."""
     signals = StopSignals(asyncio.Event(), asyncio.Event())
+    signalled = asyncio.Event()  # `stop` alone does not tell: others set it, too
 
     def terminate() -> None:
-        (signals.hurry if signals.stop.is_set() else signals.stop).set()
+        if signalled.is_set():
+            signals.hurry.set()
+        signalled.set()
+        signals.stop.set()
 
     def interrupt() -> None:
         signals.stop.set()

@@ -204,6 +204,25 @@ async def test_calls_that_must_end_end_with_their_last_words(
     assert transcript.gap_ms == 0
 
 
+async def test_drained_by_the_api_it_is_not_hurried_by_the_platform_s_sigterm(
+    redis_url: str,
+) -> None:
+    """Symptom: after POST /drain the first SIGTERM ended the live calls."""
+    async with running(redis_url) as gateway:
+        call = await gateway.call("CA1")
+        await call.speak(400)
+        assert (await gateway.private("POST", "/drain"))[0] == 202
+        gateway.process.send_signal(signal.SIGTERM)
+        await gateway.until_draining()
+        await call.speak(400)
+        await gateway.until_received(call)
+        await call.send("stop")
+        assert await call.closed() == 1000
+        assert await gateway.exit_code() == 0
+    transcript = await record(redis_url, call)
+    assert (transcript.status, transcript.reason) == ("completed", "carrier-stopped")
+
+
 async def test_an_operator_looks_ends_a_call_and_drains(redis_url: str) -> None:
     async with running(redis_url) as gateway:
         call = await gateway.call("CA1")

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from process.serving import stop_signals
+
 LIMIT_S = 30.0
 
 REPORT = """
@@ -60,6 +62,25 @@ async def test_the_first_sigterm_stops_and_the_second_hurries() -> None:
         assert await said(process) == "stop False"
         process.send_signal(signal.SIGTERM)
         assert await said(process) == "hurry"
+
+
+async def test_the_first_sigterm_does_not_hurry_what_stops_already() -> None:
+    """Symptom: POST /drain, then the platform's one SIGTERM, and the live calls were cut."""
+    signals = stop_signals()
+    seen = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        signals.stop.set()
+        signal.raise_signal(signal.SIGTERM)
+        loop.add_signal_handler(signal.SIGUSR1, seen.set)
+        signal.raise_signal(signal.SIGUSR1)  # handled after it
+        await asyncio.wait_for(seen.wait(), LIMIT_S)
+        assert not signals.hurry.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait_for(signals.hurry.wait(), LIMIT_S)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            loop.remove_signal_handler(number)
 
 
 async def test_sigint_after_sigterm_hurries() -> None:
