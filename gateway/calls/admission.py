@@ -15,6 +15,7 @@ route's `spread`. A call's next session goes elsewhere, if it can, after a failu
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -82,6 +83,7 @@ class Admission:
         self._capacity = capacity
         self._refused_total = metrics.admissions_refused_total
         self._wait_s = wait_s
+        self._numbers = itertools.count(1)  # of the tickets
         self._endpoints = {
             name: Entrance(
                 name,
@@ -117,7 +119,7 @@ class Admission:
             route, served = self.routes.certain(carrier), self.routes.serve(carrier)
         if route is None and not served:
             raise self._counted(CarrierError("no-route"))
-        ticket = _Ticket(self, carrier, route)
+        ticket = _Ticket(self, next(self._numbers), carrier, route)
         try:
             if route:
                 await ticket.reserve(_EXPECTED_TRACKS)
@@ -186,7 +188,7 @@ class _Place:
         speaks_against_it = error.meaning.retry and error.fault in _AGAINST_THE_ENDPOINT
         if speaks_against_it and not self._judged:
             self._judged = True
-            self._entrance.failed(probe=self._probe)
+            self._entrance.failed(caller=self._ticket.number, probe=self._probe)
 
     def release(self) -> None:
         """Give the place back to the call or to all."""
@@ -201,7 +203,10 @@ class _Place:
 class _Ticket:
     """Implements `Ticket` of `services.py`: all that one stream holds."""
 
-    def __init__(self, admission: Admission, carrier: str, route: Route | None) -> None:
+    def __init__(
+        self, admission: Admission, number: int, carrier: str, route: Route | None
+    ) -> None:
+        self.number = number  # tells it from others
         self._admission = admission
         self._carrier = carrier
         self._route = route

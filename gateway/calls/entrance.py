@@ -60,11 +60,11 @@ class Entrance:
         """Begin an attempt to open a session; tell whether it is the breaker's probe."""
         return self.breaker.enter(self._monotonic_s())
 
-    def failed(self, *, probe: bool) -> None:
-        """Learn that an attempt failed for a reason that speaks against the endpoint."""
+    def failed(self, *, caller: int, probe: bool) -> None:
+        """Learn that a call's attempt failed for a reason that speaks against the endpoint."""
         now_s = self._monotonic_s()
         was = self.breaker.state(now_s)
-        self.breaker.fail(now_s, probe=probe)
+        self.breaker.fail(now_s, caller=caller, probe=probe)
         if was is not BreakerState.OPEN and self.breaker.state(now_s) is BreakerState.OPEN:
             _log.warning("breaker-opened", endpoint=self.name)
 

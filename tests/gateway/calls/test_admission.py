@@ -10,7 +10,7 @@ import pytest
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.calls.admission import Admission, stocks
-from gateway.calls.breaker import THRESHOLD
+from gateway.calls.breaker import LONE_THRESHOLD, PROBE_S
 from gateway.calls.capacity import Capacity
 from gateway.calls.services import Place, Ticket
 from gateway.carriers.events import CallStarted
@@ -385,6 +385,35 @@ class TestBreaker:
         await second.place()
         assert house.metric("breaker_state", endpoint="a") == 0
 
+    async def test_a_probe_of_a_silent_call_does_not_keep_a_well_endpoint_shut(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: all calls were refused while the probe's call waited for its first word."""
+        house = House(endpoints={"a": endpoint(None)})
+        await house.break_endpoint()
+        house.now_s = 100
+        silent = await calls.enter_async_context(house.admission.enter("twilio"))
+        await silent.place()
+        assert await refusal(house) == "circuit-open"
+        house.now_s += PROBE_S
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await ticket.place()).worked()
+        await silent.place()
+
+    async def test_one_bad_call_does_not_shut_the_endpoint_for_all(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: one call's audio made the model fail five times, and new calls were refused."""
+        house = House(endpoints={"a": endpoint(None)})
+        well = await calls.enter_async_context(house.admission.enter("twilio"))
+        bad = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await well.place()).worked()
+        for _ in range(LONE_THRESHOLD - 1):
+            place = await bad.place()
+            place.failed(UpstreamError("model-error"))
+            place.release()
+        await calls.enter_async_context(house.admission.enter("twilio"))
+
     async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
         self, calls: AsyncExitStack
     ) -> None:
@@ -403,7 +432,7 @@ class TestBreaker:
         expected = meaning.retry and meaning.fault in ("network", "platform", "model")
         house = House(endpoints={"a": endpoint(None)})
         async with house.admission.enter("twilio") as ticket:
-            for _ in range(THRESHOLD):
+            for _ in range(LONE_THRESHOLD):
                 place = await ticket.place()
                 place.failed(UpstreamError(reason))
                 place.release()
@@ -412,7 +441,7 @@ class TestBreaker:
     async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
         house = House(endpoints={"a": endpoint(None)})
         async with house.admission.enter("twilio") as ticket:
-            for _ in range(THRESHOLD - 1):
+            for _ in range(LONE_THRESHOLD - 1):
                 place = await ticket.place()
                 place.failed(BROKEN)
                 place.failed(BROKEN)
@@ -422,7 +451,7 @@ class TestBreaker:
     async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
         house = House()
         async with house.admission.enter("twilio") as ticket:
-            for _ in range(2 * THRESHOLD):
+            for _ in range(2 * LONE_THRESHOLD):
                 place = await ticket.place()
                 place.worked()
                 place.failed(BROKEN)

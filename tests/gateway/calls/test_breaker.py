@@ -5,7 +5,14 @@ from random import Random
 
 import pytest
 
-from gateway.calls.breaker import LONGEST_COOL_DOWN_S, THRESHOLD, Breaker, BreakerState
+from gateway.calls.breaker import (
+    LONE_THRESHOLD,
+    LONGEST_COOL_DOWN_S,
+    PROBE_S,
+    THRESHOLD,
+    Breaker,
+    BreakerState,
+)
 
 CLOSED, HALF_OPEN, OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
 LATER_S = 1000.0  # beyond every cool-down
@@ -15,10 +22,15 @@ def closed() -> Breaker:
     return Breaker(Random(1))  # noqa: S311  # jitter
 
 
+def fail_in_a_row(breaker: Breaker, times: int) -> None:
+    """Fail the attempts of as many calls."""
+    for caller in range(times):
+        breaker.fail(0, caller=caller, probe=False)
+
+
 def opened() -> Breaker:
     breaker = closed()
-    for _ in range(THRESHOLD):
-        breaker.fail(0, probe=False)
+    fail_in_a_row(breaker, THRESHOLD)
     return breaker
 
 
@@ -29,11 +41,11 @@ def probing() -> Breaker:
 
 
 def fail(breaker: Breaker) -> None:
-    breaker.fail(LATER_S, probe=False)
+    breaker.fail(LATER_S, caller=1, probe=False)
 
 
 def fail_probe(breaker: Breaker) -> None:
-    breaker.fail(LATER_S, probe=True)
+    breaker.fail(LATER_S, caller=1, probe=True)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +77,39 @@ def test_states(
 
 def test_only_failures_in_a_row_open_it() -> None:
     breaker = closed()
-    for _ in range(THRESHOLD - 1):
-        breaker.fail(0, probe=False)
+    fail_in_a_row(breaker, THRESHOLD - 1)
     breaker.succeed()
-    for _ in range(THRESHOLD - 1):
-        breaker.fail(0, probe=False)
+    fail_in_a_row(breaker, THRESHOLD - 1)
     assert breaker.allows(0)
-    breaker.fail(0, probe=False)
+    fail_in_a_row(breaker, 1)
     assert not breaker.allows(0)
+
+
+def test_one_call_alone_needs_more_failures_to_open_it() -> None:
+    """Symptom: a call whose audio made the model fail shut the endpoint for all others."""
+    breaker = closed()
+    for _ in range(LONE_THRESHOLD - 1):
+        breaker.fail(0, caller=1, probe=False)
+    assert breaker.allows(0)
+    breaker.fail(0, caller=1, probe=False)
+    assert not breaker.allows(0)
+
+
+def test_another_call_s_failure_confirms_those_of_the_first() -> None:
+    breaker = closed()
+    for _ in range(LONE_THRESHOLD - 1):
+        breaker.fail(0, caller=1, probe=False)
+    breaker.fail(0, caller=2, probe=False)
+    assert not breaker.allows(0)
+
+
+def test_a_probe_that_tells_nothing_lets_another_one_try() -> None:
+    """Symptom: the probe's call was silent, and kept the endpoint shut for all."""
+    breaker = probing()
+    assert not breaker.allows(LATER_S + PROBE_S - 1)
+    assert breaker.allows(LATER_S + PROBE_S)
+    assert breaker.enter(LATER_S + PROBE_S)
+    assert not breaker.allows(LATER_S + PROBE_S)
 
 
 def test_one_probe_at_a_time() -> None:
@@ -87,7 +124,7 @@ def test_one_probe_at_a_time() -> None:
 def test_a_late_probe_does_not_prolong_the_cool_down() -> None:
     breaker = opened()
     retry_at_s = breaker.retry_at_s
-    breaker.fail(0, probe=True)
+    breaker.fail(0, caller=1, probe=True)
     assert breaker.retry_at_s == retry_at_s
 
 
@@ -104,13 +141,12 @@ def test_cool_downs_double_up_to_a_limit_and_start_over_after_a_success() -> Non
         assert breaker.state(breaker.retry_at_s - 0.001) is OPEN
         now_s = breaker.retry_at_s
         assert breaker.enter(now_s)
-        breaker.fail(now_s, probe=True)
+        breaker.fail(now_s, caller=1, probe=True)
     for i, cool_down_s in enumerate(cool_downs):
         full_s = min(2.0**i, LONGEST_COOL_DOWN_S)
         assert full_s / 2 <= cool_down_s <= full_s
     breaker.succeed()
-    for _ in range(THRESHOLD):
-        breaker.fail(0, probe=False)
+    fail_in_a_row(breaker, THRESHOLD)
     assert breaker.retry_at_s is not None
     assert breaker.retry_at_s <= 1
 
@@ -119,7 +155,6 @@ def test_gateways_ask_again_at_different_times() -> None:
     at = set()
     for seed in range(20):
         breaker = Breaker(Random(seed))  # noqa: S311  # jitter
-        for _ in range(THRESHOLD):
-            breaker.fail(0, probe=False)
+        fail_in_a_row(breaker, THRESHOLD)
         at.add(breaker.retry_at_s)
     assert len(at) == 20
