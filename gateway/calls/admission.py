@@ -11,7 +11,8 @@ that the call has given back: as long as it lives, the places for its tracks sta
 the context gives everything back.
 
 Endpoints whose breaker is open are passed over; of the others, one with room is taken, by the
-route's `spread`. A call's next session goes elsewhere, if it can, after a failure.
+route's `spread`, those last that refused a session for good lately. A call's next session goes, if
+it can, to the endpoint where none of its own has failed, or the longest ago.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from gateway.upstream.transport import UpstreamTransport
 _EXPECTED_TRACKS: Final = 2
 _ASK_AGAIN_S: Final = 0.25  # another gateway's places come free unseen
 _AGAINST_THE_ENDPOINT: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
+_OF_THE_CALL: Final = {"context-full", "model-rut"}  # would come at any endpoint
 
 
 def stocks(routes: Routes) -> dict[str, int | None]:
@@ -150,7 +152,7 @@ class Admission:
         may_be_asked = [entrance for entrance in entrances if entrance.is_open]
         if route.spread is Spread.MOST_FREE:
             may_be_asked.sort(key=lambda entrance: (-entrance.stock.free, entrance.stock.held))
-        return may_be_asked
+        return sorted(may_be_asked, key=lambda entrance: entrance.is_distrusted)
 
     def calls(self, route: Route) -> Stock:
         """Give the stock of a route's calls."""
@@ -180,11 +182,14 @@ class _Place:
         if not self._judged:
             self._judged = True
             self._entrance.worked()
-        self._ticket.shun(None)
+        self._ticket.trust(self._entrance)
 
     def failed(self, error: UpstreamError) -> None:
         """Learn that the session failed; what it says of the endpoint, if anything, counts once."""
-        self._ticket.shun(self._entrance)
+        if error.reason not in _OF_THE_CALL:
+            self._ticket.shun(self._entrance)
+        if not error.meaning.retry:
+            self._entrance.distrust()
         speaks_against_it = error.meaning.retry and error.fault in _AGAINST_THE_ENDPOINT
         if speaks_against_it and not self._judged:
             self._judged = True
@@ -214,7 +219,8 @@ class _Ticket:
         self._call: list[str] = []  # the lease of the route's limit
         self._spare: list[tuple[Entrance, str]] = []
         self._in_use: list[tuple[Entrance, str]] = []
-        self._shunned: Entrance | None = None
+        self._failures = 0
+        self._failed_at: dict[Entrance, int] = {}  # which of the failures was the last one there
 
     async def settle(self, start: CallStarted) -> None:
         """Choose the route for good and hold a place for each track, as `Ticket` says."""
@@ -255,9 +261,14 @@ class _Ticket:
             self._spare.append((entrance, lease))
             self._give_back_surplus()
 
-    def shun(self, entrance: Entrance | None) -> None:
-        """Prefer any other endpoint for the next session."""
-        self._shunned = entrance
+    def shun(self, entrance: Entrance) -> None:
+        """Prefer any other endpoint for the next session, and after it those that failed before."""
+        self._failures += 1
+        self._failed_at[entrance] = self._failures
+
+    def trust(self, entrance: Entrance) -> None:
+        """Prefer it as if no session had failed there."""
+        self._failed_at.pop(entrance, None)
 
     def close(self) -> None:
         """Give everything back."""
@@ -289,7 +300,12 @@ class _Ticket:
 
     def _preferred(self, entrances: list[Entrance]) -> list[Entrance]:
         own = [entrance for entrance, _ in self._spare]
-        return sorted(entrances, key=lambda each: (each is self._shunned, each not in own))
+
+        def drawbacks(entrance: Entrance) -> tuple[bool, int, bool]:
+            last_failure = self._failed_at.get(entrance, 0)
+            return entrance.is_distrusted, last_failure, entrance not in own
+
+        return sorted(entrances, key=drawbacks)
 
     def _pop_spare(self, entrance: Entrance) -> str | None:
         for i, (at, lease) in enumerate(self._spare):

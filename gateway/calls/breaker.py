@@ -5,7 +5,7 @@ CLOSED       all                               enough failures in a row -> OPEN
 OPEN         none until the cool-down is over  cool-down over -> HALF_OPEN
 HALF_OPEN    one at a time: the probe          the probe fails -> OPEN, for longer
 
-Enough are THRESHOLD from two calls or more, or LONE_THRESHOLD from one, whose audio may be at fault.
+Enough are THRESHOLD from two calls or more, or LONE_THRESHOLD from one, which may be at fault.
 A probe that has told nothing for PROBE_S (its call is silent, say) lets another one try.
 
 A success, of the probe or of an older attempt, leads to CLOSED from any state. A failure of an

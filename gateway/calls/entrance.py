@@ -1,6 +1,7 @@
 """One endpoint as admission sees it: its places, its breaker, the way to it."""
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -8,6 +9,8 @@ from gateway.calls.breaker import Breaker, BreakerState
 from gateway.calls.capacity import Stock
 from gateway.routes import Endpoint, Priority
 from gateway.upstream.transport import UpstreamTransport
+
+_DISTRUST_S: Final = 30.0  # after a fault that no other attempt would mend
 
 _log = structlog.get_logger()
 
@@ -42,11 +45,18 @@ class Entrance:
         self.breaker = breaker
         self._reserved = endpoint.reserved
         self._monotonic_s = monotonic_s
+        self._distrusted_until_s: float | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the breaker lets an attempt through now."""
         return self.breaker.allows(self._monotonic_s())
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether it refused a session for good lately: any other endpoint is better."""
+        until_s = self._distrusted_until_s
+        return until_s is not None and self._monotonic_s() < until_s
 
     def breaker_state(self) -> float:
         """Give the metric's value."""
@@ -68,8 +78,13 @@ class Entrance:
         if was is not BreakerState.OPEN and self.breaker.state(now_s) is BreakerState.OPEN:
             _log.warning("breaker-opened", endpoint=self.name)
 
+    def distrust(self) -> None:
+        """Learn that a session failed there for good; without this it would look the most free."""
+        self._distrusted_until_s = self._monotonic_s() + _DISTRUST_S
+
     def worked(self) -> None:
         """Learn that a session there answered."""
         if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
             _log.info("breaker-closed", endpoint=self.name)
         self.breaker.succeed()
+        self._distrusted_until_s = None

@@ -10,9 +10,9 @@ import pytest
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.calls.admission import Admission, stocks
-from gateway.calls.breaker import LONE_THRESHOLD, PROBE_S
+from gateway.calls.breaker import LONE_THRESHOLD, PROBE_S, THRESHOLD
 from gateway.calls.capacity import Capacity
-from gateway.calls.services import Place, Ticket
+from gateway.calls.services import Place
 from gateway.carriers.events import CallStarted
 from gateway.errors import REASONS, CarrierError, UpstreamError
 from gateway.metrics import Metrics
@@ -73,20 +73,14 @@ class House:
         return self.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
 
     async def break_endpoint(self, name: str = "a") -> None:
-        async with self.admission.enter("twilio") as ticket:
-            for _ in range(100):
+        """Have calls fail at the endpoint, which must be the one they prefer, until it is shut."""
+        for _ in range(THRESHOLD):
+            async with self.admission.enter("twilio") as ticket:
                 place = await ticket.place()
-                if place.endpoint == name:
-                    place.failed(BROKEN)
+                assert place.endpoint == name
+                place.failed(BROKEN)
                 place.release()
-                if self.metric("breaker_state", endpoint=name) == 2:
-                    return
-                ticket_shuns_nobody(ticket)
-        raise AssertionError("the breaker never opened")
-
-
-def ticket_shuns_nobody(ticket: Ticket) -> None:
-    ticket.shun(None)  # type: ignore[attr-defined]  # as another session's success would
+        assert self.metric("breaker_state", endpoint=name) == 2
 
 
 @pytest.fixture
@@ -355,6 +349,82 @@ class TestSpreading:
             assert (first.endpoint, second.endpoint) == ("a", "b")
             assert house.held("a") + house.held("b") == 2
             second.worked()
+
+    async def test_the_third_endpoint_is_reached(self) -> None:
+        """Symptom: a call went to and fro between two endpoints that failed."""
+        house = House(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        went = []
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(6):
+                place = await ticket.place()
+                went.append(place.endpoint)
+                place.failed(BROKEN)
+                place.release()
+        assert went == list("abcabc")
+
+    async def test_a_success_clears_only_its_own_endpoint(self) -> None:
+        """Symptom: one track's word at another endpoint sent the other track back to a dead one."""
+        house = House(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        async with house.admission.enter("twilio") as ticket:
+            first = await ticket.place()
+            first.failed(BROKEN)
+            first.release()
+            second = await ticket.place()
+            second.worked()
+            assert (second.endpoint, (await ticket.place()).endpoint) == ("b", "b")
+
+    @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
+    async def test_what_would_come_anywhere_is_no_reason_to_leave_a_well_endpoint(
+        self, reason: str
+    ) -> None:
+        """Symptom: long calls moved to the fallback endpoint with every full context."""
+        house = House(
+            endpoints={"a": endpoint(8), "fallback": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "fallback"], "spread": "in-order"}],
+        )
+        async with house.admission.enter("twilio") as ticket:
+            place = await ticket.place()
+            place.worked()
+            place.failed(UpstreamError(reason))
+            place.release()
+            assert (await ticket.place()).endpoint == "a"
+
+    async def test_an_endpoint_that_refuses_for_good_does_not_attract_all_calls(self) -> None:
+        """Symptom: a deleted endpoint held no calls, so it was the most free: all went there."""
+        house = House(endpoints={"a": endpoint(8), "b": endpoint(8)})
+        went = []
+
+        async def call() -> None:
+            async with house.admission.enter("twilio") as ticket:
+                place = await ticket.place()
+                went.append(place.endpoint)
+                if place.endpoint == "a":
+                    place.failed(UpstreamError("endpoint-not-found"))
+                place.release()
+
+        for now_s in (0, 10, 29, 31):
+            house.now_s = now_s
+            await call()
+        assert went == list("abba")
+
+    async def test_a_call_leaves_an_endpoint_that_refused_another_for_good(
+        self, calls: AsyncExitStack
+    ) -> None:
+        house = House(
+            endpoints={"a": endpoint(8), "b": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
+        )
+        first = await calls.enter_async_context(house.admission.enter("twilio"))
+        second = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await first.place()).failed(UpstreamError("access-denied"))
+        place = await second.place()
+        assert (place.endpoint, house.held("a"), house.held("b")) == ("b", 3, 1)
 
     async def test_a_broken_endpoint_is_passed_over(self) -> None:
         house = House(endpoints={"a": endpoint(8), "b": endpoint(4)})
