@@ -33,6 +33,7 @@ class Overflow:
         self._writers: dict[bytes, StreamWriter] = {}  # of streams with batches here, by constants
         self._window: dict[Record, None] = {}  # read, and not written yet; oldest first
         self._unanswered: set[bytes] = set()  # streams to pass over for now
+        self._unreadable = False  # the disk gave nothing; for now
         self.events = 0  # here, of our own streams
 
     def adopt(self) -> None:
@@ -51,9 +52,10 @@ class Overflow:
 
     def next(self, room: int) -> list[Record]:
         """Give the oldest batch of each stream that may be written now, `room` events in all."""
-        if self._spool and len(self._window) < _WINDOW_RECORDS and self._spool.has_unread:
+        if self._spool and self._may_read:
             read = self._spool.read(_WINDOW_RECORDS - len(self._window))
             self._window.update((record, None) for record in read)
+            self._unreadable = not read and self._spool.has_unread
         records = []
         passed = self._unanswered.copy()
         for record in self._window:
@@ -68,22 +70,27 @@ class Overflow:
     @property
     def has_next(self) -> bool:
         """Tell whether `next` would give something."""
-        return any(record.constants not in self._unanswered for record in self._window) or bool(
-            len(self._window) < _WINDOW_RECORDS and self._spool and self._spool.has_unread
-        )
+        return self._may_read or any(r.constants not in self._unanswered for r in self._window)
+
+    @property
+    def _may_read(self) -> bool:
+        if not self._spool or self._unreadable or len(self._window) >= _WINDOW_RECORDS:
+            return False
+        return self._spool.has_unread
 
     @property
     def is_waiting(self) -> bool:
-        """Tell whether a stream is passed over."""
-        return bool(self._unanswered)
+        """Tell whether something waits for `try_again`: a stream without an answer, or the disk."""
+        return bool(self._unanswered) or self._unreadable
 
     def pass_over(self, record: Record) -> None:
         """Learn that a record had no answer; its stream waits for `try_again`."""
         self._unanswered.add(record.constants)
 
     def try_again(self) -> None:
-        """Pass over no stream any more."""
+        """Pass over no stream any more, and ask the disk again."""
         self._unanswered.clear()
+        self._unreadable = False
 
     def settle(self, record: Record) -> None:
         """Learn that a record is written, or refused for good."""

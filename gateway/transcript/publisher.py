@@ -246,6 +246,8 @@ class Publisher:
                     await self._write(batches, records)
                     if self._overflow.has_next:
                         self._wake.set()
+                if self._held or self._overflow.is_waiting:
+                    self._after(self._backoff_s(), self._resume)
                 for writer in self._overflow.forget_damaged():
                     self._continue(writer)
             except Exception:  # noqa: BLE001 - a bug met on one stream must not silence them all
@@ -288,8 +290,6 @@ class Publisher:
         for record, answer in zip(records, answers[len(batches) :], strict=True):
             self._settle_record(record, answer, now_s)
         self._note_health(answers, now_s)
-        if self._held or self._overflow.is_waiting:
-            self._after(self._backoff_s(), self._resume)
 
     def _settle(
         self, writer: StreamWriter, batch: Batch, answer: int | PublishError, now_s: float

@@ -128,17 +128,23 @@ class Spool:
         return True
 
     def read(self, limit: int) -> list[Record]:
-        """Give up to `limit` records that were not given before, the oldest first."""
+        """Give up to `limit` records that were not given before, the oldest first.
+
+        With none, though there are unread ones, the disk does not give them now.
+        """
         records: list[Record] = []
         while self._unread and len(records) < limit:
             segment = self._unread[0]
             if segment.read < segment.size:
                 try:
                     records += self._read(segment, limit - len(records))
-                except (OSError, ValueError) as error:
+                except (FileNotFoundError, ValueError) as error:
                     self._note("spool-failed", error, lost_bytes=segment.size - segment.read)
                     segment.size = segment.read
                     self._seal(segment)
+                except OSError as error:  # no free descriptor, say: it passes
+                    self._note("spool-failed", error)
+                    break
             elif self._writing and self._writing[0] is segment:
                 break
             else:

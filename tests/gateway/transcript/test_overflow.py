@@ -379,6 +379,28 @@ async def test_a_damaged_file_costs_its_events_and_holds_nobody_up(tmp_path: Pat
     assert total(metrics, "redis_errors_total", reason="spool-failed") > 0
 
 
+async def test_a_disk_that_does_not_read_for_a_while_costs_nothing(tmp_path: Path) -> None:
+    """What was in the spool was given up for lost, and its files deleted."""
+    store, metrics = UnreliableStore(), Metrics()
+    with capture_logs():
+        async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+            writer = open_stream(publisher, "CA1")
+            store.away = True
+            for n in range(200):
+                writer.publish(final(str(n)))
+            first = spooled_files(tmp_path)[0]
+            kept = first.rename(first.with_suffix(".kept"))
+            first.symlink_to(first)  # ELOOP
+            store.away = False
+            await eventually(
+                lambda: bool(total(metrics, "redis_errors_total", reason="spool-failed"))
+            )
+            kept.rename(first)
+            await eventually(lambda: not publisher.buffered_events)
+    assert texts(store.events("CA1")) == [str(n) for n in range(200)]
+    assert spooled_files(tmp_path) == []
+
+
 async def test_an_event_that_cannot_be_packed_costs_itself(tmp_path: Path) -> None:
     """Symptom: one event that could not be packed, and its whole batch vanished without a trace."""
     store, metrics = UnreliableStore(), Metrics()

@@ -139,6 +139,22 @@ def test_a_full_disk_is_counted_and_logged_once_and_harms_no_other_record(
     assert files(tmp_path) == []
 
 
+def test_reading_without_a_free_descriptor_loses_nothing(opened: Opened, tmp_path: Path) -> None:
+    """One failed open() unlinked every segment."""
+    put(opened.spool, *(str(n) for n in range(100)))
+    before = len(files(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with capture_logs():
+            assert opened.spool.read(7) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert opened.errors == ["spool-failed"]
+    assert len(files(tmp_path)) == before
+    assert drain(opened.spool) == [str(n) for n in range(100)]
+
+
 # Those that come after
 
 
