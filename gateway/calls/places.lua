@@ -32,7 +32,8 @@ end
 for i = 3, #ARGV do
   redis.call('ZADD', KEYS[1], decimal(now_ms + lease_ms), ARGV[i])
 end
-if #ARGV >= 3 then
+-- Never sooner than it was to: others' leases may be longer.
+if #ARGV >= 3 and redis.call('PTTL', KEYS[1]) < lease_ms then
   redis.call('PEXPIRE', KEYS[1], decimal(lease_ms))
 end
 return {1, taken}

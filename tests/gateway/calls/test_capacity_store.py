@@ -73,6 +73,16 @@ async def test_leases_end_unless_renewed(store: CapacityStore) -> None:
     assert await store.take("a", ["another"], 2, LONG_S) == Taken(False, 2)
 
 
+async def test_a_shorter_lease_does_not_end_longer_ones(store: CapacityStore) -> None:
+    """Symptom: while gateways had different GATEWAY_LEASE_S, live calls' places vanished."""
+    await store.take("a", ["long", "longer"], 4, LONG_S)
+    await store.take("a", ["short"], 4, 0.2)
+    async with asyncio.timeout(20):
+        while await store.renew("a", [], LONG_S) > 2:  # noqa: ASYNC110  # the server's clock
+            await asyncio.sleep(0.02)
+    assert await store.renew("a", [], LONG_S) == 2
+
+
 async def test_of_many_at_once_no_more_get_in_than_there_are_places(store: CapacityStore) -> None:
     answers = await asyncio.gather(
         *(store.take("a", [f"{i}a", f"{i}b"], 7, LONG_S) for i in range(20))
