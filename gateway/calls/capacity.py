@@ -4,15 +4,16 @@ A `Stock` is a number of places under one name: the sessions of an endpoint, the
 Each place taken is a lease in the store (`capacity_store.py`: Redis), renewed every third of its
 time by `Capacity`, so that those of a gateway that died come free by themselves.
 
-While the store does not answer, this gateway takes no more places than the stock has by its own
-count, and asks again every second; what it holds is registered when the store is back, over the
-limit if it must be: those sessions live. Calls never fail because the store did.
+While the store does not answer in time, this gateway counts alone, all its stocks at once: it takes
+no more places than there are besides its own and, for as long as a lease, those that others were
+last seen to hold. It asks again every second; what it holds is registered when the store is back,
+over the limit if it must be: those sessions live. Calls never fail because the store did.
 """
 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -21,6 +22,7 @@ import structlog
 from gateway.errors import PublishError
 
 _ASKED_AT_ONCE: Final = 8  # per stock; a burst of calls must not exhaust the store's connections
+_TAKE_TIMEOUT_S: Final = 2.0  # with the wait for one's turn: a call that starts waits for it
 _RETRY_S: Final = 1.0
 _MOST_RELEASED: Final = 10_000  # per stock, remembered while the store is away
 
@@ -61,6 +63,7 @@ class Stock:
         owner: makes lease ids differ from other gateways'.
         lease_s: how long a lease lasts unless renewed.
         wake: has `refresh` called soon.
+        on_lost: tells the other stocks why the store is away; they need not find out each.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Stock:
         owner: str,
         lease_s: float,
         wake: asyncio.Event,
+        on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.places = places
@@ -80,11 +84,13 @@ class Stock:
         self._owner = owner
         self._lease_s = lease_s
         self._wake = wake
+        self._on_lost = on_lost
         self._numbers = itertools.count(1)
         self._held: set[str] = set()
         self._asked = 0  # leases the store has not answered for yet
         self._released: set[str] = set()  # those the store has still to learn of
         self._taken_by_others = 0
+        self._seen_s = 0.0  # when that was so, by the loop's clock
         self._gate = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     @property
@@ -97,7 +103,7 @@ class Stock:
         """Places nobody holds, as far as is known here; infinite without a limit."""
         if self.places is None:
             return float("inf")
-        return max(0, self.places - self._taken_by_others - self.held)
+        return max(0, self.places - self._others() - self.held)
 
     async def take(self, count: int, kept_free: int = 0) -> list[str]:
         """Take places: all or none.
@@ -134,51 +140,88 @@ class Stock:
             if released := list(self._released):
                 await self._store.release(self.name, released)
                 self._released.difference_update(released)
-            if renew or self.away:
-                taken = await self._store.renew(self.name, list(self._held), self._lease_s)
-                self._taken_by_others = max(0, taken - self.held)
+            if (renew or self.away) and not await self._renew():
+                return  # not back yet: the next round
         except PublishError as error:
-            self._lost(error)
+            self._lost(error.reason)
             return
         if self.away:
             self.away = False
             _log.info("capacity-store-back", stock=self.name, held=self.held)
 
+    def count_alone(self, reason: str) -> None:
+        """Learn that the store is away; the next `refresh` that it answers ends that."""
+        if self.places is None or self.away:
+            return
+        self.away = True
+        self._wake.set()
+        _log.warning("capacity-store-away", stock=self.name, reason=reason)
+
+    async def _renew(self) -> bool:
+        """Register what is held; tell whether that is all that is held now."""
+        renewed = frozenset(self._held)
+        try:
+            taken = await self._store.renew(self.name, list(renewed), self._lease_s)
+        finally:
+            # The store may have learned of what was given back meanwhile before it renewed it.
+            if returned := renewed - self._held:
+                self._forget(returned)
+        self._saw(taken - len(renewed | self._held))
+        return self._held <= renewed
+
     async def _take_of(self, limit: int, leases: list[str]) -> bool:
-        async with self._gate:
-            if self._released and not self.away:  # or it would refuse what is free already
-                await self.refresh(renew=False)
-            # Our own count holds even if the store has forgotten what we registered.
-            if self.held + self._asked + len(leases) > limit:
-                return False
-            if self.away:
-                return True
-            self._asked += len(leases)
-            try:
-                granted, taken = await self._store.take(self.name, leases, limit, self._lease_s)
-            except PublishError as error:
-                self._lost(error)
-                granted, taken = True, None
-            except BaseException:  # cancelled: the store may have them, we do not want them
-                self._forget(leases)
-                raise
-            finally:
-                self._asked -= len(leases)
-        if taken is not None:
-            ours = self.held + len(leases) * granted
-            self._taken_by_others = max(0, taken - ours)
+        try:
+            if not self.away:
+                async with asyncio.timeout(_TAKE_TIMEOUT_S), self._gate:
+                    return await self._ask(limit, leases)
+        except PublishError as error:
+            self._lost(error.reason)
+        except TimeoutError:
+            self._lost("redis-unavailable")
+        except BaseException:  # cancelled: the store may have them, we do not want them
+            self._forget(leases)
+            raise
+        return self._has_room(limit, leases)
+
+    async def _ask(self, limit: int, leases: list[str]) -> bool:
+        """Take from the store; raises PublishError as it does."""
+        if self._released and not self.away:  # or it would refuse what is free already
+            await self.refresh(renew=False)
+        # Our own count holds even if the store has forgotten what we registered.
+        if self.away or not self._has_room(limit, leases):
+            return self._has_room(limit, leases)
+        self._asked += len(leases)
+        try:
+            granted, taken = await self._store.take(self.name, leases, limit, self._lease_s)
+        finally:
+            self._asked -= len(leases)
+        self._saw(taken - self.held - len(leases) * granted)
         return granted
+
+    def _has_room(self, limit: int, leases: list[str]) -> bool:
+        """Whether our own count allows it; while the store is away nothing else does."""
+        others = self._others() if self.away else 0
+        return self.held + self._asked + len(leases) + others <= limit
+
+    def _others(self) -> int:
+        """Places that others were last seen to hold, unless that was too long ago to count."""
+        is_old = asyncio.get_running_loop().time() - self._seen_s > self._lease_s
+        return 0 if self.away and is_old else self._taken_by_others
+
+    def _saw(self, taken_by_others: int) -> None:
+        self._taken_by_others = max(0, taken_by_others)
+        self._seen_s = asyncio.get_running_loop().time()
 
     def _forget(self, leases: Iterable[str]) -> None:
         if len(self._released) < _MOST_RELEASED:  # others come free when their time is over
             self._released.update(leases)
         self._wake.set()
 
-    def _lost(self, error: PublishError) -> None:
+    def _lost(self, reason: str) -> None:
+        # Only once: of a cluster one node may be away for long, and the others well.
         if not self.away:
-            self.away = True
-            self._wake.set()
-            _log.warning("capacity-store-away", stock=self.name, reason=error.reason)
+            self.count_alone(reason)
+            self._on_lost(reason)
 
 
 class Capacity:
@@ -203,7 +246,15 @@ class Capacity:
         self._wake = asyncio.Event()
         self._freed = asyncio.Event()
         self._stocks = {
-            name: Stock(name, count, store, owner=owner, lease_s=lease_s, wake=self._wake)
+            name: Stock(
+                name,
+                count,
+                store,
+                owner=owner,
+                lease_s=lease_s,
+                wake=self._wake,
+                on_lost=self._count_alone,
+            )
             for name, count in places.items()
         }
         self._keeper: asyncio.Task[None] | None = None
@@ -254,6 +305,10 @@ class Capacity:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(renew_at_s - loop.time()):
                     await self._wake.wait()
+
+    def _count_alone(self, reason: str) -> None:
+        for stock in self._stocks.values():
+            stock.count_alone(reason)
 
     @property
     def _away(self) -> bool:

@@ -1,14 +1,16 @@
 """Places as one gateway sees them: with the store, without it, and when it is back."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.calls.capacity import Capacity, Stock
+from gateway.calls.capacity import Capacity, Stock, Taken
 from tests.gateway.calls.memory_capacity import MemoryCapacityStore
+from tests.simulation import loop
 from tests.waiting import eventually
 
 LEASE_S = 30.0
@@ -165,6 +167,115 @@ async def test_a_cancelled_attempt_holds_nothing(monkeypatch: pytest.MonkeyPatch
     await stock.refresh(renew=True)
     assert (stock.held, gateways.store.taken("s")) == (0, 0)
     assert len(await other.take(2)) == 2
+
+
+class SlowRenewals(MemoryCapacityStore):
+    """Renews before or after the test lets it; everything else overtakes that."""
+
+    def __init__(self, *, renews_first: bool) -> None:
+        super().__init__(lambda: 0.0)
+        self.go = asyncio.Event()
+        self._renews_first = renews_first
+
+    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+        if not self._renews_first:
+            await self.go.wait()
+        answer = await super().renew(stock, leases, lease_s)
+        if self._renews_first:
+            await self.go.wait()
+        return answer
+
+
+class TestRenewalsThatOtherRequestsOvertake:
+    def stock(self, store: MemoryCapacityStore, owner: str = "gw-0") -> Stock:
+        return Stock("s", 4, store, owner=owner, lease_s=LEASE_S, wake=asyncio.Event())
+
+    async def test_a_release_leaks_nothing(self) -> None:
+        """Symptom: places of ended calls stayed taken until their leases ran out."""
+        store = SlowRenewals(renews_first=False)
+        stock = self.stock(store)
+        leases = await stock.take(2)
+        renewal = asyncio.create_task(stock.refresh(renew=True))
+        await asyncio.sleep(0)
+        stock.release(leases)
+        new = await stock.take(1)  # tells the store first what was released
+        store.go.set()
+        await renewal
+        await stock.refresh(renew=False)  # the keeper's next round
+        assert store.taken("s") == len(new)
+
+    async def test_a_lost_answer_leaves_no_lease_unregistered(self) -> None:
+        """Symptom: a renewal that began before a take was lost said that all was well."""
+        store = SlowRenewals(renews_first=True)
+        stock = self.stock(store)
+        renewal = asyncio.create_task(stock.refresh(renew=True))
+        await asyncio.sleep(0)
+        store.away = True
+        assert await stock.take(2)
+        store.away = False
+        store.go.set()
+        await renewal
+        await stock.refresh(renew=False)
+        assert (stock.away, store.taken("s")) == (False, 2)
+
+    async def test_what_is_taken_while_the_store_comes_back_is_registered(self) -> None:
+        """Symptom: two gateways held more places than there are, with the store there."""
+        store = SlowRenewals(renews_first=True)
+        stock, other = self.stock(store), self.stock(store, "gw-1")
+        store.away = True
+        await stock.take(2)
+        store.away = False
+        back = asyncio.create_task(stock.refresh(renew=False))
+        await asyncio.sleep(0)
+        assert await stock.take(2)  # alone: the store is still thought to be away
+        store.go.set()
+        await back
+        await stock.refresh(renew=False)
+        assert await other.take(2) == []
+
+
+def test_what_others_held_counts_for_a_lease_s_time_while_the_store_is_away() -> None:
+    """Symptom: when Redis went away a gateway at once took places that others' calls were in."""
+
+    async def main() -> None:
+        gateways = Gateways(places=4)
+        first, second = gateways.stocks
+        await second.take(3)
+        assert await first.take(2) == []  # now it knows
+        gateways.store.away = True
+        assert await first.take(2) == []
+        assert len(await first.take(1)) == 1
+        await asyncio.sleep(LEASE_S + 1)
+        assert len(await first.take(3)) == 3
+
+    loop.run(main(), limit_s=1000)
+
+
+def test_a_slow_store_holds_nobody_up_for_long() -> None:
+    """Symptom: a store just quicker than its time-out made a burst of calls wait for minutes."""
+
+    class Slow(MemoryCapacityStore):
+        async def take(self, stock: str, leases: Sequence[str], *limits: Any) -> Taken:
+            await asyncio.sleep(0.9)
+            return await super().take(stock, leases, *limits)
+
+    async def main() -> None:
+        now_s = asyncio.get_running_loop().time
+        capacity = Capacity(
+            Slow(lambda: 0.0), {"a": 1000, "b": 1000}, owner="gw-0", lease_s=LEASE_S
+        )
+
+        async def wait() -> float:
+            began_s = now_s()
+            assert await capacity["a"].take(2)
+            assert await capacity["b"].take(2)
+            return now_s() - began_s
+
+        assert max(await asyncio.gather(*(wait() for _ in range(100)))) <= 4
+        assert capacity["a"].held == capacity["b"].held == 200
+        assert capacity["b"].away  # it was told
+
+    loop.run(main(), limit_s=1000)
 
 
 OPERATIONS = st.lists(
