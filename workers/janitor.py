@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from gateway.errors import PublishError
 from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
 from gateway.transcript.events import VERSION, Status, StreamEnded
-from gateway.transcript.keys import call_keys
+from gateway.transcript.keys import keys_in
 from gateway.transcript.publisher import Limits
 from gateway.transcript.store import AppendCall
 
@@ -31,7 +31,6 @@ _log = logging.getLogger("workers.janitor")
 _LOOKS_PER_LEASE: Final = 6
 _WATCH_ENDS_AFTER_LOOKS: Final = 2  # this far apart: at least one had no answer
 _STREAMS_PER_LOOK: Final = 500  # of one partition; a gateway's streams are spread over all of them
-_LOOKS_AT_ONCE: Final = 16  # partitions: a dead node's must not hold up the others'
 _CLOSED_AT_ONCE: Final = 8
 _TIMEOUT_S: Final = 5.0
 
@@ -83,6 +82,7 @@ class Metrics:
 class Lost(NamedTuple):
     """A stream whose lease had lapsed when the janitor looked."""
 
+    partition: int
     member: str  # as it stands in `live`
     now_ms: int  # by the server's clock
 
@@ -136,56 +136,65 @@ class Janitor:
         self._retention_s = retention_s
         self._metrics = metrics
         self._watches = [Watch() for _ in range(partitions)]
-        self._away = False
+        self._silent: set[int] = set()  # partitions that did not answer the last look
         self._closing: set[str] = set()
 
     async def run(self) -> None:
         """Look, and close what is lost, until cancelled."""
         turns = asyncio.Semaphore(_CLOSED_AT_ONCE)
-        # Looks go on while streams are closed: a long call takes its time to read.
         async with asyncio.TaskGroup() as group:
-            while True:
-                for lost in await self.look():
-                    if lost.member not in self._closing:
-                        self._closing.add(lost.member)
-                        group.create_task(self._close_in_turn(lost, turns))
-                await asyncio.sleep(self._lease_ms / 1000 / _LOOKS_PER_LEASE)
+            # Each by itself: a dead node's time-outs must not end the watch of the others.
+            for partition in range(self._partitions):
+                group.create_task(self._watch_over(partition, group, turns))
 
-    async def look(self) -> list[Lost]:
-        """Look at each partition once; give the streams that are lost."""
-        turns = asyncio.Semaphore(_LOOKS_AT_ONCE)
-        looks = await asyncio.gather(*(self._look_at(p, turns) for p in range(self._partitions)))
-        answered = [lost for lost in looks if lost is not None]
+    async def _watch_over(
+        self, partition: int, group: asyncio.TaskGroup, turns: asyncio.Semaphore
+    ) -> None:
+        while True:
+            # Looks go on while streams are closed: a long call takes its time to read.
+            for lost in await self.look(partition):
+                if lost.member not in self._closing:
+                    self._closing.add(lost.member)
+                    group.create_task(self._close_in_turn(lost, turns))
+            await asyncio.sleep(self._lease_ms / 1000 / _LOOKS_PER_LEASE)
+
+    async def look(self, partition: int) -> list[Lost]:
+        """Look at a partition; give its streams that are lost, none if Redis does not answer."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                now_ms, members = await self._store.lapsed(partition, _STREAMS_PER_LOOK)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others must be watched
+            self._count(error)
+            self._note_silence(self._silent | {partition})
+            return []
+        self._note_silence(self._silent - {partition})
+        is_long_enough = self._watches[partition].look(now_ms, self._lease_ms)
         watched = sum(watch.is_long_enough(self._lease_ms) for watch in self._watches)
         self._metrics.watched_partitions.set(watched)
-        if (away := len(answered) < len(looks)) != self._away:
-            self._away = away
-            _log.warning("redis-unavailable" if away else "redis-back")
-        return [lost for found in answered for lost in found]
+        return [Lost(partition, member, now_ms) for member in members] if is_long_enough else []
 
-    async def _look_at(self, partition: int, turns: asyncio.Semaphore) -> list[Lost] | None:
-        """Give the lost streams of a partition; None if Redis does not answer."""
-        try:
-            async with turns, asyncio.timeout(_TIMEOUT_S):
-                now_ms, members = await self._store.lapsed(partition, _STREAMS_PER_LOOK)
-        except (PublishError, TimeoutError) as error:
-            self._count(error)
-            return None
-        if not self._watches[partition].look(now_ms, self._lease_ms):
-            return []
-        return [Lost(member, now_ms) for member in members]
+    def _note_silence(self, silent: set[int]) -> None:
+        if bool(silent) != bool(self._silent):
+            _log.warning("redis-unavailable" if silent else "redis-back")
+        self._silent = silent
 
     async def _close_in_turn(self, lost: Lost, turns: asyncio.Semaphore) -> None:
         try:
             async with turns:
                 await self.close(lost)
-        except PublishError as error:  # it is still there at the next look
+        except Exception as error:  # noqa: BLE001 - it is still there at the next look
             self._count(error)
         finally:
             self._closing.discard(lost.member)
 
-    def _count(self, error: PublishError | TimeoutError) -> None:
-        reason = error.reason if isinstance(error, PublishError) else "redis-unavailable"
+    def _count(self, error: Exception) -> None:
+        reason = "internal-error"
+        if isinstance(error, PublishError):
+            reason = error.reason
+        elif isinstance(error, TimeoutError):
+            reason = "redis-unavailable"
+        else:  # without its message, which may quote what is in Redis
+            _log.error("internal-error error=%s", type(error).__name__)
         self._metrics.errors_total.labels(reason).inc()
 
     async def close(self, lost: Lost) -> bool:
@@ -195,7 +204,7 @@ class Janitor:
             PublishError: Redis does not answer, or refuses it.
         """
         call_id, _, stream_id = lost.member.partition(" ")
-        keys = call_keys(call_id, self._partitions)
+        keys = keys_in(lost.partition, call_id)  # whatever number of partitions the gateways have
         epoch = await self._store.owner_epoch(keys.writers, stream_id)
         ending = await self._ending(keys.call, stream_id, epoch)
         constants = pack_stream(
@@ -207,7 +216,7 @@ class Janitor:
             self._lease_ms,
             self._retention_s,
             Limits().events_length,
-            self._retention_s * 1000,
+            lost.now_ms,  # trims nothing by age: the gateways may keep events for longer than we
         )
         event = pack_event(flatten(ending, lost.now_ms / 1000, 0))
         batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
@@ -221,13 +230,18 @@ class Janitor:
         return True
 
     async def _ending(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
-        """Sum up what the dead gateway wrote of its stream."""
+        """Sum up what the dead gateway wrote of its stream; pass over what is no event of ours."""
         duration_ms = segments = gap_ms = 0
         async for event in self._store.events(call_key):
-            if (event["stream_id"], event["epoch"]) != (stream_id, str(epoch)):
+            if (event.get("stream_id"), event.get("epoch")) != (stream_id, str(epoch)):
                 continue
-            duration_ms = max(duration_ms, int(event.get("end_ms") or event.get("to_ms") or 0))
-            segments += event["type"] == "transcript.final"
-            if event["type"] == "transcript.gap":
-                gap_ms += int(event["to_ms"]) - int(event["from_ms"])
+            try:
+                kind, end = event["type"], int(event.get("end_ms") or event.get("to_ms") or 0)
+                gap = int(event["from_ms"]) if kind == "transcript.gap" else end
+            except (KeyError, ValueError) as error:
+                self._count(error)
+                continue
+            duration_ms = max(duration_ms, end)
+            segments += kind == "transcript.final"
+            gap_ms += end - gap
         return StreamEnded(Status.LOST, "gateway-lost", duration_ms, segments, gap_ms)

@@ -1,6 +1,6 @@
 """What the janitor asks of Redis, one server or a cluster."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisClusterException, RedisError
@@ -36,7 +36,7 @@ class RedisStreams:
         """Give the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then."""
         live = partition_key(partition, "live")
         now_ms, members = await self._execute("EVAL", _LAPSED, 1, live, limit)
-        return int(now_ms), [member.decode() for member in members]
+        return int(now_ms), [member.decode(errors="replace") for member in members]
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
         """Give the epoch that owns a stream, 0 if none does."""
@@ -48,7 +48,7 @@ class RedisStreams:
         after = "-"
         while page := await self._execute("XRANGE", call_key, after, "+", "COUNT", _PAGE_EVENTS):
             for entry_id, fields in page:
-                yield {name.decode(): value.decode() for name, value in fields.items()}
+                yield _text(fields)
                 after = f"({entry_id.decode()}"
 
     async def append(
@@ -62,3 +62,10 @@ class RedisStreams:
             return await self._client.execute_command(*command)
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             raise PublishError("redis-unavailable", type(error).__name__) from error
+
+
+def _text(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in fields.items()
+    }

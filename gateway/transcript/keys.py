@@ -47,7 +47,11 @@ def partition_key(partition: int, name: str) -> str:
 
 def call_keys(call_id: str, partitions: int) -> CallKeys:
     """Name the keys of an encoded call id."""
-    partition = partition_of(call_id, partitions)
+    return keys_in(partition_of(call_id, partitions), call_id)
+
+
+def keys_in(partition: int, call_id: str) -> CallKeys:
+    """Name the keys of an encoded call id in a partition."""
     return CallKeys(
         writers=partition_key(partition, f"writers:{call_id}"),
         call=partition_key(partition, f"call:{call_id}"),

@@ -1,6 +1,7 @@
 """The janitor on a store in memory with a clock of the test's: what it closes, and what never."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -15,11 +16,12 @@ from gateway.transcript.events import (
     TranscriptEvent,
     TranscriptGap,
 )
-from gateway.transcript.keys import call_keys
+from gateway.transcript.keys import call_keys, partition_of
 from gateway.transcript.store import FENCED, AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.gateway.transcript.publishing import delta, final, started
-from workers.janitor import Janitor, Metrics, Watch
+from tests.simulation.loop import VirtualTimeLoop
+from workers.janitor import Janitor, Lost, Metrics, Watch
 
 _LEASE_MS = 30_000
 _LOOK_MS = _LEASE_MS // 6
@@ -35,11 +37,11 @@ class World:
         self.is_away = False
         self.metrics = Metrics()
 
-    def janitor(self, name: str = "janitor") -> Janitor:
+    def janitor(self, name: str = "janitor", partitions: int = _PARTITIONS) -> Janitor:
         return Janitor(
             self,
             gateway=name,
-            partitions=_PARTITIONS,
+            partitions=partitions,
             lease_s=_LEASE_MS / 1000,
             retention_s=86_400,
             metrics=self.metrics,
@@ -65,7 +67,7 @@ class World:
         return self.memory.streams[call_keys(call_id, _PARTITIONS).call]
 
     def ends(self, call_id: str) -> list[str]:
-        return [e["status"] for e in self.of_call(call_id) if e["type"] == "stream.ended"]
+        return [e["status"] for e in self.of_call(call_id) if e.get("type") == "stream.ended"]
 
     # What the janitor sees of it
 
@@ -89,17 +91,22 @@ class World:
             raise PublishError("redis-unavailable")
 
 
-async def sweep(janitor: Janitor) -> int:
+async def look(janitor: Janitor, partitions: int = _PARTITIONS) -> list[Lost]:
+    """Look at each partition once."""
+    return [lost for p in range(partitions) for lost in await janitor.look(p)]
+
+
+async def sweep(janitor: Janitor, partitions: int = _PARTITIONS) -> int:
     """Look once, and close what is lost."""
-    return sum([await janitor.close(lost) for lost in await janitor.look()])
+    return sum([await janitor.close(lost) for lost in await look(janitor, partitions)])
 
 
-async def watch(world: World, janitor: Janitor, looks: int) -> int:
+async def watch(world: World, janitor: Janitor, looks: int, partitions: int = _PARTITIONS) -> int:
     """Let time pass, with a look at its usual interval; give the number of streams closed."""
     closed = 0
     for _ in range(looks):
         world.now_ms += _LOOK_MS
-        closed += await sweep(janitor)
+        closed += await sweep(janitor, partitions)
     return closed
 
 
@@ -202,7 +209,7 @@ async def test_a_gateway_that_renews_at_the_last_moment_wins() -> None:
     await world.write("CA1", 5, 1, started())
     await watch(world, janitor, 5)
     world.now_ms += _LOOK_MS
-    found = await janitor.look()
+    found = await look(janitor)
     assert [lost.member for lost in found] == ["CA1 MZ1"]
     await world.write("CA1", 5, 2)
     assert not await janitor.close(found[0])
@@ -239,7 +246,7 @@ async def test_of_several_janitors_one_writes() -> None:
     for number in range(20):
         await world.write(f"CA{number}", 5, 1, started())
     for _ in range(10):
-        found = [(janitor, await janitor.look()) for janitor in janitors]
+        found = [(janitor, await look(janitor)) for janitor in janitors]
         for janitor, streams in found:
             for lost in streams:
                 await janitor.close(lost)
@@ -254,7 +261,7 @@ async def test_redis_gone_while_closing_leaves_the_stream_for_the_next_look() ->
     await sweep(janitor)
     await watch(world, janitor, 5)
     world.now_ms += _LOOK_MS
-    found = await janitor.look()
+    found = await look(janitor)
     world.is_away = True
     with pytest.raises(PublishError):
         await janitor.close(found[0])
@@ -316,3 +323,123 @@ def test_a_watch_is_long_enough_after_a_lease_without_a_break(
     found = [watched.look(1_000_000 + at_ms, 300) for at_ms in looks_ms]
     assert found[-1] == is_long_enough
     assert not any(found[:-1])
+
+
+class LiveWorld(World):
+    """A world whose time is the loop's, for `Janitor.run`."""
+
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._began_ms = self.now_ms
+
+    async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+        self.now_ms = self._began_ms + round(self._loop.time() * 1000)
+        return await super().lapsed(partition, limit)
+
+    async def live(self, for_s: float) -> None:
+        """Have a janitor run for a while."""
+        running = asyncio.create_task(self.janitor().run())
+        await asyncio.sleep(for_s)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+
+@pytest.fixture
+def loop() -> Iterator[VirtualTimeLoop]:
+    loop = VirtualTimeLoop(10_000)
+    yield loop
+    loop.close()
+
+
+def test_a_node_without_answers_does_not_end_the_watch_of_the_others(
+    loop: VirtualTimeLoop,
+) -> None:
+    """A look at all took the time-outs of the frozen node, and each look began a new watch."""
+
+    class Frozen(LiveWorld):
+        async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+            if partition != partition_of("CA1", _PARTITIONS):
+                await asyncio.sleep(3600)
+            return await super().lapsed(partition, limit)
+
+    async def scene() -> list[str]:
+        world = Frozen(loop)
+        await world.write("CA1", 5, 1, started())
+        await world.live(2 * _LEASE_MS / 1000)
+        return world.ends("CA1")
+
+    assert loop.run_until_complete(scene()) == ["lost"]
+
+
+@pytest.mark.parametrize("foreign", [{"who": "knows"}, {"stream_id": "MZ1", "epoch": "5"}])
+async def test_a_foreign_entry_in_a_call_does_not_stop_its_closing(foreign: dict[str, str]) -> None:
+    """It ended the janitor."""
+    world = World()
+    await world.write("CA1", 5, 1, started())
+    world.of_call("CA1").append(foreign)
+    janitor = world.janitor()
+    await sweep(janitor)
+    await watch(world, janitor, 7)
+    assert world.ends("CA1") == ["lost"]
+
+
+def test_whatever_looking_or_closing_raises_the_janitor_goes_on(loop: VirtualTimeLoop) -> None:
+    """As uvloop raises RuntimeError when redis-py writes to a closed transport: it ended all."""
+
+    class Broken(LiveWorld):
+        looks = 0
+
+        async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
+            self.looks += 1
+            if self.looks % 50 == 1:
+                raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+            return await super().lapsed(partition, limit)
+
+        async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
+            if "CA1" in writers_key:
+                raise TypeError("a bug")
+            return await super().owner_epoch(writers_key, stream_id)
+
+    async def scene() -> World:
+        world = Broken(loop)
+        await world.write("CA1", 5, 1, started())
+        await world.write("CA2", 5, 1, started())
+        await world.live(5 * _LEASE_MS / 1000)
+        return world
+
+    world = loop.run_until_complete(scene())
+    assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
+    labels = {"reason": "internal-error"}
+    read = world.metrics.registry.get_sample_value
+    assert (read("callscribe_janitor_errors_total", labels) or 0) > 5
+
+
+async def test_a_stream_is_closed_where_it_was_found() -> None:
+    """With another number of partitions than the gateways': never closed, never said."""
+    world = World()
+    calls = [f"CA{n}" for n in range(8)]
+    for call_id in calls:
+        await world.write(call_id, 5, 1, started())
+    janitor = world.janitor(partitions=2 * _PARTITIONS)
+    await sweep(janitor, 2 * _PARTITIONS)
+    await watch(world, janitor, 12, 2 * _PARTITIONS)
+    assert [world.ends(call_id) for call_id in calls] == [["lost"]] * 8
+
+
+async def test_a_janitor_with_a_shorter_retention_trims_nothing() -> None:
+    """A day is the janitor's default; events that gateways keep for a week were gone."""
+    world = World()
+    await world.write("CA1", 5, 1, started())
+    key = call_keys("CA1", _PARTITIONS).events
+    others = (f"CA{n}" for n in range(2, 99))
+    other = next(c for c in others if call_keys(c, _PARTITIONS).events == key)
+    world.now_ms += 2 * 86_400_000
+    world.memory.expires_ms.clear()
+    await world.write(other, 5, 1, final("today"))
+    janitor = world.janitor()
+    await sweep(janitor)
+    await watch(world, janitor, 12)
+    assert world.ends(other) == ["lost"]
+    assert world.memory.streams[key][0]["call_id"] == "CA1"
