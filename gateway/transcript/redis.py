@@ -122,7 +122,8 @@ def destination(client: RedisClient) -> str:
 
 def _place(client: RedisClient) -> str:
     if isinstance(client, RedisCluster):
-        return ", ".join(client.nodes_manager.startup_nodes)
+        # As the URL names them: what the cluster tells of its nodes changes with every failover.
+        return ", ".join(f"{node.host}:{node.port}" for node in client.startup_nodes)
     at = client.connection_pool.connection_kwargs
     return f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
 

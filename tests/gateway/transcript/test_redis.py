@@ -89,3 +89,11 @@ async def test_a_cluster_that_answers_passes(redis_cluster_url: str) -> None:
 )
 def test_a_destination_is_named_without_credentials(url: str, name: str) -> None:
     assert destination(create_client(url)) == name
+
+
+async def test_the_destination_of_a_cluster_is_what_its_url_names(redis_cluster_url: str) -> None:
+    """It followed the cluster's map: after a failover another spool, and nobody's events in it."""
+    async with client_of(redis_cluster_url) as client:
+        before = destination(client)
+        await check(client)
+        assert destination(client) == before == redis_cluster_url.rpartition("/")[2]
