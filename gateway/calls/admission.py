@@ -177,6 +177,10 @@ class _Place:
         self._judged = False  # the breaker knows how this attempt went
         self._released = False
 
+    async def another(self) -> "_Place":
+        """Lease one more place, as `Place` says."""
+        return await self._ticket.place(beside=self._lease)
+
     def worked(self) -> None:
         """Learn that a session there answered."""
         if not self._judged:
@@ -219,6 +223,7 @@ class _Ticket:
         self._call: list[str] = []  # the lease of the route's limit
         self._spare: list[tuple[Entrance, str]] = []
         self._in_use: list[tuple[Entrance, str]] = []
+        self._beside: dict[str, str] = {}  # lease -> that of the session it is to replace
         self._failures = 0
         self._failed_at: dict[Entrance, int] = {}  # which of the failures was the last one there
 
@@ -238,15 +243,23 @@ class _Ticket:
         self._give_back_surplus()
         await self._admission.attempt(self._reserve)
 
-    async def place(self) -> _Place:
-        """Give a place for a session, as `Ticket` says."""
+    async def place(self, beside: str | None = None) -> _Place:
+        """Give a place for a session, as `Ticket` says.
+
+        Args:
+            beside: the lease of a session that it will replace. While that lives, it gets one more
+                place, none that is kept for other tracks.
+        """
         route = self._route
         entrances = self._admission.entrances(route) if route else []
         for entrance in self._preferred(entrances):
-            lease = self._pop_spare(entrance) or next(iter(await entrance.stock.take(1)), None)
+            lease = None if self._is_in_use(beside) else self._pop_spare(entrance)
+            lease = lease or next(iter(await entrance.stock.take(1)), None)
             if lease is None:
                 continue
             self._in_use.append((entrance, lease))
+            if beside and self._is_in_use(beside):
+                self._beside[lease] = beside
             if not entrance.is_open:  # while the lease was waited for
                 self.take_back(entrance, lease)
                 continue
@@ -258,6 +271,8 @@ class _Ticket:
         """Keep a place that a session has left for the next one, if the call needs it."""
         if (entrance, lease) in self._in_use:
             self._in_use.remove((entrance, lease))
+            pairs = self._beside.items()
+            self._beside = {new: old for new, old in pairs if lease not in (new, old)}
             self._spare.append((entrance, lease))
             self._give_back_surplus()
 
@@ -307,6 +322,9 @@ class _Ticket:
 
         return sorted(entrances, key=drawbacks)
 
+    def _is_in_use(self, lease: str | None) -> bool:
+        return any(lease == each for _, each in self._in_use)
+
     def _pop_spare(self, entrance: Entrance) -> str | None:
         for i, (at, lease) in enumerate(self._spare):
             if at is entrance:
@@ -315,7 +333,8 @@ class _Ticket:
         return None
 
     def _give_back_surplus(self) -> None:
-        while self._spare and len(self._spare) + len(self._in_use) > self._tracks:
+        needed = self._tracks + len(self._beside)
+        while self._spare and len(self._spare) + len(self._in_use) > needed:
             entrance, lease = self._spare.pop(0)
             entrance.stock.release([lease])
 

@@ -28,6 +28,15 @@ class Place(Protocol):
     model: str  # the name the model is served under there
     transport: UpstreamTransport
 
+    async def another(self) -> "Place":
+        """Lease a place for the session that will replace the one here, while that lives on.
+
+        It is one more: never what the call keeps for another track's next session.
+
+        Raises:
+            UpstreamError: as `Ticket.place`.
+        """
+
     def worked(self) -> None:
         """Learn that a session there answered: the endpoint is well."""
 

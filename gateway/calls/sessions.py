@@ -171,13 +171,14 @@ class Sessions:
 
     # Opening, and opening again
 
-    async def _connect(self) -> Hearing:
-        """Lease a place and open a session there.
+    async def _connect(self, old: Hearing | None = None) -> Hearing:
+        """Lease a place, one more if an old session lives on, and open a session there.
 
         Raises:
             UpstreamError: classified.
         """
-        hearing = Hearing(await self._ticket.place(), self._services, self)
+        place = await (old.place.another() if old else self._ticket.place())
+        hearing = Hearing(place, self._services, self)
         self._open.add(hearing)
         await hearing.open()
         return hearing
@@ -251,7 +252,7 @@ class Sessions:
         """
         self._rollover_not_before_s = self._services.monotonic_s() + _PAUSE_WAIT_S
         try:
-            new = await self._connect_meanwhile()
+            new = await self._connect_meanwhile(old)
         except UpstreamError as error:
             # No place for two: then one after the other. The track keeps the audio.
             is_full = error.reason == "endpoint-at-capacity"
@@ -282,8 +283,8 @@ class Sessions:
             self._track.take(new.held.popleft())
         return new
 
-    async def _connect_meanwhile(self) -> Hearing | None:
-        """Open another session while the one that is fed lives on.
+    async def _connect_meanwhile(self, old: Hearing) -> Hearing | None:
+        """Open another session while the one that is fed, the old one, lives on.
 
         Returns:
             The session; None if the fed one or the call ended first.
@@ -291,7 +292,7 @@ class Sessions:
         Raises:
             UpstreamError: as `_connect`.
         """
-        connecting = asyncio.create_task(self._connect())
+        connecting = asyncio.create_task(self._connect(old))
         connecting.add_done_callback(lambda _: self._moved.set())
         try:
             while not (connecting.done() or self._is_due()):

@@ -107,9 +107,13 @@ class ScriptedPlace:
 
     def __init__(self, ticket: "ScriptedTicket") -> None:
         self.transport: UpstreamTransport = ticket.transport
+        self._ticket = ticket
         self.held = True
         self.verdicts: list[str] = []
         ticket.places.append(self)
+
+    async def another(self) -> "ScriptedPlace":
+        return await self._ticket.place()
 
     def worked(self) -> None:
         self.verdicts.append("worked")

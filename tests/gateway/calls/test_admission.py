@@ -281,10 +281,42 @@ class TestPlaces:
             old = await ticket.place()
             await ticket.place()
             assert house.held() == 2
-            await ticket.place()
+            await old.another()
             assert house.held() == 3
             old.release()
             old.release()
+            assert house.held() == 2
+
+    async def test_a_rollover_leaves_the_other_track_its_place(self) -> None:
+        """Symptom: a track that backed off found its place taken by the other's rollover."""
+        house = House(endpoints={"a": endpoint(sessions=2)})
+        async with house.admission.enter("twilio") as ticket:
+            rolling, failed = await ticket.place(), await ticket.place()
+            failed.release()
+            with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
+                await rolling.another()
+            await ticket.place()
+
+    async def test_the_other_track_s_place_is_not_given_back_during_a_rollover(self) -> None:
+        house = House()
+        async with house.admission.enter("twilio") as ticket:
+            rolling, other = await ticket.place(), await ticket.place()
+            new = await rolling.another()
+            other.release()
+            assert house.held() == 3
+            rolling.release()
+            assert house.held() == 2
+            newer = await new.another()
+            assert house.held() == 3
+            newer.release()
+            assert house.held() == 2
+
+    async def test_instead_of_a_session_that_is_over_the_call_s_own_place_does(self) -> None:
+        house = House(endpoints={"a": endpoint(sessions=2)})
+        async with house.admission.enter("twilio") as ticket:
+            old, _ = await ticket.place(), await ticket.place()
+            old.release()
+            await old.another()
             assert house.held() == 2
 
     async def test_a_live_call_keeps_its_places_between_sessions(
