@@ -132,6 +132,7 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
             redis.destination(client),
             settings.spool_max_mb * 1024 * 1024,
             lambda reason: metrics.redis_errors_total.labels(reason).inc(),
+            retention_s=settings.retention_s,
         )
         async with Publisher(
             redis.RedisStore(client),

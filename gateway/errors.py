@@ -97,6 +97,7 @@ REASONS: dict[str, Meaning] = {
     "fenced": Meaning(Fault.OURS),
     "spool-full": Meaning(Fault.PLATFORM),  # the disk's share of an outage of Redis is used up
     "spool-failed": Meaning(Fault.PLATFORM),
+    "spool-expired": Meaning(Fault.PLATFORM),  # left behind for longer than Redis remembers
     "gateway-lost": Meaning(Fault.OURS),  # the process died; the janitor says so
     # This process
     "draining": Meaning(Fault.OURS, 1012),

@@ -36,10 +36,11 @@ class Overflow:
         self._unreadable = False  # the disk gave nothing; for now
         self.events = 0  # here, of our own streams
 
-    def adopt(self) -> None:
-        """Take over what processes that are gone left behind."""
+    def start(self) -> None:
+        """Take over what processes that are gone left behind; find out whether the disk is well."""
         if self._spool:
             self._spool.adopt()
+            self._spool.probe()
 
     def take(self, writer: StreamWriter, batch: Batch) -> bool:
         """Put a stream's next batch behind what is here; False if it has to stay where it is."""

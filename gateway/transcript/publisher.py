@@ -105,7 +105,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to write; events published before wait for it."""
-        self._overflow.adopt()
+        self._overflow.start()
         if self._overflow.has_next:
             self._wake.set()
         self._task = asyncio.create_task(self._run(), name="publisher")

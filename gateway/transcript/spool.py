@@ -36,6 +36,7 @@ _log = structlog.get_logger()
 
 _HEADER: Final = Struct("<IIII")
 _READ_BYTES: Final = 262_144  # at a time, unless a record is larger
+_PAUSE_S: Final = 1.0  # after a failure to write: not one more system call per event
 
 
 @dataclass(slots=True)
@@ -74,9 +75,12 @@ class Spool:
         parent: where its folder is made, or is.
         destination: names the Redis that the batches are for; they go to no other.
         max_bytes: of all segments together, those adopted included.
-        on_error: called with a reason, `spool-full` or `spool-failed`, each time that a batch was
-            not taken or records were lost.
+        on_error: called with a reason, `spool-full`, `spool-failed` or `spool-expired`, each time
+            that a batch was not taken or records were lost.
         segment_bytes: after which the next segment begins.
+        retention_s: what was left behind for longer is deleted: Redis has forgotten by then what it
+            has written of it.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -86,28 +90,46 @@ class Spool:
         max_bytes: int,
         on_error: Callable[[str], None],
         segment_bytes: int = 8 * 1024 * 1024,
+        retention_s: float = 86_400,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         digest = hashlib.sha256(destination.encode()).hexdigest()
         self._folder = parent / f"callscribe-{os.geteuid()}-{digest[:8]}"
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
+        self._retention_s = retention_s
         self._on_error = on_error
+        self._clock = clock
         self._unread: deque[_Segment] = deque()  # the last may be the one being written
-        self._owner: _Owner | None = None  # ours, from the first batch on
+        self._owner: _Owner | None = None  # ours
         self._owners: list[_Owner] = []  # whose locks we hold
         self._written = 0  # segments of ours, so far
         self._writing: tuple[_Segment, int] | None = None  # with its file descriptor
         self._trouble = ""  # the reason that was logged last
+        self._refuses_until_s = 0.0
         self.bytes = 0
+
+    def probe(self) -> None:
+        """Find out now, not in the first outage, whether files can be made and locked."""
+        try:
+            self._owner = self._owner or self._become_owner()
+        except OSError as error:
+            self._note("spool-failed", error)
 
     def adopt(self) -> None:
         """Take over what processes that are gone left behind; called once, before anything else."""
         try:
             locks = sorted(self._folder.glob("*.lock")) if self._is_ours() else []
-            for lock in locks:
-                self._adopt(lock)
         except OSError as error:
             self._note("spool-failed", error)
+            return
+        for lock in locks:
+            try:
+                self._adopt(lock)
+            except FileNotFoundError:  # another process that starts was faster
+                continue
+            except OSError as error:
+                self._note("spool-failed", error)
 
     def append(self, constants: bytes, payload: bytes, events: int) -> bool:
         """Take a batch; False if it has to stay where it is: no room, or the disk refuses."""
@@ -116,11 +138,15 @@ class Spool:
         if self.bytes + len(record) > self._max_bytes:
             self._note("spool-full")
             return False
+        if self._clock() < self._refuses_until_s:
+            self._note("spool-failed")
+            return False
         try:
             self._write(record)
         except OSError as error:
-            self._seal()
             self._note("spool-failed", error)
+            self._refuses_until_s = self._clock() + _PAUSE_S
+            self._give_up_segment()
             return False
         if self._trouble:
             _log.info("spool-well")
@@ -190,7 +216,12 @@ class Spool:
             self._seal()
 
     def _open_segment(self) -> tuple[_Segment, int]:
-        owner = self._owner = self._owner or self._become_owner()
+        owner = self._owner
+        if owner is None or not os.fstat(owner.lock_fd).st_nlink:  # a cleaner of /tmp, say
+            self._owner = self._become_owner()
+            if owner:
+                self._release_if_done(owner)
+            owner = self._owner
         path = owner.lock.with_name(f"{owner.lock.stem}-{self._written + 1:08d}.spool")
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._written += 1
@@ -203,8 +234,16 @@ class Spool:
     def _seal(self, segment: _Segment | None = None) -> None:
         """Write no more to the segment that is being written (if it is this one)."""
         if self._writing and segment in (None, self._writing[0]):
-            os.close(self._writing[1])
+            fd = self._writing[1]
             self._writing = None
+            self._close(fd)
+
+    def _give_up_segment(self) -> None:
+        """Write no more to the segment of a failed write; leave no empty file."""
+        segment = self._writing[0] if self._writing else None
+        self._seal()
+        if segment and not segment.size:
+            self._remove_if_done(segment)
 
     # Reading
 
@@ -217,7 +256,7 @@ class Spool:
             if whole > len(data):
                 data = os.pread(fd, min(whole, segment.size - segment.read), segment.read)
         finally:
-            os.close(fd)
+            self._close(fd)
         return self._parse(segment, data, limit)
 
     def _parse(self, segment: _Segment, data: bytes, limit: int) -> list[Record]:
@@ -265,30 +304,50 @@ class Spool:
         while True:
             lock = self._folder / f"{time.time_ns()}-{os.getpid()}.lock"
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            # Another process that starts may have adopted it before we locked it, and removed it.
-            if _try_lock(fd) and os.fstat(fd).st_nlink:
+            try:
+                # Another process that starts may have adopted it before we locked it, and removed
+                # it.
+                is_locked = _try_lock(fd) and os.fstat(fd).st_nlink
+            except OSError:  # a file system without locks
+                self._close(fd)
+                self._unlink(lock)
+                raise
+            if is_locked:
                 owner = _Owner(lock, fd)
                 self._owners.append(owner)
                 return owner
-            os.close(fd)
+            self._close(fd)
 
     def _adopt(self, lock: Path) -> None:
         fd = os.open(lock, os.O_RDWR)
-        if not _try_lock(fd):
-            os.close(fd)
+        try:
+            found = self._left_of(lock) if _try_lock(fd) else None
+        except OSError:
+            self._close(fd)
+            raise
+        if found is None:
+            self._close(fd)
             return
-        owner = _Owner(lock, fd)
-        for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
-            size = path.stat().st_size
-            segment = _Segment(owner, path, size=size, disk_bytes=size)
-            owner.segments += 1
+        owner = _Owner(lock, fd, segments=len(found))
+        for path, size in found:
             self.bytes += size
-            self._unread.append(segment)
-        if owner.segments:
-            self._owners.append(owner)
+            self._unread.append(_Segment(owner, path, size=size, disk_bytes=size))
+        self._owners.append(owner)
+        if found:
             _log.info("spool-adopted", segments=owner.segments)
-        else:
-            self._release(owner)
+        self._release_if_done(owner)
+
+    def _left_of(self, lock: Path) -> list[tuple[Path, int]]:
+        """Give the segments of a process that is gone, with their sizes; delete those too old."""
+        found = []
+        for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
+            status = path.stat()
+            if status.st_mtime < time.time() - self._retention_s:
+                self._note("spool-expired", lost_bytes=status.st_size)
+                self._unlink(path)
+            else:
+                found.append((path, status.st_size))
+        return found
 
     def _remove_if_done(self, segment: _Segment) -> None:
         """Delete a segment that has been read and settled to its end, if it still is there."""
@@ -301,14 +360,23 @@ class Spool:
         self.bytes -= segment.disk_bytes
         self._unlink(segment.path)
         segment.owner.segments -= 1
-        if not segment.owner.segments and segment.owner is not self._owner:
-            self._owners.remove(segment.owner)
-            self._release(segment.owner)
+        self._release_if_done(segment.owner)
+
+    def _release_if_done(self, owner: _Owner) -> None:
+        if not owner.segments and owner is not self._owner:
+            self._owners.remove(owner)
+            self._release(owner)
 
     def _release(self, owner: _Owner) -> None:
         if not owner.segments:
             self._unlink(owner.lock)
-        os.close(owner.lock_fd)
+        self._close(owner.lock_fd)
+
+    def _close(self, fd: int) -> None:
+        try:
+            os.close(fd)
+        except OSError as error:  # the descriptor is gone all the same
+            self._note("spool-failed", error)
 
     def _unlink(self, path: Path) -> None:
         try:

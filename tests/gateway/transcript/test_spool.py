@@ -1,5 +1,7 @@
 """The spool against a plain queue, a full or broken disk, and processes that died."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import resource
@@ -7,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +29,15 @@ class Opened:
 
     def __init__(self, parent: Path, max_bytes: int = _PLENTY, segment_bytes: int = 200) -> None:
         self.errors: list[str] = []
-        self.spool = Spool(parent, "here", max_bytes, self.errors.append, segment_bytes)
+        self.now_s = 0.0
+        self.spool = Spool(
+            parent,
+            "here",
+            max_bytes,
+            self.errors.append,
+            segment_bytes,
+            clock=lambda: self.now_s,
+        )
         self.spool.adopt()
 
 
@@ -134,6 +145,7 @@ def test_a_full_disk_is_counted_and_logged_once_and_harms_no_other_record(
     assert [line["code"] for line in logs] == ["EFBIG"]
     assert opened.spool.bytes == sum(path.stat().st_size for path in files(tmp_path))
     assert "secret" not in str(logs)
+    opened.now_s += 1
     assert put(opened.spool, "after")
     assert drain(opened.spool) == ["before", "after"]
     assert files(tmp_path) == []
@@ -155,7 +167,139 @@ def test_reading_without_a_free_descriptor_loses_nothing(opened: Opened, tmp_pat
     assert drain(opened.spool) == [str(n) for n in range(100)]
 
 
+def test_a_full_disk_makes_no_files_and_is_not_asked_again_at_once(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """Each event left one more empty file."""
+    put(opened.spool, "a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with capture_logs():
+            for _ in range(50):
+                opened.now_s += 0.5
+                assert not put(opened.spool, "b")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(files(tmp_path)) == 1
+    opened.now_s += 0.4
+    assert not put(opened.spool, "c"), "a pause"
+    opened.now_s += 0.6
+    assert put(opened.spool, "d")
+    assert drain(opened.spool) == ["a", "d"]
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_folder_without_locks_costs_no_descriptors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event left a descriptor and a file."""
+
+    def no_locks(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    left = Opened(tmp_path)
+    put(left.spool, "a")
+    left.spool.close()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = open_descriptors()
+    with capture_logs():
+        opened = Opened(tmp_path)
+        for _ in range(20):
+            opened.now_s += 1
+            assert not put(opened.spool, "a")
+    assert open_descriptors() == before
+    assert len(files(tmp_path, "lock")) == 1
+
+
+def test_a_folder_that_cannot_be_written_shows_at_the_start(tmp_path: Path) -> None:
+    """It showed in the first outage."""
+    (tmp_path / "file").touch()
+    with capture_logs() as logs:
+        opened = Opened(tmp_path / "file")
+        opened.spool.probe()
+    assert [line["event"] for line in logs] == ["spool-failed"]
+    assert set(opened.errors) == {"spool-failed"}
+
+
+def test_a_close_that_fails_is_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As NFS and quotas do: every publish raised from then on."""
+    opened = Opened(tmp_path)
+    close = os.close
+
+    def delayed_error(fd: int) -> None:
+        close(fd)
+        raise OSError(errno.EDQUOT, "quota")
+
+    expected = [str(n) for n in range(100)]
+    with monkeypatch.context() as patch, capture_logs():
+        patch.setattr(os, "close", delayed_error)
+        assert put(opened.spool, *expected)
+    assert drain(opened.spool) == expected
+    opened.spool.close()
+
+
+def test_a_cleaned_folder_is_made_again(opened: Opened, tmp_path: Path) -> None:
+    """After ten days of a cleaner of /tmp there was no spool for the rest of the process's life."""
+    put(opened.spool, "a")
+    assert drain(opened.spool) == ["a"]
+    for path in folder_of(tmp_path).iterdir():
+        path.unlink()
+    folder_of(tmp_path).rmdir()
+    assert put(opened.spool, "b")
+    assert drain(opened.spool) == ["b"]
+
+
 # Those that come after
+
+
+def test_what_was_written_after_the_lock_was_cleaned_is_adopted(tmp_path: Path) -> None:
+    """Files without a lock were never adopted and never deleted."""
+    left = Opened(tmp_path)
+    put(left.spool, "a")
+    assert drain(left.spool) == ["a"]
+    for path in files(tmp_path, "lock"):
+        path.unlink()
+    put(left.spool, "b")
+    left.spool.close()
+    heir = Opened(tmp_path)
+    assert drain(heir.spool) == ["b"]
+    heir.spool.close()
+
+
+def test_what_is_older_than_the_retention_is_deleted_and_counted(tmp_path: Path) -> None:
+    """It came back as new: by then nothing in Redis tells that it was written."""
+    left = Opened(tmp_path)
+    put(left.spool, *"abcdefghijklmnop")
+    left.spool.close()
+    first, *rest = files(tmp_path)
+    os.utime(first, (0, time.time() - 90_000))
+    with capture_logs():
+        heir = Opened(tmp_path)
+    assert heir.errors == ["spool-expired"]
+    assert files(tmp_path) == rest
+    assert heir.spool.bytes == sum(path.stat().st_size for path in rest)
+    assert "".join(drain(heir.spool)) == "lmnop"
+    heir.spool.close()
+    assert list(folder_of(tmp_path).iterdir()) == []
+
+
+def test_a_lock_that_cannot_be_opened_stops_no_adoption(tmp_path: Path) -> None:
+    left = [Opened(tmp_path), Opened(tmp_path)]
+    for each, name in zip(left, "ab", strict=True):
+        put(each.spool, name)
+        each.spool.close()
+    lock = files(tmp_path, "lock")[0]
+    lock.unlink()
+    lock.symlink_to(lock)
+    with capture_logs():
+        heir = Opened(tmp_path)
+    assert drain(heir.spool) == ["b"]
+    assert heir.errors == ["spool-failed"]
+    heir.spool.close()
 
 
 def test_what_a_process_left_is_adopted_first(tmp_path: Path) -> None:
