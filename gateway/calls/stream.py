@@ -255,7 +255,10 @@ class CallStream:
         try:
             await self._ticket.settle(start)
         except CarrierError as error:
-            self.end(Ending.failed(error, Status.REFUSED))
+            refused = Ending.failed(error, Status.REFUSED)
+            self.end(refused)
+            if self.ending and self.ending.status is Status.COMPLETED:  # hung up while it waited
+                self.ending = refused
             for track in self._tracks.values():
                 track.refuse(UpstreamError(error.reason))
         for track in self._tracks.values():

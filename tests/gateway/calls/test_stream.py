@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.calls.stream import CLOSED, DRAINED, StreamState
+from gateway.calls.stream import CLOSED, DRAINED, STOPPED, Ending, StreamState
+from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import (
     FinalReason,
@@ -53,6 +54,26 @@ async def test_a_whole_call() -> None:
     assert scene.ended == StreamEnded(Status.COMPLETED, "carrier-stopped", 160, 1, 0)
     assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 0
     assert scene.stream.state is StreamState.ENDED
+
+
+@pytest.mark.parametrize("hang_up", [STOPPED, CLOSED])
+async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Ending) -> None:
+    """Symptom: a call that was not let in counted as failed, because its caller was quicker."""
+    async with living() as (scene, task):
+        decided = asyncio.Event()
+
+        async def refuse(_: CallStarted) -> None:
+            await decided.wait()
+            raise CarrierError("endpoint-at-capacity")
+
+        scene.ticket.settle = refuse  # type: ignore[method-assign]  # after a wait
+        scene.start("inbound", "outbound")
+        await settle()
+        scene.stream.end(hang_up)
+        await settle()
+        decided.set()
+        await task
+    assert (scene.ended.status, scene.ended.reason) == (Status.REFUSED, "endpoint-at-capacity")
 
 
 async def test_what_prometheus_sees_of_a_call() -> None:
