@@ -55,7 +55,8 @@ class MediaSocket:
             route_name: the route that its URL names, if any.
 
         Raises:
-            CarrierError: the stream was not admitted; nothing was upgraded.
+            CarrierError: the stream was not admitted, or its socket lost while it waited for that;
+                nothing was upgraded.
         """
         with self._streams.admit():
             async with self._admission.enter(self._carrier, route_name) as ticket:
@@ -66,7 +67,10 @@ class MediaSocket:
                     max_msg_size=self._max_message_bytes,
                     decode_text=False,
                 )
-                await socket.prepare(request)
+                try:
+                    await socket.prepare(request)
+                except ConnectionError:
+                    raise CarrierError("socket-lost") from None
                 ending = await self._live(socket, ticket)
             await _close(request, socket, ending)
             return socket

@@ -302,6 +302,22 @@ class TestWhoIsLetIn:
         await eventually(lambda: gateway.streams.admitted == 0)
         await gateway.dial_in()
 
+    @with_settings(endpoint_sessions=2, admission_wait_s=10)
+    async def test_who_leaves_while_it_waits_for_a_place(
+        self, gateway: Gateway, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Symptom: the upgrade of a socket that was gone left a traceback in the log."""
+        first = await gateway.dial_in()
+        leaving = asyncio.create_task(gateway.client.ws_connect(MEDIA_PATH, headers=SIGNED))
+        await eventually(lambda: gateway.streams.admitted == 2)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        await first.close()
+        await eventually(lambda: gateway.streams.admitted == 0)
+        assert gateway.places_held == 0
+        assert gateway.metric("refused_requests_total", carrier="twilio", reason="socket-lost") == 1
+        assert [record.getMessage() for record in caplog.records] == []
+
     async def test_a_forged_token_ends_the_stream_before_it_began(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         start = STREAM | {"customParameters": {"tok": mint_token(AUTH_TOKEN, "CA2", 2000)}}
