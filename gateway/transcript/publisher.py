@@ -85,7 +85,8 @@ class Publisher:
         self._held: dict[StreamWriter, None] = {}  # had no answer; wait for the backoff
         self._buffered = 0
         self._fresh = 0  # events taken since the last flush
-        self._failures = 0  # exchanges without any answer, in a row
+        self._unanswered: dict[StreamWriter, None] = {}  # held, or tried again and not yet answered
+        self._backoffs = 0  # since all had their answers
         self._away_since_s: float | None = None
         self._wake = asyncio.Event()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -247,14 +248,14 @@ class Publisher:
                     if self._overflow.has_next:
                         self._wake.set()
                 if self._held or self._overflow.is_waiting:
-                    self._after(self._backoff_s(), self._resume)
+                    self._back_off()
                 for writer in self._overflow.forget_damaged():
                     self._continue(writer)
             except Exception:  # noqa: BLE001 - a bug met on one stream must not silence them all
                 self._metrics.redis_errors_total.labels("internal-error").inc()
                 _log.exception("internal-error", where="publisher")
                 self._held.update((writer, None) for writer in self._open if writer.backlog)
-                self._after(self._backoff_s(), self._resume)
+                self._back_off()
 
     def _next_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
         """Give what is to be written now, and how many events have room beside it."""
@@ -296,12 +297,13 @@ class Publisher:
     ) -> None:
         if writer not in self._open:  # fenced, by what was written of it from the spool
             return
+        self._unanswered.pop(writer, None)
         is_ours = batch is writer.backlog.sent  # else a renewal, or it went to the spool meanwhile
         if isinstance(answer, PublishError):
             self._metrics.redis_errors_total.labels(answer.reason).inc()
             if answer.meaning.retry:
                 self._ready.pop(writer, None)
-                self._held[writer] = None
+                self._held[writer] = self._unanswered[writer] = None
                 return
             if is_ours:
                 self._refuse(writer, batch, answer)
@@ -393,17 +395,22 @@ class Publisher:
         if errors and self._away_since_s is None:
             self._away_since_s = now_s
             _log.warning(errors[0].reason, error=errors[0].detail, streams=len(errors))
-        elif not errors and self._away_since_s is not None and not self._held:
+        if errors or self._held or self._unanswered or self._overflow.is_waiting:
+            return
+        self._backoffs = 0
+        if self._away_since_s is not None:
             away_s = now_s - self._away_since_s
             _log.info("redis-back", away_ms=round(away_s * 1000), buffered=self.buffered_events)
             self._away_since_s = None
-        self._failures = self._failures + 1 if len(errors) == len(answers) else 0
 
-    def _backoff_s(self) -> float:
-        """Give an exponential backoff, half of it jitter, so that gateways do not come as one."""
-        doubled = self._limits.backoff_first_s * 2.0 ** min(self._failures, 16)
+    def _back_off(self) -> None:
+        """Wait, exponentially; half of it is jitter, so that gateways do not come as one."""
+        if self._resume in self._timers:
+            return
+        doubled = self._limits.backoff_first_s * 2.0 ** min(self._backoffs, 16)
         longest = min(self._limits.backoff_max_s, doubled)
-        return longest * self._jitter.uniform(0.5, 1.0)
+        self._backoffs += 1
+        self._after(longest * self._jitter.uniform(0.5, 1.0), self._resume)
 
     def _resume(self) -> None:
         self._stop(self._resume)
@@ -441,6 +448,7 @@ class Publisher:
         self._open.pop(writer, None)
         self._ready.pop(writer, None)
         self._held.pop(writer, None)
+        self._unanswered.pop(writer, None)
 
     def _count_dropped(self, types: Iterable[str]) -> None:
         for kind, count in Counter(types).items():

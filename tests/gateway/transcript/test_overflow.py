@@ -265,6 +265,43 @@ async def test_while_redis_is_away_the_spool_is_not_tried_without_a_pause(tmp_pa
     assert_whole(store, "CA1", [str(n) for n in range(100)])
 
 
+async def test_a_node_that_is_away_is_tried_at_growing_intervals_while_others_answer() -> None:
+    """The others' answers began the backoff anew, and said that Redis was back."""
+
+    class NodeAway(UnreliableStore):
+        tries = 0
+
+        async def append(
+            self, calls: Sequence[AppendCall], timeout_s: float
+        ) -> list[int | PublishError]:
+            answers = await super().append(calls, timeout_s)
+            for i, (keys, *_) in enumerate(calls):
+                if self.away_call in keys.call:
+                    self.tries += 1
+                    answers[i] = PublishError("redis-unavailable")
+            return answers
+
+        away_call = "CA2"
+
+    store = NodeAway()
+    limits = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.4)
+    with capture_logs() as logs:
+        async with running(make_publisher(store, limits)) as publisher:
+            good, bad = open_stream(publisher, "CA1"), open_stream(publisher, "CA2")
+            bad.publish(started())
+            for _ in range(100):
+                good.publish(delta("x"))
+                await asyncio.sleep(0.005)
+            assert [line["event"] for line in logs] == ["redis-unavailable"]
+            assert 1 < store.tries < 15
+            store.away_call = "none"
+            good.publish(ended())
+            bad.publish(ended())
+            await eventually(lambda: not publisher.buffered_events)
+    assert [line["event"] for line in logs] == ["redis-unavailable", "redis-back"]
+    assert numbers(store.events("CA2")) == [1, 2]
+
+
 async def test_a_spooled_stream_keeps_its_lease_and_skips_nothing(tmp_path: Path) -> None:
     """Symptom: a renewal that knew the next n made the script skip what was still on disk."""
     store = UnreliableStore()
