@@ -5,6 +5,7 @@ whatever came of it. What is shown of a call are states, counts and times; never
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -14,16 +15,21 @@ from aiohttp import web
 
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
-from gateway.calls.stream import Ending
+from gateway.calls.stream import TERMINATED
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
 from gateway.transcript.encode import rfc3339_ms
-from gateway.transcript.events import Status
 from gateway.transcript.keys import encode_id
 
-TERMINATED: Final = Ending(Status.COMPLETED, "terminated")
-
 _CHALLENGE: Final = 'Bearer realm="callscribe"'  # RFC 6750 section 3
-_OUTCOMES: Final = {200: "ok", 202: "ok", 401: "unauthorized", 403: "forbidden", 404: "not-found"}
+_OUTCOMES: Final = {
+    200: "ok",
+    202: "ok",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "not-allowed",
+}
+_ONE_CALL: Final = "/calls/{call_id:[^/]+}"  # without the pattern it would exclude braces
 
 _log = structlog.get_logger()
 
@@ -91,17 +97,25 @@ class AdminApi:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
-        one_call = "/calls/{call_id}"
-        for method, path, action, scope, answer in (
-            ("GET", "/calls", "list", Scope.READ, self._list),
-            ("GET", one_call, "read", Scope.READ, self._read),
-            ("DELETE", one_call, "terminate", Scope.TERMINATE, self._terminate),
-            ("POST", "/drain", "drain", Scope.DRAIN, self._drain),
-        ):
-            app.router.add_route(method, path, self._guarded(action, scope, answer))
+        paths: dict[str, dict[str, tuple[str, Scope, _Answer]]] = {
+            "/calls": {"GET": ("list", Scope.READ, self._list)},
+            _ONE_CALL: {
+                "GET": ("read", Scope.READ, self._read),
+                "DELETE": ("terminate", Scope.TERMINATE, self._terminate),
+            },
+            "/drain": {"POST": ("drain", Scope.DRAIN, self._drain)},
+        }
+        for path, methods in paths.items():
+            resource = app.router.add_resource(path)
+            for method, (action, scope, answer) in methods.items():
+                resource.add_route(method, self._guarded(action, scope, answer))
+            not_allowed = partial(_not_allowed, ", ".join(methods))
+            resource.add_route("*", self._guarded(None, None, not_allowed))
 
-    def _guarded(self, action: str, scope: Scope, answer: _Answer) -> Callable[[web.Request], Any]:
-        """Wrap an answer in its check and its audit line."""
+    def _guarded(
+        self, action: str | None, scope: Scope | None, answer: _Answer
+    ) -> Callable[[web.Request], Any]:
+        """Wrap an answer in its check and its audit line; without a scope any token does."""
 
         async def handle(request: web.Request) -> web.Response:
             call_id = _call_id(request)
@@ -158,17 +172,20 @@ def _call_id(request: web.Request) -> str | None:
     return path_call_id(request.rel_url.raw_path.rpartition("/")[2])
 
 
-def _refusal(holder: Holder | None, scope: Scope) -> web.Response | None:
+def _not_allowed(methods: str, _: str | None) -> web.Response:
+    return _error(405, f"the method must be {methods.replace(', ', ' or ')}", Allow=methods)
+
+
+def _refusal(holder: Holder | None, scope: Scope | None) -> web.Response | None:
     if holder is None:
-        return _error(401, "a bearer token is needed", _CHALLENGE)
-    if scope not in holder.scopes:
+        return _error(401, "a bearer token is needed", **{"WWW-Authenticate": _CHALLENGE})
+    if scope and scope not in holder.scopes:
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-        return _error(403, f"the token lacks the scope {scope}", challenge)
+        return _error(403, f"the token lacks the scope {scope}", **{"WWW-Authenticate": challenge})
     return None
 
 
-def _error(status: int, text: str, challenge: str | None = None) -> web.Response:
-    headers = {"WWW-Authenticate": challenge} if challenge else {}
+def _error(status: int, text: str, **headers: str) -> web.Response:
     return _json({"error": text}, status, headers)
 
 

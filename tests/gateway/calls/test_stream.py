@@ -62,7 +62,7 @@ async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Ending
     async with living() as (scene, task):
         decided = asyncio.Event()
 
-        async def refuse(_: CallStarted) -> None:
+        async def refuse(start: CallStarted) -> None:
             await decided.wait()
             raise CarrierError("endpoint-at-capacity")
 
