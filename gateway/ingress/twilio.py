@@ -58,6 +58,10 @@ class TwilioRoutes:
         )
         if settings.twilio_ignore_signatures:
             _log.warning("twilio-signatures-ignored")
+        for route in self._routes.routes:
+            if route.serves(twilio.CARRIER) and route.called and route.params:
+                why = "Twilio tells the number and the parameters at different times"
+                _log.warning("route-never-chosen", route=route.name, why=why)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes that the settings open."""

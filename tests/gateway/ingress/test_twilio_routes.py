@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
+from structlog.testing import capture_logs
 
 from gateway.app import call_limits
 from gateway.calls.admission import Admission, stocks
@@ -381,6 +382,15 @@ async def routed(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 class TestRoutes:
+    async def test_a_route_that_no_call_can_fit_is_told_at_the_start(self, tmp_path: Path) -> None:
+        """Symptom: a route with both conditions was never taken, and nothing said why."""
+        path = tmp_path / "routes.toml"
+        both = '[[routes]]\nname = "both"\ncalled = ["+1*"]\nparams = {q = "1"}\n'
+        path.write_text(ROUTES + both + 'endpoints = ["main"]\n')
+        with capture_logs() as logs:
+            Gateway(routes_file=path)
+        assert [(line["event"], line["route"]) for line in logs] == [("route-never-chosen", "both")]
+
     async def test_the_path_names_the_route(self, routed: Gateway) -> None:
         socket = await routed.dial_in(MEDIA_PATH + "/vip")
         assert routed.capacity["endpoint:vip"].held == 2
