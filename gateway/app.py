@@ -33,6 +33,7 @@ from gateway.transcript.spool import Spool
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
+from process.memory import giving_back
 from process.serving import listening, stop_signals
 from process.settings import SettingsError
 
@@ -84,6 +85,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
     metrics = Metrics()
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(giving_back())
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
         admission = await stack.enter_async_context(_admission(settings, routes, metrics))
         streams = LiveStreams(settings.max_calls, stop)
