@@ -84,6 +84,7 @@ class Publisher:
         self._ready: dict[StreamWriter, None] = {}  # have something to write, in order
         self._held: dict[StreamWriter, None] = {}  # had no answer; wait for the backoff
         self._buffered = 0
+        self._full_until_s = 0.0  # no room was found anywhere
         self._fresh = 0  # events taken since the last flush
         self._unanswered: dict[StreamWriter, None] = {}  # held, or tried again and not yet answered
         self._backoffs = 0  # since all had their answers
@@ -185,7 +186,8 @@ class Publisher:
             self._count_dropped([type_of(event)])
             return
         writer.closed = isinstance(event, StreamEnded)
-        if not self._has_room(is_delta=is_delta):
+        # The end always has room: without it the janitor would declare the stream lost.
+        if not self._has_room(is_delta=is_delta) and not writer.closed:
             self._count_dropped([type_of(event)])
             if not is_delta:
                 writer.backlog.lose()
@@ -206,12 +208,16 @@ class Publisher:
     def _has_room(self, *, is_delta: bool) -> bool:
         if self._buffered < self._limits.buffered_events:
             return True
-        if self._spill():
-            return True
-        if is_delta:
-            return False
-        self._shed_deltas()
-        return self._buffered < self._limits.buffered_events_hard
+        now_s = self._clock()
+        if now_s >= self._full_until_s:  # else with each event: both look at all streams
+            if self._spill():
+                return True
+            self._shed_deltas()
+            self._full_until_s = now_s + self._limits.full_s
+        limits = self._limits
+        return self._buffered < (
+            limits.buffered_events if is_delta else limits.buffered_events_hard
+        )
 
     def _shed_deltas(self) -> None:
         shed = sum(writer.backlog.shed_deltas() for writer in self._open)
@@ -245,8 +251,10 @@ class Publisher:
                 records = self._overflow.next(room)
                 if batches or records:
                     await self._write(batches, records)
-                    if self._overflow.has_next:
-                        self._wake.set()
+                else:
+                    await asyncio.sleep(0)  # reading the spool alone must not keep the loop
+                if self._overflow.has_next:
+                    self._wake.set()
                 if self._held or self._overflow.is_waiting:
                     self._back_off()
                 for writer in self._overflow.forget_damaged():

@@ -36,6 +36,7 @@ _log = structlog.get_logger()
 
 _HEADER: Final = Struct("<IIII")
 _READ_BYTES: Final = 262_144  # at a time, unless a record is larger
+_TURN_BYTES: Final = 4 * _READ_BYTES  # per call of `read`, which runs on the event loop
 _PAUSE_S: Final = 1.0  # after a failure to write: not one more system call per event
 
 
@@ -154,16 +155,19 @@ class Spool:
         return True
 
     def read(self, limit: int) -> list[Record]:
-        """Give up to `limit` records that were not given before, the oldest first.
+        """Give up to `limit` records not given before, about a MiB at most, the oldest first.
 
         With none, though there are unread ones, the disk does not give them now.
         """
         records: list[Record] = []
-        while self._unread and len(records) < limit:
+        rest_bytes = _TURN_BYTES
+        while self._unread and len(records) < limit and rest_bytes > 0:
             segment = self._unread[0]
             if segment.read < segment.size:
+                before = segment.read
                 try:
                     records += self._read(segment, limit - len(records))
+                    rest_bytes -= segment.read - before
                 except (FileNotFoundError, ValueError) as error:
                     self._note("spool-failed", error, lost_bytes=segment.size - segment.read)
                     segment.size = segment.read

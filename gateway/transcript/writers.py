@@ -21,6 +21,7 @@ class Limits:
     backoff_max_s: float = 2.0
     buffered_events: int = 10_000  # in memory; past it they go to the spool, or deltas are shed
     buffered_events_hard: int = 20_000  # without room in the spool; past it everything is dropped
+    full_s: float = 0.1  # without room anywhere, until it is looked for again
     spill_events: int = 200  # to the spool at a time: 2 ms of the event loop
     lease_s: float = 30.0  # how long a stream counts as live after its owner's last sign
     retention_s: int = 86_400  # of a call's events, from its last sign of life

@@ -14,12 +14,15 @@ from structlog.testing import capture_logs
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
-from gateway.transcript.encode import pack_batch
+from gateway.transcript.encode import pack_batch, pack_stream
+from gateway.transcript.overflow import Overflow
 from gateway.transcript.publisher import Limits, Publisher, StreamWriter
+from gateway.transcript.spool import Spool
 from gateway.transcript.store import AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.gateway.transcript.publishing import (
     EPOCH,
+    PARTITIONS,
     client_of,
     delta,
     ended,
@@ -395,6 +398,55 @@ async def test_without_room_on_disk_deltas_are_shed_and_then_holes_declared(
     assert total(metrics, "redis_errors_total", reason="spool-full") > 0
     assert [line["event"] for line in logs].count("spool-full") == 1
     assert "secret" not in str(logs)
+
+
+async def test_the_end_of_a_stream_always_has_room() -> None:
+    """Past the second bound it was dropped, and a call that ended well was declared lost."""
+    store = UnreliableStore()
+    async with running(make_publisher(store, _SMALL)) as publisher:
+        writer = open_stream(publisher, "CA1")
+        store.away = True
+        for n in range(50):
+            writer.publish(final(str(n)))
+        writer.publish(ended())
+        store.away = False
+        await eventually(lambda: not publisher.buffered_events)
+    assert store.events("CA1")[-1]["type"] == "stream.ended"
+    assert store.live() == set()
+
+
+async def test_a_publish_without_room_looks_at_no_other_stream(tmp_path: Path) -> None:
+    """Each delta sorted all streams and asked the disk: milliseconds on the event loop."""
+    store, metrics = UnreliableStore(), Metrics()
+    store.away = True
+    limits = Limits(buffered_events=20, buffered_events_hard=6000, full_s=1000)
+    publisher = make_publisher(store, limits, metrics, tmp_path, spool_bytes=1)
+    with capture_logs():
+        publisher.start()
+        writer = open_stream(publisher, "CA1")
+        for _ in range(500):
+            writer.publish(final("x"))
+            writer.publish(delta("x"))
+        tries = total(metrics, "redis_errors_total", reason="spool-full")
+        await publisher.close(0)
+    assert tries == 1
+
+
+async def test_the_spool_is_read_by_and_by(tmp_path: Path) -> None:
+    """A window of large batches was read at once: 60 MB, and a tenth of a second of the loop."""
+    spool = Spool(tmp_path, "here", 1 << 30, print)
+    overflow = Overflow(spool, PARTITIONS)
+    for n in range(200):
+        spool.append(pack_stream("1", f"CA{n}", "MZ1", 5, "g", 1, 1, 1, 1), b"p" * 30_000, 128)
+    found, turns = 0, 0
+    while overflow.has_next:
+        records = overflow.next(1 << 30)
+        assert sum(len(record.payload) for record in records) < 2_000_000
+        for record in records:
+            overflow.settle(record)
+        found, turns = found + len(records), turns + 1
+    overflow.close()
+    assert (found, turns > 4) == (200, True)
 
 
 async def test_a_damaged_file_costs_its_events_and_holds_nobody_up(tmp_path: Path) -> None:
