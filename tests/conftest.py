@@ -1,11 +1,16 @@
 """What all tests share: the order they run in, and the fixtures of real servers."""
 
+import signal
+
 import hypothesis
 import pytest
 
 # The machine may be slow: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("callscribe", deadline=None)
 hypothesis.settings.load_profile("callscribe")
+
+# A shell that runs us in the background has us ignore Ctrl-C, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.redis_servers"]
 
