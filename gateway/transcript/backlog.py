@@ -15,6 +15,14 @@ from gateway.transcript.events import StreamEnded, TranscriptDelta, TranscriptEv
 
 
 @dataclass(frozen=True, slots=True)
+class Spoiled:
+    """An event that could not be packed; a hole in n stands for it."""
+
+    type: str
+    error: str  # the type of what was raised; its text may quote the event
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Numbered events of one stream, as they are sent and, if need be, sent again."""
 
@@ -23,7 +31,7 @@ class Batch:
     types: tuple[str, ...]
     received_s: tuple[float, ...]  # of its deltas, on the monotonic clock
     ends_stream: bool
-    spoiled: tuple[str, ...] = ()  # types of events that could not be packed: each is a hole in n
+    spoiled: Spoiled | None = None  # the event after its last: it could not be packed
 
     def __len__(self) -> int:
         """Count its events; 0 for a batch that only renews the lease."""
@@ -111,20 +119,21 @@ class Backlog:
             type_of(item[0]) for item in self._queue if not isinstance(item, int)
         )
         batch = self._batch
-        dropped = (batch.types + batch.spoiled if batch else ()) + queued
+        dropped = batch.types if batch else ()
+        if batch and batch.spoiled:
+            dropped += (batch.spoiled.type,)
         self._queue.clear()
         self._queued_deltas = 0
         self._batch = None
-        return dropped
+        return dropped + queued
 
     def _pack(self, limit: int, now_s: float) -> Batch:
         if self._queue and isinstance(self._queue[0], int):
             self._next_n += self._queue[0]
             self._queue.popleft()
-        first_n = self._next_n
         packed: list[bytes] = []
         types: list[str] = []
-        spoiled: tuple[str, ...] = ()
+        spoiled: Spoiled | None = None
         received_s: list[float] = []
         ends_stream = False
         while self._queue and len(packed) < limit:
@@ -133,21 +142,17 @@ class Backlog:
                 break
             self._queue.popleft()
             event, taken_unix_s = item
+            self._queued_deltas -= isinstance(event, TranscriptDelta)
             try:
                 fields = flatten(event, taken_unix_s, now_s)
                 packed.append(pack_event(fields))
-            except Exception:  # noqa: BLE001 - whatever is wrong with it, the others are well
-                self._queued_deltas -= isinstance(event, TranscriptDelta)
-                spoiled += (type_of(event),)
-                if packed:
-                    self._lose_first()
-                    break
-                first_n += 1
-                continue
+            except Exception as error:  # noqa: BLE001 - else it would hold up its stream for ever
+                spoiled = Spoiled(type_of(event), type(error).__name__)
+                self._lose_first()
+                break
             types.append(fields[0])
             if isinstance(event, TranscriptDelta):
-                self._queued_deltas -= 1
                 received_s.append(event.received_s)
             ends_stream = isinstance(event, StreamEnded)
-        payload = pack_batch(first_n, packed, ends_stream=ends_stream)
-        return Batch(first_n, payload, tuple(types), tuple(received_s), ends_stream, spoiled)
+        payload = pack_batch(self._next_n, packed, ends_stream=ends_stream)
+        return Batch(self._next_n, payload, tuple(types), tuple(received_s), ends_stream, spoiled)

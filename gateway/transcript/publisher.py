@@ -329,10 +329,10 @@ class Publisher:
     def _settle_backlog(self, writer: StreamWriter, batch: Batch) -> None:
         writer.backlog.settle()
         self._buffered -= len(batch)
-        if batch.spoiled:
-            self._buffered -= len(batch.spoiled)
-            self._count_dropped(batch.spoiled)
-            _log.error("internal-error", call_id=writer.call_id, events=len(batch.spoiled))
+        if spoiled := batch.spoiled:
+            self._buffered -= 1
+            self._count_dropped([spoiled.type])
+            _log.error("internal-error", call_id=writer.call_id, error=spoiled.error)
 
     def _continue(self, writer: StreamWriter, *, at_once: bool = False) -> None:
         """Go on with a stream whose last batch is done."""
