@@ -7,9 +7,9 @@ from typing import Final
 
 from gateway.transcript.redis import create_client
 from process import serving
+from process.exposition import private_app
 from workers.janitor import Janitor, Metrics
 from workers.redis_streams import RedisStreams
-from workers.serving import private_app
 from workers.settings import Settings
 
 _USAGE: Final = "usage: python -m workers janitor [--help]"

@@ -13,11 +13,12 @@ from aiohttp import (
     WSServerHandshakeError,
     web,
 )
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from container.bridge.health import EngineHealth
 from container.bridge.relay import End, Ended, EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
+from process.exposition import metrics_of
 
 _LIMIT_BYTES = 16 * 1024 * 1024 + 1  # the engine takes 16 MiB; aiohttp refuses its limit itself
 _CLOSE_TIMEOUT_S = 2.0
@@ -49,7 +50,7 @@ class Bridge:
         app = web.Application()
         app.router.add_get("/invocations-bidirectional-stream", self._serve_session)
         app.router.add_get("/ping", self._serve_ping)
-        app.router.add_get("/metrics", self._serve_metrics)
+        app.router.add_get("/metrics", metrics_of(self._registry))
         app.on_shutdown.append(self._restart)
         app.cleanup_ctx.append(self._hold_client)
         return app
@@ -112,10 +113,6 @@ class Bridge:
         assert self._health is not None  # noqa: S101 - it lives as long as the routes
         healthy = not self._restarting.is_set() and await self._health.healthy()
         return web.Response(status=200 if healthy else 503)
-
-    async def _serve_metrics(self, _request: web.Request) -> web.Response:
-        body = generate_latest(self._registry)
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _restart(self, _app: web.Application) -> None:
         self._restarting.set()

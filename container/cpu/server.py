@@ -11,13 +11,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge
 
 from container.cpu import protocol
 from container.cpu.connection import Connection
 from container.cpu.settings import Settings
 from container.cpu.slots import Slots
 from container.cpu.transcriber import Transcriber
+from process.exposition import metrics_of
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Engine:
         app.router.add_get("/v1/realtime", self._serve_realtime)
         app.router.add_get("/health", self._serve_health)
         app.router.add_get("/ping", self._serve_health)
-        app.router.add_get("/metrics", self._serve_metrics)
+        app.router.add_get("/metrics", metrics_of(self._registry))
         app.on_shutdown.append(self._restart)
         app.cleanup_ctx.append(self._hold_transcriber)
         return app
@@ -72,10 +73,6 @@ class Engine:
 
     async def _serve_health(self, _request: web.Request) -> web.Response:
         return web.Response(status=503 if self.failed.is_set() else 200)
-
-    async def _serve_metrics(self, _request: web.Request) -> web.Response:
-        body = generate_latest(self._registry)
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     def _metrics(self) -> CollectorRegistry:
         registry = CollectorRegistry()

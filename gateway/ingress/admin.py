@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+
+from process.exposition import private_app
 
 _CHECK_TIMEOUT_S: Final = 2.0
 
@@ -21,13 +22,6 @@ def admin_app(
         check: tells why the process should get no new calls now; None if it should.
     """
 
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
-
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
     async def readyz(_: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
@@ -36,8 +30,6 @@ def admin_app(
             problem = "redis-unavailable"
         return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")
 
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/healthz", healthz)
+    app = private_app(registry)
     app.router.add_get("/readyz", readyz)
     return app

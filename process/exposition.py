@@ -1,21 +1,28 @@
-"""A worker's private port: metrics for Prometheus, health for the platform."""
+"""What every process shows of itself: metrics for Prometheus, health for the platform."""
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 
-def private_app(registry: CollectorRegistry) -> web.Application:
-    """Make the application of the private port."""
+def metrics_of(registry: CollectorRegistry) -> Handler:
+    """Give what answers /metrics."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
+    return metrics
+
+
+def private_app(registry: CollectorRegistry) -> web.Application:
+    """Make the application of a private port: /metrics, and /healthz as long as it answers."""
+
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     app = web.Application()
-    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/metrics", metrics_of(registry))
     app.router.add_get("/healthz", healthz)
     return app
