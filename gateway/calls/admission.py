@@ -24,9 +24,10 @@ from random import Random
 from typing import Final
 
 from gateway.calls.breaker import Breaker
-from gateway.calls.capacity import Capacity, Stock
+from gateway.calls.capacity import Capacity
 from gateway.calls.entrance import Entrance
 from gateway.calls.services import Ticket
+from gateway.calls.stock import Stock
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
 from gateway.metrics import Metrics

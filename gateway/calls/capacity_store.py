@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.calls.capacity import Taken
+from gateway.calls.stock import Taken
 from gateway.errors import PublishError
 from gateway.transcript.redis import RedisClient
 

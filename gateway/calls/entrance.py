@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from gateway.calls.breaker import Breaker, BreakerState
-from gateway.calls.capacity import Stock
+from gateway.calls.stock import Stock
 from gateway.routes import Endpoint, Priority
 from gateway.upstream.transport import UpstreamTransport
 

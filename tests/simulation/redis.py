@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.calls.capacity import CapacityStore, Taken
+from gateway.calls.stock import CapacityStore, Taken
 from gateway.errors import PublishError
 from gateway.transcript.store import AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.capacity import Stock
 from gateway.calls.ring import ReplayRing
+from gateway.calls.stock import Stock
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
 from tests.gateway.transcript.memory_store import MemoryStore

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.calls.capacity import Taken
+from gateway.calls.stock import Taken
 from gateway.errors import PublishError
 
 

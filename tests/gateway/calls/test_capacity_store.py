@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.calls.capacity import CapacityStore, Taken
 from gateway.calls.capacity_store import TIMEOUT_S, RedisCapacityStore, stock_key
+from gateway.calls.stock import CapacityStore, Taken
 from gateway.errors import PublishError
 from gateway.transcript import redis
 from tests.gateway.calls.memory_capacity import MemoryCapacityStore
