@@ -1,0 +1,257 @@
+"""A live call's places: its own between sessions, where the next ones go, what they tell."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.calls.breaker import LONE_THRESHOLD, PROBE_S
+from gateway.calls.services import Place
+from gateway.errors import REASONS, UpstreamError
+from tests.gateway.calls.house import BROKEN, House, endpoint, refusal
+
+
+class TestPlaces:
+    async def test_what_a_session_needs(self) -> None:
+        house = House(endpoints={"a": endpoint(), "b": endpoint(model="other")})
+        async with house.admission.enter("twilio") as ticket:
+            place: Place = await ticket.place()
+            assert (place.endpoint, place.model) == ("a", "voxtral")
+            assert place.transport is house.transports["a"]
+
+    async def test_a_rollover_holds_one_more_for_a_while(self) -> None:
+        house = House()
+        async with house.admission.enter("twilio") as ticket:
+            old = await ticket.place()
+            await ticket.place()
+            assert house.held() == 2
+            await old.another()
+            assert house.held() == 3
+            old.release()
+            old.release()
+            assert house.held() == 2
+
+    async def test_a_rollover_leaves_the_other_track_its_place(self) -> None:
+        """Symptom: a track that backed off found its place taken by the other's rollover."""
+        house = House(endpoints={"a": endpoint(sessions=2)})
+        async with house.admission.enter("twilio") as ticket:
+            rolling, failed = await ticket.place(), await ticket.place()
+            failed.release()
+            with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
+                await rolling.another()
+            await ticket.place()
+
+    async def test_the_other_track_s_place_is_not_given_back_during_a_rollover(self) -> None:
+        house = House()
+        async with house.admission.enter("twilio") as ticket:
+            rolling, other = await ticket.place(), await ticket.place()
+            new = await rolling.another()
+            other.release()
+            assert house.held() == 3
+            rolling.release()
+            assert house.held() == 2
+            newer = await new.another()
+            assert house.held() == 3
+            newer.release()
+            assert house.held() == 2
+
+    async def test_instead_of_a_session_that_is_over_the_call_s_own_place_does(self) -> None:
+        house = House(endpoints={"a": endpoint(sessions=2)})
+        async with house.admission.enter("twilio") as ticket:
+            old, _ = await ticket.place(), await ticket.place()
+            old.release()
+            await old.another()
+            assert house.held() == 2
+
+    async def test_a_live_call_keeps_its_places_between_sessions(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: a call that reconnected found its place taken by a new one."""
+        house = House(endpoints={"a": endpoint(sessions=2)})
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        place = await ticket.place()
+        place.failed(BROKEN)
+        place.release()
+        assert await refusal(house) == "endpoint-at-capacity"
+        assert (await ticket.place()).endpoint == "a"
+
+    async def test_what_a_session_gives_back_late_is_not_given_back_twice(self) -> None:
+        house = House()
+        async with house.admission.enter("twilio") as first:
+            place = await first.place()
+        async with house.admission.enter("twilio"):
+            place.release()
+            assert house.held() == 2
+
+    async def test_a_live_call_s_next_session_may_have_them(self) -> None:
+        house = House(endpoints={"a": endpoint(sessions=3, reserved=1)})
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(3):
+                await ticket.place()
+            with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
+                await ticket.place()
+
+
+class TestTheNextSession:
+    async def test_a_failure_sends_the_next_session_elsewhere(self) -> None:
+        house = House(endpoints={"a": endpoint(), "b": endpoint()})
+        async with house.admission.enter("twilio") as ticket:
+            first = await ticket.place()
+            first.failed(BROKEN)
+            first.release()
+            second = await ticket.place()
+            assert (first.endpoint, second.endpoint) == ("a", "b")
+            assert house.held("a") + house.held("b") == 2
+            second.worked()
+
+    async def test_the_third_endpoint_is_reached(self) -> None:
+        """Symptom: a call went to and fro between two endpoints that failed."""
+        house = House(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        went = []
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(6):
+                place = await ticket.place()
+                went.append(place.endpoint)
+                place.failed(BROKEN)
+                place.release()
+        assert went == list("abcabc")
+
+    async def test_a_success_clears_only_its_own_endpoint(self) -> None:
+        """Symptom: one track's word at another endpoint sent the other track back to a dead one."""
+        house = House(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        async with house.admission.enter("twilio") as ticket:
+            first = await ticket.place()
+            first.failed(BROKEN)
+            first.release()
+            second = await ticket.place()
+            second.worked()
+            assert (second.endpoint, (await ticket.place()).endpoint) == ("b", "b")
+
+    @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
+    async def test_what_would_come_anywhere_is_no_reason_to_leave_a_well_endpoint(
+        self, reason: str
+    ) -> None:
+        """Symptom: long calls moved to the fallback endpoint with every full context."""
+        house = House(
+            endpoints={"a": endpoint(8), "fallback": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "fallback"], "spread": "in-order"}],
+        )
+        async with house.admission.enter("twilio") as ticket:
+            place = await ticket.place()
+            place.worked()
+            place.failed(UpstreamError(reason))
+            place.release()
+            assert (await ticket.place()).endpoint == "a"
+
+    async def test_a_call_leaves_an_endpoint_that_refused_another_for_good(
+        self, calls: AsyncExitStack
+    ) -> None:
+        house = House(
+            endpoints={"a": endpoint(8), "b": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
+        )
+        first = await calls.enter_async_context(house.admission.enter("twilio"))
+        second = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await first.place()).failed(UpstreamError("access-denied"))
+        place = await second.place()
+        assert (place.endpoint, house.held("a"), house.held("b")) == ("b", 3, 1)
+
+
+class TestBreaker:
+    async def test_one_probe_at_a_time(self, calls: AsyncExitStack) -> None:
+        house = House()
+        await house.break_endpoint()
+        house.now_s = 100
+        first = await calls.enter_async_context(house.admission.enter("twilio"))
+        second = await calls.enter_async_context(house.admission.enter("twilio"))
+        probe = await first.place()
+        with pytest.raises(UpstreamError, match="circuit-open"):
+            await second.place()
+        probe.release()  # it told nothing: another may
+        probe = await second.place()
+        probe.failed(BROKEN)
+        with pytest.raises(UpstreamError, match="circuit-open"):
+            await first.place()
+        house.now_s = 200
+        probe = await first.place()
+        probe.worked()
+        await second.place()
+        assert house.metric("breaker_state", endpoint="a") == 0
+
+    async def test_a_probe_of_a_silent_call_does_not_keep_a_well_endpoint_shut(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: all calls were refused while the probe's call waited for its first word."""
+        house = House(endpoints={"a": endpoint(None)})
+        await house.break_endpoint()
+        house.now_s = 100
+        silent = await calls.enter_async_context(house.admission.enter("twilio"))
+        await silent.place()
+        assert await refusal(house) == "circuit-open"
+        house.now_s += PROBE_S
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await ticket.place()).worked()
+        await silent.place()
+
+    async def test_one_bad_call_does_not_shut_the_endpoint_for_all(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: one call's audio made the model fail five times, and new calls were refused."""
+        house = House(endpoints={"a": endpoint(None)})
+        well = await calls.enter_async_context(house.admission.enter("twilio"))
+        bad = await calls.enter_async_context(house.admission.enter("twilio"))
+        (await well.place()).worked()
+        for _ in range(LONE_THRESHOLD - 1):
+            place = await bad.place()
+            place.failed(UpstreamError("model-error"))
+            place.release()
+        await calls.enter_async_context(house.admission.enter("twilio"))
+
+    async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
+        self, calls: AsyncExitStack
+    ) -> None:
+        house = House(endpoints={"a": endpoint(None)})
+        await house.break_endpoint()
+        house.now_s = 100
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        probe = await ticket.place()
+        probe.release()
+        probe.failed(BROKEN)
+        assert house.metric("breaker_state", endpoint="a") == 2
+
+    @pytest.mark.parametrize("reason", sorted(REASONS))
+    async def test_which_failures_speak_against_an_endpoint(self, reason: str) -> None:
+        meaning = REASONS[reason]
+        expected = meaning.retry and meaning.fault in ("network", "platform", "model")
+        house = House(endpoints={"a": endpoint(None)})
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(LONE_THRESHOLD):
+                place = await ticket.place()
+                place.failed(UpstreamError(reason))
+                place.release()
+        assert house.metric("breaker_state", endpoint="a") == (2 if expected else 0)
+
+    async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
+        house = House(endpoints={"a": endpoint(None)})
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(LONE_THRESHOLD - 1):
+                place = await ticket.place()
+                place.failed(BROKEN)
+                place.failed(BROKEN)
+                place.release()
+        assert house.metric("breaker_state", endpoint="a") == 0
+
+    async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
+        house = House()
+        async with house.admission.enter("twilio") as ticket:
+            for _ in range(2 * LONE_THRESHOLD):
+                place = await ticket.place()
+                place.worked()
+                place.failed(BROKEN)
+                place.release()
+        assert house.metric("breaker_state", endpoint="a") == 0
