@@ -1,15 +1,9 @@
 """Batches on disk while Redis is away: first in, first out, in files that go as they are read.
 
-    <parent>/callscribe-<uid>-<h>/ 0700; h: first digits of the SHA-256 of what the batches are for
-        <owner>.lock               locked (flock) for as long as the process that writes it lives;
-                                   an owner is a moment and a process id
-        <owner>-00000001.spool     segments, 0600; the next one begins when one is full
-
-A segment is a row of records: a header of four little-endian 32-bit numbers (CRC-32 of the rest,
-lengths of the stream's constants and of the batch, events in it), then both as `append.lua` takes
-them. A torn or damaged record ends its segment. A segment is deleted once all its records are
-settled; what a process leaves behind is adopted by the next one that starts. Its batches may have
-been written before: they carry their n, and the script skips them.
+A batch is a record (`spool_records.py`) in a segment, a file of this process or of one that is gone
+(`spool_owners.py`). A torn or damaged record ends its segment. A segment is deleted once all its
+records are settled. What was adopted may have been written before: the batches carry their n, and
+the script skips them.
 
 Nothing is synced: the files survive the process, and of a machine's crash only what the system had
 written. No error of the disk is raised: it is counted, logged, and the batch is not taken.
@@ -17,41 +11,29 @@ written. No error of the disk is raised: it is counted, logged, and the batch is
 
 import contextlib
 import errno
-import fcntl
-import hashlib
 import os
-import stat
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
 import structlog
 
+from gateway.transcript.spool_owners import Owner, Owners
+from gateway.transcript.spool_records import pack_record, parse_records, record_bytes
+
 _log = structlog.get_logger()
 
-_HEADER: Final = Struct("<IIII")
 _READ_BYTES: Final = 262_144  # at a time, unless a record is larger
 _TURN_BYTES: Final = 4 * _READ_BYTES  # per call of `read`, which runs on the event loop
 _PAUSE_S: Final = 1.0  # after a failure to write: not one more system call per event
 
 
-@dataclass(slots=True)
-class _Owner:
-    """A process's files, and the lock that keeps others from them."""
-
-    lock: Path
-    lock_fd: int
-    segments: int = 0
-
-
 @dataclass(eq=False, slots=True)
 class _Segment:
-    owner: _Owner
+    owner: Owner
     path: Path
     size: int = 0  # bytes to read, at most
     read: int = 0
@@ -94,17 +76,12 @@ class Spool:
         retention_s: float = 86_400,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        digest = hashlib.sha256(destination.encode()).hexdigest()
-        self._folder = parent / f"callscribe-{os.geteuid()}-{digest[:8]}"
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
-        self._retention_s = retention_s
         self._on_error = on_error
         self._clock = clock
         self._unread: deque[_Segment] = deque()  # the last may be the one being written
-        self._owner: _Owner | None = None  # ours
-        self._owners: list[_Owner] = []  # whose locks we hold
-        self._written = 0  # segments of ours, so far
+        self._owners = Owners(parent, destination, retention_s, self._note)
         self._writing: tuple[_Segment, int] | None = None  # with its file descriptor
         self._trouble = ""  # the reason that was logged last
         self._refuses_until_s = 0.0
@@ -113,29 +90,19 @@ class Spool:
     def probe(self) -> None:
         """Find out now, not in the first outage, whether files can be made and locked."""
         try:
-            self._owner = self._owner or self._become_owner()
+            self._owners.ours()
         except OSError as error:
             self._note("spool-failed", error)
 
     def adopt(self) -> None:
         """Take over what processes that are gone left behind; called once, before anything else."""
-        try:
-            locks = sorted(self._folder.glob("*.lock")) if self._is_ours() else []
-        except OSError as error:
-            self._note("spool-failed", error)
-            return
-        for lock in locks:
-            try:
-                self._adopt(lock)
-            except FileNotFoundError:  # another process that starts was faster
-                continue
-            except OSError as error:
-                self._note("spool-failed", error)
+        for owner, path, size in self._owners.adopt():
+            self.bytes += size
+            self._unread.append(_Segment(owner, path, size=size, disk_bytes=size))
 
     def append(self, constants: bytes, payload: bytes, events: int) -> bool:
         """Take a batch; False if it has to stay where it is: no room, or the disk refuses."""
-        rest = _HEADER.pack(0, len(constants), len(payload), events)[4:] + constants + payload
-        record = zlib.crc32(rest).to_bytes(4, "little") + rest
+        record = pack_record(constants, payload, events)
         if self.bytes + len(record) > self._max_bytes:
             self._note("spool-full")
             return False
@@ -195,11 +162,8 @@ class Spool:
     def close(self) -> None:
         """Let go of the files; what is not settled stays for the next start."""
         self._seal()
-        for owner in self._owners:
-            self._release(owner)
-        self._owners.clear()
+        self._owners.close()
         self._unread.clear()
-        self._owner = None
 
     # Writing
 
@@ -220,16 +184,7 @@ class Spool:
             self._seal()
 
     def _open_segment(self) -> tuple[_Segment, int]:
-        owner = self._owner
-        if owner is None or not os.fstat(owner.lock_fd).st_nlink:  # a cleaner of /tmp, say
-            self._owner = self._become_owner()
-            if owner:
-                self._release_if_done(owner)
-            owner = self._owner
-        path = owner.lock.with_name(f"{owner.lock.stem}-{self._written + 1:08d}.spool")
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        self._written += 1
-        owner.segments += 1
+        owner, path, fd = self._owners.new_segment()
         segment = _Segment(owner, path)
         self._unread.append(segment)
         self._writing = segment, fd
@@ -240,7 +195,7 @@ class Spool:
         if self._writing and segment in (None, self._writing[0]):
             fd = self._writing[1]
             self._writing = None
-            self._close(fd)
+            self._owners.close_fd(fd)
 
     def _give_up_segment(self) -> None:
         """Write no more to the segment of a failed write; leave no empty file."""
@@ -256,102 +211,15 @@ class Spool:
         try:
             wanted = min(_READ_BYTES, segment.size - segment.read)
             data = os.pread(fd, wanted, segment.read)
-            whole = _record_bytes(data)
+            whole = record_bytes(data)
             if whole > len(data):
                 data = os.pread(fd, min(whole, segment.size - segment.read), segment.read)
         finally:
-            self._close(fd)
-        return self._parse(segment, data, limit)
-
-    def _parse(self, segment: _Segment, data: bytes, limit: int) -> list[Record]:
-        """Give the whole records at the head of `data`.
-
-        Raises:
-            ValueError: there is none: the first one is torn or damaged.
-        """
-        records: list[Record] = []
-        at = 0
-        while at < len(data) and len(records) < limit:
-            end = at + _record_bytes(data[at : at + _HEADER.size])
-            if end > len(data):
-                break
-            checksum, constants_bytes, _, events = _HEADER.unpack_from(data, at)
-            if zlib.crc32(data[at + 4 : end]) != checksum:
-                break
-            middle = at + _HEADER.size + constants_bytes
-            records.append(
-                Record(data[at + _HEADER.size : middle], data[middle:end], events, segment)
-            )
-            at = end
-        if not records:
-            raise ValueError("a record is damaged")
-        segment.read += at
-        segment.unsettled += len(records)
-        return records
-
-    # Files and their owners
-
-    def _is_ours(self) -> bool:
-        """Tell whether the folder is there; refuse one that somebody else could have put there."""
-        try:
-            found = self._folder.lstat()
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError(errno.EPERM, "the spool's folder is not ours")
-        self._folder.chmod(0o700)
-        return True
-
-    def _become_owner(self) -> _Owner:
-        if not self._is_ours():
-            self._folder.mkdir(0o700, parents=True)
-        while True:
-            lock = self._folder / f"{time.time_ns()}-{os.getpid()}.lock"
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                # Another process that starts may have adopted it before we locked it, and removed
-                # it.
-                is_locked = _try_lock(fd) and os.fstat(fd).st_nlink
-            except OSError:  # a file system without locks
-                self._close(fd)
-                self._unlink(lock)
-                raise
-            if is_locked:
-                owner = _Owner(lock, fd)
-                self._owners.append(owner)
-                return owner
-            self._close(fd)
-
-    def _adopt(self, lock: Path) -> None:
-        fd = os.open(lock, os.O_RDWR)
-        try:
-            found = self._left_of(lock) if _try_lock(fd) else None
-        except OSError:
-            self._close(fd)
-            raise
-        if found is None:
-            self._close(fd)
-            return
-        owner = _Owner(lock, fd, segments=len(found))
-        for path, size in found:
-            self.bytes += size
-            self._unread.append(_Segment(owner, path, size=size, disk_bytes=size))
-        self._owners.append(owner)
-        if found:
-            _log.info("spool-adopted", segments=owner.segments)
-        self._release_if_done(owner)
-
-    def _left_of(self, lock: Path) -> list[tuple[Path, int]]:
-        """Give the segments of a process that is gone, with their sizes; delete those too old."""
-        found = []
-        for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
-            status = path.stat()
-            if status.st_mtime < time.time() - self._retention_s:
-                self._note("spool-expired", lost_bytes=status.st_size)
-                self._unlink(path)
-            else:
-                found.append((path, status.st_size))
-        return found
+            self._owners.close_fd(fd)
+        found, found_bytes = parse_records(data, limit)
+        segment.read += found_bytes
+        segment.unsettled += len(found)
+        return [Record(*each, segment) for each in found]
 
     def _remove_if_done(self, segment: _Segment) -> None:
         """Delete a segment that has been read and settled to its end, if it still is there."""
@@ -362,31 +230,7 @@ class Spool:
         if segment in self._unread:
             self._unread.remove(segment)
         self.bytes -= segment.disk_bytes
-        self._unlink(segment.path)
-        segment.owner.segments -= 1
-        self._release_if_done(segment.owner)
-
-    def _release_if_done(self, owner: _Owner) -> None:
-        if not owner.segments and owner is not self._owner:
-            self._owners.remove(owner)
-            self._release(owner)
-
-    def _release(self, owner: _Owner) -> None:
-        if not owner.segments:
-            self._unlink(owner.lock)
-        self._close(owner.lock_fd)
-
-    def _close(self, fd: int) -> None:
-        try:
-            os.close(fd)
-        except OSError as error:  # the descriptor is gone all the same
-            self._note("spool-failed", error)
-
-    def _unlink(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            self._note("spool-failed", error)
+        self._owners.remove_segment(segment.owner, segment.path)
 
     def _note(self, reason: str, error: Exception | None = None, lost_bytes: int = 0) -> None:
         """Count a failure; log it if the one before was another, or if records are lost."""
@@ -396,19 +240,3 @@ class Spool:
             kind = type(error).__name__ if error else ""
             _log.error(reason, error=kind, code=code, lost_bytes=lost_bytes)
         self._trouble = reason
-
-
-def _record_bytes(head: bytes) -> int:
-    """Give the length of the record that begins so; of a header, if it is not even that long."""
-    if len(head) < _HEADER.size:
-        return _HEADER.size
-    _, constants_bytes, payload_bytes, _ = _HEADER.unpack_from(head)
-    return _HEADER.size + int(constants_bytes) + int(payload_bytes)
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,0 +1,203 @@
+"""The spool's folder: whose the files in it are, and what becomes of them when a process dies.
+
+    <parent>/callscribe-<uid>-<h>/ 0700; h: first digits of the SHA-256 of what the batches are for
+        <owner>.lock               locked (flock) for as long as the process that writes it lives;
+                                   an owner is a moment and a process id
+        <owner>-00000001.spool     segments, 0600
+
+What a process leaves behind is adopted by the next one that starts; a lock goes with the last of
+its segments.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+_log = structlog.get_logger()
+
+type Note = Callable[[str, Exception | None, int], None]  # reason, error, bytes lost
+
+
+@dataclass(slots=True)
+class Owner:
+    """A process's files, and the lock that keeps others from them."""
+
+    lock: Path
+    lock_fd: int
+    segments: int = 0
+
+
+class Owners:
+    """Those whose locks this process holds: itself, and processes that are gone.
+
+    Args:
+        parent: where the folder is made, or is.
+        destination: what the batches are for.
+        retention_s: segments left behind for longer are deleted.
+        note: told of what is not raised, `spool-failed` or `spool-expired`.
+    """
+
+    def __init__(self, parent: Path, destination: str, retention_s: float, note: Note) -> None:
+        digest = hashlib.sha256(destination.encode()).hexdigest()
+        self._folder = parent / f"callscribe-{os.geteuid()}-{digest[:8]}"
+        self._retention_s = retention_s
+        self._note = note
+        self._ours: Owner | None = None
+        self._held: list[Owner] = []
+        self._written = 0  # segments of ours, so far
+
+    def ours(self) -> Owner:
+        """Give the owner that this process writes as, with its lock in the folder.
+
+        Raises:
+            OSError: the folder is not ours, or cannot be written or locked.
+        """
+        owner = self._ours
+        if owner is None or not os.fstat(owner.lock_fd).st_nlink:  # a cleaner of /tmp, say
+            self._ours = self._become_owner()
+            if owner:
+                self._release_if_done(owner)
+            owner = self._ours
+        return owner
+
+    def adopt(self) -> list[tuple[Owner, Path, int]]:
+        """Take over what processes that are gone left behind: its segments, with their sizes."""
+        adopted: list[tuple[Owner, Path, int]] = []
+        try:
+            locks = sorted(self._folder.glob("*.lock")) if self._is_ours() else []
+        except OSError as error:
+            self._note("spool-failed", error, 0)
+            return adopted
+        for lock in locks:
+            try:
+                adopted += self._adopt(lock)
+            except FileNotFoundError:  # another process that starts was faster
+                continue
+            except OSError as error:
+                self._note("spool-failed", error, 0)
+        return adopted
+
+    def new_segment(self) -> tuple[Owner, Path, int]:
+        """Make an empty segment of ours; give its file descriptor too.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        owner = self.ours()
+        path = owner.lock.with_name(f"{owner.lock.stem}-{self._written + 1:08d}.spool")
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._written += 1
+        owner.segments += 1
+        return owner, path, fd
+
+    def remove_segment(self, owner: Owner, path: Path) -> None:
+        """Delete a segment, if it still is there."""
+        self._unlink(path)
+        owner.segments -= 1
+        self._release_if_done(owner)
+
+    def close_fd(self, fd: int) -> None:
+        """Close a file of the folder; a failure is noted."""
+        try:
+            os.close(fd)
+        except OSError as error:  # the descriptor is gone all the same
+            self._note("spool-failed", error, 0)
+
+    def close(self) -> None:
+        """Let go of all locks; segments that are left stay for the next start."""
+        for owner in self._held:
+            self._release(owner)
+        self._held.clear()
+        self._ours = None
+
+    def _is_ours(self) -> bool:
+        """Tell whether the folder is there; refuse one that somebody else could have put there."""
+        try:
+            found = self._folder.lstat()
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "the spool's folder is not ours")
+        self._folder.chmod(0o700)
+        return True
+
+    def _become_owner(self) -> Owner:
+        if not self._is_ours():
+            self._folder.mkdir(0o700, parents=True)
+        while True:
+            lock = self._folder / f"{time.time_ns()}-{os.getpid()}.lock"
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                # Another process that starts may have adopted it before we locked it, and removed
+                # it.
+                is_locked = _try_lock(fd) and os.fstat(fd).st_nlink
+            except OSError:  # a file system without locks
+                self.close_fd(fd)
+                self._unlink(lock)
+                raise
+            if is_locked:
+                owner = Owner(lock, fd)
+                self._held.append(owner)
+                return owner
+            self.close_fd(fd)
+
+    def _adopt(self, lock: Path) -> list[tuple[Owner, Path, int]]:
+        fd = os.open(lock, os.O_RDWR)
+        try:
+            found = self._left_of(lock) if _try_lock(fd) else None
+        except OSError:
+            self.close_fd(fd)
+            raise
+        if found is None:
+            self.close_fd(fd)
+            return []
+        owner = Owner(lock, fd, segments=len(found))
+        self._held.append(owner)
+        if found:
+            _log.info("spool-adopted", segments=owner.segments)
+        self._release_if_done(owner)
+        return [(owner, path, size) for path, size in found]
+
+    def _left_of(self, lock: Path) -> list[tuple[Path, int]]:
+        """Give the segments of a process that is gone, with their sizes; delete those too old."""
+        found = []
+        for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
+            status = path.stat()
+            if status.st_mtime < time.time() - self._retention_s:
+                self._note("spool-expired", None, status.st_size)
+                self._unlink(path)
+            else:
+                found.append((path, status.st_size))
+        return found
+
+    def _release_if_done(self, owner: Owner) -> None:
+        if not owner.segments and owner is not self._ours:
+            self._held.remove(owner)
+            self._release(owner)
+
+    def _release(self, owner: Owner) -> None:
+        if not owner.segments:
+            self._unlink(owner.lock)
+        self.close_fd(owner.lock_fd)
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._note("spool-failed", error, 0)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
