@@ -18,6 +18,7 @@ from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.calls.gaps import GapLedger
 from gateway.calls.hearing import Token
 from gateway.calls.ring import ReplayRing
+from gateway.calls.rut import RutWatch
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.sessions import Sessions
 from gateway.calls.snapshot import TrackSnapshot
@@ -39,7 +40,6 @@ _PROGRESS_MS: Final = 12 * TOKEN_MS
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
 _AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
-_LOUD_SHARE: Final = 2  # empty tokens are a rut if one in so many of them was over speech
 
 
 class Track:
@@ -87,6 +87,7 @@ class Track:
         self._sessions = Sessions(self, services, ticket)
         self._ring = ReplayRing(limits.replay_ms)
         self._loud = LoudRuns()  # what may hold words that no token has said
+        self._rut = RutWatch(limits.rut_deltas)
         self._gaps = GapLedger(form.track)
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
         self._hung_up = asyncio.Event()
@@ -96,8 +97,6 @@ class Track:
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
         self._furthest_ms = 0  # answered ever; replays fall behind it
-        self._wordless = 0  # tokens since the last word
-        self._rut_tokens = limits.rut_deltas
 
     @property
     def segments(self) -> int:
@@ -250,17 +249,8 @@ class Track:
         return loud_ms is None or self.pipeline.position_ms - loud_ms >= pause_ms
 
     def finds_rut(self) -> bool:
-        """Find that the model says nothing though somebody speaks; the next time half as soon.
-
-        Hours of music on hold would be a session every minute.
-        """
-        if self._wordless < self._rut_tokens:
-            return False
-        if self._loud.total_ms * _LOUD_SHARE < self._rut_tokens * TOKEN_MS:
-            return False
-        self._rut_tokens *= 2
-        self._wordless = 0
-        return True
+        """Find that the model says nothing though somebody speaks; the next time half as soon."""
+        return self._rut.finds(self._loud.total_ms)
 
     def send(self) -> None:
         """Hand waiting chunks to the session as long as it takes them."""
@@ -300,14 +290,10 @@ class Track:
         if placement.end_ms >= self._furthest_ms + _PROGRESS_MS:
             self._furthest_ms = placement.end_ms
             self._sessions.made_progress()
-        if text:
-            self._wordless = 0
-            self._rut_tokens = self._limits.rut_deltas
-            if self.first_delta_s is None and self.first_audio_s is not None:
-                self.first_delta_s = received_s - self.first_audio_s
-                self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
-        else:
-            self._wordless += 1
+        self._rut.note(text)
+        if text and self.first_delta_s is None and self.first_audio_s is not None:
+            self.first_delta_s = received_s - self.first_audio_s
+            self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
         self._publish(self._segmenter.delta(text, placement, received_s))
 
     def close_segment(self) -> None:
@@ -327,7 +313,7 @@ class Track:
         """Find where the next session would have to begin; what is before is never heard again."""
         answered_ms, settled_ms = self._answered_ms or 0, self._settled_ms or 0
         # Loud, answered for as long as a rut takes to show, and still no word: it holds none.
-        self._loud.forget(answered_ms - self._rut_tokens * TOKEN_MS)
+        self._loud.forget(answered_ms - self._rut.span_ms)
         begins = (answered_ms, self._loud.start_ms, self._segmenter.open_from_ms)
         from_ms = min(begin for begin in begins if begin is not None)
         return max(settled_ms, from_ms - _LEAD_IN_MS)
