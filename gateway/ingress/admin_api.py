@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from gateway.calls.registry import LiveStreams
-from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
+from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.stream import TERMINATED
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
 from gateway.transcript.encode import rfc3339_ms
@@ -34,58 +34,6 @@ _ONE_CALL: Final = "/calls/{call_id:[^/]+}"  # without the pattern it would excl
 _log = structlog.get_logger()
 
 type _Answer = Callable[[str | None], web.Response]  # from the encoded call id in the path, if any
-
-
-class CallSummary(msgspec.Struct, frozen=True):
-    """One live stream in the list of all."""
-
-    call_id: str
-    stream_id: str
-    carrier: str
-    state: str
-    started: str  # RFC 3339
-    tracks: tuple[str, ...]
-    duration_ms: int
-    reconnects: int
-
-    @classmethod
-    def of(cls, stream: StreamSnapshot) -> "CallSummary":
-        """Sum a stream up."""
-        return cls(
-            stream.call_id,
-            stream.stream_id,
-            stream.carrier,
-            stream.state,
-            rfc3339_ms(stream.epoch / 1000),
-            tuple(track.track for track in stream.tracks),
-            stream.duration_ms,
-            stream.reconnects,
-        )
-
-
-class StreamDetails(msgspec.Struct, frozen=True):
-    """One live stream of a call, whole."""
-
-    stream_id: str
-    carrier: str
-    state: str
-    started: str  # RFC 3339
-    age_s: float
-    duration_ms: int
-    tracks: tuple[TrackSnapshot, ...]
-
-    @classmethod
-    def of(cls, stream: StreamSnapshot) -> "StreamDetails":
-        """Tell all of a stream."""
-        return cls(
-            stream.stream_id,
-            stream.carrier,
-            stream.state,
-            rfc3339_ms(stream.epoch / 1000),
-            round(stream.age_s, 3),
-            stream.duration_ms,
-            stream.tracks,
-        )
 
 
 class AdminApi:
@@ -140,13 +88,13 @@ class AdminApi:
         return self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
 
     def _list(self, _: str | None) -> web.Response:
-        return _json({"calls": [CallSummary.of(each) for each in self._streams.snapshots()]})
+        return _json({"calls": [_summary(stream) for stream in self._streams.snapshots()]})
 
     def _read(self, call_id: str | None) -> web.Response:
         streams = self._streams.snapshots(call_id) if call_id else []
         if not streams:
             return _error(404, "no such call here")
-        details = [StreamDetails.of(stream) for stream in streams]
+        details = [_details(stream) for stream in streams]
         return _json({"call_id": call_id, "streams": details})
 
     def _terminate(self, call_id: str | None) -> web.Response:
@@ -159,6 +107,36 @@ class AdminApi:
     def _drain(self, _: str | None) -> web.Response:
         self._streams.start_draining()
         return _json({"draining": True, "streams": self._streams.admitted}, status=202)
+
+
+def _summary(stream: StreamSnapshot) -> dict[str, object]:
+    """Sum a stream up, for the list of all."""
+    return {
+        "call_id": stream.call_id,
+        **_heading(stream),
+        "tracks": [track.track for track in stream.tracks],
+        "duration_ms": stream.duration_ms,
+        "reconnects": stream.reconnects,
+    }
+
+
+def _details(stream: StreamSnapshot) -> dict[str, object]:
+    """Tell all of a stream of one call."""
+    return {
+        **_heading(stream),
+        "age_s": round(stream.age_s, 3),
+        "duration_ms": stream.duration_ms,
+        "tracks": stream.tracks,
+    }
+
+
+def _heading(stream: StreamSnapshot) -> dict[str, object]:
+    return {
+        "stream_id": stream.stream_id,
+        "carrier": stream.carrier,
+        "state": stream.state,
+        "started": rfc3339_ms(stream.epoch / 1000),
+    }
 
 
 def path_call_id(segment: str) -> str:

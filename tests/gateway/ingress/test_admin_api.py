@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -27,13 +27,25 @@ TOKENS = {
     "ender": {"token": TERMINATE, "scopes": ["terminate"]},
     "drainer": {"token": DRAIN, "scopes": ["drain"]},
 }
-# Each action: method, path, the token that may, the audit line's action and call id.
+
+
+class Action(NamedTuple):
+    """What may be asked, and what its audit line names."""
+
+    name: str
+    method: str
+    path: str
+    token: str  # that may
+    call_id: str | None = None
+
+
 ACTIONS = [
-    ("GET", "/calls", READ, "list", None),
-    ("GET", "/calls/CA1", READ, "read", "CA1"),
-    ("DELETE", "/calls/CA1", TERMINATE, "terminate", "CA1"),
-    ("POST", "/drain", DRAIN, "drain", None),
+    Action("list", "GET", "/calls", READ),
+    Action("read", "GET", "/calls/CA1", READ, "CA1"),
+    Action("terminate", "DELETE", "/calls/CA1", TERMINATE, "CA1"),
+    Action("drain", "POST", "/drain", DRAIN),
 ]
+each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 
 TRACK = TrackSnapshot(
     track="inbound",
@@ -121,76 +133,54 @@ def audit() -> Iterator[list[Any]]:
 
 
 class TestWhoMay:
-    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    @each_action
     async def test_the_right_token_may(
-        self,
-        gateway: Gateway,
-        audit: list[Any],
-        method: str,
-        path: str,
-        token: str,
-        action: str,
-        call_id: str | None,
+        self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
-        response = await gateway.ask(method, path, token)
+        response = await gateway.ask(action.method, action.path, action.token)
         assert response.status in (200, 202)
         assert response.content_type == "application/json"
         assert response.headers["Cache-Control"] == "no-store"
         (line,) = audit
-        who = next(name for name, grant in TOKENS.items() if grant["token"] == token)
+        who = next(name for name, grant in TOKENS.items() if grant["token"] == action.token)
         assert line == {
             "event": "admin-action",
             "log_level": "info",
             "who": who,
-            "action": action,
-            "call_id": call_id,
+            "action": action.name,
+            "call_id": action.call_id,
             "outcome": "ok",
         }
 
-    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    @each_action
     async def test_a_token_for_something_else_may_not(
-        self,
-        gateway: Gateway,
-        audit: list[Any],
-        method: str,
-        path: str,
-        token: str,
-        action: str,
-        call_id: str | None,
+        self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
-        other = READ if token != READ else DRAIN
-        response = await gateway.ask(method, path, other)
+        other = READ if action.token != READ else DRAIN
+        response = await gateway.ask(action.method, action.path, other)
         assert response.status == 403
-        scope = token.partition("-")[0]
+        scope = action.token.partition("-")[0]
         challenge = f'Bearer realm="callscribe", error="insufficient_scope", scope="{scope}"'
         assert response.headers["WWW-Authenticate"] == challenge
         assert [(line["who"], line["action"], line["outcome"]) for line in audit] == [
-            ("reader" if other == READ else "drainer", action, "forbidden")
+            ("reader" if other == READ else "drainer", action.name, "forbidden")
         ]
         assert not gateway.streams.draining
         assert gateway.live[0].endings == []
 
-    @pytest.mark.parametrize(("method", "path", "token", "action", "call_id"), ACTIONS)
+    @each_action
     @pytest.mark.parametrize("header", ["", "Bearer", "Bearer no-such-token", "Basic {}", "{}"])
     async def test_nobody_else_may(
-        self,
-        gateway: Gateway,
-        audit: list[Any],
-        method: str,
-        path: str,
-        token: str,
-        action: str,
-        call_id: str | None,
-        header: str,
+        self, gateway: Gateway, audit: list[Any], action: Action, header: str
     ) -> None:
-        headers = {"Authorization": header.format(token)} if header else {}
-        response = await gateway.ask(method, path, **headers)
+        headers = {"Authorization": header.format(action.token)} if header else {}
+        response = await gateway.ask(action.method, action.path, **headers)
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="callscribe"'
         assert [(line["who"], line["call_id"], line["outcome"]) for line in audit] == [
-            (None, call_id, "unauthorized")
+            (None, action.call_id, "unauthorized")
         ]
-        assert token not in repr(audit)
+        assert action.token not in repr(audit)
         assert not gateway.streams.draining
         assert gateway.live[0].endings == []
 
