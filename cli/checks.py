@@ -14,6 +14,11 @@ PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
+# A file's tests share what they have set up, and each process has servers of its own.
+_PYTEST: Final = (
+    *(sys.executable, "-m", "pytest"),
+    *("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"),
+)
 _CHECKS: Final = {
     "format": ("ruff", "format", "--check", "."),
     "lint": ("ruff", "check", "."),
@@ -23,9 +28,12 @@ _CHECKS: Final = {
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; what follows goes to pytest (-x, -k, a path)."""
+    """Run the tests; what follows goes to pytest (-x, -k, a path).
+
+    Several processes share them; -n 0 keeps to one, for a debugger say.
+    """
     os.chdir(_ROOT)
-    os.execv(sys.executable, (sys.executable, "-m", "pytest", *context.args))  # noqa: S606
+    os.execv(sys.executable, (*_PYTEST, *context.args))  # noqa: S606
 
 
 def check() -> None:

@@ -1,4 +1,4 @@
-"""The matrix is run once, by two processes, and shown at the end."""
+"""The matrix is run once, by two processes."""
 
 import subprocess
 import sys
@@ -7,13 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from tests.faults.matrix import Cell, Outcome, markdown
+from tests.faults.matrix import Cell, Outcome
 from tests.faults.stack import know_credentials
 
 SHARES = ("1/2", "2/2")
 LIMIT_S = 240.0  # on a slow machine; a minute on two cores
-
-_OUTCOMES = pytest.StashKey[list[Outcome]]()
 
 
 @pytest.fixture
@@ -47,14 +45,4 @@ def matrix_outcomes(pytestconfig: pytest.Config) -> dict[Cell, Outcome]:
     outcomes = [
         msgspec.json.decode(line, type=Outcome) for text in printed for line in text.splitlines()
     ]
-    pytestconfig.stash[_OUTCOMES] = outcomes
     return {outcome.cell: outcome for outcome in outcomes}
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the matrix."""
-    if outcomes := config.stash.get(_OUTCOMES, None):
-        terminalreporter.section("faults")
-        terminalreporter.write_line(markdown(outcomes))

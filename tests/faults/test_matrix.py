@@ -1,9 +1,13 @@
 """Every cell of the matrix keeps the promise; and the checks can tell when one does not."""
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
 from cli.proof import Account
 from tests.faults.conftest import LIMIT_S
+from tests.faults.evidence import PROPERTY
 from tests.faults.matrix import CELLS, Cell, Moment, Outcome, markdown
 from tests.faults.stack import Link
 
@@ -19,9 +23,12 @@ COMPLETED = "completed carrier-stopped"
 @pytest.mark.timeout(LIMIT_S + 30)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_every_80_ms_is_heard_once_or_declared(
-    cell: Cell, matrix_outcomes: dict[Cell, Outcome]
+    cell: Cell,
+    matrix_outcomes: dict[Cell, Outcome],
+    record_property: Callable[[str, str], None],
 ) -> None:
     outcome = matrix_outcomes[cell]
+    record_property(PROPERTY, msgspec.json.encode(outcome).decode())
     assert outcome.as_expected, str(outcome)
 
 
