@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     health_timeout_s: PositiveFloat = Field(
         1.5, description="For the engine's health; SageMaker gives a ping 2 s."
     )
+    # A session whose other side vanished without a word holds one of the engine's slots until then.
     heartbeat_s: PositiveFloat = Field(
-        60, description="Between pings to either side; half of it without a pong is the end."
+        20, description="Between pings to either side; half of it without a pong is the end."
     )
