@@ -42,6 +42,11 @@ class TrackFormat:
     encoding: Encoding
     rate_hz: int
 
+    @property
+    def bytes_per_ms(self) -> int:
+        """Payload bytes of one millisecond."""
+        return self.rate_hz // 1000 * self.encoding.sample_bytes
+
 
 def decode(encoding: Encoding, payload: bytes) -> bytes:
     """Decode a payload to 16-bit linear PCM.

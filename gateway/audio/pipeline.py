@@ -74,7 +74,7 @@ class TrackPipeline:
     def __init__(self, form: TrackFormat, chunk_ms: int = 80) -> None:
         if form.rate_hz not in (8000, 16000):
             raise CarrierError("unsupported-encoding", f"{form.rate_hz} Hz, expected 8000 or 16000")
-        bytes_per_ms = form.rate_hz // 1000 * form.encoding.sample_bytes
+        bytes_per_ms = form.bytes_per_ms
         self.frames = 0
         self.received_bytes = 0
         self.duplicates = 0

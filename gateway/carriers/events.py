@@ -20,6 +20,7 @@ class CallStarted:
     tracks: tuple[TrackFormat, ...]
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     called: str | None = field(default=None, repr=False)  # the number dialled, if the carrier tells
+    roles: Mapping[str, str] = field(default_factory=dict)  # by track, where the carrier knows them
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +44,23 @@ class DtmfReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamPaused:
+    """No audio comes until the stream is resumed: a hold, or a card number being said."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """Audio comes again; its timestamps tell what was left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text message that the protocol wants sent back."""
+
+    message: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CallStopped:
     """The carrier said that the stream is over."""
 
@@ -54,4 +72,13 @@ class MessageIgnored:
     kind: str  # "connected", "mark" ...; "unknown" for what the vendor's page does not name
 
 
-type CarrierEvent = CallStarted | AudioReceived | DtmfReceived | CallStopped | MessageIgnored
+type CarrierEvent = (
+    CallStarted
+    | AudioReceived
+    | DtmfReceived
+    | StreamPaused
+    | StreamResumed
+    | Reply
+    | CallStopped
+    | MessageIgnored
+)

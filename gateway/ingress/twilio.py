@@ -13,6 +13,7 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
 from gateway.carriers import twilio, twilio_webhook
 from gateway.carriers.events import CallStarted
+from gateway.carriers.json_media import MAX_MESSAGE_BYTES, JsonMediaAdapter
 from gateway.errors import CarrierError
 from gateway.ingress.media import MediaSocket
 from gateway.settings import Settings
@@ -46,11 +47,11 @@ class TwilioRoutes:
         self._media_url = "ws" + settings.public_url.removeprefix("http") + MEDIA_PATH
         self._media = MediaSocket(
             twilio.CARRIER,
-            twilio.TwilioAdapter,
+            lambda: JsonMediaAdapter(twilio.DIALECT),
             services,
             streams,
             admission,
-            max_message_bytes=twilio.MAX_MESSAGE_BYTES,
+            max_message_bytes=MAX_MESSAGE_BYTES,
             start_timeout_s=settings.start_timeout_s,
             heartbeat_s=settings.heartbeat_s,
             authorize=self._check_token,

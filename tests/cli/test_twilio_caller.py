@@ -15,8 +15,9 @@ from aiohttp.test_utils import TestServer
 
 from cli.errors import CommandError
 from cli.twilio_caller import Call, Gateway, media, opening, parse_twiml, place, stop
+from gateway.carriers import twilio
 from gateway.carriers.events import AudioReceived, CallStarted, CallStopped
-from gateway.carriers.twilio import TwilioAdapter
+from gateway.carriers.json_media import JsonMediaAdapter
 
 TOKEN: Final = "a made-up token"
 PUBLIC: Final = "https://calls.example.com/base"
@@ -184,7 +185,7 @@ def test_addresses(given: str, scheme: str, address: str) -> None:
 
 def test_what_is_written_is_what_our_own_reader_understands() -> None:
     call = two_tracks()
-    adapter = TwilioAdapter()
+    adapter = JsonMediaAdapter(twilio.DIALECT)
     texts = [*opening(call, {}), *(text for group in media(call) for text in group), stop(call)]
     kinds = [type(e) for text in texts for e in adapter.receive_text(text.encode())]
     assert kinds.count(AudioReceived) == 6

@@ -13,7 +13,8 @@ from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
 from gateway.calls.stream import CLOSED, CallStream
-from gateway.carriers.twilio import TwilioAdapter
+from gateway.carriers import twilio
+from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError
 from gateway.metrics import Metrics
 from gateway.routes import Routes
@@ -212,12 +213,13 @@ class Gateway:
                 async with self._admission.enter("twilio") as ticket:
                     line.stream = stream = CallStream(
                         "twilio",
-                        TwilioAdapter(),
+                        JsonMediaAdapter(twilio.DIALECT),
                         self._services,
                         ticket,
                         authorize=lambda _: None,
                         hidden_params=frozenset(),
                         wake=line.wake,
+                        reply=lambda _: None,
                     )
                     line.answered.set()
                     with self.streams.hold(stream):

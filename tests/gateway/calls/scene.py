@@ -9,8 +9,10 @@ from typing import Any
 
 from gateway.calls.services import CallLimits, CallServices
 from gateway.calls.stream import CallStream, Ending
+from gateway.carriers import twilio
+from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted
-from gateway.carriers.twilio import TwilioAdapter
+from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError
 from gateway.metrics import Metrics
 from gateway.transcript.events import StreamEnded, TranscriptEvent
@@ -22,13 +24,16 @@ CHUNK = 640  # bytes of mu-law in 80 ms
 class Scene:
     """A stream with a scripted model; the test plays the carrier."""
 
-    def __init__(self, transport: ScriptedTransport, **limits: Any) -> None:
+    def __init__(
+        self, transport: ScriptedTransport, adapter: Adapter | None = None, **limits: Any
+    ) -> None:
         self.transport = transport
         self.ticket = ScriptedTicket(transport)
         self.events: list[TranscriptEvent] = []
         self.fence: Callable[[], None] = lambda: None
         self.metrics = Metrics()
         self.woken = asyncio.Event()
+        self.replies: list[str] = []
         settings: dict[str, Any] = {
             "chunk_ms": 80,
             "open_timeout_s": 5,
@@ -51,7 +56,7 @@ class Scene:
         }
         self.stream = CallStream(
             "twilio",
-            TwilioAdapter(),
+            adapter or JsonMediaAdapter(twilio.DIALECT),
             CallServices(
                 open_writer=self.open_writer,
                 metrics=self.metrics,
@@ -63,6 +68,7 @@ class Scene:
             authorize=self.authorize,
             hidden_params=frozenset({"tok"}),
             wake=self.woken.set,
+            reply=self.replies.append,
         )
 
     def authorize(self, start: CallStarted) -> None:
@@ -122,9 +128,9 @@ class Scene:
 
 @asynccontextmanager
 async def living(
-    transport: ScriptedTransport | None = None, **limits: Any
+    transport: ScriptedTransport | None = None, adapter: Adapter | None = None, **limits: Any
 ) -> AsyncIterator[tuple[Scene, "asyncio.Task[Ending]"]]:
-    scene = Scene(transport or ScriptedTransport(), **limits)
+    scene = Scene(transport or ScriptedTransport(), adapter, **limits)
     task = asyncio.create_task(scene.stream.run(scene.read))
     await settle()
     try:

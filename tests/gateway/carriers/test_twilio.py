@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers import twilio
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -17,7 +18,7 @@ from gateway.carriers.events import (
     DtmfReceived,
     MessageIgnored,
 )
-from gateway.carriers.twilio import TwilioAdapter
+from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import REASONS, CarrierError, Fault
 
 STREAM = "MZ00000000000000000000000000000000"
@@ -51,7 +52,11 @@ def media(payload: str | bytes = FRAME, **changes: Any) -> dict[str, Any]:
     return {"event": "media", "sequenceNumber": "3", "media": body | changes, "streamSid": STREAM}
 
 
-def feed(adapter: TwilioAdapter, *messages: Any) -> list[CarrierEvent]:
+def new_adapter() -> JsonMediaAdapter:
+    return JsonMediaAdapter(twilio.DIALECT)
+
+
+def feed(adapter: JsonMediaAdapter, *messages: Any) -> list[CarrierEvent]:
     return [
         event
         for message in messages
@@ -61,15 +66,15 @@ def feed(adapter: TwilioAdapter, *messages: Any) -> list[CarrierEvent]:
     ]
 
 
-def started() -> TwilioAdapter:
-    adapter = TwilioAdapter()
+def started() -> JsonMediaAdapter:
+    adapter = new_adapter()
     feed(adapter, CONNECTED, start())
     return adapter
 
 
 class TestDialogue:
     def test_a_call(self) -> None:
-        adapter = TwilioAdapter()
+        adapter = new_adapter()
         assert feed(adapter, CONNECTED) == [MessageIgnored("connected")]
         assert feed(adapter, start()) == [
             CallStarted(
@@ -135,29 +140,29 @@ class TestStart:
         ],
     )
     def test_tracks(self, tracks: list[str], expected: list[str]) -> None:
-        [event] = feed(TwilioAdapter(), start(tracks=tracks))
+        [event] = feed(new_adapter(), start(tracks=tracks))
         assert isinstance(event, CallStarted)
         assert [form.track for form in event.tracks] == expected
 
     def test_stream_id_may_stand_at_the_top_only(self) -> None:
         message = start()
         del message["start"]["streamSid"]
-        [event] = feed(TwilioAdapter(), message)
+        [event] = feed(new_adapter(), message)
         assert isinstance(event, CallStarted)
         assert event.stream_id == STREAM
 
     def test_parameters_may_be_missing_or_no_strings(self) -> None:
-        [event] = feed(TwilioAdapter(), start(customParameters={"n": 1, "none": None}))
+        [event] = feed(new_adapter(), start(customParameters={"n": 1, "none": None}))
         assert isinstance(event, CallStarted)
         assert event.params == {"n": "1", "none": ""}
         nested = {"list": [1], "object": {}, "text": "kept"}
-        [event] = feed(TwilioAdapter(), start(customParameters=nested))
+        [event] = feed(new_adapter(), start(customParameters=nested))
         assert isinstance(event, CallStarted)
         assert event.params == {"text": "kept"}
 
     @pytest.mark.parametrize("name", ["tracks", "customParameters", "mediaFormat"])
     def test_what_is_null_is_absent(self, name: str) -> None:
-        [event] = feed(TwilioAdapter(), start(**{name: None}))
+        [event] = feed(new_adapter(), start(**{name: None}))
         assert isinstance(event, CallStarted)
 
     @pytest.mark.parametrize(
@@ -169,12 +174,12 @@ class TestStart:
             ({"mediaFormat": {"encoding": "audio/opus"}}, "unsupported-encoding"),
             ({"mediaFormat": {"sampleRate": 16000}}, "unsupported-encoding"),
             ({"mediaFormat": {"channels": "2"}}, "unsupported-encoding"),
-            ({"callSid": 7}, "malformed-message"),
+            ({"callSid": [7]}, "malformed-message"),
             ({"customParameters": {"big": "x" * 70_000}}, "message-too-big"),
         ],
     )
     def test_refused(self, changes: dict[str, Any], reason: str) -> None:
-        adapter = started() if reason == "second-start" else TwilioAdapter()
+        adapter = started() if reason == "second-start" else new_adapter()
         with pytest.raises(CarrierError) as caught:
             feed(adapter, start(**changes))
         assert caught.value.reason == reason
@@ -242,20 +247,20 @@ class TestRefused:
     )
     def test_malformed(self, message: bytes, reason: str) -> None:
         with pytest.raises(CarrierError) as caught:
-            feed(TwilioAdapter(), message)
+            feed(new_adapter(), message)
         assert caught.value.reason == reason
         assert caught.value.fault is Fault.CARRIER
 
     def test_media_before_start(self) -> None:
         with pytest.raises(CarrierError, match="media-before-start"):
-            feed(TwilioAdapter(), media())
+            feed(new_adapter(), media())
 
     def test_undecodable_media_before_start(self) -> None:
         with pytest.raises(CarrierError, match="media-before-start"):
-            feed(TwilioAdapter(), media("%"))
+            feed(new_adapter(), media("%"))
 
     def test_media_of_a_track_that_was_not_announced(self) -> None:
-        adapter = TwilioAdapter()
+        adapter = new_adapter()
         feed(adapter, start(tracks=["inbound"]))
         with pytest.raises(CarrierError, match="unknown-track"):
             feed(adapter, media(track="outbound"))
@@ -301,7 +306,7 @@ shaped = st.builds(
     )
 )
 def test_any_bytes_give_events_or_a_documented_error(messages: list[bytes]) -> None:
-    for adapter in (TwilioAdapter(), started()):
+    for adapter in (new_adapter(), started()):
         for message in messages:
             try:
                 events = adapter.receive_text(message)

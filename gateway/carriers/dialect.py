@@ -1,0 +1,205 @@
+"""How carriers that send JSON texts name what they say, and how to look it up. Pure.
+
+A `Dialect` is a table, in its carrier's own file; `json_media.py` reads messages by it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final
+
+import msgspec
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers.events import CallStarted
+from gateway.carriers.formats import track_format
+from gateway.errors import CarrierError
+
+# msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
+NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Frame[P](msgspec.Struct, gc=False):
+    """The audio in a media message; a dialect that names its fields otherwise has its own."""
+
+    payload: P
+    track: str = ""  # empty: the dialect's first
+    chunk: Any = None
+    timestamp: Any = None
+
+
+class Media[P](msgspec.Struct, tag_field="event", tag="media", gc=False):
+    """A media message whose audio stands in an object `media`."""
+
+    media: Frame[P]
+
+    @property
+    def frame(self) -> Frame[P]:
+        """Its audio."""
+        return self.media
+
+
+class Kind(Enum):
+    """What a message is to us."""
+
+    START = auto()
+    MEDIA = auto()
+    DTMF = auto()
+    STOP = auto()
+    NOTE = auto()  # asks nothing of us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one carrier says it. Places in a message are dotted names; the first one found counts.
+
+    Attributes:
+        carrier: whose it is.
+        kinds: its messages, by the names of their events.
+        call_id: where the start message has the call's id.
+        stream_id: where it has the stream's.
+        params: where it has what the customer passes on.
+        called: where it has the number dialled, if it has.
+        tracks: where it lists the tracks.
+        track_names: the tracks, by all of their spellings; those that a start message without a
+            list means come first, as many as `unlisted_tracks`.
+        unlisted_tracks: how many those are.
+        encoding: where it has the audio's encoding.
+        rate: where it has the samples per second.
+        channels: where it has the number of channels.
+        dtmf_track: where a dtmf message has its track.
+        event: the name of the field that tells messages apart.
+        media: the struct of a media message, generic over its payload.
+        linear: what an encoding named L16 or alike is.
+        has_epoch_times: timestamps are Unix ms, not counted from the stream's start.
+        reorder_ms: messages may overtake each other by that much audio.
+    """
+
+    carrier: str
+    kinds: Mapping[str, Kind]
+    call_id: tuple[str, ...]
+    stream_id: tuple[str, ...]
+    params: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ("start.tracks",)
+    track_names: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "inbound": "inbound",
+            "outbound": "outbound",
+            "inbound_track": "inbound",
+            "outbound_track": "outbound",
+        }
+    )
+    unlisted_tracks: int = 1
+    encoding: tuple[str, ...] = ("start.mediaFormat.encoding",)
+    rate: tuple[str, ...] = ("start.mediaFormat.sampleRate",)
+    channels: tuple[str, ...] = ("start.mediaFormat.channels",)
+    dtmf_track: tuple[str, ...] = ("dtmf.track",)
+    event: str = "event"
+    media: Any = Media
+    linear: Encoding = Encoding.L16LE
+    has_epoch_times: bool = False
+    reorder_ms: int = 0
+
+
+def read(message: bytes) -> Mapping[str, object]:
+    """Read any message.
+
+    Raises:
+        CarrierError: it is no JSON object.
+    """
+    try:
+        decoded = msgspec.json.decode(message)
+    except NOT_UNDERSTOOD:
+        raise CarrierError("malformed-message") from None
+    if not isinstance(decoded, dict):
+        raise CarrierError("malformed-message")
+    return decoded
+
+
+def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
+    """Read a start message.
+
+    Raises:
+        CarrierError: malformed-message, unknown-track or unsupported-encoding.
+    """
+    called = find(message, dialect.called)
+    return CallStarted(
+        call_id=_id(message, dialect.call_id),
+        stream_id=_id(message, dialect.stream_id),
+        tracks=tuple(_tracks(message, dialect)),
+        params=dict(_params(message, dialect.params)),
+        called=called if isinstance(called, str) else None,
+    )
+
+
+def _tracks(message: Mapping[str, object], dialect: Dialect) -> Iterator[TrackFormat]:
+    listed = find(message, dialect.tracks)
+    if listed is not None and not isinstance(listed, list):
+        raise CarrierError("malformed-message", "tracks")
+    names = listed or list(dialect.track_names)[: dialect.unlisted_tracks]
+    if not all(isinstance(name, str) and name in dialect.track_names for name in names):
+        raise CarrierError("unknown-track")
+    for track in dict.fromkeys(dialect.track_names[name] for name in names):
+        yield track_format(
+            track,
+            find(message, dialect.encoding),
+            number(find(message, dialect.rate)),
+            number(find(message, dialect.channels)),
+            dialect.linear,
+        )
+
+
+def number(value: object) -> int | None:
+    """A whole number from its digits or itself; None for anything else, or beyond 64 bits."""
+    try:
+        found = int(value) if isinstance(value, int | str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.bit_length() < 64 else None
+
+
+def find(message: Mapping[str, object], places: Sequence[str]) -> object:
+    """What stands at the first of these places that is not empty; None if all are."""
+    for place in places:
+        found: object = message
+        for name in place.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if found not in (None, ""):
+            return found
+    return None
+
+
+def _id(message: Mapping[str, object], places: Sequence[str]) -> str:
+    found = find(message, places)
+    if isinstance(found, int) and not isinstance(found, bool):
+        found = str(found)
+    if not isinstance(found, str):
+        raise CarrierError("malformed-message", f"no {' or '.join(places)}")
+    return found
+
+
+def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Read parameters: an object, a list of names and values, or a text `a=1;b=2` or `a=1,b=2`."""
+    for place in places:
+        found = find(message, (place,))
+        if isinstance(found, str):
+            found = _parse_text(found)
+        if isinstance(found, list):
+            found = {e.get("name"): e.get("value") for e in found if isinstance(e, dict)}
+        if not isinstance(found, dict):
+            continue
+        for name, value in found.items():
+            if isinstance(name, str) and not isinstance(value, dict | list):  # none are nested
+                yield name, "" if value is None else str(value)
+
+
+def _parse_text(text: str) -> object:
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return msgspec.json.decode(text)
+        except NOT_UNDERSTOOD:
+            return None
+    pairs = (part.partition("=") for part in re.split("[;,]", text) if part.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,55 @@
+"""How carriers name encodings, and which of them a track may have. Pure."""
+
+from typing import Final
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.errors import CarrierError
+
+_MULAW: Final = {"audio/x-mulaw", "audio/mulaw", "audio/pcmu", "mulaw", "ulaw", "pcmu", "g711u"}
+_ALAW: Final = {"audio/x-alaw", "audio/alaw", "audio/pcma", "alaw", "pcma", "g711a"}
+_LINEAR: Final = {
+    "audio/x-l16",
+    "audio/l16",
+    "audio/x-raw",
+    "l16",
+    "linear16",
+    "raw",
+    "slin",
+    "pcm",
+}
+_G711_HZ: Final = 8000
+_LINEAR_HZ: Final = (8000, 16000, 24000)
+
+
+def track_format(
+    track: str,
+    encoding: object,
+    rate_hz: int | None = None,
+    channels: int | None = None,
+    linear: Encoding = Encoding.L16LE,
+) -> TrackFormat:
+    """Give a track's format from what the carrier announced; what it leaves out is mu-law, 8 kHz.
+
+    Args:
+        track: its name.
+        encoding: as the carrier names it, in any case.
+        rate_hz: samples per second.
+        channels: in one frame.
+        linear: what 16-bit linear audio is: its byte order.
+
+    Raises:
+        CarrierError: unsupported-encoding; the detail says what to ask the carrier for.
+    """
+    name = str(encoding or "pcmu").lower()
+    rate_hz = rate_hz or _G711_HZ
+    if channels in (None, 1):
+        if name in _MULAW and rate_hz == _G711_HZ:
+            return TrackFormat(track, Encoding.PCMU, rate_hz)
+        if name in _ALAW and rate_hz == _G711_HZ:
+            return TrackFormat(track, Encoding.PCMA, rate_hz)
+        if name in _LINEAR and rate_hz in _LINEAR_HZ:
+            return TrackFormat(track, linear, rate_hz)
+    raise CarrierError(
+        "unsupported-encoding",
+        "have it send PCMU (mu-law), 8000 Hz, 1 channel; PCMA, and L16 at 8, 16 or 24 kHz do too",
+    )

@@ -1,0 +1,168 @@
+"""Media streams of JSON texts with base64 audio: what Twilio began and many carriers speak. Pure.
+
+    connected . start . (media | dtmf | mark ...)* . stop
+
+Their dialects differ in names and in what they leave out (`dialect.py`). Numbers may be strings of
+digits. Nothing here is ever sent back.
+
+A media message is the hot path: it is decoded by its dialect's struct, base64 included. Whatever is
+not media, or not as the vendor's page has it, is read as plain JSON and looked up by name.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.dialect import (
+    NOT_UNDERSTOOD,
+    Dialect,
+    Frame,
+    Kind,
+    find,
+    number,
+    read,
+    read_start,
+)
+from gateway.carriers.events import (
+    AudioReceived,
+    CallStarted,
+    CallStopped,
+    CarrierEvent,
+    DtmfReceived,
+    MessageIgnored,
+)
+from gateway.carriers.reorder import Reorder
+from gateway.errors import CarrierError
+
+MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
+
+_MAX_START_BYTES: Final = 1 << 16
+_MAX_EARLY: Final = 10  # media messages ahead of their start
+
+
+class JsonMediaAdapter(Adapter):
+    """One media stream in a dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._decode = msgspec.json.Decoder(dialect.media[bytes]).decode
+        self._started: CallStarted | None = None
+        self._tracks: frozenset[str] = frozenset()
+        self._first_track = next(iter(dialect.track_names))
+        self._reorder: dict[str, Reorder] = {}
+        self._early: list[AudioReceived] = []
+        self._epoch_ms: int | None = None  # of the first frame, for times that are Unix ms
+        self._stopped = False
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Understand one message; see `Adapter`."""
+        try:
+            frame = self._decode(message).frame
+        except NOT_UNDERSTOOD:
+            return self._receive_unusual(message)
+        if self._stopped:
+            return (MessageIgnored("after-stop"),)
+        return self._audio(frame, frame.payload)
+
+    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Refuse: the protocol has text only."""
+        raise CarrierError("binary-message")
+
+    def close(self) -> Sequence[CarrierEvent]:
+        """Give what waited for frames that were overtaken."""
+        return tuple(frame for reorder in self._reorder.values() for frame in reorder.flush())
+
+    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Take a message that is no media, or none as documented."""
+        decoded = read(message)
+        name = decoded.get(self._dialect.event)
+        if not isinstance(name, str):
+            raise CarrierError("malformed-message")
+        kind = self._dialect.kinds.get(name)
+        if self._stopped:
+            return (MessageIgnored("after-stop"),)
+        match kind:
+            case Kind.MEDIA:
+                return self._loose_audio(self._read_loosely(message))
+            case Kind.START:
+                return self._start(decoded, len(message))
+            case Kind.STOP:
+                self._stopped = True
+                return (*self.close(), CallStopped())
+            case Kind.DTMF:
+                track = find(decoded, self._dialect.dtmf_track)
+                names = self._dialect.track_names
+                return (DtmfReceived(names.get(track) if isinstance(track, str) else None),)
+            case Kind.NOTE:
+                return (MessageIgnored(name),)
+            case None:
+                return (MessageIgnored("unknown"),)
+
+    # The start
+
+    def _start(self, message: Mapping[str, object], size: int) -> Sequence[CarrierEvent]:
+        if size > _MAX_START_BYTES:
+            raise CarrierError("message-too-big", "start")
+        start = read_start(message, self._dialect)
+        if self._started:
+            if start.stream_id == self._started.stream_id:
+                return (MessageIgnored("repeated-start"),)
+            raise CarrierError("second-start")
+        self._started = start
+        self._tracks = frozenset(form.track for form in start.tracks)
+        self._reorder = {
+            form.track: Reorder(self._dialect.reorder_ms * form.bytes_per_ms)
+            for form in start.tracks
+        }
+        early, self._early = self._early, []
+        return (start, *(event for frame in early for event in self._place(frame)))
+
+    # Media
+
+    def _audio(self, frame: Frame[Any], payload: bytes) -> Sequence[CarrierEvent]:
+        track = frame.track or self._first_track
+        timestamp_ms = number(frame.timestamp)
+        if self._dialect.has_epoch_times and timestamp_ms is not None:
+            if self._epoch_ms is None:
+                self._epoch_ms = timestamp_ms
+            timestamp_ms -= self._epoch_ms
+        audio = AudioReceived(track, payload, timestamp_ms, number(frame.chunk))
+        return self._place(audio) if self._dialect.reorder_ms else (self._known(audio),)
+
+    def _place(self, audio: AudioReceived) -> Sequence[CarrierEvent]:
+        """Put a frame in its place among those that overtook it, the start included."""
+        if self._started is None and len(self._early) < _MAX_EARLY:
+            self._early.append(audio)
+            return ()
+        return self._reorder[self._known(audio).track].receive(audio)
+
+    def _known(self, audio: AudioReceived) -> AudioReceived:
+        """Refuse a frame of a track that was not announced."""
+        if audio.track not in self._tracks:
+            raise CarrierError("unknown-track" if self._started else "media-before-start")
+        return audio
+
+    def _read_loosely(self, message: bytes) -> Frame[str]:
+        try:
+            frame: Frame[str] = msgspec.json.decode(message, type=self._dialect.media[str]).frame
+        except NOT_UNDERSTOOD:
+            raise CarrierError("malformed-message", "media") from None
+        return frame
+
+    def _loose_audio(self, frame: Frame[str]) -> Sequence[CarrierEvent]:
+        """Take media whose base64 is unusual; what can't be decoded is lost audio.
+
+        The carrier's clock will show the hole, and it is declared there.
+        """
+        text = "".join(frame.payload.split())
+        try:
+            payload = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            if self._started or not self._dialect.reorder_ms:
+                self._known(AudioReceived(frame.track or self._first_track, b"", None, None))
+            return (MessageIgnored("undecodable-payload"),)
+        return self._audio(frame, payload)

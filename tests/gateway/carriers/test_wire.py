@@ -1,0 +1,25 @@
+"""Every carrier's recorded dialogues, played to its adapter."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.carriers import twilio
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.json_media import JsonMediaAdapter
+from tests.wire import playbook
+
+ADAPTERS: dict[str, Callable[[], Adapter]] = {
+    "twilio": lambda: JsonMediaAdapter(twilio.DIALECT),
+}
+DIALOGUES = [(name, path) for name in ADAPTERS for path in playbook.recordings(name)]
+
+
+@pytest.mark.parametrize(("carrier", "path"), DIALOGUES, ids=lambda value: Path(value).stem)
+def test_a_recorded_dialogue(carrier: str, path: Path) -> None:
+    playbook.play(path, ADAPTERS[carrier]())
+
+
+def test_every_carrier_has_one() -> None:
+    assert {name for name, _ in DIALOGUES} == ADAPTERS.keys()

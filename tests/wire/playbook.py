@@ -1,0 +1,87 @@
+"""Plays a recorded dialogue to an adapter; see the package."""
+
+import base64
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import (
+    AudioReceived,
+    CallStarted,
+    CallStopped,
+    CarrierEvent,
+    DtmfReceived,
+    MessageIgnored,
+    Reply,
+    StreamPaused,
+    StreamResumed,
+)
+
+_FOLDER = Path(__file__).parent
+_CAUSES = {"in", "binary", "closed"}
+
+
+def recordings(carrier: str) -> list[Path]:
+    """Find a carrier's dialogues."""
+    return sorted((_FOLDER / carrier).glob("*.jsonl"))
+
+
+def play(recording: Path, adapter: Adapter) -> None:
+    """Feed an adapter a dialogue, and compare what it makes of each message."""
+    head, *lines = (json.loads(line) for line in recording.read_text().splitlines() if line)
+    assert head["source"]
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=2):
+        if line.keys() & _CAUSES:
+            assert found == [], f"line {number}: not expected before it"
+            found = [spell(event) for event in _receive(adapter, line)]
+        else:
+            assert found, f"line {number}: nothing came of the message before it"
+            actual = found.pop(0)
+            assert _only(actual, line) == line, f"line {number}"
+    assert found == [], "not expected at the end"
+
+
+def spell(event: CarrierEvent) -> dict[str, Any]:
+    """Write an event as the recordings do."""
+    match event:
+        case CallStarted():
+            fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+            tracks = [[t.track, t.encoding.value, t.rate_hz] for t in event.tracks]
+            return {"started": fields | {"tracks": tracks}}
+        case AudioReceived():
+            payload = base64.b64encode(event.payload).decode()
+            return {"audio": [event.track, payload, event.timestamp_ms, event.sequence]}
+        case DtmfReceived():
+            return {"dtmf": event.track}
+        case StreamPaused():
+            return {"paused": True}
+        case StreamResumed():
+            return {"resumed": True}
+        case CallStopped():
+            return {"stopped": True}
+        case MessageIgnored():
+            return {"ignored": event.kind}
+        case Reply():
+            return {"reply": json.loads(event.message)}
+
+
+def _receive(adapter: Adapter, line: dict[str, Any]) -> Sequence[CarrierEvent]:
+    if "in" in line:
+        message = line["in"]
+        text = message if isinstance(message, str) else json.dumps(message)
+        return adapter.receive_text(text.encode())
+    if "binary" in line:
+        return adapter.receive_binary(base64.b64decode(line["binary"]))
+    return adapter.close()
+
+
+def _only(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+    """Of a start keep what the recording speaks of."""
+    if "started" in actual and "started" in expected:
+        named = expected["started"]
+        return {"started": {name: v for name, v in actual["started"].items() if name in named}}
+    return actual
