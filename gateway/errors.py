@@ -49,6 +49,7 @@ REASONS: dict[str, Meaning] = {
     "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close
     "signature-invalid": Meaning(Fault.CARRIER),
     "socket-lost": Meaning(Fault.CARRIER),
+    "replies-unread": Meaning(Fault.CARRIER, 1008),
     "media-timeout": Meaning(Fault.CARRIER),
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),

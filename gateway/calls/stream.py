@@ -31,8 +31,12 @@ from gateway.carriers.events import (
     CarrierEvent,
     DtmfReceived,
     MessageIgnored,
+    Reply,
+    StreamPaused,
+    StreamResumed,
 )
 from gateway.errors import REASONS, CarrierError, Fault, GatewayError, UpstreamError
+from gateway.transcript import events
 from gateway.transcript.events import (
     EventWriter,
     Status,
@@ -92,6 +96,7 @@ class CallStream:
         authorize: checks what only the start message can show; raises CarrierError.
         hidden_params: custom parameters that are never published.
         wake: makes the reader of the socket look at `ending`.
+        reply: sends a text message to the carrier; never waits.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class CallStream:
         authorize: Callable[[CallStarted], None],
         hidden_params: frozenset[str],
         wake: Callable[[], None],
+        reply: Callable[[str], None],
     ) -> None:
         self.state = StreamState.AWAITING_START
         self.ending: Ending | None = None
@@ -114,12 +120,14 @@ class CallStream:
         self._authorize = authorize
         self._hidden_params = hidden_params
         self._wake = wake
+        self._reply = reply
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `ending` is set
         self._ids: tuple[str, str] = ("", "")  # of call and stream, encoded
         self._epoch = 0
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came
+        self._is_paused = False
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
         self._dtmf_count = 0
@@ -140,6 +148,8 @@ class CallStream:
                     await read()
                 except CarrierError as error:
                     self.end(Ending.failed(error))
+                for event in self._adapter.close():
+                    self._take(event)
                 if self.state is StreamState.LIVE:
                     self.state = StreamState.ENDING
                 for track in self._tracks.values():
@@ -155,6 +165,11 @@ class CallStream:
     def started(self) -> bool:
         """Whether the carrier has announced the call."""
         return self._writer is not None
+
+    @property
+    def _position_ms(self) -> int:
+        """How far the stream's audio has come on the media clock."""
+        return max((track.pipeline.position_ms for track in self._tracks.values()), default=0)
 
     def snapshot(self) -> StreamSnapshot | None:
         """Say how the stream fares, without content; None before its start."""
@@ -197,11 +212,24 @@ class CallStream:
                 self._start(event)
             case CallStopped():
                 self.end(STOPPED)
+            case Reply():
+                self._reply(event.message)
+            case StreamPaused() | StreamResumed():
+                self._note_pause(isinstance(event, StreamPaused))
             case DtmfReceived():
                 self._publish_dtmf(event)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
+
+    def _note_pause(self, is_paused: bool) -> None:
+        """Publish that a pause began or ended, once each; meanwhile no media is due."""
+        if is_paused == self._is_paused or not self._writer:
+            return
+        self._is_paused = is_paused
+        self._media_s = self._services.monotonic_s()
+        kind = events.StreamPaused if is_paused else events.StreamResumed
+        self._writer.publish(kind(self._position_ms))
 
     def _publish_dtmf(self, event: DtmfReceived) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""
@@ -269,6 +297,8 @@ class CallStream:
         limits = self._services.limits
         while not self._over.is_set():
             loud_s = (track.loud_s or self._started_s for track in self._tracks.values())
+            if self._is_paused:  # none is due
+                self._media_s = self._services.monotonic_s()
             due_s, ending = min(
                 (self._media_s + limits.idle_timeout_s, IDLE),
                 (max(loud_s) + limits.silence_timeout_s, SILENT),
@@ -296,7 +326,7 @@ class CallStream:
         error = next((track.error for track in tracks if track.error), None)
         if error and ending.status is Status.COMPLETED:
             ending = Ending(Status.FAILED, error.reason, ending.close_code, error.fault)
-        duration_ms = max((track.pipeline.position_ms for track in tracks), default=0)
+        duration_ms = self._position_ms
         segments = sum(track.segments for track in tracks)
         gap_ms = sum(track.gap_ms for track in tracks)
         if self._writer:

@@ -1,7 +1,8 @@
 """The carrier's WebSocket: frames in, one `CallStream` fed. Knows no carrier."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
@@ -15,6 +16,8 @@ from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError
 
 _CLOSE_TIMEOUT_S: Final = 5.0
+_REPLY_TIMEOUT_S: Final = 10.0
+_MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
 
 
 class MediaSocket:
@@ -77,17 +80,24 @@ class MediaSocket:
 
     async def _live(self, socket: web.WebSocketResponse, ticket: Ticket) -> Ending:
         reader = _Reader(socket, self._start_timeout_s)
-        stream = CallStream(
-            self._carrier,
-            self._new_adapter(),
-            self._services,
-            ticket,
-            authorize=self._authorize,
-            hidden_params=self._hidden_params,
-            wake=reader.wake,
-        )
-        with self._streams.hold(stream):
-            return await stream.run(lambda: reader.feed(stream))
+        adapter = self._new_adapter()
+        async with replying(socket) as replies:
+            stream = CallStream(
+                self._carrier,
+                adapter,
+                self._services,
+                ticket,
+                authorize=self._authorize,
+                hidden_params=self._hidden_params,
+                wake=reader.wake,
+                reply=replies.send,
+            )
+            with self._streams.hold(stream):
+                ending = await stream.run(lambda: reader.feed(stream))
+            with contextlib.suppress(CarrierError):  # it takes none: then without a word
+                for reply in adapter.farewell(ending.reason):
+                    replies.send(reply.message)
+            return ending
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
@@ -98,6 +108,43 @@ async def _close(request: web.Request, socket: web.WebSocketResponse, ending: En
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
+
+
+class Replies:
+    """What is to be sent to the carrier, in order."""
+
+    def __init__(self) -> None:
+        self.unsent: asyncio.Queue[str] = asyncio.Queue(_MAX_REPLIES)
+
+    def send(self, message: str) -> None:
+        """Have a text message sent; raises CarrierError if the carrier takes none."""
+        try:
+            self.unsent.put_nowait(message)
+        except asyncio.QueueFull:
+            raise CarrierError("replies-unread") from None
+
+
+@contextlib.asynccontextmanager
+async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
+    """Send replies for as long as the context lasts, those that wait at its end included."""
+    replies = Replies()
+
+    async def send_all() -> None:
+        while True:
+            message = await replies.unsent.get()
+            with contextlib.suppress(ConnectionError):  # the reader finds the socket gone
+                await socket.send_str(message)
+            replies.unsent.task_done()
+
+    sending = asyncio.create_task(send_all(), name="replies")
+    try:
+        yield replies
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REPLY_TIMEOUT_S):
+                await replies.unsent.join()
+    finally:
+        sending.cancel()
+        await asyncio.wait([sending])
 
 
 class _Reader:

@@ -14,6 +14,8 @@ from gateway.transcript.events import (
     EventType,
     StreamDtmf,
     StreamEnded,
+    StreamPaused,
+    StreamResumed,
     StreamStarted,
     TranscriptDelta,
     TranscriptEvent,
@@ -36,6 +38,10 @@ def type_of(event: TranscriptEvent) -> EventType:
             return "transcript.gap"
         case StreamStarted():
             return "stream.started"
+        case StreamPaused():
+            return "stream.paused"
+        case StreamResumed():
+            return "stream.resumed"
         case StreamDtmf():
             return "stream.dtmf"
         case StreamEnded():
@@ -64,6 +70,8 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
             tracks = msgspec.json.encode(event.tracks).decode()
             params = msgspec.json.encode(event.params).decode()
             return [*head, "carrier", event.carrier, "tracks", tracks, "params", params]
+        case StreamPaused() | StreamResumed():
+            return [*head, "at_ms", str(event.at_ms)]
         case StreamDtmf():
             return head if event.track is None else [*head, "track", event.track]
         case StreamEnded():

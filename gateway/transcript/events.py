@@ -95,6 +95,18 @@ class TranscriptGap(msgspec.Struct, frozen=True):
     cause: GapCause
 
 
+class StreamPaused(msgspec.Struct, frozen=True):
+    """The carrier sends no audio for a while: a hold, or a card number being said."""
+
+    at_ms: int
+
+
+class StreamResumed(msgspec.Struct, frozen=True):
+    """Audio comes again."""
+
+    at_ms: int
+
+
 class StreamDtmf(msgspec.Struct, frozen=True):
     """A key was pressed; which one is never said."""
 
@@ -112,7 +124,14 @@ class StreamEnded(msgspec.Struct, frozen=True):
 
 
 type TranscriptEvent = (
-    StreamStarted | TranscriptDelta | TranscriptFinal | TranscriptGap | StreamDtmf | StreamEnded
+    StreamStarted
+    | TranscriptDelta
+    | TranscriptFinal
+    | TranscriptGap
+    | StreamPaused
+    | StreamResumed
+    | StreamDtmf
+    | StreamEnded
 )
 
 
@@ -128,6 +147,8 @@ EventType = Literal[
     "transcript.delta",
     "transcript.final",
     "transcript.gap",
+    "stream.paused",
+    "stream.resumed",
     "stream.dtmf",
     "stream.ended",
 ]

@@ -448,7 +448,11 @@ class TestEnds:
         self, ending: Ending, code: int | None, seconds: int
     ) -> None:
         async def main() -> None:
-            limits = {"idle_timeout_s": 60, "silence_timeout_s": 100, "max_call_s": 200}
+            limits: dict[str, Any] = {
+                "idle_timeout_s": 60,
+                "silence_timeout_s": 100,
+                "max_call_s": 200,
+            }
             async with living(ScriptedTransport(answering), **limits) as (scene, task):
                 scene.start()
                 began_s = asyncio.get_running_loop().time()

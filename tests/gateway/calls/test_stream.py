@@ -1,11 +1,22 @@
 """A stream's life: carrier messages in, a scripted model behind, transcript events out."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from gateway.calls.stream import CLOSED, DRAINED, STOPPED, Ending, StreamState
-from gateway.carriers.events import CallStarted
+from gateway.calls.stream import CLOSED, DRAINED, IDLE, STOPPED, Ending, StreamState
+from gateway.carriers import twilio
+from gateway.carriers.events import (
+    AudioReceived,
+    CallStarted,
+    CarrierEvent,
+    MessageIgnored,
+    Reply,
+)
+from gateway.carriers.events import StreamPaused as CarrierPaused
+from gateway.carriers.events import StreamResumed as CarrierResumed
+from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import (
     FinalReason,
@@ -13,6 +24,8 @@ from gateway.transcript.events import (
     Status,
     StreamDtmf,
     StreamEnded,
+    StreamPaused,
+    StreamResumed,
     StreamStarted,
     TranscriptDelta,
     TranscriptFinal,
@@ -20,6 +33,7 @@ from gateway.transcript.events import (
 )
 from tests.gateway.calls.scene import Scene, living
 from tests.gateway.scripted import ScriptedTransport, settle
+from tests.waiting import eventually
 
 
 async def test_a_whole_call() -> None:
@@ -359,3 +373,64 @@ class TestEnds:
             scene.finish_all()
             await task
         assert scene.ended.status is Status.COMPLETED
+
+
+class PausingAdapter(JsonMediaAdapter):
+    """Twilio's, and what other carriers' protocols have besides."""
+
+    def __init__(self) -> None:
+        super().__init__(twilio.DIALECT)
+        self.held_back: list[AudioReceived] = []
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        events = super().receive_text(message)
+        match events:
+            case [MessageIgnored("mark")]:
+                return (CarrierPaused(),)
+            case [MessageIgnored("unknown")]:
+                return (Reply("pong"), CarrierResumed())
+            case _:
+                return events
+
+    def close(self) -> Sequence[CarrierEvent]:
+        held_back, self.held_back = self.held_back, []
+        return held_back
+
+
+class TestBesidesMedia:
+    async def test_pauses_are_told_once_each_and_where(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.feed("mark")  # before the start: of no call
+            scene.start()
+            scene.audio(3)
+            for event in ("mark", "mark", "other", "other"):
+                scene.feed(event)
+            await settle()
+            assert scene.of(StreamPaused) == [StreamPaused(240)]
+            assert scene.of(StreamResumed) == [StreamResumed(240)]
+
+    async def test_no_media_is_due_in_a_pause(self) -> None:
+        async with living(adapter=PausingAdapter(), idle_timeout_s=0.02) as (scene, _):
+            scene.start()
+            scene.feed("mark")
+            await asyncio.sleep(0.1)
+            assert scene.stream.ending is None
+            scene.feed("other")
+            await eventually(lambda: scene.stream.ending == IDLE)
+
+    async def test_replies_go_to_the_carrier(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.feed("other")
+            assert scene.replies == ["pong"]
+
+    async def test_what_the_adapter_held_back_is_transcribed(self) -> None:
+        adapter = PausingAdapter()
+        async with living(adapter=adapter) as (scene, task):
+            scene.start()
+            await settle()
+            adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
+            scene.feed("stop")
+            await settle()
+            scene.finish_all()
+            await task
+            assert scene.ended.duration_ms == 80

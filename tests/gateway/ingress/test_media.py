@@ -1,0 +1,68 @@
+"""Replies on a real socket: sent in order, the goodbye last; a peer that reads none is let go."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+
+from gateway.errors import CarrierError
+from gateway.ingress.media import replying
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., asyncio.Future[ClientWebSocketResponse]]]:
+    """Serve a socket with a handler of the test's own."""
+    runners: list[web.AppRunner] = []
+    async with ClientSession() as client:
+
+        async def connect(serve: Callable[..., object]) -> ClientWebSocketResponse:
+            app = web.Application()
+            app.router.add_get("/", serve)  # type: ignore[arg-type]  # a handler
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            runners.append(runner)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            return await client.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+
+        yield connect  # type: ignore[misc]  # a coroutine function
+        for runner in runners:
+            await runner.cleanup()
+
+
+async def test_all_are_sent_in_order(connect: Callable[..., object]) -> None:
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async with replying(socket) as replies:
+            for number in range(100):
+                replies.send(str(number))
+        await socket.close()
+        return socket
+
+    socket = await connect(serve)  # type: ignore[misc]
+    received = [await socket.receive() for _ in range(101)]
+    assert [message.data for message in received[:100]] == [str(n) for n in range(100)]
+    assert received[100].type is WSMsgType.CLOSE
+
+
+async def test_who_reads_none_is_not_sent_more_than_a_few(connect: Callable[..., object]) -> None:
+    refused = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async with replying(socket) as replies:
+            with contextlib.suppress(CarrierError):
+                for _ in range(10_000):
+                    replies.send("x" * 1000)
+                return socket
+            refused.set()
+            assert request.transport
+            request.transport.abort()
+        return socket
+
+    await connect(serve)  # type: ignore[misc]
+    async with asyncio.timeout(10):
+        await refused.wait()
