@@ -1,0 +1,25 @@
+"""Channels that lie sample by sample in one payload, taken apart. Pure."""
+
+
+class Deinterleaver:
+    """Takes interleaved audio apart; what is less than a sample of each channel waits for more.
+
+    Args:
+        channels: how many there are.
+        sample_bytes: bytes of one sample, 1 or 2.
+    """
+
+    __slots__ = ("_channels", "_rest", "_sample_bytes")
+
+    def __init__(self, channels: int, sample_bytes: int) -> None:
+        self._channels = channels
+        self._sample_bytes = sample_bytes
+        self._rest = b""
+
+    def split(self, payload: bytes) -> list[bytes]:
+        """Give each channel's part, equally long, in the order of the channels."""
+        data = self._rest + payload
+        whole = len(data) - len(data) % (self._channels * self._sample_bytes)
+        self._rest = data[whole:]
+        samples = memoryview(data[:whole]).cast("B" if self._sample_bytes == 1 else "H")
+        return [samples[channel :: self._channels].tobytes() for channel in range(self._channels)]
