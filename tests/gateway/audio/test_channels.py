@@ -1,5 +1,7 @@
 """Interleaved channels, taken apart whatever the messages' lengths."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,6 @@ def test_where_messages_are_cut_says_nothing(
 ) -> None:
     edges = [0, *sorted(cuts), len(audio)]
     cut = Deinterleaver(channels, sample_bytes)
-    pieces = [cut.split(audio[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [cut.split(audio[a:b]) for a, b in itertools.pairwise(edges)]
     joined = [b"".join(parts) for parts in zip(*pieces, strict=True)]
     assert joined == Deinterleaver(channels, sample_bytes).split(audio)
