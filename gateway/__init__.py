@@ -2,13 +2,15 @@
 
 One call, walked:
 
- 1. `ingress/twilio.py` answers the carrier's webhook with the document that starts the fork, and
-    checks the signature of the media socket before it is upgraded (`carriers/twilio_webhook.py`).
+ 1. `ingress/carriers.py` answers the carrier's webhook with the document that starts the fork, and
+    has the media socket checked before it is upgraded: how, the carrier's own file says
+    (`carriers/twilio.py`; all are in `carriers/registry.py`).
  2. `ingress/media.py` reads the socket and feeds a `CallStream` (`calls/stream.py`), admitted by
     `calls/registry.py` (this gateway's limit) and `calls/admission.py`: by the routes (`routes.py`)
     it gets a ticket (`calls/ticket.py`), which holds places at endpoints that all gateways share
     (`calls/capacity.py`).
- 3. The carrier's adapter (`carriers/twilio.py`) turns its messages into `carriers/events.py`.
+ 3. The carrier's adapter (`carriers/adapter.py`) turns its messages into `carriers/events.py`; many
+    carriers share one, with a table of their names for things (`carriers/json_media.py`).
  4. Each track (`calls/track.py`) has an audio path (`audio/pipeline.py`): media clock, G.711
     decoding, interpolation to 16 kHz, chunks of 80 ms, kept in `calls/ring.py` while they may be
     needed again.

@@ -4,13 +4,15 @@ import asyncio
 import sys
 
 from gateway import app, logs
+from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings
 from process import serving
+from process.settings import load
 
 
 async def _serve(settings: Settings) -> int:
     asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
-    await app.run(settings)
+    await app.run(settings, [carrier(load(carrier.Settings)) for carrier in CARRIERS])
     return 0
 
 
@@ -22,5 +24,6 @@ if __name__ == "__main__":
             Settings,
             lambda settings: logs.configure(settings.log_level),
             _serve,
+            [carrier.Settings for carrier in CARRIERS],
         )
     )

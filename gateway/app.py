@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import gc
+import math
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,11 +20,13 @@ from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
+from gateway.carriers.carrier import Carrier
 from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
-from gateway.ingress.twilio import TwilioRoutes
+from gateway.ingress.carriers import CarrierRoutes
+from gateway.ingress.once import Claim, Shown
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
@@ -51,7 +54,7 @@ class Gateway(NamedTuple):
     streams: LiveStreams
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, carriers: Sequence[Carrier]) -> None:
     """Serve until told to stop, by SIGTERM or the admin API; let the live calls go on, then end.
 
     A second SIGTERM, or a SIGINT, ends them at once, with their last words.
@@ -60,7 +63,7 @@ async def run(settings: Settings) -> None:
         SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
     """
     stop, hurry = stop_signals()
-    async with serve(settings, stop) as gateway:
+    async with serve(settings, carriers, stop) as gateway:
         log = _log.bind(gateway=settings.id)
         log.info("gateway-started", port=gateway.public, admin=gateway.admin)
         await stop.wait()
@@ -70,11 +73,14 @@ async def run(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncIterator[Gateway]:
+async def serve(
+    settings: Settings, carriers: Sequence[Carrier], stop: asyncio.Event | None = None
+) -> AsyncIterator[Gateway]:
     """Serve both ports for as long as the context lasts; at its end the live calls end in order.
 
     Args:
-        settings: all of them.
+        settings: all of them, but the carriers' own.
+        carriers: who may call.
         stop: once set, by the admin API too, new calls are refused; the live ones go on.
 
     Raises:
@@ -96,8 +102,11 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
             monotonic_s=time.monotonic,
             wall_s=time.time,
         )
+        shown = Shown(await stack.enter_async_context(_claiming(settings)))
         public = web.Application(client_max_size=_BODY_LIMIT_BYTES)
-        TwilioRoutes(settings, services, streams, admission).add_to(public)
+        for carrier in carriers:
+            CarrierRoutes(carrier, settings, services, streams, admission, shown).add_to(public)
+        _say_who_may_call(carriers)
         ready = await stack.enter_async_context(_readiness(settings, streams))
         admin = admin_app(metrics.registry, ready)
         if admin_tokens:
@@ -111,6 +120,26 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> AsyncI
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection need not look at it again
         yield Gateway(port, admin_port, streams)
+
+
+def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
+    if names := [carrier.name for carrier in carriers if not carrier.closed_for_want_of]:
+        _log.info("carriers-open", carriers=names)
+        return
+    needs = [f"{carrier.name}: {carrier.closed_for_want_of}" for carrier in carriers]
+    _log.warning("all-carriers-closed", needs=needs)
+
+
+@contextlib.asynccontextmanager
+async def _claiming(settings: Settings) -> AsyncIterator[Claim]:
+    async with _redis_client(settings, CAPACITY_TIMEOUT_S) as client:
+
+        async def claim(key: str, seconds: float) -> bool:
+            command = ("SET", f"cs:once:{key}", 1, "NX", "EX", math.ceil(seconds))
+            reply = await redis.execute(client, *command, timeout_s=2 * CAPACITY_TIMEOUT_S)
+            return reply is not None
+
+        yield claim
 
 
 def _admin_tokens(settings: Settings) -> AdminTokens | None:

@@ -48,6 +48,10 @@ REASONS: dict[str, Meaning] = {
     "token-invalid": Meaning(Fault.CARRIER, 1008),
     "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close
     "signature-invalid": Meaning(Fault.CARRIER),
+    "signature-stale": Meaning(Fault.CARRIER),  # or one of the clocks is wrong
+    "replayed": Meaning(Fault.CARRIER),
+    "unsupported-body": Meaning(Fault.CARRIER),  # 415
+    "malformed-body": Meaning(Fault.CARRIER),  # 400
     "socket-lost": Meaning(Fault.CARRIER),
     "replies-unread": Meaning(Fault.CARRIER, 1008),
     "media-timeout": Meaning(Fault.CARRIER),

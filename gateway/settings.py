@@ -175,29 +175,7 @@ class Settings(BaseSettings):
         '"drain"]}}. Without it the admin API is closed.',
     )
 
-    # Twilio
-    twilio_auth_token: SecretStr | None = Field(
-        None,
-        description="Verifies Twilio's signatures. Without it, Twilio is closed.",
-    )
-    twilio_ignore_signatures: bool = Field(
-        False, description="Opens /voice/twilio and /media/twilio to anybody. For a laptop only."
-    )
-    twilio_require_token: bool = Field(
-        False,
-        description="Refuse streams that our own webhook did not start (their start message has no "
-        "token of ours). A token that is there is always verified.",
-    )
-    twilio_token_ttl_s: PositiveInt = Field(
-        300, description="From the webhook's answer until the stream's start message."
-    )
-    twilio_dial: str | None = Field(
-        None,
-        pattern=r"^(\+[0-9]{5,15}|sip:.+)$",
-        repr=False,
-        description="Then <Dial> this number, E.164 or sip:.",
-    )
-    twilio_redirect_url: Url | None = Field(None, description="Or then <Redirect> to this URL.")
+    # Who speaks
     inbound_role: Role = Field(Role.CUSTOMER, description="Who speaks on the inbound track.")
     outbound_role: Role = Field(Role.AGENT, description="Who speaks on the outbound track.")
 
@@ -206,14 +184,6 @@ class Settings(BaseSettings):
         """Refuse combinations that could not serve a call."""
         if self.routes_file is None:
             self._check_upstream()
-        if self.twilio_dial and self.twilio_redirect_url:
-            raise ValueError(
-                "GATEWAY_TWILIO_DIAL and GATEWAY_TWILIO_REDIRECT_URL exclude each other"
-            )
-        if self.twilio_auth_token and self.twilio_ignore_signatures:
-            raise ValueError(
-                "GATEWAY_TWILIO_AUTH_TOKEN and GATEWAY_TWILIO_IGNORE_SIGNATURES exclude each other"
-            )
         return self
 
     def _check_upstream(self) -> None:

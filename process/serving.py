@@ -6,7 +6,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
 import uvloop
@@ -26,6 +26,7 @@ def main[S: BaseSettings](
     kind: type[S],
     configure_logs: Callable[[S], None],
     serve: Callable[[S], Coroutine[Any, Any, int]],
+    parts: Sequence[type[BaseSettings]] = (),
 ) -> int:
     """Run a process on uvloop.
 
@@ -35,19 +36,21 @@ def main[S: BaseSettings](
         kind: its settings.
         configure_logs: called once the settings are known.
         serve: runs until the process is told to stop; gives the exit code.
+        parts: settings of parts of it, with longer prefixes, which `serve` loads.
 
     Returns:
         The exit code; `MISUSED`, with one line on stderr, if it can't start as configured.
     """
+    kinds: list[type[BaseSettings]] = [kind, *parts]
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=summary,
-        epilog="Settings, from the environment:\n\n" + describe(kind),
+        epilog="Settings, from the environment:\n\n" + "\n".join(map(describe, kinds)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
     try:
-        settings = load(kind)
+        settings = load(kind, parts)
         configure_logs(settings)
         return uvloop.run(serve(settings))
     except SettingsError as error:

@@ -6,6 +6,7 @@ invalid value: a misspelt setting that is silently ignored is an outage later.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +43,12 @@ def config(prefix: str, env_file: str | None = None) -> SettingsConfigDict:
     )
 
 
-def load[S: BaseSettings](kind: type[S]) -> S:
+def load[S: BaseSettings](kind: type[S], parts: Iterable[type[BaseSettings]] = ()) -> S:
     """Read a process's settings.
+
+    Args:
+        kind: which.
+        parts: settings with longer prefixes, read apart: their names are known, too.
 
     Raises:
         SettingsError: at least one is unknown, missing or invalid.
@@ -51,7 +56,8 @@ def load[S: BaseSettings](kind: type[S]) -> S:
     env_file = kind.model_config.get("env_file")
     from_file = dotenv_values(env_file) if isinstance(env_file, str | Path) else {}
     given = {name.upper() for name in (*os.environ, *from_file)}
-    known = {_variable(kind, name) for name in kind.model_fields}
+    kinds: list[type[BaseSettings]] = [kind, *parts]
+    known = {_variable(each, name) for each in kinds for name in each.model_fields}
     prefix = kind.model_config.get("env_prefix", "")
     if unknown := sorted(name for name in given - known if name.startswith(prefix)):
         raise SettingsError(f"unknown: {', '.join(unknown)}")

@@ -3,14 +3,12 @@
 Each stock's key has a hash tag of its own, so that stocks spread over a Redis Cluster's nodes.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.calls.stock import Taken
-from gateway.errors import PublishError
-from gateway.transcript.redis import RedisClient
+from gateway.transcript.redis import RedisClient, execute
 
 TIMEOUT_S: Final = 1.0  # for a send or a reply; a call that starts waits for it
 
@@ -52,11 +50,4 @@ class RedisCapacityStore:
         return granted, places
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401  # Redis' own values
-        try:
-            async with asyncio.timeout(2 * TIMEOUT_S):  # connecting counts, too
-                # First, and one at a time as it does it: redis-py's cluster client fails commands
-                # that are at once its first ones.
-                _ = await self._client.initialize()
-                return await self._client.execute_command(*command)
-        except Exception as error:  # a broken connection raises more than RedisError
-            raise PublishError("redis-unavailable", type(error).__name__) from error
+        return await execute(self._client, *command, timeout_s=2 * TIMEOUT_S)

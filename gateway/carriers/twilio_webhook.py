@@ -1,4 +1,4 @@
-"""Twilio's HTTP side: request signatures, our stream tokens, the TwiML that starts a fork. Pure.
+"""Twilio's HTTP side: request signatures, our stream tokens. Pure.
 
 Twilio signs the URL it was told, not the one that reached us behind a proxy: every check is against
 the configured public URL. Source: twilio.com/docs/usage/security; twilio-python, RequestValidator.
@@ -10,9 +10,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
-from xml.etree import ElementTree
 
-from gateway.carriers.twilio import CREDENTIAL
 from gateway.errors import CarrierError
 
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
@@ -74,29 +72,6 @@ def verify_token(auth_token: str, call_id: str, token: str, now_s: float) -> Non
     good = hmac.compare_digest(_bytes(mac), _token_mac(auth_token, call_id, expires_s).encode())
     if not good or now_s > expires_s:
         raise CarrierError("token-invalid")
-
-
-def answer(
-    stream_url: str | None, token: str, *, dial: str | None = None, redirect_url: str | None = None
-) -> bytes:
-    """Write the TwiML that forks both tracks of a call to us, then goes on with the call.
-
-    `<Start>` does not block, so without a next verb the call would end: dial a number or SIP
-    address, or redirect to the TwiML that handled the call before. Without a stream's URL nothing
-    is forked.
-    """
-    response = ElementTree.Element("Response")
-    if stream_url:
-        start = ElementTree.SubElement(response, "Start")
-        stream = ElementTree.SubElement(start, "Stream", url=stream_url, track="both_tracks")
-        ElementTree.SubElement(stream, "Parameter", name=CREDENTIAL, value=token)
-    if redirect_url:
-        ElementTree.SubElement(response, "Redirect").text = redirect_url
-    elif dial:
-        noun = "Sip" if dial.startswith("sip:") else "Number"
-        ElementTree.SubElement(ElementTree.SubElement(response, "Dial"), noun).text = dial
-    document: bytes = ElementTree.tostring(response, encoding="utf-8", xml_declaration=True)
-    return document
 
 
 def _token_mac(auth_token: str, call_id: str, expires_s: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
@@ -11,8 +11,7 @@ from gateway.calls.admission import Admission
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CLOSED, CallStream, Ending
-from gateway.carriers.adapter import Adapter
-from gateway.carriers.events import CallStarted
+from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.errors import CarrierError
 
 _CLOSE_TIMEOUT_S: Final = 5.0
@@ -25,77 +24,78 @@ class MediaSocket:
 
     def __init__(
         self,
-        carrier: str,
-        new_adapter: Callable[[], Adapter],
+        carrier: Carrier,
         services: CallServices,
         streams: LiveStreams,
         admission: Admission,
         *,
-        max_message_bytes: int,
         start_timeout_s: float,
         heartbeat_s: float,
-        authorize: Callable[[CallStarted], None],
-        hidden_params: frozenset[str],
     ) -> None:
         self._carrier = carrier
-        self._new_adapter = new_adapter
         self._services = services
         self._streams = streams
         self._admission = admission
-        self._max_message_bytes = max_message_bytes
         self._start_timeout_s = start_timeout_s
         self._heartbeat_s = heartbeat_s
-        self._authorize = authorize
-        self._hidden_params = hidden_params
 
     async def serve(
-        self, request: web.Request, route_name: str | None = None
+        self,
+        request: web.Request,
+        upgrade: Upgrade,
+        route_name: str | None,
+        claim: Callable[[], Awaitable[None]],
     ) -> web.StreamResponse:
         """Upgrade and live the stream's life.
 
         Args:
             request: the upgrade.
+            upgrade: what the carrier says of it.
             route_name: the route that its URL names, if any.
+            claim: called once there is a place; raises CarrierError if it was let in before.
 
         Raises:
             CarrierError: the stream was not admitted, or its socket lost while it waited for that;
                 nothing was upgraded.
         """
         with self._streams.admit():
-            async with self._admission.enter(self._carrier, route_name) as ticket:
+            async with self._admission.enter(self._carrier.name, route_name) as ticket:
+                await claim()
                 socket = web.WebSocketResponse(
                     compress=False,  # base64 of noise: no gain, much CPU
                     heartbeat=self._heartbeat_s,  # finds half-open sockets
                     timeout=_CLOSE_TIMEOUT_S,
-                    max_msg_size=self._max_message_bytes,
+                    max_msg_size=self._carrier.max_message_bytes,
+                    protocols=self._carrier.subprotocols,
                     decode_text=False,
                 )
                 try:
                     await socket.prepare(request)
                 except ConnectionError:
                     raise CarrierError("socket-lost") from None
-                ending = await self._live(socket, ticket)
+                ending = await self._live(socket, upgrade, ticket)
             await _close(request, socket, ending)
             return socket
 
-    async def _live(self, socket: web.WebSocketResponse, ticket: Ticket) -> Ending:
+    async def _live(
+        self, socket: web.WebSocketResponse, upgrade: Upgrade, ticket: Ticket
+    ) -> Ending:
         reader = _Reader(socket, self._start_timeout_s)
-        adapter = self._new_adapter()
         async with replying(socket) as replies:
             stream = CallStream(
-                self._carrier,
-                adapter,
+                self._carrier.name,
+                upgrade.adapter,
                 self._services,
                 ticket,
-                authorize=self._authorize,
-                hidden_params=self._hidden_params,
+                authorize=upgrade.authorize,
+                hidden_params=self._carrier.hidden_params,
                 wake=reader.wake,
                 reply=replies.send,
             )
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream))
             with contextlib.suppress(CarrierError):  # it takes none: then without a word
-                for reply in adapter.farewell(ending.reason):
+                for reply in upgrade.adapter.farewell(ending.reason):
                     replies.send(reply.message)
             return ending
 

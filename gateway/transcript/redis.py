@@ -96,6 +96,22 @@ def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
     )
 
 
+async def execute(client: RedisClient, *command: str | int, timeout_s: float) -> Any:  # noqa: ANN401  # Redis' own values
+    """Run a command that a call waits for; connecting counts in `timeout_s`, too.
+
+    Raises:
+        PublishError: `redis-unavailable`.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            # First, and one at a time as it does it: redis-py's cluster client fails commands that
+            # are at once its first ones.
+            _ = await client.initialize()
+            return await client.execute_command(*command)
+    except Exception as error:  # a broken connection raises more than RedisError
+        raise PublishError("redis-unavailable", type(error).__name__) from error
+
+
 async def check(client: RedisClient, timeout_s: float = 5.0) -> None:
     """Ask Redis for a sign of life.
 

@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 
 from gateway import app, logs
 from gateway.settings import Settings
+from tests.open_carriers import open_twilio
 from tests.waiting import eventually
 
 PHRASE = "the nightingale sings at midnight"
@@ -108,11 +109,10 @@ async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: st
             redis_url=redis_url,
             upstream="websocket",
             realtime_url=url,
-            twilio_ignore_signatures=True,
             retry_budget_s=0.2,  # a model that quotes what it hears will go on doing so
             log_level="DEBUG",
         )
-        async with app.serve(settings) as ports:
+        async with app.serve(settings, [open_twilio()]) as ports:
             await call(ports.public, *extra)
             await eventually(lambda: "stream-ended" in captured.getvalue())
             async with (

@@ -14,6 +14,7 @@ from gateway import app
 from gateway.calls.capacity_store import stock_key
 from gateway.settings import Settings
 from process.settings import SettingsError
+from tests.open_carriers import open_twilio
 from tests.redis_servers import valkey
 
 ROUTES = """
@@ -44,12 +45,12 @@ async def gateway(redis_url: str, tmp_path: Path, **more: Any) -> AsyncIterator[
         "admin_port": 0,
         "redis_url": redis_url,
         "routes_file": routes,
-        "twilio_ignore_signatures": True,
         "lease_s": 3,
         "spool_dir": tmp_path,
         "finish_timeout_s": 1,
     }
-    async with app.serve(Settings(_env_file=None, **values | more)) as serving:
+    settings = Settings(_env_file=None, **values | more)
+    async with app.serve(settings, [open_twilio()]) as serving:
         yield f"ws://127.0.0.1:{serving.public}/media/twilio"
 
 

@@ -30,6 +30,7 @@ from deploy.local.sagemaker import Settings as EndpointSettings
 from gateway import app
 from gateway.settings import Settings
 from process.serving import listening
+from tests.open_carriers import open_twilio
 
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
@@ -41,7 +42,6 @@ GATEWAY: Final[dict[str, Any]] = {
     "upstream": "sagemaker",
     "sagemaker_endpoint": ENDPOINT_NAME,
     "aws_region": "us-east-1",
-    "twilio_ignore_signatures": True,
     "public_url": "https://gateway.example",
     "segment_pause_ms": 400,
     "open_timeout_s": 1.0,
@@ -147,7 +147,10 @@ class Stack:
     async def gateway(self, **changed: Any) -> AsyncIterator[app.Gateway]:
         """Serve with a gateway in this process; its carrier's link leads to the newest one."""
         made = Settings(_env_file=None, **self.settings(**changed))
-        async with app.serve(made) as gateway, FaultProxy(gateway.public) as carrier:
+        async with (
+            app.serve(made, [open_twilio()]) as gateway,
+            FaultProxy(gateway.public) as carrier,
+        ):
             self.links[Link.CARRIER] = carrier
             yield gateway
             carrier.apply(Reset())  # a caller that is still there must not hold up the end

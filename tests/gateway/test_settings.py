@@ -1,7 +1,9 @@
 """The gateway's settings: what must go together, what excludes each other, what is secret."""
 
 import pytest
+from pydantic_settings import BaseSettings
 
+from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings, Upstream
 from process.settings import SettingsError, load
 
@@ -23,8 +25,14 @@ def environment(
     return monkeypatch
 
 
+def load_all() -> tuple[Settings, list[BaseSettings]]:
+    """Load what the process loads."""
+    parts = [carrier.Settings for carrier in CARRIERS]
+    return load(Settings, parts), [load(part) for part in parts]
+
+
 def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
-    loaded = load(Settings)
+    loaded, _ = load_all()
     assert loaded.public_url == "https://gw.example.com"
     assert loaded.upstream is Upstream.SAGEMAKER
     assert loaded.host == "127.0.0.1"
@@ -40,6 +48,7 @@ def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
         ("GATEWAY_UPSTREAM", "websocket", "needs GATEWAY_REALTIME_URL"),
         ("AWS_REGION", "", "AWS_REGION"),
         ("GATEWAY_TWILIO_DIAL", "911", "GATEWAY_TWILIO_DIAL: "),
+        ("GATEWAY_TWILIO_DAIL", "+15551234567", "unknown: GATEWAY_TWILIO_DAIL"),
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),
     ],
 )
@@ -48,7 +57,7 @@ def test_refused_in_one_line(
 ) -> None:
     environment.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
-        load(Settings)
+        load_all()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -56,24 +65,24 @@ def test_refused_in_one_line(
 def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("GATEWAY_PUBLIC_URL")
     with pytest.raises(SettingsError, match="GATEWAY_PUBLIC_URL: Field required"):
-        load(Settings)
+        load_all()
 
 
 def test_settings_that_exclude_each_other(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
     environment.setenv("GATEWAY_TWILIO_REDIRECT_URL", "https://ivr.example.com")
     with pytest.raises(SettingsError, match="exclude each other"):
-        load(Settings)
+        load_all()
 
 
 def test_no_secret_in_a_repr_or_an_error(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", "hush-1")
     environment.setenv("GATEWAY_REDIS_URL", "redis://:hush-2@127.0.0.1")
     environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
-    shown = repr(load(Settings))
+    shown = repr(load_all())
     assert "hush" not in shown
     assert "+1555" not in shown
     environment.setenv("GATEWAY_TWILIO_DIAL", "number-hush-3")
     with pytest.raises(SettingsError) as caught:
-        load(Settings)
+        load_all()
     assert "hush" not in str(caught.value)

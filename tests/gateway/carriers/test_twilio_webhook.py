@@ -1,12 +1,10 @@
 """Twilio's signatures against the vendor's vectors and a table of forgeries; tokens; the TwiML."""
 
-from xml.etree import ElementTree
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.carriers.twilio_webhook import answer, mint_token, sign, verify, verify_token
+from gateway.carriers.twilio_webhook import mint_token, sign, verify, verify_token
 from gateway.errors import CarrierError
 
 TOKEN = "12345"
@@ -104,25 +102,3 @@ class TestToken:
     def test_any_text_is_refused(self, token: str) -> None:
         with pytest.raises(CarrierError, match="token-invalid"):
             verify_token(TOKEN, "CA1", token, 0)
-
-
-class TestAnswer:
-    def test_forks_both_tracks_then_dials(self) -> None:
-        document = ElementTree.fromstring(
-            answer("wss://gw.example.com/media/twilio", "t<&>", dial="+15551234567")
-        )
-        stream = document.find("Start/Stream")
-        assert stream is not None
-        assert stream.attrib == {"url": "wss://gw.example.com/media/twilio", "track": "both_tracks"}
-        assert [p.attrib for p in stream] == [{"name": "tok", "value": "t<&>"}]
-        assert document.findtext("Dial/Number") == "+15551234567"
-        assert [verb.tag for verb in document] == ["Start", "Dial"]
-
-    def test_dials_a_sip_address(self) -> None:
-        document = ElementTree.fromstring(answer("wss://x/y", "t", dial="sip:desk@example.com"))
-        assert document.findtext("Dial/Sip") == "sip:desk@example.com"
-
-    def test_redirects(self) -> None:
-        url = "https://ivr.example.com/next?a=1&b=2"
-        document = ElementTree.fromstring(answer("wss://x/y", "t", redirect_url=url))
-        assert document.findtext("Redirect") == url

@@ -20,8 +20,10 @@ from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
+from gateway.carriers.twilio import Twilio
 from gateway.carriers.twilio_webhook import mint_token, sign
-from gateway.ingress.twilio import MEDIA_PATH, VOICE_PATH, TwilioRoutes
+from gateway.ingress.carriers import CarrierRoutes
+from gateway.ingress.once import Shown
 from gateway.metrics import Metrics
 from gateway.routes import load_routes
 from gateway.settings import Settings
@@ -31,6 +33,8 @@ from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 from tests.waiting import eventually
 
 AUTH_TOKEN = "12345"
+MEDIA_PATH = "/media/twilio"
+VOICE_PATH = "/voice/twilio"
 PUBLIC_URL = "https://gw.example.com/prefix"
 MEDIA_URL = "wss://gw.example.com/prefix" + MEDIA_PATH
 SIGNED = {"X-Twilio-Signature": sign(AUTH_TOKEN, MEDIA_URL)}
@@ -60,9 +64,10 @@ class Gateway:
             "public_url": PUBLIC_URL,
             "upstream": "websocket",
             "realtime_url": "ws://127.0.0.1:1/v1/realtime",
-            "twilio_auth_token": AUTH_TOKEN,
-            "twilio_dial": "+15551234567",
         }
+        twilio: dict[str, Any] = {"auth_token": AUTH_TOKEN, "dial": "+15551234567"}
+        for name in [name for name in settings if name.startswith("twilio_")]:
+            twilio[name.removeprefix("twilio_")] = settings.pop(name)
         self.settings = Settings(_env_file=None, **values | settings)
         self.streams = LiveStreams(self.settings.max_calls)
         routes = load_routes(self.settings)
@@ -88,8 +93,15 @@ class Gateway:
             wall_s=lambda: 1000.0,
         )
         app = web.Application(client_max_size=65_536)
-        TwilioRoutes(self.settings, services, self.streams, admission).add_to(app)
+        carrier = Twilio(Twilio.Settings(_env_file=None, **twilio))
+        served = CarrierRoutes(
+            carrier, self.settings, services, self.streams, admission, Shown(self.claim)
+        )
+        served.add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def claim(self, _key: str, _seconds: float) -> bool:
+        return True
 
     def greet(self, stream: ScriptedStream) -> None:
         """Answer as a model that hears silence: empty deltas and done at the final commit."""

@@ -1,0 +1,151 @@
+"""What a carrier's file tells the gateway: whom to believe, what to answer, how to listen. Pure.
+
+A carrier is a `Carrier`, registered in `registry.py`; one whose calls a webhook announces is a
+`ForkingCarrier`. What they raise is answered by the ingress: nothing here knows HTTP.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, runtime_checkable
+
+from pydantic_settings import BaseSettings
+
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import CallStarted
+
+MAX_MESSAGE_BYTES = 1 << 20  # about 300 are usual; a minute of audio in one fits
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A carrier's HTTP request, as far as its authenticity goes.
+
+    Attributes:
+        url: in full, as the carrier was told it: by our public URL, not what a proxy made of that.
+            Of an upgrade the scheme is wss.
+        headers: by names in any case.
+        body: as it came.
+        token: of the media URL's path, if it has one.
+        route: of the media URL's path, if it has one.
+        now_s: Unix seconds.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    token: str | None = field(repr=False)
+    route: str | None
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Something that must not be shown to us twice: a nonce, a token."""
+
+    value: str = field(repr=False)
+    until_s: float  # Unix seconds; from then on it is refused as too old anyway
+
+
+def _let_in(_: CallStarted) -> None:
+    """Ask nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An upgrade that may be accepted.
+
+    Attributes:
+        adapter: reads the socket's messages.
+        authorize: checks what only the start message can show; raises CarrierError.
+        once: what it must not be accepted with again.
+    """
+
+    adapter: Adapter
+    authorize: Callable[[CallStarted], None] = _let_in
+    once: Once | None = None
+
+
+class Carrier(Protocol):
+    """One carrier, with its settings."""
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[BaseSettings]]
+    max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
+    subprotocols: ClassVar[Sequence[str]] = ()
+    hidden_params: ClassVar[frozenset[str]] = frozenset()  # custom parameters never published
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in; None if it is there."""
+
+    @property
+    def warning(self) -> str | None:
+        """What the operator should know at every start, as a slug; None if all is well."""
+        return None
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Decide on a media socket before it is upgraded.
+
+        Raises:
+            CarrierError: it is not let in.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A call that a webhook announces."""
+
+    call_id: str
+    called: str | None = field(default=None, repr=False)
+    once: Once | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLink:
+    """Where a call's media stream is to connect."""
+
+    media_url: str  # wss://.../media/<carrier>
+    route: str  # which the call takes
+    is_certain: bool  # it is the route of all the carrier's calls: the URL need not name it
+
+    @property
+    def url(self) -> str:
+        """The URL, without a token."""
+        return self.media_url if self.is_certain else f"{self.media_url}/{self.route}"
+
+    def with_token(self, token: str) -> str:
+        """The URL with a token in its path: many carriers take no query."""
+        return f"{self.media_url}/{self.route}/{token}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a webhook is answered with."""
+
+    body: bytes
+    content_type: str
+
+
+@runtime_checkable
+class ForkingCarrier(Carrier, Protocol):
+    """A carrier whose webhook asks what to do with a call."""
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which its webhook is not answered; None if it is there."""
+
+    def announced(self, request: Request) -> Announced:
+        """Read the webhook of a call.
+
+        Raises:
+            CarrierError: it is not the carrier's, or says nothing of a call.
+        """
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write what forks a call's audio to us, both tracks, and lets the call go on.
+
+        Args:
+            call: as `announced` gave it.
+            link: where its audio goes; without one the call goes on unheard.
+            now_s: Unix seconds.
+        """

@@ -1,0 +1,44 @@
+"""TwiML, and what others made after it: the answer that forks a call's audio, then lets it go on.
+
+`<Start>` does not block, so without a next verb the call would end: dial a number or SIP address,
+or redirect to the document that handled the call before. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+from gateway.carriers.carrier import Document
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What a call goes on with; one of the two."""
+
+    dial: str | None = field(default=None, repr=False)  # E.164, or sip:
+    redirect_url: str | None = None
+
+
+def fork(
+    stream: Mapping[str, str] | None, parameters: Mapping[str, str], next_step: NextStep
+) -> Document:
+    """Write the answer.
+
+    Args:
+        stream: the attributes of `<Stream>`; None: nothing is forked.
+        parameters: what the stream's start message shall carry.
+        next_step: what the call goes on with.
+    """
+    response = ElementTree.Element("Response")
+    if stream:
+        start = ElementTree.SubElement(response, "Start")
+        element = ElementTree.SubElement(start, "Stream", {**stream})
+        for name, value in parameters.items():
+            ElementTree.SubElement(element, "Parameter", name=name, value=value)
+    if next_step.redirect_url:
+        ElementTree.SubElement(response, "Redirect").text = next_step.redirect_url
+    elif next_step.dial:
+        noun = "Sip" if next_step.dial.startswith("sip:") else "Number"
+        ElementTree.SubElement(ElementTree.SubElement(response, "Dial"), noun).text = next_step.dial
+    body: bytes = ElementTree.tostring(response, encoding="utf-8", xml_declaration=True)
+    return Document(body, "text/xml")

@@ -1,0 +1,160 @@
+"""A carrier's routes: the webhook that starts a fork, and the media socket. Knows no carrier.
+
+    POST /voice/<carrier>                       a call; the answer forks it to us
+    GET  /media/<carrier>[/<route>[/<token>]]   the upgrade; refused before it is accepted
+
+Whom to believe is the carrier's to say (`carriers/carrier.py`), with our public URL, the raw body
+and the time. What must not be shown twice is remembered, by all gateways together (`once.py`).
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from gateway.calls.admission import Admission
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallServices
+from gateway.carriers.carrier import Carrier, ForkingCarrier, Request, StreamLink
+from gateway.errors import CarrierError
+from gateway.ingress.media import MediaSocket
+from gateway.ingress.once import Shown
+from gateway.settings import Settings
+
+_BODY_TIMEOUT_S: Final = 10.0
+_TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
+_ANSWERS: Final = {  # to a request that is not let in; which check failed is for our log
+    "no-route": (404, "not found\n"),
+    "malformed-body": (400, "bad request\n"),
+    "unsupported-body": (415, "unsupported media type\n"),
+}
+
+_log = structlog.get_logger()
+
+
+class CarrierRoutes:
+    """What one carrier may ask of us; closed unless its settings open it."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        settings: Settings,
+        services: CallServices,
+        streams: LiveStreams,
+        admission: Admission,
+        shown: Shown,
+    ) -> None:
+        self._carrier = carrier
+        self._public_url = settings.public_url
+        self._media_url = f"ws{settings.public_url.removeprefix('http')}/media/{carrier.name}"
+        self._streams = streams
+        self._routes = admission.routes
+        self._refused_total = services.metrics.refused_total
+        self._wall_s = services.wall_s
+        self._shown = shown
+        self._media = MediaSocket(
+            carrier,
+            services,
+            streams,
+            admission,
+            start_timeout_s=settings.start_timeout_s,
+            heartbeat_s=settings.heartbeat_s,
+        )
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes that the settings open."""
+        carrier = self._carrier
+        if carrier.closed_for_want_of:
+            return
+        if warning := carrier.warning:
+            _log.warning(warning)
+        path = f"/media/{carrier.name}"
+        for each in (path, path + "/{route}", path + "/{route}/{token}"):
+            app.router.add_get(each, self._serve_media)
+        if isinstance(carrier, ForkingCarrier):
+            if needs := carrier.webhook_closed_for_want_of:
+                _log.warning("webhook-closed", carrier=carrier.name, needs=needs)
+            else:
+                app.router.add_post(f"/voice/{carrier.name}", self._answer_call)
+                self._warn_of_idle_routes()
+
+    async def _serve_media(self, request: web.Request) -> web.StreamResponse:
+        route_name = request.match_info.get("route")
+        try:
+            upgrade = self._carrier.upgrade(self._asked(request, self._media_url))
+            return await self._media.serve(
+                request, upgrade, route_name, lambda: self._shown.refuse_again(upgrade.once)
+            )
+        except CarrierError as error:
+            return self._refuse(error)
+
+    async def _answer_call(self, request: web.Request) -> web.Response:
+        assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - only then it is routed here
+        url = f"{self._public_url}/voice/{self._carrier.name}"
+        body = await _read_body(request)
+        try:
+            asked = self._asked(request, url, body)
+            call = self._carrier.announced(asked)
+            self._streams.refuse_when_draining()
+            await self._shown.refuse_again(call.once)
+            document = self._carrier.document(call, self._link(call.called), asked.now_s)
+        except CarrierError as error:
+            return self._refuse(error)
+        return web.Response(body=document.body, content_type=document.content_type)
+
+    def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
+        """See a request as the carrier sent it: its URL is ours by the settings."""
+        route, token = request.match_info.get("route"), request.match_info.get("token")
+        _, question, query = request.raw_path.partition("?")
+        path = "".join(f"/{part}" for part in (route, token) if part is not None)
+        return Request(
+            url=f"{url}{path}{question}{query}",
+            headers=request.headers,
+            body=body,
+            token=token,
+            route=route,
+            now_s=self._wall_s(),
+        )
+
+    def _link(self, called: str | None) -> StreamLink | None:
+        """Say where a call's media go; None if no route is for it: then it goes on unheard."""
+        name = self._carrier.name
+        route = self._routes.choose(name, called, {})
+        if route is None:
+            self._refused_total.labels(name, "no-route").inc()
+            _log.warning("call-without-route", carrier=name)
+            return None
+        # In the path, because many take no query; and signatures cover it.
+        return StreamLink(self._media_url, route.name, route is self._routes.certain(name))
+
+    def _warn_of_idle_routes(self) -> None:
+        for route in self._routes.routes:
+            if route.serves(self._carrier.name) and route.called and route.params:
+                why = "the number and the parameters are told at different times"
+                _log.warning("route-never-chosen", route=route.name, why=why)
+
+    def _refuse(self, error: CarrierError) -> web.Response:
+        """Answer a request that is not let in; which check failed is for our log, not for them."""
+        name = self._carrier.name
+        self._refused_total.labels(name, error.reason).inc()
+        _log.warning("request-refused", carrier=name, reason=error.reason)
+        if error.meaning.close_code in _TRY_LATER:
+            return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
+        status, text = _ANSWERS.get(error.reason, (403, "forbidden\n"))
+        return web.Response(status=status, text=text)
+
+
+async def _read_body(request: web.Request) -> bytes:
+    """Read a webhook's body as it came: signatures are over its bytes.
+
+    Raises:
+        web.HTTPException: 400, 408 or 413.
+    """
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ValueError, web.RequestPayloadError):
+        raise web.HTTPBadRequest from None
