@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.settings import Settings, Upstream
+from gateway.settings import Role, Settings, Upstream
 from process.settings import SettingsError
 
 DEFAULT_ROUTE: Final = "default"  # the only one of a gateway without a routes file
@@ -93,6 +93,7 @@ class Route(_Model):
     carrier: str | None = None
     called: tuple[CalledPattern, ...] = Field((), repr=False)
     params: dict[str, str] = Field(default_factory=dict, repr=False)
+    roles: dict[Name, Role] = Field(default_factory=dict)  # by track
     endpoints: tuple[Name, ...] = Field(min_length=1)
     spread: Spread = Spread.MOST_FREE
     priority: Priority = Priority.NORMAL

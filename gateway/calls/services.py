@@ -1,6 +1,6 @@
 """What a call needs from the process around it, as `app.py` puts it together once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -50,8 +50,11 @@ class Place(Protocol):
 class Ticket(Protocol):
     """One stream's admission: which route it takes, and the places its sessions get."""
 
+    def choose(self, start: CallStarted) -> Mapping[str, str]:
+        """Choose the route for good; give the roles that it says its tracks have."""
+
     async def settle(self, start: CallStarted) -> None:
-        """Choose the route for good and reserve a place for each track.
+        """Reserve a place for each track, as the chosen route has it; chooses it first if need be.
 
         Raises:
             CarrierError: no-route, route-at-capacity, endpoint-at-capacity, circuit-open.
@@ -86,7 +89,7 @@ class CallLimits:
     idle_timeout_s: float
     silence_timeout_s: float
     max_call_s: float
-    roles: dict[str, str] = field(default_factory=dict)  # track -> role; others are "unknown"
+    roles: dict[str, str] = field(default_factory=dict)  # track -> role, if nobody knows better
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,9 +254,16 @@ class CallStream:
             self._epoch,
             lambda: self.end(Ending.failed(GatewayError("fenced"))),
         )
+        roles = {**services.limits.roles, **event.roles, **self._ticket.choose(event)}
         self._tracks = {
             form.track: Track(
-                form, self._carrier, services, self._ticket, writer, self._on_track_failed
+                form,
+                roles.get(form.track, "unknown"),
+                self._carrier,
+                services,
+                self._ticket,
+                writer,
+                self._on_track_failed,
             )
             for form in event.tracks
         }

@@ -50,10 +50,15 @@ class StreamTicket:
         self._failures = 0
         self._failed_at: dict[Entrance, int] = {}  # which of the failures was the last one there
 
-    async def settle(self, start: CallStarted) -> None:
-        """Choose the route for good and hold a place for each track, as `Ticket` says."""
+    def choose(self, start: CallStarted) -> Mapping[str, str]:
+        """Choose the route for good, as `Ticket` says."""
         if self._route is None:
             self._route = self._choose(start.called, start.params)
+        return self._route.roles if self._route else {}
+
+    async def settle(self, start: CallStarted) -> None:
+        """Hold a place for each track, as `Ticket` says."""
+        self.choose(start)
         await self.reserve(len(start.tracks))
 
     async def reserve(self, tracks: int) -> None:

@@ -56,6 +56,7 @@ class Track:
     def __init__(
         self,
         form: TrackFormat,
+        role: str,
         carrier: str,
         services: CallServices,
         ticket: Ticket,
@@ -64,7 +65,7 @@ class Track:
     ) -> None:
         limits = services.limits
         self.form = form
-        self.role = limits.roles.get(form.track, "unknown")
+        self.role = role
         self.error: UpstreamError | None = None
         self.dropped_ms = 0
         self.first_audio_s: float | None = None

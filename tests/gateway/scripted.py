@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.carriers.events import CallStarted
@@ -134,6 +134,10 @@ class ScriptedTicket:
         self.refusal: CarrierError | None = None
         self.full = False
         self.has_a_bug = False
+        self.roles: dict[str, str] = {}
+
+    def choose(self, start: CallStarted) -> Mapping[str, str]:
+        return self.roles
 
     async def settle(self, start: CallStarted) -> None:
         if self.refusal:

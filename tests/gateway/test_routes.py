@@ -92,6 +92,10 @@ class TestFile:
             (ENDPOINTS, "routes: Field required"),
             (ENDPOINTS + "[[routes]]\nname='a'\nendpoints=[]", "routes[1].endpoints: "),
             (
+                ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['main']\nroles={inbound='boss'}",
+                "routes[1].roles.inbound: ",
+            ),
+            (
                 ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['nowhere']",
                 "route a: no endpoint is named nowhere",
             ),

@@ -1,6 +1,7 @@
 """A stream's life: carrier messages in, a scripted model behind, transcript events out."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -434,3 +435,37 @@ class TestBesidesMedia:
             scene.finish_all()
             await task
             assert scene.ended.duration_ms == 80
+
+
+class KnowingAdapter(JsonMediaAdapter):
+    """Of a carrier that knows who speaks."""
+
+    def __init__(self) -> None:
+        super().__init__(twilio.DIALECT)
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        return tuple(
+            dataclasses.replace(event, roles={"inbound": "agent", "outbound": "customer"})
+            if isinstance(event, CallStarted)
+            else event
+            for event in super().receive_text(message)
+        )
+
+
+@pytest.mark.parametrize(
+    ("adapter", "route_s", "expected"),
+    [
+        (None, {}, ["customer", "agent"]),
+        (KnowingAdapter(), {}, ["agent", "customer"]),
+        (KnowingAdapter(), {"inbound": "mix"}, ["mix", "customer"]),
+        (None, {"outbound": "customer", "other": "agent"}, ["customer", "customer"]),
+    ],
+)
+async def test_the_route_knows_best_who_speaks_then_the_carrier(
+    adapter: JsonMediaAdapter | None, route_s: dict[str, str], expected: list[str]
+) -> None:
+    async with living(adapter=adapter) as (scene, _):
+        scene.ticket.roles = route_s
+        scene.start("inbound", "outbound")
+        [started] = scene.of(StreamStarted)
+        assert [track.role for track in started.tracks] == expected

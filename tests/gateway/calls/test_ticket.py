@@ -7,7 +7,7 @@ import pytest
 from gateway.calls.breaker import LONE_THRESHOLD, PROBE_S
 from gateway.calls.services import Place
 from gateway.errors import REASONS, UpstreamError
-from tests.gateway.calls.house import BROKEN, House, endpoint, refusal
+from tests.gateway.calls.house import BROKEN, House, endpoint, refusal, start
 
 
 class TestPlaces:
@@ -255,3 +255,17 @@ class TestBreaker:
                 place.failed(BROKEN)
                 place.release()
         assert house.metric("breaker_state", endpoint="a") == 0
+
+
+async def test_the_chosen_route_says_who_speaks(calls: AsyncExitStack) -> None:
+    outbound = {"inbound": "agent", "outbound": "customer"}
+    house = House(
+        routes=[
+            {"name": "calls-out", "params": {"q": "1"}, "roles": outbound, "endpoints": ["a"]},
+            {"name": "rest", "endpoints": ["a"]},
+        ]
+    )
+    for call, roles in ((start(q="1"), outbound), (start(), {})):
+        ticket = await calls.enter_async_context(house.admission.enter("twilio"))
+        assert ticket.choose(call) == roles
+        await ticket.settle(call)
