@@ -1,0 +1,83 @@
+"""FreeSWITCH: mod_audio_stream, and mod_audio_fork, which it was modelled on.
+
+    uuid_audio_stream <uuid> start wss://.../media/freeswitch?mix=stereo&rate=16k stereo 16k <text>
+
+Nothing announces the format, so the URL repeats it. The text, if the command has one, is sent
+first; as those that `send_text` and `stop` send later, it may be anything. A first one that is a
+JSON object is taken for the call's parameters, its `call_id` for the call's id. Audio is in the
+host's order of bytes, little-endian wherever FreeSWITCH runs. The end is the socket's. Sources: the
+READMEs of amigniter/mod_audio_stream and drachtio/drachtio-freeswitch-modules mod_audio_fork.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, Self
+
+from gateway.carriers.dialect import read
+from gateway.carriers.events import CallStarted, CarrierEvent, MessageIgnored
+from gateway.carriers.pcm_socket import MIX_TYPES, PcmSocketAdapter, formats, mix_role, texts
+from gateway.errors import CarrierError
+
+SUBPROTOCOL: Final = "audio.drachtio.org"  # of mod_audio_fork, by default
+
+_DEFAULT_RATE: Final = "8k"  # FreeSWITCH's own
+_NAMES: Final = ("mix", "rate", "call_id")
+_ASK: Final = (
+    "repeat the start command's mix (stereo, mono or mixed) and rate (8k, 16k or 24k) in its URL: "
+    "?mix=stereo&rate=16k"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuery:
+    """What the query of a stream's URL says of it, in the start command's words.
+
+    Attributes:
+        mix: mono, mixed or stereo.
+        rate: samples per second, or 8k, 16k and so on.
+        call_id: the call's, if the first text does not say.
+        params: whatever else it says; the first text adds to it.
+    """
+
+    mix: str
+    rate: str = _DEFAULT_RATE
+    call_id: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> Self:
+        """Read `mix`, `rate`, `call_id`, and parameters of any other names."""
+        params = {name: value for name, value in query.items() if name not in _NAMES}
+        rate = query.get("rate") or _DEFAULT_RATE
+        return cls(query.get("mix", ""), rate, query.get("call_id") or None, params)
+
+
+def new_adapter(connection_id: str, query: StreamQuery) -> PcmSocketAdapter:
+    """Make the adapter of one socket.
+
+    Args:
+        connection_id: the stream's id, and its call's if nothing names one.
+        query: what the stream's URL says.
+
+    Raises:
+        CarrierError: unsupported-encoding; the detail says what to ask for.
+    """
+    names = MIX_TYPES.get(query.mix, ())
+    start = CallStarted(
+        call_id=query.call_id or connection_id,
+        stream_id=connection_id,
+        tracks=formats(names, "l16", query.rate.replace("k", "000"), _ASK),
+        params=query.params,
+        roles=mix_role(names),
+    )
+    return PcmSocketAdapter(partial(_understand, start), unannounced=start)
+
+
+def _understand(start: CallStarted, message: bytes) -> CarrierEvent:
+    try:
+        metadata = texts(read(message))
+    except CarrierError:
+        return MessageIgnored("text")
+    call_id = metadata.pop("call_id", start.call_id)
+    return replace(start, call_id=call_id, params={**start.params, **metadata})

@@ -1,0 +1,112 @@
+"""FreeSWITCH: a format that only the URL tells, and texts that may be anything."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers import freeswitch
+from gateway.carriers.events import AudioReceived, CallStarted, MessageIgnored
+from gateway.carriers.freeswitch import StreamQuery
+from gateway.errors import CarrierError
+from tests.gateway.carriers.hostile import JSON_VALUES, dialogues, endure
+
+STEREO = StreamQuery("stereo")
+
+
+def start(query: StreamQuery, **metadata: object) -> CallStarted:
+    message = json.dumps(metadata).encode()
+    [event] = freeswitch.new_adapter("s1", query).receive_text(message)
+    assert isinstance(event, CallStarted)
+    return event
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({"mix": "stereo"}, STEREO),
+            ({"mix": "mono", "rate": "", "call_id": ""}, StreamQuery("mono", "8k")),
+            (
+                {"mix": "mixed", "rate": "16k", "call_id": "f1", "queue": "sales"},
+                StreamQuery("mixed", "16k", "f1", {"queue": "sales"}),
+            ),
+        ],
+    )
+    def test_query(self, query: dict[str, str], expected: StreamQuery) -> None:
+        assert StreamQuery.parse(query) == expected
+
+    @pytest.mark.parametrize(
+        ("mix", "tracks", "roles"),
+        [
+            ("mono", ["inbound"], {}),
+            ("mixed", ["mix"], {"mix": "mix"}),
+            ("stereo", ["inbound", "outbound"], {}),
+        ],
+    )
+    def test_tracks(self, mix: str, tracks: list[str], roles: dict[str, str]) -> None:
+        found = start(StreamQuery(mix))
+        assert ([form.track for form in found.tracks], found.roles) == (tracks, roles)
+
+    @pytest.mark.parametrize(
+        ("rate", "rate_hz"), [("8k", 8000), ("16k", 16000), ("16000", 16000), ("24k", 24000)]
+    )
+    def test_rates(self, rate: str, rate_hz: int) -> None:
+        [form] = start(StreamQuery("mono", rate)).tracks
+        assert form == TrackFormat("inbound", Encoding.L16LE, rate_hz)
+
+    @pytest.mark.parametrize(
+        "query", [{}, {"mix": "both"}, {"mix": "mono", "rate": "48k"}, {"mix": "mono", "rate": "k"}]
+    )
+    def test_others_are_refused_before_the_upgrade(self, query: dict[str, str]) -> None:
+        with pytest.raises(CarrierError, match=r"\?mix=stereo&rate=16k") as caught:
+            freeswitch.new_adapter("s1", StreamQuery.parse(query))
+        assert caught.value.reason == "unsupported-encoding"
+
+
+class TestStart:
+    def test_without_a_text_audio_is_the_start(self) -> None:
+        query = StreamQuery("mono", call_id="f1", params={"queue": "sales"})
+        started, audio = freeswitch.new_adapter("s1", query).receive_binary(b"abc")
+        assert started == CallStarted(
+            "f1", "s1", (TrackFormat("inbound", Encoding.L16LE, 8000),), {"queue": "sales"}
+        )
+        assert audio == AudioReceived("inbound", b"ab", None, None)
+
+    def test_the_call_is_named_by_metadata_else_url_else_connection(self) -> None:
+        assert start(StreamQuery("mono", call_id="u"), call_id="m").call_id == "m"
+        assert start(StreamQuery("mono", call_id="u"), call_id="").call_id == "u"
+        assert start(STEREO).call_id == "s1"
+
+    def test_metadata_add_to_the_urls_parameters(self) -> None:
+        query = StreamQuery("mono", params={"queue": "sales", "lang": "en"})
+        found = start(query, tok="9f", lang="de", nested={"x": 1})
+        assert found.params == {"queue": "sales", "lang": "de", "tok": "9f"}
+        assert "9f" not in repr(found)
+
+
+class TestOtherTexts:
+    @pytest.mark.parametrize("message", [b"hello", b"", b"[1]", b"7", b"\xff", b"{", b"[" * 60_000])
+    def test_what_is_no_metadata_is_ignored(self, message: bytes) -> None:
+        adapter = freeswitch.new_adapter("s1", STEREO)
+        assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
+        assert isinstance(adapter.receive_binary(bytes(4))[0], CallStarted)
+        assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
+
+    @pytest.mark.parametrize("message", [b"{}", b'{"call_id":"another"}'])
+    def test_later_objects_are_no_metadata(self, message: bytes) -> None:
+        adapter = freeswitch.new_adapter("s1", STEREO)
+        adapter.receive_binary(bytes(4))
+        assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
+
+
+texts = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.builds(
+    lambda value: json.dumps({"call_id": value}).encode(), JSON_VALUES
+)
+
+
+@given(dialogue=dialogues(texts))
+def test_any_messages_give_events_or_a_documented_error(dialogue: list[tuple[bool, bytes]]) -> None:
+    endure(freeswitch.new_adapter("s1", STEREO), dialogue)
