@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.carriers import twilio
+from gateway.carriers import browser, twilio
 from gateway.carriers.adapter import Adapter
+from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
 from gateway.carriers.json_media import JsonMediaAdapter
 from tests.wire import playbook
 
 ADAPTERS: dict[str, Callable[[], Adapter]] = {
+    "asterisk": lambda: AsteriskAdapter(StreamQuery()),
+    "browser": browser.new_adapter,
     "twilio": lambda: JsonMediaAdapter(twilio.DIALECT),
 }
 DIALOGUES = [(name, path) for name in ADAPTERS for path in playbook.recordings(name)]

@@ -1,0 +1,154 @@
+"""Asterisk's WebSocket channel driver, chan_websocket. Pure.
+
+    MEDIA_START . (audio | DTMF_END | MEDIA_XOFF ...)* . close
+
+Texts are plain, `MEDIA_START connection_id:stt channel:WebSocket/stt/0x55 channel_id:17.1
+format:ulaw ...`, or JSON with the same names (`f(json)` in the dial string). Binary messages are
+what the channel's `format` says, of any length, without number or time; slin is in the byte order
+of Asterisk's host, which is little-endian.
+
+A socket carries one direction of a call, so a call is two of them, joined by what the dial string
+adds to the URL's query: `WebSocket/stt/c(ulaw)v(call=${CHANNEL(LINKEDID)},track=outbound)`.
+
+Nothing is ever sent back. Asterisk answers the channel when the socket is open (unless dialled with
+`n`, which leaves that to ARI), and plays silence as long as it gets no audio.
+
+Sources: github.com/asterisk/asterisk, channels/chan_websocket.c and main/codec_builtin.c;
+docs.asterisk.org/Configuration/Channel-Drivers/WebSocket.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Self
+
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.dialect import find, read
+from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
+from gateway.carriers.pcm_socket import PcmSocketAdapter, formats, texts
+from gateway.errors import CarrierError
+
+_TRACKS: Final = ("inbound", "outbound")
+_ROLES: Final = ("customer", "agent")
+_NOTES: Final = frozenset(
+    {
+        "MEDIA_XON",
+        "MEDIA_XOFF",
+        "MEDIA_BUFFERING_COMPLETED",
+        "MEDIA_MARK_PROCESSED",
+        "QUEUE_DRAINED",
+        "STATUS",
+        "ERROR",
+    }
+)
+# The rate is in the name, and "slin" alone is 8 kHz. There are others, to slin192: not for us.
+_SLIN_HZ: Final = {"slin16": 16000, "slin24": 24000}
+_ASK: Final = "dial it with c(ulaw); c(alaw), c(slin), c(slin16) and c(slin24) do too"
+_MAX_EARLY_BYTES: Final = 1 << 16  # 8 s of mu-law
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuery:
+    """What the query of the media URL says of a stream; all of it may be missing."""
+
+    call: str | None = None  # the same for both sockets of a call
+    track: str = _TRACKS[0]
+    role: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> Self:
+        """Read the URL's query: `call`, `track`, `role`, and parameters of any other names.
+
+        Raises:
+            CarrierError: unknown-track, for a track or role of another name.
+        """
+        track, role = query.get("track") or _TRACKS[0], query.get("role") or None
+        if track not in _TRACKS:
+            raise CarrierError("unknown-track", f"track is {' or '.join(_TRACKS)}")
+        if role not in (None, *_ROLES):
+            raise CarrierError("unknown-track", f"role is {' or '.join(_ROLES)}")
+        names = ("call", "track", "role")
+        params = {name: value for name, value in query.items() if name not in names}
+        return cls(query.get("call") or None, track, role, params)
+
+
+class AsteriskAdapter(Adapter):
+    """One direction of a call.
+
+    Args:
+        query: what its URL says.
+    """
+
+    def __init__(self, query: StreamQuery) -> None:
+        self._socket = PcmSocketAdapter(partial(_understand, query))
+        self._is_started = False
+        self._early = bytearray()
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Understand an event, plain or JSON; see `Adapter`."""
+        events = self._socket.receive_text(message)
+        if not any(isinstance(event, CallStarted) for event in events):
+            return events
+        self._is_started = True
+        early, self._early = bytes(self._early), bytearray()
+        return (*events, *self._socket.receive_binary(early))
+
+    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Take audio; what overtook MEDIA_START waits for it.
+
+        Asterisk writes both from different threads. Source: asterisk/asterisk, issue 1712.
+        """
+        if self._is_started:
+            return self._socket.receive_binary(message)
+        if len(self._early) + len(message) > _MAX_EARLY_BYTES:
+            raise CarrierError("media-before-start")
+        self._early += message
+        return ()
+
+
+def _understand(query: StreamQuery, message: bytes) -> CarrierEvent:
+    fields = read(message) if message.startswith(b"{") else _read_plain(message)
+    match fields.get("event"):
+        case "MEDIA_START":
+            return _read_start(fields, query)
+        case "DTMF_END":
+            return DtmfReceived(query.track)
+        case str(name) if name:
+            return MessageIgnored(name if name in _NOTES else "unknown")
+        case _:
+            raise CarrierError("malformed-message", "no event")
+
+
+def _read_plain(message: bytes) -> Mapping[str, object]:
+    """Read `EVENT name:value name:value`."""
+    try:
+        event, *words = message.decode().split(" ")
+    except UnicodeDecodeError:
+        raise CarrierError("malformed-message") from None
+    pairs = (word.partition(":") for word in words)
+    return {name: value for name, _, value in pairs} | {"event": event}
+
+
+def _read_start(fields: Mapping[str, object], query: StreamQuery) -> CallStarted:
+    # The first releases tell no channel_id; a channel's name is its own as long as it lives.
+    channel = _text(fields, "channel_id", "channel")
+    connection = _text(fields, "connection_id")
+    name = _text(fields, "format")
+    encoding, rate_hz = ("slin", _SLIN_HZ[name]) if name in _SLIN_HZ else (name, 8000)
+    variables = fields.get("channel_variables")
+    params = texts(variables) if isinstance(variables, dict) else {}
+    return CallStarted(
+        call_id=query.call or channel,
+        stream_id=f"{connection}-{channel}",  # the connection is of websocket_client.conf
+        tracks=formats([query.track], encoding, rate_hz, _ASK),
+        params=params | dict(query.params),
+        roles={query.track: query.role} if query.role else {},
+    )
+
+
+def _text(fields: Mapping[str, object], *names: str) -> str:
+    found = find(fields, names)
+    if not isinstance(found, str):
+        raise CarrierError("malformed-message", f"no {' or '.join(names)}")
+    return found
