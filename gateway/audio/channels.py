@@ -1,5 +1,7 @@
 """Channels that lie sample by sample in one payload, taken apart. Pure."""
 
+import numpy as np
+
 
 class Deinterleaver:
     """Takes interleaved audio apart; what is less than a sample of each channel waits for more.
@@ -21,5 +23,9 @@ class Deinterleaver:
         data = self._rest + payload
         whole = len(data) - len(data) % (self._channels * self._sample_bytes)
         self._rest = data[whole:]
-        samples = memoryview(data[:whole]).cast("B" if self._sample_bytes == 1 else "H")
-        return [samples[channel :: self._channels].tobytes() for channel in range(self._channels)]
+        if self._channels == 1:
+            return [data[:whole]]
+        if self._sample_bytes == 1:
+            return [data[channel : whole : self._channels] for channel in range(self._channels)]
+        samples = np.frombuffer(data, np.uint16, whole // 2).reshape(-1, self._channels)
+        return [samples[:, channel].tobytes() for channel in range(self._channels)]
