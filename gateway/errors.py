@@ -41,9 +41,11 @@ REASONS: dict[str, Meaning] = {
     "start-timeout": Meaning(Fault.CARRIER, 1008),
     "media-before-start": Meaning(Fault.CARRIER, 1002),
     "second-start": Meaning(Fault.CARRIER, 1002),
+    "out-of-sequence": Meaning(Fault.CARRIER, 1002),
     "unknown-track": Meaning(Fault.CARRIER, 1002),
     "unsupported-encoding": Meaning(Fault.CARRIER, 1003),
     "binary-message": Meaning(Fault.CARRIER, 1003),
+    "identity-mismatch": Meaning(Fault.CARRIER, 1008),  # what was signed is not who speaks
     "token-missing": Meaning(Fault.CARRIER, 1008),
     "token-invalid": Meaning(Fault.CARRIER, 1008),
     "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close

@@ -6,6 +6,7 @@ order:
     {"in": {...}} or {"in": "text"}    a text message of the carrier's
     {"binary": "base64"}               a binary one
     {"closed": true}                   the socket closes
+    {"ended": reason}                  the stream ended; the adapter may say goodbye
 
 each followed by what the adapter makes of it, one line per event:
 
@@ -13,6 +14,7 @@ each followed by what the adapter makes of it, one line per event:
     {"audio": [track, "base64", timestamp_ms, sequence]}
     {"dtmf": track}   {"paused": true}   {"resumed": true}   {"stopped": true}   {"ignored": kind}
     {"reply": {...}}                   a message of ours, read as JSON
+    {"refused": reason}                the message breaks the protocol
 
 Ids and audio are made up; names and types are the source's.
 """

@@ -19,9 +19,10 @@ from gateway.carriers.events import (
     StreamPaused,
     StreamResumed,
 )
+from gateway.errors import CarrierError
 
 _FOLDER = Path(__file__).parent
-_CAUSES = {"in", "binary", "closed"}
+_CAUSES = {"in", "binary", "closed", "ended"}
 
 
 def recordings(carrier: str) -> list[Path]:
@@ -37,7 +38,10 @@ def play(recording: Path, adapter: Adapter) -> None:
     for number, line in enumerate(lines, start=2):
         if line.keys() & _CAUSES:
             assert found == [], f"line {number}: not expected before it"
-            found = [spell(event) for event in _receive(adapter, line)]
+            try:
+                found = [spell(event) for event in _receive(adapter, line)]
+            except CarrierError as error:
+                found = [{"refused": error.reason}]
         else:
             assert found, f"line {number}: nothing came of the message before it"
             actual = found.pop(0)
@@ -76,6 +80,8 @@ def _receive(adapter: Adapter, line: dict[str, Any]) -> Sequence[CarrierEvent]:
         return adapter.receive_text(text.encode())
     if "binary" in line:
         return adapter.receive_binary(base64.b64decode(line["binary"]))
+    if "ended" in line:
+        return adapter.farewell(line["ended"])
     return adapter.close()
 
 
