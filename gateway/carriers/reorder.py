@@ -16,7 +16,7 @@ class Reorder:
     here. What comes after its turn, or again, is passed on: the media clock tells which it is.
 
     Args:
-        window_bytes: audio held back at most.
+        window_bytes: audio held back at most; an empty frame counts as a byte.
     """
 
     def __init__(self, window_bytes: int) -> None:
@@ -35,7 +35,7 @@ class Reorder:
             return (frame,)
         self._count += 1
         heapq.heappush(self._held, (frame.sequence, self._count, frame))
-        self._held_bytes += len(frame.payload)
+        self._held_bytes += len(frame.payload) or 1
         ready = []
         while self._held and (
             self._held[0][0] <= self._next or self._held_bytes > self._window_bytes
@@ -49,6 +49,6 @@ class Reorder:
 
     def _pop(self) -> AudioReceived:
         number, _, frame = heapq.heappop(self._held)
-        self._held_bytes -= len(frame.payload)
+        self._held_bytes -= len(frame.payload) or 1
         self._next = max(self._next, number + 1)
         return frame
