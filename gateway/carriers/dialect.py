@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,7 @@ class Frame[P](msgspec.Struct, gc=False):
     """The audio in a media message; a dialect that names its fields otherwise has its own."""
 
     payload: P
-    track: str = ""  # empty: the dialect's first
+    track: str = ""  # empty: the stream's first
     chunk: Any = None
     timestamp: Any = None
 
@@ -50,9 +51,23 @@ class Kind(Enum):
     NOTE = auto()  # asks nothing of us
 
 
+KINDS: Final = MappingProxyType(
+    {
+        "connected": Kind.NOTE,
+        "start": Kind.START,
+        "media": Kind.MEDIA,
+        "dtmf": Kind.DTMF,
+        "mark": Kind.NOTE,
+        "stop": Kind.STOP,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """How one carrier says it. Places in a message are dotted names; the first one found counts.
+
+    What a dialect does not say is as Twilio, whom the others followed, has it.
 
     Attributes:
         carrier: whose it is.
@@ -61,14 +76,16 @@ class Dialect:
         stream_id: where it has the stream's.
         params: where it has what the customer passes on.
         called: where it has the number dialled, if it has.
-        tracks: where it lists the tracks.
+        tracks: where it lists the tracks, by name or as objects with a `name`.
         track_names: the tracks, by all of their spellings; those that a start message without a
             list means come first, as many as `unlisted_tracks`.
         unlisted_tracks: how many those are.
-        encoding: where it has the audio's encoding.
-        rate: where it has the samples per second.
-        channels: where it has the number of channels.
+        roles: who speaks on a track, where the carrier itself knows.
+        encoding: where it has the audio's encoding; in the track's object, if tracks are objects.
+        rate: where it has the samples per second, likewise.
+        channels: where it has the number of channels, likewise.
         dtmf_track: where a dtmf message has its track.
+        stop_track: where a stop message has its track, if each track has a stop of its own.
         event: the name of the field that tells messages apart.
         media: the struct of a media message, generic over its payload.
         linear: what an encoding named L16 or alike is.
@@ -77,10 +94,10 @@ class Dialect:
     """
 
     carrier: str
-    kinds: Mapping[str, Kind]
-    call_id: tuple[str, ...]
-    stream_id: tuple[str, ...]
-    params: tuple[str, ...] = ()
+    kinds: Mapping[str, Kind] = KINDS
+    call_id: tuple[str, ...] = ("start.callSid",)
+    stream_id: tuple[str, ...] = ("start.streamSid", "streamSid")
+    params: tuple[str, ...] = ("start.customParameters",)
     called: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ("start.tracks",)
     track_names: Mapping[str, str] = field(
@@ -92,10 +109,12 @@ class Dialect:
         }
     )
     unlisted_tracks: int = 1
+    roles: Mapping[str, str] = field(default_factory=dict)
     encoding: tuple[str, ...] = ("start.mediaFormat.encoding",)
     rate: tuple[str, ...] = ("start.mediaFormat.sampleRate",)
     channels: tuple[str, ...] = ("start.mediaFormat.channels",)
     dtmf_track: tuple[str, ...] = ("dtmf.track",)
+    stop_track: tuple[str, ...] = ()
     event: str = "event"
     media: Any = Media
     linear: Encoding = Encoding.L16LE
@@ -131,6 +150,7 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
         tracks=tuple(_tracks(message, dialect)),
         params=dict(_params(message, dialect.params)),
         called=called if isinstance(called, str) else None,
+        roles=dialect.roles,
     )
 
 
@@ -138,15 +158,19 @@ def _tracks(message: Mapping[str, object], dialect: Dialect) -> Iterator[TrackFo
     listed = find(message, dialect.tracks)
     if listed is not None and not isinstance(listed, list):
         raise CarrierError("malformed-message", "tracks")
-    names = listed or list(dialect.track_names)[: dialect.unlisted_tracks]
-    if not all(isinstance(name, str) and name in dialect.track_names for name in names):
-        raise CarrierError("unknown-track")
-    for track in dict.fromkeys(dialect.track_names[name] for name in names):
+    announced: dict[str, Mapping[str, object]] = {}  # by track, what describes it
+    for entry in listed or list(dialect.track_names)[: dialect.unlisted_tracks]:
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        if not isinstance(name, str) or name not in dialect.track_names:
+            raise CarrierError("unknown-track")
+        described = entry if isinstance(entry, dict) else message
+        announced.setdefault(dialect.track_names[name], described)
+    for track, described in announced.items():
         yield track_format(
             track,
-            find(message, dialect.encoding),
-            number(find(message, dialect.rate)),
-            number(find(message, dialect.channels)),
+            find(described, dialect.encoding),
+            number(find(described, dialect.rate)),
+            number(find(described, dialect.channels)),
             dialect.linear,
         )
 

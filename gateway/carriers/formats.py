@@ -16,6 +16,7 @@ _LINEAR: Final = {
     "raw",
     "slin",
     "pcm",
+    "base64",  # so Exotel calls its linear audio at times
 }
 _G711_HZ: Final = 8000
 _LINEAR_HZ: Final = (8000, 16000, 24000)
@@ -32,7 +33,7 @@ def track_format(
 
     Args:
         track: its name.
-        encoding: as the carrier names it, in any case.
+        encoding: as the carrier names it, in any case; parameters (`;rate=8000`) do not count.
         rate_hz: samples per second.
         channels: in one frame.
         linear: what 16-bit linear audio is: its byte order.
@@ -40,7 +41,7 @@ def track_format(
     Raises:
         CarrierError: unsupported-encoding; the detail says what to ask the carrier for.
     """
-    name = str(encoding or "pcmu").lower()
+    name = str(encoding or "pcmu").partition(";")[0].strip().lower()
     rate_hz = rate_hz or _G711_HZ
     if channels in (None, 1):
         if name in _MULAW and rate_hz == _G711_HZ:

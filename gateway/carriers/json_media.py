@@ -51,10 +51,10 @@ class JsonMediaAdapter(Adapter):
         self._dialect = dialect
         self._decode = msgspec.json.Decoder(dialect.media[bytes]).decode
         self._started: CallStarted | None = None
-        self._tracks: frozenset[str] = frozenset()
-        self._first_track = next(iter(dialect.track_names))
+        self._tracks: dict[str, str] = {}  # those announced, by the names that media give them
+        self._unstopped: set[str] = set()  # of those
         self._reorder: dict[str, Reorder] = {}
-        self._early: list[AudioReceived] = []
+        self._early: list[tuple[Frame[Any], bytes]] = []
         self._epoch_ms: int | None = None  # of the first frame, for times that are Unix ms
         self._stopped = False
 
@@ -91,8 +91,7 @@ class JsonMediaAdapter(Adapter):
             case Kind.START:
                 return self._start(decoded, len(message))
             case Kind.STOP:
-                self._stopped = True
-                return (*self.close(), CallStopped())
+                return self._stop(decoded)
             case Kind.DTMF:
                 track = find(decoded, self._dialect.dtmf_track)
                 names = self._dialect.track_names
@@ -102,7 +101,7 @@ class JsonMediaAdapter(Adapter):
             case None:
                 return (MessageIgnored("unknown"),)
 
-    # The start
+    # The start and the end
 
     def _start(self, message: Mapping[str, object], size: int) -> Sequence[CarrierEvent]:
         if size > _MAX_START_BYTES:
@@ -113,38 +112,49 @@ class JsonMediaAdapter(Adapter):
                 return (MessageIgnored("repeated-start"),)
             raise CarrierError("second-start")
         self._started = start
-        self._tracks = frozenset(form.track for form in start.tracks)
+        self._unstopped = {form.track for form in start.tracks}
+        names = self._dialect.track_names.items()
+        self._tracks = {name: track for name, track in names if track in self._unstopped}
+        self._tracks[""] = start.tracks[0].track
         self._reorder = {
             form.track: Reorder(self._dialect.reorder_ms * form.bytes_per_ms)
             for form in start.tracks
         }
         early, self._early = self._early, []
-        return (start, *(event for frame in early for event in self._place(frame)))
+        return (start, *(event for frame, audio in early for event in self._audio(frame, audio)))
+
+    def _stop(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
+        """End the stream, or one track where each has a stop of its own."""
+        name = find(message, self._dialect.stop_track)
+        if isinstance(name, str):
+            self._unstopped.discard(self._tracks.get(name, ""))
+            if self._unstopped:
+                return (MessageIgnored("stop-of-one-track"),)
+        self._stopped = True
+        return (*self.close(), CallStopped())
 
     # Media
 
     def _audio(self, frame: Frame[Any], payload: bytes) -> Sequence[CarrierEvent]:
-        track = frame.track or self._first_track
+        track = self._tracks.get(frame.track)
+        if track is None:
+            return self._hold_early(frame, payload)
         timestamp_ms = number(frame.timestamp)
         if self._dialect.has_epoch_times and timestamp_ms is not None:
             if self._epoch_ms is None:
                 self._epoch_ms = timestamp_ms
             timestamp_ms -= self._epoch_ms
         audio = AudioReceived(track, payload, timestamp_ms, number(frame.chunk))
-        return self._place(audio) if self._dialect.reorder_ms else (self._known(audio),)
+        return self._reorder[track].receive(audio) if self._dialect.reorder_ms else (audio,)
 
-    def _place(self, audio: AudioReceived) -> Sequence[CarrierEvent]:
-        """Put a frame in its place among those that overtook it, the start included."""
-        if self._started is None and len(self._early) < _MAX_EARLY:
-            self._early.append(audio)
-            return ()
-        return self._reorder[self._known(audio).track].receive(audio)
-
-    def _known(self, audio: AudioReceived) -> AudioReceived:
-        """Refuse a frame of a track that was not announced."""
-        if audio.track not in self._tracks:
-            raise CarrierError("unknown-track" if self._started else "media-before-start")
-        return audio
+    def _hold_early(self, frame: Frame[Any], payload: bytes) -> Sequence[CarrierEvent]:
+        """Hold a frame that overtook the start, where that may be; refuse any other."""
+        if self._started:
+            raise CarrierError("unknown-track")
+        if not self._dialect.reorder_ms or len(self._early) == _MAX_EARLY:
+            raise CarrierError("media-before-start")
+        self._early.append((frame, payload))
+        return ()
 
     def _read_loosely(self, message: bytes) -> Frame[str]:
         try:
@@ -162,7 +172,7 @@ class JsonMediaAdapter(Adapter):
         try:
             payload = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
-            if self._started or not self._dialect.reorder_ms:
-                self._known(AudioReceived(frame.track or self._first_track, b"", None, None))
+            if frame.track not in self._tracks:
+                self._hold_early(frame, b"")
             return (MessageIgnored("undecodable-payload"),)
         return self._audio(frame, payload)

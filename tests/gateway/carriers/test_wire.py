@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from gateway.carriers import browser, twilio
+from gateway.carriers import (
+    bandwidth,
+    browser,
+    exotel,
+    freeswitch,
+    jambonz,
+    plivo,
+    ringcx,
+    signalwire,
+    talkdesk,
+    telnyx,
+    twilio,
+    vonage,
+)
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
 from gateway.carriers.genesys import AudioHookAdapter
@@ -14,11 +27,21 @@ from tests.wire import playbook
 
 ADAPTERS: dict[str, Callable[[], Adapter]] = {
     "asterisk": lambda: AsteriskAdapter(StreamQuery()),
+    "bandwidth": lambda: JsonMediaAdapter(bandwidth.DIALECT),
     "browser": browser.new_adapter,
+    "exotel": lambda: JsonMediaAdapter(exotel.DIALECT),
+    "freeswitch": lambda: freeswitch.new_adapter("connection-1", freeswitch.StreamQuery("stereo")),
     "genesys": lambda: AudioHookAdapter(
         "e160e428-53e2-487c-977d-96989bf5c99d", "d7934305-0972-4844-938e-9060eef73d05"
     ),
+    "jambonz": lambda: jambonz.new_adapter("connection-1"),
+    "plivo": lambda: JsonMediaAdapter(plivo.DIALECT),
+    "ringcx": lambda: JsonMediaAdapter(ringcx.DIALECT),
+    "signalwire": lambda: JsonMediaAdapter(signalwire.DIALECT),
+    "talkdesk": lambda: JsonMediaAdapter(talkdesk.DIALECT),
+    "telnyx": lambda: JsonMediaAdapter(telnyx.DIALECT),
     "twilio": lambda: JsonMediaAdapter(twilio.DIALECT),
+    "vonage": lambda: vonage.new_adapter("connection-1"),
 }
 DIALOGUES = [(name, path) for name in ADAPTERS for path in playbook.recordings(name)]
 
