@@ -23,7 +23,7 @@ import msgspec
 
 from cli.errors import CommandError
 from cli.wav import MULAW_SILENCE
-from gateway.carriers.twilio_webhook import SIGNATURE_HEADER, sign
+from gateway.carriers.signatures.twilio import SIGNATURE_HEADER, sign
 
 FRAME_MS: Final = 20
 FRAME_BYTES: Final = 160

@@ -29,7 +29,8 @@ from gateway.carriers.dialect import Dialect, Kind
 from gateway.carriers.events import CallStarted
 from gateway.carriers.forms import read_form
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.twilio_webhook import SIGNATURE_HEADER, mint_token, verify, verify_token
+from gateway.carriers.signatures.twilio import SIGNATURE_HEADER, verify
+from gateway.carriers.twilio_webhook import mint_token, verify_token
 from gateway.carriers.twiml import NextStep, fork
 from gateway.errors import CarrierError
 from process.settings import Url, config

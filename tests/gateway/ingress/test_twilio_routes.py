@@ -20,8 +20,9 @@ from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
+from gateway.carriers.signatures.twilio import sign
 from gateway.carriers.twilio import Twilio
-from gateway.carriers.twilio_webhook import mint_token, sign
+from gateway.carriers.twilio_webhook import mint_token
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.once import Shown
 from gateway.metrics import Metrics

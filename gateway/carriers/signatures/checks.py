@@ -1,0 +1,62 @@
+"""What the schemes share: bounded headers, comparisons in constant time, clocks. Pure."""
+
+import hmac
+import re
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from gateway.errors import CarrierError
+
+TOLERANCE_S: Final = 300  # both ways; the default of Telnyx's and jambonz' own SDKs
+MAX_SIGNATURES: Final = 4  # looked at in one header; while a secret is being changed there are two
+
+_UNIX_TIME: Final = re.compile("[0-9]{1,12}")
+
+
+def read_header(value: str | None, max_characters: int) -> str:
+    """Take a header's value, if it can be a signature: all of them are short, and ASCII.
+
+    Raises:
+        CarrierError: signature-missing or signature-invalid.
+    """
+    if not value:
+        raise CarrierError("signature-missing")
+    if len(value) > max_characters or not value.isascii():
+        raise CarrierError("signature-invalid")
+    return value
+
+
+def read_unix_time(text: str) -> int:
+    """Read Unix seconds.
+
+    Raises:
+        CarrierError: signature-invalid.
+    """
+    if not _UNIX_TIME.fullmatch(text):
+        raise CarrierError("signature-invalid")
+    return int(text)
+
+
+def require_match(given: Iterable[str], expected: Collection[str]) -> None:
+    """Compare ASCII texts in constant time; one that is expected suffices.
+
+    Raises:
+        CarrierError: signature-invalid.
+    """
+    if not any(hmac.compare_digest(one, other) for one in given for other in expected):
+        raise CarrierError("signature-invalid")
+
+
+def require_fresh(signed_s: float, now_s: float, tolerance_s: float) -> None:
+    """Compare the time of a signature, which is believed, with ours.
+
+    Raises:
+        CarrierError: signature-stale: it is too old, or from the future.
+    """
+    if not now_s - tolerance_s <= signed_s <= now_s + tolerance_s:
+        raise CarrierError("signature-stale")
+
+
+def wire_bytes(text: str) -> bytes:
+    """Give the bytes that came over the wire: not all that HTTP carries is text."""
+    return text.encode(errors="surrogateescape")

@@ -1,0 +1,35 @@
+"""How a verification ends, and what its headers may hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gateway.errors import CarrierError
+
+DOCUMENTED = {None, "signature-missing", "signature-invalid", "signature-stale"}
+
+type Forgeries = dict[str, tuple[dict[str, Any], str]]  # by name: what is altered, the reason
+
+wire_texts = st.binary(max_size=64).map(lambda raw: raw.decode(errors="surrogateescape"))
+forms = st.lists(st.tuples(wire_texts, wire_texts), max_size=4)
+
+
+def refusal(verify: Callable[..., object], request: dict[str, Any], **changes: Any) -> str | None:
+    """Why a request is refused; None: it is let in."""
+    try:
+        verify(**request | changes)
+    except CarrierError as error:
+        return error.reason
+    return None
+
+
+def headers_like(good: str) -> st.SearchStrategy[str | None]:
+    """A header that is missing, right, damaged, too long, or anything else."""
+    damaged = st.builds(
+        lambda at, cut, insert: good[:at] + insert + good[at + cut :],
+        st.integers(0, len(good)),
+        st.integers(0, 3),
+        st.text(max_size=3) | st.sampled_from([",", ".", "=", " ", "\0", "\n", good]),
+    )
+    return st.none() | st.just(good) | damaged | wire_texts | st.just(good * 100)
