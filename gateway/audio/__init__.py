@@ -2,6 +2,9 @@
 
 encodings     how payload bytes stand for samples, and their decoding
 clock         where each frame belongs on the media clock, and what is missing
-interpolator  8 kHz to 16 kHz
+resampler     any rate to 16 kHz: by an interpolator (8 kHz) or decimator (24 kHz), both of them
+              designs for one streaming polyphase filter
 pipeline      one track's way through all three: frames in, chunks and gaps out
+loudness      where a track is loud enough to be speech
+channels      channels that lie sample by sample in one payload
 """

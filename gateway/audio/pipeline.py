@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.audio.clock import MediaClock
 from gateway.audio.encodings import TrackFormat, decode
-from gateway.audio.interpolator import HalfBandInterpolator
+from gateway.audio.resampler import RESAMPLERS
 from gateway.errors import CarrierError
 
 MAX_SILENCE_MS: Final = 30_000  # a longer jump is not filled: the model need not hear a long hold
@@ -48,7 +48,7 @@ class TrackPipeline:
         chunk_ms: length of a chunk; 80 ms are one token of the model.
 
     Raises:
-        CarrierError: unsupported-encoding, for a rate other than 8 or 16 kHz.
+        CarrierError: unsupported-encoding, for a rate other than 8, 16 or 24 kHz.
 
     Attributes:
         frames: frames taken.
@@ -63,8 +63,8 @@ class TrackPipeline:
         "_clock",
         "_encoding",
         "_flushed_bytes",
-        "_interpolator",
         "_max_silence_bytes",
+        "_resampler",
         "_silence_left_bytes",
         "duplicates",
         "frames",
@@ -72,8 +72,9 @@ class TrackPipeline:
     )
 
     def __init__(self, form: TrackFormat, chunk_ms: int = 80) -> None:
-        if form.rate_hz not in (8000, 16000):
-            raise CarrierError("unsupported-encoding", f"{form.rate_hz} Hz, expected 8000 or 16000")
+        if form.rate_hz not in RESAMPLERS:
+            known = ", ".join(map(str, RESAMPLERS))
+            raise CarrierError("unsupported-encoding", f"{form.rate_hz} Hz, expected one of {known}")
         bytes_per_ms = form.bytes_per_ms
         self.frames = 0
         self.received_bytes = 0
@@ -85,7 +86,7 @@ class TrackPipeline:
         # All silence together: as much again as was received. Else small messages make much work.
         self._silence_left_bytes = self._max_silence_bytes
         self._clock = MediaClock(bytes_per_ms)
-        self._interpolator = HalfBandInterpolator() if form.rate_hz == 8000 else None
+        self._resampler = RESAMPLERS[form.rate_hz]()
         self._buffer = bytearray()  # payload not yet in a chunk
         self._buffer_start = 0  # its position on the clock, in payload bytes
 
@@ -125,14 +126,14 @@ class TrackPipeline:
     def flush(self) -> list[AudioChunk | AudioGap]:
         """Give what is left since the last time; half a sample is dropped.
 
-        The tail of the interpolator makes the last chunk 3 ms longer than its times say.
+        The tail of the filter makes the last chunk up to 3 ms longer than its times say.
         """
         if self.received_bytes == self._flushed_bytes:
             return []
         self._flushed_bytes = self.received_bytes
         rest = self._cut(len(self._buffer) - len(self._buffer) % self._encoding.sample_bytes)
         self._buffer.clear()
-        pcm = rest.pcm + (self._interpolator.flush() if self._interpolator else b"")
+        pcm = rest.pcm + self._resampler.flush()
         return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
 
     def _jump(self, jump_bytes: int, end: int) -> list[AudioChunk | AudioGap]:
@@ -149,9 +150,7 @@ class TrackPipeline:
 
     def _cut(self, size: int) -> AudioChunk:
         """Make a chunk of the first bytes of the buffer, a whole number of samples."""
-        pcm = decode(self._encoding, bytes(self._buffer[:size]))
-        if self._interpolator:
-            pcm = self._interpolator.process(pcm)
+        pcm = self._resampler.process(decode(self._encoding, bytes(self._buffer[:size])))
         del self._buffer[:size]
         start, self._buffer_start = self._buffer_start, self._buffer_start + size
         return AudioChunk(pcm, self._clock.to_ms(start), self._clock.to_ms(self._buffer_start))

@@ -6,20 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audio.decimator import THIRD_BAND
 from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.audio.interpolator import TAIL_SAMPLES
+from gateway.audio.interpolator import HALF_BAND
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.errors import CarrierError, Fault
 
 FRAME = bytes(range(160))  # 20 ms of mu-law
 PCMU = TrackFormat("inbound", Encoding.PCMU, 8000)
-TAIL_BYTES = 2 * TAIL_SAMPLES
+LINEAR = TrackFormat("inbound", Encoding.L16LE, 16_000)  # comes out as it went in
+TAIL_BYTES_BY_RATE = {
+    8000: 2 * HALF_BAND.tail_samples,
+    16000: 0,
+    24000: 2 * THIRD_BAND.tail_samples,
+}
+TAIL_BYTES = TAIL_BYTES_BY_RATE[8000]
 
 type Pieces = list[AudioChunk | AudioGap]
 type Frame = tuple[bytes, int | None, int | None]
 
 FORMATS = st.builds(
-    TrackFormat, st.just("inbound"), st.sampled_from(Encoding), st.sampled_from([8000, 16000])
+    TrackFormat,
+    st.just("inbound"),
+    st.sampled_from(Encoding),
+    st.sampled_from([8000, 16000, 24000]),
 )
 
 
@@ -95,7 +105,7 @@ def test_chunks_are_80_ms_and_leave_nothing_out(
     chunks = [piece for piece in pieces if isinstance(piece, AudioChunk)]
     assert len(chunks) == len(pieces)
     samples_at_16k = length // form.encoding.sample_bytes * 16_000 // form.rate_hz
-    tail_bytes = TAIL_BYTES if form.rate_hz == 8000 and length else 0
+    tail_bytes = TAIL_BYTES_BY_RATE[form.rate_hz] if length else 0
     assert len(audio(pieces)) == 2 * samples_at_16k + tail_bytes
     assert all(len(chunk.pcm) == 2560 for chunk in chunks[:-1])
     ends = [first_ms, *(chunk.end_ms for chunk in chunks)]
@@ -108,7 +118,7 @@ def test_lost_frames_are_declared_and_the_others_stay_in_their_place(kept: list[
     """16 kHz linear audio comes out as it went in; frame n is made of the byte n."""
     kept[-1] = kept[0] = True  # what is lost at the ends nobody can know
     frames: list[Frame] = [(bytes([n]) * 640, 20 * n, n + 1) for n, here in enumerate(kept) if here]
-    pieces = run(frames, TrackFormat("inbound", Encoding.L16LE, 16_000))
+    pieces = run(frames, LINEAR)
     assert audio(pieces) == b"".join(bytes([n if here else 0]) * 640 for n, here in enumerate(kept))
     missing = {
         time_ms
@@ -154,10 +164,9 @@ def test_many_jumps_cannot_make_more_silence_than_one_and_what_was_received() ->
 
 
 def test_half_a_sample_before_a_loss_does_not_swap_the_bytes_after_it() -> None:
-    form = TrackFormat("inbound", Encoding.L16LE, 16_000)
     frame = struct.pack("<320h", *range(1, 321))
     for later_ms in (40, 40_000):
-        pieces = run([(frame + b"\x05", 0, 1), (frame, later_ms, 3)], form)
+        pieces = run([(frame + b"\x05", 0, 1), (frame, later_ms, 3)], LINEAR)
         assert audio(pieces).endswith(frame)
 
 
@@ -173,7 +182,7 @@ def test_flush_before_any_frame_gives_nothing() -> None:
     assert TrackPipeline(PCMU).flush() == []
 
 
-@pytest.mark.parametrize("rate_hz", [0, 11_025, 24_000, 48_000])
+@pytest.mark.parametrize("rate_hz", [0, 11_025, 22_050, 48_000])
 def test_other_rates_are_refused(rate_hz: int) -> None:
     with pytest.raises(CarrierError, match="unsupported-encoding") as caught:
         TrackPipeline(TrackFormat("inbound", Encoding.L16LE, rate_hz))
