@@ -109,9 +109,14 @@ class StreamLink:
     is_certain: bool  # it is the route of all the carrier's calls: the URL need not name it
 
     @property
+    def named_route(self) -> str:
+        """The route, if `url` names it; else empty."""
+        return "" if self.is_certain else self.route
+
+    @property
     def url(self) -> str:
         """The URL, without a token."""
-        return self.media_url if self.is_certain else f"{self.media_url}/{self.route}"
+        return f"{self.media_url}/{self.named_route}".rstrip("/")
 
     def with_token(self, token: str) -> str:
         """The URL with a token in its path: many carriers take no query."""

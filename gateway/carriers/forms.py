@@ -1,9 +1,10 @@
 """Posted forms as carriers send them. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.carriers.carrier import Request
+from gateway.carriers.carrier import Announced, Request
 from gateway.errors import CarrierError
 
 _MAX_FIELDS: Final = 200  # some thirty are usual
@@ -25,3 +26,15 @@ def read_form(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise CarrierError("malformed-body") from None
+
+
+def read_call(form: Sequence[tuple[str, str]], id_name: str) -> Announced:
+    """Read which call a form announces, and the number dialled.
+
+    Raises:
+        CarrierError: malformed-body: it says nothing of a call.
+    """
+    fields = dict(form)
+    if not (call_id := fields.get(id_name)):
+        raise CarrierError("malformed-body", f"{id_name} is missing")
+    return Announced(call_id, fields.get("To"))

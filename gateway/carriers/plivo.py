@@ -3,12 +3,36 @@
 There is no `connected`, and no `stop` is documented: the socket closes. Timestamps are Unix ms;
 numbers are numbers. What the customer passes on stands in `extra_headers`, beside the start, as
 `a=1;b=2`, in older texts `a=1,b=2`, and from the clone Vobiz as `{}`.
-Source: plivo.com/docs, Audio Streaming, protocol reference.
+
+Webhooks and upgrades are signed, with a nonce: none is accepted twice within a day.
+Sources: plivo.com/docs, Audio Streaming, protocol reference; signatures: `signatures/plivo.py`.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
+from xml.etree import ElementTree
 
+from pydantic import Field, SecretStr
+
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ForkingCarrier,
+    Once,
+    Request,
+    StreamLink,
+    Upgrade,
+)
 from gateway.carriers.dialect import KINDS, Dialect, Kind
+from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import NextStepSettings, plain
+from gateway.carriers.signatures import plivo as signature
+from gateway.carriers.twiml import respond
+from process.settings import config
+
+_NONCE_S: Final = 86_400.0  # no time is signed: a nonce is refused again for so long
 
 DIALECT: Final = Dialect(
     carrier="plivo",
@@ -18,3 +42,66 @@ DIALECT: Final = Dialect(
     params=("extra_headers",),
     has_epoch_times=True,
 )
+
+
+class Plivo(ForkingCarrier):
+    """Plivo, closed unless its auth token is configured."""
+
+    name = "plivo"
+
+    class Settings(NextStepSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_PLIVO_", env_file=".env")
+
+        auth_token: SecretStr | None = Field(
+            None, description="Verifies Plivo's signatures. Without it, Plivo is closed."
+        )
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._auth_token = plain(settings.auth_token)
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return None if self._auth_token else "GATEWAY_PLIVO_AUTH_TOKEN"
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which an answered call would end."""
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the upgrade's signature; see `Carrier`."""
+        return Upgrade(JsonMediaAdapter(DIALECT), once=self._verify(request))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the webhook's signature; see `ForkingCarrier`."""
+        form = read_form(request)
+        once = self._verify(request, form)
+        return replace(read_call(form, "CallUUID"), once=once)
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the XML; see `ForkingCarrier`."""
+        stream = None
+        if link:
+            stream = ElementTree.Element(
+                "Stream",
+                bidirectional="false",
+                audioTrack="both",
+                contentType="audio/x-mulaw;rate=8000",  # its default is documented both ways
+            )
+            stream.text = link.url
+        return respond(stream, self._settings.next_step, sip_noun="User")
+
+    def _verify(self, request: Request, form: Sequence[tuple[str, str]] = ()) -> Once:
+        headers = request.headers
+        nonce = signature.verify(
+            self._auth_token,
+            request.url,
+            headers.get(signature.SIGNATURE_HEADER),
+            headers.get(signature.NONCE_HEADER),
+            form,
+        )
+        return Once(f"{self.name} {nonce}", request.now_s + _NONCE_S)

@@ -1,8 +1,12 @@
 """All carriers: one line each. Pure."""
 
-from typing import Final
+from typing import Any, Final
 
+from gateway.carriers.plivo import Plivo
+from gateway.carriers.signalwire import SignalWire
+from gateway.carriers.talkdesk import Talkdesk
+from gateway.carriers.telnyx import Telnyx
 from gateway.carriers.twilio import Twilio
 
 # Each is made of its own `Settings`.
-CARRIERS: Final = (Twilio,)
+CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk)

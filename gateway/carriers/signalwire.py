@@ -1,12 +1,90 @@
-"""SignalWire's cXML and SWML streams. Pure.
+"""SignalWire's cXML streams. Pure.
 
 Twilio's messages, of which fields are left out: no `streamSid` but in the start's body, no `stop`
 object, no track of a key. Beside mu-law it has L16 at 16 and 24 kHz (`codec="L16@16000h"`), whose
-byte order its page does not tell. Source: developer.signalwire.com, cXML `<Stream>`.
+byte order its page does not tell.
+
+Webhooks are signed as Twilio's are, with the signing key of the space. Upgrades are not: the
+`authBearerToken` of `<Stream>` comes back as `Authorization: Bearer`. Sources:
+developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
 from typing import Final
 
+from pydantic import Field, SecretStr
+
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ForkingCarrier,
+    Request,
+    StreamLink,
+    Upgrade,
+)
 from gateway.carriers.dialect import Dialect
+from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.gate import Gate
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.signatures import twilio as signature
+from gateway.carriers.twiml import fork
+from process.settings import config
 
 DIALECT: Final = Dialect(carrier="signalwire")
+
+_SIGNATURE_HEADERS: Final = ("X-SignalWire-Signature", signature.SIGNATURE_HEADER)
+
+
+class SignalWire(ForkingCarrier):
+    """SignalWire, closed unless its secret is configured."""
+
+    name = "signalwire"
+
+    class Settings(NextStepSettings, SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_SIGNALWIRE_", env_file=".env")
+
+        signing_key: SecretStr | None = Field(
+            None, description="Of the space; verifies webhooks. Without it, none is answered."
+        )
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gate = Gate(self.name, settings)
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return self._gate.closed_for_want_of
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered."""
+        if not self._settings.signing_key:
+            return variable(self._settings, "signing_key")
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the bearer token; see `Carrier`."""
+        return self._gate.upgrade(request, JsonMediaAdapter(DIALECT))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the webhook's signature; see `ForkingCarrier`."""
+        form = read_form(request)
+        shown = (request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers)
+        key = plain(self._settings.signing_key)
+        signature.verify(key, request.url, next(shown, None), form)
+        return read_call(form, "CallSid")
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the cXML; see `ForkingCarrier`."""
+        if link is None:
+            return fork(None, {}, self._settings.next_step)
+        stream = {
+            "url": link.url,
+            "track": "both_tracks",
+            "codec": "PCMU@8000h",
+            "authBearerToken": self._gate.token(link, call.call_id, now_s),
+        }
+        return fork(stream, {}, self._settings.next_step)

@@ -4,13 +4,34 @@ The order of events is expressly not guaranteed: frames are put in order by `chu
 come before the start. The start does not list the tracks, so both are expected. Without a
 `stream_codec` the call's own comes, G.722 or Opus among them: ask for PCMU. The payload is that of
 RTP, so L16 is taken to be in network order (RFC 3551), which Telnyx's page does not say.
-Source: developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket.
+
+Webhooks are signed. Upgrades are not: our TeXML puts a token in the stream's URL. It is not bound
+to the call, because nothing says that TeXML's CallSid is the `call_control_id` of the start.
+Sources: developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket;
+developers.telnyx.com, TeXML `<Stream>`.
 """
 
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
 
 from gateway.audio.encodings import Encoding
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ForkingCarrier,
+    Request,
+    StreamLink,
+    Upgrade,
+)
 from gateway.carriers.dialect import KINDS, Dialect, Kind
+from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.gate import Gate
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import NextStepSettings, SecretSettings, variable
+from gateway.carriers.signatures import telnyx as signature
+from gateway.carriers.twiml import fork
+from process.settings import config
 
 DIALECT: Final = Dialect(
     carrier="telnyx",
@@ -26,3 +47,63 @@ DIALECT: Final = Dialect(
     linear=Encoding.L16BE,
     reorder_ms=200,
 )
+
+
+def _check_key(text: str) -> str:
+    signature.read_public_key(text)
+    return text
+
+
+class Telnyx(ForkingCarrier):
+    """Telnyx, closed unless its secret is configured."""
+
+    name = "telnyx"
+
+    class Settings(NextStepSettings, SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_TELNYX_", env_file=".env")
+
+        public_key: Annotated[str, AfterValidator(_check_key)] | None = Field(
+            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        )
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gate = Gate(self.name, settings)
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return self._gate.closed_for_want_of
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered."""
+        if not self._settings.public_key:
+            return variable(self._settings, "public_key")
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
+        return self._gate.upgrade(request, JsonMediaAdapter(DIALECT))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the TeXML webhook's signature; see `ForkingCarrier`."""
+        headers = request.headers
+        signature.verify(
+            signature.read_public_key(self._settings.public_key or ""),
+            headers.get(signature.SIGNATURE_HEADER),
+            headers.get(signature.TIMESTAMP_HEADER),
+            request.body,
+            request.now_s,
+        )
+        return read_call(read_form(request), "CallSid")
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the TeXML; see `ForkingCarrier`."""
+        if link is None:
+            return fork(None, {}, self._settings.next_step)
+        url = self._gate.url_with_token(link, None, now_s)
+        stream = {"url": url, "track": "both_tracks", "codec": "PCMU"}
+        return fork(stream, {}, self._settings.next_step)

@@ -29,16 +29,32 @@ def fork(
         parameters: what the stream's start message shall carry.
         next_step: what the call goes on with.
     """
+    if stream is None:
+        return respond(None, next_step)
+    start = ElementTree.Element("Start")
+    element = ElementTree.SubElement(start, "Stream", {**stream})
+    for name, value in parameters.items():
+        ElementTree.SubElement(element, "Parameter", name=name, value=value)
+    return respond(start, next_step)
+
+
+def respond(
+    first: ElementTree.Element | None, next_step: NextStep, sip_noun: str = "Sip"
+) -> Document:
+    """Write an answer of a first verb, if any, and the one that the call goes on with.
+
+    Args:
+        first: what forks the call.
+        next_step: what the call goes on with.
+        sip_noun: what a SIP address stands in, in `<Dial>`.
+    """
     response = ElementTree.Element("Response")
-    if stream:
-        start = ElementTree.SubElement(response, "Start")
-        element = ElementTree.SubElement(start, "Stream", {**stream})
-        for name, value in parameters.items():
-            ElementTree.SubElement(element, "Parameter", name=name, value=value)
+    if first is not None:
+        response.append(first)
     if next_step.redirect_url:
         ElementTree.SubElement(response, "Redirect").text = next_step.redirect_url
     elif next_step.dial:
-        noun = "Sip" if next_step.dial.startswith("sip:") else "Number"
+        noun = sip_noun if next_step.dial.startswith("sip:") else "Number"
         ElementTree.SubElement(ElementTree.SubElement(response, "Dial"), noun).text = next_step.dial
     body: bytes = ElementTree.tostring(response, encoding="utf-8", xml_declaration=True)
     return Document(body, "text/xml")

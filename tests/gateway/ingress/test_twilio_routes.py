@@ -20,9 +20,9 @@ from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
+from gateway.carriers.gate import Tokens
 from gateway.carriers.signatures.twilio import sign
 from gateway.carriers.twilio import Twilio
-from gateway.carriers.twilio_webhook import mint_token
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.once import Shown
 from gateway.metrics import Metrics
@@ -334,7 +334,9 @@ class TestWhoIsLetIn:
 
     async def test_a_forged_token_ends_the_stream_before_it_began(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
-        start = STREAM | {"customParameters": {"tok": mint_token(AUTH_TOKEN, "CA2", 2000)}}
+        start = STREAM | {
+            "customParameters": {"tok": Tokens("twilio", AUTH_TOKEN, 1000).mint("", "CA2", 1000.0)}
+        }
         await socket.send_json(START | {"start": start})
         assert await closing(socket) == (1008, "token-invalid")
         assert gateway.events == []

@@ -1,0 +1,133 @@
+"""Who is let in at a media socket whose upgrade the carrier does not sign. Pure.
+
+The upgrade has to show one of two things, as `Authorization: Bearer`, as the password of Basic
+credentials, or as the last segment of the media URL's path:
+
+    the carrier's secret      where an operator configured it at the carrier, for all calls
+    a stream token            good for one call, once, for a while (`stream_tokens.py`)
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from gateway.carriers import stream_tokens
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.carrier import Once, Request, StreamLink, Upgrade
+from gateway.carriers.parts import SecretSettings, plain, variable
+from gateway.carriers.stream_tokens import StreamToken
+from gateway.errors import CarrierError
+
+_MAX_CHARACTERS: Final = 4096
+
+
+class Tokens:
+    """Makes and reads one carrier's stream tokens.
+
+    Args:
+        carrier: its name.
+        secret: what the tokens' key is derived from: all gateways have the same.
+        ttl_s: from a token's making until the upgrade.
+        new_nonce: gives 16 characters of base64url or more, never the same.
+    """
+
+    def __init__(
+        self,
+        carrier: str,
+        secret: str,
+        ttl_s: int,
+        new_nonce: Callable[[], str] = lambda: secrets.token_urlsafe(16),
+    ) -> None:
+        self._carrier = carrier
+        self._key = hmac.digest(secret.encode(), b"callscribe stream tokens", hashlib.sha256)
+        self._ttl_s = ttl_s
+        self._new_nonce = new_nonce
+
+    def mint(self, named_route: str, call_id: str | None, now_s: float) -> str:
+        """Make a token.
+
+        Args:
+            named_route: the route that the stream's URL names; empty if none.
+            call_id: whose stream it lets in; None: any call's.
+            now_s: Unix seconds.
+        """
+        expires_s = int(now_s) + self._ttl_s
+        return stream_tokens.mint(
+            self._key, self._carrier, named_route, call_id, expires_s, self._new_nonce()
+        )
+
+    def read(self, token: str, request: Request) -> StreamToken:
+        """Check what an upgrade shows; raises CarrierError token-invalid."""
+        route = request.route or ""
+        return stream_tokens.read(self._key, self._carrier, route, token, request.now_s)
+
+
+class Gate:
+    """One carrier's gate; shut while it has no secret.
+
+    Args:
+        carrier: its name.
+        settings: its secret, and for how long tokens are good.
+        secret_in_path: the secret itself may stand in the URL; where a carrier has no other way.
+    """
+
+    def __init__(
+        self, carrier: str, settings: SecretSettings, *, secret_in_path: bool = False
+    ) -> None:
+        secret = plain(settings.secret)
+        self.closed_for_want_of = None if secret else variable(settings, "secret")
+        self._secret = secret.encode()
+        self._tokens = Tokens(carrier, secret, settings.token_ttl_s)
+        self._secret_in_path = secret_in_path
+
+    def upgrade(self, request: Request, adapter: Adapter) -> Upgrade:
+        """Let an upgrade in.
+
+        Raises:
+            CarrierError: token-missing or token-invalid.
+        """
+        header = _credential(request.headers.get("Authorization", ""))
+        shown = request.token or header
+        if not shown or self.closed_for_want_of:
+            raise CarrierError("token-missing")
+        if self._is_secret(header) or (self._secret_in_path and self._is_secret(request.token)):
+            return Upgrade(adapter)
+        token = self._tokens.read(shown, request)
+        return Upgrade(
+            adapter,
+            authorize=lambda start: token.check(start.call_id),
+            once=Once(token.once, token.expires_s),
+        )
+
+    def url_with_token(self, link: StreamLink, call_id: str | None, now_s: float) -> str:
+        """Give the URL of a stream with a token in its path; without a call any may use it."""
+        return link.with_token(self._tokens.mint(link.route, call_id, now_s))
+
+    def token(self, link: StreamLink, call_id: str | None, now_s: float) -> str:
+        """Make a token to show in a header, on the way to `link.url`."""
+        return self._tokens.mint(link.named_route, call_id, now_s)
+
+    def _is_secret(self, shown: str | None) -> bool:
+        return hmac.compare_digest((shown or "").encode(errors="surrogateescape"), self._secret)
+
+
+def _credential(header: str) -> str | None:
+    """Give the token of Bearer credentials, the password of Basic ones, or what stands there."""
+    if len(header) > _MAX_CHARACTERS:
+        return None
+    scheme, _, rest = header.strip().partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return rest.strip()
+        case "basic":
+            try:
+                pair = base64.b64decode(rest.strip(), validate=True).decode()
+            except (binascii.Error, ValueError):
+                return None
+            return pair.partition(":")[2]
+        case _:
+            return header.strip() or None

@@ -1,0 +1,62 @@
+"""Settings that several carriers have alike. Pure."""
+
+from typing import Self
+
+from pydantic import Field, PositiveInt, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from gateway.carriers.twiml import NextStep
+from process.settings import Url
+
+
+def plain(secret: SecretStr | None) -> str:
+    """Give a secret's text; empty without one."""
+    return secret.get_secret_value() if secret else ""
+
+
+def variable(settings: BaseSettings, field: str) -> str:
+    """Name a setting as the operator knows it."""
+    return f"{settings.model_config.get('env_prefix', '')}{field.upper()}"
+
+
+class SecretSettings(BaseSettings):
+    """Of a carrier that does not sign its upgrades."""
+
+    secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What its media sockets show (Bearer, or the password of Basic credentials), "
+        "and the key of the tokens that let single calls in. Without it, the carrier is closed.",
+    )
+    token_ttl_s: PositiveInt = Field(
+        300, description="From a token's making until the stream's upgrade."
+    )
+
+
+class NextStepSettings(BaseSettings):
+    """Of a carrier whose webhook says what a call goes on with."""
+
+    dial: str | None = Field(
+        None,
+        pattern=r"^(\+[0-9]{5,15}|sip:.+)$",
+        repr=False,
+        description="Then dial this number, E.164 or sip:.",
+    )
+    redirect_url: Url | None = Field(None, description="Or then go on with the answer of this URL.")
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if self.dial and self.redirect_url:
+            raise ValueError("DIAL and REDIRECT_URL exclude each other")
+        return self
+
+    @property
+    def next_step(self) -> NextStep:
+        """What a call goes on with."""
+        return NextStep(self.dial, self.redirect_url)
+
+    @property
+    def next_step_missing(self) -> str | None:
+        """The settings without which an answered call would end; None if one is there."""
+        names = variable(self, "dial"), variable(self, "redirect_url")
+        return None if self.dial or self.redirect_url else " or ".join(names)
