@@ -11,6 +11,7 @@ Sources: developers.telnyx.com/api-reference/websockets/stream-call-media-over-w
 developers.telnyx.com, TeXML `<Stream>`.
 """
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -20,6 +21,7 @@ from gateway.carriers.carrier import (
     Announced,
     Document,
     ForkingCarrier,
+    Once,
     Request,
     StreamLink,
     Upgrade,
@@ -30,6 +32,7 @@ from gateway.carriers.gate import Gate
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, variable
 from gateway.carriers.signatures import telnyx as signature
+from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.carriers.twiml import fork
 from process.settings import config
 
@@ -91,14 +94,16 @@ class Telnyx(ForkingCarrier):
     def announced(self, request: Request) -> Announced:
         """Check the TeXML webhook's signature; see `ForkingCarrier`."""
         headers = request.headers
+        shown = headers.get(signature.SIGNATURE_HEADER)
         signature.verify(
             signature.read_public_key(self._settings.public_key or ""),
-            headers.get(signature.SIGNATURE_HEADER),
+            shown,
             headers.get(signature.TIMESTAMP_HEADER),
             request.body,
             request.now_s,
         )
-        return read_call(read_form(request), "CallSid")
+        once = Once(f"{self.name} {shown}", request.now_s + 2 * TOLERANCE_S)
+        return replace(read_call(read_form(request), "CallSid"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the TeXML; see `ForkingCarrier`."""

@@ -1,0 +1,144 @@
+"""A gateway's public application, served on loopback with a scripted model and no Redis."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from random import Random
+from typing import Any
+
+from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError, web
+
+from gateway.app import call_limits
+from gateway.calls.admission import Admission, stocks
+from gateway.calls.capacity import Capacity
+from gateway.calls.registry import LiveStreams
+from gateway.calls.services import CallServices
+from gateway.carriers.carrier import Carrier
+from gateway.ingress.carriers import CarrierRoutes
+from gateway.ingress.once import Shown
+from gateway.metrics import Metrics
+from gateway.routes import load_routes
+from gateway.settings import Settings
+from gateway.transcript.events import StreamEnded, TranscriptEvent
+from tests.gateway.calls.memory_capacity import MemoryCapacityStore
+from tests.gateway.scripted import ScriptedStream, ScriptedTransport
+
+PUBLIC_URL = "https://gw.example.com/prefix"
+NOW_S = 1000.0
+
+
+class Served:
+    """The public application with a scripted model and a transcript in memory."""
+
+    client: ClientSession
+
+    def __init__(self, carrier: Carrier, now_s: float = NOW_S, **settings: Any) -> None:
+        self.events: list[TranscriptEvent] = []
+        self.sockets: list[ClientWebSocketResponse] = []  # kept: the carrier's ends of calls
+        self.ended = asyncio.Event()
+        self.metrics = Metrics()
+        self.transport = ScriptedTransport(greet=self.greet)
+        values: dict[str, Any] = {
+            "public_url": PUBLIC_URL,
+            "upstream": "websocket",
+            "realtime_url": "ws://127.0.0.1:1/v1/realtime",
+        }
+        self.settings = Settings(_env_file=None, **values | settings)
+        self.streams = LiveStreams(self.settings.max_calls)
+        routes = load_routes(self.settings)
+        self.endpoints = list(routes.endpoints)
+        self.capacity = Capacity(
+            MemoryCapacityStore(lambda: 0.0), stocks(routes), owner="gw", lease_s=3000
+        )
+        admission = Admission(
+            routes,
+            dict.fromkeys(routes.endpoints, self.transport),
+            self.capacity,
+            self.metrics,
+            model="m",
+            wait_s=self.settings.admission_wait_s,
+            random=Random(1),  # noqa: S311  # jitter
+            monotonic_s=lambda: 1.0,
+        )
+        services = CallServices(
+            open_writer=self.open_writer,
+            metrics=self.metrics,
+            limits=call_limits(self.settings),
+            monotonic_s=time.monotonic,
+            wall_s=lambda: now_s,
+        )
+        app = web.Application(client_max_size=65_536)
+        shown = Shown(self.claim, lambda: now_s)
+        CarrierRoutes(carrier, self.settings, services, self.streams, admission, shown).add_to(app)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def claim(self, _key: str, _seconds: float) -> bool:
+        return True
+
+    def greet(self, stream: ScriptedStream) -> None:
+        """Answer as a model that hears silence: empty deltas and done at the final commit."""
+        stream.created()
+        send = stream.send
+
+        def answering(message: bytes) -> bool:
+            if json.loads(message).get("final"):
+                asyncio.get_running_loop().call_soon(stream.answer_all)
+            return send(message)
+
+        stream.send = answering  # type: ignore[method-assign]  # the script's own hook
+
+    def open_writer(
+        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+    ) -> "Served":
+        return self
+
+    def publish(self, event: TranscriptEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, StreamEnded):
+            self.ended.set()
+
+    async def connect(
+        self, path: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> ClientWebSocketResponse:
+        socket: ClientWebSocketResponse = await self.client.ws_connect(
+            path, headers=headers, **more
+        )
+        self.sockets.append(socket)
+        return socket
+
+    async def refusal(self, path: str, headers: Mapping[str, str] | None = None) -> int:
+        """Try to connect; give the status that the upgrade was refused with."""
+        try:
+            await self.connect(path, headers)
+        except WSServerHandshakeError as error:
+            return error.status
+        raise AssertionError("it was let in")
+
+    @property
+    def places_held(self) -> float:
+        return sum(self.capacity[f"endpoint:{name}"].held for name in self.endpoints)
+
+    async def end(self) -> StreamEnded:
+        await asyncio.wait_for(self.ended.wait(), 10)
+        event = self.events[-1]
+        assert isinstance(event, StreamEnded)
+        return event
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
+
+
+@contextlib.asynccontextmanager
+async def serving[S: Served](gateway: S) -> AsyncIterator[S]:
+    async with gateway.capacity:
+        await gateway.runner.setup()
+        await web.TCPSite(gateway.runner, "127.0.0.1", 0).start()
+        port = gateway.runner.addresses[0][1]
+        gateway.client = ClientSession(f"http://127.0.0.1:{port}")
+        yield gateway
+        for socket in gateway.sockets:
+            await socket.close()
+        await gateway.client.close()
+        await gateway.runner.cleanup()
