@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-_CARRIER_LOSS: Final = "carrier_loss"
+_NEVER_CAME: Final = frozenset({"carrier_loss", "paused"})  # causes
 
 type Event = Mapping[str, str]
 type Span = tuple[int, int]  # media ms, from and to
@@ -81,11 +81,11 @@ class Record:
         return spoken | {track for track, _, _ in self._gaps}
 
     def gaps(self, track: str, *, carrier: bool) -> list[Span]:
-        """What of a track is declared missing: what the carrier lost, or all the rest."""
+        """What of a track is declared missing: what never came, or all the rest."""
         return [
             span
             for of, cause, span in self._gaps
-            if of == track and (cause == _CARRIER_LOSS) == carrier
+            if of == track and (cause in _NEVER_CAME) == carrier
         ]
 
     def rows(self, track: str) -> list[list[Row]]:

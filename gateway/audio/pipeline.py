@@ -15,6 +15,7 @@ from gateway.audio.encodings import TrackFormat, decode
 from gateway.audio.resampler import RESAMPLERS
 from gateway.errors import CarrierError
 
+BYTES_PER_MS: Final = 32  # of what the model gets
 MAX_SILENCE_MS: Final = 30_000  # a longer jump is not filled: the model need not hear a long hold
 
 
@@ -29,6 +30,11 @@ class AudioChunk(msgspec.Struct, frozen=True, gc=False):
     pcm: bytes  # PCM16 little-endian, 16 kHz mono
     start_ms: int
     end_ms: int
+
+    @property
+    def audio_ms(self) -> int:
+        """How long the audio is."""
+        return len(self.pcm) // BYTES_PER_MS
 
     def __repr__(self) -> str:
         """Describe the chunk without its audio."""

@@ -12,7 +12,7 @@ from gateway.transcript.token_clock import Placement, TokenClock
 from gateway.upstream.session import RealtimeSession
 
 # Audio a model may keep before it answers: Voxtral's longest delay, and its first token.
-_LONGEST_DELAY_MS: Final = 2400 + 80
+LONGEST_DELAY_MS: Final = 2400 + 80
 
 _log = structlog.get_logger()
 
@@ -87,13 +87,13 @@ class Hearing:
     @property
     def is_well(self) -> bool:
         """Whether it is open and owes no answer."""
-        return not self.is_over and self.lag_ms <= _LONGEST_DELAY_MS
+        return not self.is_over and self.lag_ms <= LONGEST_DELAY_MS
 
     def append(self, chunk: AudioChunk, heard_s: float) -> bool:
         """Send a chunk; False if it was not taken."""
         if not self._session.append(chunk.pcm):
             return False
-        self.clock.sent(chunk.start_ms, chunk.end_ms, heard_s)
+        self.clock.sent(chunk.start_ms, chunk.end_ms, chunk.audio_ms, heard_s)
         return True
 
     async def finish(self) -> None:

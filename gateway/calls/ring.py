@@ -8,11 +8,8 @@ fails. When all of it is unsent the oldest is dropped, and given back to be decl
 """
 
 from collections import deque
-from typing import Final
 
-from gateway.audio.pipeline import AudioChunk
-
-_BYTES_PER_MS: Final = 32  # PCM16 at 16 kHz
+from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 
 type Heard = tuple[AudioChunk, float]  # a chunk, and when it reached us on the monotonic clock
 
@@ -39,7 +36,7 @@ class ReplayRing:
     @property
     def unsent_ms(self) -> int:
         """Audio that waits to be sent."""
-        return sum(_length_ms(chunk) for chunk, _ in self._unsent)
+        return sum(chunk.audio_ms for chunk, _ in self._unsent)
 
     @property
     def unsent(self) -> Heard | None:
@@ -53,7 +50,7 @@ class ReplayRing:
             Unsent chunks that had to make room for it.
         """
         self._unsent.append((chunk, heard_s))
-        self._kept_ms += _length_ms(chunk)
+        self._kept_ms += chunk.audio_ms
         dropped = []
         while self._kept_ms > self._limit_ms:
             if self._sent:
@@ -82,7 +79,7 @@ class ReplayRing:
         if self._unsent and self._unsent[0][0].start_ms < to_ms < self._unsent[0][0].end_ms:
             chunk, heard_s = self._unsent[0]
             skipped_ms = to_ms - chunk.start_ms
-            rest = AudioChunk(chunk.pcm[skipped_ms * _BYTES_PER_MS :], to_ms, chunk.end_ms)
+            rest = AudioChunk(chunk.pcm[skipped_ms * BYTES_PER_MS :], to_ms, chunk.end_ms)
             self._unsent[0] = (rest, heard_s)
             self._kept_ms -= skipped_ms
         return max(0, self.unsent_ms - before_ms)
@@ -100,9 +97,5 @@ class ReplayRing:
 
     def _pop(self, chunks: deque[Heard]) -> AudioChunk:
         chunk, _ = chunks.popleft()
-        self._kept_ms -= _length_ms(chunk)
+        self._kept_ms -= chunk.audio_ms
         return chunk
-
-
-def _length_ms(chunk: AudioChunk) -> int:
-    return chunk.end_ms - chunk.start_ms

@@ -223,13 +223,16 @@ class CallStream:
                 metric.labels(self._carrier, event.kind).inc()
 
     def _note_pause(self, is_paused: bool) -> None:
-        """Publish that a pause began or ended, once each; meanwhile no media is due."""
+        """Note that a pause began or ended, once each; meanwhile no media is due."""
         if is_paused == self._is_paused or not self._writer:
             return
         self._is_paused = is_paused
         self._media_s = self._services.monotonic_s()
         kind = events.StreamPaused if is_paused else events.StreamResumed
         self._writer.publish(kind(self._position_ms))
+        if is_paused:
+            for track in self._tracks.values():
+                track.pause()
 
     def _publish_dtmf(self, event: DtmfReceived) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""

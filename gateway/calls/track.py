@@ -16,7 +16,7 @@ from typing import Final
 from gateway.audio.loudness import LoudRuns, is_loud
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.calls.gaps import GapLedger
-from gateway.calls.hearing import Token
+from gateway.calls.hearing import LONGEST_DELAY_MS, Token
 from gateway.calls.ring import ReplayRing
 from gateway.calls.rut import RutWatch
 from gateway.calls.services import CallServices, Ticket
@@ -94,6 +94,7 @@ class Track:
         self._hung_up = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None  # of the last words
         self._starts_over = False  # the next token is the first of a replay
+        self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
         # On the media clock; None before the first audio
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
@@ -120,7 +121,7 @@ class Track:
             endpoint=self._sessions.endpoint,
             position_ms=self.pipeline.position_ms,
             answered_ms=self._answered_ms or 0,
-            lag_ms=self.pipeline.position_ms - (self._answered_ms or 0),
+            lag_ms=max(0, self.pipeline.position_ms - (self._answered_ms or 0)),
             buffered_ms=self._ring.unsent_ms,
             reconnects=self._sessions.reconnects,
             rollovers=self._sessions.rollovers,
@@ -176,6 +177,16 @@ class Track:
         if pieces:
             self._keep(pieces, now_s)
 
+    def pause(self) -> None:
+        """Have the model say the last words and end the segment: for a while no audio comes."""
+        position_ms = self.pipeline.position_ms
+        if self._paused_ms == position_ms:
+            return  # nothing came since the last time
+        self._paused_ms = position_ms
+        limits = self._limits
+        padding_ms = LONGEST_DELAY_MS + limits.segment_pause_ms + limits.chunk_ms
+        self._keep(self.pipeline.pad(padding_ms), self._services.monotonic_s())
+
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""
         if not self._hung_up.is_set():
@@ -190,7 +201,9 @@ class Track:
             if isinstance(piece, AudioChunk):
                 self._keep_chunk(piece, now_s)
             elif not self.error:  # else part of the one gap that is declared at the end
-                self._declare(piece.from_ms, piece.to_ms, GapCause.CARRIER_LOSS)
+                was_paused = piece.from_ms == self._paused_ms
+                cause = GapCause.PAUSED if was_paused else GapCause.CARRIER_LOSS
+                self._declare(piece.from_ms, piece.to_ms, cause)
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
         from_ms = self._find_replay_ms()

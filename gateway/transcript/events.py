@@ -30,6 +30,7 @@ class GapCause(StrEnum):
     BACKPRESSURE = "backpressure"
     RECONNECT = "reconnect"
     MODEL_MUTE = "model_mute"
+    PAUSED = "paused"
 
 
 class FinalReason(StrEnum):

@@ -35,11 +35,12 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
     from_ms: int  # in the session's audio
     to_ms: int
     start_ms: int  # on the media clock
+    end_ms: int
     heard_s: float
 
     def media_ms(self, session_ms: int) -> int:
-        """A time in the session's audio on the media clock, within this chunk or at its start."""
-        return self.start_ms + max(session_ms - self.from_ms, 0)
+        """A time in the session's audio on the media clock, within this chunk or at its ends."""
+        return min(self.start_ms + max(session_ms - self.from_ms, 0), self.end_ms)
 
 
 class TokenClock:
@@ -58,21 +59,22 @@ class TokenClock:
         self._chunks: deque[_Sent] = deque()
         self._heard_s = 0.0
 
-    def sent(self, start_ms: int, end_ms: int, heard_s: float) -> None:
+    def sent(self, start_ms: int, end_ms: int, audio_ms: int, heard_s: float) -> None:
         """Learn that a chunk went to the session.
 
         Args:
             start_ms: where it begins on the media clock, not before the last one's end.
             end_ms: where it ends.
+            audio_ms: how long its audio is; not shorter than that.
             heard_s: when its audio reached us, on the monotonic clock.
         """
         begins = self._session_ms
-        self._session_ms += end_ms - start_ms
+        self._session_ms += audio_ms
         last = self._chunks[-1] if len(self._chunks) >= _MAX_CHUNKS else None
-        if last and last.media_ms(begins) == start_ms:
-            self._chunks[-1] = _Sent(last.from_ms, self._session_ms, last.start_ms, heard_s)
-        else:
-            self._chunks.append(_Sent(begins, self._session_ms, start_ms, heard_s))
+        if last and start_ms - last.start_ms == begins - last.from_ms:
+            begins, start_ms = last.from_ms, last.start_ms
+            self._chunks.pop()
+        self._chunks.append(_Sent(begins, self._session_ms, start_ms, end_ms, heard_s))
         self.sent_ms = end_ms
         if self.covered_ms is None:
             self.covered_ms = start_ms

@@ -410,6 +410,68 @@ class TestBesidesMedia:
             assert scene.of(StreamPaused) == [StreamPaused(240)]
             assert scene.of(StreamResumed) == [StreamResumed(240)]
 
+    async def test_in_a_pause_the_model_says_the_last_words(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            scene.audio(3)
+            await settle()
+            scene.peer.delta("last words")
+            scene.feed("mark")
+            await settle()
+            scene.peer.answer_all()
+            [final] = scene.of(TranscriptFinal)
+            assert (final.text, final.end_ms, final.reason) == ("last words", 80, FinalReason.PAUSE)
+            snapshot = scene.stream.snapshot()
+            assert snapshot
+            assert snapshot.duration_ms == 240
+            assert snapshot.tracks[0].lag_ms == 0
+
+    async def test_a_pause_without_audio_since_the_last_one_is_not_padded_again(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            scene.audio(3)
+            scene.feed("mark")
+            await settle()
+            sent = len(scene.peer.sent)
+            for event in ("other", "mark"):
+                scene.feed(event)
+            await settle()
+            assert len(scene.peer.sent) == sent
+
+    async def test_what_a_pause_left_out_is_a_gap_of_its_own_kind(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            scene.audio(3, timestamp="0")
+            for event in ("mark", "other"):
+                scene.feed(event)
+            scene.audio(1, timestamp="20240")
+            scene.audio(1, timestamp="20720")
+            assert scene.of(TranscriptGap) == [
+                TranscriptGap("inbound", 240, 20_240, GapCause.PAUSED),
+                TranscriptGap("inbound", 20_320, 20_720, GapCause.CARRIER_LOSS),
+            ]
+
+    async def test_words_after_a_pause_shorter_than_its_padding(self) -> None:
+        """Symptom to prevent: all words of the rest of the call lie too early by the padding."""
+        async with living(adapter=PausingAdapter()) as (scene, task):
+            scene.start()
+            scene.audio(1, timestamp="0")
+            for event in ("mark", "other"):
+                scene.feed(event)
+            scene.audio(60, timestamp="80")
+            scene.audio(1)
+            scene.feed("stop")
+            await settle()
+            for _ in range(scene.peer.types.count("append") - 2):
+                scene.peer.delta("")
+            scene.peer.delta("last")
+            scene.peer.delta("")  # for the tail of the resampler
+            scene.peer.done()
+            await task
+            [final] = scene.of(TranscriptFinal)
+            assert (final.start_ms, final.end_ms) == (4880, 4960)
+            assert scene.of(TranscriptGap) == []
+
     async def test_no_media_is_due_in_a_pause(self) -> None:
         async with living(adapter=PausingAdapter(), idle_timeout_s=0.02) as (scene, _):
             scene.start()

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from gateway.transcript.token_clock import Placement, TokenClock
 
 
-def clock_with(*chunks: tuple[int, int]) -> TokenClock:
-    """A clock that was told of chunks, the nth heard at second n."""
+def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
+    """A clock that was told of chunks, the nth heard at second n.
+
+    Of each: from, to, and how much longer than that its audio is.
+    """
     clock = TokenClock()
-    for number, (start_ms, end_ms) in enumerate(chunks, 1):
-        clock.sent(start_ms, end_ms, float(number))
+    for number, (start_ms, end_ms, *longer_ms) in enumerate(chunks, 1):
+        clock.sent(start_ms, end_ms, end_ms - start_ms + sum(longer_ms), float(number))
     return clock
 
 
@@ -42,18 +45,23 @@ STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
         # a delta that covers a whole hold-separated chunk
         ([(0, 30), (100, 120), (500, 600)], [(0, 530, 3), (530, 600, 3)]),
         # an empty last chunk: the tail of the interpolator alone
-        ([(0, 80), (80, 80)], [(0, 80, 1), (80, 80, 2)]),
+        ([(0, 80), (80, 80, 3)], [(0, 80, 1), (80, 80, 2)]),
+        # audio that lies where a pause's padding lay has the time of its end
+        (
+            [(0, 80), (80, 80, 80), (80, 100, 60), (100, 180)],
+            [(0, 80, 1), (80, 80, 2), (80, 100, 3), (100, 180, 4)],
+        ),
     ],
 )  # fmt: skip
-def test_placements(chunks: list[tuple[int, int]], expected: list[tuple[int, int, float]]) -> None:
+def test_placements(chunks: list[tuple[int, ...]], expected: list[tuple[int, int, float]]) -> None:
     assert ticks(clock_with(*chunks), len(expected)) == expected
 
 
 def test_knows_what_was_sent_and_answered() -> None:
     clock = TokenClock()
     assert (clock.sent_ms, clock.covered_ms) == (None, None)
-    clock.sent(5000, 5080, 1.0)
-    clock.sent(5080, 5160, 2.0)
+    clock.sent(5000, 5080, 80, 1.0)
+    clock.sent(5080, 5160, 80, 2.0)
     assert (clock.sent_ms, clock.covered_ms) == (5160, 5000)
     clock.tick()
     assert (clock.sent_ms, clock.covered_ms) == (5160, 5080)
@@ -89,13 +97,14 @@ def test_a_model_that_never_answers_costs_bounded_memory_and_no_place() -> None:
     assert heard == sorted(heard)
 
 
-SENT = st.tuples(st.integers(0, 500), st.integers(0, 5000))  # a chunk's length, the hold before it
+# A chunk's length, the hold before it, and how much longer its audio is
+SENT = st.tuples(st.integers(0, 500), st.integers(0, 5000), st.integers(0, 80))
 STEPS = st.lists(st.one_of(SENT, st.just("tick")))
 
 
 @given(STEPS)
 def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
-    steps: list[tuple[int, int] | str],
+    steps: list[tuple[int, int, int] | str],
 ) -> None:
     clock = TokenClock()
     sent_ms, first_ms, heard_s = 0, None, 0.0
@@ -111,7 +120,7 @@ def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
             start_ms, heard_s = sent_ms + step[1], heard_s + 0.1
             sent_ms = start_ms + step[0]
             first_ms = start_ms if first_ms is None else first_ms
-            clock.sent(start_ms, sent_ms, heard_s)
+            clock.sent(start_ms, sent_ms, step[0] + step[2], heard_s)
     for before, after in pairwise(placed):
         assert before.start_ms <= after.start_ms
         assert before.end_ms <= after.end_ms
