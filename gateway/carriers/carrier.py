@@ -7,6 +7,7 @@ A carrier is a `Carrier`, registered in `registry.py`; one whose calls a webhook
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
+from urllib.parse import parse_qsl
 
 from pydantic_settings import BaseSettings
 
@@ -36,6 +37,11 @@ class Request:
     token: str | None = field(repr=False)
     route: str | None
     now_s: float
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What the URL's query says; of a name that comes twice, what comes last."""
+        return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Carrier(Protocol):
     max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
     subprotocols: ClassVar[Sequence[str]] = ()
     hidden_params: ClassVar[frozenset[str]] = frozenset()  # custom parameters never published
+    refusal_status: ClassVar[int] = 403  # answers who is not believed ...
+    refusal_delay_s: ClassVar[float] = 0.0  # ... after so long
 
     @property
     def closed_for_want_of(self) -> str | None:

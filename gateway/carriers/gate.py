@@ -1,7 +1,7 @@
 """Who is let in at a media socket whose upgrade the carrier does not sign. Pure.
 
 The upgrade has to show one of two things, as `Authorization: Bearer`, as the password of Basic
-credentials, or as the last segment of the media URL's path:
+credentials, as the last segment of the media URL's path, or as `tok` in its query:
 
     the carrier's secret      where an operator configured it at the carrier, for all calls
     a stream token            good for one call, once, for a while (`stream_tokens.py`)
@@ -13,14 +13,16 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from gateway.carriers import stream_tokens
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.carrier import Once, Request, StreamLink, Upgrade
+from gateway.carriers.carrier import Carrier, Once, Request, StreamLink, Upgrade
 from gateway.carriers.parts import SecretSettings, plain, variable
 from gateway.carriers.stream_tokens import StreamToken
 from gateway.errors import CarrierError
+
+CREDENTIAL: Final = "tok"  # its name in the query
 
 _MAX_CHARACTERS: Final = 4096
 
@@ -72,33 +74,43 @@ class Gate:
     Args:
         carrier: its name.
         settings: its secret, and for how long tokens are good.
-        secret_in_path: the secret itself may stand in the URL; where a carrier has no other way.
+        secret_in_url: the secret itself may stand there; where a carrier has no other way.
+
+    Attributes:
+        closed_for_want_of: the setting without which nobody is let in; None if it is there.
+        token_ttl_s: from a token's making until the upgrade.
     """
 
     def __init__(
-        self, carrier: str, settings: SecretSettings, *, secret_in_path: bool = False
+        self, carrier: str, settings: SecretSettings, *, secret_in_url: bool = False
     ) -> None:
         secret = plain(settings.secret)
         self.closed_for_want_of = None if secret else variable(settings, "secret")
+        self.token_ttl_s = settings.token_ttl_s
         self._secret = secret.encode()
         self._tokens = Tokens(carrier, secret, settings.token_ttl_s)
-        self._secret_in_path = secret_in_path
+        self._secret_in_url = secret_in_url
 
-    def upgrade(self, request: Request, adapter: Adapter) -> Upgrade:
+    def upgrade(self, request: Request, new_adapter: Callable[[], Adapter]) -> Upgrade:
         """Let an upgrade in.
 
+        Args:
+            request: the upgrade.
+            new_adapter: makes what reads the socket; not called for who is not let in.
+
         Raises:
-            CarrierError: token-missing or token-invalid.
+            CarrierError: token-missing or token-invalid, or as `new_adapter` does.
         """
         header = _credential(request.headers.get("Authorization", ""))
-        shown = request.token or header
+        in_url = request.token or request.query.get(CREDENTIAL)
+        shown = in_url or header
         if not shown or self.closed_for_want_of:
             raise CarrierError("token-missing")
-        if self._is_secret(header) or (self._secret_in_path and self._is_secret(request.token)):
-            return Upgrade(adapter)
+        if self._is_secret(header) or (self._secret_in_url and self._is_secret(in_url)):
+            return Upgrade(new_adapter())
         token = self._tokens.read(shown, request)
         return Upgrade(
-            adapter,
+            new_adapter(),
             authorize=lambda start: token.check(start.call_id),
             once=Once(token.once, token.expires_s),
         )
@@ -113,6 +125,19 @@ class Gate:
 
     def _is_secret(self, shown: str | None) -> bool:
         return hmac.compare_digest((shown or "").encode(errors="surrogateescape"), self._secret)
+
+
+@runtime_checkable
+class GatedCarrier(Carrier, Protocol):
+    """A carrier whose media sockets a gate guards."""
+
+    gate: Gate
+    hidden_params: ClassVar[frozenset[str]] = frozenset({CREDENTIAL})
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return self.gate.closed_for_want_of
 
 
 def _credential(header: str) -> str | None:

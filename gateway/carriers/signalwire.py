@@ -9,6 +9,7 @@ Webhooks are signed as Twilio's are, with the signing key of the space. Upgrades
 developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
+from functools import partial
 from typing import Final
 
 from pydantic import Field, SecretStr
@@ -23,7 +24,7 @@ from gateway.carriers.carrier import (
 )
 from gateway.carriers.dialect import Dialect
 from gateway.carriers.forms import read_call, read_form
-from gateway.carriers.gate import Gate
+from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
 from gateway.carriers.signatures import twilio as signature
@@ -35,7 +36,7 @@ DIALECT: Final = Dialect(carrier="signalwire")
 _SIGNATURE_HEADERS: Final = ("X-SignalWire-Signature", signature.SIGNATURE_HEADER)
 
 
-class SignalWire(ForkingCarrier):
+class SignalWire(ForkingCarrier, GatedCarrier):
     """SignalWire, closed unless its secret is configured."""
 
     name = "signalwire"
@@ -51,12 +52,7 @@ class SignalWire(ForkingCarrier):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._gate = Gate(self.name, settings)
-
-    @property
-    def closed_for_want_of(self) -> str | None:
-        """The setting without which nobody is let in."""
-        return self._gate.closed_for_want_of
+        self.gate = Gate(self.name, settings)
 
     @property
     def webhook_closed_for_want_of(self) -> str | None:
@@ -67,7 +63,7 @@ class SignalWire(ForkingCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the bearer token; see `Carrier`."""
-        return self._gate.upgrade(request, JsonMediaAdapter(DIALECT))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
@@ -85,6 +81,6 @@ class SignalWire(ForkingCarrier):
             "url": link.url,
             "track": "both_tracks",
             "codec": "PCMU@8000h",
-            "authBearerToken": self._gate.token(link, call.call_id, now_s),
+            "authBearerToken": self.gate.token(link, call.call_id, now_s),
         }
         return fork(stream, {}, self._settings.next_step)

@@ -9,14 +9,15 @@ github.com/aws-samples/amazon-transcribe-live-call-analytics.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from pydantic import Field
 
-from gateway.carriers.carrier import Carrier, Request, Upgrade
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import Dialect
 from gateway.carriers.events import CallStarted
-from gateway.carriers.gate import Gate
+from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import SecretSettings
 from gateway.errors import CarrierError
@@ -25,7 +26,7 @@ from process.settings import config
 DIALECT: Final = Dialect(carrier="talkdesk", roles={"inbound": "agent", "outbound": "customer"})
 
 
-class Talkdesk(Carrier):
+class Talkdesk(GatedCarrier):
     """Talkdesk, closed unless its secret is configured."""
 
     name = "talkdesk"
@@ -41,16 +42,11 @@ class Talkdesk(Carrier):
 
     def __init__(self, settings: Settings) -> None:
         self._account = settings.account
-        self._gate = Gate(self.name, settings, secret_in_path=True)
-
-    @property
-    def closed_for_want_of(self) -> str | None:
-        """The setting without which nobody is let in."""
-        return self._gate.closed_for_want_of
+        self.gate = Gate(self.name, settings, secret_in_url=True)
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the secret in the URL; see `Carrier`."""
-        upgrade = self._gate.upgrade(request, JsonMediaAdapter(DIALECT))
+        upgrade = self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
         return replace(upgrade, authorize=self._also_of_account(upgrade.authorize))
 
     def _also_of_account(

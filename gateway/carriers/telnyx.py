@@ -12,6 +12,7 @@ developers.telnyx.com, TeXML `<Stream>`.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -28,7 +29,7 @@ from gateway.carriers.carrier import (
 )
 from gateway.carriers.dialect import KINDS, Dialect, Kind
 from gateway.carriers.forms import read_call, read_form
-from gateway.carriers.gate import Gate
+from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, variable
 from gateway.carriers.signatures import telnyx as signature
@@ -57,7 +58,7 @@ def _check_key(text: str) -> str:
     return text
 
 
-class Telnyx(ForkingCarrier):
+class Telnyx(ForkingCarrier, GatedCarrier):
     """Telnyx, closed unless its secret is configured."""
 
     name = "telnyx"
@@ -73,12 +74,7 @@ class Telnyx(ForkingCarrier):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._gate = Gate(self.name, settings)
-
-    @property
-    def closed_for_want_of(self) -> str | None:
-        """The setting without which nobody is let in."""
-        return self._gate.closed_for_want_of
+        self.gate = Gate(self.name, settings)
 
     @property
     def webhook_closed_for_want_of(self) -> str | None:
@@ -89,7 +85,7 @@ class Telnyx(ForkingCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
-        return self._gate.upgrade(request, JsonMediaAdapter(DIALECT))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
         """Check the TeXML webhook's signature; see `ForkingCarrier`."""
@@ -109,6 +105,6 @@ class Telnyx(ForkingCarrier):
         """Write the TeXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
-        url = self._gate.url_with_token(link, None, now_s)
+        url = self.gate.url_with_token(link, None, now_s)
         stream = {"url": url, "track": "both_tracks", "codec": "PCMU"}
         return fork(stream, {}, self._settings.next_step)
