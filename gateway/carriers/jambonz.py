@@ -1,20 +1,49 @@
-"""jambonz: the `listen` verb, alone or nested in `dial`.
+"""jambonz: the `listen` verb, nested in `dial`, or in the background. Pure.
 
 The first text has the format, the call's attributes, and the verb's `metadata` merged among them.
 A `listen` nested in `dial` hears the caller on the left, yet its attributes are the dialled leg's:
 `parentCallSid` is the caller's, and both are passed on. Messages are little-endian; the end is the
-socket's. Subprotocol audio.jambonz.org. Sources: docs.jambonz.org/verbs/verbs/listen;
-jambonz/jambonz-feature-server, lib/tasks/listen.js and lib/session/call-info.js.
+socket's. Subprotocol audio.jambonz.org.
+
+Webhooks are signed. Upgrades are not: our answer puts a token in the stream's URL. Sources:
+docs.jambonz.org/verbs/verbs/listen, /dial, /config; jambonz/jambonz-feature-server,
+lib/tasks/listen.js and lib/session/call-info.js; signatures: `signatures/jambonz.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import msgspec
+from pydantic import Field, SecretStr
+
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ForkingCarrier,
+    Once,
+    Request,
+    StreamLink,
+    Upgrade,
+)
 from gateway.carriers.dialect import read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
-from gateway.carriers.pcm_socket import MIX_TYPES, PcmSocketAdapter, formats, mix_role, texts
+from gateway.carriers.forms import read_call, read_json
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.pcm_socket import (
+    MIX_TYPES,
+    PcmSocketAdapter,
+    formats,
+    mix_role,
+    new_connection_id,
+    texts,
+)
+from gateway.carriers.signatures import jambonz as signature
+from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.errors import CarrierError
+from process.settings import config
 
 SUBPROTOCOL: Final = "audio.jambonz.org"
 
@@ -23,6 +52,91 @@ _ASK: Final = "set the verb's sampleRate to 8000, 16000 or 24000, its mixType to
 _NOT_PASSED_ON: Final = frozenset(
     {"from", "to", "callerId", "callerName", "callSid", "sampleRate", "mixType"}
 )
+
+
+class Jambonz(ForkingCarrier, GatedCarrier):
+    """jambonz, closed unless its secret is configured.
+
+    Args:
+        settings: how it is configured.
+        new_id: gives streams their ids.
+    """
+
+    name = "jambonz"
+    subprotocols = (SUBPROTOCOL,)
+
+    class Settings(NextStepSettings, SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_JAMBONZ_", env_file=".env")
+
+        webhook_secret: SecretStr | None = Field(
+            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        )
+
+    def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
+        self.gate = Gate(self.name, settings)
+        self._settings = settings
+        self._new_id = new_id
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered."""
+        if not self._settings.webhook_secret:
+            return variable(self._settings, "webhook_secret")
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL, or the secret (`wsAuth`); see `Carrier`."""
+        upgrade = self.gate.upgrade(request, lambda: new_adapter(self._new_id()))
+
+        def authorize(start: CallStarted) -> None:
+            # The webhook was of the caller's leg, the stream may be the dialled one's.
+            call_id = start.params.get("parentCallSid", start.call_id)
+            upgrade.authorize(replace(start, call_id=call_id))
+
+        return replace(upgrade, authorize=authorize)
+
+    def announced(self, request: Request) -> Announced:
+        """Check the webhook's signature; see `ForkingCarrier`."""
+        signed = signature.verify(
+            plain(self._settings.webhook_secret),
+            request.headers.get(signature.SIGNATURE_HEADER),
+            request.body,
+            request.now_s,
+        )
+        once = Once(f"{self.name} {signed}", request.now_s + 2 * TOLERANCE_S)
+        return replace(read_call(read_json(request).items(), "call_sid", "to"), once=once)
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the verbs; see `ForkingCarrier`."""
+        listen = None
+        if link:
+            listen = {
+                "url": self.gate.url_with_token(link, call.call_id, now_s),
+                "mixType": "stereo",
+                "sampleRate": 8000,
+                "passDtmf": True,
+            }
+        return Document(msgspec.json.encode([*self._verbs(listen)]), "application/json")
+
+    def _verbs(self, listen: dict[str, object] | None) -> Iterator[dict[str, object]]:
+        """Give what the call goes on with. A `listen` of its own would keep it from going on."""
+        step = self._settings.next_step
+        if step.dial:
+            # The caller hears it ring, as without us; by default jambonz answers at once.
+            dial = {"verb": "dial", "answerOnBridge": True, "target": [_target(step.dial)]}
+            yield dial | {"listen": listen} if listen else dial
+            return
+        if listen:
+            yield {"verb": "config", "listen": {"enable": True, **listen}}
+        yield {"verb": "redirect", "actionHook": step.redirect_url}
+
+
+def _target(dial: str) -> dict[str, str]:
+    if dial.startswith("sip:"):
+        return {"type": "sip", "sipUri": dial}
+    return {"type": "phone", "number": dial}
 
 
 def new_adapter(connection_id: str) -> PcmSocketAdapter:

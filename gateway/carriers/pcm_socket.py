@@ -6,6 +6,7 @@ Audio has no numbers and no times: it is counted. The end is the socket's. What 
 mean stands in its own file, as a function from one text to one event. Nothing is ever sent back.
 """
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -91,6 +92,11 @@ class PcmSocketAdapter(Adapter):
     def _audio(self, message: bytes) -> Sequence[CarrierEvent]:
         parts = zip(self._tracks, self._deinterleaver.split(message), strict=True)
         return [AudioReceived(track, part, None, None) for track, part in parts if part]
+
+
+def new_connection_id() -> str:
+    """Make the id of a stream to which its carrier gives none."""
+    return secrets.token_urlsafe(16)
 
 
 def formats(names: Sequence[str], encoding: str, rate: object, ask: str) -> tuple[TrackFormat, ...]:

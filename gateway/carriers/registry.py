@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from gateway.carriers.jambonz import Jambonz
 from gateway.carriers.plivo import Plivo
 from gateway.carriers.signalwire import SignalWire
 from gateway.carriers.talkdesk import Talkdesk
@@ -9,4 +10,4 @@ from gateway.carriers.telnyx import Telnyx
 from gateway.carriers.twilio import Twilio
 
 # Each is made of its own `Settings`.
-CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk)
+CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk, Jambonz)

@@ -3,8 +3,8 @@
     file         signs                     with                  shown a second time
     twilio.py    URL, form                 HMAC-SHA1             looks like the first
     plivo.py     URL, form, nonce          HMAC-SHA256           has the same nonce
-    telnyx.py    time, body                Ed25519               passes until it is stale
-    jambonz.py   time, body                HMAC-SHA256           passes until it is stale
+    telnyx.py    time, body                Ed25519               is the same, until it is stale
+    jambonz.py   time, body                HMAC-SHA256           is the same, until it is stale
     vonage.py    time, id, hash of body    JWT by HMAC-SHA256    has the same id, until it is stale
 
 Each has a `verify`, which raises CarrierError: signature-missing, signature-invalid, or

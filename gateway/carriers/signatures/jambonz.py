@@ -45,7 +45,7 @@ def verify(
     body: bytes,
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
-) -> None:
+) -> str:
     """Check a webhook's signature.
 
     Args:
@@ -54,6 +54,10 @@ def verify(
         body: as it came.
         now_s: Unix seconds.
         tolerance_s: how far the header's time may be from it.
+
+    Returns:
+        The signature, which the caller must refuse a second time, until twice the tolerance from
+        now. (The header could say the same in other words.)
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.
@@ -65,5 +69,7 @@ def verify(
         raise CarrierError("signature-invalid")
     signed_s = read_unix_time(times[0])
     given = [value for name, value in pairs if name == "v1"][:MAX_SIGNATURES]
-    require_match(given, [sign(secret, times[0], body)])
+    expected = sign(secret, times[0], body)
+    require_match(given, [expected])
     require_fresh(signed_s, now_s, tolerance_s)
+    return expected

@@ -1,6 +1,7 @@
-"""jambonz' texts: the first one with format, attributes and metadata, and what comes later."""
+"""jambonz: its texts, the first with format, attributes and metadata; its webhook and answer."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.carriers import jambonz
+from gateway.carriers.carrier import Announced, Request
 from gateway.carriers.events import CallStarted, DtmfReceived, MessageIgnored
+from gateway.carriers.jambonz import Jambonz
 from gateway.carriers.pcm_socket import PcmSocketAdapter
+from gateway.carriers.signatures.jambonz import sign
 from gateway.errors import CarrierError
+from tests.gateway.carriers.asking import NOW_S, OPEN, link, upgrade, upgrade_of, webhook
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 
 START = {
@@ -116,6 +121,130 @@ class TestOtherTexts:
     def test_malformed(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             started().receive_text(message)
+
+
+WEBHOOK_SECRET = "wh_secret"
+BODY = b'{"call_sid": "c1", "to": "+15550002222", "from": "+15550001111"}'
+CALL = Announced("c1", "+15550002222")
+
+
+def made(**settings: Any) -> Jambonz:
+    given = OPEN | {"webhook_secret": WEBHOOK_SECRET, "dial": "+15550003333"} | settings
+    return Jambonz(Jambonz.Settings(**given), lambda: "s1")
+
+
+def signed(body: bytes = BODY, secret: str = WEBHOOK_SECRET, made_s: float = NOW_S) -> Request:
+    stamp = f"{made_s:.0f}"
+    header = f"t={stamp},v1={sign(secret, stamp, body)}"
+    return webhook("jambonz", body, {"Jambonz-Signature": header})
+
+
+class TestWebhook:
+    def test_a_call(self) -> None:
+        call = made().announced(signed())
+        assert (call.call_id, call.called) == (CALL.call_id, CALL.called)
+
+    def test_the_same_once(self) -> None:
+        first, again = made().announced(signed()).once, made().announced(signed()).once
+        assert first is not None
+        assert first == again
+        assert first.until_s == NOW_S + 600
+        request = signed()
+        header = request.headers["Jambonz-Signature"].replace(",", " , ") + ",v1=00"
+        reworded = webhook("jambonz", BODY, {"Jambonz-Signature": header})
+        assert made().announced(reworded).once == first
+
+    @pytest.mark.parametrize(
+        ("request_", "reason"),
+        [
+            (webhook("jambonz", BODY, {}), "signature-missing"),
+            (signed(secret="another"), "signature-invalid"),
+            (replace(signed(), body=BODY + b" "), "signature-invalid"),
+            (signed(made_s=NOW_S - 301), "signature-stale"),
+            (signed(made_s=NOW_S + 301), "signature-stale"),
+            (signed(b"{"), "malformed-body"),
+            (signed(b"[]"), "malformed-body"),
+            (signed(b'{"call_sid": 7}'), "malformed-body"),
+            (signed(b'{"call_sid": ""}'), "malformed-body"),
+            (replace(signed(), headers=dict(signed().headers, **{"Content-Type": "text/x"})), ""),
+        ],
+    )
+    def test_refused(self, request_: Request, reason: str) -> None:
+        with pytest.raises(CarrierError) as caught:
+            made().announced(request_)
+        assert caught.value.reason == (reason or "unsupported-body")
+
+    def test_closed_without_what_verifies_it_or_a_next_step(self) -> None:
+        assert made().webhook_closed_for_want_of is None
+        without = made(webhook_secret=None).webhook_closed_for_want_of
+        assert without == "GATEWAY_JAMBONZ_WEBHOOK_SECRET"
+        without = made(dial=None).webhook_closed_for_want_of
+        assert without == "GATEWAY_JAMBONZ_DIAL or GATEWAY_JAMBONZ_REDIRECT_URL"
+
+
+class TestAnswer:
+    @staticmethod
+    def verbs(carrier: Jambonz, is_heard: bool = True) -> Any:
+        document = carrier.document(CALL, link("jambonz") if is_heard else None, NOW_S)
+        assert document.content_type == "application/json"
+        return json.loads(document.body)
+
+    def test_dial(self) -> None:
+        [dial] = self.verbs(made())
+        listen = dial.pop("listen")
+        assert listen.pop("url").startswith("wss://gw.example.com/media/jambonz/support/")
+        assert listen == {"mixType": "stereo", "sampleRate": 8000, "passDtmf": True}
+        assert dial == {
+            "verb": "dial",
+            "answerOnBridge": True,
+            "target": [{"type": "phone", "number": "+15550003333"}],
+        }
+
+    def test_dial_a_sip_address(self) -> None:
+        [dial] = self.verbs(made(dial="sip:a@example.com"))
+        assert dial["target"] == [{"type": "sip", "sipUri": "sip:a@example.com"}]
+
+    def test_redirect(self) -> None:
+        """A `listen` that is neither nested nor in the background ends when the call does."""
+        url = "https://ivr.example.com/next"
+        config, redirect = self.verbs(made(dial=None, redirect_url=url))
+        assert config["verb"] == "config"
+        assert config["listen"]["enable"] is True
+        assert config["listen"]["mixType"] == "stereo"
+        assert redirect == {"verb": "redirect", "actionHook": url}
+
+    def test_unheard(self) -> None:
+        [dial] = self.verbs(made(), is_heard=False)
+        assert dial.keys() == {"verb", "answerOnBridge", "target"}
+        url = "https://ivr.example.com/next"
+        assert len(self.verbs(made(dial=None, redirect_url=url), is_heard=False)) == 1
+
+    @pytest.mark.parametrize(
+        ("start", "is_let_in"),
+        [
+            (CallStarted("c1", "s1", ()), True),
+            (CallStarted("c2", "s1", (), {"parentCallSid": "c1"}), True),
+            (CallStarted("c2", "s1", ()), False),
+            (CallStarted("c1", "s1", (), {"parentCallSid": "c2"}), False),
+        ],
+    )
+    def test_its_token_is_of_the_call_or_its_parent(
+        self, start: CallStarted, is_let_in: bool
+    ) -> None:
+        [dial] = self.verbs(made())
+        admitted = made().upgrade(upgrade_of(dial["listen"]["url"]))
+        if is_let_in:
+            admitted.authorize(start)
+            return
+        with pytest.raises(CarrierError, match="token-invalid"):
+            admitted.authorize(start)
+
+
+def test_streams_have_ids_of_their_own() -> None:
+    carrier = Jambonz(Jambonz.Settings(**OPEN))
+    request = upgrade("jambonz", Authorization=f"Bearer {OPEN['secret']}")
+    starts = [carrier.upgrade(request).adapter.receive_text(text(START))[0] for _ in range(2)]
+    assert len({start.stream_id for start in starts if isinstance(start, CallStarted)}) == 2
 
 
 shaped = st.builds(
