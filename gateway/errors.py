@@ -48,7 +48,7 @@ REASONS: dict[str, Meaning] = {
     "identity-mismatch": Meaning(Fault.CARRIER, 1008),  # what was signed is not who speaks
     "token-missing": Meaning(Fault.CARRIER, 1008),
     "token-invalid": Meaning(Fault.CARRIER, 1008),
-    "signature-missing": Meaning(Fault.CARRIER),  # 403, before there is a socket to close
+    "signature-missing": Meaning(Fault.CARRIER),  # 401 or 403, before there is a socket to close
     "signature-invalid": Meaning(Fault.CARRIER),
     "signature-stale": Meaning(Fault.CARRIER),  # or one of the clocks is wrong
     "replayed": Meaning(Fault.CARRIER),

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -26,8 +34,14 @@ def _check_url(text: str) -> str:
     return str(_HTTP_URL.validate_python(text)).rstrip("/")
 
 
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
 type Port = Annotated[int, Field(ge=0, le=65535)]  # 0 takes a free one
 type Url = Annotated[str, AfterValidator(_check_url)]  # http(s), without a slash at its end
+type _Name = Annotated[str, Field(min_length=1)]
+type Names = Annotated[tuple[_Name, ...], NoDecode, BeforeValidator(_split)]  # comma-separated
 
 
 def config(prefix: str, env_file: str | None = None) -> SettingsConfigDict:

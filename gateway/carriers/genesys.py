@@ -1,190 +1,103 @@
-"""Genesys Cloud AudioHook, protocol version 2 (Monitor, Transcription and Audio Connector). Pure.
+"""Genesys Cloud AudioHook: who is let in. Pure.
 
-    open > opened . (audio | ping > pong | paused . resumed | discarded | update > updated)* .
-    close > closed
-
-JSON texts both ways, numbered from 1 without a hole in either direction; audio is binary, without
-number or time. Two channels lie in it sample by sample, in the order of the media that we chose.
-The position of a sample is what was sent before it and what was left out: `resumed` and `discarded`
-say how much that is. An `open` without a conversation only probes the connection.
-
-A Monitor must never be sent binary messages. Sources: developer.genesys.cloud/devapps/audiohook;
-github.com/purecloudlabs/audiohook-reference-implementation, app/audiohook/src.
+There is no webhook: our media URL, an API key and its client secret are configured at Genesys, per
+integration. Each upgrade is signed with the secret, for that URL, and has a nonce. The protocol is
+in `genesys_adapter.py`. Source: developer.genesys.cloud/devapps/audiohook.
 """
 
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import msgspec
+from pydantic import AfterValidator, Field, PositiveFloat, SecretStr
+from pydantic_settings import BaseSettings
 
-from gateway.audio.channels import Deinterleaver
-from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.carriers.adapter import Adapter
-from gateway.carriers.events import (
-    AudioReceived,
-    CallStarted,
-    CallStopped,
-    CarrierEvent,
-    DtmfReceived,
-    MessageIgnored,
-    Reply,
-    StreamPaused,
-    StreamResumed,
-)
-from gateway.carriers.genesys_messages import LeftOut, Message, Open, choose, decode, read
-from gateway.errors import REASONS, CarrierError
+from gateway.carriers import http_signature as signature
+from gateway.carriers.carrier import Carrier, Once, Request, Upgrade
+from gateway.carriers.genesys_adapter import AudioHookAdapter
+from gateway.carriers.parts import plain
+from gateway.errors import CarrierError
+from process.settings import Names, config
 
-_RATE_HZ: Final = 8000
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # a probe's conversation
-_ROLES: Final = {"external": "customer", "internal": "agent"}
-_NOTES: Final = frozenset({"error", "playback_started", "playback_completed"})
+_MIN_SECRET_BYTES: Final = 16
 
 
-class AudioHookAdapter(Adapter):
-    """One AudioHook session.
+def _read_api_keys(text: str) -> Mapping[str, bytes]:
+    """Read `{"<API key>": "<client secret, base64>"}`.
 
-    Args:
-        session_id: as the upgrade's signed headers have it.
-        organization_id: likewise.
+    Raises:
+        ValueError: it is something else; quotes nothing: a secret may stand in any place.
     """
+    try:
+        keys = msgspec.json.decode(text, type=dict[str, str])
+        secrets = {key: base64.b64decode(secret, validate=True) for key, secret in keys.items()}
+    except (msgspec.DecodeError, UnicodeEncodeError, binascii.Error, ValueError):
+        raise ValueError('must be {"<API key>": "<client secret, base64>"}') from None
+    if not secrets or "" in secrets or min(map(len, secrets.values())) < _MIN_SECRET_BYTES:
+        raise ValueError(f"each API key needs a secret of {_MIN_SECRET_BYTES} bytes or more")
+    return secrets
 
-    def __init__(self, session_id: str, organization_id: str) -> None:
-        self._session_id = session_id
-        self._organization_id = organization_id
-        self._client_seq = 0
-        self._seq = 0
-        self._channels: tuple[str, ...] = ()  # none before `open`
-        self._split = Deinterleaver(1, 1).split
-        self._position_samples = 0
-        self._is_probe = False
-        self._is_paused = False
-        self._is_closed = False
 
-    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one message; see `Adapter`."""
-        if self._is_closed:
-            return (MessageIgnored("after-stop"),)
-        received = read(message)
-        self._check(received)
-        match received.type:
-            case "open":
-                return tuple(self._open(decode(received.parameters, Open)))
-            case "ping":
-                return (self._reply("pong"),)
-            case "update":
-                return (self._reply("updated"),)
-            case "paused":
-                self._is_paused = True
-                return (StreamPaused(),)
-            case "resumed":
-                self._skip(decode(received.parameters, LeftOut))
-                self._is_paused = False
-                return (StreamResumed(),)
-            case "discarded":
-                self._skip(decode(received.parameters, LeftOut))
-                return ()
-            case "dtmf":
-                return (DtmfReceived(None),)
-            case "close":
-                self._is_closed = True
-                return (CallStopped(),)
-            case _:  # the client closes after its errors
-                return (MessageIgnored(received.type if received.type in _NOTES else "unknown"),)
+def _check_api_keys(text: SecretStr) -> SecretStr:
+    _read_api_keys(text.get_secret_value())
+    return text
 
-    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take audio of all channels; see `Adapter`."""
-        if self._is_closed:
-            raise CarrierError("out-of-sequence", "audio after close")
-        if not self._channels:
-            raise CarrierError("media-before-start")
-        parts = self._split(message)
-        timestamp_ms = self._position_samples * 1000 // _RATE_HZ
-        self._position_samples += len(parts[0])
-        if self._is_probe or self._is_paused:  # what is said in a pause is not for us
-            return (MessageIgnored("unwanted-audio"),)
-        return tuple(
-            AudioReceived(channel, part, timestamp_ms, None)
-            for channel, part in zip(self._channels, parts, strict=True)
+
+class Genesys(Carrier):
+    """AudioHook, closed unless API keys are configured."""
+
+    name = "genesys"
+    refusal_status = 401
+    refusal_delay_s = 0.5  # as long for each: what a signature lacks can't be found out by time
+
+    class Settings(BaseSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_GENESYS_", env_file=".env")
+
+        api_keys: Annotated[SecretStr, AfterValidator(_check_api_keys)] | None = Field(
+            None,
+            description='JSON: {"<API key>": "<its client secret, base64>"}, as configured at '
+            "Genesys. Without it, Genesys is closed.",
+        )
+        organization_ids: Names = Field(
+            (), description="Let only these organizations in, comma-separated. Default: any."
+        )
+        signature_max_age_s: PositiveFloat = Field(
+            30, description="How old an upgrade's signature may be, in seconds."
+        )
+        clock_skew_s: float = Field(
+            10, ge=0, description="How far ahead of ours Genesys' clock may be, in seconds."
         )
 
-    def farewell(self, reason: str) -> Sequence[Reply]:
-        """Answer the client's close, or ask for it; see `Adapter`."""
-        if self._is_closed:
-            return (self._reply("closed"),)
-        if reason == "identity-mismatch":
-            category = "unauthorized"
-        else:
-            category = "error" if reason in REASONS else "completed"
-        return (self._reply("disconnect", {"reason": category, "info": reason}),)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secrets = _read_api_keys(plain(settings.api_keys)) if settings.api_keys else {}
 
-    def transcript(
-        self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
-    ) -> Reply:
-        """Tell Genesys a final text. The same segment always has the same id.
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return None if self._secrets else "GATEWAY_GENESYS_API_KEYS"
 
-        Args:
-            track: whose words they are.
-            segment: their number in the track.
-            text: the words.
-            start_ms: where they begin on the stream's media clock.
-            end_ms: where they end.
-        """
-        words = {"type": "display", "transcript": text, "tokens": []}
-        data = {
-            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._session_id}/{track}/{segment}")),
-            "channelId": self._channels.index(track),
-            "isFinal": True,
-            "offset": _spell_duration(start_ms),
-            "duration": _spell_duration(end_ms - start_ms),
-            # A confidence is required, but the model gives none.
-            "alternatives": [{"confidence": 1.0, "interpretations": [words]}],
-        }
-        return self._reply("event", {"entities": [{"type": "transcript", "data": data}]})
-
-    def _check(self, message: Message) -> None:
-        """Check who speaks, and that no message is missing in either direction."""
-        if message.id != self._session_id:
-            raise CarrierError("identity-mismatch", "session")
-        if message.seq != self._client_seq + 1 or message.serverseq > self._seq:
-            raise CarrierError("out-of-sequence")
-        self._client_seq = message.seq
-
-    def _open(self, said: Open) -> Iterator[CarrierEvent]:
-        if self._channels:
-            yield MessageIgnored("repeated-start")
-            return
-        if said.organization_id != self._organization_id:
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the upgrade's signature; see `Carrier`."""
+        settings = self._settings
+        authority, slash, rest = request.url.partition("://")[2].partition("/")
+        signed = signature.verify(
+            request.headers,
+            slash + rest,
+            authority,
+            self._secrets,
+            request.now_s,
+            max_age_s=settings.signature_max_age_s,
+            skew_s=settings.clock_skew_s,
+        )
+        organization_id = signed.organization_id
+        if settings.organization_ids and organization_id not in settings.organization_ids:
             raise CarrierError("identity-mismatch", "organization")
-        media, self._channels = choose(said.media)
-        self._split = Deinterleaver(len(self._channels), 1).split
-        self._is_probe = said.conversation_id == _NOBODY
-        yield self._reply("opened", {"startPaused": False, "media": [media]})
-        if not self._is_probe:
-            yield CallStarted(
-                call_id=said.conversation_id,
-                stream_id=self._session_id,
-                tracks=tuple(TrackFormat(c, Encoding.PCMU, _RATE_HZ) for c in self._channels),
-                params=said.params,
-                called=said.called,
-                roles={channel: _ROLES[channel] for channel in self._channels},
-            )
-
-    def _skip(self, left_out: LeftOut) -> None:
-        self._position_samples = max(self._position_samples, round(left_out.end_s * _RATE_HZ))
-
-    def _reply(self, type_: str, parameters: Mapping[str, object] | None = None) -> Reply:
-        self._seq += 1
-        message = {
-            "version": "2",
-            "id": self._session_id,
-            "type": type_,
-            "seq": self._seq,
-            "clientseq": self._client_seq,
-            "parameters": parameters or {},
-        }
-        return Reply(msgspec.json.encode(message).decode())
-
-
-def _spell_duration(duration_ms: int) -> str:
-    return f"PT{duration_ms / 1000}S"
+        return Upgrade(
+            AudioHookAdapter(signed.session_id, organization_id),
+            once=Once(f"{self.name} {organization_id} {signed.nonce}", signed.until_s),
+        )

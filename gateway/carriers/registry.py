@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
 from gateway.carriers.plivo import Plivo
 from gateway.carriers.signalwire import SignalWire
@@ -10,4 +11,4 @@ from gateway.carriers.telnyx import Telnyx
 from gateway.carriers.twilio import Twilio
 
 # Each is made of its own `Settings`.
-CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk, Jambonz)
+CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk, Genesys, Jambonz)

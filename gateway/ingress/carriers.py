@@ -8,6 +8,7 @@ and the time. What must not be shown twice is remembered, by all gateways togeth
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -24,11 +25,7 @@ from gateway.settings import Settings
 
 _BODY_TIMEOUT_S: Final = 10.0
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
-_ANSWERS: Final = {  # to a request that is not let in; which check failed is for our log
-    "no-route": (404, "not found\n"),
-    "malformed-body": (400, "bad request\n"),
-    "unsupported-body": (415, "unsupported media type\n"),
-}
+_STATUSES: Final = {"no-route": 404, "malformed-body": 400, "unsupported-body": 415}
 
 _log = structlog.get_logger()
 
@@ -87,7 +84,7 @@ class CarrierRoutes:
                 request, upgrade, route_name, lambda: self._shown.refuse_again(upgrade.once)
             )
         except CarrierError as error:
-            return self._refuse(error)
+            return await self._refuse(error)
 
     async def _answer_call(self, request: web.Request) -> web.Response:
         assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - only then it is routed here
@@ -100,7 +97,7 @@ class CarrierRoutes:
             await self._shown.refuse_again(call.once)
             document = self._carrier.document(call, self._link(call.called), asked.now_s)
         except CarrierError as error:
-            return self._refuse(error)
+            return await self._refuse(error)
         return web.Response(body=document.body, content_type=document.content_type)
 
     def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
@@ -134,15 +131,18 @@ class CarrierRoutes:
                 why = "the number and the parameters are told at different times"
                 _log.warning("route-never-chosen", route=route.name, why=why)
 
-    def _refuse(self, error: CarrierError) -> web.Response:
+    async def _refuse(self, error: CarrierError) -> web.Response:
         """Answer a request that is not let in; which check failed is for our log, not for them."""
         name = self._carrier.name
         self._refused_total.labels(name, error.reason).inc()
         _log.warning("request-refused", carrier=name, reason=error.reason)
         if error.meaning.close_code in _TRY_LATER:
             return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
-        status, text = _ANSWERS.get(error.reason, (403, "forbidden\n"))
-        return web.Response(status=status, text=text)
+        status = _STATUSES.get(error.reason)
+        if status is None:
+            status = self._carrier.refusal_status
+            await asyncio.sleep(self._carrier.refusal_delay_s)
+        return web.Response(status=status, text=f"{HTTPStatus(status).phrase.lower()}\n")
 
 
 async def _read_body(request: web.Request) -> bytes:

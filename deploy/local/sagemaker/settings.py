@@ -1,20 +1,11 @@
 """The endpoint's settings: `ENDPOINT_<NAME>`."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings
 
-from process.settings import Port, Url, config
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-type Name = Annotated[str, Field(min_length=1)]
-type Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)]
+from process.settings import Names, Port, Url, config
 
 
 class Settings(BaseSettings):

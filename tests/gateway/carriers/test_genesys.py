@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.events import (
@@ -19,7 +20,8 @@ from gateway.carriers.events import (
     Reply,
     StreamResumed,
 )
-from gateway.carriers.genesys import AudioHookAdapter
+from gateway.carriers.genesys import Genesys
+from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.errors import CarrierError
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 
@@ -348,6 +350,39 @@ class TestTranscript:
 
         assert id_of("external", 1) == id_of("external", 1)
         assert len({id_of("external", 1), id_of("external", 2), id_of("internal", 1)}) == 3
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        "api_keys",
+        [
+            "hush",
+            "[]",
+            "{}",
+            '{"hush": 1}',
+            '{"hush": "hush"}',
+            '{"hush": "aHVzaC1odXNoLWh1c2g"}',  # no padding
+            '{"hush": "aHVzaA=="}',
+            '{"": "aHVzaC1odXNoLWh1c2gtaHVzaA=="}',
+        ],
+    )
+    def test_api_keys_that_are_none(self, api_keys: str) -> None:
+        with pytest.raises(ValidationError) as caught:
+            Genesys.Settings(_env_file=None, api_keys=api_keys)
+        assert "hush" not in str(caught.value)
+        assert "aHVza" not in str(caught.value)
+
+    def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GATEWAY_GENESYS_API_KEYS", json.dumps({"key": "aHVz" * 8}))
+        monkeypatch.setenv("GATEWAY_GENESYS_ORGANIZATION_IDS", "one, two")
+        settings = Genesys.Settings(_env_file=None)
+        assert settings.organization_ids == ("one", "two")
+        assert "aHVz" not in repr(settings)
+        assert Genesys(settings).closed_for_want_of is None
+
+    def test_closed_without_keys(self) -> None:
+        closed = Genesys(Genesys.Settings(_env_file=None)).closed_for_want_of
+        assert closed == "GATEWAY_GENESYS_API_KEYS"
 
 
 TYPES = ["open", "ping", "paused", "resumed", "discarded", "update", "error", "dtmf", "close", "x"]

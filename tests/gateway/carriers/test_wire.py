@@ -21,7 +21,7 @@ from gateway.carriers import (
 )
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
-from gateway.carriers.genesys import AudioHookAdapter
+from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.carriers.json_media import JsonMediaAdapter
 from tests.wire import playbook
 
