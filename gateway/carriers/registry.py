@@ -9,6 +9,16 @@ from gateway.carriers.signalwire import SignalWire
 from gateway.carriers.talkdesk import Talkdesk
 from gateway.carriers.telnyx import Telnyx
 from gateway.carriers.twilio import Twilio
+from gateway.carriers.vonage import Vonage
 
 # Each is made of its own `Settings`.
-CARRIERS: Final[tuple[Any, ...]] = (Twilio, Telnyx, SignalWire, Plivo, Talkdesk, Genesys, Jambonz)
+CARRIERS: Final[tuple[Any, ...]] = (
+    Twilio,
+    Telnyx,
+    SignalWire,
+    Plivo,
+    Talkdesk,
+    Genesys,
+    Jambonz,
+    Vonage,
+)

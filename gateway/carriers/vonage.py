@@ -1,4 +1,4 @@
-"""Vonage Voice API: the WebSocket endpoint of a call.
+"""Vonage Voice API: the WebSocket endpoint of a call. Pure.
 
 The first text has the audio's `content-type` and, beside it, the headers of our own NCCO. The
 socket is a leg of the call: it hears a mix of all others, unless `canHear` names the one it hears.
@@ -8,23 +8,133 @@ Both tracks of a call are two such sockets, which their headers tell apart:
     track      inbound or outbound
     role       customer or agent: who speaks; without a track it stands for its usual one
 
-Messages are 20 ms, little-endian. The end is the socket's. Sources:
-developer.vonage.com/en/voice/voice-api/concepts/websockets; Nexmo/nexmo-developer, websockets.md.
+No NCCO forks a call between two people: its `connect` to a WebSocket talks to the caller alone. So
+our answer puts the caller in a conversation of its own, and notifies an application of yours, which
+adds the rest by REST (`POST /v1/calls`, each with an NCCO that joins the conversation):
+
+    conversation      its name
+    call_id           the caller's leg, its `uuid`
+    customer, agent   the `uri` of a WebSocket that `canHear` the caller's leg, or the agent's
+
+Webhooks are signed, and have to be POST. Upgrades are not: the notified URLs have a token each.
+Sources: developer.vonage.com/en/voice/voice-api/concepts/websockets, /ncco-reference;
+Nexmo/nexmo-developer, websockets.md; signatures: `signatures/vonage.py`.
+
+Messages are 20 ms, little-endian. The end is the socket's.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
+from urllib.parse import urlencode
 
+import msgspec
+from pydantic import Field, SecretStr
+
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ForkingCarrier,
+    Once,
+    Request,
+    StreamLink,
+    Upgrade,
+)
 from gateway.carriers.dialect import read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
-from gateway.carriers.pcm_socket import MIX, PcmSocketAdapter, formats, mix_role, texts
+from gateway.carriers.forms import read_call, read_json
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.parts import SecretSettings, plain, variable
+from gateway.carriers.pcm_socket import (
+    MIX,
+    PcmSocketAdapter,
+    formats,
+    mix_role,
+    new_connection_id,
+    texts,
+)
+from gateway.carriers.signatures import vonage as signature
+from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.errors import CarrierError
+from process.settings import Url, config
 
 _ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
 _RATE: Final = re.compile(r";\s*rate=([0-9]{1,9})\b", re.IGNORECASE)
 _TRACK_OF: Final = {"customer": "inbound", "agent": "outbound"}
+
+
+class Vonage(ForkingCarrier, GatedCarrier):
+    """Vonage, closed unless its secret is configured.
+
+    Args:
+        settings: how it is configured.
+        new_id: gives streams their ids.
+    """
+
+    name = "vonage"
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_VONAGE_", env_file=".env")
+
+        signature_secret: SecretStr | None = Field(
+            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        )
+        notify_url: Url | None = Field(
+            None,
+            description="An application of yours, which Vonage tells of each call answered by our "
+            "webhook: it adds the agent and our sockets. Without it, none is answered.",
+        )
+
+    def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
+        self.gate = Gate(self.name, settings)
+        self._settings = settings
+        self._new_id = new_id
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered, or left alone."""
+        if not self._settings.signature_secret:
+            return variable(self._settings, "signature_secret")
+        return None if self._settings.notify_url else variable(self._settings, "notify_url")
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL, or the secret (`authorization`); see `Carrier`."""
+        return self.gate.upgrade(request, lambda: new_adapter(self._new_id(), request.query))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the webhook's signature; see `ForkingCarrier`."""
+        jti = signature.verify(
+            plain(self._settings.signature_secret),
+            request.headers.get(signature.SIGNATURE_HEADER),
+            request.body,
+            request.now_s,
+        )
+        once = Once(f"{self.name} {jti}", request.now_s + 2 * TOLERANCE_S)
+        return replace(read_call(read_json(request).items(), "uuid", "to"), once=once)
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the NCCO; see `ForkingCarrier`. Without a link the call has its agent all the same.
+
+        The notified values are texts: the vendor's own libraries take no others.
+        """
+        conversation = f"callscribe-{call.call_id}"
+        told = {"conversation": conversation, "call_id": call.call_id}
+        if link:
+            told |= {role: self._url(link, call.call_id, role, now_s) for role in _TRACK_OF}
+        ncco = [
+            {"action": "notify", "payload": told, "eventUrl": [self._settings.notify_url]},
+            # Our sockets are legs as well: they shall not outlive the caller's.
+            {"action": "conversation", "name": conversation, "endOnExit": True},
+        ]
+        return Document(msgspec.json.encode(ncco), "application/json")
+
+    def _url(self, link: StreamLink, call_id: str, role: str, now_s: float) -> str:
+        query = urlencode({"call_id": call_id, "role": role})
+        return f"{self.gate.url_with_token(link, call_id, now_s)}?{query}"
 
 
 def new_adapter(connection_id: str, upgrade: Mapping[str, str] | None = None) -> PcmSocketAdapter:

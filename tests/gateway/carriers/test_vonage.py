@@ -1,16 +1,22 @@
-"""Vonage's texts: the first one with our NCCO's headers in it, and what comes between audio."""
+"""Vonage: its texts, the first with our NCCO's headers in it; its webhook, and what we answer."""
 
+import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers import vonage
+from gateway.carriers.carrier import Announced, Request
 from gateway.carriers.events import CallStarted, DtmfReceived, MessageIgnored
+from gateway.carriers.vonage import Vonage
 from gateway.errors import CarrierError
+from tests.gateway.carriers.asking import NOW_S, OPEN, link, upgrade, upgrade_of, webhook
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 
 CONNECTED = {"event": "websocket:connected", "content-type": "audio/l16;rate=16000"}
@@ -107,6 +113,112 @@ class TestOtherTexts:
     def test_malformed(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             vonage.new_adapter("s1").receive_text(message)
+
+
+SIGNATURE_SECRET = "sigsecret-of-the-account-0123456789"
+NOTIFY_URL = "https://app.example.com/calls"
+BODY = b'{"uuid": "u1", "to": "15550002222", "from": "15550001111"}'
+
+
+def made(**settings: Any) -> Vonage:
+    given = {"signature_secret": SIGNATURE_SECRET, "notify_url": NOTIFY_URL}
+    return Vonage(Vonage.Settings(**OPEN | given | settings), lambda: "s1")
+
+
+def signed(body: bytes = BODY, secret: str = SIGNATURE_SECRET, **claims: Any) -> Request:
+    payload = {
+        "iss": "Vonage",
+        "iat": NOW_S,
+        "jti": "j1",
+        "payload_hash": hashlib.sha256(body).hexdigest(),
+    }
+    token = jwt.encode(payload | claims, secret)
+    return webhook("vonage", body, {"Authorization": f"Bearer {token}"})
+
+
+class TestWebhook:
+    def test_a_call(self) -> None:
+        call = made().announced(signed())
+        assert (call.call_id, call.called) == ("u1", "15550002222")
+
+    def test_the_same_once(self) -> None:
+        first = made().announced(signed()).once
+        assert first == made().announced(signed(BODY + b" ")).once
+        assert first != made().announced(signed(jti="j2")).once
+        assert first is not None
+        assert first.until_s == NOW_S + 600
+
+    @pytest.mark.parametrize(
+        ("request_", "reason"),
+        [
+            (webhook("vonage", BODY, {}), "signature-missing"),
+            (signed(secret="another-secret-0123456789-0123456789"), "signature-invalid"),
+            (signed(iss="Nobody"), "signature-invalid"),
+            (replace(signed(), body=BODY + b" "), "signature-invalid"),
+            (signed(iat=NOW_S - 301), "signature-stale"),
+            (signed(b"[]"), "malformed-body"),
+            (signed(b'{"conversation_uuid": "CON-1"}'), "malformed-body"),
+        ],
+    )
+    def test_refused(self, request_: Request, reason: str) -> None:
+        with pytest.raises(CarrierError) as caught:
+            made().announced(request_)
+        assert caught.value.reason == reason
+
+    @pytest.mark.parametrize("name", ["signature_secret", "notify_url"])
+    def test_closed_without(self, name: str) -> None:
+        assert made().webhook_closed_for_want_of is None
+        without = made(**{name: None}).webhook_closed_for_want_of
+        assert without == f"GATEWAY_VONAGE_{name.upper()}"
+
+
+class TestAnswer:
+    @staticmethod
+    def told(is_heard: bool = True) -> Any:
+        document = made().document(Announced("u1"), link("vonage") if is_heard else None, NOW_S)
+        assert document.content_type == "application/json"
+        notify, conversation = json.loads(document.body)
+        assert conversation == {
+            "action": "conversation",
+            "name": "callscribe-u1",
+            "endOnExit": True,
+        }
+        told = notify.pop("payload")
+        assert notify == {"action": "notify", "eventUrl": [NOTIFY_URL]}
+        assert (told.pop("call_id"), told.pop("conversation")) == ("u1", "callscribe-u1")
+        return told
+
+    def test_an_application_is_told_where_to_connect_whom(self) -> None:
+        told = self.told()
+        assert told.keys() == {"customer", "agent"}
+        onces = set()
+        for role, track in (("customer", "inbound"), ("agent", "outbound")):
+            admitted = made().upgrade(upgrade_of(told[role]))
+            [start] = admitted.adapter.receive_text(text(CONNECTED, role="supervisor"))
+            assert isinstance(start, CallStarted)
+            assert (start.call_id, start.stream_id, start.roles) == ("u1", "s1", {track: role})
+            admitted.authorize(start)
+            onces.add(admitted.once)
+        assert len(onces) == 2
+
+    def test_a_url_is_of_its_call_alone(self) -> None:
+        url = self.told()["agent"].replace("call_id=u1", "call_id=u2")
+        admitted = made().upgrade(upgrade_of(url))
+        [start] = admitted.adapter.receive_text(text(CONNECTED, call_id="u1"))
+        assert isinstance(start, CallStarted)
+        with pytest.raises(CarrierError, match="token-invalid"):
+            admitted.authorize(start)
+
+    def test_unheard(self) -> None:
+        assert self.told(is_heard=False) == {}
+
+
+def test_headers_of_an_ncco_of_your_own_say_what_the_url_does_not() -> None:
+    request = upgrade("vonage", Authorization=f"Bearer {OPEN['secret']}")
+    message = text(CONNECTED, call_id="c1", role="agent")
+    [start] = made().upgrade(request).adapter.receive_text(message)
+    assert isinstance(start, CallStarted)
+    assert (start.call_id, start.roles) == ("c1", {"outbound": "agent"})
 
 
 shaped = st.builds(
