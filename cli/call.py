@@ -1,30 +1,32 @@
 """`./run call`: place calls against a gateway, as the carrier does."""
 
 import asyncio
-from enum import StrEnum
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import typer
 from rich.console import Console
 
-from cli import running, twilio_caller
+from cli import running
+from cli.callers.call import Call
+from cli.callers.caller import Caller
+from cli.callers.driver import place
+from cli.callers.gateway import Gateway
+from cli.callers.registry import CALLERS
+from cli.carrier_option import CARRIER
 from cli.demo import read_tracks
 from cli.errors import CommandError
-from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 
-
-class Carrier(StrEnum):
-    """Whose protocol the call is placed in."""
-
-    TWILIO = "twilio"
+_TWILIO: Final = "GATEWAY_TWILIO_AUTH_TOKEN"
 
 
 def call(
-    carrier: Annotated[Carrier, typer.Option(help="Whose protocol to speak.")] = Carrier.TWILIO,
+    carrier: Annotated[str, CARRIER] = "twilio",
     inbound: Annotated[
         Path | None, typer.Option(help="WAV of the caller. Default: A Tale of Two Cities.")
     ] = None,
@@ -34,16 +36,18 @@ def call(
     calls: Annotated[int, typer.Option(min=1, max=1000, help="How many at once.")] = 1,
     url: Annotated[
         str,
-        typer.Option(help="ws(s)://host[:port][/prefix]; with /media/twilio, without a webhook."),
+        typer.Option(
+            help="ws(s)://host[:port][/prefix]; with /media/CARRIER[/ROUTE], without a webhook."
+        ),
     ] = "ws://127.0.0.1:8000",
     auth_token: Annotated[
         str,
         typer.Option(
-            envvar="GATEWAY_TWILIO_AUTH_TOKEN",
+            envvar=_TWILIO,
             show_default="that of ./run up",
             help="Signs as Twilio signs. Better in the environment than here.",
         ),
-    ] = local.AUTH_TOKEN,
+    ] = CREDENTIALS[_TWILIO],
     public_url: Annotated[
         str | None,
         typer.Option(
@@ -52,25 +56,37 @@ def call(
         ),
     ] = None,
 ) -> None:
-    """Place calls against the stack of ./run up, or any gateway."""
-    del carrier  # one so far; the option names the protocol for those to come
-    implied = _public(url)
-    gateway = twilio_caller.Gateway(url, public_url or implied, auth_token)
+    """Place calls against the stack of ./run up, or any gateway.
+
+    What another carrier signs with or shows is taken from the variables that the gateway is
+    configured with (GATEWAY_TELNYX_SECRET ...), and is that of ./run up without them. Telnyx signs
+    webhooks with its own key: CALLER_TELNYX_PRIVATE_KEY, base64 of 32 bytes.
+    """
+    gateway = Gateway(url, public_url or _public(url))
+    own = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
+    caller = _make(carrier, {**CREDENTIALS, **own, _TWILIO: auth_token})
     tracks = read_tracks(inbound, outbound)
-    running.run(_place_all(gateway, [twilio_caller.Call(tracks) for _ in range(calls)]))
+    running.run(_place_all(gateway, caller, [Call(tracks) for _ in range(calls)]))
 
 
-async def _place_all(gateway: twilio_caller.Gateway, calls: list[twilio_caller.Call]) -> None:
+def _make(carrier: str, credentials: dict[str, str]) -> Caller:
+    try:
+        return CALLERS[carrier](credentials)
+    except ValueError:  # which one, its caller's class says; what it is, is nobody's business
+        raise CommandError(f"a credential of {carrier}'s is malformed") from None
+
+
+async def _place_all(gateway: Gateway, caller: Caller, calls: list[Call]) -> None:
     """Place the calls, their starts spread over a second as real ones never coincide."""
     console = Console(highlight=False)
 
-    async def one(number: int, each: twilio_caller.Call) -> None:
+    async def one(number: int, each: Call) -> None:
         await asyncio.sleep(number / len(calls))
-        console.print(f"{each.call_sid}  calling {gateway.url}")
-        await twilio_caller.place(http, gateway, each)
+        console.print(f"{each.call_id}  calling {gateway.url}")
+        await place(http, gateway, caller, each)
         if each.refused_with is not None:
-            raise CommandError(f"{each.call_sid} was ended by the gateway: {each.refused_with}")
-        console.print(f"{each.call_sid}  hung up after {each.frames} frames")
+            raise CommandError(f"{each.call_id} was ended by the gateway: {each.refused_with}")
+        console.print(f"{each.call_id}  hung up after {each.frames} frames")
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http, together() as tasks:
@@ -86,4 +102,4 @@ def _public(url: str) -> str:
         valid = False
     if not valid:
         raise CommandError("--url must be ws://host[:port] or wss://host[:port]")
-    return f"https://{parts.netloc}{parts.path.removesuffix('/media/twilio').rstrip('/')}"
+    return f"https://{parts.netloc}{parts.path.partition('/media/')[0].rstrip('/')}"

@@ -12,12 +12,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import events, recordings, running, twilio_caller
+from cli import events, recordings, running
+from cli.callers.call import Call
+from cli.callers.caller import Caller
+from cli.callers.driver import place
+from cli.callers.gateway import Gateway
+from cli.callers.registry import CALLERS
+from cli.carrier_option import CARRIER
 from cli.errors import CommandError
 from cli.transcript import CallTranscript, percentile
 from cli.view import TranscriptView
 from cli.wav import read_mulaw
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 from gateway.transcript.keys import call_keys, encode_id
 
@@ -28,12 +35,13 @@ _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 class Result:
     """A call that was played, and its transcript."""
 
-    call: twilio_caller.Call
+    call: Call
     transcript: CallTranscript
     first_delta_ms: int | None = None  # first audio frame sent -> first text visible in Redis
 
 
 def demo(
+    carrier: Annotated[str, CARRIER] = "twilio",
     inbound: Annotated[
         Path | None, typer.Option(help="WAV of the caller. Default: A Tale of Two Cities.")
     ] = None,
@@ -50,7 +58,7 @@ def demo(
     """Play one call through the whole path on this machine."""
     tracks = read_tracks(inbound, outbound)
     console = Console(stderr=as_json)
-    result = running.run(_demo(tracks, console, redis_url))
+    result = running.run(_demo(CALLERS[carrier](CREDENTIALS), tracks, console, redis_url))
     if as_json:
         print(msgspec.json.encode(report(result)).decode())  # noqa: T201 (the command's product)
     else:
@@ -68,11 +76,14 @@ def read_tracks(inbound: Path | None, outbound: Path | None) -> dict[str, bytes]
 
 
 async def play(
-    tracks: dict[str, bytes], stack: local.Stack, view: TranscriptView | None = None
+    stack: local.Stack,
+    caller: Caller,
+    tracks: dict[str, bytes],
+    view: TranscriptView | None = None,
 ) -> Result:
     """Place one call and follow it until its last event."""
-    result = Result(call := twilio_caller.Call(tracks), CallTranscript(call.call_sid))
-    gateway = twilio_caller.Gateway(stack.media_url, stack.public_url, local.AUTH_TOKEN)
+    result = Result(call := Call(tracks), CallTranscript(call.call_id))
+    gateway = Gateway(stack.media_url, stack.public_url)
     async with (
         events.connect(stack.redis_url) as redis,
         aiohttp.ClientSession() as http,
@@ -80,7 +91,7 @@ async def play(
     ):
         watch = tasks.create_task(stack.until_failed())
         reading = tasks.create_task(_read(redis, result, view))
-        await twilio_caller.place(http, gateway, call)
+        await place(http, gateway, caller, call)
         try:
             async with asyncio.timeout(_GRACE_S):
                 await reading
@@ -90,7 +101,9 @@ async def play(
     return result
 
 
-async def _demo(tracks: dict[str, bytes], console: Console, redis_url: str | None) -> Result:
+async def _demo(
+    caller: Caller, tracks: dict[str, bytes], console: Console, redis_url: str | None
+) -> Result:
     if redis_url:
         await events.require(redis_url)
     settings = local.StackSettings(ports=local.Ports.free(), redis_url=redis_url)
@@ -101,7 +114,7 @@ async def _demo(tracks: dict[str, bytes], console: Console, redis_url: str | Non
         length_s = max(len(audio) for audio in tracks.values()) / 8000
         console.print(f"Ready after {took_s:.1f} s; the call takes {length_s:.0f} s.", style="dim")
         with TranscriptView(console) as view:
-            return await play(tracks, stack, view)
+            return await play(stack, caller, tracks, view)
 
 
 async def _read(redis: events.RedisClient, result: Result, view: TranscriptView | None) -> None:

@@ -14,19 +14,22 @@ from pydantic_settings import BaseSettings
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
 from deploy.local import stack
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
+from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
 from workers.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SETTINGS: dict[str, type[BaseSettings]] = {
-    "GATEWAY": GatewaySettings,
-    "ENDPOINT": EndpointSettings,
-    "BRIDGE": BridgeSettings,
-    "ENGINE": EngineSettings,
-    "WORKER": WorkerSettings,
-}
+PROCESSES: tuple[type[BaseSettings], ...] = (
+    GatewaySettings,
+    *(carrier.Settings for carrier in CARRIERS),
+    EndpointSettings,
+    BridgeSettings,
+    EngineSettings,
+    WorkerSettings,
+)
 
 
 def config(*options: str, **env: str) -> Any:
@@ -70,11 +73,16 @@ def test_nothing_is_published_beyond_loopback(local: Any) -> None:
 
 def test_every_setting_exists(local: Any) -> None:
     """An unknown setting stops its process at the start."""
+    known = {
+        f"{kind.model_config['env_prefix']}{field.upper()}"
+        for kind in PROCESSES
+        for field in kind.model_fields
+    }
+    prefixes = tuple(kind.model_config["env_prefix"] for kind in PROCESSES)
     for service in local["services"].values():
         for name in service.get("environment", {}):
-            prefix, _, rest = name.partition("_")
-            if prefix in SETTINGS:
-                assert rest.lower() in SETTINGS[prefix].model_fields, name
+            if name.startswith(prefixes):
+                assert name in known
 
 
 def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
@@ -87,7 +95,7 @@ def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
 
 def test_run_call_reaches_it_without_options(local: Any) -> None:
     gateway = local["services"]["gateway"]["environment"]
-    assert gateway["GATEWAY_TWILIO_AUTH_TOKEN"] == stack.AUTH_TOKEN
+    assert gateway["GATEWAY_TWILIO_AUTH_TOKEN"] == CREDENTIALS["GATEWAY_TWILIO_AUTH_TOKEN"]
     assert gateway["AWS_ACCESS_KEY_ID"] == stack.ACCESS_KEY_ID
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
 

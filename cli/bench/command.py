@@ -14,9 +14,13 @@ from rich.table import Table
 
 from cli import demo, events, proof, running
 from cli.bench import gauges
+from cli.callers import twilio
+from cli.callers.call import Call
+from cli.callers.driver import place
+from cli.callers.gateway import Gateway
 from cli.errors import CommandError
-from cli.twilio_caller import Call, Gateway, media, place
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 
 _RAMP_S: Final = 3.0  # the calls begin one after the other, spread over this
@@ -93,14 +97,16 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
         console.print("Comparing checksums ...", style="dim")
         found = proof.Account()
         for call in calls:
-            found += proof.account(await _events(redis, call.call_sid), call.tracks)
+            found += proof.account(await _events(redis, call.call_id), call.tracks)
     sent_ms = sum(len(audio) // 8 for call in calls for audio in call.tracks.values())
     return Outcome(count, seconds, before, after, idle.gateway_rss_bytes, sent_ms, found, first_ms)
 
 
 async def _first_delta_ms(stack: local.Stack) -> int:
     """Play one call alone, which also warms up the gateway; gives its time to the first text."""
-    result = await demo.play({"inbound": proof.noise(0, _WARM_UP_MS)}, stack)
+    result = await demo.play(
+        stack, twilio.Twilio(CREDENTIALS), {"inbound": proof.noise(0, _WARM_UP_MS)}
+    )
     if result.first_delta_ms is None:
         raise CommandError(f"a first call came to nothing: {result.transcript.reason}")
     return result.first_delta_ms
@@ -113,7 +119,7 @@ def _noise_call(number: int, length_ms: int) -> Call:
         "outbound": proof.noise(2 * number + 1, length_ms),
     }
     call = Call(tracks)
-    call.prepared = list(media(call))
+    call.prepared = list(twilio.dialogue(call, {}).media())
     return call
 
 
@@ -121,7 +127,8 @@ async def _play(
     stack: local.Stack, calls: list[Call], seconds: int
 ) -> tuple[gauges.Reading, gauges.Reading, gauges.Reading]:
     """Play all calls; gives readings at the window's begin and end, and before all of it."""
-    gateway = Gateway(stack.media_url, stack.public_url, local.AUTH_TOKEN)
+    gateway = Gateway(stack.media_url, stack.public_url)
+    caller = twilio.Twilio(CREDENTIALS)
     admin_url = f"http://{local.HOST}:{stack.settings.ports.admin}"
     pids = {part: running_part.pid for part, running_part in stack.parts.items()}
     pids["load"] = os.getpid()
@@ -133,7 +140,7 @@ async def _play(
         async def one(number: int, call: Call) -> None:
             # Real calls never tick together: spread over the ramp, and over the 20 ms of a frame.
             await asyncio.sleep(number / len(calls) * (_RAMP_S + _FRAME_S))
-            await place(http, gateway, call)
+            await place(http, gateway, caller, call)
 
         playing = [tasks.create_task(one(number, call)) for number, call in enumerate(calls)]
         await asyncio.sleep(_RAMP_S + _SETTLE_S)

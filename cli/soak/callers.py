@@ -10,8 +10,12 @@ import aiohttp
 from redis.exceptions import RedisError
 
 from cli import events, proof
+from cli.callers.call import Call
+from cli.callers.caller import Caller
+from cli.callers.driver import place
+from cli.callers.frames import FRAME_MS
+from cli.callers.gateway import Gateway
 from cli.errors import CommandError
-from cli.twilio_caller import FRAME_MS, Call, Gateway, place
 from cli.wav import MULAW_SILENCE
 
 _WARM_UP_MS: Final = 3000
@@ -32,6 +36,7 @@ class Callers:
     Args:
         http: the client they call with.
         gateway: where to.
+        caller: as which carrier.
         redis: where to read what came of a call.
         say: what to tell about calls that were not kept whole.
 
@@ -46,6 +51,7 @@ class Callers:
         self,
         http: aiohttp.ClientSession,
         gateway: Gateway,
+        caller: Caller,
         redis: events.RedisClient,
         say: Callable[[str], None],
     ) -> None:
@@ -55,6 +61,7 @@ class Callers:
         self.found = proof.Account()
         self._http = http
         self._gateway = gateway
+        self._caller = caller
         self._redis = redis
         self._say = say
         self._seeds = 0
@@ -89,7 +96,7 @@ class Callers:
             # It may not get through, or break off: such are the troubles.
             with contextlib.suppress(CommandError, TimeoutError):
                 async with asyncio.timeout(hangs_up_s or length_ms / 1000 + _LATE_S):
-                    await place(self._http, self._gateway, call)
+                    await place(self._http, self._gateway, self._caller, call)
         finally:
             self.live -= 1
         call.tracks = {}  # they are made again when needed: until then only their seed is kept
@@ -97,7 +104,7 @@ class Callers:
 
     async def _account(self, call: Call, seed: int, length_ms: int) -> None:
         """Hold a call's events against its audio."""
-        story = await self._events(call.call_sid)
+        story = await self._events(call.call_id)
         if not story:
             return  # it never got through to the gateway
         self.calls += 1
@@ -107,7 +114,7 @@ class Callers:
             lambda: proof.account(story, tracks(seed, length_ms), frame_ms=FRAME_MS)
         )
         if not found.whole:
-            self._say(f"{call.call_sid}: {found}")
+            self._say(f"{call.call_id}: {found}")
         self.found += found
 
     async def _events(self, call_id: str) -> list[events.Event]:

@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import proof, running
+from cli.callers.gateway import Gateway
+from cli.callers.twilio import Twilio
 from cli.soak.callers import Callers
 from cli.soak.troubles import Link, Troubles
 from cli.soak.watch import Reading, Watch
-from cli.twilio_caller import Gateway
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 from deploy.local.proxy import FaultProxy
 
@@ -84,10 +86,8 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
         Redis.from_url(stack.redis_url, protocol=2) as redis,
         Redis.from_url(stack.redis_url, protocol=2, single_connection_client=True) as spared,
     ):
-        gateway = Gateway(
-            f"ws://{local.HOST}:{links[Link.CARRIER].port}", stack.public_url, local.AUTH_TOKEN
-        )
-        callers = Callers(http, gateway, redis, console.print)
+        gateway = Gateway(f"ws://{local.HOST}:{links[Link.CARRIER].port}", stack.public_url)
+        callers = Callers(http, gateway, Twilio(CREDENTIALS), redis, console.print)
         watch = Watch(http, f"http://{local.HOST}:{stack.settings.ports.admin}")
         cold = await watch.read()
         await callers.warm_up(count)

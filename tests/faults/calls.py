@@ -8,8 +8,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from cli import events
+from cli.callers.call import Call
 from cli.proof import Account, account
-from cli.twilio_caller import Call
 from gateway.app import Gateway
 from tests.faults.caller import CALL_MS, TRACK, speech_pause_speech
 from tests.faults.stack import HOST
@@ -35,7 +35,7 @@ async def over(gateway: Gateway) -> None:
 async def events_of(call: Call, redis_port: int) -> list[Mapping[str, str]]:
     """Read all that is told of a call."""
     async with Redis(host=HOST, port=redis_port, decode_responses=True) as redis:
-        entries: Any = await redis.xrange(events.call_key(call.call_sid))
+        entries: Any = await redis.xrange(events.call_key(call.call_id))
     return [fields for _, fields in entries]
 
 

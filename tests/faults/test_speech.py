@@ -8,8 +8,8 @@ import jiwer
 import pytest
 
 from cli import recordings
+from cli.callers.call import Call
 from cli.transcript import CallTranscript
-from cli.twilio_caller import Call
 from cli.wav import read_mulaw
 from container.cpu.model import MoonshineModel
 from container.cpu.moonshine import MoonshineTranscriber
@@ -64,7 +64,7 @@ async def test_faults_cost_no_words_and_repeat_none(tmp_path: Path, redis_port: 
         await Caller(call, pace=PACE).play(http, stack.links[Link.CARRIER].port)
         await breaking
         await over(gateway)
-    transcript = CallTranscript(call.call_sid)
+    transcript = CallTranscript(call.call_id)
     told = await events_of(call, redis_port)
     for event in told:
         transcript.apply(event)

@@ -1,0 +1,81 @@
+"""Dialogues of JSON texts with base64 audio, as Twilio began them. Pure.
+
+connected . start . media (each track, every 20 ms) . stop
+"""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from cli.callers.call import Call
+from cli.callers.caller import Dialogue
+from cli.callers.frames import FRAME_MS, count, cut
+
+
+class Frame(NamedTuple):
+    """The audio of one media message."""
+
+    sequence: int  # of all messages; the start's is 1
+    chunk: int  # of its track's frames; the first is 1
+    track: str  # as the carrier calls it
+    payload: str  # base64
+
+    @property
+    def timestamp_ms(self) -> int:
+        """Where it lies on the stream's clock."""
+        return (self.chunk - 1) * FRAME_MS
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDialogue(Dialogue):
+    """One stream in a carrier's words; what is written beforehand is sent as it is.
+
+    Attributes:
+        call: what to play.
+        before: the messages before media.
+        write: gives a media message.
+        after: the messages after media.
+        labels: what the carrier calls tracks that it does not call ours.
+    """
+
+    call: Call
+    before: Sequence[Mapping[str, object]] = field(repr=False)
+    write: Callable[[Frame], str]
+    after: Sequence[Mapping[str, object]] = field(default=(), repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def opening(self) -> Iterator[str]:
+        """Write what comes before media."""
+        return map(text, self.before)
+
+    def media(self) -> Iterator[Sequence[str]]:
+        """Write a message of each track for each 20 ms."""
+        if self.call.prepared is not None:
+            yield from self.call.prepared
+            return
+        names = [self.labels.get(track, track) for track in self.call.tracks]
+        sequence = 1
+        for chunk, frames in enumerate(cut(list(self.call.tracks.values())), start=1):
+            group = []
+            for name, frame in zip(names, frames, strict=True):
+                sequence += 1
+                payload = base64.b64encode(frame).decode()
+                group.append(self.write(Frame(sequence, chunk, name, payload)))
+            yield group
+
+    def closing(self) -> Iterator[str]:
+        """Write what comes after media."""
+        return map(text, self.after)
+
+
+def last_sequence(call: Call) -> int:
+    """The sequence number of the message after all media."""
+    return 2 + count(list(call.tracks.values()))
+
+
+def text(message: Mapping[str, object]) -> str:
+    """Write a message."""
+    return msgspec.json.encode(message).decode()

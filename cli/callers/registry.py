@@ -1,0 +1,16 @@
+"""All callers: one line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from cli.callers.caller import Caller
+from cli.callers.plivo import Plivo
+from cli.callers.signalwire import SignalWire
+from cli.callers.talkdesk import Talkdesk
+from cli.callers.telnyx import Telnyx
+from cli.callers.twilio import Twilio
+
+# Each is made of the variables that the gateway is configured with.
+CALLERS: Final[Mapping[str, Callable[[Mapping[str, str]], Caller]]] = {
+    each.name: each for each in (Twilio, Telnyx, SignalWire, Plivo, Talkdesk)
+}

@@ -1,0 +1,41 @@
+"""What the carriers of a local stack show and sign with.
+
+All of it is made up. It is known to `./run up` and `./run call` alike, and opens a gateway that
+only this machine can reach.
+"""
+
+import base64
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+_SECRET: Final = "callscribe-on-this-machine"  # noqa: S105 (see above)
+_TELNYX_KEY: Final = b"callscribe-on-this-machine-only!"  # an Ed25519 key is any 32 bytes
+
+# As a carrier has them: the gateway's own variables, and the key that only Telnyx has.
+CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "GATEWAY_TWILIO_AUTH_TOKEN": _SECRET,
+        "GATEWAY_TELNYX_SECRET": _SECRET,
+        "CALLER_TELNYX_PRIVATE_KEY": base64.b64encode(_TELNYX_KEY).decode(),
+        "GATEWAY_SIGNALWIRE_SECRET": _SECRET,
+        "GATEWAY_SIGNALWIRE_SIGNING_KEY": _SECRET,
+        "GATEWAY_PLIVO_AUTH_TOKEN": _SECRET,
+        "GATEWAY_TALKDESK_SECRET": _SECRET,
+    }
+)
+
+_DIALLED: Final = "+15550100002"  # 555-01xx is reserved for fiction
+_DIALLING: Final = ("TWILIO", "TELNYX", "SIGNALWIRE", "PLIVO")
+
+
+def gateway_settings() -> dict[str, str]:
+    """Give the settings that open a gateway to all of these carriers."""
+    public_key = Ed25519PrivateKey.from_private_bytes(_TELNYX_KEY).public_key().public_bytes_raw()
+    return {
+        **{name: value for name, value in CREDENTIALS.items() if name.startswith("GATEWAY_")},
+        "GATEWAY_TELNYX_PUBLIC_KEY": base64.b64encode(public_key).decode(),
+        **{f"GATEWAY_{carrier}_DIAL": _DIALLED for carrier in _DIALLING},
+    }
