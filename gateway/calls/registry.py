@@ -95,9 +95,15 @@ class LiveStreams:
         """Describe the announced streams, oldest first: all of them, or those of one call."""
         return [snapshot for _, snapshot in self._announced(call_id)]
 
-    def end_call(self, call_id: str, ending: Ending) -> list[StreamSnapshot]:
-        """End all streams of a call with their last words; gives them as they were before."""
-        found = list(self._announced(call_id))
+    def end_call(
+        self, call_id: str, ending: Ending, stream_id: str | None = None
+    ) -> list[StreamSnapshot]:
+        """End all streams of a call, or one, with their last words; gives them as before."""
+        found = [
+            (stream, snapshot)
+            for stream, snapshot in self._announced(call_id)
+            if stream_id in (None, snapshot.stream_id)
+        ]
         for stream, _ in found:
             stream.end(ending)
         return [snapshot for _, snapshot in found]

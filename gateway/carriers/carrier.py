@@ -1,7 +1,8 @@
 """What a carrier's file tells the gateway: whom to believe, what to answer, how to listen. Pure.
 
 A carrier is a `Carrier`, registered in `registry.py`; one whose calls a webhook announces is a
-`ForkingCarrier`. What they raise is answered by the ingress: nothing here knows HTTP.
+`ForkingCarrier`, one that also calls back about its streams a `ReportingCarrier`. What they raise
+is answered by the ingress: nothing here knows HTTP.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,12 @@ class StreamLink:
         """The URL, without a token."""
         return f"{self.media_url}/{self.named_route}".rstrip("/")
 
+    @property
+    def status_url(self) -> str:
+        """Where the carrier may say what becomes of the stream."""
+        base, _, name = self.media_url.rpartition("/media/")
+        return f"http{base.removeprefix('ws')}/voice/{name}/status"
+
     def with_token(self, token: str) -> str:
         """The URL with a token in its path: many carriers take no query."""
         return f"{self.media_url}/{self.route}/{token}"
@@ -161,4 +168,25 @@ class ForkingCarrier(Carrier, Protocol):
             call: as `announced` gave it.
             link: where its audio goes; without one the call goes on unheard.
             now_s: Unix seconds.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """What a carrier says of a stream, beside its socket."""
+
+    call_id: str
+    stream_id: str
+    is_over: bool
+
+
+@runtime_checkable
+class ReportingCarrier(ForkingCarrier, Protocol):
+    """A carrier that says beside the socket what becomes of a stream."""
+
+    def status(self, request: Request) -> StreamStatus:
+        """Read a status callback.
+
+        Raises:
+            CarrierError: it is not the carrier's, or says nothing of a stream.
         """

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.carriers.carrier import Announced, Request
+from gateway.carriers.carrier import Announced, Request, StreamStatus
 from gateway.carriers.dialect import read
 from gateway.errors import CarrierError
 
 _MAX_FIELDS: Final = 200  # some thirty are usual
+_ENDS: Final = frozenset({  # of a stream, in the carriers' words
+    "stream-stopped", "stream-error", "stopped", "failed", "stopstream", "droppedstream",
+})  # fmt: skip
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 
@@ -54,6 +57,25 @@ def read_call(
     if not isinstance(call_id, str) or not call_id:
         raise CarrierError("malformed-body", f"{id_name} is missing")
     return Announced(call_id, called if isinstance(called, str) else None)
+
+
+def read_status(
+    form: Iterable[tuple[str, str]],
+    call_name: str = "CallSid",
+    stream_name: str = "StreamSid",
+    event_name: str = "StreamEvent",
+) -> StreamStatus:
+    """Read what a form says of a stream; an event that is none of its ends is just news.
+
+    Raises:
+        CarrierError: malformed-body: it says nothing of a stream.
+    """
+    values = dict(form)
+    names = (call_name, stream_name, event_name)
+    if missing := [name for name in names if not values.get(name)]:
+        raise CarrierError("malformed-body", f"{' and '.join(missing)} missing")
+    call_id, stream_id, event = (values[name] for name in names)
+    return StreamStatus(call_id, stream_id, event.lower() in _ENDS)
 
 
 def _require(kind: str, request: Request) -> None:

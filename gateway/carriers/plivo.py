@@ -18,14 +18,15 @@ from pydantic import Field, SecretStr
 from gateway.carriers.carrier import (
     Announced,
     Document,
-    ForkingCarrier,
     Once,
+    ReportingCarrier,
     Request,
     StreamLink,
+    StreamStatus,
     Upgrade,
 )
 from gateway.carriers.dialect import KINDS, Dialect, Kind
-from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, plain
 from gateway.carriers.signatures import plivo as signature
@@ -44,7 +45,7 @@ DIALECT: Final = Dialect(
 )
 
 
-class Plivo(ForkingCarrier):
+class Plivo(ReportingCarrier):
     """Plivo, closed unless its auth token is configured."""
 
     name = "plivo"
@@ -82,6 +83,12 @@ class Plivo(ForkingCarrier):
         once = self._verify(request, form)
         return replace(read_call(form, "CallUUID"), once=once)
 
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's signature; see `ReportingCarrier`."""
+        form = read_form(request)
+        self._verify(request, form)
+        return read_status(form, "CallUUID", "StreamID", "Event")
+
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the XML; see `ForkingCarrier`."""
         stream = None
@@ -91,6 +98,7 @@ class Plivo(ForkingCarrier):
                 bidirectional="false",
                 audioTrack="both",
                 contentType="audio/x-mulaw;rate=8000",  # its default is documented both ways
+                statusCallbackUrl=link.status_url,
             )
             stream.text = link.url
         return respond(stream, self._settings.next_step, sip_noun="User")

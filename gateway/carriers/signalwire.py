@@ -17,13 +17,14 @@ from pydantic import Field, SecretStr
 from gateway.carriers.carrier import (
     Announced,
     Document,
-    ForkingCarrier,
+    ReportingCarrier,
     Request,
     StreamLink,
+    StreamStatus,
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
-from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
@@ -36,7 +37,7 @@ DIALECT: Final = Dialect(carrier="signalwire")
 _SIGNATURE_HEADERS: Final = ("X-SignalWire-Signature", signature.SIGNATURE_HEADER)
 
 
-class SignalWire(ForkingCarrier, GatedCarrier):
+class SignalWire(ReportingCarrier, GatedCarrier):
     """SignalWire, closed unless its secret is configured."""
 
     name = "signalwire"
@@ -67,11 +68,18 @@ class SignalWire(ForkingCarrier, GatedCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
+        return read_call(self._read(request), "CallSid")
+
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's signature; see `ReportingCarrier`."""
+        return read_status(self._read(request))
+
+    def _read(self, request: Request) -> list[tuple[str, str]]:
         form = read_form(request)
         shown = (request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers)
         key = plain(self._settings.signing_key)
         signature.verify(key, request.url, next(shown, None), form)
-        return read_call(form, "CallSid")
+        return form
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the cXML; see `ForkingCarrier`."""
@@ -81,6 +89,7 @@ class SignalWire(ForkingCarrier, GatedCarrier):
             "url": link.url,
             "track": "both_tracks",
             "codec": "PCMU@8000h",
+            "statusCallback": link.status_url,
             "authBearerToken": self.gate.token(link, call.call_id, now_s),
         }
         return fork(stream, {}, self._settings.next_step)

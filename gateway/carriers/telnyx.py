@@ -21,14 +21,15 @@ from gateway.audio.encodings import Encoding
 from gateway.carriers.carrier import (
     Announced,
     Document,
-    ForkingCarrier,
     Once,
+    ReportingCarrier,
     Request,
     StreamLink,
+    StreamStatus,
     Upgrade,
 )
 from gateway.carriers.dialect import KINDS, Dialect, Kind
-from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, variable
@@ -58,7 +59,7 @@ def _check_key(text: str) -> str:
     return text
 
 
-class Telnyx(ForkingCarrier, GatedCarrier):
+class Telnyx(ReportingCarrier, GatedCarrier):
     """Telnyx, closed unless its secret is configured."""
 
     name = "telnyx"
@@ -89,6 +90,14 @@ class Telnyx(ForkingCarrier, GatedCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the TeXML webhook's signature; see `ForkingCarrier`."""
+        form, once = self._read(request)
+        return replace(read_call(form, "CallSid"), once=once)
+
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's signature; see `ReportingCarrier`."""
+        return read_status(self._read(request)[0])
+
+    def _read(self, request: Request) -> tuple[list[tuple[str, str]], Once]:
         headers = request.headers
         shown = headers.get(signature.SIGNATURE_HEADER)
         signature.verify(
@@ -98,13 +107,18 @@ class Telnyx(ForkingCarrier, GatedCarrier):
             request.body,
             request.now_s,
         )
-        once = Once(f"{self.name} {shown}", request.now_s + 2 * TOLERANCE_S)
-        return replace(read_call(read_form(request), "CallSid"), once=once)
+        until_s = request.now_s + 2 * TOLERANCE_S
+        return read_form(request), Once(f"{self.name} {shown}", until_s)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the TeXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
         url = self.gate.url_with_token(link, None, now_s)
-        stream = {"url": url, "track": "both_tracks", "codec": "PCMU"}
+        stream = {
+            "url": url,
+            "track": "both_tracks",
+            "codec": "PCMU",
+            "statusCallback": link.status_url,
+        }
         return fork(stream, {}, self._settings.next_step)

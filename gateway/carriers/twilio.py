@@ -18,14 +18,15 @@ from pydantic import Field, PositiveInt, SecretStr, model_validator
 from gateway.carriers.carrier import (
     Announced,
     Document,
-    ForkingCarrier,
+    ReportingCarrier,
     Request,
     StreamLink,
+    StreamStatus,
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
 from gateway.carriers.events import CallStarted
-from gateway.carriers.forms import read_call, read_form
+from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Tokens
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, plain
@@ -39,7 +40,7 @@ CREDENTIAL: Final = "tok"  # the <Parameter> that carries our own token; never p
 DIALECT: Final = Dialect(carrier="twilio")
 
 
-class Twilio(ForkingCarrier):
+class Twilio(ReportingCarrier):
     """Twilio, closed unless its auth token is configured."""
 
     name = "twilio"
@@ -107,17 +108,24 @@ class Twilio(ForkingCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
-        form = read_form(request)
-        self._verify(request, form)
-        return read_call(form, "CallSid")
+        return read_call(self._read(request), "CallSid")
+
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's signature; see `ReportingCarrier`."""
+        return read_status(self._read(request))
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the TwiML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
         token = self._tokens.mint(link.named_route, call.call_id, now_s)
-        stream = {"url": link.url, "track": "both_tracks"}
+        stream = {"url": link.url, "track": "both_tracks", "statusCallback": link.status_url}
         return fork(stream, {CREDENTIAL: token}, self._settings.next_step)
+
+    def _read(self, request: Request) -> list[tuple[str, str]]:
+        form = read_form(request)
+        self._verify(request, form)
+        return form
 
     def _verify(self, request: Request, form: Sequence[tuple[str, str]] = ()) -> None:
         if self._auth_token:

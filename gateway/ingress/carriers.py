@@ -1,6 +1,7 @@
 """A carrier's routes: the webhook that starts a fork, and the media socket. Knows no carrier.
 
     POST /voice/<carrier>                       a call; the answer forks it to us
+    POST /voice/<carrier>/status                what became of its stream
     GET  /media/<carrier>[/<route>[/<token>]]   the upgrade; refused before it is accepted
 
 Whom to believe is the carrier's to say (`carriers/carrier.py`), with our public URL, the raw body
@@ -17,13 +18,16 @@ from aiohttp import web
 from gateway.calls.admission import Admission
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
-from gateway.carriers.carrier import Carrier, ForkingCarrier, Request, StreamLink
+from gateway.calls.stream import STOPPED
+from gateway.carriers.carrier import Carrier, ForkingCarrier, ReportingCarrier, Request, StreamLink
 from gateway.errors import CarrierError
 from gateway.ingress.media import MediaSocket
 from gateway.ingress.once import Shown
 from gateway.settings import Settings
+from gateway.transcript.keys import encode_id
 
 _BODY_TIMEOUT_S: Final = 10.0
+_STATUS_GRACE_S: Final = 5.0  # the last frames may still be on their way
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
 _STATUSES: Final = {"no-route": 404, "malformed-body": 400, "unsupported-body": 415}
 
@@ -45,6 +49,7 @@ class CarrierRoutes:
         self._carrier = carrier
         self._public_url = settings.public_url
         self._media_url = f"ws{settings.public_url.removeprefix('http')}/media/{carrier.name}"
+        self._status_url = f"{settings.public_url}/voice/{carrier.name}/status"
         self._streams = streams
         self._routes = admission.routes
         self._refused_total = services.metrics.refused_total
@@ -74,6 +79,8 @@ class CarrierRoutes:
                 _log.warning("webhook-closed", carrier=carrier.name, needs=needs)
             else:
                 app.router.add_post(f"/voice/{carrier.name}", self._answer_call)
+                if isinstance(carrier, ReportingCarrier):
+                    app.router.add_post(f"/voice/{carrier.name}/status", self._take_status)
                 self._warn_of_idle_routes()
 
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
@@ -99,6 +106,24 @@ class CarrierRoutes:
         except CarrierError as error:
             return await self._refuse(error)
         return web.Response(body=document.body, content_type=document.content_type)
+
+    async def _take_status(self, request: web.Request) -> web.Response:
+        """Learn of a stream's end from the carrier: its socket may never tell."""
+        assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
+        body = await _read_body(request)
+        try:
+            status = self._carrier.status(self._asked(request, self._status_url, body))
+        except CarrierError as error:
+            return await self._refuse(error)
+        if status.is_over:
+            ids = encode_id(status.call_id), encode_id(status.stream_id)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_STATUS_GRACE_S, self._end_stream, *ids)
+        return web.Response(status=204)
+
+    def _end_stream(self, call_id: str, stream_id: str) -> None:
+        if self._streams.end_call(call_id, STOPPED, stream_id):
+            _log.info("ended-by-status", call_id=call_id, stream_id=stream_id)
 
     def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
         """See a request as the carrier sent it: its URL is ours by the settings."""

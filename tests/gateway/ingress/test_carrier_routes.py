@@ -72,6 +72,10 @@ class Script:
         """Read where the stream is to go."""
         raise NotImplementedError
 
+    def over(self) -> list[tuple[str, str]]:
+        """The form of a callback that says that the stream is over."""
+        return [("CallSid", "CA1"), ("StreamSid", "S1"), ("StreamEvent", "stream-stopped")]
+
     def upgrade(self, path: str) -> dict[str, str]:
         """The headers of an upgrade whose URL was configured by hand."""
         return {"Authorization": f"Bearer {SECRET}"}
@@ -189,6 +193,9 @@ class OfPlivo(Script):
     def upgrade(self, path: str) -> dict[str, str]:
         return self._headers("ws" + PUBLIC_URL.removeprefix("http") + path, [])
 
+    def over(self) -> list[tuple[str, str]]:
+        return [("CallUUID", "CA1"), ("StreamID", "S1"), ("Event", "stopped")]
+
 
 class OfTalkdesk(Script):
     carrier = Talkdesk
@@ -282,6 +289,52 @@ class TestCalls:
     @every
     async def test_a_stream_configured_by_hand(self, served: Served, script: Script) -> None:
         await play(served, script, *by_hand(script))
+
+
+class TestStatus:
+    async def say(self, served: Served, script: Script, form: list[tuple[str, str]]) -> int:
+        path = f"/voice/{script.carrier.name}/status"
+        body = urlencode(form).encode()
+        headers = script.signed(PUBLIC_URL + path, body, form)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        async with served.client.post(path, data=body, headers=headers) as reply:
+            return reply.status
+
+    @every_forking
+    async def test_a_stream_ends_though_its_socket_never_tells(
+        self, served: Served, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.ingress.carriers._STATUS_GRACE_S", 0.05)
+        _, answer = await ring(served, script)
+        told = script.read(answer)
+        socket = await served.connect(told.path, told.headers)
+        for message in script.call:
+            if message["event"] != "stop":
+                await socket.send_str(json.dumps(message))
+        await eventually(lambda: bool(served.events))
+        for form in ([*script.over()[:1], ("StreamSid", "S2"), ("StreamID", "S2")], script.over()):
+            names = {name for name, _ in form}
+            form += [pair for pair in script.over() if pair[0] not in names]
+            assert await self.say(served, script, form) == 204
+        ended = await served.end()
+        assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-stopped")
+
+    @every_forking
+    async def test_news_that_ends_nothing(self, served: Served, script: Script) -> None:
+        form = [(name, value.replace("stopped", "started")) for name, value in script.over()]
+        assert await self.say(served, script, form) == 204
+        assert await self.say(served, script, form[:1]) == 400
+
+    @every_forking
+    async def test_forged(self, served: Served, script: Script) -> None:
+        path = f"/voice/{script.carrier.name}/status"
+        async with served.client.post(path, data=dict(script.over())) as reply:
+            assert reply.status in (401, 403)
+
+    @every_forking
+    async def test_the_answer_asks_for_it(self, served: Served, script: Script) -> None:
+        _, answer = await ring(served, script)
+        assert f"{PUBLIC_URL}/voice/{script.carrier.name}/status".encode() in answer
 
 
 class TestWhoIsLetIn:
