@@ -95,7 +95,7 @@ class CallStream:
         ticket: its admission.
         authorize: checks what only the start message can show; raises CarrierError.
         hidden_params: custom parameters that are never published.
-        wake: makes the reader of the socket look at `ending`.
+        on_ending: told once why the stream ends; makes the reader of the socket look at `ending`.
         reply: sends a text message to the carrier; never waits.
     """
 
@@ -108,7 +108,7 @@ class CallStream:
         *,
         authorize: Callable[[CallStarted], None],
         hidden_params: frozenset[str],
-        wake: Callable[[], None],
+        on_ending: Callable[[Ending], None],
         reply: Callable[[str], None],
     ) -> None:
         self.state = StreamState.AWAITING_START
@@ -119,7 +119,7 @@ class CallStream:
         self._ticket = ticket
         self._authorize = authorize
         self._hidden_params = hidden_params
-        self._wake = wake
+        self._on_ending = on_ending
         self._reply = reply
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `ending` is set
@@ -191,7 +191,7 @@ class CallStream:
         if self.ending is None:
             self.ending = ending
             self._over.set()
-            self._wake()
+            self._on_ending(ending)
 
     def receive_text(self, message: bytes) -> None:
         """Take one text message; raises CarrierError as the adapter does."""

@@ -1,7 +1,7 @@
 """What the gateway asks of every carrier's adapter. Pure."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from gateway.carriers.events import CarrierEvent, Reply
 
@@ -10,7 +10,13 @@ class Adapter(Protocol):
     """Reads one media stream's messages; one object per WebSocket.
 
     What an adapter does not say otherwise: it holds nothing back, and has no last message.
+
+    Attributes:
+        farewell_within_s: the carrier waits no longer for the last message once the stream is
+            ending; None: it does not wait for it.
     """
+
+    farewell_within_s: ClassVar[float | None] = None
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one text message.
@@ -27,7 +33,9 @@ class Adapter(Protocol):
         return ()
 
     def farewell(self, reason: str) -> Sequence[Reply]:
-        """Say goodbye in the protocol's words, once the stream's last words are there.
+        """Say goodbye in the protocol's words, once.
+
+        Said when the stream's last words are there, or as long after its end as the carrier waits.
 
         Args:
             reason: why the stream ended, as in `stream.ended`.

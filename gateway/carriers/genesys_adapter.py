@@ -49,6 +49,8 @@ class AudioHookAdapter(Adapter):
         organization_id: likewise.
     """
 
+    farewell_within_s = 8.0  # the client gives its `close` 10 s
+
     def __init__(self, session_id: str, organization_id: str) -> None:
         self._session_id = session_id
         self._organization_id = organization_id

@@ -11,6 +11,7 @@ from gateway.calls.admission import Admission
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CLOSED, CallStream, Ending
+from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.errors import CarrierError
 
@@ -82,6 +83,12 @@ class MediaSocket:
     ) -> Ending:
         reader = _Reader(socket, self._start_timeout_s)
         async with replying(socket) as replies:
+            farewell = _Farewell(upgrade.adapter, replies)
+
+            def on_ending(ending: Ending) -> None:
+                reader.wake()
+                farewell.expect(ending.reason)
+
             stream = CallStream(
                 self._carrier.name,
                 upgrade.adapter,
@@ -89,14 +96,12 @@ class MediaSocket:
                 ticket,
                 authorize=upgrade.authorize,
                 hidden_params=self._carrier.hidden_params,
-                wake=reader.wake,
+                on_ending=on_ending,
                 reply=replies.send,
             )
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream))
-            with contextlib.suppress(CarrierError):  # it takes none: then without a word
-                for reply in upgrade.adapter.farewell(ending.reason):
-                    replies.send(reply.message)
+            farewell.say(ending.reason)
             return ending
 
 
@@ -145,6 +150,29 @@ async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
     finally:
         sending.cancel()
         await asyncio.wait([sending])
+
+
+class _Farewell:
+    """The protocol's goodbye: said once, when the stream has ended, or sooner if it is due then."""
+
+    def __init__(self, adapter: Adapter, replies: Replies) -> None:
+        self._adapter = adapter
+        self._replies = replies
+        self._is_said = False
+
+    def expect(self, reason: str) -> None:
+        """Say it in time, though the stream's last words may take longer."""
+        if (within_s := self._adapter.farewell_within_s) is not None:
+            asyncio.get_running_loop().call_later(within_s, self.say, reason)
+
+    def say(self, reason: str) -> None:
+        """Say it, unless it was said."""
+        if self._is_said:
+            return
+        self._is_said = True
+        with contextlib.suppress(CarrierError):  # it takes none: then without a word
+            for reply in self._adapter.farewell(reason):
+                self._replies.send(reply.message)
 
 
 class _Reader:

@@ -218,7 +218,7 @@ class Gateway:
                         ticket,
                         authorize=lambda _: None,
                         hidden_params=frozenset(),
-                        wake=line.wake,
+                        on_ending=lambda _: line.wake(),
                         reply=lambda _: None,
                     )
                     line.answered.set()

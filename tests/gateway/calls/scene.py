@@ -67,7 +67,7 @@ class Scene:
             self.ticket,
             authorize=self.authorize,
             hidden_params=frozenset({"tok"}),
-            wake=self.woken.set,
+            on_ending=lambda _: self.woken.set(),
             reply=self.replies.append,
         )
 

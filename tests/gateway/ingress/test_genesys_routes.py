@@ -11,9 +11,11 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from gateway.carriers.genesys import Genesys
+from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.carriers.http_signature import sign
 from gateway.transcript.events import Status, StreamEnded, StreamStarted, TrackInfo
 from tests.gateway.ingress.served import NOW_S, Served, serving
+from tests.gateway.scripted import ScriptedStream
 
 NOW = int(NOW_S)
 PATH = "/media/genesys"
@@ -106,7 +108,14 @@ class Gateway(Served):
     def __init__(self, **settings: Any) -> None:
         keys = {"key": base64.b64encode(SECRET).decode()}
         settings = {"api_keys": json.dumps(keys)} | settings
+        self.has_slow_model = False
         super().__init__(Genesys(Genesys.Settings(_env_file=None, **settings)))
+
+    def greet(self, stream: ScriptedStream) -> None:
+        if self.has_slow_model:
+            stream.created()
+        else:
+            super().greet(stream)
 
     async def dial_in(self) -> Client:
         return Client(await self.connect(PATH, signed()))
@@ -150,6 +159,24 @@ class TestSessions:
         assert await client.close() == (1000, "carrier-stopped")
         assert gateway.events == []
         assert gateway.transport.streams == []
+
+    async def test_a_goodbye_that_is_due_before_the_last_words(
+        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Symptom to prevent: Genesys waits 10 s, then counts the session as failed."""
+        monkeypatch.setattr(AudioHookAdapter, "farewell_within_s", 0.05)
+        gateway.has_slow_model = True
+        client = await gateway.dial_in()
+        await client.open()
+        await client.socket.send_bytes(b"\x00" * 3200)
+        await client.say("close", {"reason": "end"})
+        await client.hear("closed")
+        assert not gateway.ended.is_set()
+        for stream in gateway.transport.streams:
+            stream.delta("last words")
+            stream.answer_all()
+        assert (await gateway.end()).segments == 2
+        assert await client.closing() == (1000, "carrier-stopped")  # no second `closed` before it
 
 
 FORGERIES = {
