@@ -1,23 +1,38 @@
-"""FreeSWITCH: mod_audio_stream, and mod_audio_fork, which it was modelled on.
+"""FreeSWITCH: mod_audio_stream, and mod_audio_fork, which it was modelled on. Pure.
 
     uuid_audio_stream <uuid> start wss://.../media/freeswitch?mix=stereo&rate=16k stereo 16k <text>
 
 Nothing announces the format, so the URL repeats it. The text, if the command has one, is sent
 first; as those that `send_text` and `stop` send later, it may be anything. A first one that is a
 JSON object is taken for the call's parameters, its `call_id` for the call's id. Audio is in the
-host's order of bytes, little-endian wherever FreeSWITCH runs. The end is the socket's. Sources: the
-READMEs of amigniter/mod_audio_stream and drachtio/drachtio-freeswitch-modules mod_audio_fork.
+host's order of bytes, little-endian wherever FreeSWITCH runs. The end is the socket's.
+
+Nothing is signed. mod_audio_stream sends the headers of STREAM_EXTRA_HEADERS, `Authorization` say,
+and mod_audio_fork Basic credentials, of MOD_AUDIO_BASIC_AUTH_USERNAME and _PASSWORD. Or the URL of
+each command has a stream token. Sources: the READMEs of amigniter/mod_audio_stream and
+drachtio/drachtio-freeswitch-modules mod_audio_fork.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Self
 
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import read
 from gateway.carriers.events import CallStarted, CarrierEvent, MessageIgnored
-from gateway.carriers.pcm_socket import MIX_TYPES, PcmSocketAdapter, formats, mix_role, texts
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.parts import SecretSettings
+from gateway.carriers.pcm_socket import (
+    MIX_TYPES,
+    PcmSocketAdapter,
+    formats,
+    mix_role,
+    new_connection_id,
+    texts,
+)
 from gateway.errors import CarrierError
+from process.settings import config
 
 SUBPROTOCOL: Final = "audio.drachtio.org"  # of mod_audio_fork, by default
 
@@ -27,6 +42,33 @@ _ASK: Final = (
     "repeat the start command's mix (stereo, mono or mixed) and rate (8k, 16k or 24k) in its URL: "
     "?mix=stereo&rate=16k"
 )
+
+
+class FreeSwitch(GatedCarrier):
+    """FreeSWITCH, closed unless its secret is configured.
+
+    Args:
+        settings: how it is configured.
+        new_id: gives streams their ids.
+    """
+
+    name = "freeswitch"
+    subprotocols = (SUBPROTOCOL,)
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_FREESWITCH_", env_file=".env")
+
+    def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
+        self.gate = Gate(self.name, settings)
+        self._new_id = new_id
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the secret or the token, then what the query says; see `Carrier`."""
+        return self.gate.upgrade(
+            request, lambda: new_adapter(self._new_id(), StreamQuery.parse(request.query))
+        )
 
 
 @dataclass(frozen=True, slots=True)

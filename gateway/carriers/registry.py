@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
 from gateway.carriers.plivo import Plivo
@@ -21,4 +22,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Genesys,
     Jambonz,
     Vonage,
+    FreeSwitch,
 )

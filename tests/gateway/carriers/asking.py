@@ -44,7 +44,8 @@ def webhook(carrier: str, body: bytes, headers: Mapping[str, str], now_s: float 
 
 def link(carrier: str) -> StreamLink:
     """Say where its calls' media go, by a route that their URL has to name."""
-    return StreamLink(f"wss://gw.example.com/media/{carrier}", "support", is_certain=False)
+    media_url = f"wss://gw.example.com/media/{carrier}"
+    return StreamLink(media_url=media_url, route="support", is_certain=False)
 
 
 def basic(password: str, username: str = "callscribe") -> str:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers import freeswitch
 from gateway.carriers.events import AudioReceived, CallStarted, MessageIgnored
-from gateway.carriers.freeswitch import StreamQuery
+from gateway.carriers.freeswitch import FreeSwitch, StreamQuery
 from gateway.errors import CarrierError
+from tests.gateway.carriers.asking import NOW_S, OPEN, link, upgrade, upgrade_of
 from tests.gateway.carriers.hostile import JSON_VALUES, dialogues, endure
 
 STEREO = StreamQuery("stereo")
@@ -100,6 +101,48 @@ class TestOtherTexts:
         adapter = freeswitch.new_adapter("s1", STEREO)
         adapter.receive_binary(bytes(4))
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
+
+
+class TestWhoIsLetIn:
+    carrier = FreeSwitch(FreeSwitch.Settings(**OPEN), lambda: "s1")
+    bearer = f"Bearer {OPEN['secret']}"
+
+    def test_the_query_tells_the_format(self) -> None:
+        query = "mix=stereo&rate=16k&call_id=f1&queue=sales&tok="
+        request = upgrade("freeswitch", query=query, Authorization=self.bearer)
+        [found, *_] = self.carrier.upgrade(request).adapter.receive_binary(bytes(4))
+        assert isinstance(found, CallStarted)
+        assert (found.call_id, found.stream_id, len(found.tracks)) == ("f1", "s1", 2)
+        assert found.params.items() >= {"queue": "sales"}.items()
+
+    @pytest.mark.parametrize("query", ["", "mix=", "mix=both", "mix=stereo&rate=44100"])
+    def test_a_format_that_is_none(self, query: str) -> None:
+        request = upgrade("freeswitch", query=query, Authorization=self.bearer)
+        with pytest.raises(CarrierError, match="unsupported-encoding"):
+            self.carrier.upgrade(request)
+
+    @pytest.mark.parametrize("query", ["", "mix=both"])
+    def test_nobody_learns_what_is_wrong_with_it_who_is_not_let_in(self, query: str) -> None:
+        with pytest.raises(CarrierError, match="token-missing"):
+            self.carrier.upgrade(upgrade("freeswitch", query=query))
+
+    @pytest.mark.parametrize("call_id", ["f1", "f2"])
+    def test_a_tokens_call_may_be_named_by_the_first_text(self, call_id: str) -> None:
+        url = self.carrier.gate.url_with_token(link("freeswitch"), "f1", NOW_S)
+        admitted = self.carrier.upgrade(upgrade_of(f"{url}?mix=mono&call_id=f1"))
+        [found] = admitted.adapter.receive_text(json.dumps({"call_id": call_id}).encode())
+        assert isinstance(found, CallStarted)
+        if call_id == "f1":
+            admitted.authorize(found)
+            return
+        with pytest.raises(CarrierError, match="token-invalid"):
+            admitted.authorize(found)
+
+    def test_streams_have_ids_of_their_own(self) -> None:
+        carrier = FreeSwitch(FreeSwitch.Settings(**OPEN))
+        request = upgrade("freeswitch", query="mix=mono", Authorization=self.bearer)
+        found = [carrier.upgrade(request).adapter.receive_binary(bytes(2))[0] for _ in range(2)]
+        assert len({start.stream_id for start in found if isinstance(start, CallStarted)}) == 2
 
 
 texts = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.builds(
