@@ -13,6 +13,10 @@ adds to the URL's query: `WebSocket/stt/c(ulaw)v(call=${CHANNEL(LINKEDID)},track
 Nothing is ever sent back. Asterisk answers the channel when the socket is open (unless dialled with
 `n`, which leaves that to ARI), and plays silence as long as it gets no audio.
 
+Nothing is signed. `websocket_client.conf` has a URL and Basic credentials for all calls: the secret
+as its password. Or each dial string brings a stream token, `v(...,tok=<token>)`; each socket needs
+one of its own. Subprotocol `media` (`protocols=media`).
+
 Sources: github.com/asterisk/asterisk, channels/chan_websocket.c and main/codec_builtin.c;
 docs.asterisk.org/Configuration/Channel-Drivers/WebSocket.
 """
@@ -23,10 +27,14 @@ from functools import partial
 from typing import Final, Self
 
 from gateway.carriers.adapter import Adapter
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import find, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.parts import SecretSettings
 from gateway.carriers.pcm_socket import PcmSocketAdapter, formats, texts
 from gateway.errors import CarrierError
+from process.settings import config
 
 _TRACKS: Final = ("inbound", "outbound")
 _ROLES: Final = ("customer", "agent")
@@ -45,6 +53,25 @@ _NOTES: Final = frozenset(
 _SLIN_HZ: Final = {"slin16": 16000, "slin24": 24000}
 _ASK: Final = "dial it with c(ulaw); c(alaw), c(slin), c(slin16) and c(slin24) do too"
 _MAX_EARLY_BYTES: Final = 1 << 16  # 8 s of mu-law
+
+
+class Asterisk(GatedCarrier):
+    """Asterisk, closed unless its secret is configured."""
+
+    name = "asterisk"
+    subprotocols = ("media",)
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_ASTERISK_", env_file=".env")
+
+    def __init__(self, settings: Settings) -> None:
+        self.gate = Gate(self.name, settings)
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the secret or the token, then what the query says; see `Carrier`."""
+        return self.gate.upgrade(request, lambda: AsteriskAdapter(StreamQuery.parse(request.query)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from gateway.carriers.asterisk import Asterisk
 from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
@@ -23,4 +24,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Jambonz,
     Vonage,
     FreeSwitch,
+    Asterisk,
 )

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.asterisk import Asterisk, AsteriskAdapter, StreamQuery
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -19,6 +20,7 @@ from gateway.carriers.events import (
     MessageIgnored,
 )
 from gateway.errors import CarrierError, Fault
+from tests.gateway.carriers.asking import NOW_S, OPEN, basic, link, upgrade
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 
 FRAME = bytes(range(160))
@@ -53,7 +55,7 @@ def new_adapter(**query: str) -> AsteriskAdapter:
     return AsteriskAdapter(StreamQuery.parse(query))
 
 
-def start(adapter: AsteriskAdapter, **changes: Any) -> CallStarted:
+def start(adapter: Adapter, **changes: Any) -> CallStarted:
     [event] = adapter.receive_text(as_json(START | changes))
     assert isinstance(event, CallStarted)
     return event
@@ -227,6 +229,37 @@ class TestRefused:
             assert adapter.receive_binary(FRAME) == ()
         with pytest.raises(CarrierError, match="media-before-start"):
             adapter.receive_binary(FRAME)
+
+
+class TestWhoIsLetIn:
+    carrier = Asterisk(Asterisk.Settings(**OPEN))
+
+    def test_the_password_of_websocket_client_conf(self) -> None:
+        query = "call=c1&track=outbound&role=agent&queue=sales"
+        request = upgrade("asterisk", query=query, Authorization=basic(OPEN["secret"]))
+        found = start(self.carrier.upgrade(request).adapter)
+        assert (found.call_id, found.roles) == ("c1", {"outbound": "agent"})
+        assert found.params == {"queue": "sales"}
+
+    @pytest.mark.parametrize("call_id", ["c1", "c2", ""])
+    def test_a_token_in_the_dial_string_is_of_its_call_alone(self, call_id: str) -> None:
+        made = self.carrier.gate.url_with_token(link("asterisk"), "c1", NOW_S).rpartition("/")[2]
+        query = f"call={call_id}&tok={made}"
+        admitted = self.carrier.upgrade(upgrade("asterisk", route="support", query=query))
+        found = start(admitted.adapter)
+        if call_id == "c1":
+            admitted.authorize(found)
+            return
+        with pytest.raises(CarrierError, match="token-invalid"):
+            admitted.authorize(found)
+
+    @pytest.mark.parametrize(
+        ("headers", "reason"),
+        [({"Authorization": basic(OPEN["secret"])}, "unknown-track"), ({}, "token-missing")],
+    )
+    def test_a_query_that_means_nothing(self, headers: dict[str, Any], reason: str) -> None:
+        with pytest.raises(CarrierError, match=reason):
+            self.carrier.upgrade(upgrade("asterisk", query="track=sideways", **headers))
 
 
 shaped = st.builds(
