@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from gateway.carriers.asterisk import Asterisk
+from gateway.carriers.browser import Browser
 from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
@@ -25,4 +26,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Vonage,
     FreeSwitch,
     Asterisk,
+    Browser,
 )

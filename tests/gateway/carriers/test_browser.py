@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.browser import new_adapter
+from gateway.carriers.browser import Browser, new_adapter
 from gateway.carriers.events import AudioReceived, CallStarted, CallStopped, MessageIgnored
 from gateway.errors import CarrierError, Fault
+from tests.gateway.carriers.asking import NOW_S, OPEN, link, upgrade_of
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 
 START = {"type": "start", "call_id": "c1", "stream_id": "s1", "rate": 16000}
 STOP = b'{"type":"stop"}'
 BLOCK = bytes(3200)
+CARRIER = Browser(Browser.Settings(**OPEN))
 
 
 def start(**changes: Any) -> bytes:
@@ -113,6 +115,19 @@ class TestRefused:
     def test_audio_before_the_start(self) -> None:
         with pytest.raises(CarrierError, match="media-before-start"):
             new_adapter().receive_binary(BLOCK)
+
+
+@pytest.mark.parametrize(("call_id", "is_let_in"), [("c1", True), ("c2", False)])
+def test_a_minted_url_is_of_its_call_alone(call_id: str, is_let_in: bool) -> None:
+    url = CARRIER.gate.url_with_token(link("browser"), "c1", NOW_S)
+    admitted = CARRIER.upgrade(upgrade_of(url))
+    [event] = admitted.adapter.receive_text(start(call_id=call_id))
+    assert isinstance(event, CallStarted)
+    if is_let_in:
+        admitted.authorize(event)
+        return
+    with pytest.raises(CarrierError, match="token-invalid"):
+        admitted.authorize(event)
 
 
 shaped = st.builds(
