@@ -3,12 +3,22 @@
 Audio is linear, little-endian, about 100 ms a message, at 8, 16 or 24 kHz, unless the start says
 that it is mu-law: the vendor's pages disagree on the default. The rate is a string; `bit_rate` is
 16 on one page and `128kbps` on another, and tells nothing more. The start lists no tracks and media
-name none: there is the caller's. Source: developer.exotel.com/docs/agentstream/websocket-protocol.
+name none: there is the caller's.
+
+Nothing is signed: the applet's URL has Basic credentials, with the secret as its password:
+`wss://callscribe:<secret>@.../media/exotel`. Source:
+developer.exotel.com/docs/agentstream/websocket-protocol.
 """
 
+from functools import partial
 from typing import Final
 
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import KINDS, Dialect, Kind
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import SecretSettings
+from process.settings import config
 
 DIALECT: Final = Dialect(
     carrier="exotel",
@@ -21,3 +31,21 @@ DIALECT: Final = Dialect(
     rate=("start.media_format.sample_rate",),
     channels=("start.media_format.channels",),
 )
+
+
+class Exotel(GatedCarrier):
+    """Exotel, closed unless its secret is configured."""
+
+    name = "exotel"
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_EXOTEL_", env_file=".env")
+
+    def __init__(self, settings: Settings) -> None:
+        self.gate = Gate(self.name, settings)
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the Basic credentials; see `Carrier`."""
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from gateway.carriers.asterisk import Asterisk
 from gateway.carriers.browser import Browser
+from gateway.carriers.exotel import Exotel
 from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
@@ -27,4 +28,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     FreeSwitch,
     Asterisk,
     Browser,
+    Exotel,
 )
