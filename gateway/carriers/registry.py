@@ -9,6 +9,7 @@ from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.jambonz import Jambonz
 from gateway.carriers.plivo import Plivo
+from gateway.carriers.ringcx import RingCx
 from gateway.carriers.signalwire import SignalWire
 from gateway.carriers.talkdesk import Talkdesk
 from gateway.carriers.telnyx import Telnyx
@@ -29,4 +30,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Asterisk,
     Browser,
     Exotel,
+    RingCx,
 )

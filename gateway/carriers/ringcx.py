@@ -3,14 +3,24 @@
 Tracks are perspectives: `Participant` is the agent, `Conference` everybody else. Each has a `Stop`
 of its own. Media have no time; `sequenceId` comes "generally in sequence", hence a short window:
 should it count both perspectives, audio is late by no more than that. The stream's id is a number.
-Source: developers.ringcentral.com/engage/voice/guide/workforce/call-streaming.
+
+Nothing is signed, and how the profile's own `secret` is shown is not documented: so the streaming
+URL has ours, `wss://.../media/ringcx/<route>/<secret>` or `.../media/ringcx?tok=<secret>`. RingCX
+adds the call's metadata to the query. It tries again after a 503, and never after a 4xx. Source:
+developers.ringcentral.com/engage/voice/guide/workforce/call-streaming.
 """
 
+from functools import partial
 from typing import Any, Final, Self
 
 from msgspec import field
 
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import Dialect, Frame, Kind
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import SecretSettings
+from process.settings import config
 
 
 class Media[P](Frame[P], tag_field="event", tag="Media", kw_only=True):
@@ -49,3 +59,21 @@ DIALECT: Final = Dialect(
     media=Media,
     reorder_ms=60,
 )
+
+
+class RingCx(GatedCarrier):
+    """RingCX, closed unless its secret is configured."""
+
+    name = "ringcx"
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_RINGCX_", env_file=".env")
+
+    def __init__(self, settings: Settings) -> None:
+        self.gate = Gate(self.name, settings, secret_in_url=True)
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the secret in the URL; see `Carrier`."""
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
