@@ -63,6 +63,8 @@ def call(
     webhooks with its own key: CALLER_TELNYX_PRIVATE_KEY, base64 of 32 bytes.
     """
     gateway = Gateway(url, public_url or _public(url))
+    if gateway.media_path and gateway.media_path.split("/")[2] != carrier:
+        raise CommandError(f"--url is no media socket of {carrier}'s")
     own = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
     caller = _make(carrier, {**CREDENTIALS, **own, _TWILIO: auth_token})
     tracks = read_tracks(inbound, outbound)

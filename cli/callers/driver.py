@@ -100,10 +100,13 @@ async def _converse(
 
     async def until(is_so: Callable[[], bool]) -> bool:
         """Wait for something to be heard; False if the stream ended before."""
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            while not is_so() and not ended.done():
-                heard.clear()
-                await heard.wait()
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                while not is_so() and not ended.done():
+                    heard.clear()
+                    await heard.wait()
+        except TimeoutError:
+            raise CommandError(f"no answer within {_ANSWER_TIMEOUT_S:g} s") from None
         return is_so()
 
     try:
@@ -168,7 +171,7 @@ async def _hear(
 
 
 def _refusal(status: int) -> str:
-    hint = "; signed with its credentials, for its public URL?" if status == 403 else ""
+    hint = "; signed with its credentials, for its public URL?" if status in (401, 403) else ""
     return f"answered {status}{hint}"
 
 

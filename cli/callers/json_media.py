@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from cli.callers.call import Call
 from cli.callers.caller import Dialogue
 from cli.callers.frames import FRAME_MS, count, cut
+from cli.callers.json_texts import text
 
 
 class Frame(NamedTuple):
@@ -74,8 +73,3 @@ class JsonDialogue(Dialogue):
 def last_sequence(call: Call) -> int:
     """The sequence number of the message after all media."""
     return 2 + count(list(call.tracks.values()))
-
-
-def text(message: Mapping[str, object]) -> str:
-    """Write a message."""
-    return msgspec.json.encode(message).decode()

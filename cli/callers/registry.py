@@ -3,14 +3,31 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from cli.callers.asterisk import Asterisk
 from cli.callers.caller import Caller
+from cli.callers.freeswitch import FreeSwitch
+from cli.callers.genesys import Genesys
+from cli.callers.jambonz import Jambonz
 from cli.callers.plivo import Plivo
 from cli.callers.signalwire import SignalWire
 from cli.callers.talkdesk import Talkdesk
 from cli.callers.telnyx import Telnyx
 from cli.callers.twilio import Twilio
+from cli.callers.vonage import Vonage
 
 # Each is made of the variables that the gateway is configured with.
 CALLERS: Final[Mapping[str, Callable[[Mapping[str, str]], Caller]]] = {
-    each.name: each for each in (Twilio, Telnyx, SignalWire, Plivo, Talkdesk)
+    each.name: each
+    for each in (
+        Twilio,
+        Telnyx,
+        SignalWire,
+        Plivo,
+        Vonage,
+        Genesys,
+        Talkdesk,
+        Jambonz,
+        FreeSwitch,
+        Asterisk,
+    )
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
+from cli.callers.credentials import bearer
 from cli.callers.forms import ACCOUNT_SID, find_stream, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
 from gateway.carriers.signatures.twilio import SIGNALWIRE_SIGNATURE_HEADER, sign
@@ -38,7 +39,7 @@ class SignalWire(AnnouncingCaller):
 
 
 def _streams(call: Call, url: str, token: str) -> Sequence[Stream]:
-    return [Stream(url, dialogue(call), {"Authorization": f"Bearer {token}"})]
+    return [Stream(url, dialogue(call), bearer(token))]
 
 
 def dialogue(call: Call) -> JsonDialogue:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
+from cli.callers.credentials import bearer
 from cli.callers.forms import CALLED, CALLER, find_stream, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
 from gateway.carriers.signatures.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -42,7 +43,7 @@ class Telnyx(AnnouncingCaller):
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
         """Show the secret as `stream_auth_token`; see `Caller`."""
-        return [Stream(url, dialogue(call), {"Authorization": f"Bearer {self._secret}"})]
+        return [Stream(url, dialogue(call), bearer(self._secret))]
 
 
 def dialogue(call: Call) -> JsonDialogue:

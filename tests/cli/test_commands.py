@@ -71,6 +71,8 @@ def test_each_command_has_help(run: Run, command: str) -> None:
         ("demo --inbound none.wav", "cannot read none.wav: No such file or directory"),
         ("call --outbound none.wav", "cannot read none.wav: No such file or directory"),
         ("call --url ws://127.0.0.1:1", "cannot reach ws://127.0.0.1:1: Connect"),
+        ("call --carrier genesys --url ws://127.0.0.1:1", "cannot reach ws://127.0.0.1:1: Connect"),
+        ("call --carrier genesys --url ws://h/media/twilio", "no media socket of genesys's"),
         ("call --url gopher://h", "--url must be ws://host[:port] or wss://host[:port]"),
         ("call --url ws://127.0.0.1:99999", "--url must be ws://host[:port] or wss://host[:port]"),
         ("demo --redis-url redis://127.0.0.1:1", "no Redis answers at 127.0.0.1:1"),

@@ -1,0 +1,48 @@
+"""Asterisk, chan_websocket: a socket for each direction, joined by the URL's query; mu-law.
+
+    Dial(WebSocket/stt/c(ulaw)v(call=<id>,track=inbound,role=customer))
+
+Sources: as those of `gateway/carriers/asterisk.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+from cli.callers.binary_media import BinaryDialogue
+from cli.callers.call import Call
+from cli.callers.caller import Caller, Stream
+from cli.callers.credentials import basic
+
+_ROLES: Final = {"inbound": "customer", "outbound": "agent"}
+_SUBPROTOCOL: Final = "media"
+
+
+class Asterisk(Caller):
+    """Asterisk; there is no webhook."""
+
+    name = "asterisk"
+
+    def __init__(self, credentials: Mapping[str, str]) -> None:
+        self._secret = credentials["GATEWAY_ASTERISK_SECRET"]
+
+    def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
+        """Show the secret as the password of websocket_client.conf; see `Caller`."""
+        return [
+            Stream(
+                f"{url}?{urlencode({'call': call.call_id, 'track': track, 'role': _ROLES[track]})}",
+                dialogue(call, number, now_s),
+                basic(self._secret),
+                (_SUBPROTOCOL,),
+            )
+            for number, track in enumerate(call.tracks)
+        ]
+
+
+def dialogue(call: Call, number: int, now_s: float) -> BinaryDialogue:
+    """Say what Asterisk says of a call's track of this number."""
+    first = (
+        f"MEDIA_START connection_id:stt channel:WebSocket/stt/{call.stream_id}-{number} "
+        f"channel_id:{int(now_s)}.{number} format:ulaw optimal_frame_size:160 ptime:20"
+    )
+    return BinaryDialogue(call, first, lambda frames: frames[number])

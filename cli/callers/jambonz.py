@@ -1,0 +1,72 @@
+"""jambonz: a signed webhook, whose `dial` has a `listen` in it; the caller left, the callee right.
+
+Sources: as those of `gateway/carriers/jambonz.py`.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from cli.callers.binary_media import BinaryDialogue
+from cli.callers.call import Call
+from cli.callers.caller import AnnouncingCaller, Stream, Webhook
+from cli.callers.credentials import basic
+from cli.callers.forms import CALLED, CALLER
+from cli.callers.frames import linear
+from cli.callers.json_texts import actions, text
+from gateway.carriers.jambonz import SUBPROTOCOL
+from gateway.carriers.signatures.jambonz import SIGNATURE_HEADER, sign
+
+
+class Jambonz(AnnouncingCaller):
+    """jambonz."""
+
+    name = "jambonz"
+
+    def __init__(self, credentials: Mapping[str, str]) -> None:
+        self._webhook_secret = credentials["GATEWAY_JAMBONZ_WEBHOOK_SECRET"]
+        self._secret = credentials["GATEWAY_JAMBONZ_SECRET"]
+
+    def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
+        """Post the call, signed; see `AnnouncingCaller`."""
+        told = {
+            "call_sid": _leg_of_caller(call),
+            "direction": "inbound",
+            "from": CALLER,
+            "to": CALLED,
+            "call_status": "trying",
+        }
+        body, timestamp = text(told).encode(), str(int(now_s))
+        signature = f"t={timestamp},v1={sign(self._webhook_secret, timestamp, body)}"
+        return Webhook({"Content-Type": "application/json", SIGNATURE_HEADER: signature}, body)
+
+    def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
+        """Read the verbs: the stream is that of the leg they dial; see `AnnouncingCaller`."""
+        for verb in actions(document):
+            listen = verb.get("listen")
+            if isinstance(listen, dict) and isinstance(url := listen.get("url"), str):
+                return _streams(call, url, {}, parentCallSid=_leg_of_caller(call))
+        raise ValueError("no listen in the answer")
+
+    def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
+        """Show the secret as `wsAuth`; see `Caller`."""
+        return _streams(call, url, basic(self._secret))
+
+
+def _streams(
+    call: Call, url: str, headers: Mapping[str, str], **attributes: str
+) -> Sequence[Stream]:
+    first = {
+        "sampleRate": 8000,
+        "mixType": "stereo" if len(call.tracks) == 2 else "mono",
+        "callSid": call.call_id,
+        "direction": "outbound",
+        "from": CALLER,
+        "to": CALLED,
+        **attributes,
+    }
+    return [Stream(url, BinaryDialogue(call, text(first), linear), headers, (SUBPROTOCOL,))]
+
+
+def _leg_of_caller(call: Call) -> str:
+    """Give the id of the leg that came in: `call.call_id` is that of the one it was dialled on."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, call.call_id))

@@ -1,0 +1,24 @@
+"""JSON that carriers post and send, and that answers them. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+
+def text(message: Mapping[str, object]) -> str:
+    """Write a message."""
+    return msgspec.json.encode(message).decode()
+
+
+def actions(document: bytes) -> Iterator[Mapping[str, object]]:
+    """Read a webhook's answer that is a list of actions; whatever else it has is left out.
+
+    Raises:
+        ValueError: it is no list.
+    """
+    try:
+        decoded = msgspec.json.decode(document, type=list[Any])
+    except msgspec.DecodeError:
+        raise ValueError("no list of actions in the answer") from None
+    return (action for action in decoded if isinstance(action, dict))
