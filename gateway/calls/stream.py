@@ -44,6 +44,8 @@ from gateway.transcript.events import (
     StreamEnded,
     StreamStarted,
     TrackInfo,
+    TranscriptEvent,
+    TranscriptFinal,
 )
 from gateway.transcript.keys import encode_id
 
@@ -234,6 +236,23 @@ class CallStream:
             for track in self._tracks.values():
                 track.pause()
 
+    def publish(self, event: TranscriptEvent) -> None:
+        """Publish a track's event; a final may be for the carrier, too."""
+        if self._writer:
+            self._writer.publish(event)
+        if isinstance(event, TranscriptFinal) and event.text:
+            self._tell(event)
+
+    def _tell(self, final: TranscriptFinal) -> None:
+        """Tell the carrier a final text, if it wants any; one that takes none is ended with."""
+        times = {"start_ms": final.start_ms, "end_ms": final.end_ms}
+        replies = self._adapter.transcript(final.track, final.segment, final.text, **times)
+        try:
+            for reply in replies:
+                self._reply(reply.message)
+        except CarrierError as error:
+            self.end(Ending.failed(error))
+
     def _publish_dtmf(self, event: DtmfReceived) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""
         self._dtmf_count += 1
@@ -265,7 +284,7 @@ class CallStream:
                 self._carrier,
                 services,
                 self._ticket,
-                writer,
+                self,
                 self._on_track_failed,
             )
             for form in event.tracks

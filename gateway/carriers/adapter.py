@@ -9,7 +9,8 @@ from gateway.carriers.events import CarrierEvent, Reply
 class Adapter(Protocol):
     """Reads one media stream's messages; one object per WebSocket.
 
-    What an adapter does not say otherwise: it holds nothing back, and has no last message.
+    What an adapter does not say otherwise: it holds nothing back, tells the carrier no texts, and
+    has no last message.
 
     Attributes:
         farewell_within_s: the carrier waits no longer for the last message once the stream is
@@ -30,6 +31,20 @@ class Adapter(Protocol):
 
     def close(self) -> Sequence[CarrierEvent]:
         """Learn that no message comes any more; give what was held back, frames in disorder say."""
+        return ()
+
+    def transcript(
+        self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
+    ) -> Sequence[Reply]:
+        """Tell the carrier a final text, if it wants any.
+
+        Args:
+            track: whose words they are.
+            segment: their number in the track.
+            text: the words.
+            start_ms: where they begin on the stream's media clock.
+            end_ms: where they end.
+        """
         return ()
 
     def farewell(self, reason: str) -> Sequence[Reply]:

@@ -71,6 +71,9 @@ class Genesys(Carrier):
         clock_skew_s: float = Field(
             10, ge=0, description="How far ahead of ours Genesys' clock may be, in seconds."
         )
+        send_transcripts: bool = Field(
+            False, description="Tell Genesys final texts, as `event` messages of the session."
+        )
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -98,6 +101,8 @@ class Genesys(Carrier):
         if settings.organization_ids and organization_id not in settings.organization_ids:
             raise CarrierError("identity-mismatch", "organization")
         return Upgrade(
-            AudioHookAdapter(signed.session_id, organization_id),
+            AudioHookAdapter(
+                signed.session_id, organization_id, send_transcripts=settings.send_transcripts
+            ),
             once=Once(f"{self.name} {organization_id} {signed.nonce}", signed.until_s),
         )

@@ -47,13 +47,17 @@ class AudioHookAdapter(Adapter):
     Args:
         session_id: as the upgrade's signed headers have it.
         organization_id: likewise.
+        send_transcripts: tell Genesys final texts.
     """
 
     farewell_within_s = 8.0  # the client gives its `close` 10 s
 
-    def __init__(self, session_id: str, organization_id: str) -> None:
+    def __init__(
+        self, session_id: str, organization_id: str, *, send_transcripts: bool = False
+    ) -> None:
         self._session_id = session_id
         self._organization_id = organization_id
+        self._sends_transcripts = send_transcripts  # until the goodbye
         self._client_seq = 0
         self._seq = 0
         self._channels: tuple[str, ...] = ()  # none before `open`
@@ -112,6 +116,7 @@ class AudioHookAdapter(Adapter):
 
     def farewell(self, reason: str) -> Sequence[Reply]:
         """Answer the client's close, or ask for it; see `Adapter`."""
+        self._sends_transcripts = False
         if self._is_closed:
             return (self._reply("closed"),)
         if reason == "identity-mismatch":
@@ -122,16 +127,10 @@ class AudioHookAdapter(Adapter):
 
     def transcript(
         self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
-    ) -> Reply:
-        """Tell Genesys a final text. The same segment always has the same id.
-
-        Args:
-            track: whose words they are.
-            segment: their number in the track.
-            text: the words.
-            start_ms: where they begin on the stream's media clock.
-            end_ms: where they end.
-        """
+    ) -> Sequence[Reply]:
+        """Tell Genesys a final text; see `Adapter`. The same segment always has the same id."""
+        if not self._sends_transcripts:
+            return ()
         words = {"type": "display", "transcript": text, "tokens": []}
         data = {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._session_id}/{track}/{segment}")),
@@ -142,7 +141,7 @@ class AudioHookAdapter(Adapter):
             # A confidence is required, but the model gives none.
             "alternatives": [{"confidence": 1.0, "interpretations": [words]}],
         }
-        return self._reply("event", {"entities": [{"type": "transcript", "data": data}]})
+        return (self._reply("event", {"entities": [{"type": "transcript", "data": data}]}),)
 
     def _check(self, message: Message) -> None:
         """Check who speaks, and that no message is missing in either direction."""

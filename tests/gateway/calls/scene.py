@@ -34,6 +34,7 @@ class Scene:
         self.metrics = Metrics()
         self.woken = asyncio.Event()
         self.replies: list[str] = []
+        self.takes_replies = True
         settings: dict[str, Any] = {
             "chunk_ms": 80,
             "open_timeout_s": 5,
@@ -68,7 +69,7 @@ class Scene:
             authorize=self.authorize,
             hidden_params=frozenset({"tok"}),
             on_ending=lambda _: self.woken.set(),
-            reply=self.replies.append,
+            reply=self.reply,
         )
 
     def authorize(self, start: CallStarted) -> None:
@@ -84,6 +85,11 @@ class Scene:
 
     def publish(self, event: TranscriptEvent) -> None:
         self.events.append(event)
+
+    def reply(self, message: str) -> None:
+        if not self.takes_replies:
+            raise CarrierError("replies-unread")
+        self.replies.append(message)
 
     async def read(self) -> None:
         await self.woken.wait()

@@ -393,6 +393,11 @@ class PausingAdapter(JsonMediaAdapter):
             case _:
                 return events
 
+    def transcript(
+        self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
+    ) -> Sequence[Reply]:
+        return (Reply(f"{track} {segment} {start_ms}-{end_ms} {text}"),)
+
     def close(self) -> Sequence[CarrierEvent]:
         held_back, self.held_back = self.held_back, []
         return held_back
@@ -485,6 +490,28 @@ class TestBesidesMedia:
         async with living(adapter=PausingAdapter()) as (scene, _):
             scene.feed("other")
             assert scene.replies == ["pong"]
+
+    @pytest.mark.parametrize("takes_replies", [True, False])
+    async def test_finals_go_to_the_carrier(self, takes_replies: bool) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, task):
+            scene.takes_replies = takes_replies
+            scene.start()
+            scene.audio(20)
+            await settle()
+            scene.peer.delta("first")
+            for _ in range(14):
+                scene.peer.delta("")
+            scene.peer.delta("second")
+            scene.feed("stop")
+            await settle()
+            scene.peer.answer_all()
+            await task
+            assert [final.text for final in scene.of(TranscriptFinal)] == ["first", "second"]
+        if takes_replies:
+            assert scene.replies == ["inbound 1 0-80 first", "inbound 2 1200-1280 second"]
+            assert scene.ended.status is Status.COMPLETED
+        else:
+            assert scene.ended.reason == "replies-unread"
 
     async def test_what_the_adapter_held_back_is_transcribed(self) -> None:
         adapter = PausingAdapter()

@@ -53,7 +53,7 @@ class Client:
     """Numbers its messages as AudioHook's client does."""
 
     def __init__(self) -> None:
-        self.adapter = AudioHookAdapter(SESSION, ORGANIZATION)
+        self.adapter = AudioHookAdapter(SESSION, ORGANIZATION, send_transcripts=True)
         self.seq = 0
 
     def spell(self, type_: str, parameters: Any = None, **changes: Any) -> bytes:
@@ -315,7 +315,7 @@ class TestEnd:
 class TestTranscript:
     def test_a_final(self) -> None:
         client = in_call()
-        reply = client.adapter.transcript("internal", 3, 'say "hé"', start_ms=1200, end_ms=2600)
+        [reply] = client.adapter.transcript("internal", 3, 'say "hé"', start_ms=1200, end_ms=2600)
         message = read(reply)
         assert (message["type"], message["seq"], message["clientseq"]) == ("event", 2, 1)
         [entity] = message["parameters"]["entities"]
@@ -339,12 +339,24 @@ class TestTranscript:
 
     def test_a_channel_is_numbered_by_the_chosen_order(self) -> None:
         client = in_call(AGENT)
-        reply = client.adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0)
+        [reply] = client.adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0)
         assert read(reply)["parameters"]["entities"][0]["data"]["channelId"] == 0
+
+    def test_nothing_follows_the_goodbye(self) -> None:
+        client = in_call()
+        client.say("close", {"reason": "end"})
+        for expected in (1, 0):
+            replies = client.adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0)
+            assert len(replies) == expected
+            client.adapter.farewell("carrier-stopped")
+
+    def test_none_unless_wanted(self) -> None:
+        adapter = AudioHookAdapter(SESSION, ORGANIZATION)
+        assert adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0) == ()
 
     def test_ids_tell_segments_apart_and_stay(self) -> None:
         def id_of(track: str, segment: int) -> str:
-            reply = in_call().adapter.transcript(track, segment, "x", start_ms=0, end_ms=0)
+            [reply] = in_call().adapter.transcript(track, segment, "x", start_ms=0, end_ms=0)
             found: str = read(reply)["parameters"]["entities"][0]["data"]["id"]
             return found
 

@@ -13,9 +13,18 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from gateway.carriers.genesys import Genesys
 from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.carriers.http_signature import sign
-from gateway.transcript.events import Status, StreamEnded, StreamStarted, TrackInfo
+from gateway.transcript.events import (
+    GapCause,
+    Status,
+    StreamEnded,
+    StreamStarted,
+    TrackInfo,
+    TranscriptFinal,
+    TranscriptGap,
+)
 from tests.gateway.ingress.served import NOW_S, Served, serving
 from tests.gateway.scripted import ScriptedStream
+from tests.waiting import eventually
 
 NOW = int(NOW_S)
 PATH = "/media/genesys"
@@ -117,6 +126,11 @@ class Gateway(Served):
         else:
             super().greet(stream)
 
+    def fewest(self, kind: str) -> int:
+        """How many messages of a kind each of both sessions got, at least."""
+        counts = [stream.types.count(kind) for stream in self.transport.streams]
+        return min(counts) if len(counts) == 2 else 0
+
     async def dial_in(self) -> Client:
         return Client(await self.connect(PATH, signed()))
 
@@ -159,6 +173,46 @@ class TestSessions:
         assert await client.close() == (1000, "carrier-stopped")
         assert gateway.events == []
         assert gateway.transport.streams == []
+
+    async def test_a_pause(self, gateway: Gateway) -> None:
+        gateway.has_slow_model = True
+        client = await gateway.dial_in()
+        await client.open()
+        await client.socket.send_bytes(b"\x00" * 3200)
+        await client.say("paused")
+        await client.socket.send_bytes(b"\x00" * 3200)  # of no concern to us
+        await eventually(lambda: gateway.fewest("append") > 40)  # the padding
+        for stream in gateway.transport.streams:
+            stream.delta("last words")
+            for _ in range(40):
+                stream.delta("")
+        finals = [event for event in gateway.events if isinstance(event, TranscriptFinal)]
+        assert {final.track for final in finals} == {"external", "internal"}
+        await client.say("resumed", {"start": "PT0.2S", "discarded": "PT60S"})
+        await client.socket.send_bytes(b"\x00" * 3200)
+        await eventually(lambda: isinstance(gateway.events[-1], TranscriptGap))
+        assert gateway.events[-2:] == [
+            TranscriptGap(track, 200, 60_200, GapCause.PAUSED) for track in ("external", "internal")
+        ]
+
+    @with_settings(send_transcripts=True)
+    async def test_transcripts_go_back(self, gateway: Gateway) -> None:
+        gateway.has_slow_model = True
+        client = await gateway.dial_in()
+        await client.open()
+        await client.socket.send_bytes(b"\x00" * 3200)
+        await client.say("close", {"reason": "end"})
+        await eventually(lambda: gateway.fewest("commit") > 1)  # the last one, too
+        for number, stream in enumerate(gateway.transport.streams):
+            stream.delta(f"words {number}")
+            stream.answer_all()
+        for number in range(2):
+            [entity] = (await client.hear("event"))["entities"]
+            [alternative] = entity["data"]["alternatives"]
+            [said] = alternative["interpretations"]
+            assert (entity["data"]["channelId"], said["transcript"]) == (number, f"words {number}")
+        await client.hear("closed")
+        assert (await client.closing())[0] == 1000
 
     async def test_a_goodbye_that_is_due_before_the_last_words(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
