@@ -1,12 +1,42 @@
 """Bandwidth's `<StartStream>`. Pure.
 
 A media message is flat and has neither number nor time: its audio is counted. Each track is listed
-with a format of its own. Source: dev.bandwidth.com/docs/voice/bxml/startStream.
+with a format of its own.
+
+Nothing is signed. Webhooks and callbacks have Basic credentials, the same as configured for the
+application; our BXML puts a token in the stream's URL, and Basic credentials of
+`destinationUsername` and `destinationPassword` do as well. Sources:
+dev.bandwidth.com/docs/voice/bxml/startStream, /transfer, /redirect;
+dev.bandwidth.com/docs/voice/webhooks/initiate, /mediaStreamStopped.
 """
 
+import base64
+import hmac
+from collections.abc import Mapping
+from functools import partial
 from typing import Final, Self
+from xml.etree import ElementTree
 
-from gateway.carriers.dialect import Dialect, Frame
+from pydantic import Field, SecretStr
+
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ReportingCarrier,
+    Request,
+    StreamLink,
+    StreamStatus,
+    Upgrade,
+)
+from gateway.carriers.dialect import Dialect, Frame, find
+from gateway.carriers.forms import read_call, read_json
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.errors import CarrierError
+from process.settings import config
+
+_ASKING: Final = ("initiate", "answer", "redirect")  # events that BXML answers
 
 
 class Media[P](Frame[P], tag_field="eventType", tag="media"):
@@ -29,3 +59,89 @@ DIALECT: Final = Dialect(
     rate=("mediaFormat.sampleRate",),
     media=Media,
 )
+
+
+class Bandwidth(ReportingCarrier, GatedCarrier):
+    """Bandwidth, closed unless its secret is configured."""
+
+    name = "bandwidth"
+
+    class Settings(NextStepSettings, SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_BANDWIDTH_", env_file=".env")
+
+        webhook_username: str | None = Field(
+            None,
+            min_length=1,
+            pattern="^[^:]*$",
+            description="Of the voice application's webhooks.",
+        )
+        webhook_password: SecretStr | None = Field(
+            None, min_length=16, description="Theirs, too. Without both, none is answered."
+        )
+
+    def __init__(self, settings: Settings) -> None:
+        self.gate = Gate(self.name, settings)
+        self._settings = settings
+        pair = f"{settings.webhook_username}:{plain(settings.webhook_password)}"
+        self._credentials = b"Basic " + base64.b64encode(pair.encode())
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered."""
+        for name in ("webhook_username", "webhook_password"):
+            if not getattr(self._settings, name):
+                return variable(self._settings, name)
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL, or Basic credentials; see `Carrier`."""
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the webhook's credentials; see `ForkingCarrier`."""
+        event = self._read(request)
+        if event.get("eventType") not in _ASKING:
+            raise CarrierError("malformed-body", "an event that no BXML answers")
+        return read_call(event.items(), "callId", "to")
+
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's credentials; see `ReportingCarrier`."""
+        event = self._read(request)
+        call = read_call(event.items(), "callId")
+        stream_id = find(event, ("mediaStream.id",))
+        if not isinstance(stream_id, str):
+            raise CarrierError("malformed-body", "mediaStream.id is missing")
+        return StreamStatus(call.call_id, stream_id, event.get("eventType") == "mediaStreamStopped")
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the BXML; see `ForkingCarrier`."""
+        response = ElementTree.Element("Response")
+        if link:
+            ElementTree.SubElement(
+                response,
+                "StartStream",
+                destination=self.gate.url_with_token(link, call.call_id, now_s),
+                tracks="both",
+                streamEventUrl=link.status_url,
+                username=self._settings.webhook_username or "",
+                password=plain(self._settings.webhook_password),
+            )
+        step = self._settings.next_step
+        if step.redirect_url:
+            ElementTree.SubElement(response, "Redirect", redirectUrl=step.redirect_url)
+        elif step.dial:
+            noun = "SipUri" if step.dial.startswith("sip:") else "PhoneNumber"
+            transfer = ElementTree.SubElement(response, "Transfer")
+            ElementTree.SubElement(transfer, noun).text = step.dial
+        body: bytes = ElementTree.tostring(response, encoding="utf-8", xml_declaration=True)
+        return Document(body, "application/xml")
+
+    def _read(self, request: Request) -> Mapping[str, object]:
+        shown = request.headers.get("Authorization", "")
+        if not shown or self.webhook_closed_for_want_of:
+            raise CarrierError("token-missing")
+        if not hmac.compare_digest(shown.encode(errors="surrogateescape"), self._credentials):
+            raise CarrierError("token-invalid")
+        return read_json(request)

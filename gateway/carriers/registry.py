@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from gateway.carriers.asterisk import Asterisk
+from gateway.carriers.bandwidth import Bandwidth
 from gateway.carriers.browser import Browser
 from gateway.carriers.exotel import Exotel
 from gateway.carriers.freeswitch import FreeSwitch
@@ -29,6 +30,7 @@ CARRIERS: Final[tuple[Any, ...]] = (
     FreeSwitch,
     Asterisk,
     Browser,
+    Bandwidth,
     Exotel,
     RingCx,
 )
