@@ -53,8 +53,9 @@ class Once:
     until_s: float  # Unix seconds; from then on it is refused as too old anyway
 
 
-def _let_in(_: CallStarted) -> None:
+def _let_in(_: CallStarted) -> Once | None:
     """Ask nothing more."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ class Upgrade:
 
     Attributes:
         adapter: reads the socket's messages.
-        authorize: checks what only the start message can show; raises CarrierError.
+        authorize: checks what only the start message can show; raises CarrierError. Gives what of
+            it must not be shown again.
         once: what it must not be accepted with again.
     """
 
     adapter: Adapter
-    authorize: Callable[[CallStarted], None] = _let_in
+    authorize: Callable[[CallStarted], Once | None] = _let_in
     once: Once | None = None
 
 

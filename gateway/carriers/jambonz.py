@@ -90,10 +90,10 @@ class Jambonz(ForkingCarrier, GatedCarrier):
         """Check the token in the URL, or the secret (`wsAuth`); see `Carrier`."""
         upgrade = self.gate.upgrade(request, lambda: new_adapter(self._new_id()))
 
-        def authorize(start: CallStarted) -> None:
+        def authorize(start: CallStarted) -> Once | None:
             # The webhook was of the caller's leg, the stream may be the dialled one's.
             call_id = start.params.get("parentCallSid", start.call_id)
-            upgrade.authorize(replace(start, call_id=call_id))
+            return upgrade.authorize(replace(start, call_id=call_id))
 
         return replace(upgrade, authorize=authorize)
 

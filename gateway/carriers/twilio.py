@@ -18,6 +18,7 @@ from pydantic import Field, PositiveInt, SecretStr, model_validator
 from gateway.carriers.carrier import (
     Announced,
     Document,
+    Once,
     ReportingCarrier,
     Request,
     StreamLink,
@@ -98,11 +99,14 @@ class Twilio(ReportingCarrier):
         """Check the upgrade's signature; see `Carrier`."""
         self._verify(request)
 
-        def check_token(start: CallStarted) -> None:
-            if token := start.params.get(CREDENTIAL):
-                self._tokens.read(token, request).check(start.call_id)
-            elif self._settings.require_token:
+        def check_token(start: CallStarted) -> Once | None:
+            if shown := start.params.get(CREDENTIAL):
+                token = self._tokens.read(shown, request)
+                token.check(start.call_id)
+                return Once(token.once, token.expires_s)
+            if self._settings.require_token:
                 raise CarrierError("token-missing")
+            return None
 
         return Upgrade(JsonMediaAdapter(DIALECT), check_token)
 

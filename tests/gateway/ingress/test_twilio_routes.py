@@ -413,6 +413,17 @@ class TestWebhook:
         assert isinstance(gateway.events[0], StreamStarted)
         assert gateway.events[0].params == {"queue": "sales"}
 
+    async def test_its_token_is_good_once(self, gateway: Gateway) -> None:
+        reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
+        parameter = ElementTree.fromstring(await reply.read()).find("Start/Stream/Parameter")
+        assert parameter is not None
+        start = START | {"start": STREAM | {"customParameters": {"tok": parameter.get("value")}}}
+        first, second = await gateway.dial_in(), await gateway.dial_in()
+        await first.send_json(start)
+        await eventually(lambda: bool(gateway.events))
+        await second.send_json(start)
+        assert await closing(second) == (1011, "replayed")
+
     async def test_forged(self, gateway: Gateway) -> None:
         for form, headers in (
             (self.FORM, {}),
