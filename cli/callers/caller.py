@@ -34,7 +34,7 @@ class Dialogue(Protocol):
         return ()
 
     def receive(self, message: str) -> None:
-        """Take a text message of the gateway's."""
+        """Take a text message of the gateway's; raises ValueError if it is no such protocol's."""
         return
 
 

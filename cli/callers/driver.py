@@ -120,6 +120,7 @@ async def _converse(
         if over:
             await socket.close()
         else:
+            ended.result()  # raises what was wrong with a message, if something was
             call.refused_with = socket.close_code or _ABNORMAL_CLOSURE
     finally:
         ended.cancel()

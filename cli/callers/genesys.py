@@ -9,7 +9,7 @@ import itertools
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -59,6 +59,22 @@ class Genesys(Caller):
             expires_s=int(now_s) + _SIGNED_S,
         )
         return [Stream(url, AudioHookDialogue(call), headers | signed)]
+
+
+class _Media(msgspec.Struct):
+    channels: list[Literal["external", "internal"]]
+
+
+class _Parameters(msgspec.Struct):
+    media: Annotated[list[_Media], msgspec.Meta(max_length=1)] = []  # msgspec copies it
+
+
+class _Said(msgspec.Struct):
+    """What a server's message has that concerns us."""
+
+    type: str
+    seq: int
+    parameters: _Parameters
 
 
 class AudioHookDialogue(Dialogue):
@@ -125,12 +141,17 @@ class AudioHookDialogue(Dialogue):
         yield self._write("close", reason="end")
 
     def receive(self, message: str) -> None:
-        """Take what the server says."""
-        said: dict[str, Any] = msgspec.json.decode(message, type=dict[str, Any])
-        self._server_seq = said["seq"]
-        match said["type"]:
+        """Take what the server says; see `Dialogue`."""
+        try:
+            said = msgspec.json.decode(message, type=_Said)
+        except msgspec.DecodeError:
+            raise ValueError("a message that is not AudioHook's") from None
+        self._server_seq = said.seq
+        match said.type:
             case "opened":
-                self._channels = said["parameters"]["media"][0]["channels"]
+                self._channels = [
+                    name for media in said.parameters.media for name in media.channels
+                ]
             case "closed":
                 self._is_closed = True
             case _:  # pongs ask nothing of us, and after `disconnect` it is the server that closes

@@ -25,6 +25,7 @@ class AudioHookPeer:
 
     def __init__(self) -> None:
         self.answers = {"open", "ping", "close"}
+        self.nonsense: str | None = None
         self.heard: list[str] = []
         self.audio = b""
         self.seq = 0
@@ -44,15 +45,16 @@ class AudioHookPeer:
             if said["type"] not in self.answers:
                 await socket.close(code=1011)
                 break
-            await socket.send_json(self.answer(said))
+            await socket.send_str(self.write(said) if self.nonsense is None else self.nonsense)
         return socket
 
-    def answer(self, said: dict[str, Any]) -> dict[str, Any]:
+    def write(self, said: dict[str, Any]) -> str:
         self.seq += 1
         assert said["serverseq"] == self.seq - 1
         types = {"open": "opened", "ping": "pong", "close": "closed"}
         media = said["parameters"].get("media", [])[:1]
-        return {"type": types[said["type"]], "seq": self.seq, "parameters": {"media": media}}
+        answer = {"type": types[said["type"]], "seq": self.seq, "parameters": {"media": media}}
+        return json.dumps(answer)
 
 
 @pytest.fixture
@@ -90,6 +92,15 @@ async def test_an_end_where_an_answer_is_due(
     placed = await call(url)
     assert placed.refused_with == 1011
     assert heard is None or (peer.heard, peer.audio) == (heard, b"")
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "{}", '{"type":"opened","seq":1,"parameters":{"media":1}}']
+)
+async def test_an_answer_in_another_protocol(peer: AudioHookPeer, url: str, nonsense: str) -> None:
+    peer.nonsense = nonsense
+    with pytest.raises(CommandError, match="not AudioHook's"):
+        await call(url)
 
 
 async def test_a_secret_in_a_url_is_not_said(url: str) -> None:
