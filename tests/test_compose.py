@@ -116,6 +116,13 @@ def test_what_the_readme_names_is_passed_on() -> None:
     assert gateway.items() >= given.items()
 
 
+def test_any_setting_in_the_env_file_is_passed_on(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GATEWAY_TELNYX_SECRET=given\n")
+    where = ("--project-directory", str(tmp_path), "--file", str(ROOT / "docker-compose.yml"))
+    gateway = config(*where)["services"]["gateway"]["environment"]
+    assert gateway["GATEWAY_TELNYX_SECRET"] == "given"
+
+
 def test_the_images_run_pinned_and_without_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[2:]
