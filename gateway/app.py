@@ -26,6 +26,7 @@ from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
+from gateway.ingress.minting import Mint
 from gateway.ingress.once import Claim, Shown
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.routes import Endpoint, Routes, load_routes
@@ -110,7 +111,8 @@ async def serve(
         ready = await stack.enter_async_context(_readiness(settings, streams))
         admin = admin_app(metrics.registry, ready)
         if admin_tokens:
-            AdminApi(admin_tokens, streams).add_to(admin)
+            mint = Mint(carriers, settings, routes, time.time)
+            AdminApi(admin_tokens, streams, mint).add_to(admin)
         admin_port = await stack.enter_async_context(
             listening(admin, settings.admin_host, settings.admin_port)
         )

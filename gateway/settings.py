@@ -172,12 +172,16 @@ class Settings(BaseSettings):
     admin_tokens: SecretStr | None = Field(
         None,
         description='JSON: {"<name>": {"token": "<secret>", "scopes": ["read", "terminate", '
-        '"drain"]}}. Without it the admin API is closed.',
+        '"drain", "mint"]}}. Without it the admin API is closed.',
     )
 
     # Who speaks
     inbound_role: Role = Field(Role.CUSTOMER, description="Who speaks on the inbound track.")
     outbound_role: Role = Field(Role.AGENT, description="Who speaks on the outbound track.")
+
+    def media_url(self, carrier: str) -> str:
+        """Where a carrier's media go."""
+        return f"ws{self.public_url.removeprefix('http')}/media/{carrier}"
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -1,10 +1,11 @@
-"""The admin API on the private port: look at live calls, end one, drain. docs/admin.md.
+"""The admin API on the private port: look at live calls, end one, drain, mint. docs/admin.md.
 
 Every request is checked against one scope of its bearer token and leaves one audit line in the log,
 whatever came of it. What is shown of a call are states, counts and times; never content.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
@@ -17,6 +18,8 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.stream import TERMINATED
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
+from gateway.ingress.bodies import read_body
+from gateway.ingress.minting import Mint, Order
 from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import encode_id
 
@@ -24,24 +27,42 @@ _CHALLENGE: Final = 'Bearer realm="callscribe"'  # RFC 6750 section 3
 _OUTCOMES: Final = {
     200: "ok",
     202: "ok",
+    400: "bad-request",
     401: "unauthorized",
     403: "forbidden",
     404: "not-found",
     405: "not-allowed",
+    408: "bad-request",
+    413: "bad-request",
 }
 _ONE_CALL: Final = "/calls/{call_id:[^/]+}"  # without the pattern it would exclude braces
 
 _log = structlog.get_logger()
 
-type _Answer = Callable[[str | None], web.Response]  # from the encoded call id in the path, if any
+
+@dataclass(slots=True)
+class _Asked:
+    """What a request asks.
+
+    Attributes:
+        call_id: encoded, of the path; or what an answer found in the body. It is audited.
+        body: as it came.
+    """
+
+    call_id: str | None
+    body: bytes = field(default=b"", repr=False)
+
+
+type _Answer = Callable[[_Asked], web.Response]
 
 
 class AdminApi:
     """What an operator may ask of a gateway."""
 
-    def __init__(self, tokens: AdminTokens, streams: LiveStreams) -> None:
+    def __init__(self, tokens: AdminTokens, streams: LiveStreams, mint: Mint) -> None:
         self._tokens = tokens
         self._streams = streams
+        self._mint = mint
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -52,6 +73,7 @@ class AdminApi:
                 "DELETE": ("terminate", Scope.TERMINATE, self._terminate),
             },
             "/drain": {"POST": ("drain", Scope.DRAIN, self._drain)},
+            "/stream-tokens": {"POST": ("mint", Scope.MINT, self._mint_token)},
         }
         for path, methods in paths.items():
             resource = app.router.add_resource(path)
@@ -66,17 +88,17 @@ class AdminApi:
         """Wrap an answer in its check and its audit line; without a scope any token does."""
 
         async def handle(request: web.Request) -> web.Response:
-            call_id = _call_id(request)
+            asked = _Asked(_call_id(request))
             holder, outcome = self._holder(request), "failed"
             try:
-                response = _refusal(holder, scope) or answer(call_id)
+                response = _refusal(holder, scope) or await _answered(request, asked, answer)
                 outcome = _OUTCOMES[response.status]
             finally:
                 _log.info(
                     "admin-action",
                     who=holder.name if holder else None,
                     action=action,
-                    call_id=call_id,
+                    call_id=asked.call_id,
                     outcome=outcome,
                 )
             return response
@@ -87,26 +109,57 @@ class AdminApi:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
 
-    def _list(self, _: str | None) -> web.Response:
+    def _list(self, _: _Asked) -> web.Response:
         return _json({"calls": [_summary(stream) for stream in self._streams.snapshots()]})
 
-    def _read(self, call_id: str | None) -> web.Response:
+    def _read(self, asked: _Asked) -> web.Response:
+        call_id = asked.call_id
         streams = self._streams.snapshots(call_id) if call_id else []
         if not streams:
             return _error(404, "no such call here")
         details = [_details(stream) for stream in streams]
         return _json({"call_id": call_id, "streams": details})
 
-    def _terminate(self, call_id: str | None) -> web.Response:
+    def _terminate(self, asked: _Asked) -> web.Response:
+        call_id = asked.call_id
         streams = self._streams.end_call(call_id, TERMINATED) if call_id else []
         if not streams:
             return _error(404, "no such call here")
         ids = [stream.stream_id for stream in streams]
         return _json({"call_id": call_id, "ending": ids}, status=202)
 
-    def _drain(self, _: str | None) -> web.Response:
+    def _drain(self, _: _Asked) -> web.Response:
         self._streams.start_draining()
         return _json({"draining": True, "streams": self._streams.admitted}, status=202)
+
+    def _mint_token(self, asked: _Asked) -> web.Response:
+        try:
+            order = msgspec.json.decode(asked.body, type=Order)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _error(
+                400, 'the body must be {"carrier": "...", "route": "...", "call_id": "..."}'
+            )
+        asked.call_id = None if order.call_id is None else encode_id(order.call_id)
+        try:
+            minted = self._mint.make(order)
+        except LookupError as error:
+            return _error(404, str(error))
+        return _json(
+            {
+                "url": minted.url,
+                "token": minted.token,
+                "route": minted.route,
+                "expires": rfc3339_ms(minted.expires_s),
+            }
+        )
+
+
+async def _answered(request: web.Request, asked: _Asked, answer: _Answer) -> web.Response:
+    try:
+        asked.body = await read_body(request)
+    except web.HTTPException as error:
+        return _error(error.status, error.reason.lower())
+    return answer(asked)
 
 
 def _summary(stream: StreamSnapshot) -> dict[str, object]:
@@ -150,7 +203,7 @@ def _call_id(request: web.Request) -> str | None:
     return path_call_id(request.rel_url.raw_path.rpartition("/")[2])
 
 
-def _not_allowed(methods: str, _: str | None) -> web.Response:
+def _not_allowed(methods: str, _: _Asked) -> web.Response:
     return _error(405, f"the method must be {methods.replace(', ', ' or ')}", Allow=methods)
 
 

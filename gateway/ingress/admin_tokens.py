@@ -23,6 +23,7 @@ class Scope(StrEnum):
     READ = "read"
     TERMINATE = "terminate"
     DRAIN = "drain"
+    MINT = "mint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class AdminTokens:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read `{"<name>": {"token": "<secret>", "scopes": ["read", "terminate", "drain"]}}`.
+        """Read `{"<name>": {"token": "<secret>", "scopes": ["read", "drain"]}}`.
 
         Raises:
             SettingsError: one line, which counts the entries and quotes nothing: a token may have

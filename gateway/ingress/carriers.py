@@ -21,12 +21,12 @@ from gateway.calls.services import CallServices
 from gateway.calls.stream import STOPPED
 from gateway.carriers.carrier import Carrier, ForkingCarrier, ReportingCarrier, Request, StreamLink
 from gateway.errors import CarrierError
+from gateway.ingress.bodies import read_body
 from gateway.ingress.media import MediaSocket
 from gateway.ingress.once import Shown
 from gateway.settings import Settings
 from gateway.transcript.keys import encode_id
 
-_BODY_TIMEOUT_S: Final = 10.0
 _STATUS_GRACE_S: Final = 5.0  # the last frames may still be on their way
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
 _STATUSES: Final = {"no-route": 404, "malformed-body": 400, "unsupported-body": 415}
@@ -48,7 +48,7 @@ class CarrierRoutes:
     ) -> None:
         self._carrier = carrier
         self._public_url = settings.public_url
-        self._media_url = f"ws{settings.public_url.removeprefix('http')}/media/{carrier.name}"
+        self._media_url = settings.media_url(carrier.name)
         self._status_url = f"{settings.public_url}/voice/{carrier.name}/status"
         self._streams = streams
         self._routes = admission.routes
@@ -95,7 +95,7 @@ class CarrierRoutes:
     async def _answer_call(self, request: web.Request) -> web.Response:
         assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - only then it is routed here
         url = f"{self._public_url}/voice/{self._carrier.name}"
-        body = await _read_body(request)
+        body = await read_body(request)
         try:
             asked = self._asked(request, url, body)
             call = self._carrier.announced(asked)
@@ -109,7 +109,7 @@ class CarrierRoutes:
     async def _take_status(self, request: web.Request) -> web.Response:
         """Learn of a stream's end from the carrier: its socket may never tell."""
         assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
-        body = await _read_body(request)
+        body = await read_body(request)
         try:
             status = self._carrier.status(self._asked(request, self._status_url, body))
         except CarrierError as error:
@@ -167,18 +167,3 @@ class CarrierRoutes:
             status = self._carrier.refusal_status
             await asyncio.sleep(self._carrier.refusal_delay_s)
         return web.Response(status=status, text=f"{HTTPStatus(status).phrase.lower()}\n")
-
-
-async def _read_body(request: web.Request) -> bytes:
-    """Read a webhook's body as it came: signatures are over its bytes.
-
-    Raises:
-        web.HTTPException: 400, 408 or 413.
-    """
-    try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
-    except (ValueError, web.RequestPayloadError):
-        raise web.HTTPBadRequest from None

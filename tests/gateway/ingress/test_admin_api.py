@@ -16,17 +16,25 @@ from yarl import URL
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
 from gateway.calls.stream import Ending
+from gateway.carriers.browser import Browser
 from gateway.ingress.admin_api import AdminApi, path_call_id
 from gateway.ingress.admin_tokens import AdminTokens
+from gateway.ingress.minting import Mint
+from gateway.routes import load_routes
+from gateway.settings import Settings
 from gateway.transcript.events import Status
 from gateway.transcript.keys import encode_id
 
-READ, TERMINATE, DRAIN = (f"{scope}-0123456789abcdef" for scope in ("read", "terminate", "drain"))
+SCOPES = ("read", "terminate", "drain", "mint")
+READ, TERMINATE, DRAIN, MINT = (f"{scope}-0123456789abcdef" for scope in SCOPES)
 TOKENS = {
     "reader": {"token": READ, "scopes": ["read"]},
     "ender": {"token": TERMINATE, "scopes": ["terminate"]},
     "drainer": {"token": DRAIN, "scopes": ["drain"]},
+    "minter": {"token": MINT, "scopes": ["mint"]},
 }
+
+SECRET = "a-secret-of-the-operator"
 
 
 class Action(NamedTuple):
@@ -37,6 +45,7 @@ class Action(NamedTuple):
     path: str
     token: str  # that may
     call_id: str | None = None
+    body: str | None = None
 
 
 ACTIONS = [
@@ -44,6 +53,9 @@ ACTIONS = [
     Action("read", "GET", "/calls/CA1", READ, "CA1"),
     Action("terminate", "DELETE", "/calls/CA1", TERMINATE, "CA1"),
     Action("drain", "POST", "/drain", DRAIN),
+    Action(
+        "mint", "POST", "/stream-tokens", MINT, "CA1", '{"carrier": "browser", "call_id": "CA1"}'
+    ),
 ]
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 
@@ -96,17 +108,32 @@ class Gateway:
     def __init__(self) -> None:
         self.streams = LiveStreams(9)
         self.live = [Stream("CA1", "MZ1"), Stream("a/b {ü}%2F", "MZ2"), Stream("CA1", "MZ3")]
-        app = web.Application()
-        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams).add_to(app)
+        app = web.Application(client_max_size=65_536)
+        browser = Browser(Browser.Settings(_env_file=None, secret=SECRET))
+        settings = Settings(
+            _env_file=None,
+            public_url="https://gw.example.com",
+            upstream="websocket",
+            realtime_url="ws://127.0.0.1:1/v1/realtime",
+        )
+        mint = Mint([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
+        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams, mint).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def ask(
-        self, method: str, path: str, token: str | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        body: str | bytes | None = None,
+        **headers: str,
     ) -> ClientResponse:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         url = f"http://127.0.0.1:{self.runner.addresses[0][1]}{path}"
-        response = await self.client.request(method, URL(url, encoded=True), headers=headers)
+        response = await self.client.request(
+            method, URL(url, encoded=True), headers=headers, data=body
+        )
         await response.read()
         return response
 
@@ -137,7 +164,7 @@ class TestWhoMay:
     async def test_the_right_token_may(
         self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
-        response = await gateway.ask(action.method, action.path, action.token)
+        response = await gateway.ask(action.method, action.path, action.token, action.body)
         assert response.status in (200, 202)
         assert response.content_type == "application/json"
         assert response.headers["Cache-Control"] == "no-store"
@@ -157,7 +184,7 @@ class TestWhoMay:
         self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
         other = READ if action.token != READ else DRAIN
-        response = await gateway.ask(action.method, action.path, other)
+        response = await gateway.ask(action.method, action.path, other, action.body)
         assert response.status == 403
         scope = action.token.partition("-")[0]
         challenge = f'Bearer realm="callscribe", error="insufficient_scope", scope="{scope}"'
@@ -174,11 +201,12 @@ class TestWhoMay:
         self, gateway: Gateway, audit: list[Any], action: Action, header: str
     ) -> None:
         headers = {"Authorization": header.format(action.token)} if header else {}
-        response = await gateway.ask(action.method, action.path, **headers)
+        response = await gateway.ask(action.method, action.path, None, action.body, **headers)
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="callscribe"'
+        named = action.call_id if action.body is None else None  # no body is read for nobody
         assert [(line["who"], line["call_id"], line["outcome"]) for line in audit] == [
-            (None, action.call_id, "unauthorized")
+            (None, named, "unauthorized")
         ]
         assert action.token not in repr(audit)
         assert not gateway.streams.draining
@@ -289,6 +317,49 @@ class TestAct:
         assert [line["outcome"] for line in audit if line["event"] == "admin-action"] == ["failed"]
 
 
+class TestMint:
+    async def test_a_url_that_is_good_for_a_while(self, gateway: Gateway, audit: list[Any]) -> None:
+        body = '{"carrier": "browser", "route": "default", "call_id": "a/b"}'
+        minted = await (await gateway.ask("POST", "/stream-tokens", MINT, body)).json()
+        token = minted.pop("token")
+        assert minted == {
+            "url": f"wss://gw.example.com/media/browser/default/{token}",
+            "route": "default",
+            "expires": "2026-10-21T10:11:56.000Z",
+        }
+        assert [(line["action"], line["call_id"]) for line in audit] == [("mint", "a%2Fb")]
+        assert token not in repr(audit)
+
+    @pytest.mark.parametrize(
+        ("body", "status", "outcome"),
+        [
+            ("", 400, "bad-request"),
+            ("{", 400, "bad-request"),
+            (b"\xff", 400, "bad-request"),
+            ("[]", 400, "bad-request"),
+            ('{"route": "default"}', 400, "bad-request"),
+            ('{"carrier": "browser", "call_id": ""}', 400, "bad-request"),
+            ('{"carrier": "browser", "call_id": 7}', 400, "bad-request"),
+            ('{"carrier": "browser", "ttl_s": 9}', 400, "bad-request"),
+            ('{"carrier": "browser", "route": "vip"}', 404, "not-found"),
+            ('{"carrier": "twilio"}', 404, "not-found"),
+            (" " * 70_000, 413, "bad-request"),
+        ],
+    )
+    async def test_refused(
+        self,
+        gateway: Gateway,
+        audit: list[Any],
+        body: str | bytes,
+        status: int,
+        outcome: str,
+    ) -> None:
+        response = await gateway.ask("POST", "/stream-tokens", MINT, body)
+        assert response.status == status
+        assert (await response.json()).keys() == {"error"}
+        assert [(line["who"], line["outcome"]) for line in audit] == [("minter", outcome)]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -296,6 +367,7 @@ class TestAct:
         ("DELETE", "/calls", "GET"),
         ("PUT", "/calls/CA1", "GET, DELETE"),
         ("GET", "/drain", "POST"),
+        ("GET", "/stream-tokens", "POST"),
     ],
 )
 async def test_nothing_else_is_there(

@@ -1,0 +1,81 @@
+"""Stream tokens on demand, for streams that no webhook of ours announces."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from gateway.carriers.carrier import Carrier, StreamLink
+from gateway.carriers.gate import GatedCarrier
+from gateway.routes import Route, Routes
+from gateway.settings import Settings
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a token shall be good for.
+
+    Attributes:
+        carrier: whose stream it lets in.
+        route: which its call takes; None: the one that all of the carrier's calls take.
+        call_id: the call's, as the carrier will say it; None: any call's.
+    """
+
+    carrier: str
+    route: str | None = None
+    call_id: Annotated[str, Meta(min_length=1)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token, good once."""
+
+    url: str = field(repr=False)  # of the stream, the token in its path
+    token: str = field(repr=False)
+    route: str  # that the stream's URL has to name
+    expires_s: int  # Unix seconds
+
+
+class Mint:
+    """Makes tokens for the carriers that are open and have a gate."""
+
+    def __init__(
+        self,
+        carriers: Iterable[Carrier],
+        settings: Settings,
+        routes: Routes,
+        wall_s: Callable[[], float],
+    ) -> None:
+        self._gates = {
+            carrier.name: carrier.gate
+            for carrier in carriers
+            if isinstance(carrier, GatedCarrier) and not carrier.closed_for_want_of
+        }
+        self._media_url = settings.media_url
+        self._routes = routes
+        self._wall_s = wall_s
+
+    def make(self, order: Order) -> Minted:
+        """Make a token.
+
+        Raises:
+            LookupError: the carrier takes none here, or has no such route.
+        """
+        gate = self._gates.get(order.carrier)
+        if gate is None:
+            raise LookupError("no such carrier takes tokens here")
+        now_s = self._wall_s()
+        link = StreamLink(self._media_url(order.carrier), self._route(order).name, is_certain=False)
+        url = gate.url_with_token(link, order.call_id, now_s)
+        expires_s = int(now_s) + gate.token_ttl_s
+        return Minted(url, url.rpartition("/")[2], link.route, expires_s)
+
+    def _route(self, order: Order) -> Route:
+        if order.route is None:
+            route = self._routes.certain(order.carrier)
+        else:
+            route = self._routes.named(order.carrier, order.route)
+        if route is None:
+            raise LookupError("no such route; without one, the carrier's calls must all take one")
+        return route
