@@ -3,6 +3,8 @@
 A `Dialect` is a table, in its carrier's own file; `json_media.py` reads messages by it.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from gateway.errors import CarrierError
 
 # msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
 NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+MAX_START_BYTES: Final = 1 << 16
 
 
 class Frame[P](msgspec.Struct, gc=False):
@@ -145,8 +149,8 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
     """
     called = find(message, dialect.called)
     return CallStarted(
-        call_id=_id(message, dialect.call_id),
-        stream_id=_id(message, dialect.stream_id),
+        call_id=read_id(message, dialect.call_id),
+        stream_id=read_id(message, dialect.stream_id),
         tracks=tuple(_tracks(message, dialect)),
         params=dict(_params(message, dialect.params)),
         called=called if isinstance(called, str) else None,
@@ -195,13 +199,27 @@ def find(message: Mapping[str, object], places: Sequence[str]) -> object:
     return None
 
 
-def _id(message: Mapping[str, object], places: Sequence[str]) -> str:
+def read_id(message: Mapping[str, object], places: Sequence[str]) -> str:
+    """What stands at the first of these places that is not empty: a text, or a whole number.
+
+    Raises:
+        CarrierError: malformed-message: there is none.
+    """
     found = find(message, places)
     if isinstance(found, int) and not isinstance(found, bool):
         found = str(found)
     if not isinstance(found, str):
         raise CarrierError("malformed-message", f"no {' or '.join(places)}")
     return found
+
+
+def decode_base64(text: str) -> bytes | None:
+    """Decode base64 that may lack its padding or be broken into lines; None if it is none."""
+    text = "".join(text.split())
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tuple[str, str]]:

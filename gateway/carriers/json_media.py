@@ -9,8 +9,6 @@ A media message is the hot path: it is decoded by its dialect's struct, base64 i
 not media, or not as the vendor's page has it, is read as plain JSON and looked up by name.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,10 +16,12 @@ import msgspec
 
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.dialect import (
+    MAX_START_BYTES,
     NOT_UNDERSTOOD,
     Dialect,
     Frame,
     Kind,
+    decode_base64,
     find,
     number,
     read,
@@ -40,7 +40,6 @@ from gateway.errors import CarrierError
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
 
-_MAX_START_BYTES: Final = 1 << 16
 _MAX_EARLY: Final = 10  # media messages ahead of their start
 
 
@@ -104,7 +103,7 @@ class JsonMediaAdapter(Adapter):
     # The start and the end
 
     def _start(self, message: Mapping[str, object], size: int) -> Sequence[CarrierEvent]:
-        if size > _MAX_START_BYTES:
+        if size > MAX_START_BYTES:
             raise CarrierError("message-too-big", "start")
         start = read_start(message, self._dialect)
         if self._started:
@@ -168,10 +167,8 @@ class JsonMediaAdapter(Adapter):
 
         The carrier's clock will show the hole, and it is declared there.
         """
-        text = "".join(frame.payload.split())
-        try:
-            payload = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
+        payload = decode_base64(frame.payload)
+        if payload is None:
             if frame.track not in self._tracks:
                 self._hold_early(frame, b"")
             return (MessageIgnored("undecodable-payload"),)
