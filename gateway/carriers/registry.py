@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from gateway.carriers.acs import Acs
 from gateway.carriers.asterisk import Asterisk
 from gateway.carriers.bandwidth import Bandwidth
 from gateway.carriers.browser import Browser
@@ -33,4 +34,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Bandwidth,
     Exotel,
     RingCx,
+    Acs,
 )

@@ -19,6 +19,7 @@ from gateway.carriers import (
     twilio,
     vonage,
 )
+from gateway.carriers.acs import AcsAdapter
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
 from gateway.carriers.genesys_adapter import AudioHookAdapter
@@ -26,6 +27,7 @@ from gateway.carriers.json_media import JsonMediaAdapter
 from tests.wire import playbook
 
 ADAPTERS: dict[str, Callable[[], Adapter]] = {
+    "acs": lambda: AcsAdapter({"x-ms-call-correlation-id": "correlation-1"}, {}),
     "asterisk": lambda: AsteriskAdapter(StreamQuery()),
     "bandwidth": lambda: JsonMediaAdapter(bandwidth.DIALECT),
     "browser": browser.new_adapter,

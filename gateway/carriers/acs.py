@@ -1,0 +1,212 @@
+"""Azure Communication Services: Call Automation's audio streaming. Pure.
+
+    AudioMetadata . (AudioData | DtmfData ...)*
+
+Texts of JSON, whose keys come in any case. Audio is linear, little-endian, at 16 or 24 kHz, and has
+the time of day: the stream's clock begins with its first frame. The call's id is the correlation
+id, which only the upgrade's headers have; the end is the socket's.
+
+Mixed audio is one track. Unmixed audio says with each frame whose it is, and nothing says
+beforehand who there will be, while a stream's tracks stand from its start. So the URL names the
+two who are heard, each by the beginning of a raw id, which may be all of it:
+`.../media/acs/<route>/<token>?customer=4:&agent=8:` (`4:` are telephones, `8:` users). Who first
+fits has the track until the stream ends; others are not heard. A `+` is written `%2B`.
+
+Upgrades have a JWT of Microsoft's, by keys that change and are to be had over HTTPS only: it is not
+checked. `transportUrl` has a stream token, which the admin API mints for the call. Source:
+learn.microsoft.com/azure/communication-services/how-tos/call-automation/audio-streaming-quickstart
+and concepts/call-automation/audio-streaming-concept.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.carrier import Request, Upgrade
+from gateway.carriers.dialect import (
+    MAX_START_BYTES,
+    NOT_UNDERSTOOD,
+    decode_base64,
+    find,
+    number,
+    read,
+    read_id,
+)
+from gateway.carriers.events import (
+    AudioReceived,
+    CallStarted,
+    CarrierEvent,
+    DtmfReceived,
+    MessageIgnored,
+)
+from gateway.carriers.gate import Gate, GatedCarrier
+from gateway.carriers.parts import SecretSettings
+from gateway.carriers.pcm_socket import MIX, formats
+from gateway.errors import CarrierError
+from process.settings import config
+
+CALL_HEADER: Final = "x-ms-call-correlation-id"
+CONNECTION_HEADER: Final = "x-ms-call-connection-id"
+
+_TRACK_OF: Final = {"customer": "inbound", "agent": "outbound"}
+_ROLES: Final = {"inbound": "customer", "outbound": "agent", MIX: MIX}
+_ASK_FORMAT: Final = "set audioFormat to PCM 16 or 24 kHz mono"
+_ASK_CHANNEL: Final = (
+    "set audioChannelType to mixed, or to unmixed and name who is heard in transportUrl: "
+    "?customer=4:&agent=8:"
+)
+
+
+class Acs(GatedCarrier):
+    """Azure Communication Services, closed unless its secret is configured."""
+
+    name = "acs"
+
+    class Settings(SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_ACS_", env_file=".env")
+
+    def __init__(self, settings: Settings) -> None:
+        self.gate = Gate(self.name, settings)
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL; see `Carrier`."""
+        return self.gate.upgrade(request, lambda: AcsAdapter(request.headers, request.query))
+
+
+class _Audio(msgspec.Struct, gc=False):
+    data: bytes
+    participant: str | None = msgspec.field(default=None, name="participantRawID")
+    timestamp: Any = None
+
+
+class _AudioData(msgspec.Struct, tag_field="kind", tag="AudioData", gc=False):
+    audio: _Audio = msgspec.field(name="audioData")
+
+
+_DECODE: Final = msgspec.json.Decoder(_AudioData).decode
+
+
+class AcsAdapter(Adapter):
+    """One stream.
+
+    Args:
+        headers: the upgrade's; they tell the call's ids.
+        query: the URL's; it may name the beginnings of participants' raw ids.
+    """
+
+    def __init__(self, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
+        self._call_id = headers.get(CALL_HEADER) or headers.get(CONNECTION_HEADER)
+        connection_id = headers.get(CONNECTION_HEADER)
+        self._params = {"callConnectionId": connection_id} if connection_id else {}
+        named = {track: query[name] for name, track in _TRACK_OF.items() if query.get(name)}
+        self._vacant = named or {MIX: ""}  # tracks that are nobody's yet, and who they are for
+        self._names = tuple(self._vacant)
+        self._track_of: dict[str, str] = {}
+        self._started: CallStarted | None = None
+        self._epoch_ms: int | None = None  # of the first frame
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Understand one message; see `Adapter`."""
+        try:
+            audio = _DECODE(message).audio
+        except NOT_UNDERSTOOD:
+            return (self._receive_unusual(message),)
+        return (self._audio(audio.participant or "", audio.data, audio.timestamp),)
+
+    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Refuse: the protocol has text only."""
+        raise CarrierError("binary-message")
+
+    def _receive_unusual(self, message: bytes) -> CarrierEvent:
+        """Take a message that is no audio, or has its keys in another case."""
+        decoded = _in_lower_case(read(message))
+        match decoded.get("kind"):
+            case "AudioMetadata":
+                return self._start(decoded, len(message))
+            case "AudioData":
+                return self._loose_audio(decoded)
+            case "DtmfData":
+                return DtmfReceived(None)  # of any participant
+            case str():
+                return MessageIgnored("unknown")
+            case _:
+                raise CarrierError("malformed-message")
+
+    def _start(self, message: Mapping[str, object], size: int) -> CarrierEvent:
+        if size > MAX_START_BYTES:
+            raise CarrierError("message-too-big", "AudioMetadata")
+        stream_id = read_id(message, ("audiometadata.subscriptionid",))
+        if self._started:
+            if stream_id == self._started.stream_id:
+                return MessageIgnored("repeated-start")
+            raise CarrierError("second-start")
+        if number(find(message, ("audiometadata.channels",))) not in (None, 1):
+            raise CarrierError("unsupported-encoding", _ASK_FORMAT)
+        encoding = str(find(message, ("audiometadata.encoding",)) or "pcm")
+        rate = find(message, ("audiometadata.samplerate",))
+        self._started = CallStarted(
+            call_id=self._call_id or stream_id,
+            stream_id=stream_id,
+            tracks=formats(self._names, encoding, rate, _ASK_FORMAT),
+            params=self._params,
+            roles={track: _ROLES[track] for track in self._names},
+        )
+        return self._started
+
+    def _loose_audio(self, message: Mapping[str, object]) -> CarrierEvent:
+        text = find(message, ("audiodata.data",))
+        participant = find(message, ("audiodata.participantrawid",))
+        if not isinstance(text, str) or not isinstance(participant, str | None):
+            raise CarrierError("malformed-message", "AudioData")
+        payload = decode_base64(text)
+        if payload is None:
+            return MessageIgnored("undecodable-payload")
+        return self._audio(participant or "", payload, find(message, ("audiodata.timestamp",)))
+
+    def _audio(self, participant: str, payload: bytes, timestamp: object) -> CarrierEvent:
+        if self._started is None:
+            raise CarrierError("media-before-start")
+        track = self._track_of.get(participant) or self._take_track(participant)
+        if track is None:
+            return MessageIgnored("other-participant")
+        return AudioReceived(track, payload, self._stream_ms(timestamp), None)
+
+    def _take_track(self, participant: str) -> str | None:
+        """Give a participant, who has none, the track that is for such; None if there is none.
+
+        Raises:
+            CarrierError: unknown-track: the audio is unmixed though nobody is named, or mixed
+                though somebody is.
+        """
+        for track, beginning in self._vacant.items():
+            if participant.startswith(beginning):
+                del self._vacant[track]
+                self._track_of[participant] = track
+                return track
+        if MIX in self._names or not participant:
+            raise CarrierError("unknown-track", _ASK_CHANNEL)
+        return None
+
+    def _stream_ms(self, timestamp: object) -> int | None:
+        """A time of day, as milliseconds since the first; None if it is none."""
+        try:
+            moment = datetime.fromisoformat(timestamp)  # type: ignore[arg-type]  # or raises
+        except (TypeError, ValueError):
+            return None
+        unix_ms = round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+        if self._epoch_ms is None:
+            self._epoch_ms = unix_ms
+        return unix_ms - self._epoch_ms
+
+
+def _in_lower_case(message: Mapping[str, object]) -> Mapping[str, object]:
+    """Write a message's keys in lower case, and those of the objects in it."""
+    return {
+        name.lower(): _in_lower_case(value) if isinstance(value, dict) else value
+        for name, value in message.items()
+    }
