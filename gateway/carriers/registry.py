@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from gateway.carriers.acs import Acs
 from gateway.carriers.asterisk import Asterisk
+from gateway.carriers.audiocodes import AudioCodes
 from gateway.carriers.bandwidth import Bandwidth
 from gateway.carriers.browser import Browser
 from gateway.carriers.exotel import Exotel
@@ -35,4 +36,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     Exotel,
     RingCx,
     Acs,
+    AudioCodes,
 )

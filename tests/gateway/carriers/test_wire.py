@@ -22,6 +22,7 @@ from gateway.carriers import (
 from gateway.carriers.acs import AcsAdapter
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
+from gateway.carriers.audiocodes import AudioCodesAdapter
 from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.carriers.json_media import JsonMediaAdapter
 from tests.wire import playbook
@@ -29,6 +30,7 @@ from tests.wire import playbook
 ADAPTERS: dict[str, Callable[[], Adapter]] = {
     "acs": lambda: AcsAdapter({"x-ms-call-correlation-id": "correlation-1"}, {}),
     "asterisk": lambda: AsteriskAdapter(StreamQuery()),
+    "audiocodes": lambda: AudioCodesAdapter("connection-1", ["caller", "callee"]),
     "bandwidth": lambda: JsonMediaAdapter(bandwidth.DIALECT),
     "browser": browser.new_adapter,
     "exotel": lambda: JsonMediaAdapter(exotel.DIALECT),
