@@ -1,4 +1,4 @@
-"""Sockets that tell what they carry in a text, then send linear PCM in binary messages. Pure.
+"""Sockets that tell in a text what they carry, then send it in binary messages. Pure.
 
     first text . (binary | text)*
 
@@ -38,7 +38,7 @@ _MAX_TEXT_BYTES: Final = 1 << 16
 
 
 class PcmSocketAdapter(Adapter):
-    """One stream of linear PCM; of its audio less than a sample of each channel is ever kept.
+    """One stream, of linear PCM or mu-law; of it less than a sample of each channel is ever kept.
 
     Args:
         understand: gives what a text message means; raises CarrierError if that is nothing.

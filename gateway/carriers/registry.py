@@ -7,6 +7,7 @@ from gateway.carriers.asterisk import Asterisk
 from gateway.carriers.audiocodes import AudioCodes
 from gateway.carriers.bandwidth import Bandwidth
 from gateway.carriers.browser import Browser
+from gateway.carriers.cxone import Cxone
 from gateway.carriers.exotel import Exotel
 from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.genesys import Genesys
@@ -37,4 +38,5 @@ CARRIERS: Final[tuple[Any, ...]] = (
     RingCx,
     Acs,
     AudioCodes,
+    Cxone,
 )

@@ -16,7 +16,12 @@ QUERY = "mix=stereo"  # what FreeSWITCH's needs; nobody else minds
 START = CallStarted("c1", "s1", ())
 
 GATED: list[Any] = [carrier for carrier in CARRIERS if GatedCarrier in carrier.__mro__]
+EXPERIMENTAL = {"cxone": {"experimental": True}}
 each = pytest.mark.parametrize("kind", GATED, ids=lambda kind: kind.name)
+
+
+def opened(kind: Any) -> Any:
+    return kind(kind.Settings(**OPEN, **EXPERIMENTAL.get(kind.name, {})))
 
 
 def token(carrier: str, route: str = "", secret: str = SECRET, made_s: float = NOW_S) -> str:
@@ -34,13 +39,13 @@ def token(carrier: str, route: str = "", secret: str = SECRET, made_s: float = N
     ],
 )
 def test_the_secret_opens_it_for_any_call(kind: Any, headers: dict[str, Any]) -> None:
-    admitted = kind(kind.Settings(**OPEN)).upgrade(upgrade(kind.name, query=QUERY, **headers))
+    admitted = opened(kind).upgrade(upgrade(kind.name, query=QUERY, **headers))
     assert admitted.once is None
 
 
 @each
 def test_a_token_opens_it_for_one_call_once(kind: Any) -> None:
-    carrier = kind(kind.Settings(**OPEN))
+    carrier = opened(kind)
     made = token(kind.name)
     shown = [
         upgrade(kind.name, query=QUERY, Authorization=f"Bearer {made}"),
@@ -74,7 +79,7 @@ def test_a_token_opens_it_for_one_call_once(kind: Any) -> None:
     ],
 )
 def test_forged(kind: Any, asked: dict[str, Any], reason: str) -> None:
-    carrier = kind(kind.Settings(**OPEN))
+    carrier = opened(kind)
     with pytest.raises(CarrierError) as caught:
         carrier.upgrade(upgrade(kind.name, **asked))
     assert caught.value.reason == reason
@@ -94,7 +99,7 @@ def test_forged(kind: Any, asked: dict[str, Any], reason: str) -> None:
 )
 def test_forged_tokens(kind: Any, changed: dict[str, Any]) -> None:
     right = {"carrier": kind.name, "route": "sales"}
-    carrier = kind(kind.Settings(**OPEN))
+    carrier = opened(kind)
     carrier.upgrade(upgrade(kind.name, route="sales", token=token(**right), query=QUERY))
     forged = token(**{**right, **changed})
     with pytest.raises(CarrierError, match="token-invalid"):
@@ -122,7 +127,7 @@ def test_a_token_is_never_published(kind: Any) -> None:
 
 @each
 def test_only_where_there_is_no_other_way_may_the_secret_stand_in_the_url(kind: Any) -> None:
-    carrier = kind(kind.Settings(**OPEN))
+    carrier = opened(kind)
     for asked in (
         upgrade(kind.name, route="sales", token=SECRET, query=QUERY),
         upgrade(kind.name, query=f"{QUERY}&tok={SECRET}"),

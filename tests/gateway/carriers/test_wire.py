@@ -23,6 +23,7 @@ from gateway.carriers.acs import AcsAdapter
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
 from gateway.carriers.audiocodes import AudioCodesAdapter
+from gateway.carriers.cxone import CxoneAdapter
 from gateway.carriers.genesys_adapter import AudioHookAdapter
 from gateway.carriers.json_media import JsonMediaAdapter
 from tests.wire import playbook
@@ -33,6 +34,7 @@ ADAPTERS: dict[str, Callable[[], Adapter]] = {
     "audiocodes": lambda: AudioCodesAdapter("connection-1", ["caller", "callee"]),
     "bandwidth": lambda: JsonMediaAdapter(bandwidth.DIALECT),
     "browser": browser.new_adapter,
+    "cxone": lambda: CxoneAdapter("connection-1"),
     "exotel": lambda: JsonMediaAdapter(exotel.DIALECT),
     "freeswitch": lambda: freeswitch.new_adapter("connection-1", freeswitch.StreamQuery("stereo")),
     "genesys": lambda: AudioHookAdapter(
