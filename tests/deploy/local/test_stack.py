@@ -8,7 +8,9 @@ import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
 from cli import demo, events, proof
+from cli.callers.twilio import Twilio
 from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import ProcessFailed, answers
 
 
@@ -18,9 +20,9 @@ async def test_a_call_through_it_and_a_clean_end() -> None:
     audio = proof.noise(1, 800)
     async with local.running(settings) as stack:
         tracks = {"inbound": audio, "outbound": audio}
-        result = await demo.play(tracks, stack)
+        result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
         async with events.connect(stack.redis_url) as redis:
-            seen = await events.until_ended(redis, result.call.call_sid, idle_s=5)
+            seen = await events.until_ended(redis, result.call.call_id, idle_s=5)
         parts = stack.parts.values()
         assert all(psutil.pid_exists(part.pid) for part in parts)
     assert {part.name: part.exit_code for part in parts} == dict.fromkeys(stack.parts, 0)
