@@ -133,6 +133,21 @@ class TestAudio:
         assert event == AudioReceived("inbound", b"\0\1\2", 0, None)
 
     @pytest.mark.parametrize(
+        ("usual", "other"),
+        [(b"participantRawID", b"participantRawId"), (b"timestamp", b"Timestamp")],
+    )
+    def test_one_key_in_another_case(self, usual: bytes, other: bytes) -> None:
+        adapter = started(UNMIXED)
+        heard(adapter, audio("8:acs:a"))
+        message = audio("4:1", "2024-11-15T12:00:00.02Z").replace(usual, other)
+        assert heard(adapter, message) == AudioReceived("inbound", b"\0\1\2", 20, None)
+
+    def test_mixed_audio_may_be_nobodys(self) -> None:
+        adapter = started()
+        for message in (audio(), audio().replace(b'"participantRawID": null, ', b"")):
+            assert heard(adapter, message).track == "mix"
+
+    @pytest.mark.parametrize(
         ("timestamp", "expected_ms"),
         [
             ("2024-11-15T12:00:00.020Z", 20),
