@@ -51,6 +51,7 @@ from gateway.transcript.events import (
 from gateway.transcript.keys import encode_id
 
 _MAX_DTMF: Final = 1000  # told per stream
+_PADDED_AFTER: Final = 1.25  # times its length: no pause then proves shorter than its padding
 
 _log = structlog.get_logger()
 
@@ -135,6 +136,7 @@ class CallStream:
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came
         self._is_paused = False
+        self._padding: asyncio.TimerHandle | None = None
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
         self._dtmf_count = 0
@@ -237,9 +239,20 @@ class CallStream:
         self._media_s = self._services.monotonic_s()
         kind = events.StreamPaused if is_paused else events.StreamResumed
         self._writer.publish(kind(self._position_ms))
+        if self._padding:
+            self._padding.cancel()
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
+            padding_s = max(track.padding_ms for track in self._tracks.values()) / 1000
+            loop = asyncio.get_running_loop()
+            self._padding = loop.call_later(_PADDED_AFTER * padding_s, self._pad)
+
+    def _pad(self) -> None:
+        """Have the model say the last words before the pause, now that it is longer than that."""
+        if self.ending is None:
+            for track in self._tracks.values():
+                track.pad()
 
     def publish(self, event: TranscriptEvent) -> None:
         """Publish a track's event; a final may be for the carrier, too."""

@@ -95,6 +95,7 @@ class Track:
         self._deadline: asyncio.Timeout | None = None  # of the last words
         self._starts_over = False  # the next token is the first of a replay
         self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
+        self._padded_ms: int | None = None
         # On the media clock; None before the first audio
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
@@ -178,14 +179,20 @@ class Track:
             self._keep(pieces, now_s)
 
     def pause(self) -> None:
-        """Have the model say the last words and end the segment: for a while no audio comes."""
+        """Learn that for a while no audio comes."""
+        self._paused_ms = self.pipeline.position_ms
+
+    @property
+    def padding_ms(self) -> int:
+        """The silence after which the model has said all words, and their segment is closed."""
+        return LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
+
+    def pad(self) -> None:
+        """Have the model say the last words before a pause, and end the segment."""
         position_ms = self.pipeline.position_ms
-        if self._paused_ms == position_ms:
-            return  # nothing came since the last time
-        self._paused_ms = position_ms
-        limits = self._limits
-        padding_ms = LONGEST_DELAY_MS + limits.segment_pause_ms + limits.chunk_ms
-        self._keep(self.pipeline.pad(padding_ms), self._services.monotonic_s())
+        if self._padded_ms != position_ms:  # something came since the last time
+            self._padded_ms = position_ms
+            self._keep(self.pipeline.pad(self.padding_ms), self._services.monotonic_s())
 
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""

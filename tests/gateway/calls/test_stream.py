@@ -405,6 +405,22 @@ class PausingAdapter(JsonMediaAdapter):
 
 
 class TestBesidesMedia:
+    @pytest.fixture(autouse=True)
+    def _padding_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.calls.stream._PADDED_AFTER", 0.0)
+
+    async def test_a_short_pause_is_not_padded(self) -> None:
+        """Symptom: words heard after it were lost without a gap when their session failed."""
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            scene.audio(3)
+            await settle()
+            sent = len(scene.peer.sent)
+            for event in ("mark", "other"):
+                scene.feed(event)
+            await settle()
+            assert len(scene.peer.sent) == sent
+
     async def test_pauses_are_told_once_each_and_where(self) -> None:
         async with living(adapter=PausingAdapter()) as (scene, _):
             scene.feed("mark")  # before the start: of no call
@@ -439,6 +455,7 @@ class TestBesidesMedia:
             scene.feed("mark")
             await settle()
             sent = len(scene.peer.sent)
+            assert sent > 40
             for event in ("other", "mark"):
                 scene.feed(event)
             await settle()
@@ -462,8 +479,9 @@ class TestBesidesMedia:
         async with living(adapter=PausingAdapter()) as (scene, task):
             scene.start()
             scene.audio(1, timestamp="0")
-            for event in ("mark", "other"):
-                scene.feed(event)
+            scene.feed("mark")
+            await settle()
+            scene.feed("other")
             scene.audio(60, timestamp="80")
             scene.audio(1)
             scene.feed("stop")

@@ -174,7 +174,8 @@ class TestSessions:
         assert gateway.events == []
         assert gateway.transport.streams == []
 
-    async def test_a_pause(self, gateway: Gateway) -> None:
+    async def test_a_pause(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.calls.stream._PADDED_AFTER", 0.0)
         gateway.has_slow_model = True
         client = await gateway.dial_in()
         await client.open()
