@@ -130,6 +130,10 @@ class TrackPipeline:
             return []
         jump_bytes = self._clock.place(len(payload), timestamp_ms, sequence)
         start = self._clock.position_bytes - len(payload)
+        if jump_bytes and (half := start % self._encoding.sample_bytes):
+            # What comes after a hole begins with a whole sample, wherever the last one was cut.
+            self._clock.position_bytes += half
+            jump_bytes, start = jump_bytes + half, start + half
         if self._padded_bytes > jump_bytes:
             self._take_back(self._padded_bytes - jump_bytes)
         pieces = self._jump(jump_bytes, start) if jump_bytes else []
