@@ -108,6 +108,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     runner = web.AppRunner(
         app,
         access_log=None,
+        auto_decompress=False,  # a small body could be gigabytes; and signatures are over its bytes
         keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
         shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
     )

@@ -144,7 +144,7 @@ class StreamLink:
 class Document:
     """What a webhook is answered with."""
 
-    body: bytes
+    body: bytes = field(repr=False)
     content_type: str
 
 
@@ -180,6 +180,7 @@ class StreamStatus:
     call_id: str
     stream_id: str
     is_over: bool
+    once: Once | None = None
 
 
 @runtime_checkable

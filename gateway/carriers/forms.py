@@ -1,5 +1,6 @@
 """What carriers post: forms and JSON. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -12,6 +13,7 @@ _MAX_FIELDS: Final = 200  # some thirty are usual
 _ENDS: Final = frozenset({  # of a stream, in the carriers' words
     "stream-stopped", "stream-error", "stopped", "failed", "stopstream", "droppedstream",
 })  # fmt: skip
+_NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 
@@ -26,9 +28,13 @@ def read_form(request: Request) -> list[tuple[str, str]]:
     """
     _require(_FORM, request)
     try:
-        return parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        form = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise CarrierError("malformed-body") from None
+    # Signatures run the URL and names and values together: a name must not look like more URL.
+    if not all(_NAME.fullmatch(name) for name, _ in form):
+        raise CarrierError("malformed-body")
+    return form
 
 
 def read_json(request: Request) -> Mapping[str, object]:

@@ -42,7 +42,9 @@ class NextStepSettings(BaseSettings):
         repr=False,
         description="Then dial this number, E.164 or sip:.",
     )
-    redirect_url: Url | None = Field(None, description="Or then go on with the answer of this URL.")
+    redirect_url: Url | None = Field(
+        None, repr=False, description="Or then go on with the answer of this URL."
+    )
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -86,8 +86,8 @@ class Plivo(ReportingCarrier):
     def status(self, request: Request) -> StreamStatus:
         """Check a callback's signature; see `ReportingCarrier`."""
         form = read_form(request)
-        self._verify(request, form)
-        return read_status(form, "CallUUID", "StreamID", "Event")
+        once = self._verify(request, form)
+        return replace(read_status(form, "CallUUID", "StreamID", "Event"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the XML; see `ForkingCarrier`."""

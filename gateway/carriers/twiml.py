@@ -16,7 +16,7 @@ class NextStep:
     """What a call goes on with; one of the two."""
 
     dial: str | None = field(default=None, repr=False)  # E.164, or sip:
-    redirect_url: str | None = None
+    redirect_url: str | None = field(default=None, repr=False)
 
 
 def fork(

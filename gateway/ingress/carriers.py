@@ -74,7 +74,7 @@ class CarrierRoutes:
             _log.warning(warning)
         path = f"/media/{carrier.name}"
         for each in (path, path + "/{route}", path + "/{route}/{token}"):
-            app.router.add_get(each, self._serve_media)
+            app.router.add_get(each, self._serve_media, allow_head=False)
         if isinstance(carrier, ForkingCarrier):
             if needs := carrier.webhook_closed_for_want_of:
                 _log.warning("webhook-closed", carrier=carrier.name, needs=needs)
@@ -112,6 +112,7 @@ class CarrierRoutes:
         body = await read_body(request)
         try:
             status = self._carrier.status(self._asked(request, self._status_url, body))
+            await self._shown.refuse_again(status.once)
         except CarrierError as error:
             return await self._refuse(error)
         if status.is_over:

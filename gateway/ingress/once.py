@@ -14,6 +14,7 @@ import structlog
 from gateway.carriers.carrier import Once
 from gateway.errors import CarrierError, PublishError
 
+_SLACK_S: Final = 60.0  # another gateway's clock may be behind ours
 _MOST: Final = 100_000  # remembered here at once; then the oldest are forgotten
 
 _log = structlog.get_logger()
@@ -47,9 +48,10 @@ class Shown:
         self._forget(now_s)
         if key in self._here:
             raise CarrierError("replayed")
-        self._here[key] = once.until_s
+        until_s = max(now_s, once.until_s) + _SLACK_S
+        self._here[key] = until_s
         try:
-            is_first = await self._claim(key, max(1.0, once.until_s - now_s))
+            is_first = await self._claim(key, until_s - now_s)
         except PublishError as error:
             _log.warning("replays-checked-here-only", reason=error.reason)
             return

@@ -45,7 +45,7 @@ def verify(
     body: bytes,
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
-) -> None:
+) -> str:
     """Check a webhook's signature.
 
     Args:
@@ -56,6 +56,10 @@ def verify(
         now_s: Unix seconds.
         tolerance_s: how far the timestamp may be from it.
 
+    Returns:
+        The signature in the one spelling it has in hex, which the caller must refuse a second time,
+        until twice the tolerance from now.
+
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.
     """
@@ -63,7 +67,9 @@ def verify(
     timestamp = read_header(timestamp, _MAX_TIMESTAMP_CHARACTERS)
     signed_s = read_unix_time(timestamp)
     try:
-        public_key.verify(base64.b64decode(given, validate=True), timestamp.encode() + b"|" + body)
+        decoded = base64.b64decode(given, validate=True)
+        public_key.verify(decoded, timestamp.encode() + b"|" + body)
     except (binascii.Error, InvalidSignature):
         raise CarrierError("signature-invalid") from None
     require_fresh(signed_s, now_s, tolerance_s)
+    return decoded.hex()
