@@ -205,9 +205,11 @@ class AcsAdapter(Adapter):
         return unix_ms - self._epoch_ms
 
 
-def _in_lower_case(message: Mapping[str, object]) -> Mapping[str, object]:
-    """Write a message's keys in lower case, and those of the objects in it."""
+def _in_lower_case(message: Mapping[str, object], levels: int = 2) -> Mapping[str, object]:
+    """Write a message's keys in lower case, and those of the objects in it: no deeper are ours."""
+    if not levels:
+        return message
     return {
-        name.lower(): _in_lower_case(value) if isinstance(value, dict) else value
+        name.lower(): _in_lower_case(value, levels - 1) if isinstance(value, dict) else value
         for name, value in message.items()
     }

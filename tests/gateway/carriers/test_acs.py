@@ -182,6 +182,12 @@ class TestAudio:
         with pytest.raises(CarrierError, match="malformed-message"):
             only(started(), message)
 
+    @pytest.mark.parametrize("depth", [10, 900, 5000, 100_000])
+    def test_objects_in_objects(self, depth: int) -> None:
+        """Symptom to prevent: one that can just be read is too deep for what comes after."""
+        message = b'{"kind":"x","a":' + b'{"a":' * depth + b"1" + b"}" * (depth + 1)
+        endure(started(), [(True, message)])
+
 
 class TestParticipants:
     def test_mixed_audio_is_one_track(self) -> None:
