@@ -29,7 +29,7 @@ class Jambonz(AnnouncingCaller):
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
         """Post the call, signed; see `AnnouncingCaller`."""
         told = {
-            "call_sid": _leg_of_caller(call),
+            "call_sid": call.call_id,
             "direction": "inbound",
             "from": CALLER,
             "to": CALLED,
@@ -44,7 +44,9 @@ class Jambonz(AnnouncingCaller):
         for verb in actions(document):
             listen = verb.get("listen")
             if isinstance(listen, dict) and isinstance(url := listen.get("url"), str):
-                return _streams(call, url, {}, parentCallSid=_leg_of_caller(call))
+                return _streams(
+                    call, url, {}, callSid=_dialled_leg(call), parentCallSid=call.call_id
+                )
         raise ValueError("no listen in the answer")
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
@@ -55,7 +57,7 @@ class Jambonz(AnnouncingCaller):
 def _streams(
     call: Call, url: str, headers: Mapping[str, str], **attributes: str
 ) -> Sequence[Stream]:
-    first = {
+    first: dict[str, object] = {
         "sampleRate": 8000,
         "mixType": "stereo" if len(call.tracks) == 2 else "mono",
         "callSid": call.call_id,
@@ -67,6 +69,5 @@ def _streams(
     return [Stream(url, BinaryDialogue(call, text(first), linear), headers, (SUBPROTOCOL,))]
 
 
-def _leg_of_caller(call: Call) -> str:
-    """Give the id of the leg that came in: `call.call_id` is that of the one it was dialled on."""
+def _dialled_leg(call: Call) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, call.call_id))

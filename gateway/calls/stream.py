@@ -24,7 +24,6 @@ from gateway.calls.services import CallServices, Ticket
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.track import Track
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.carrier import Once
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -97,9 +96,7 @@ class CallStream:
         adapter: reads its messages.
         services: what all calls share.
         ticket: its admission.
-        authorize: checks what only the start message can show; raises CarrierError. Gives what of
-            it must not be shown again.
-        claim: refuses what was shown before; raises CarrierError.
+        authorize: checks what only the start message can show; raises CarrierError.
         hidden_params: custom parameters that are never published.
         on_ending: told once why the stream ends; makes the reader of the socket look at `ending`.
         reply: sends a text message to the carrier; never waits.
@@ -112,8 +109,7 @@ class CallStream:
         services: CallServices,
         ticket: Ticket,
         *,
-        authorize: Callable[[CallStarted], Once | None],
-        claim: Callable[[Once | None], Awaitable[None]],
+        authorize: Callable[[CallStarted], None],
         hidden_params: frozenset[str],
         on_ending: Callable[[Ending], None],
         reply: Callable[[str], None],
@@ -125,7 +121,6 @@ class CallStream:
         self._services = services
         self._ticket = ticket
         self._authorize = authorize
-        self._claim = claim
         self._hidden_params = hidden_params
         self._on_ending = on_ending
         self._reply = reply
@@ -282,7 +277,7 @@ class CallStream:
 
     def _start(self, event: CallStarted) -> None:
         """Make the stream known: its events, its tracks, their sessions."""
-        once = self._authorize(event)
+        self._authorize(event)
         services = self._services
         self._ids = call_id, stream_id = encode_id(event.call_id), encode_id(event.stream_id)
         self._epoch = int(services.wall_s() * 1000)
@@ -322,13 +317,12 @@ class CallStream:
         )
         services.metrics.live_calls.labels(self._carrier).inc()
         self.state = StreamState.LIVE
-        self._group.create_task(self._transcribe(event, once))
+        self._group.create_task(self._transcribe(event))
         self._group.create_task(self._enforce_limits())
 
-    async def _transcribe(self, start: CallStarted, once: Once | None) -> None:
+    async def _transcribe(self, start: CallStarted) -> None:
         """Get the tracks their places; then each lives its life."""
         try:
-            await self._claim(once)
             await self._ticket.settle(start)
         except CarrierError as error:
             refused = Ending.failed(error, Status.REFUSED)

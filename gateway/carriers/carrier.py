@@ -53,9 +53,8 @@ class Once:
     until_s: float  # Unix seconds; from then on it is refused as too old anyway
 
 
-def _let_in(_: CallStarted) -> Once | None:
+def _let_in(_: CallStarted) -> None:
     """Ask nothing more."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,12 @@ class Upgrade:
 
     Attributes:
         adapter: reads the socket's messages.
-        authorize: checks what only the start message can show; raises CarrierError. Gives what of
-            it must not be shown again.
+        authorize: checks what only the start message can show; raises CarrierError.
         once: what it must not be accepted with again.
     """
 
     adapter: Adapter
-    authorize: Callable[[CallStarted], Once | None] = _let_in
+    authorize: Callable[[CallStarted], None] = _let_in
     once: Once | None = None
 
 

@@ -92,6 +92,7 @@ class Dialect:
         stop_track: where a stop message has its track, if each track has a stop of its own.
         event: the name of the field that tells messages apart.
         media: the struct of a media message, generic over its payload.
+        usual_encoding: what it is if nothing says.
         linear: what an encoding named L16 or alike is.
         has_epoch_times: timestamps are Unix ms, not counted from the stream's start.
         reorder_ms: messages may overtake each other by that much audio.
@@ -115,6 +116,7 @@ class Dialect:
     unlisted_tracks: int = 1
     roles: Mapping[str, str] = field(default_factory=dict)
     encoding: tuple[str, ...] = ("start.mediaFormat.encoding",)
+    usual_encoding: str = "pcmu"
     rate: tuple[str, ...] = ("start.mediaFormat.sampleRate",)
     channels: tuple[str, ...] = ("start.mediaFormat.channels",)
     dtmf_track: tuple[str, ...] = ("dtmf.track",)
@@ -172,7 +174,7 @@ def _tracks(message: Mapping[str, object], dialect: Dialect) -> Iterator[TrackFo
     for track, described in announced.items():
         yield track_format(
             track,
-            find(described, dialect.encoding),
+            find(described, dialect.encoding) or dialect.usual_encoding,
             number(find(described, dialect.rate)),
             number(find(described, dialect.channels)),
             dialect.linear,

@@ -28,6 +28,7 @@ DIALECT: Final = Dialect(
     params=("start.custom_parameters",),
     called=("start.to",),
     encoding=("start.media_format.encoding",),
+    usual_encoding="slin",
     rate=("start.media_format.sample_rate",),
     channels=("start.media_format.channels",),
 )

@@ -19,7 +19,6 @@ from gateway.carriers import stream_tokens
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Once, Request, StreamLink, Upgrade
 from gateway.carriers.parts import SecretSettings, plain, variable
-from gateway.carriers.stream_tokens import StreamToken
 from gateway.errors import CarrierError
 
 CREDENTIAL: Final = "tok"  # its name in the query
@@ -62,10 +61,19 @@ class Tokens:
             self._key, self._carrier, named_route, call_id, expires_s, self._new_nonce()
         )
 
-    def read(self, token: str, request: Request) -> StreamToken:
-        """Check what an upgrade shows; raises CarrierError token-invalid."""
+    def upgrade(self, shown: str, request: Request, new_adapter: Callable[[], Adapter]) -> Upgrade:
+        """Let an upgrade in that shows a token.
+
+        Raises:
+            CarrierError: token-invalid, or as `new_adapter` does.
+        """
         route = request.route or ""
-        return stream_tokens.read(self._key, self._carrier, route, token, request.now_s)
+        token = stream_tokens.read(self._key, self._carrier, route, shown, request.now_s)
+        return Upgrade(
+            new_adapter(),
+            authorize=lambda start: token.check(start.call_id),
+            once=Once(token.once, token.expires_s),
+        )
 
 
 class Gate:
@@ -108,12 +116,7 @@ class Gate:
             raise CarrierError("token-missing")
         if self._is_secret(header) or (self._secret_in_url and self._is_secret(in_url)):
             return Upgrade(new_adapter())
-        token = self._tokens.read(shown, request)
-        return Upgrade(
-            new_adapter(),
-            authorize=lambda start: token.check(start.call_id),
-            once=Once(token.once, token.expires_s),
-        )
+        return self._tokens.upgrade(shown, request, new_adapter)
 
     def url_with_token(self, link: StreamLink, call_id: str | None, now_s: float) -> str:
         """Give the URL of a stream with a token in its path; without a call any may use it."""

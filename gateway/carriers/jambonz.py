@@ -2,8 +2,8 @@
 
 The first text has the format, the call's attributes, and the verb's `metadata` merged among them.
 A `listen` nested in `dial` hears the caller on the left, yet its attributes are the dialled leg's:
-`parentCallSid` is the caller's, and both are passed on. Messages are little-endian; the end is the
-socket's. Subprotocol audio.jambonz.org.
+`parentCallSid` is the caller's, which the webhook was of: that is the call. Messages are
+little-endian; the end is the socket's. Subprotocol audio.jambonz.org.
 
 Webhooks are signed. Upgrades are not: our answer puts a token in the stream's URL. Sources:
 docs.jambonz.org/verbs/verbs/listen, /dial, /config; jambonz/jambonz-feature-server,
@@ -88,14 +88,7 @@ class Jambonz(ForkingCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the token in the URL, or the secret (`wsAuth`); see `Carrier`."""
-        upgrade = self.gate.upgrade(request, lambda: new_adapter(self._new_id()))
-
-        def authorize(start: CallStarted) -> Once | None:
-            # The webhook was of the caller's leg, the stream may be the dialled one's.
-            call_id = start.params.get("parentCallSid", start.call_id)
-            return upgrade.authorize(replace(start, call_id=call_id))
-
-        return replace(upgrade, authorize=authorize)
+        return self.gate.upgrade(request, lambda: new_adapter(self._new_id()))
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
@@ -152,7 +145,8 @@ def _understand(connection_id: str, message: bytes) -> CarrierEvent:
     decoded = read(message)
     fields = texts(decoded, nested="metadata")
     if "sampleRate" in fields:  # first, because metadata may have an event or a type of its own
-        return _read_start(connection_id, fields)
+        leg = decoded.get("parentCallSid")
+        return _read_start(connection_id, leg if isinstance(leg, str) else None, fields)
     if decoded.get("event") == "dtmf":
         return DtmfReceived("inbound")  # of the caller alone
     match decoded.get("type"):
@@ -162,12 +156,15 @@ def _understand(connection_id: str, message: bytes) -> CarrierEvent:
             return MessageIgnored("unknown")
 
 
-def _read_start(connection_id: str, fields: Mapping[str, str]) -> CallStarted:
-    if "callSid" not in fields:
+def _read_start(
+    connection_id: str, caller_s_leg: str | None, fields: Mapping[str, str]
+) -> CallStarted:
+    call_id = caller_s_leg or fields.get("callSid")
+    if not call_id:
         raise CarrierError("malformed-message", "no callSid")
     names = MIX_TYPES.get(fields.get("mixType", "mono"), ())
     return CallStarted(
-        call_id=fields["callSid"],
+        call_id=call_id,
         stream_id=connection_id,
         tracks=formats(names, "l16", fields["sampleRate"], _ASK),
         params={name: value for name, value in fields.items() if name not in _NOT_PASSED_ON},

@@ -40,7 +40,8 @@ from gateway.errors import CarrierError
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
 
-_MAX_EARLY: Final = 10  # media messages ahead of their start
+_MAX_EARLY: Final = 64  # media messages ahead of their start, and so many bytes
+_MAX_EARLY_BYTES: Final = 1 << 16
 
 
 class JsonMediaAdapter(Adapter):
@@ -150,7 +151,9 @@ class JsonMediaAdapter(Adapter):
         """Hold a frame that overtook the start, where that may be; refuse any other."""
         if self._started:
             raise CarrierError("unknown-track")
-        if not self._dialect.reorder_ms or len(self._early) == _MAX_EARLY:
+        early_bytes = sum(len(each) for _, each in self._early)
+        is_full = len(self._early) == _MAX_EARLY or early_bytes + len(payload) > _MAX_EARLY_BYTES
+        if not self._dialect.reorder_ms or is_full:
             raise CarrierError("media-before-start")
         self._early.append((frame, payload))
         return ()

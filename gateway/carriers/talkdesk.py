@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import Field
 
-from gateway.carriers.carrier import Once, Request, Upgrade
+from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import Dialect
 from gateway.carriers.events import CallStarted
 from gateway.carriers.gate import Gate, GatedCarrier
@@ -50,11 +50,11 @@ class Talkdesk(GatedCarrier):
         return replace(upgrade, authorize=self._also_of_account(upgrade.authorize))
 
     def _also_of_account(
-        self, authorize: Callable[[CallStarted], Once | None]
-    ) -> Callable[[CallStarted], Once | None]:
-        def check(start: CallStarted) -> Once | None:
+        self, authorize: Callable[[CallStarted], None]
+    ) -> Callable[[CallStarted], None]:
+        def check(start: CallStarted) -> None:
+            authorize(start)
             if self._account and start.params.get("account_id") != self._account:
                 raise CarrierError("identity-mismatch")
-            return authorize(start)
 
         return check

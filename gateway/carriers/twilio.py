@@ -5,12 +5,13 @@ track, `timestamp` is the presentation time in ms since the stream's start. Noth
 back: on a unidirectional stream that is a protocol error (31924). `<Connect><Stream>` speaks the
 same, with the inbound track alone.
 
-Twilio signs webhooks and upgrades. Our webhook's TwiML adds a token to the stream's parameters, so
-that one can ask for streams of calls that it answered only. Sources:
+Twilio signs webhooks and upgrades, an upgrade always alike. So our webhook's TwiML puts a token in
+the stream's URL, and one can ask for streams of calls that it answered only. Sources:
 twilio.com/docs/voice/media-streams, twilio.com/docs/usage/security.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, Self
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
@@ -18,7 +19,6 @@ from pydantic import Field, PositiveInt, SecretStr, model_validator
 from gateway.carriers.carrier import (
     Announced,
     Document,
-    Once,
     ReportingCarrier,
     Request,
     StreamLink,
@@ -26,7 +26,6 @@ from gateway.carriers.carrier import (
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
-from gateway.carriers.events import CallStarted
 from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Tokens
 from gateway.carriers.json_media import JsonMediaAdapter
@@ -36,8 +35,6 @@ from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
 from process.settings import config
 
-CREDENTIAL: Final = "tok"  # the <Parameter> that carries our own token; never published
-
 DIALECT: Final = Dialect(carrier="twilio")
 
 
@@ -45,7 +42,6 @@ class Twilio(ReportingCarrier):
     """Twilio, closed unless its auth token is configured."""
 
     name = "twilio"
-    hidden_params = frozenset({CREDENTIAL})
 
     class Settings(NextStepSettings):
         """How it is configured."""
@@ -61,8 +57,8 @@ class Twilio(ReportingCarrier):
         )
         require_token: bool = Field(
             False,
-            description="Refuse streams that our own webhook did not start (their start message "
-            "has no token of ours). A token that is there is always verified.",
+            description="Refuse streams that our own webhook did not start (their URL has no token "
+            "of ours). A token that is there is always verified.",
         )
         token_ttl_s: PositiveInt = Field(
             300, description="From the webhook's answer until the stream's upgrade."
@@ -96,19 +92,14 @@ class Twilio(ReportingCarrier):
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the upgrade's signature; see `Carrier`."""
+        """Check the upgrade's signature, and the token in its URL; see `Carrier`."""
         self._verify(request)
-
-        def check_token(start: CallStarted) -> Once | None:
-            if shown := start.params.get(CREDENTIAL):
-                token = self._tokens.read(shown, request)
-                token.check(start.call_id)
-                return Once(token.once, token.expires_s)
-            if self._settings.require_token:
-                raise CarrierError("token-missing")
-            return None
-
-        return Upgrade(JsonMediaAdapter(DIALECT), check_token)
+        new_adapter = partial(JsonMediaAdapter, DIALECT)
+        if request.token is not None:
+            return self._tokens.upgrade(request.token, request, new_adapter)
+        if self._settings.require_token:
+            raise CarrierError("token-missing")
+        return Upgrade(new_adapter())
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
@@ -122,9 +113,9 @@ class Twilio(ReportingCarrier):
         """Write the TwiML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
-        token = self._tokens.mint(link.named_route, call.call_id, now_s)
-        stream = {"url": link.url, "track": "both_tracks", "statusCallback": link.status_url}
-        return fork(stream, {CREDENTIAL: token}, self._settings.next_step)
+        url = link.with_token(self._tokens.mint(link.route, call.call_id, now_s))
+        stream = {"url": url, "track": "both_tracks", "statusCallback": link.status_url}
+        return fork(stream, {}, self._settings.next_step)
 
     def _read(self, request: Request) -> list[tuple[str, str]]:
         form = read_form(request)

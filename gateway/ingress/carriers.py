@@ -60,7 +60,6 @@ class CarrierRoutes:
             services,
             streams,
             admission,
-            claim=shown.refuse_again,
             start_timeout_s=settings.start_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
@@ -88,7 +87,9 @@ class CarrierRoutes:
         route_name = request.match_info.get("route")
         try:
             upgrade = self._carrier.upgrade(self._asked(request, self._media_url))
-            return await self._media.serve(request, upgrade, route_name)
+            return await self._media.serve(
+                request, upgrade, route_name, lambda: self._shown.refuse_again(upgrade.once)
+            )
         except CarrierError as error:
             return await self._refuse(error)
 

@@ -12,7 +12,7 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CLOSED, CallStream, Ending
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.carrier import Carrier, Once, Upgrade
+from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.errors import CarrierError
 
 _CLOSE_TIMEOUT_S: Final = 5.0
@@ -30,7 +30,6 @@ class MediaSocket:
         streams: LiveStreams,
         admission: Admission,
         *,
-        claim: Callable[[Once | None], Awaitable[None]],
         start_timeout_s: float,
         heartbeat_s: float,
     ) -> None:
@@ -38,7 +37,6 @@ class MediaSocket:
         self._services = services
         self._streams = streams
         self._admission = admission
-        self._claim = claim
         self._start_timeout_s = start_timeout_s
         self._heartbeat_s = heartbeat_s
 
@@ -47,6 +45,7 @@ class MediaSocket:
         request: web.Request,
         upgrade: Upgrade,
         route_name: str | None,
+        claim: Callable[[], Awaitable[None]],
     ) -> web.StreamResponse:
         """Upgrade and live the stream's life.
 
@@ -54,14 +53,17 @@ class MediaSocket:
             request: the upgrade.
             upgrade: what the carrier says of it.
             route_name: the route that its URL names, if any.
+            claim: called once there is a place; raises CarrierError if it was let in before.
 
         Raises:
             CarrierError: the stream was not admitted, or its socket lost while it waited for that;
                 nothing was upgraded.
         """
+        if not web.WebSocketResponse().can_prepare(request):  # nothing is used up by a mere look
+            raise web.HTTPBadRequest
         with self._streams.admit():
             async with self._admission.enter(self._carrier.name, route_name) as ticket:
-                await self._claim(upgrade.once)
+                await claim()
                 socket = web.WebSocketResponse(
                     compress=False,  # base64 of noise: no gain, much CPU
                     heartbeat=self._heartbeat_s,  # finds half-open sockets
@@ -95,7 +97,6 @@ class MediaSocket:
                 self._services,
                 ticket,
                 authorize=upgrade.authorize,
-                claim=self._claim,
                 hidden_params=self._carrier.hidden_params,
                 on_ending=on_ending,
                 reply=replies.send,

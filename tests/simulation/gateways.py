@@ -217,7 +217,6 @@ class Gateway:
                         self._services,
                         ticket,
                         authorize=lambda _: None,
-                        claim=_let_in,
                         hidden_params=frozenset(),
                         on_ending=lambda _: line.wake(),
                         reply=lambda _: None,
@@ -273,7 +272,3 @@ def _routes(plan: Plan) -> Routes:
             "routes": routes,
         }
     )
-
-
-async def _let_in(_: object) -> None:
-    """Nothing here is shown twice."""

@@ -11,7 +11,6 @@ from gateway.calls.services import CallLimits, CallServices
 from gateway.calls.stream import CallStream, Ending
 from gateway.carriers import twilio
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.carrier import Once
 from gateway.carriers.events import CallStarted
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError
@@ -35,7 +34,6 @@ class Scene:
         self.metrics = Metrics()
         self.woken = asyncio.Event()
         self.replies: list[str] = []
-        self.shown: list[Once | None] = []
         self.takes_replies = True
         settings: dict[str, Any] = {
             "chunk_ms": 80,
@@ -69,22 +67,14 @@ class Scene:
             ),
             self.ticket,
             authorize=self.authorize,
-            claim=self.claim,
             hidden_params=frozenset({"tok"}),
             on_ending=lambda _: self.woken.set(),
             reply=self.reply,
         )
 
-    async def claim(self, once: Once | None) -> None:
-        if once and once in self.shown:
-            raise CarrierError("replayed")
-        self.shown.append(once)
-
-    def authorize(self, start: CallStarted) -> Once | None:
-        token = start.params.get("tok")
-        if token == "forged":
+    def authorize(self, start: CallStarted) -> None:
+        if start.params.get("tok") == "forged":
             raise CarrierError("token-invalid")
-        return Once(token, 0) if token else None
 
     def open_writer(
         self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]

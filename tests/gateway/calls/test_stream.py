@@ -8,7 +8,6 @@ import pytest
 
 from gateway.calls.stream import CLOSED, DRAINED, IDLE, STOPPED, Ending, StreamState
 from gateway.carriers import twilio
-from gateway.carriers.carrier import Once
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -577,12 +576,3 @@ async def test_the_route_knows_best_who_speaks_then_the_carrier(
         scene.start("inbound", "outbound")
         [started] = scene.of(StreamStarted)
         assert [track.role for track in started.tracks] == expected
-
-
-async def test_what_was_shown_before_lets_no_stream_in() -> None:
-    async with living() as (scene, task):
-        scene.shown.append(Once("t", 0))
-        scene.start(tok="t")
-        ending = await task
-        assert (ending.status, ending.reason) == (Status.REFUSED, "replayed")
-        assert scene.transport.streams == []

@@ -276,7 +276,12 @@ class TestMedia:
     def test_before_a_start_that_never_comes(self, speaker: Speaker, payload: str) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         with pytest.raises(CarrierError, match="media-before-start"):
-            feed(adapter, *[speaker.media(payload)] * 11)
+            feed(adapter, *[speaker.media(payload)] * 65)
+
+    def test_so_much_before_a_start_is_too_much(self, speaker: Speaker) -> None:
+        adapter = JsonMediaAdapter(speaker.dialect)
+        with pytest.raises(CarrierError, match="media-before-start"):
+            feed(adapter, *[speaker.media(bytes(40_000))] * 2)
 
     def test_of_a_track_that_was_not_announced(self, speaker: Speaker) -> None:
         message = speaker.media(changes={speaker.track: "sideways"})
@@ -589,6 +594,8 @@ class TestExotel:
             ),
             ({"encoding": "audio/L16;rate=16000", "sample_rate": "16000"}, (Encoding.L16LE, 16000)),
             ({"encoding": "mulaw", "sample_rate": "8000"}, (Encoding.PCMU, 8000)),
+            ({"sample_rate": "16000", "bit_rate": "16"}, (Encoding.L16LE, 16000)),
+            ({}, (Encoding.L16LE, 8000)),
             (
                 {"encoding": "audio/x-mulaw;rate=8000", "bit_rate": "64kbps"},
                 (Encoding.PCMU, 8000),

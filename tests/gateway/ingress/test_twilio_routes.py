@@ -16,7 +16,7 @@ from gateway.carriers.gate import Tokens
 from gateway.carriers.signatures.twilio import sign
 from gateway.carriers.twilio import Twilio
 from gateway.transcript.events import Status, StreamEnded, StreamStarted
-from tests.gateway.ingress.served import PUBLIC_URL, Served, serving
+from tests.gateway.ingress.served import NOW_S, PUBLIC_URL, Served, serving
 from tests.waiting import eventually
 
 AUTH_TOKEN = "12345"
@@ -221,21 +221,33 @@ class TestWhoIsLetIn:
         assert gateway.metric("refused_requests_total", carrier="twilio", reason="socket-lost") == 1
         assert [record.getMessage() for record in caplog.records] == []
 
-    async def test_a_forged_token_ends_the_stream_before_it_began(self, gateway: Gateway) -> None:
-        socket = await gateway.dial_in()
-        start = STREAM | {
-            "customParameters": {"tok": Tokens("twilio", AUTH_TOKEN, 1000).mint("", "CA2", 1000.0)}
-        }
-        await socket.send_json(START | {"start": start})
+    @pytest.mark.parametrize(
+        ("route", "ttl_s"), [("other", 1000), ("", 1000), ("default", -1)], ids=str
+    )
+    async def test_a_forged_token(self, gateway: Gateway, route: str, ttl_s: int) -> None:
+        token = Tokens("twilio", AUTH_TOKEN, ttl_s).mint(route, "CA1", NOW_S)
+        path = f"{MEDIA_PATH}/default/{token}"
+        assert await refused(gateway, path, **signed_for(path)) == 403
+        assert gateway.events == []
+
+    async def test_a_token_of_another_call(self, gateway: Gateway) -> None:
+        token = Tokens("twilio", AUTH_TOKEN, 1000).mint("default", "CA2", NOW_S)
+        socket = await gateway.dial_in(f"{MEDIA_PATH}/default/{token}")
+        await socket.send_json(START)
         assert await closing(socket) == (1008, "token-invalid")
         assert gateway.events == []
 
     @with_settings(twilio_require_token=True)
     async def test_a_token_can_be_required(self, gateway: Gateway) -> None:
-        socket = await gateway.dial_in()
-        await socket.send_json(START)
-        assert await closing(socket) == (1008, "token-missing")
+        assert await refused(gateway, **SIGNED) == 403
         assert gateway.events == []
+
+    async def test_a_look_uses_no_token_up(self, gateway: Gateway) -> None:
+        token = Tokens("twilio", AUTH_TOKEN, 1000).mint("default", "CA1", NOW_S)
+        path = f"{MEDIA_PATH}/default/{token}"
+        async with gateway.client.get(path, headers=signed_for(path)) as reply:
+            assert reply.status == 400
+        await gateway.dial_in(path)
 
     @with_settings(twilio_auth_token=None)
     async def test_closed_unless_opened(self, gateway: Gateway) -> None:
@@ -338,10 +350,10 @@ class TestRoutes:
         await routed.dial_in(path)
 
     @pytest.mark.parametrize(
-        ("called", "url"), [("+15550000001", MEDIA_URL + "/vip"), ("+15550000002", None)]
+        ("called", "route"), [("+15550000001", "/vip/"), ("+15550000002", None)]
     )
     async def test_the_webhook_chooses_by_the_called_number(
-        self, routed: Gateway, called: str, url: str | None
+        self, routed: Gateway, called: str, route: str | None
     ) -> None:
         """A call that no route is for goes on, unheard."""
         form = {"CallSid": "CA1", "To": called}
@@ -350,7 +362,9 @@ class TestRoutes:
         reply = await routed.client.post(VOICE_PATH, data=form, headers=headers)
         document = ElementTree.fromstring(await reply.read())
         stream = document.find("Start/Stream")
-        assert (stream.get("url") if stream is not None else None) == url
+        assert (stream is None) == (route is None)
+        if stream is not None:
+            assert stream.get("url", "").startswith(f"{MEDIA_URL}{route}")
         assert document.findtext("Dial/Number") == "+15551234567"
 
 
@@ -400,29 +414,19 @@ class TestWebhook:
         assert reply.status == 200
         assert reply.content_type == "text/xml"
         document = ElementTree.fromstring(await reply.read())
-        stream, parameter = document.find("Start/Stream"), document.find("Start/Stream/Parameter")
+        stream = document.find("Start/Stream")
         assert stream is not None
-        assert parameter is not None
-        assert stream.get("url") == MEDIA_URL
+        path = stream.get("url", "").removeprefix(MEDIA_URL.removesuffix(MEDIA_PATH))
+        assert path.startswith(f"{MEDIA_PATH}/default/")
         assert document.findtext("Dial/Number") == "+15551234567"
-        socket = await gateway.dial_in()
-        params = {parameter.get("name"): parameter.get("value"), "queue": "sales"}
+        socket = await gateway.dial_in(path)
+        params = {"queue": "sales"}
         await socket.send_json(START | {"start": STREAM | {"customParameters": params}})
         await socket.send_json(STOP)
         await gateway.end()
         assert isinstance(gateway.events[0], StreamStarted)
         assert gateway.events[0].params == {"queue": "sales"}
-
-    async def test_its_token_is_good_once(self, gateway: Gateway) -> None:
-        reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
-        parameter = ElementTree.fromstring(await reply.read()).find("Start/Stream/Parameter")
-        assert parameter is not None
-        start = START | {"start": STREAM | {"customParameters": {"tok": parameter.get("value")}}}
-        first, second = await gateway.dial_in(), await gateway.dial_in()
-        await first.send_json(start)
-        await eventually(lambda: bool(gateway.events))
-        await second.send_json(start)
-        assert await closing(second) == (1011, "replayed")
+        assert await refused(gateway, path, **signed_for(path)) == 403  # it is good once
 
     async def test_forged(self, gateway: Gateway) -> None:
         for form, headers in (
