@@ -29,7 +29,7 @@ class Frame[P](msgspec.Struct, gc=False):
     """The audio in a media message; a dialect that names its fields otherwise has its own."""
 
     payload: P
-    track: str = ""  # empty: the stream's first
+    track: str | None = ""  # empty: the stream's first
     chunk: Any = None
     timestamp: Any = None
 

@@ -51,7 +51,7 @@ class JsonMediaAdapter(Adapter):
         self._dialect = dialect
         self._decode = msgspec.json.Decoder(dialect.media[bytes]).decode
         self._started: CallStarted | None = None
-        self._tracks: dict[str, str] = {}  # those announced, by the names that media give them
+        self._tracks: dict[str | None, str] = {}  # those announced, by the names of media
         self._unstopped: set[str] = set()  # of those
         self._reorder: dict[str, Reorder] = {}
         self._early: list[tuple[Frame[Any], bytes]] = []
@@ -115,7 +115,7 @@ class JsonMediaAdapter(Adapter):
         self._unstopped = {form.track for form in start.tracks}
         names = self._dialect.track_names.items()
         self._tracks = {name: track for name, track in names if track in self._unstopped}
-        self._tracks[""] = start.tracks[0].track
+        self._tracks[""] = self._tracks[None] = start.tracks[0].track
         self._reorder = {
             form.track: Reorder(self._dialect.reorder_ms * form.bytes_per_ms)
             for form in start.tracks
@@ -149,6 +149,8 @@ class JsonMediaAdapter(Adapter):
 
     def _hold_early(self, frame: Frame[Any], payload: bytes) -> Sequence[CarrierEvent]:
         """Hold a frame that overtook the start, where that may be; refuse any other."""
+        if self._started and frame.track in self._dialect.track_names:
+            return (MessageIgnored("unannounced-track"),)  # the announced ones go on
         if self._started:
             raise CarrierError("unknown-track")
         early_bytes = sum(len(each) for _, each in self._early)

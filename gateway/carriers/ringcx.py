@@ -27,7 +27,7 @@ class Media[P](Frame[P], tag_field="event", tag="Media", kw_only=True):
     """A media message, which is its frame."""
 
     payload: P = field(name="media")
-    track: str = field(default="", name="perspective")
+    track: str | None = field(default="", name="perspective")
     chunk: Any = field(default=None, name="sequenceId")
 
     @property

@@ -143,7 +143,7 @@ def new_adapter(connection_id: str, upgrade: Mapping[str, str] | None = None) ->
     Args:
         connection_id: the stream's id, because Vonage gives none.
         upgrade: what the upgrade's URL says of `call_id`, `track` and `role`; it outweighs headers,
-            because it is what was authenticated.
+            because the URL is the operator's, or our own.
     """
     return PcmSocketAdapter(partial(_understand, connection_id, upgrade or {}))
 

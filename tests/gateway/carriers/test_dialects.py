@@ -290,8 +290,9 @@ class TestMedia:
     def test_without_a_track_it_is_the_first_ones(self, speaker: Speaker) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         first = only_start(feed(adapter, speaker.start())).tracks[0].track
-        message = speaker.media(changes={speaker.track: ""})
-        assert only_audio(feed(adapter, message)).track == first
+        for nothing in ("", None):
+            message = speaker.media(changes={speaker.track: nothing})
+            assert only_audio(feed(adapter, message)).track == first
 
     def test_a_repr_holds_no_audio(self, speaker: Speaker) -> None:
         assert "secret" not in repr(feed(speaker.started(), speaker.media(b"secret")))

@@ -154,5 +154,6 @@ class TestMedia:
     def test_of_a_track_that_was_not_announced(self) -> None:
         adapter = new_adapter()
         feed(adapter, start(tracks=["inbound"]))
+        assert feed(adapter, media(track="outbound")) == [MessageIgnored("unannounced-track")]
         with pytest.raises(CarrierError, match="unknown-track"):
-            feed(adapter, media(track="outbound"))
+            feed(adapter, media(track="sideways"))

@@ -109,7 +109,7 @@ class TestMedia:
                 "second-start",
             ),
             (
-                [START, MEDIA | {"media": {"track": "outbound", "payload": ""}}],
+                [START, MEDIA | {"media": {"track": "sideways", "payload": ""}}],
                 1002,
                 "unknown-track",
             ),
