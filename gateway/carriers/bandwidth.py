@@ -58,6 +58,7 @@ DIALECT: Final = Dialect(
     encoding=("mediaFormat.encoding",),
     rate=("mediaFormat.sampleRate",),
     media=Media,
+    has_times=False,
 )
 
 

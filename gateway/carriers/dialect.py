@@ -94,6 +94,7 @@ class Dialect:
         media: the struct of a media message, generic over its payload.
         usual_encoding: what it is if nothing says.
         linear: what an encoding named L16 or alike is.
+        has_times: media have timestamps; else they are counted.
         has_epoch_times: timestamps are Unix ms, not counted from the stream's start.
         reorder_ms: messages may overtake each other by that much audio.
     """
@@ -124,6 +125,7 @@ class Dialect:
     event: str = "event"
     media: Any = Media
     linear: Encoding = Encoding.L16LE
+    has_times: bool = True
     has_epoch_times: bool = False
     reorder_ms: int = 0
 

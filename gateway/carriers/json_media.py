@@ -40,6 +40,7 @@ from gateway.errors import CarrierError
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
 
+_LATE_MS: Final = 1000  # of audio on one track, before the first frame of another
 _MAX_EARLY: Final = 64  # media messages ahead of their start, and so many bytes
 _MAX_EARLY_BYTES: Final = 1 << 16
 
@@ -55,6 +56,8 @@ class JsonMediaAdapter(Adapter):
         self._unstopped: set[str] = set()  # of those
         self._reorder: dict[str, Reorder] = {}
         self._early: list[tuple[Frame[Any], bytes]] = []
+        self._bytes_per_ms: dict[str, int] = {}
+        self._counted_ms: dict[str, float] = {}  # by track, where media have no times
         self._epoch_ms: int | None = None  # of the first frame, for times that are Unix ms
         self._stopped = False
 
@@ -116,6 +119,7 @@ class JsonMediaAdapter(Adapter):
         names = self._dialect.track_names.items()
         self._tracks = {name: track for name, track in names if track in self._unstopped}
         self._tracks[""] = self._tracks[None] = start.tracks[0].track
+        self._bytes_per_ms = {form.track: form.bytes_per_ms for form in start.tracks}
         self._reorder = {
             form.track: Reorder(self._dialect.reorder_ms * form.bytes_per_ms)
             for form in start.tracks
@@ -140,12 +144,24 @@ class JsonMediaAdapter(Adapter):
         if track is None:
             return self._hold_early(frame, payload)
         timestamp_ms = number(frame.timestamp)
-        if self._dialect.has_epoch_times and timestamp_ms is not None:
+        if not self._dialect.has_times:
+            timestamp_ms = self._count(track, len(payload))
+        elif self._dialect.has_epoch_times and timestamp_ms is not None:
             if self._epoch_ms is None:
                 self._epoch_ms = timestamp_ms
             timestamp_ms -= self._epoch_ms
         audio = AudioReceived(track, payload, timestamp_ms, number(frame.chunk))
         return self._reorder[track].receive(audio) if self._dialect.reorder_ms else (audio,)
+
+    def _count(self, track: str, size: int) -> int | None:
+        """Count a track's audio; say where its first frame lies if others are far ahead."""
+        begins_ms = None
+        if track not in self._counted_ms:
+            furthest_ms = max(self._counted_ms.values(), default=0.0)
+            begins_ms = int(furthest_ms) if furthest_ms >= _LATE_MS else 0
+            self._counted_ms[track] = float(begins_ms)
+        self._counted_ms[track] += size / self._bytes_per_ms[track]
+        return begins_ms
 
     def _hold_early(self, frame: Frame[Any], payload: bytes) -> Sequence[CarrierEvent]:
         """Hold a frame that overtook the start, where that may be; refuse any other."""

@@ -58,6 +58,7 @@ DIALECT: Final = Dialect(
     stop_track=("perspective",),
     media=Media,
     reorder_ms=60,
+    has_times=False,
 )
 
 

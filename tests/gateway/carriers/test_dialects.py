@@ -578,8 +578,20 @@ class TestBandwidth:
             self.tracks(entry)
 
     def test_media_are_counted(self) -> None:
-        audio = only_audio(feed(BANDWIDTH.started(), BANDWIDTH.media()))
-        assert (audio.timestamp_ms, audio.sequence) == (None, None)
+        adapter = BANDWIDTH.started()
+        first, second = (only_audio(feed(adapter, BANDWIDTH.media())) for _ in range(2))
+        assert (first.timestamp_ms, first.sequence) == (0, None)
+        assert (second.timestamp_ms, second.sequence) == (None, None)
+
+    @pytest.mark.parametrize(("frames", "begins_ms"), [(5, 0), (49, 0), (50, 1000), (500, 10_000)])
+    def test_a_track_that_begins_late_lies_where_the_other_has_come(
+        self, frames: int, begins_ms: int
+    ) -> None:
+        """Symptom: what the agent said after ten seconds was put before them."""
+        adapter = BANDWIDTH.started()
+        feed(adapter, *[BANDWIDTH.media(bytes(160))] * frames)
+        late = BANDWIDTH.media(bytes(160), changes={BANDWIDTH.track: "outbound"})
+        assert only_audio(feed(adapter, late)).timestamp_ms == begins_ms
 
 
 class TestExotel:
