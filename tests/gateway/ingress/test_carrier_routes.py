@@ -6,6 +6,7 @@ Twilio's are in test_twilio_routes.py, with what is the same for all.
 import base64
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -64,21 +65,25 @@ class Script:
         made: Carrier = self.carrier(settings)
         return made
 
+    def upgrade(self, path: str) -> dict[str, str]:
+        """The headers of an upgrade whose URL was configured by hand."""
+        return {"Authorization": f"Bearer {SECRET}"}
+
+
+class ForkingScript(Script, ABC):
+    """One whose webhook announces its calls."""
+
+    @abstractmethod
     def signed(self, url: str, body: bytes, form: list[tuple[str, str]]) -> dict[str, str]:
         """The headers of a webhook."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, answer: bytes) -> Told:
         """Read where the stream is to go."""
-        raise NotImplementedError
 
     def over(self) -> list[tuple[str, str]]:
         """The form of a callback that says that the stream is over."""
         return [("CallSid", "CA1"), ("StreamSid", "S1"), ("StreamEvent", "stream-stopped")]
-
-    def upgrade(self, path: str) -> dict[str, str]:
-        """The headers of an upgrade whose URL was configured by hand."""
-        return {"Authorization": f"Bearer {SECRET}"}
 
 
 def _stream(answer: bytes) -> ElementTree.Element:
@@ -92,7 +97,7 @@ def _path(url: str) -> str:
     return urlsplit(url).path.removeprefix("/prefix")
 
 
-class OfTelnyx(Script):
+class OfTelnyx(ForkingScript):
     carrier = Telnyx
     settings: ClassVar[Mapping[str, Any]] = {
         "secret": SECRET,
@@ -125,7 +130,7 @@ class OfTelnyx(Script):
         return Told(_path(stream.get("url", "")))
 
 
-class OfSignalWire(Script):
+class OfSignalWire(ForkingScript):
     carrier = SignalWire
     settings: ClassVar[Mapping[str, Any]] = {
         "secret": SECRET,
@@ -158,7 +163,7 @@ class OfSignalWire(Script):
         return Told(_path(stream.get("url", "")), {"Authorization": f"Bearer {token}"})
 
 
-class OfPlivo(Script):
+class OfPlivo(ForkingScript):
     carrier = Plivo
     settings: ClassVar[Mapping[str, Any]] = {"auth_token": KEY, **DIAL}
     call: ClassVar[list[dict[str, Any]]] = [
@@ -219,8 +224,8 @@ class OfTalkdesk(Script):
     roles = ("agent", "customer")
 
 
-FORKING = [OfTelnyx(), OfSignalWire(), OfPlivo()]
-ALL = [*FORKING, OfTalkdesk()]
+FORKING: list[ForkingScript] = [OfTelnyx(), OfSignalWire(), OfPlivo()]
+ALL: list[Script] = [*FORKING, OfTalkdesk()]
 every = pytest.mark.parametrize("script", ALL, ids=lambda script: script.carrier.name)
 every_forking = pytest.mark.parametrize("script", FORKING, ids=lambda script: script.carrier.name)
 
@@ -243,7 +248,7 @@ async def served(script: Script) -> AsyncIterator[Served]:
         yield served
 
 
-async def ring(served: Served, script: Script, **changed: Any) -> tuple[int, bytes]:
+async def ring(served: Served, script: ForkingScript, **changed: Any) -> tuple[int, bytes]:
     """Send the webhook of a call; `changed` are its url, body or headers instead of the right."""
     path = f"/voice/{script.carrier.name}"
     form = [("CallSid", "CA1"), ("CallUUID", "CA1"), ("To", CALLED)]
@@ -280,7 +285,9 @@ async def play(served: Served, script: Script, path: str, headers: dict[str, str
 
 class TestCalls:
     @every_forking
-    async def test_from_the_webhook_to_the_last_word(self, served: Served, script: Script) -> None:
+    async def test_from_the_webhook_to_the_last_word(
+        self, served: Served, script: ForkingScript
+    ) -> None:
         status, answer = await ring(served, script)
         assert status == 200
         told = script.read(answer)
@@ -292,7 +299,7 @@ class TestCalls:
 
 
 class TestStatus:
-    async def say(self, served: Served, script: Script, form: list[tuple[str, str]]) -> int:
+    async def say(self, served: Served, script: ForkingScript, form: list[tuple[str, str]]) -> int:
         path = f"/voice/{script.carrier.name}/status"
         body = urlencode(form).encode()
         headers = script.signed(PUBLIC_URL + path, body, form)
@@ -302,7 +309,7 @@ class TestStatus:
 
     @every_forking
     async def test_a_stream_ends_though_its_socket_never_tells(
-        self, served: Served, script: Script, monkeypatch: pytest.MonkeyPatch
+        self, served: Served, script: ForkingScript, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gateway.ingress.carriers._STATUS_GRACE_S", 0.05)
         _, answer = await ring(served, script)
@@ -320,19 +327,19 @@ class TestStatus:
         assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-stopped")
 
     @every_forking
-    async def test_news_that_ends_nothing(self, served: Served, script: Script) -> None:
+    async def test_news_that_ends_nothing(self, served: Served, script: ForkingScript) -> None:
         form = [(name, value.replace("stopped", "started")) for name, value in script.over()]
         assert await self.say(served, script, form) == 204
         assert await self.say(served, script, form[:1]) == 400
 
     @every_forking
-    async def test_forged(self, served: Served, script: Script) -> None:
+    async def test_forged(self, served: Served, script: ForkingScript) -> None:
         path = f"/voice/{script.carrier.name}/status"
         async with served.client.post(path, data=dict(script.over())) as reply:
             assert reply.status in (401, 403)
 
     @every_forking
-    async def test_the_answer_asks_for_it(self, served: Served, script: Script) -> None:
+    async def test_the_answer_asks_for_it(self, served: Served, script: ForkingScript) -> None:
         _, answer = await ring(served, script)
         assert f"{PUBLIC_URL}/voice/{script.carrier.name}/status".encode() in answer
 
@@ -354,7 +361,9 @@ class TestWhoIsLetIn:
         assert served.events == []
 
     @every_forking
-    async def test_no_upgrade_is_accepted_twice(self, served: Served, script: Script) -> None:
+    async def test_no_upgrade_is_accepted_twice(
+        self, served: Served, script: ForkingScript
+    ) -> None:
         _, answer = await ring(served, script)
         told = script.read(answer)
         await served.connect(told.path, told.headers)
@@ -362,7 +371,7 @@ class TestWhoIsLetIn:
 
     @every_forking
     async def test_a_token_is_of_its_carrier_and_route(
-        self, served: Served, script: Script
+        self, served: Served, script: ForkingScript
     ) -> None:
         _, answer = await ring(served, script)
         told = script.read(answer)
@@ -372,7 +381,7 @@ class TestWhoIsLetIn:
 
     @pytest.mark.parametrize(("script", "changed"), FORGERIES)
     async def test_forged_webhooks(
-        self, served: Served, script: Script, changed: dict[str, Any]
+        self, served: Served, script: ForkingScript, changed: dict[str, Any]
     ) -> None:
         status, answer = await ring(served, script, **changed)
         assert status in (401, 403)
@@ -389,7 +398,7 @@ class TestWhoIsLetIn:
                 assert reply.status == 404
 
     @every_forking
-    async def test_no_webhook_while_no_next_step_is_configured(self, script: Script) -> None:
+    async def test_no_webhook_while_no_next_step_is_configured(self, script: ForkingScript) -> None:
         async with serving(Served(script.made(dial=None))) as served:
             assert (await ring(served, script))[0] == 404
 
