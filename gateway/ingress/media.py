@@ -122,13 +122,13 @@ class Replies:
 
     def __init__(self) -> None:
         self.unsent: asyncio.Queue[str] = asyncio.Queue(_MAX_REPLIES)
+        self.is_stuck = False  # one could not be sent in time
 
     def send(self, message: str) -> None:
         """Have a text message sent; raises CarrierError if the carrier takes none."""
-        try:
-            self.unsent.put_nowait(message)
-        except asyncio.QueueFull:
-            raise CarrierError("replies-unread") from None
+        if self.is_stuck or self.unsent.full():
+            raise CarrierError("replies-unread")
+        self.unsent.put_nowait(message)
 
 
 @contextlib.asynccontextmanager
@@ -139,8 +139,13 @@ async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
     async def send_all() -> None:
         while True:
             message = await replies.unsent.get()
-            with contextlib.suppress(ConnectionError):  # the reader finds the socket gone
-                await socket.send_str(message)
+            try:
+                async with asyncio.timeout(_REPLY_TIMEOUT_S):
+                    await socket.send_str(message)
+            except TimeoutError:
+                replies.is_stuck = True
+            except ConnectionError:
+                pass  # the reader finds the socket gone
             replies.unsent.task_done()
 
     sending = asyncio.create_task(send_all(), name="replies")

@@ -9,6 +9,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 
 from gateway.errors import CarrierError
 from gateway.ingress.media import replying
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -66,3 +67,42 @@ async def test_who_reads_none_is_not_sent_more_than_a_few(connect: Callable[...,
     await connect(serve)  # type: ignore[misc]
     async with asyncio.timeout(10):
         await refused.wait()
+
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def test_a_peer_that_reads_none_is_noticed_by_the_next_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.ingress.media._REPLY_TIMEOUT_S", 0.05)
+    refused = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async with replying(socket) as replies:
+            for _ in range(200):
+                replies.send("x" * 100_000)
+            await eventually(lambda: replies.is_stuck)
+            with pytest.raises(CarrierError, match="replies-unread"):
+                replies.send("x")
+            refused.set()
+            assert request.transport
+            request.transport.abort()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    _, writer = await asyncio.open_connection(*runner.addresses[0], limit=1024)
+    writer.write(HANDSHAKE)
+    async with asyncio.timeout(25):
+        await refused.wait()
+    writer.close()
+    await runner.cleanup()
