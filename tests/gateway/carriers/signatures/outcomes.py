@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from gateway.errors import CarrierError
@@ -13,6 +14,19 @@ type Forgeries = dict[str, tuple[dict[str, Any], str]]  # by name: what is alter
 
 wire_texts = st.binary(max_size=64).map(lambda raw: raw.decode(errors="surrogateescape"))
 forms = st.lists(st.tuples(wire_texts, wire_texts), max_size=4)
+
+
+NOW_S = 1_700_000_000  # when the vectors were signed
+
+every_clock = pytest.mark.parametrize(
+    ("now_s", "reason"),
+    [
+        (NOW_S - 300.1, "signature-stale"),
+        (NOW_S - 300, None),
+        (NOW_S + 300, None),
+        (NOW_S + 300.1, "signature-stale"),
+    ],
+)
 
 
 def refusal(verify: Callable[..., object], request: dict[str, Any], **changes: Any) -> str | None:

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from gateway.carriers.signatures.telnyx import read_public_key, verify
 from tests.gateway.carriers.signatures.outcomes import (
     DOCUMENTED,
+    NOW_S,
     Forgeries,
+    every_clock,
     headers_like,
     refusal,
 )
 
 PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
-NOW_S = 1_700_000_000
 TIMESTAMP = str(NOW_S)
 BODY = b'{"data":{"event_type":"streaming.started"}}'
 SIGNATURE = (
@@ -50,15 +51,7 @@ def test_what_is_no_public_key(text: str) -> None:
         read_public_key(text)
 
 
-@pytest.mark.parametrize(
-    ("now_s", "reason"),
-    [
-        (NOW_S - 300.1, "signature-stale"),
-        (NOW_S - 300, None),
-        (NOW_S + 300, None),
-        (NOW_S + 300.1, "signature-stale"),
-    ],
-)
+@every_clock
 def test_clock(now_s: float, reason: str | None) -> None:
     assert refusal(verify, GOOD, now_s=now_s) == reason
 
