@@ -23,8 +23,8 @@ class AudioChunk(msgspec.Struct, frozen=True, gc=False):
     """Audio for the model, and where it lies on the track's media clock.
 
     The next chunk's `start_ms` is this one's `end_ms`, except after a jump that was not filled. The
-    audio is as long as the times say, or longer: a filter's tail has no place on the media clock,
-    nor has padding beyond the pause it was for.
+    audio is as long as the times say, or longer: padding has no place on the media clock, nor has a
+    filter's tail.
     """
 
     pcm: bytes  # PCM16 little-endian, 16 kHz mono
@@ -66,15 +66,12 @@ class TrackPipeline:
 
     __slots__ = (
         "_buffer",
-        "_buffer_start",
         "_bytes_per_ms",
         "_chunk_bytes",
         "_clock",
         "_encoding",
         "_flushed_bytes",
-        "_heard_until",
         "_max_silence_bytes",
-        "_padded_bytes",
         "_resampler",
         "_silence_left_bytes",
         "duplicates",
@@ -101,11 +98,7 @@ class TrackPipeline:
         self._silence_left_bytes = self._max_silence_bytes
         self._clock = MediaClock(bytes_per_ms)
         self._resampler = RESAMPLERS[form.rate_hz]()
-        self._buffer = bytearray()  # payload not yet in a chunk
-        self._padded_bytes = 0  # since the last frame, in the buffer or in chunks
-        # On the clock, in payload bytes
-        self._buffer_start = 0
-        self._heard_until = 0  # where padding longer than its pause ended: no chunk is before
+        self._buffer = bytearray()  # up to the clock's position, not yet in a chunk
 
     @property
     def position_ms(self) -> int:
@@ -134,11 +127,7 @@ class TrackPipeline:
             # What comes after a hole begins with a whole sample, wherever the last one was cut.
             self._clock.position_bytes += half
             jump_bytes, start = jump_bytes + half, start + half
-        if self._padded_bytes > jump_bytes:
-            self._take_back(self._padded_bytes - jump_bytes)
         pieces = self._jump(jump_bytes, start) if jump_bytes else []
-        if not self.frames:
-            self._buffer_start = start
         self.frames += 1
         self.received_bytes += len(payload)
         self._buffer += payload
@@ -146,35 +135,36 @@ class TrackPipeline:
         return pieces
 
     def pad(self, ms: int) -> list[AudioChunk]:
-        """Add silence in a pause of the stream, so that the model hears the end of what was said.
+        """Make silence that lets the model say the last words while no audio comes.
 
-        The clock does not count it: it is the beginning of the silence that fills the jump after
-        the pause, so all comes out as if it had not been added, only sooner. What the jump turns
-        out too short for is taken back; if it is in a chunk already, the audio that lies where it
-        lay gets the time of its end. Nothing is dropped, and what lies past its end does not move.
+        It has no place on the media clock. It lies between two chunks, which are what they would be
+        without it: if the carrier was but late, nothing has moved.
 
         Args:
-            ms: how much. Of all there is then, less than a chunk waits for more.
+            ms: how much, at least.
 
         Returns:
-            The chunks it completed; none before the first frame.
+            Its chunks; none before the first frame.
         """
         if self.received_bytes == self._flushed_bytes:
             return []
-        silence_bytes = min(ms * self._bytes_per_ms, self._room_bytes)
-        self._padded_bytes += silence_bytes
-        self._add_silence(silence_bytes)
-        return self._cut_chunks()
+        size = self._chunk_bytes // self._bytes_per_ms * BYTES_PER_MS
+        at_ms = self._clock.to_ms(self._clock.position_bytes - len(self._buffer))
+        return [AudioChunk(bytes(size), at_ms, at_ms)] * -(-ms * BYTES_PER_MS // size)
 
     def flush(self) -> list[AudioChunk | AudioGap]:
         """Give what is left since the last time; half a sample is dropped.
 
         The tail of the filter makes the last chunk up to 3 ms longer than its times say.
         """
+        return self._end_at(self._clock.position_bytes)
+
+    def _end_at(self, end: int) -> list[AudioChunk | AudioGap]:
+        """Give what is left up to there on the clock, and the filter's tail."""
         if self.received_bytes == self._flushed_bytes:
             return []
         self._flushed_bytes = self.received_bytes
-        rest = self._cut(len(self._buffer) - len(self._buffer) % self._encoding.sample_bytes)
+        rest = self._cut(len(self._buffer) - len(self._buffer) % self._encoding.sample_bytes, end)
         self._buffer.clear()
         pcm = rest.pcm + self._resampler.flush()
         return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
@@ -182,47 +172,31 @@ class TrackPipeline:
     def _jump(self, jump_bytes: int, end: int) -> list[AudioChunk | AudioGap]:
         """Declare missing audio and put silence in its place, unless that would be too much."""
         gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end))
-        missing_bytes = jump_bytes - self._padded_bytes
-        self._padded_bytes = 0
-        if jump_bytes <= self._max_silence_bytes and missing_bytes <= self._room_bytes:
-            self._add_silence(missing_bytes)
+        if jump_bytes <= self._max_silence_bytes and jump_bytes <= self._room_bytes:
+            self._silence_left_bytes -= jump_bytes
+            self._buffer += self._encoding.silence * jump_bytes
             return [gap]
-        before = self.flush()
-        self._buffer_start = end
-        return [*before, gap]
-
-    def _take_back(self, excess_bytes: int) -> None:
-        """Take out padding that the jump after it is too short for, or give its place away."""
-        unheard_bytes = min(excess_bytes, len(self._buffer))
-        # A whole number of samples stays, else the bytes of all that comes later would be swapped.
-        unheard_bytes -= (excess_bytes - unheard_bytes) % self._encoding.sample_bytes
-        del self._buffer[len(self._buffer) - unheard_bytes :]
-        self._padded_bytes -= excess_bytes
-        self._heard_until = max(self._heard_until, self._buffer_start)
-        self._buffer_start -= excess_bytes - unheard_bytes
+        return [*self._end_at(end - jump_bytes), gap]
 
     @property
     def _room_bytes(self) -> int:
         """Silence that may still be added."""
         return self._silence_left_bytes + self.received_bytes
 
-    def _add_silence(self, size: int) -> None:
-        self._silence_left_bytes -= size
-        self._buffer += self._encoding.silence * size
-
     def _cut_chunks(self) -> list[AudioChunk]:
         chunks = []
         while len(self._buffer) >= self._chunk_bytes:
-            chunks.append(self._cut(self._chunk_bytes))
+            chunks.append(self._cut(self._chunk_bytes, self._clock.position_bytes))
         return chunks
 
-    def _cut(self, size: int) -> AudioChunk:
-        """Make a chunk of the first bytes of the buffer, a whole number of samples."""
+    def _cut(self, size: int, end: int) -> AudioChunk:
+        """Make a chunk of the first bytes of the buffer.
+
+        Args:
+            size: how many, a whole number of samples.
+            end: where the buffer ends on the clock, in payload bytes.
+        """
+        start = end - len(self._buffer)
         pcm = self._resampler.process(decode(self._encoding, bytes(self._buffer[:size])))
         del self._buffer[:size]
-        start, self._buffer_start = self._buffer_start, self._buffer_start + size
-        return AudioChunk(pcm, self._to_ms(start), self._to_ms(self._buffer_start))
-
-    def _to_ms(self, position: int) -> int:
-        """The time of a chunk's edge: not before one that was given already."""
-        return self._clock.to_ms(max(position, self._heard_until))
+        return AudioChunk(pcm, self._clock.to_ms(start), self._clock.to_ms(start + size))

@@ -50,7 +50,8 @@ from gateway.transcript.events import (
 from gateway.transcript.keys import encode_id
 
 _MAX_DTMF: Final = 1000  # told per stream
-_PADDED_AFTER: Final = 1.25  # times its length: no pause then proves shorter than its padding
+_TICK_S: Final = 1.0  # how often a stream is looked after
+_QUIET_S: Final = 2.0  # a track without audio for so long: none is late, silence is left out
 
 _log = structlog.get_logger()
 
@@ -131,7 +132,7 @@ class CallStream:
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came
         self._is_paused = False
-        self._padding: asyncio.TimerHandle | None = None
+        self._is_stopped = False  # by the carrier
         self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
         self._dtmf_count = 0
@@ -152,8 +153,8 @@ class CallStream:
                     await read()
                 except CarrierError as error:
                     self.end(Ending.failed(error))
-                for event in self._adapter.close():
-                    self._take(event)
+                for name in self._tracks:
+                    self._release(name)
                 if self.state is StreamState.LIVE:
                     self.state = StreamState.ENDING
                 for track in self._tracks.values():
@@ -193,9 +194,17 @@ class CallStream:
     def end(self, ending: Ending) -> None:
         """End the stream; the first reason stays."""
         if self.ending is None:
-            self.ending = ending
+            self.ending = STOPPED if self._is_stopped else ending
             self._over.set()
-            self._on_ending(ending)
+            self._on_ending(self.ending)
+
+    def _stop(self, late_s: float) -> None:
+        """End the stream as the carrier said, now or once media can't come late any more."""
+        self._is_stopped = True
+        if late_s:
+            asyncio.get_running_loop().call_later(late_s, self.end, STOPPED)
+        else:
+            self.end(STOPPED)
 
     def receive_text(self, message: bytes) -> None:
         """Take one text message; raises CarrierError as the adapter does."""
@@ -215,7 +224,7 @@ class CallStream:
             case CallStarted():
                 self._start(event)
             case CallStopped():
-                self.end(STOPPED)
+                self._stop(event.late_ms / 1000)
             case Reply():
                 self._reply(event.message)
             case StreamPaused() | StreamResumed():
@@ -234,20 +243,23 @@ class CallStream:
         self._media_s = self._services.monotonic_s()
         kind = events.StreamPaused if is_paused else events.StreamResumed
         self._writer.publish(kind(self._position_ms))
-        if self._padding:
-            self._padding.cancel()
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
-            padding_s = max(track.padding_ms for track in self._tracks.values()) / 1000
-            loop = asyncio.get_running_loop()
-            self._padding = loop.call_later(_PADDED_AFTER * padding_s, self._pad)
 
-    def _pad(self) -> None:
-        """Have the model say the last words before the pause, now that it is longer than that."""
-        if self.ending is None:
-            for track in self._tracks.values():
+    def _note_quiet(self, now_s: float) -> None:
+        """Have the last words said on tracks that get no audio; carriers may leave silence out."""
+        for name, track in self._tracks.items():
+            is_quiet = now_s - (track.heard_s or self._started_s) >= _QUIET_S
+            if is_quiet and not self._release(name):
                 track.pad()
+
+    def _release(self, track: str) -> bool:
+        """Take what was held back of a track; False if nothing was."""
+        frames = self._adapter.release(track)
+        for frame in frames:
+            self._take(frame)
+        return bool(frames)
 
     def publish(self, event: TranscriptEvent) -> None:
         """Publish a track's event; a final may be for the carrier, too."""
@@ -318,7 +330,7 @@ class CallStream:
         services.metrics.live_calls.labels(self._carrier).inc()
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
-        self._group.create_task(self._enforce_limits())
+        self._group.create_task(self._watch())
 
     async def _transcribe(self, start: CallStarted) -> None:
         """Get the tracks their places; then each lives its life."""
@@ -334,25 +346,30 @@ class CallStream:
         for track in self._tracks.values():
             self._group.create_task(track.run())
 
-    async def _enforce_limits(self) -> None:
-        """End the stream when it is idle, silent or too old."""
+    async def _watch(self) -> None:
+        """End the stream when it is idle, silent or too old; meanwhile note quiet tracks."""
         limits = self._services.limits
+        tracks = self._tracks.values()
         while not self._over.is_set():
-            loud_s = (track.loud_s or self._started_s for track in self._tracks.values())
+            now_s = self._services.monotonic_s()
             if self._is_paused:  # none is due
-                self._media_s = self._services.monotonic_s()
+                self._media_s = now_s
             due_s, ending = min(
                 (self._media_s + limits.idle_timeout_s, IDLE),
-                (max(loud_s) + limits.silence_timeout_s, SILENT),
+                (
+                    max(track.loud_s or self._started_s for track in tracks)
+                    + limits.silence_timeout_s,
+                    SILENT,
+                ),
                 (self._started_s + limits.max_call_s, TOO_LONG),
                 key=lambda due: due[0],
             )
-            wait_s = due_s - self._services.monotonic_s()
-            if wait_s <= 0:
+            if due_s <= now_s:
                 self.end(ending)
                 return
+            self._note_quiet(now_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(min(due_s - now_s, _TICK_S)):
                     await self._over.wait()
 
     def _on_track_failed(self) -> None:

@@ -50,7 +50,8 @@ class Track:
         dropped_ms: audio dropped because no session took it.
         first_audio_s: when the first frame came, on the monotonic clock.
         first_delta_s: from then to the first text.
-        loud_s: when audio that may be speech came last, on the monotonic clock.
+        heard_s: when the last frame came, likewise.
+        loud_s: when audio that may be speech came last, likewise.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Track:
         self.dropped_ms = 0
         self.first_audio_s: float | None = None
         self.first_delta_s: float | None = None
+        self.heard_s: float | None = None
         self.loud_s: float | None = None
         self.pipeline = TrackPipeline(form, limits.chunk_ms)
         self._services = services
@@ -174,6 +176,7 @@ class Track:
         """Take one frame."""
         if self.first_audio_s is None:
             self.first_audio_s = now_s
+        self.heard_s = now_s
         pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
         if pieces:
             self._keep(pieces, now_s)
@@ -181,18 +184,19 @@ class Track:
     def pause(self) -> None:
         """Learn that for a while no audio comes."""
         self._paused_ms = self.pipeline.position_ms
+        self.pad()
 
     @property
-    def padding_ms(self) -> int:
-        """The silence after which the model has said all words, and their segment is closed."""
-        return LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
+    def is_padded(self) -> bool:
+        """Whether no audio came since the padding."""
+        return self._padded_ms == self.pipeline.position_ms
 
     def pad(self) -> None:
-        """Have the model say the last words before a pause, and end the segment."""
-        position_ms = self.pipeline.position_ms
-        if self._padded_ms != position_ms:  # something came since the last time
-            self._padded_ms = position_ms
-            self._keep(self.pipeline.pad(self.padding_ms), self._services.monotonic_s())
+        """Have the model say the last words though no audio comes, and end their segment."""
+        if not self.is_padded:
+            self._padded_ms = self.pipeline.position_ms
+            padding_ms = LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
+            self._keep(self.pipeline.pad(padding_ms), self._services.monotonic_s())
 
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""
@@ -267,7 +271,7 @@ class Track:
         """Whether nobody has spoken for as long as ends a segment."""
         loud_ms = self._loud.end_ms
         pause_ms = self._limits.segment_pause_ms
-        return loud_ms is None or self.pipeline.position_ms - loud_ms >= pause_ms
+        return self.is_padded or loud_ms is None or self.pipeline.position_ms - loud_ms >= pause_ms
 
     def finds_rut(self) -> bool:
         """Find that the model says nothing though somebody speaks; the next time half as soon."""

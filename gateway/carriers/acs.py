@@ -45,6 +45,7 @@ from gateway.carriers.events import (
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
 from gateway.carriers.pcm_socket import MIX, formats
+from gateway.carriers.wall_times import Epoch, WallTimes
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -109,34 +110,36 @@ class AcsAdapter(Adapter):
         self._names = tuple(self._vacant)
         self._track_of: dict[str, str] = {}
         self._started: CallStarted | None = None
-        self._epoch_ms: int | None = None  # of the first frame
+        self._times: dict[str, WallTimes] = {}  # by track
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one message; see `Adapter`."""
         try:
             audio = _DECODE(message).audio
         except NOT_UNDERSTOOD:
-            return (self._receive_unusual(message),)
-        return (self._audio(audio.participant or "", audio.data, audio.timestamp),)
+            return self._receive_unusual(message)
+        return self._audio(audio.participant or "", audio.data, audio.timestamp)
+
+    def release(self, track: str) -> Sequence[AudioReceived]:
+        """Give what waits for other frames; see `Adapter`."""
+        return self._times[track].flush()
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
         """Refuse: the protocol has text only."""
         raise CarrierError("binary-message")
 
-    def _receive_unusual(self, message: bytes) -> CarrierEvent:
+    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
         """Take a message that is no audio, or has its keys in another case."""
         decoded = _in_lower_case(read(message))
         match decoded.get("kind"):
             case "AudioMetadata":
-                return self._start(decoded, len(message))
+                return (self._start(decoded, len(message)),)
             case "AudioData":
                 return self._loose_audio(decoded)
             case "DtmfData":
-                return DtmfReceived(None)  # of any participant
-            case str():
-                return MessageIgnored("unknown")
+                return (DtmfReceived(None),)  # of any participant
             case _:
-                raise CarrierError("malformed-message")
+                return (MessageIgnored("unknown"),)
 
     def _start(self, message: Mapping[str, object], size: int) -> CarrierEvent:
         if size > MAX_START_BYTES:
@@ -157,25 +160,31 @@ class AcsAdapter(Adapter):
             params=self._params,
             roles={track: _ROLES[track] for track in self._names},
         )
+        epoch = Epoch()
+        self._times = {
+            form.track: WallTimes(form.bytes_per_ms, epoch) for form in self._started.tracks
+        }
         return self._started
 
-    def _loose_audio(self, message: Mapping[str, object]) -> CarrierEvent:
+    def _loose_audio(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
         text = find(message, ("audiodata.data",))
         participant = find(message, ("audiodata.participantrawid",))
         if not isinstance(text, str) or not isinstance(participant, str | None):
+            if self._started:
+                return (MessageIgnored("malformed-media"),)
             raise CarrierError("malformed-message", "AudioData")
         payload = decode_base64(text)
         if payload is None:
-            return MessageIgnored("undecodable-payload")
+            return (MessageIgnored("undecodable-payload"),)
         return self._audio(participant or "", payload, find(message, ("audiodata.timestamp",)))
 
-    def _audio(self, participant: str, payload: bytes, timestamp: object) -> CarrierEvent:
+    def _audio(self, participant: str, payload: bytes, timestamp: object) -> Sequence[CarrierEvent]:
         if self._started is None:
             raise CarrierError("media-before-start")
         track = self._track_of.get(participant) or self._take_track(participant)
         if track is None:
-            return MessageIgnored("other-participant")
-        return AudioReceived(track, payload, self._stream_ms(timestamp), None)
+            return (MessageIgnored("other-participant"),)
+        return self._times[track].receive(AudioReceived(track, payload, _unix_ms(timestamp), None))
 
     def _take_track(self, participant: str) -> str | None:
         """Give a participant, who has none, the track that is for such; None if there is none.
@@ -193,16 +202,14 @@ class AcsAdapter(Adapter):
             raise CarrierError("unknown-track", _ASK_CHANNEL)
         return None
 
-    def _stream_ms(self, timestamp: object) -> int | None:
-        """A time of day, as milliseconds since the first; None if it is none."""
-        try:
-            moment = datetime.fromisoformat(timestamp)  # type: ignore[arg-type]  # or raises
-        except (TypeError, ValueError):
-            return None
-        unix_ms = round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
-        if self._epoch_ms is None:
-            self._epoch_ms = unix_ms
-        return unix_ms - self._epoch_ms
+
+def _unix_ms(timestamp: object) -> int | None:
+    """A time of day in Unix ms; None if it is none."""
+    try:
+        moment = datetime.fromisoformat(timestamp)  # type: ignore[arg-type]  # or raises
+    except (TypeError, ValueError):
+        return None
+    return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
 
 
 def _in_lower_case(message: Mapping[str, object], levels: int = 2) -> Mapping[str, object]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from gateway.carriers.events import CarrierEvent, Reply
+from gateway.carriers.events import AudioReceived, CarrierEvent, Reply
 
 
 class Adapter(Protocol):
@@ -29,8 +29,8 @@ class Adapter(Protocol):
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one binary message; raises as `receive_text` does."""
 
-    def close(self) -> Sequence[CarrierEvent]:
-        """Learn that no message comes any more; give what was held back, frames in disorder say."""
+    def release(self, track: str) -> Sequence[AudioReceived]:
+        """Give the frames of a track that wait for others: those will not come."""
         return ()
 
     def transcript(

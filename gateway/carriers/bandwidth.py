@@ -28,7 +28,7 @@ from gateway.carriers.carrier import (
     StreamStatus,
     Upgrade,
 )
-from gateway.carriers.dialect import Dialect, Frame, find
+from gateway.carriers.dialect import Dialect, Frame, Times, find
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
@@ -58,7 +58,7 @@ DIALECT: Final = Dialect(
     encoding=("mediaFormat.encoding",),
     rate=("mediaFormat.sampleRate",),
     media=Media,
-    has_times=False,
+    times=Times.NONE,
 )
 
 

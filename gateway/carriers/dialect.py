@@ -55,6 +55,14 @@ class Kind(Enum):
     NOTE = auto()  # asks nothing of us
 
 
+class Times(Enum):
+    """What the timestamps of media are."""
+
+    STREAM = auto()  # ms since the stream's start
+    WALL = auto()  # Unix ms
+    NONE = auto()  # there are none: media are counted
+
+
 KINDS: Final = MappingProxyType(
     {
         "connected": Kind.NOTE,
@@ -94,8 +102,7 @@ class Dialect:
         media: the struct of a media message, generic over its payload.
         usual_encoding: what it is if nothing says.
         linear: what an encoding named L16 or alike is.
-        has_times: media have timestamps; else they are counted.
-        has_epoch_times: timestamps are Unix ms, not counted from the stream's start.
+        times: what the timestamps of media are.
         reorder_ms: messages may overtake each other by that much audio.
     """
 
@@ -125,8 +132,7 @@ class Dialect:
     event: str = "event"
     media: Any = Media
     linear: Encoding = Encoding.L16LE
-    has_times: bool = True
-    has_epoch_times: bool = False
+    times: Times = Times.STREAM
     reorder_ms: int = 0
 
 

@@ -64,6 +64,8 @@ class Reply:
 class CallStopped:
     """The carrier said that the stream is over."""
 
+    late_ms: int = 0  # media that were overtaken by it may come for so long
+
 
 @dataclass(frozen=True, slots=True)
 class MessageIgnored:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.audio.encodings import TrackFormat
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.dialect import (
     MAX_START_BYTES,
@@ -21,6 +22,7 @@ from gateway.carriers.dialect import (
     Dialect,
     Frame,
     Kind,
+    Times,
     decode_base64,
     find,
     number,
@@ -36,6 +38,7 @@ from gateway.carriers.events import (
     MessageIgnored,
 )
 from gateway.carriers.reorder import Reorder
+from gateway.carriers.wall_times import Epoch, WallTimes
 from gateway.errors import CarrierError
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
@@ -54,11 +57,10 @@ class JsonMediaAdapter(Adapter):
         self._started: CallStarted | None = None
         self._tracks: dict[str | None, str] = {}  # those announced, by the names of media
         self._unstopped: set[str] = set()  # of those
-        self._reorder: dict[str, Reorder] = {}
+        self._holds: Mapping[str, Reorder | WallTimes] = {}  # frames back, by track, if any do
         self._early: list[tuple[Frame[Any], bytes]] = []
         self._bytes_per_ms: dict[str, int] = {}
         self._counted_ms: dict[str, float] = {}  # by track, where media have no times
-        self._epoch_ms: int | None = None  # of the first frame, for times that are Unix ms
         self._stopped = False
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
@@ -75,22 +77,20 @@ class JsonMediaAdapter(Adapter):
         """Refuse: the protocol has text only."""
         raise CarrierError("binary-message")
 
-    def close(self) -> Sequence[CarrierEvent]:
-        """Give what waited for frames that were overtaken."""
-        return tuple(frame for reorder in self._reorder.values() for frame in reorder.flush())
+    def release(self, track: str) -> Sequence[AudioReceived]:
+        """Give what waits for other frames; see `Adapter`."""
+        hold = self._holds.get(track)
+        return hold.flush() if hold else ()
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
         """Take a message that is no media, or none as documented."""
         decoded = read(message)
-        name = decoded.get(self._dialect.event)
-        if not isinstance(name, str):
-            raise CarrierError("malformed-message")
-        kind = self._dialect.kinds.get(name)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
-        match kind:
+        name = str(decoded.get(self._dialect.event))
+        match self._dialect.kinds.get(name):
             case Kind.MEDIA:
-                return self._loose_audio(self._read_loosely(message))
+                return self._loose_audio(message)
             case Kind.START:
                 return self._start(decoded, len(message))
             case Kind.STOP:
@@ -120,10 +120,7 @@ class JsonMediaAdapter(Adapter):
         self._tracks = {name: track for name, track in names if track in self._unstopped}
         self._tracks[""] = self._tracks[None] = start.tracks[0].track
         self._bytes_per_ms = {form.track: form.bytes_per_ms for form in start.tracks}
-        self._reorder = {
-            form.track: Reorder(self._dialect.reorder_ms * form.bytes_per_ms)
-            for form in start.tracks
-        }
+        self._holds = _holds(self._dialect, start.tracks)
         early, self._early = self._early, []
         return (start, *(event for frame, audio in early for event in self._audio(frame, audio)))
 
@@ -134,8 +131,9 @@ class JsonMediaAdapter(Adapter):
             self._unstopped.discard(self._tracks.get(name, ""))
             if self._unstopped:
                 return (MessageIgnored("stop-of-one-track"),)
-        self._stopped = True
-        return (*self.close(), CallStopped())
+        late_ms = self._dialect.reorder_ms
+        self._stopped = not late_ms
+        return (CallStopped(late_ms),)
 
     # Media
 
@@ -143,15 +141,11 @@ class JsonMediaAdapter(Adapter):
         track = self._tracks.get(frame.track)
         if track is None:
             return self._hold_early(frame, payload)
-        timestamp_ms = number(frame.timestamp)
-        if not self._dialect.has_times:
-            timestamp_ms = self._count(track, len(payload))
-        elif self._dialect.has_epoch_times and timestamp_ms is not None:
-            if self._epoch_ms is None:
-                self._epoch_ms = timestamp_ms
-            timestamp_ms -= self._epoch_ms
-        audio = AudioReceived(track, payload, timestamp_ms, number(frame.chunk))
-        return self._reorder[track].receive(audio) if self._dialect.reorder_ms else (audio,)
+        is_counted = self._dialect.times is Times.NONE
+        at_ms = self._count(track, len(payload)) if is_counted else number(frame.timestamp)
+        audio = AudioReceived(track, payload, at_ms, number(frame.chunk))
+        hold = self._holds.get(track)
+        return hold.receive(audio) if hold else (audio,)
 
     def _count(self, track: str, size: int) -> int | None:
         """Count a track's audio; say where its first frame lies if others are far ahead."""
@@ -176,21 +170,30 @@ class JsonMediaAdapter(Adapter):
         self._early.append((frame, payload))
         return ()
 
-    def _read_loosely(self, message: bytes) -> Frame[str]:
-        try:
-            frame: Frame[str] = msgspec.json.decode(message, type=self._dialect.media[str]).frame
-        except NOT_UNDERSTOOD:
-            raise CarrierError("malformed-message", "media") from None
-        return frame
-
-    def _loose_audio(self, frame: Frame[str]) -> Sequence[CarrierEvent]:
-        """Take media whose base64 is unusual; what can't be decoded is lost audio.
+    def _loose_audio(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Take media that are not as documented; what can't be decoded is lost audio.
 
         The carrier's clock will show the hole, and it is declared there.
         """
+        try:
+            frame: Frame[str] = msgspec.json.decode(message, type=self._dialect.media[str]).frame
+        except NOT_UNDERSTOOD:
+            if self._started:
+                return (MessageIgnored("malformed-media"),)
+            raise CarrierError("malformed-message", "media") from None
         payload = decode_base64(frame.payload)
         if payload is None:
             if frame.track not in self._tracks:
                 self._hold_early(frame, b"")
             return (MessageIgnored("undecodable-payload"),)
         return self._audio(frame, payload)
+
+
+def _holds(dialect: Dialect, tracks: Sequence[TrackFormat]) -> Mapping[str, Reorder | WallTimes]:
+    """Make what each track's frames may have to wait in."""
+    if dialect.times is Times.WALL:
+        epoch = Epoch()
+        return {form.track: WallTimes(form.bytes_per_ms, epoch) for form in tracks}
+    if dialect.reorder_ms:
+        return {form.track: Reorder(dialect.reorder_ms * form.bytes_per_ms) for form in tracks}
+    return {}

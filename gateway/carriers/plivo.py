@@ -25,7 +25,7 @@ from gateway.carriers.carrier import (
     StreamStatus,
     Upgrade,
 )
-from gateway.carriers.dialect import KINDS, Dialect, Kind
+from gateway.carriers.dialect import KINDS, Dialect, Kind, Times
 from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, plain
@@ -41,7 +41,7 @@ DIALECT: Final = Dialect(
     call_id=("start.callId",),
     stream_id=("start.streamId", "streamId"),
     params=("extra_headers",),
-    has_epoch_times=True,
+    times=Times.WALL,
 )
 
 

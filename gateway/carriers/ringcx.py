@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from msgspec import field
 
 from gateway.carriers.carrier import Request, Upgrade
-from gateway.carriers.dialect import Dialect, Frame, Kind
+from gateway.carriers.dialect import Dialect, Frame, Kind, Times
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import SecretSettings
@@ -58,7 +58,7 @@ DIALECT: Final = Dialect(
     stop_track=("perspective",),
     media=Media,
     reorder_ms=60,
-    has_times=False,
+    times=Times.NONE,
 )
 
 

@@ -24,7 +24,7 @@ class Segmenter:
         track: the track's name, as events carry it.
         role: who speaks on it, as events carry it.
         pause_ms: media time from the end of one delta with words to that of the next, or of an
-            empty one, that ends a segment.
+            empty one, that ends a segment; padding counts, too.
         max_ms: media time after which a segment ends with the word.
 
     Attributes:
@@ -45,6 +45,7 @@ class Segmenter:
         self._space = ""  # white space not yet followed by a word
         self._start_ms = 0
         self._end_ms = 0
+        self._padded_ms = 0  # padding since the last word
 
     def delta(
         self, text: str, placement: Placement, received_s: float
@@ -61,6 +62,7 @@ class Segmenter:
         """
         events: list[TranscriptDelta | TranscriptFinal] = []
         said = text.strip()
+        self._padded_ms += placement.padding_ms
         if self._is_open and (reason := self._ended(text, bool(said), placement)):
             events += self.close(reason)
         if said:
@@ -101,6 +103,7 @@ class Segmenter:
 
         If no word comes this time it ends where it ended before, with an empty final.
         """
+        self._padded_ms = 0
         if self._is_open and self._texts:
             self._rev += 1
             self._texts = []
@@ -112,7 +115,7 @@ class Segmenter:
             # It goes on with the last word.
             overdue = placement.end_ms - self._start_ms > self._max_ms + _MAX_WORD_MS
             return FinalReason.LENGTH if overdue else None
-        if placement.end_ms - self._end_ms >= self._pause_ms:
+        if placement.end_ms - self._end_ms + self._padded_ms >= self._pause_ms:
             return FinalReason.PAUSE
         if said and placement.end_ms - self._start_ms > self._max_ms:
             return FinalReason.LENGTH
@@ -132,6 +135,7 @@ class Segmenter:
         self._space = text[len(kept) :]
         self._texts.append(kept)
         self._end_ms = placement.end_ms
+        self._padded_ms = 0
         return TranscriptDelta(
             track=self._track,
             role=self._role,

@@ -29,6 +29,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     start_ms: int  # on the media clock
     end_ms: int
     heard_s: float  # when the audio at `end_ms` reached us, on the monotonic clock
+    padding_ms: int = 0  # of the audio: has no place on the media clock
 
 
 class _Sent(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +100,9 @@ class TokenClock:
             self._heard_s = newest.heard_s
         else:
             start_ms = self.covered_ms or 0
-        return Placement(start_ms, self.covered_ms or 0, self._heard_s)
+        end_ms = self.covered_ms or 0
+        padding_ms = max(0, to_ms - from_ms - (end_ms - start_ms))
+        return Placement(start_ms, end_ms, self._heard_s, padding_ms)
 
     @property
     def lag_ms(self) -> int:

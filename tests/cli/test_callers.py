@@ -113,7 +113,8 @@ def converse(caller: Caller, call: Call, stream: Stream, adapter: Adapter, heard
             heard_ms = len(heard.pcm[form.track]) // 16
             assert played_ms - late_ms < heard_ms <= played_ms or form.track not in spoken
     say(dialogue.closing())
-    take(adapter.close(), heard, dialogue)
+    for form in heard.starts[-1].tracks:
+        take(adapter.release(form.track), heard, dialogue)
     take(adapter.farewell("carrier-stopped"), heard, dialogue)
     assert dialogue.may_hang_up
 

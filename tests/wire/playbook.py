@@ -35,11 +35,15 @@ def play(recording: Path, adapter: Adapter) -> None:
     head, *lines = (json.loads(line) for line in recording.read_text().splitlines() if line)
     assert head["source"]
     found: list[dict[str, Any]] = []
+    tracks: list[str] = []
     for number, line in enumerate(lines, start=2):
         if line.keys() & _CAUSES:
             assert found == [], f"line {number}: not expected before it"
             try:
-                found = [spell(event) for event in _receive(adapter, line)]
+                events = _receive(adapter, line, tracks)
+                starts = [event for event in events if isinstance(event, CallStarted)]
+                tracks += [form.track for start in starts for form in start.tracks]
+                found = [spell(event) for event in events]
             except CarrierError as error:
                 found = [{"refused": error.reason}]
         else:
@@ -73,7 +77,9 @@ def spell(event: CarrierEvent) -> dict[str, Any]:
             return {"reply": json.loads(event.message)}
 
 
-def _receive(adapter: Adapter, line: dict[str, Any]) -> Sequence[CarrierEvent]:
+def _receive(
+    adapter: Adapter, line: dict[str, Any], tracks: Sequence[str]
+) -> Sequence[CarrierEvent]:
     if "in" in line:
         message = line["in"]
         text = message if isinstance(message, str) else json.dumps(message)
@@ -82,7 +88,7 @@ def _receive(adapter: Adapter, line: dict[str, Any]) -> Sequence[CarrierEvent]:
         return adapter.receive_binary(base64.b64decode(line["binary"]))
     if "ended" in line:
         return adapter.farewell(line["ended"])
-    return adapter.close()
+    return [frame for track in tracks for frame in adapter.release(track)]
 
 
 def _only(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:

@@ -171,148 +171,40 @@ def test_half_a_sample_before_a_loss_does_not_swap_the_bytes_after_it() -> None:
         assert audio(pieces).endswith(frame)
 
 
-# A pause of the stream after 40 ms, silence added in it, and two frames of 10 ms after it. The
-# timestamps say how long it took, or (None) there are none.
-@pytest.mark.parametrize(
-    ("pad_ms", "pause_ms", "at_once", "later"),
-    [
-        # what is less than a chunk waits
-        (30, 100, [], ["gap 40-140", "0-80", "80-160", "160-160"]),
-        (40, 100, ["0-80"], ["gap 40-140", "80-160", "160-160"]),
-        (200, 300, ["0-80", "80-160", "160-240"], ["gap 40-340", "240-320", "320-360"]),
-        # the pause is just as long
-        (200, 200, ["0-80", "80-160", "160-240"], ["gap 40-240", "240-260"]),
-        # it is longer than is filled
-        (100, 40_000, ["0-80"], ["80-140", "gap 40-40040", "40040-40060"]),
-        # it is shorter: what is not in a chunk yet is taken back
-        (100, 50, ["0-80"], ["gap 40-90", "80-110"]),
-        (30, 0, [], ["0-60"]),
-        (30, None, [], ["0-60"]),
-        # and the audio that lies where a chunk's padding lay gets the time of its end
-        (200, 100, ["0-80", "80-160", "160-240"], ["gap 40-140", "240-240"]),
-        (40, 0, ["0-80"], ["80-80"]),
-        (100, None, ["0-80"], ["80-80"]),
-    ],
-)
-def test_padding_is_the_beginning_of_a_pause(
-    pad_ms: int, pause_ms: int | None, at_once: list[str], later: list[str]
-) -> None:
-    pipeline = TrackPipeline(PCMU)
-    assert pipeline.receive(FRAME * 2, 0, 1) == []
-    assert timeline(pipeline.pad(pad_ms)) == at_once
-    assert pipeline.position_ms == 40
-    pieces = pipeline.receive(FRAME[:80], None if pause_ms is None else 40 + pause_ms, 5)
-    pieces += pipeline.receive(FRAME[80:], None, 6)
-    assert pipeline.position_ms == 60 + (pause_ms or 0)
-    assert timeline(pieces + pipeline.flush()) == later
-
-
-@given(
-    FORMATS,
-    st.binary(max_size=3000),
-    st.lists(st.integers(0, 300), min_size=1, max_size=4),
-    st.integers(0, 29_000),
-    st.binary(min_size=1, max_size=3000),
-)
-def test_padding_that_the_pause_covers_changes_no_bit(
-    form: TrackFormat, before: bytes, pads_ms: list[int], longer_ms: int, after: bytes
-) -> None:
-    pause = (after, len(before) // form.bytes_per_ms + sum(pads_ms) + 100 + longer_ms, 9)
-    pipeline = TrackPipeline(form)
-    pieces = pipeline.receive(before, 0, 1)
-    for pad_ms in pads_ms:
-        pieces += pipeline.pad(pad_ms)
-    pieces += pipeline.receive(*pause) + pipeline.flush()
-    without = run([(before, 0, 1), pause], form)
-    for kind in (AudioChunk, AudioGap):
-        assert [piece for piece in pieces if isinstance(piece, kind)] == [
-            piece for piece in without if isinstance(piece, kind)
-        ]
-
-
-PAUSES = st.lists(
+FRAMES = st.lists(
     st.tuples(st.integers(0, 400), st.none() | st.integers(0, 400), st.integers(1, 3000)),
     max_size=8,
 )
 
 
-@given(PAUSES)
-def test_padding_moves_and_drops_nothing(
-    pauses: list[tuple[int, int | None, int]],
+@given(FORMATS, FRAMES)
+def test_padding_lies_between_chunks_that_are_as_without_it(
+    form: TrackFormat, frames: list[tuple[int, int | None, int]]
 ) -> None:
-    """Of each pause: the silence added, how long it lasted, and the bytes that came after it.
-
-    Silence is zeros, and nothing else is.
-    """
-    padded, bare = TrackPipeline(LINEAR), TrackPipeline(LINEAR)
-    pieces, expected = padded.receive(b"\1" * 640, 0, 0), bare.receive(b"\1" * 640, 0, 0)
-    for n, (pad_ms, pause_ms, size) in enumerate(pauses):
-        pieces += padded.pad(pad_ms)
-        assert padded.position_ms == bare.position_ms
-        time_ms = None if pause_ms is None else bare.position_ms + pause_ms
+    """Of each frame: the padding before it, what is missing before it, its length in bytes."""
+    padded, bare = TrackPipeline(form), TrackPipeline(form)
+    pieces: Pieces = []
+    expected: Pieces = []
+    for n, (pad_ms, missing_ms, size) in enumerate(frames):
+        padding = padded.pad(pad_ms)
+        assert len(audio([*padding])) >= (32 * pad_ms if n else 0)
+        for chunk in padding:
+            assert not any(chunk.pcm)
+            assert chunk.start_ms == chunk.end_ms <= padded.position_ms
+            ends = [piece.end_ms for piece in pieces if isinstance(piece, AudioChunk)]
+            assert not ends or chunk.start_ms >= ends[-1]
+        time_ms = None if missing_ms is None else bare.position_ms + missing_ms
         frame = (bytes([n + 2]) * size, time_ms, 3 * n + 2)
         pieces += padded.receive(*frame)
         expected += bare.receive(*frame)
-    pieces += padded.flush()
-    expected += bare.flush()
-    assert [piece for piece in pieces if isinstance(piece, AudioGap)] == [
-        piece for piece in expected if isinstance(piece, AudioGap)
-    ]
-    assert audio(pieces).replace(b"\0", b"") == audio(expected).replace(b"\0", b"")
-    times = [time for p in pieces if isinstance(p, AudioChunk) for time in (p.start_ms, p.end_ms)]
-    assert times == sorted(times)
-    assert set(times[1:-1:2]) == set(times[2::2])  # one begins where the other ends
-
-
-def test_what_lies_past_the_padding_is_where_it_was() -> None:
-    """200 ms of silence in a pause of 100 ms; frame n after it is made of the byte n."""
-    pipeline = TrackPipeline(LINEAR)
-    pieces = pipeline.receive(bytes(640), 0, 1) + pipeline.pad(200)
-    for n in range(1, 101):
-        pieces += pipeline.receive(bytes([n]) * 640, 100 + 20 * n, 8 + n)
-    starts = {
-        piece.pcm[0]: piece.start_ms
-        for piece in pieces
-        if isinstance(piece, AudioChunk) and piece.start_ms > 220
-    }
-    assert len(starts) == 23
-    assert starts == {n: 100 + 20 * n for n in starts}
-
-
-@pytest.mark.parametrize("pause_ms", [None, 100, 1000])
-@pytest.mark.parametrize("pad_ms", [10, 79, 200])
-def test_half_a_sample_before_padding_does_not_swap_the_bytes_after_it(
-    pad_ms: int, pause_ms: int | None
-) -> None:
-    """Without a clock the other half follows; else a frame of whole samples does."""
-    frame = struct.pack("<640h", *range(1, 641))
-    pipeline = TrackPipeline(LINEAR)
-    pieces = pipeline.receive(frame[:-1], 0, 1) + pipeline.pad(pad_ms)
-    if pause_ms is None:
-        pieces += pipeline.receive(frame[-1:] + frame, None, None)
-    else:
-        pieces += pipeline.receive(frame, 40 + pause_ms, 9)
-    assert audio(pieces + pipeline.flush()).endswith(frame)
+    assert pieces + padded.flush() == expected + bare.flush()
+    assert padded.position_ms == bare.position_ms
 
 
 def test_nothing_is_padded_before_anything_was_said() -> None:
     pipeline = TrackPipeline(PCMU)
     assert pipeline.pad(200) == []
     assert timeline(pipeline.receive(FRAME * 4, 5000, 1)) == ["5000-5080"]
-
-
-def test_a_hang_up_in_a_pause_ends_with_the_padding() -> None:
-    pipeline = TrackPipeline(PCMU)
-    pieces = pipeline.receive(FRAME, 0, 1) + pipeline.pad(100) + pipeline.flush()
-    assert timeline(pieces) == ["0-80", "80-120"]
-    assert pipeline.position_ms == 20
-
-
-def test_padding_is_bounded_as_all_silence_is() -> None:
-    pipeline = TrackPipeline(PCMU)
-    pipeline.receive(FRAME, 0, 1)
-    padding = [chunk for _ in range(1000) for chunk in pipeline.pad(500)]
-    assert sum(len(chunk.pcm) for chunk in padding) <= 32 * (30_000 + 2 * 20)
 
 
 def test_counts_what_it_took() -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
+import functools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.errors import CarrierError
 from gateway.metrics import Metrics
 from gateway.transcript.events import StreamEnded, TranscriptEvent
 from tests.gateway.scripted import ScriptedStream, ScriptedTicket, ScriptedTransport, settle
+from tests.simulation import loop
 
 CHUNK = 640  # bytes of mu-law in 80 ms
 
@@ -144,3 +146,13 @@ async def living(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def virtually[**P](test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        loop.run(test(*args, **kwargs), limit_s=10_000)
+
+    return run

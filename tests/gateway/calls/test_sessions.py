@@ -1,7 +1,6 @@
 """What becomes of a track's words when sessions fail, grow old, fall silent. In virtual time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
 
@@ -17,22 +16,13 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living
+from tests.gateway.calls.scene import Scene, living, virtually
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 from tests.simulation import loop
 
 LOUD = 0x00  # mu-law: full scale
 SILENCE = 0xFF
 TAIL_MS = 2  # the interpolator's
-
-
-def virtually[T](test: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], None]:
-    """Run a test in virtual time."""
-
-    def run(self: T) -> None:
-        loop.run(test(self), limit_s=10_000)
-
-    return run
 
 
 async def talk(scene: Scene, seconds: float, *, code: int = LOUD, track: str = "inbound") -> None:
@@ -398,7 +388,18 @@ class TestWatchdogs:
 
     @virtually
     async def test_nobody_waits_for_answers_to_audio_that_was_never_sent(self) -> None:
-        async with living(mute_timeout_s=8, idle_timeout_s=1000) as (scene, _):
+        """The model keeps 2400 ms, its longest delay, before each answer."""
+
+        def late(stream: ScriptedStream) -> None:
+            stream.on_sent = lambda _: (
+                stream.delta("") if stream.types.count("append") > 30 else None
+            )
+            stream.created()
+
+        async with living(ScriptedTransport(late), mute_timeout_s=8, idle_timeout_s=1000) as (
+            scene,
+            _,
+        ):
             scene.start()
             await talk(scene, 1)
             await asyncio.sleep(100)

@@ -1,13 +1,16 @@
 """A stream's life: carrier messages in, a scripted model behind, transcript events out."""
 
 import asyncio
+import base64
 import dataclasses
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gateway.calls.stream import CLOSED, DRAINED, IDLE, STOPPED, Ending, StreamState
-from gateway.carriers import twilio
+from gateway.carriers import telnyx, twilio
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -32,7 +35,7 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living
+from tests.gateway.calls.scene import Scene, living, virtually
 from tests.gateway.scripted import ScriptedTransport, settle
 from tests.waiting import eventually
 
@@ -398,28 +401,12 @@ class PausingAdapter(JsonMediaAdapter):
     ) -> Sequence[Reply]:
         return (Reply(f"{track} {segment} {start_ms}-{end_ms} {text}"),)
 
-    def close(self) -> Sequence[CarrierEvent]:
+    def release(self, track: str) -> Sequence[AudioReceived]:
         held_back, self.held_back = self.held_back, []
         return held_back
 
 
 class TestBesidesMedia:
-    @pytest.fixture(autouse=True)
-    def _padding_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gateway.calls.stream._PADDED_AFTER", 0.0)
-
-    async def test_a_short_pause_is_not_padded(self) -> None:
-        """Symptom: words heard after it were lost without a gap when their session failed."""
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
-            scene.audio(3)
-            await settle()
-            sent = len(scene.peer.sent)
-            for event in ("mark", "other"):
-                scene.feed(event)
-            await settle()
-            assert len(scene.peer.sent) == sent
-
     async def test_pauses_are_told_once_each_and_where(self) -> None:
         async with living(adapter=PausingAdapter()) as (scene, _):
             scene.feed("mark")  # before the start: of no call
@@ -474,14 +461,14 @@ class TestBesidesMedia:
             ]
 
     async def test_words_after_a_pause_shorter_than_its_padding(self) -> None:
-        """Symptom to prevent: all words of the rest of the call lie too early by the padding."""
+        """Symptom to prevent: words heard after it were lost, or lay elsewhere."""
         async with living(adapter=PausingAdapter()) as (scene, task):
             scene.start()
             scene.audio(1, timestamp="0")
             scene.feed("mark")
             await settle()
             scene.feed("other")
-            scene.audio(60, timestamp="80")
+            scene.audio(1, timestamp="80")
             scene.audio(1)
             scene.feed("stop")
             await settle()
@@ -492,7 +479,7 @@ class TestBesidesMedia:
             scene.peer.done()
             await task
             [final] = scene.of(TranscriptFinal)
-            assert (final.start_ms, final.end_ms) == (4880, 4960)
+            assert (final.start_ms, final.end_ms) == (160, 240)
             assert scene.of(TranscriptGap) == []
 
     async def test_no_media_is_due_in_a_pause(self) -> None:
@@ -542,6 +529,97 @@ class TestBesidesMedia:
             scene.finish_all()
             await task
             assert scene.ended.duration_ms == 80
+
+
+class TestLeftOutSilence:
+    """Some carriers send nothing while nobody speaks, and don't say so."""
+
+    @virtually
+    async def test_the_last_words_are_not_kept_back_until_somebody_speaks(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            scene.audio(3, timestamp="0")
+            await settle()
+            scene.peer.delta("last words")
+            await asyncio.sleep(4)
+            scene.peer.answer_all()
+            [final] = scene.of(TranscriptFinal)
+            assert (final.text, final.end_ms, final.reason) == ("last words", 80, FinalReason.PAUSE)
+            snapshot = scene.stream.snapshot()
+            assert snapshot
+            assert snapshot.tracks[0].lag_ms == 0
+
+    @virtually
+    async def test_one_track_is_quiet_while_the_other_speaks(self) -> None:
+        async with living() as (scene, _):
+            scene.start("inbound", "outbound")
+            scene.audio(1, "inbound")
+            for _ in range(80):
+                scene.audio(1, "outbound")
+                await asyncio.sleep(0.08)
+            sent = sorted(stream.types.count("append") for stream in scene.transport.streams)
+            assert sent == [1 + 45, 80]
+
+    @virtually
+    async def test_once_until_audio_comes_again(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            scene.audio(1)
+            await asyncio.sleep(7)
+            assert scene.peer.types.count("append") == 1 + 45
+            scene.audio(1)
+            await asyncio.sleep(7)
+            assert scene.peer.types.count("append") == 2 + 90
+
+    @virtually
+    async def test_frames_that_wait_for_others_are_not_kept_back_either(self) -> None:
+        adapter = PausingAdapter()
+        async with living(adapter=adapter) as (scene, _):
+            scene.start()
+            await settle()
+            adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
+            await asyncio.sleep(3.5)
+            assert scene.peer.types.count("append") == 1
+
+    @virtually
+    async def test_a_stall_of_a_second_is_no_silence(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            for _ in range(10):
+                scene.audio(1)
+                await asyncio.sleep(1)
+            assert scene.peer.types.count("append") == 10
+
+
+class TestStopThatOvertakesMedia:
+    @staticmethod
+    def telnyx(scene: Scene, kind: str, **body: Any) -> None:
+        scene.stream.receive_text(json.dumps({"event": kind, "stream_id": "S", **body}).encode())
+
+    def media(self, scene: Scene, chunk: int) -> None:
+        payload = base64.b64encode(bytes(640)).decode()
+        stamp = str(80 * (chunk - 1))
+        media = {"track": "inbound", "chunk": str(chunk), "timestamp": stamp, "payload": payload}
+        self.telnyx(scene, "media", media=media)
+
+    @virtually
+    @pytest.mark.parametrize("closes", [True, False])
+    async def test_its_media_are_heard(self, closes: bool) -> None:
+        async with living(adapter=JsonMediaAdapter(telnyx.DIALECT)) as (scene, task):
+            self.telnyx(scene, "start", start={"call_control_id": "C"})
+            self.media(scene, 1)
+            self.media(scene, 3)
+            self.telnyx(scene, "stop")
+            self.media(scene, 2)
+            await settle()
+            assert scene.stream.ending is None
+            if closes:
+                scene.stream.end(CLOSED)
+            await asyncio.sleep(0.3)
+            scene.finish_all()
+            await task
+        assert (scene.ended.reason, scene.ended.duration_ms) == ("carrier-stopped", 240)
+        assert scene.of(TranscriptGap) == []
 
 
 class KnowingAdapter(JsonMediaAdapter):

@@ -10,8 +10,8 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living
-from tests.gateway.calls.test_sessions import SILENCE, answering, sent_ms, talk, virtually
+from tests.gateway.calls.scene import Scene, living, virtually
+from tests.gateway.calls.test_sessions import SILENCE, answering, sent_ms, talk
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
 LOST = UpstreamError("connection-lost")

@@ -44,7 +44,10 @@ def endure(adapter: Adapter, dialogue: Sequence[tuple[bool, bytes]]) -> None:
         except CarrierError as error:
             assert error.reason in REASONS  # noqa: PT017  # half of what this property says
             break
-    events += adapter.close()
+    starts = [event for event in events if isinstance(event, CallStarted)]
+    events += [
+        frame for start in starts for t in start.tracks for frame in adapter.release(t.track)
+    ]
     announced: set[str] = set()
     for event in events:
         match event:

@@ -1,0 +1,123 @@
+"""Frames stamped with the time of day."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.carriers.events import AudioReceived
+from gateway.carriers.wall_times import Epoch, WallTimes
+
+EPOCH_MS = 1_705_312_200_000
+FRAME_MS = 20
+
+
+def frame(stamp_ms: int | None, sequence: int | None = None, ms: int = FRAME_MS) -> AudioReceived:
+    unix_ms = None if stamp_ms is None else EPOCH_MS + stamp_ms
+    return AudioReceived("inbound", bytes([1]) * (8 * ms), unix_ms, sequence)
+
+
+def times(frames: list[AudioReceived]) -> list[int | None]:
+    """The times of all frames, in their order."""
+    track = WallTimes(8, Epoch())
+    placed = [each for one in frames for each in track.receive(one)]
+    placed += track.flush()
+    assert [(p.payload, p.sequence) for p in placed] == [(f.payload, f.sequence) for f in frames]
+    return [each.timestamp_ms for each in placed]
+
+
+def steady(count: int, begin_ms: int = 0) -> list[int]:
+    return [begin_ms + FRAME_MS * n for n in range(count)]
+
+
+def test_audio_that_is_missing_is_missing_where_it_was() -> None:
+    stamps = steady(50) + steady(50, 50 * FRAME_MS + 2000)
+    assert times([frame(stamp) for stamp in stamps]) == stamps
+
+
+def test_frames_wait_only_after_a_step() -> None:
+    track = WallTimes(8, Epoch())
+    given_at_once = [len(track.receive(frame(stamp))) for stamp in steady(5) + steady(30, 3000)]
+    assert given_at_once == [1] * 5 + [0] * 19 + [20] + [1] * 10
+
+
+@pytest.mark.parametrize("stall_ms", [120, 1000, 3000])
+@pytest.mark.parametrize("burst_ms", [0, 1, 5])
+def test_a_stall_of_the_sender_is_no_loss(stall_ms: int, burst_ms: int) -> None:
+    """Symptom: every stall was told as a gap, and the media clock ran ahead for good."""
+    late = stall_ms // FRAME_MS
+    stalled = [40 * FRAME_MS + stall_ms + n * burst_ms for n in range(late)]
+    after = steady(50, (40 + late) * FRAME_MS)
+    after = [max(stamp, stalled[-1]) for stamp in after]
+    assert times([frame(stamp) for stamp in steady(40) + stalled + after]) == steady(90 + late)
+
+
+@pytest.mark.parametrize("wrong_ms", [-EPOCH_MS, -5000, 5000, 10**15])
+@pytest.mark.parametrize("at", [1, 30])
+def test_one_wrong_stamp_moves_nothing(wrong_ms: int, at: int) -> None:
+    stamps = steady(60)
+    stamps[at] += wrong_ms
+    assert times([frame(stamp, n + 1) for n, stamp in enumerate(stamps)]) == steady(60)
+
+
+def test_a_clock_that_is_set_back() -> None:
+    assert times([frame(stamp) for stamp in steady(30, 7000) + steady(30)]) == steady(60)
+
+
+def test_clocks_drift() -> None:
+    """A sender that sleeps 20 ms between frames takes 21."""
+    assert times([frame(21 * n, n + 1) for n in range(1000)]) == steady(1000)
+
+
+def test_lost_frames_show_in_the_numbers() -> None:
+    frames = [frame(FRAME_MS * n, n + 1) for n in range(50) if n not in (20, 21)]
+    assert times(frames) == [FRAME_MS * n for n in range(50) if n not in (20, 21)]
+
+
+def test_numbers_that_count_all_tracks_show_no_loss() -> None:
+    jitter = [0, 12, -5, 15, 3, 11]
+    frames = [frame(FRAME_MS * n + jitter[n % 6], 1 + 2 * n) for n in range(60)]
+    assert times(frames) == steady(60)
+
+
+def test_a_frame_that_comes_again_is_known_by_its_number() -> None:
+    frames = [frame(0, 1), frame(20, 2), frame(0, 1), frame(20, 2), frame(40, 3)]
+    assert times(frames) == [0, 20, None, None, 40]
+
+
+def test_frames_without_a_stamp_are_counted() -> None:
+    assert times([frame(None), frame(0), frame(None), frame(60), frame(None)]) == steady(5)
+
+
+def test_a_track_begins_where_the_stream_has_come() -> None:
+    epoch = Epoch()
+    first, second = WallTimes(8, epoch), WallTimes(8, epoch)
+    assert [each.timestamp_ms for each in first.receive(frame(0))] == [0]
+    assert [each.timestamp_ms for each in second.receive(frame(700))] == [700]
+
+
+def test_what_is_held_back_is_bounded() -> None:
+    track = WallTimes(8, Epoch())
+    track.receive(frame(0))
+    given_at_once = [len(track.receive(frame(5000, ms=0))) for _ in range(1000)]
+    assert max(given_at_once) == 100
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-(2**62), 2**62) | st.none(), st.none() | st.integers(0, 99)),
+        max_size=60,
+    )
+)
+def test_any_stamps_cost_no_audio(stamped: list[tuple[int | None, int | None]]) -> None:
+    track, pipeline = (
+        WallTimes(16, Epoch()),
+        TrackPipeline(TrackFormat("inbound", Encoding.L16LE, 8000)),
+    )
+    sent = [AudioReceived("inbound", b"\1\0" * 160, *each) for each in stamped]
+    placed = [each for one in sent for each in track.receive(one)] + list(track.flush())
+    assert len(placed) == len(sent)
+    pieces = [p for f in placed for p in pipeline.receive(f.payload, f.timestamp_ms, f.sequence)]
+    pieces += pipeline.flush()
+    assert all(isinstance(piece, AudioChunk | AudioGap) for piece in pieces)
