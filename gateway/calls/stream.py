@@ -98,7 +98,6 @@ class CallStream:
         services: what all calls share.
         ticket: its admission.
         authorize: checks what only the start message can show; raises CarrierError.
-        hidden_params: custom parameters that are never published.
         on_ending: told once why the stream ends; makes the reader of the socket look at `ending`.
         reply: sends a text message to the carrier; never waits.
     """
@@ -111,7 +110,6 @@ class CallStream:
         ticket: Ticket,
         *,
         authorize: Callable[[CallStarted], None],
-        hidden_params: frozenset[str],
         on_ending: Callable[[Ending], None],
         reply: Callable[[str], None],
     ) -> None:
@@ -122,7 +120,6 @@ class CallStream:
         self._services = services
         self._ticket = ticket
         self._authorize = authorize
-        self._hidden_params = hidden_params
         self._on_ending = on_ending
         self._reply = reply
         self._group = asyncio.TaskGroup()
@@ -314,9 +311,6 @@ class CallStream:
             )
             for form in event.tracks
         }
-        params = {
-            name: value for name, value in event.params.items() if name not in self._hidden_params
-        }
         writer.publish(
             StreamStarted(
                 self._carrier,
@@ -324,7 +318,7 @@ class CallStream:
                     TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
                     for track in self._tracks.values()
                 ),
-                params,
+                event.public_params,
             )
         )
         services.metrics.live_calls.labels(self._carrier).inc()

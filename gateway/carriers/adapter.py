@@ -10,7 +10,7 @@ class Adapter(Protocol):
     """Reads one media stream's messages; one object per WebSocket.
 
     What an adapter does not say otherwise: it holds nothing back, tells the carrier no texts, and
-    has no last message.
+    has no last message, nor awaits one.
 
     Attributes:
         farewell_within_s: the carrier waits no longer for the last message once the stream is
@@ -56,3 +56,8 @@ class Adapter(Protocol):
             reason: why the stream ended, as in `stream.ended`.
         """
         return ()
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the carrier is to answer the goodbye before its socket is closed."""
+        return False

@@ -141,10 +141,10 @@ def _understand(query: StreamQuery, message: bytes) -> CarrierEvent:
             return _read_start(fields, query)
         case "DTMF_END":
             return DtmfReceived(query.track)
-        case str(name) if name:
-            return MessageIgnored(name if name in _NOTES else "unknown")
+        case str(name) if name in _NOTES:
+            return MessageIgnored(name)
         case _:
-            raise CarrierError("malformed-message", "no event")
+            return MessageIgnored("unknown")
 
 
 def _read_plain(message: bytes) -> Mapping[str, object]:

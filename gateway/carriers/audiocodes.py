@@ -1,11 +1,13 @@
 """AudioCodes VoiceAI Connect: the Bot API over a WebSocket, as a bot that only listens. Pure.
 
+    connection.validate
     session.initiate | session.resume . (userStream.start . userStream.chunk* . userStream.stop |
     activities)* . session.end
 
-Texts of JSON. The session and each user stream are accepted by a reply. Of the formats offered we
-take linear audio at 16 kHz, else at 24. Audio is counted; what is said between user streams is not
-sent, and takes no time on the stream's clock.
+Texts of JSON. A validation comes alone, on a socket of its own; it and the session and each user
+stream are confirmed by a reply. Of the formats offered we take linear audio at 16 kHz, else at 24.
+Audio is counted; what is said between user streams is not sent, and takes no time on the stream's
+clock.
 
 A bot hears the caller. An agent-assist bot hears the callee, too, on a stream of the participant's:
 its URL says so, `wss://.../media/audiocodes?participants=caller,callee`, for a stream's tracks
@@ -126,11 +128,9 @@ class AudioCodesAdapter(Adapter):
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
         """Take a message that is no audio, or none as documented."""
         decoded = read(message)
-        name = decoded.get("type")
-        if not isinstance(name, str):
-            raise CarrierError("malformed-message")
         if self._stopped:
             return (MessageIgnored("after-stop"),)
+        name = decoded.get("type")
         if name == "userStream.chunk":
             return (self._loose_audio(decoded),)
         if len(message) > MAX_START_BYTES:
@@ -138,6 +138,8 @@ class AudioCodesAdapter(Adapter):
         match name:
             case "session.initiate" | "session.resume":
                 return self._accept(decoded)
+            case "connection.validate":
+                return (_reply("connection.validated", success=True),)
             case "userStream.start":
                 return (self._confirm("userStream.started", decoded),)
             case "userStream.stop":
@@ -174,10 +176,10 @@ class AudioCodesAdapter(Adapter):
         return _reply(what, participant=participant) if participant else _reply(what)
 
     def _loose_audio(self, message: Mapping[str, object]) -> CarrierEvent:
+        track = self._track(message.get("participant"))
         text = message.get("audioChunk")
         if not isinstance(text, str):
-            raise CarrierError("malformed-message", "userStream.chunk")
-        track = self._track(message.get("participant"))
+            return MessageIgnored("malformed-media")
         payload = decode_base64(text)
         if payload is None:
             return MessageIgnored("undecodable-payload")
@@ -204,9 +206,8 @@ def _choose(message: Mapping[str, object]) -> str:
 
 
 def _read_activities(message: Mapping[str, object]) -> Sequence[CarrierEvent]:
-    activities = message.get("activities")
-    if not isinstance(activities, list):
-        raise CarrierError("malformed-message", "activities")
+    listed = message.get("activities")
+    activities = listed if isinstance(listed, list) else []
     names = (each.get("name") for each in activities if isinstance(each, dict))
     keys = [DtmfReceived(None) for name in names if str(name).lower() == "dtmf"]
     return keys or (MessageIgnored("activities"),)

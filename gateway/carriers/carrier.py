@@ -79,7 +79,6 @@ class Carrier(Protocol):
     Settings: ClassVar[type[BaseSettings]]
     max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
     subprotocols: ClassVar[Sequence[str]] = ()
-    hidden_params: ClassVar[frozenset[str]] = frozenset()  # custom parameters never published
     refusal_status: ClassVar[int] = 403  # answers who is not believed ...
     refusal_delay_s: ClassVar[float] = 0.0  # ... after so long
 

@@ -5,10 +5,16 @@ Every adapter maps its vendor's messages to these; nothing past `carriers/` know
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
 from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
+
+# Names of custom parameters that let somebody in somewhere, in lower case.
+_SECRETS: Final = frozenset(
+    {"tok", "token", "authorization", "secret", "password", "api_key", "apikey", "x-api-key"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,11 @@ class CallStarted:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     called: str | None = field(default=None, repr=False)  # the number dialled, if the carrier tells
     roles: Mapping[str, str] = field(default_factory=dict)  # by track, where the carrier knows them
+
+    @property
+    def public_params(self) -> dict[str, str]:
+        """The parameters without those whose names say that they are secrets."""
+        return {name: value for name, value in self.params.items() if name.lower() not in _SECRETS}
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from gateway.carriers import stream_tokens
 from gateway.carriers.adapter import Adapter
@@ -135,7 +135,6 @@ class GatedCarrier(Carrier, Protocol):
     """A carrier whose media sockets a gate guards."""
 
     gate: Gate
-    hidden_params: ClassVar[frozenset[str]] = frozenset({CREDENTIAL})
 
     @property
     def closed_for_want_of(self) -> str | None:

@@ -60,11 +60,13 @@ class AudioHookAdapter(Adapter):
         self._sends_transcripts = send_transcripts  # until the goodbye
         self._client_seq = 0
         self._seq = 0
-        self._channels: tuple[str, ...] = ()  # none before `open`
+        self._is_open = False
+        self._channels: tuple[str, ...] = ()
         self._split = Deinterleaver(1, 1).split
         self._position_samples = 0
         self._is_probe = False
         self._is_paused = False
+        self._is_leaving = False  # we have asked for the close
         self._is_closed = False
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
@@ -94,7 +96,7 @@ class AudioHookAdapter(Adapter):
                 return (DtmfReceived(None),)
             case "close":
                 self._is_closed = True
-                return (CallStopped(),)
+                return (self._reply("closed") if self._is_leaving else CallStopped(),)
             case _:  # the client closes after its errors
                 return (MessageIgnored(received.type if received.type in _NOTES else "unknown"),)
 
@@ -102,12 +104,14 @@ class AudioHookAdapter(Adapter):
         """Take audio of all channels; see `Adapter`."""
         if self._is_closed:
             raise CarrierError("out-of-sequence", "audio after close")
-        if not self._channels:
+        if not self._is_open:
             raise CarrierError("media-before-start")
+        if self._is_probe:
+            return (MessageIgnored("unwanted-audio"),)
         parts = self._split(message)
         timestamp_ms = self._position_samples * 1000 // _RATE_HZ
         self._position_samples += len(parts[0])
-        if self._is_probe or self._is_paused:  # what is said in a pause is not for us
+        if self._is_paused:  # what is said in a pause is not for us
             return (MessageIgnored("unwanted-audio"),)
         return tuple(
             AudioReceived(channel, part, timestamp_ms, None)
@@ -123,7 +127,13 @@ class AudioHookAdapter(Adapter):
             category = "unauthorized"
         else:
             category = "error" if reason in REASONS else "completed"
+        self._is_leaving = True
         return (self._reply("disconnect", {"reason": category, "info": reason}),)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether we asked for the client's close, and it has not come; see `Adapter`."""
+        return self._is_leaving and not self._is_closed
 
     def transcript(
         self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
@@ -152,15 +162,19 @@ class AudioHookAdapter(Adapter):
         self._client_seq = message.seq
 
     def _open(self, said: Open) -> Iterator[CarrierEvent]:
-        if self._channels:
+        if self._is_open:
             yield MessageIgnored("repeated-start")
             return
         if said.organization_id != self._organization_id:
             raise CarrierError("identity-mismatch", "organization")
-        media, self._channels = choose(said.media)
-        self._split = Deinterleaver(len(self._channels), 1).split
         self._is_probe = said.conversation_id == _NOBODY
-        yield self._reply("opened", {"startPaused": False, "media": [media]})
+        media = []
+        if said.media or not self._is_probe:
+            chosen, self._channels = choose(said.media)
+            media.append(chosen)
+            self._split = Deinterleaver(len(self._channels), 1).split
+        self._is_open = True
+        yield self._reply("opened", {"startPaused": False, "media": media})
         if not self._is_probe:
             yield CallStarted(
                 call_id=said.conversation_id,

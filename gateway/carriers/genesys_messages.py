@@ -5,7 +5,7 @@ github.com/purecloudlabs/audiohook-reference-implementation, app/audiohook/src/p
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -47,8 +47,8 @@ class Open(msgspec.Struct, rename="camel"):
     media: list[msgspec.Raw]
     participant: _Participant | None = None
     language: str | None = None
-    custom_config: dict[str, Any] | None = None
-    input_variables: dict[str, Any] | None = None  # an Audio Connector's
+    custom_config: object = None
+    input_variables: object = None  # an Audio Connector's
     continued_sessions: list[_ContinuedSession] | None = None
 
     @property
@@ -59,8 +59,13 @@ class Open(msgspec.Struct, rename="camel"):
     @property
     def params(self) -> dict[str, str]:
         """What the customer passes on, and what of the call's circumstances may be published."""
-        passed_on = {**(self.custom_config or {}), **(self.input_variables or {})}
-        params = {name: value for name, value in passed_on.items() if isinstance(value, str)}
+        params = {
+            name: value
+            for passed_on in (self.custom_config, self.input_variables)
+            if isinstance(passed_on, dict)
+            for name, value in passed_on.items()
+            if isinstance(value, str)
+        }
         circumstances = {
             "participant_id": self.participant and self.participant.id,
             "language": self.language,

@@ -57,7 +57,6 @@ from gateway.carriers.pcm_socket import (
 )
 from gateway.carriers.signatures import vonage as signature
 from gateway.carriers.signatures.checks import TOLERANCE_S
-from gateway.errors import CarrierError
 from process.settings import Url, config
 
 _ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
@@ -157,10 +156,8 @@ def _understand(connection_id: str, upgrade: Mapping[str, str], message: bytes) 
             return DtmfReceived(None)  # of any party on the call
         case "websocket:cleared" | "websocket:notify" as name:
             return MessageIgnored(name)
-        case str():
-            return MessageIgnored("unknown")
         case _:
-            raise CarrierError("malformed-message")
+            return MessageIgnored("unknown")
 
 
 def _read_start(

@@ -13,10 +13,12 @@ from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CLOSED, CallStream, Ending
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
+from gateway.carriers.events import Reply
 from gateway.errors import CarrierError
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _REPLY_TIMEOUT_S: Final = 10.0
+_ANSWER_TIMEOUT_S: Final = 5.0  # to our goodbye
 _MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
 
 
@@ -97,14 +99,28 @@ class MediaSocket:
                 self._services,
                 ticket,
                 authorize=upgrade.authorize,
-                hidden_params=self._carrier.hidden_params,
                 on_ending=on_ending,
                 reply=replies.send,
             )
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream))
             farewell.say(ending.reason)
+            await _hear_out(socket, upgrade.adapter, replies)
             return ending
+
+
+async def _hear_out(socket: web.WebSocketResponse, adapter: Adapter, replies: "Replies") -> None:
+    """Wait for the answer to the protocol's goodbye, if it is due, and answer that."""
+    with contextlib.suppress(TimeoutError, CarrierError):
+        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            while adapter.awaits_answer:
+                message = await socket.receive()
+                if message.type is WSMsgType.TEXT:
+                    for event in adapter.receive_text(message.data):
+                        if isinstance(event, Reply):
+                            replies.send(event.message)
+                elif message.type is not WSMsgType.BINARY:
+                    return
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:

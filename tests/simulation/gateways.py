@@ -217,7 +217,6 @@ class Gateway:
                         self._services,
                         ticket,
                         authorize=lambda _: None,
-                        hidden_params=frozenset(),
                         on_ending=lambda _: line.wake(),
                         reply=lambda _: None,
                     )

@@ -69,7 +69,6 @@ class Scene:
             ),
             self.ticket,
             authorize=self.authorize,
-            hidden_params=frozenset({"tok"}),
             on_ending=lambda _: self.woken.set(),
             reply=self.reply,
         )

@@ -42,7 +42,7 @@ from tests.waiting import eventually
 
 async def test_a_whole_call() -> None:
     async with living() as (scene, task):
-        scene.start("inbound", "outbound", tok="t", queue="sales")
+        scene.start("inbound", "outbound", Tok="t", authorization="Bearer x", queue="sales")
         await settle()
         scene.audio(2)
         assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 2

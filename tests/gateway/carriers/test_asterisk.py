@@ -196,18 +196,17 @@ class TestQuery:
         assert "9fsecret" not in repr(query)
 
 
+@pytest.mark.parametrize("message", [b"", b" x", b"{}", b'{"event":7}', b'{"event":["DTMF_END"]}'])
+def test_a_text_without_a_name_is_ignored(message: bytes) -> None:
+    assert new_adapter().receive_text(message) == (MessageIgnored("unknown"),)
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         "message",
         [
-            b"",
-            b" x",
             b"\xff\xfe",
             b"{",
-            b"{}",
-            b'{"event":7}',
-            b'{"event":""}',
-            b'{"event":["MEDIA_START"]}',
             b'{"event":"MEDIA_START"}',
             b'{"event":"MEDIA_START","connection_id":"a","channel_id":1,"format":"ulaw"}',
             b"MEDIA_START",

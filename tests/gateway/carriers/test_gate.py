@@ -121,11 +121,6 @@ def test_shut_without_a_secret(kind: Any) -> None:
 
 
 @each
-def test_a_token_is_never_published(kind: Any) -> None:
-    assert "tok" in kind.hidden_params
-
-
-@each
 def test_only_where_there_is_no_other_way_may_the_secret_stand_in_the_url(kind: Any) -> None:
     carrier = opened(kind)
     for asked in (

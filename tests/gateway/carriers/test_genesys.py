@@ -186,6 +186,18 @@ class TestOpen:
         [closed] = client.adapter.farewell("carrier-stopped")
         assert read(closed)["type"] == "closed"
 
+    def test_a_probe_may_offer_no_media(self) -> None:
+        client = Client()
+        [opened] = client.say("open", open_(conversationId=NOBODY, media=[]))
+        assert read(opened)["parameters"]["media"] == []
+        assert client.hear(bytes(320)) == [MessageIgnored("unwanted-audio")]
+
+    @pytest.mark.parametrize("custom", ["", "queue=sales", None, []])
+    def test_a_configuration_that_is_no_object_tells_nothing(self, custom: object) -> None:
+        events = Client().say("open", open_(customConfig=custom))
+        [start] = [event for event in events if isinstance(event, CallStarted)]
+        assert "queue" not in start.params
+
 
 class TestSequence:
     @pytest.mark.parametrize("changes", [{"seq": "2", "serverseq": "1"}, {"serverseq": 0}])
@@ -286,6 +298,16 @@ class TestEnd:
         [reply] = in_call().adapter.farewell(reason)
         assert read(reply)["type"] == "disconnect"
         assert read(reply)["parameters"] == parameters
+
+    def test_our_disconnect_is_answered_by_a_close_and_that_by_us(self) -> None:
+        client = in_call()
+        assert not client.adapter.awaits_answer
+        client.adapter.farewell("draining")
+        assert client.adapter.awaits_answer
+        client.hear(bytes(320))
+        [closed] = client.say("close", {"reason": "disconnect"})
+        assert read(closed)["type"] == "closed"
+        assert not client.adapter.awaits_answer
 
     def test_what_follows_a_close(self) -> None:
         client = in_call()

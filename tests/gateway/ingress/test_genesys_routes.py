@@ -174,8 +174,7 @@ class TestSessions:
         assert gateway.events == []
         assert gateway.transport.streams == []
 
-    async def test_a_pause(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gateway.calls.stream._PADDED_AFTER", 0.0)
+    async def test_a_pause(self, gateway: Gateway) -> None:
         gateway.has_slow_model = True
         client = await gateway.dial_in()
         await client.open()
@@ -296,8 +295,19 @@ class TestWhoIsLetIn:
         client = await gateway.dial_in()
         await client.say("open", OPEN | {"organizationId": "another"})
         assert (await client.hear("disconnect"))["reason"] == "unauthorized"
+        await client.say("close", {"reason": "disconnect"})
+        await client.hear("closed")
         assert await client.closing() == (1008, "identity-mismatch")
         assert gateway.events == []
+
+    async def test_who_does_not_answer_our_goodbye_is_not_waited_for(
+        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.ingress.media._ANSWER_TIMEOUT_S", 0.05)
+        client = await gateway.dial_in()
+        await client.say("open", OPEN | {"organizationId": "another"})
+        await client.hear("disconnect")
+        assert await client.closing() == (1008, "identity-mismatch")
 
     @with_settings(api_keys=None)
     async def test_closed_without_keys(self, gateway: Gateway) -> None:
