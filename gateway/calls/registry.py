@@ -13,8 +13,8 @@ from typing import Protocol
 
 import structlog
 
+from gateway.calls.ending import DRAINED, Ending
 from gateway.calls.snapshot import StreamSnapshot
-from gateway.calls.stream import DRAINED, Ending
 from gateway.errors import CarrierError
 
 _log = structlog.get_logger()

@@ -14,12 +14,13 @@ is dropped. Nothing is published for a stream that never started.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 import structlog
 
+from gateway.calls.ending import IDLE, SILENT, STOPPED, TOO_LONG, Ending
+from gateway.calls.record import StreamRecord
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.track import Track
@@ -35,21 +36,10 @@ from gateway.carriers.events import (
     StreamPaused,
     StreamResumed,
 )
-from gateway.errors import REASONS, CarrierError, Fault, GatewayError, UpstreamError
+from gateway.errors import CarrierError, GatewayError, UpstreamError
 from gateway.transcript import events
-from gateway.transcript.events import (
-    EventWriter,
-    Status,
-    StreamDtmf,
-    StreamEnded,
-    StreamStarted,
-    TrackInfo,
-    TranscriptEvent,
-    TranscriptFinal,
-)
-from gateway.transcript.keys import encode_id
+from gateway.transcript.events import Status, TranscriptEvent, TranscriptFinal
 
-_MAX_DTMF: Final = 1000  # told per stream
 _TICK_S: Final = 1.0  # how often a stream is looked after
 _QUIET_S: Final = 2.0  # a track without audio for so long: none is late, silence is left out
 
@@ -63,30 +53,6 @@ class StreamState(Enum):
     LIVE = auto()
     ENDING = auto()
     ENDED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a stream ended, and what the carrier's socket is closed with."""
-
-    status: Status
-    reason: str
-    close_code: int = 1000
-    fault: Fault | None = None
-
-    @classmethod
-    def failed(cls, error: GatewayError, status: Status = Status.FAILED) -> "Ending":
-        """The ending that an error makes."""
-        return cls(status, error.reason, error.meaning.close_code, error.fault)
-
-
-STOPPED: Final = Ending(Status.COMPLETED, "carrier-stopped")
-CLOSED: Final = Ending(Status.COMPLETED, "carrier-closed")
-TERMINATED: Final = Ending(Status.COMPLETED, "terminated")
-DRAINED: Final = Ending(Status.DRAINED, "draining", REASONS["draining"].close_code)
-IDLE: Final = Ending.failed(CarrierError("media-timeout"))
-SILENT: Final = Ending(Status.COMPLETED, "silence")
-TOO_LONG: Final = Ending(Status.COMPLETED, "max-duration")
 
 
 class CallStream:
@@ -124,15 +90,12 @@ class CallStream:
         self._reply = reply
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `ending` is set
-        self._ids: tuple[str, str] = ("", "")  # of call and stream, encoded
-        self._epoch = 0
+        self._record = StreamRecord(carrier, services)
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came
         self._is_paused = False
         self._is_stopped = False  # by the carrier
-        self._writer: EventWriter | None = None
         self._tracks: dict[str, Track] = {}
-        self._dtmf_count = 0
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
         """Live the stream's life.
@@ -166,7 +129,7 @@ class CallStream:
     @property
     def started(self) -> bool:
         """Whether the carrier has announced the call."""
-        return self._writer is not None
+        return self._record.is_open
 
     @property
     def _position_ms(self) -> int:
@@ -177,13 +140,12 @@ class CallStream:
         """Say how the stream fares, without content; None before its start."""
         if not self.started:
             return None
-        call_id, stream_id = self._ids
         return StreamSnapshot(
-            call_id=call_id,
-            stream_id=stream_id,
+            call_id=self._record.call_id,
+            stream_id=self._record.stream_id,
             carrier=self._carrier,
             state=self.state.name.lower().replace("_", "-"),
-            epoch=self._epoch,
+            epoch=self._record.epoch,
             age_s=self._services.monotonic_s() - self._started_s,
             tracks=tuple(track.snapshot(self._started_s) for track in self._tracks.values()),
         )
@@ -227,19 +189,19 @@ class CallStream:
             case StreamPaused() | StreamResumed():
                 self._note_pause(isinstance(event, StreamPaused))
             case DtmfReceived():
-                self._publish_dtmf(event)
+                self._record.tell_key(event.track)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
 
     def _note_pause(self, is_paused: bool) -> None:
         """Note that a pause began or ended, once each; meanwhile no media is due."""
-        if is_paused == self._is_paused or not self._writer:
+        if is_paused == self._is_paused or not self.started:
             return
         self._is_paused = is_paused
         self._media_s = self._services.monotonic_s()
         kind = events.StreamPaused if is_paused else events.StreamResumed
-        self._writer.publish(kind(self._position_ms))
+        self._record.publish(kind(self._position_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
@@ -260,8 +222,7 @@ class CallStream:
 
     def publish(self, event: TranscriptEvent) -> None:
         """Publish a track's event; a final may be for the carrier, too."""
-        if self._writer:
-            self._writer.publish(event)
+        self._record.publish(event)
         if isinstance(event, TranscriptFinal) and event.text:
             self._tell(event)
 
@@ -275,29 +236,12 @@ class CallStream:
         except CarrierError as error:
             self.end(Ending.failed(error))
 
-    def _publish_dtmf(self, event: DtmfReceived) -> None:
-        """Publish that a key was pressed; a flood must not crowd out other calls' words."""
-        self._dtmf_count += 1
-        if self._writer and self._dtmf_count <= _MAX_DTMF:
-            self._writer.publish(StreamDtmf(event.track))
-        else:
-            metric = self._services.metrics.ignored_messages_total
-            metric.labels(self._carrier, "dtmf").inc()
-
     def _start(self, event: CallStarted) -> None:
         """Make the stream known: its events, its tracks, their sessions."""
         self._authorize(event)
         services = self._services
-        self._ids = call_id, stream_id = encode_id(event.call_id), encode_id(event.stream_id)
-        self._epoch = int(services.wall_s() * 1000)
         self._started_s = self._media_s = services.monotonic_s()
-        structlog.contextvars.bind_contextvars(call_id=call_id, stream_id=stream_id)
-        self._writer = writer = services.open_writer(
-            event.call_id,
-            event.stream_id,
-            self._epoch,
-            lambda: self.end(Ending.failed(GatewayError("fenced"))),
-        )
+        self._record.open(event, lambda: self.end(Ending.failed(GatewayError("fenced"))))
         roles = {**services.limits.roles, **event.roles, **self._ticket.choose(event)}
         self._tracks = {
             form.track: Track(
@@ -311,17 +255,7 @@ class CallStream:
             )
             for form in event.tracks
         }
-        writer.publish(
-            StreamStarted(
-                self._carrier,
-                tuple(
-                    TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
-                    for track in self._tracks.values()
-                ),
-                event.public_params,
-            )
-        )
-        services.metrics.live_calls.labels(self._carrier).inc()
+        self._record.tell_start(event, [*self._tracks.values()])
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
         self._group.create_task(self._watch())
@@ -373,35 +307,12 @@ class CallStream:
             self.end(Ending.failed(errors[0]))
 
     def _publish_end(self) -> Ending:
-        """Publish the last event and write the call's one log line."""
+        """Publish the last event, and write the log line."""
         tracks = list(self._tracks.values())
         ending = self.ending or Ending.failed(GatewayError("internal-error"))
         error = next((track.error for track in tracks if track.error), None)
         if error and ending.status is Status.COMPLETED:
             ending = Ending(Status.FAILED, error.reason, ending.close_code, error.fault)
-        duration_ms = self._position_ms
-        segments = sum(track.segments for track in tracks)
-        gap_ms = sum(track.gap_ms for track in tracks)
-        if self._writer:
-            self._writer.publish(
-                StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms)
-            )
-            self._services.metrics.live_calls.labels(self._carrier).dec()
-            self._services.metrics.calls_total.labels(self._carrier, ending.status).inc()
+        self._record.tell_end(ending, tracks, self._position_ms)
         self.state = StreamState.ENDED
-        first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
-        _log.info(
-            "stream-ended" if self.started else "stream-never-started",
-            carrier=self._carrier,
-            status=ending.status,
-            reason=ending.reason,
-            fault=ending.fault,
-            duration_ms=duration_ms,
-            frames=sum(track.pipeline.frames for track in tracks),
-            duplicates=sum(track.pipeline.duplicates for track in tracks),
-            segments=segments,
-            gap_ms=gap_ms,
-            dropped_ms=sum(track.dropped_ms for track in tracks),
-            first_delta_ms=round(1000 * min(first_deltas)) if first_deltas else None,
-        )
         return ending

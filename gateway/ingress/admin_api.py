@@ -14,9 +14,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from gateway.calls.ending import TERMINATED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
-from gateway.calls.stream import TERMINATED
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
 from gateway.ingress.bodies import read_body
 from gateway.ingress.minting import Mint, Order

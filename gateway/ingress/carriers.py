@@ -16,9 +16,9 @@ import structlog
 from aiohttp import web
 
 from gateway.calls.admission import Admission
+from gateway.calls.ending import STOPPED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
-from gateway.calls.stream import STOPPED
 from gateway.carriers.carrier import Carrier, ForkingCarrier, ReportingCarrier, Request, StreamLink
 from gateway.errors import CarrierError
 from gateway.ingress.bodies import read_body

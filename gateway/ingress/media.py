@@ -8,9 +8,10 @@ from typing import Final
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.calls.admission import Admission
+from gateway.calls.ending import CLOSED, Ending
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, Ticket
-from gateway.calls.stream import CLOSED, CallStream, Ending
+from gateway.calls.stream import CallStream
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.carriers.events import Reply

@@ -10,9 +10,10 @@ from typing import Final
 
 from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
+from gateway.calls.ending import CLOSED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
-from gateway.calls.stream import CLOSED, CallStream
+from gateway.calls.stream import CallStream
 from gateway.carriers import twilio
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.calls.ending import Ending
 from gateway.calls.services import CallLimits, CallServices
-from gateway.calls.stream import CallStream, Ending
+from gateway.calls.stream import CallStream
 from gateway.carriers import twilio
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted

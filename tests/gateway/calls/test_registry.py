@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from gateway.calls.ending import CLOSED, DRAINED, Ending
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
-from gateway.calls.stream import CLOSED, DRAINED, Ending
 from gateway.errors import CarrierError
 from tests.gateway.scripted import settle
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.stream import IDLE, SILENT, TOO_LONG, Ending
+from gateway.calls.ending import IDLE, SILENT, TOO_LONG, Ending
 from gateway.errors import REASONS, CarrierError, UpstreamError
 from gateway.transcript.events import (
     FinalReason,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.stream import CLOSED, DRAINED, IDLE, STOPPED, Ending, StreamState
+from gateway.calls.ending import CLOSED, DRAINED, IDLE, STOPPED, Ending
+from gateway.calls.stream import StreamState
 from gateway.carriers import telnyx, twilio
 from gateway.carriers.events import (
     AudioReceived,

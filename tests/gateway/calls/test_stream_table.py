@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.calls.stream import (
+from gateway.calls.ending import (
     CLOSED,
     DRAINED,
     IDLE,
@@ -11,8 +11,8 @@ from gateway.calls.stream import (
     TERMINATED,
     TOO_LONG,
     Ending,
-    StreamState,
 )
+from gateway.calls.stream import StreamState
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import StreamDtmf, StreamStarted, TranscriptGap
 from tests.gateway.calls.scene import Scene, living

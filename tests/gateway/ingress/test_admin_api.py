@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from yarl import URL
 
+from gateway.calls.ending import Ending
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
-from gateway.calls.stream import Ending
 from gateway.carriers.browser import Browser
 from gateway.ingress.admin_api import AdminApi, path_call_id
 from gateway.ingress.admin_tokens import AdminTokens

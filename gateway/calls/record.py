@@ -1,0 +1,107 @@
+"""What readers are told of a stream besides its words, and its one line in the log."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from gateway.calls.ending import Ending
+from gateway.calls.services import CallServices
+from gateway.calls.track import Track
+from gateway.carriers.events import CallStarted
+from gateway.transcript.events import (
+    EventWriter,
+    StreamDtmf,
+    StreamEnded,
+    StreamStarted,
+    TrackInfo,
+    TranscriptEvent,
+)
+from gateway.transcript.keys import encode_id
+
+_MAX_DTMF: Final = 1000  # told per stream
+
+_log = structlog.get_logger()
+
+
+class StreamRecord:
+    """One stream's record, from `stream.started` to `stream.ended`; nothing is told before that.
+
+    Args:
+        carrier: the carrier's name, for events and metrics.
+        services: what all calls share.
+
+    Attributes:
+        call_id: encoded as in events; empty before `open`.
+        stream_id: likewise.
+        epoch: the stream's, by which a newer owner is told from an older one.
+    """
+
+    def __init__(self, carrier: str, services: CallServices) -> None:
+        self.call_id = self.stream_id = ""
+        self.epoch = 0
+        self._carrier = carrier
+        self._services = services
+        self._writer: EventWriter | None = None
+        self._dtmf_count = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the carrier has announced the stream."""
+        return self._writer is not None
+
+    def open(self, start: CallStarted, on_fenced: Callable[[], None]) -> None:
+        """Become the record of an announced stream; `on_fenced`: another gateway has taken it."""
+        self.call_id, self.stream_id = encode_id(start.call_id), encode_id(start.stream_id)
+        self.epoch = int(self._services.wall_s() * 1000)
+        structlog.contextvars.bind_contextvars(call_id=self.call_id, stream_id=self.stream_id)
+        self._writer = self._services.open_writer(
+            start.call_id, start.stream_id, self.epoch, on_fenced
+        )
+
+    def publish(self, event: TranscriptEvent) -> None:
+        """Publish an event, once the record is open."""
+        if self._writer:
+            self._writer.publish(event)
+
+    def tell_start(self, start: CallStarted, tracks: Sequence[Track]) -> None:
+        """Publish that the stream has begun."""
+        infos = (
+            TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
+            for track in tracks
+        )
+        self.publish(StreamStarted(self._carrier, tuple(infos), start.public_params))
+        self._services.metrics.live_calls.labels(self._carrier).inc()
+
+    def tell_key(self, track: str | None) -> None:
+        """Publish that a key was pressed; a flood must not crowd out other calls' words."""
+        self._dtmf_count += 1
+        if self._writer and self._dtmf_count <= _MAX_DTMF:
+            self._writer.publish(StreamDtmf(track))
+        else:
+            metric = self._services.metrics.ignored_messages_total
+            metric.labels(self._carrier, "dtmf").inc()
+
+    def tell_end(self, ending: Ending, tracks: Sequence[Track], duration_ms: int) -> None:
+        """Publish the last event, and write the log line."""
+        segments = sum(track.segments for track in tracks)
+        gap_ms = sum(track.gap_ms for track in tracks)
+        if self.is_open:
+            self.publish(StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms))
+            self._services.metrics.live_calls.labels(self._carrier).dec()
+            self._services.metrics.calls_total.labels(self._carrier, ending.status).inc()
+        first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
+        _log.info(
+            "stream-ended" if self.is_open else "stream-never-started",
+            carrier=self._carrier,
+            status=ending.status,
+            reason=ending.reason,
+            fault=ending.fault,
+            duration_ms=duration_ms,
+            frames=sum(track.pipeline.frames for track in tracks),
+            duplicates=sum(track.pipeline.duplicates for track in tracks),
+            segments=segments,
+            gap_ms=gap_ms,
+            dropped_ms=sum(track.dropped_ms for track in tracks),
+            first_delta_ms=round(1000 * min(first_deltas)) if first_deltas else None,
+        )
