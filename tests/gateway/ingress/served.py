@@ -34,7 +34,7 @@ class Served:
 
     client: ClientSession
 
-    def __init__(self, carrier: Carrier, now_s: float = NOW_S, **settings: Any) -> None:
+    def __init__(self, *carriers: Carrier, now_s: float = NOW_S, **settings: Any) -> None:
         self.events: list[TranscriptEvent] = []
         self.sockets: list[ClientWebSocketResponse] = []  # kept: the carrier's ends of calls
         self.ended = asyncio.Event()
@@ -71,7 +71,11 @@ class Served:
         )
         app = web.Application(client_max_size=65_536)
         shown = Shown(self.claim, lambda: now_s)
-        CarrierRoutes(carrier, self.settings, services, self.streams, admission, shown).add_to(app)
+        for carrier in carriers:
+            routes_of = CarrierRoutes(
+                carrier, self.settings, services, self.streams, admission, shown
+            )
+            routes_of.add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def claim(self, _key: str, _seconds: float) -> bool:
