@@ -1,12 +1,18 @@
 """Settings that several carriers have alike. Pure."""
 
-from typing import Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from gateway.audio.encodings import Encoding
 from gateway.carriers.twiml import NextStep
 from process.settings import Url
+
+# Of a carrier whose page has L16 but does not tell it: a setting, `l16_byte_order`.
+type ByteOrder = Literal["big", "little"]
+L16: Final[dict[ByteOrder, Encoding]] = {"big": Encoding.L16BE, "little": Encoding.L16LE}
+BYTE_ORDER: Final = "Of L16, if the carrier is asked for it; noise for words means the other one."
 
 
 def plain(secret: SecretStr | None) -> str:

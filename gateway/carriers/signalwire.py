@@ -2,13 +2,14 @@
 
 Twilio's messages, of which fields are left out: no `streamSid` but in the start's body, no `stop`
 object, no track of a key. Beside mu-law it has L16 at 16 and 24 kHz (`codec="L16@16000h"`), whose
-byte order its page does not tell.
+byte order its page does not tell: little-endian, unless a setting says otherwise.
 
 Webhooks are signed as Twilio's are, with the signing key of the space. Upgrades are not: the
 `authBearerToken` of `<Stream>` comes back as `Authorization: Bearer`. Sources:
 developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -27,7 +28,15 @@ from gateway.carriers.dialect import Dialect
 from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.parts import (
+    BYTE_ORDER,
+    L16,
+    ByteOrder,
+    NextStepSettings,
+    SecretSettings,
+    plain,
+    variable,
+)
 from gateway.carriers.signatures import twilio as signature
 from gateway.carriers.twiml import fork
 from process.settings import config
@@ -50,9 +59,11 @@ class SignalWire(ReportingCarrier, GatedCarrier):
         signing_key: SecretStr | None = Field(
             None, description="Of the space; verifies webhooks. Without it, none is answered."
         )
+        l16_byte_order: ByteOrder = Field("little", description=BYTE_ORDER)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._dialect = replace(DIALECT, linear=L16[settings.l16_byte_order])
         self.gate = Gate(self.name, settings)
 
     @property
@@ -64,7 +75,7 @@ class SignalWire(ReportingCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the bearer token; see `Carrier`."""
-        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, self._dialect))
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""

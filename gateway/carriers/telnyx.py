@@ -3,7 +3,8 @@
 The order of events is expressly not guaranteed: frames are put in order by `chunk`, and may even
 come before the start. The start does not list the tracks, so both are expected. Without a
 `stream_codec` the call's own comes, G.722 or Opus among them: ask for PCMU. The payload is that of
-RTP, so L16 is taken to be in network order (RFC 3551), which Telnyx's page does not say.
+RTP, so L16 is taken to be in network order (RFC 3551), unless a setting says otherwise; Telnyx's
+page does not.
 
 Webhooks are signed. Upgrades are not: our TeXML puts a token in the stream's URL. It is not bound
 to the call, because nothing says that TeXML's CallSid is the `call_control_id` of the start.
@@ -17,7 +18,6 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from gateway.audio.encodings import Encoding
 from gateway.carriers.carrier import (
     Announced,
     Document,
@@ -32,7 +32,14 @@ from gateway.carriers.dialect import KINDS, Dialect, Kind
 from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, SecretSettings, variable
+from gateway.carriers.parts import (
+    BYTE_ORDER,
+    L16,
+    ByteOrder,
+    NextStepSettings,
+    SecretSettings,
+    variable,
+)
 from gateway.carriers.signatures import telnyx as signature
 from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.carriers.twiml import fork
@@ -50,7 +57,6 @@ DIALECT: Final = Dialect(
     encoding=("start.media_format.encoding",),
     rate=("start.media_format.sample_rate",),
     channels=("start.media_format.channels",),
-    linear=Encoding.L16BE,
     reorder_ms=200,
 )
 
@@ -73,9 +79,11 @@ class Telnyx(ReportingCarrier, GatedCarrier):
         public_key: Annotated[str, AfterValidator(_check_key)] | None = Field(
             None, description="Of the account; verifies webhooks. Without it, none is answered."
         )
+        l16_byte_order: ByteOrder = Field("big", description=BYTE_ORDER)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._dialect = replace(DIALECT, linear=L16[settings.l16_byte_order])
         self.gate = Gate(self.name, settings)
 
     @property
@@ -87,7 +95,7 @@ class Telnyx(ReportingCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
-        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, self._dialect))
 
     def announced(self, request: Request) -> Announced:
         """Check the TeXML webhook's signature; see `ForkingCarrier`."""

@@ -38,6 +38,7 @@ from gateway.carriers.events import (
 )
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError, Fault
+from tests.gateway.carriers.asking import OPEN, SECRET, upgrade
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
 from tests.wire import playbook
 
@@ -446,13 +447,27 @@ def test_any_messages_give_events_or_a_documented_error(data: st.DataObject) -> 
     endure(JsonMediaAdapter(speaker.dialect), [begun, *dialogue])
 
 
-class TestSignalWire:
-    @pytest.mark.parametrize("rate_hz", [16000, 24000])
-    def test_linear_audio(self, rate_hz: int) -> None:
-        start = SIGNALWIRE.start({SIGNALWIRE.encoding: "audio/x-L16", SIGNALWIRE.rate: rate_hz})
-        form = only_start(feed(JsonMediaAdapter(signalwire.DIALECT), start)).tracks[0]
-        assert (form.encoding, form.rate_hz) == (Encoding.L16LE, rate_hz)
+@pytest.mark.parametrize("rate_hz", [16000, 24000])
+@pytest.mark.parametrize(
+    ("kind", "speaker", "settings", "encoding"),
+    [
+        (signalwire.SignalWire, SIGNALWIRE, {}, Encoding.L16LE),
+        (signalwire.SignalWire, SIGNALWIRE, {"l16_byte_order": "big"}, Encoding.L16BE),
+        (telnyx.Telnyx, TELNYX, {}, Encoding.L16BE),
+        (telnyx.Telnyx, TELNYX, {"l16_byte_order": "little"}, Encoding.L16LE),
+    ],
+)
+def test_the_byte_order_that_no_page_tells_is_a_setting(
+    kind: Any, speaker: Speaker, settings: Message, encoding: Encoding, rate_hz: int
+) -> None:
+    carrier = kind(kind.Settings(**OPEN, **settings))
+    shown = upgrade(carrier.name, Authorization=f"Bearer {SECRET}")
+    start = speaker.start({speaker.encoding: "audio/x-L16", speaker.rate: rate_hz})
+    form = only_start(feed(carrier.upgrade(shown).adapter, start)).tracks[0]
+    assert (form.encoding, form.rate_hz) == (encoding, rate_hz)
 
+
+class TestSignalWire:
     def test_ids_stand_in_the_starts_body_alone(self) -> None:
         start = SIGNALWIRE.start()
         assert "streamSid" not in start
@@ -528,11 +543,6 @@ class TestTelnyx:
     def test_a_stop_may_overtake_media(self) -> None:
         stop, late = TELNYX.stops()[0], self.frame(2)
         assert self.sequences([self.frame(1), self.frame(3), stop, late]) == [1, 2, 3]
-
-    def test_linear_audio_is_in_network_order(self) -> None:
-        start = TELNYX.start({TELNYX.encoding: "L16", TELNYX.rate: 16000})
-        form = only_start(feed(JsonMediaAdapter(telnyx.DIALECT), start)).tracks[0]
-        assert (form.encoding, form.rate_hz) == (Encoding.L16BE, 16000)
 
     def test_older_spelling_of_mulaw(self) -> None:
         start = TELNYX.start({TELNYX.encoding: "audio/x-mulaw"})
