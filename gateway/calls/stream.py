@@ -186,22 +186,24 @@ class CallStream:
                 self._stop(event.late_ms / 1000)
             case Reply():
                 self._reply(event.message)
-            case StreamPaused() | StreamResumed():
-                self._note_pause(isinstance(event, StreamPaused))
+            case StreamPaused():
+                self._note_pause(is_paused=True)
+            case StreamResumed():
+                self._note_pause(is_paused=False, at_ms=event.at_ms)
             case DtmfReceived():
                 self._record.tell_key(event.track)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
 
-    def _note_pause(self, is_paused: bool) -> None:
+    def _note_pause(self, *, is_paused: bool, at_ms: int | None = None) -> None:
         """Note that a pause began or ended, once each; meanwhile no media is due."""
         if is_paused == self._is_paused or not self.started:
             return
         self._is_paused = is_paused
         self._media_s = self._services.monotonic_s()
         kind = events.StreamPaused if is_paused else events.StreamResumed
-        self._record.publish(kind(self._position_ms))
+        self._record.publish(kind(self._position_ms if at_ms is None else at_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()

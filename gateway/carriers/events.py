@@ -63,6 +63,8 @@ class StreamPaused:
 class StreamResumed:
     """Audio comes again; its timestamps tell what was left out."""
 
+    at_ms: int | None = None  # where on the stream's media clock; None: the carrier does not say
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

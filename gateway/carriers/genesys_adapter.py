@@ -88,7 +88,7 @@ class AudioHookAdapter(Adapter):
             case "resumed":
                 self._skip(decode(received.parameters, LeftOut))
                 self._is_paused = False
-                return (StreamResumed(),)
+                return (StreamResumed(self._position_ms),)
             case "discarded":
                 self._skip(decode(received.parameters, LeftOut))
                 return ()
@@ -109,7 +109,7 @@ class AudioHookAdapter(Adapter):
         if self._is_probe:
             return (MessageIgnored("unwanted-audio"),)
         parts = self._split(message)
-        timestamp_ms = self._position_samples * 1000 // _RATE_HZ
+        timestamp_ms = self._position_ms
         self._position_samples += len(parts[0])
         if self._is_paused:  # what is said in a pause is not for us
             return (MessageIgnored("unwanted-audio"),)
@@ -184,6 +184,11 @@ class AudioHookAdapter(Adapter):
                 called=said.called,
                 roles={channel: _ROLES[channel] for channel in self._channels},
             )
+
+    @property
+    def _position_ms(self) -> int:
+        """Where the next audio lies on the stream's media clock."""
+        return self._position_samples * 1000 // _RATE_HZ
 
     def _skip(self, left_out: LeftOut) -> None:
         self._position_samples = max(self._position_samples, round(left_out.end_s * _RATE_HZ))

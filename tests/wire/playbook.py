@@ -68,7 +68,7 @@ def spell(event: CarrierEvent) -> dict[str, Any]:
         case StreamPaused():
             return {"paused": True}
         case StreamResumed():
-            return {"resumed": True}
+            return {"resumed": event.at_ms}
         case CallStopped():
             return {"stopped": True}
         case MessageIgnored():

@@ -264,7 +264,7 @@ class TestPosition:
         client = in_call(CUSTOMER)
         client.hear(bytes(1600))
         events = client.say(type_, {"start": start, "discarded": discarded})
-        assert events == ([StreamResumed()] if type_ == "resumed" else [])
+        assert events == ([StreamResumed(timestamp_ms)] if type_ == "resumed" else [])
         assert client.hear(b"\xff") == [AudioReceived("external", b"\xff", timestamp_ms, None)]
 
     @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from gateway.transcript.events import (
     GapCause,
     Status,
     StreamEnded,
+    StreamPaused,
+    StreamResumed,
     StreamStarted,
     TrackInfo,
     TranscriptFinal,
@@ -191,6 +193,10 @@ class TestSessions:
         await client.say("resumed", {"start": "PT0.2S", "discarded": "PT60S"})
         await client.socket.send_bytes(b"\x00" * 3200)
         await eventually(lambda: isinstance(gateway.events[-1], TranscriptGap))
+        assert [each for each in gateway.events if isinstance(each, StreamPaused)] == [
+            StreamPaused(200)
+        ]
+        assert gateway.events[-3] == StreamResumed(60_200)
         assert gateway.events[-2:] == [
             TranscriptGap(track, 200, 60_200, GapCause.PAUSED) for track in ("external", "internal")
         ]
