@@ -64,10 +64,10 @@ class Gateway:
 
         await self.until("/calls", all_there)
 
-    async def call(self, call_sid: str) -> "Call":
+    async def call(self, call_sid: str, stream_sid: str = "MZ1", track: str = "inbound") -> "Call":
         socket = await self.http.ws_connect(self.public_url + "/media/twilio")
         call = Call(call_sid, socket)
-        start = {"callSid": call_sid, "streamSid": "MZ1", "tracks": ["inbound"]}
+        start = {"callSid": call_sid, "streamSid": stream_sid, "tracks": [track]}
         await call.send("start", start=start)
         return call
 
