@@ -39,7 +39,7 @@ async def test_the_customer_here_and_the_agent_there(redis_url: str) -> None:
         await agent.speak(400)
         await agent.send("stop")
         assert await agent.closed() == 1000
-    story = await read(redis_url, "CA1", 2)
+        story = await read(redis_url, "CA1", 2)
     spoken: dict[str, tuple[str, Call]] = {
         "MZ-customer": ("inbound", customer),
         "MZ-agent": ("outbound", agent),
