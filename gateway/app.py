@@ -20,7 +20,7 @@ from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices
-from gateway.carriers.carrier import Carrier
+from gateway.carriers.carrier import Carrier, OpenIdCarrier
 from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
@@ -28,6 +28,7 @@ from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.minting import Mint
 from gateway.ingress.once import Claim, Shown
+from gateway.ingress.openid import keeping
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
@@ -106,6 +107,8 @@ async def serve(
         shown = Shown(await stack.enter_async_context(_claiming(settings)))
         public = web.Application(client_max_size=_BODY_LIMIT_BYTES)
         for carrier in carriers:
+            if isinstance(carrier, OpenIdCarrier) and carrier.openid:
+                await stack.enter_async_context(keeping(carrier.openid, carrier.name))
             CarrierRoutes(carrier, settings, services, streams, admission, shown).add_to(public)
         _say_who_may_call(carriers)
         ready = await stack.enter_async_context(_readiness(settings, streams))

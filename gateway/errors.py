@@ -52,6 +52,7 @@ REASONS: dict[str, Meaning] = {
     "signature-invalid": Meaning(Fault.CARRIER),
     "signature-stale": Meaning(Fault.CARRIER),  # or one of the clocks is wrong
     "replayed": Meaning(Fault.CARRIER),
+    "keys-unavailable": Meaning(Fault.PLATFORM, 1013),  # of an issuer of tokens; 503
     "unsupported-body": Meaning(Fault.CARRIER),  # 415
     "malformed-body": Meaning(Fault.CARRIER),  # 400
     "socket-lost": Meaning(Fault.CARRIER),

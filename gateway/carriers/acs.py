@@ -12,10 +12,11 @@ two who are heard, each by the beginning of a raw id, which may be all of it:
 `.../media/acs/<route>/<token>?customer=4:&agent=8:` (`4:` are telephones, `8:` users). Who first
 fits has the track until the stream ends; others are not heard. A `+` is written `%2B`.
 
-Upgrades have a JWT of Microsoft's, by keys that change and are to be had over HTTPS only: it is not
-checked. `transportUrl` has a stream token, which the admin API mints for the call. Source:
-learn.microsoft.com/azure/communication-services/how-tos/call-automation/audio-streaming-quickstart
-and concepts/call-automation/audio-streaming-concept.
+Upgrades have a JWT of Microsoft's for the resource, each a new one, good for five minutes. Where
+the gateway has no way to Microsoft's keys, `transportUrl` has a stream token instead, which the
+admin API mints for the call. Sources: learn.microsoft.com/azure/communication-services,
+how-tos/call-automation/audio-streaming-quickstart and secure-webhook-endpoint,
+concepts/call-automation/audio-streaming-concept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from pydantic import Field
 
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.carrier import Request, Upgrade
+from gateway.carriers.carrier import Once, OpenIdCarrier, Request, Upgrade
 from gateway.carriers.dialect import (
     MAX_START_BYTES,
     NOT_UNDERSTOOD,
@@ -45,9 +47,14 @@ from gateway.carriers.events import (
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
 from gateway.carriers.pcm_socket import MIX, formats
+from gateway.carriers.signatures.openid import SIGNATURE_HEADER, OpenIdKeys
 from gateway.carriers.wall_times import Epoch, WallTimes
 from gateway.errors import CarrierError
-from process.settings import config
+from process.settings import Url, config
+
+_OPENID_URL: Final = (
+    "https://acscallautomation.communication.azure.com/calling/.well-known/acsopenidconfiguration"
+)
 
 CALL_HEADER: Final = "x-ms-call-correlation-id"
 CONNECTION_HEADER: Final = "x-ms-call-connection-id"
@@ -61,8 +68,8 @@ _ASK_CHANNEL: Final = (
 )
 
 
-class Acs(GatedCarrier):
-    """Azure Communication Services, closed unless its secret is configured."""
+class Acs(OpenIdCarrier, GatedCarrier):
+    """Azure Communication Services, closed unless its resource or its secret is configured."""
 
     name = "acs"
 
@@ -71,12 +78,32 @@ class Acs(GatedCarrier):
 
         model_config = config("GATEWAY_ACS_", env_file=".env")
 
+        resource_id: str | None = Field(
+            None,
+            min_length=1,
+            description="The immutable id of the resource. With it, Microsoft's token decides who "
+            "is let in.",
+        )
+        openid_url: Url = Field(_OPENID_URL, description="Names the place of the token's keys.")
+
     def __init__(self, settings: Settings) -> None:
         self.gate = Gate(self.name, settings)
+        self._resource_id = settings.resource_id
+        self.openid = OpenIdKeys(settings.openid_url) if settings.resource_id else None
+
+    @property
+    def closed_for_want_of(self) -> str | None:
+        """The setting without which nobody is let in."""
+        return None if self.openid else self.gate.closed_for_want_of
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL; see `Carrier`."""
-        return self.gate.upgrade(request, lambda: AcsAdapter(request.headers, request.query))
+        """Check Microsoft's token, or the one in the URL; see `Carrier`."""
+        if self.openid is None or self._resource_id is None:
+            return self.gate.upgrade(request, lambda: AcsAdapter(request.headers, request.query))
+        shown = request.headers.get(SIGNATURE_HEADER)
+        digest, until_s = self.openid.verify(shown, self._resource_id, request.now_s)
+        once = Once(f"{self.name} {digest}", until_s)
+        return Upgrade(AcsAdapter(request.headers, request.query), once=once)
 
 
 # The hot path is for keys as the vendor's page has them: 3 us a message, any other case 12 or more.

@@ -1,8 +1,9 @@
 """What a carrier's file tells the gateway: whom to believe, what to answer, how to listen. Pure.
 
 A carrier is a `Carrier`, registered in `registry.py`; one whose calls a webhook announces is a
-`ForkingCarrier`, one that also calls back about its streams a `ReportingCarrier`. What they raise
-is answered by the ingress: nothing here knows HTTP.
+`ForkingCarrier`, one that also calls back about its streams a `ReportingCarrier`, one whose keys
+have to be fetched an `OpenIdCarrier`. What they raise is answered by the ingress: nothing here
+knows HTTP.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings
 
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted
+from gateway.carriers.signatures.openid import OpenIdKeys
 
 MAX_MESSAGE_BYTES = 1 << 20  # about 300 are usual; a minute of audio in one fits
 
@@ -190,3 +192,10 @@ class ReportingCarrier(ForkingCarrier, Protocol):
         Raises:
             CarrierError: it is not the carrier's, or says nothing of a stream.
         """
+
+
+@runtime_checkable
+class OpenIdCarrier(Carrier, Protocol):
+    """A carrier whose upgrades show a token by keys that it publishes."""
+
+    openid: OpenIdKeys | None  # None: they are not looked at
