@@ -8,7 +8,8 @@
     registry.py   all callers, by name
     <carrier>.py  one carrier: pure but for ids and nonces, which are random
 
-    forms.py, json_media.py, binary_media.py and frames.py are what several of them share.
+    forms.py, credentials.py, json_media.py, json_texts.py, binary_media.py, answered.py and
+    frames.py are what several of them share.
 
 A call's tracks are mu-law at 8 kHz: `inbound` is the customer, `outbound` the agent. A caller
 converts, names and joins them as its carrier does. Whom the gateway believes is proved with the

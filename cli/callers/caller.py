@@ -15,12 +15,15 @@ class Dialogue(Protocol):
 
     @property
     def may_speak(self) -> bool:
-        """Whether media may follow the opening; asked again after each message received."""
+        """Whether what comes after a message of the opening may: its next one, or media.
+
+        Asked again after each message received.
+        """
         return True
 
     @property
     def may_hang_up(self) -> bool:
-        """Whether the socket may be closed after the closing; asked likewise."""
+        """Whether the socket may be closed after the closing; asked again likewise."""
         return True
 
     def opening(self) -> Iterable[Message]:

@@ -109,10 +109,17 @@ async def _converse(
             raise CommandError(f"no answer within {_ANSWER_TIMEOUT_S:g} s") from None
         return is_so()
 
+    async def open_up() -> bool:
+        """Say the opening, each message when it may be; False if the stream ended before."""
+        for message in dialogue.opening():
+            await _send(socket, [message])
+            if not await until(lambda: dialogue.may_speak):
+                return False
+        return True
+
     try:
-        await _send(socket, dialogue.opening())
         over = (
-            await until(lambda: dialogue.may_speak)
+            await open_up()
             and await _speak(socket, dialogue, call, pace, ended)
             and await _send(socket, dialogue.closing())
             and await until(lambda: dialogue.may_hang_up)

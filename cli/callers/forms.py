@@ -32,25 +32,25 @@ def post(form: Mapping[str, str], headers: Mapping[str, str]) -> Webhook:
     return Webhook({**kind, **headers}, urlencode(form).encode())
 
 
-def find_stream(document: bytes) -> ElementTree.Element:
-    """Find the `<Stream>` in a webhook's answer.
+def find_stream(document: bytes, tag: str = "Stream") -> ElementTree.Element:
+    """Find the `<Stream>` in a webhook's answer, or what it is called there.
 
     Raises:
         ValueError: there is none.
     """
     try:
-        stream = ElementTree.fromstring(document).find(".//Stream")  # noqa: S314 (size-limited, and from the gateway under test)
+        stream = ElementTree.fromstring(document).find(f".//{tag}")  # noqa: S314 (size-limited, and from the gateway under test)
     except ElementTree.ParseError:
         stream = None
     if stream is None:
-        raise ValueError("no <Stream> in the answer")
+        raise ValueError(f"no <{tag}> in the answer")
     return stream
 
 
-def url_of(stream: ElementTree.Element) -> str:
-    """Give the `url` of a `<Stream>`; raises ValueError without one."""
-    if not (url := stream.get("url")):
-        raise ValueError("no <Stream url> in the answer")
+def url_of(stream: ElementTree.Element, attribute: str = "url") -> str:
+    """Give the `url` of a `<Stream>`, or what it is called there; raises ValueError without one."""
+    if not (url := stream.get(attribute)):
+        raise ValueError(f"no <{stream.tag} {attribute}> in the answer")
     return url
 
 

@@ -4,13 +4,14 @@ connected . start . media (each track, every 20 ms) . stop
 """
 
 import base64
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cli.callers.call import Call
 from cli.callers.caller import Dialogue
-from cli.callers.frames import FRAME_MS, count, cut
+from cli.callers.frames import FRAME_MS, Encoder, count, cut, mulaw
 from cli.callers.json_texts import text
 
 
@@ -18,14 +19,10 @@ class Frame(NamedTuple):
     """The audio of one media message."""
 
     sequence: int  # of all messages; the start's is 1
-    chunk: int  # of its track's frames; the first is 1
+    chunk: int  # of its track's messages; the first is 1
+    timestamp_ms: int  # where it lies on the stream's clock
     track: str  # as the carrier calls it
     payload: str  # base64
-
-    @property
-    def timestamp_ms(self) -> int:
-        """Where it lies on the stream's clock."""
-        return (self.chunk - 1) * FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,8 @@ class JsonDialogue(Dialogue):
         write: gives a media message.
         after: the messages after media.
         labels: what the carrier calls tracks that it does not call ours.
+        encoder: makes what encodes a track.
+        batch: how many frames of 20 ms a message has.
     """
 
     call: Call
@@ -45,24 +44,31 @@ class JsonDialogue(Dialogue):
     write: Callable[[Frame], str]
     after: Sequence[Mapping[str, object]] = field(default=(), repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
+    encoder: Callable[[], Encoder] = mulaw
+    batch: int = 1
 
     def opening(self) -> Iterator[str]:
         """Write what comes before media."""
         return map(text, self.before)
 
     def media(self) -> Iterator[Sequence[str]]:
-        """Write a message of each track for each 20 ms."""
+        """Write a message of each track for each batch, when it is full."""
         if self.call.prepared is not None:
             yield from self.call.prepared
             return
         names = [self.labels.get(track, track) for track in self.call.tracks]
+        encoders = [self.encoder() for _ in names]
+        batches = itertools.batched(cut(list(self.call.tracks.values())), self.batch)
         sequence = 1
-        for chunk, frames in enumerate(cut(list(self.call.tracks.values())), start=1):
+        for number, batch in enumerate(batches):
+            yield from [()] * (len(batch) - 1)
+            at_ms = number * self.batch * FRAME_MS
             group = []
-            for name, frame in zip(names, frames, strict=True):
+            parts = map(b"".join, zip(*batch, strict=True))
+            for name, encode, part in zip(names, encoders, parts, strict=True):
                 sequence += 1
-                payload = base64.b64encode(frame).decode()
-                group.append(self.write(Frame(sequence, chunk, name, payload)))
+                payload = base64.b64encode(encode(part)).decode()
+                group.append(self.write(Frame(sequence, number + 1, at_ms, name, payload)))
             yield group
 
     def closing(self) -> Iterator[str]:
@@ -70,6 +76,6 @@ class JsonDialogue(Dialogue):
         return map(text, self.after)
 
 
-def last_sequence(call: Call) -> int:
+def last_sequence(call: Call, batch: int = 1) -> int:
     """The sequence number of the message after all media."""
-    return 2 + count(list(call.tracks.values()))
+    return 2 + count(list(call.tracks.values()), batch)

@@ -1,6 +1,7 @@
 """JSON that carriers post and send, and that answers them. Pure."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +10,12 @@ import msgspec
 def text(message: Mapping[str, object]) -> str:
     """Write a message."""
     return msgspec.json.encode(message).decode()
+
+
+def moment(unix_ms: int) -> str:
+    """Write a time of day: 2024-11-15T19:16:12.925Z."""
+    time = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def actions(document: bytes) -> Iterator[Mapping[str, object]]:

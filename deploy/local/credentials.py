@@ -36,11 +36,20 @@ CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
         "GATEWAY_JAMBONZ_WEBHOOK_SECRET": _SECRET,
         "GATEWAY_FREESWITCH_SECRET": _SECRET,
         "GATEWAY_ASTERISK_SECRET": _SECRET,
+        "GATEWAY_BROWSER_SECRET": _SECRET,
+        "GATEWAY_BANDWIDTH_SECRET": _SECRET,
+        "GATEWAY_BANDWIDTH_WEBHOOK_USERNAME": "callscribe",
+        "GATEWAY_BANDWIDTH_WEBHOOK_PASSWORD": _SECRET,
+        "GATEWAY_EXOTEL_SECRET": _SECRET,
+        "GATEWAY_RINGCX_SECRET": _SECRET,
+        "GATEWAY_ACS_SECRET": _SECRET,
+        "GATEWAY_AUDIOCODES_SECRET": _SECRET,
+        "GATEWAY_CXONE_SECRET": _SECRET,
     }
 )
 
 _DIALLED: Final = "+15550100002"  # 555-01xx is reserved for fiction
-_DIALLING: Final = ("TWILIO", "TELNYX", "SIGNALWIRE", "PLIVO", "JAMBONZ")
+_DIALLING: Final = ("TWILIO", "TELNYX", "SIGNALWIRE", "PLIVO", "JAMBONZ", "BANDWIDTH")
 
 
 def gateway_settings() -> dict[str, str]:
@@ -50,5 +59,6 @@ def gateway_settings() -> dict[str, str]:
         **{name: value for name, value in CREDENTIALS.items() if name.startswith("GATEWAY_")},
         "GATEWAY_TELNYX_PUBLIC_KEY": _encode(public_key),
         "GATEWAY_VONAGE_NOTIFY_URL": "https://127.0.0.1/",  # ./run call is the application itself
+        "GATEWAY_CXONE_EXPERIMENTAL": "true",
         **{f"GATEWAY_{carrier}_DIAL": _DIALLED for carrier in _DIALLING},
     }

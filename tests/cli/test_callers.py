@@ -1,9 +1,11 @@
 """Each caller's words, given to the gateway's own carrier: let in, it gives the audio back."""
 
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from cli import proof
 from cli.callers.call import Call, Message
 from cli.callers.caller import AnnouncingCaller, Caller, Dialogue, Stream
 from cli.callers.frames import cut
 from cli.callers.registry import CALLERS
 from deploy.local.credentials import CREDENTIALS, gateway_settings
-from gateway.audio.encodings import Encoding, decode
+from gateway.audio.encodings import Encoding, TrackFormat, decode
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import ForkingCarrier, Request, StreamLink
 from gateway.carriers.events import AudioReceived, CallStarted, CallStopped, CarrierEvent, Reply
@@ -26,8 +29,21 @@ from gateway.errors import CarrierError
 
 PUBLIC: Final = "gw.example.com/prefix"
 NOW_S: Final = 1_700_000_000.0
-COUNTED: Final = {"vonage", "jambonz", "freeswitch", "asterisk"}  # their audio has no times
-LATEST_MS: Final = {"genesys": 200}  # how long audio may be kept back; others send each frame
+# Whose audio has no times: what its first frame is said to have.
+COUNTED: Final = {
+    "vonage": None,
+    "jambonz": None,
+    "freeswitch": None,
+    "asterisk": None,
+    "browser": None,
+    "bandwidth": 0,
+    "ringcx": 0,
+    "audiocodes": None,
+    "cxone": None,
+}
+LATEST_MS: Final = {"genesys": 200, "exotel": 100}  # how long audio may be kept back: else a frame
+WIDEBAND: Final = {"acs", "audiocodes"}  # 16 kHz
+CALLER_ONLY: Final = {"exotel"}  # the agent is not heard
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +89,11 @@ class Heard:
         match event:
             case CallStarted():
                 self.starts.append(event)
+                self.is_stopped = False  # of several sockets each stops by itself
             case AudioReceived():
                 assert not self.is_stopped
-                encoding = self.encoding(event.track)
-                self.begins_ms[event.track].append(len(self.pcm[event.track]) // 16)
+                encoding = self.format(event.track).encoding
+                self.begins_ms[event.track].append(self.length_ms(event.track))
                 self.pcm[event.track] += decode(encoding, event.payload)
                 self.times_ms[event.track].append(event.timestamp_ms)
             case CallStopped():
@@ -84,10 +101,12 @@ class Heard:
             case _:
                 pass
 
-    def encoding(self, track: str) -> Encoding:
+    def format(self, track: str) -> TrackFormat:
         (found,) = (f for start in self.starts for f in start.tracks if f.track == track)
-        assert found.rate_hz == 8000
-        return found.encoding
+        return found
+
+    def length_ms(self, track: str) -> int:
+        return len(self.pcm[track]) // (self.format(track).rate_hz // 1000 * 2)
 
 
 def converse(caller: Caller, call: Call, stream: Stream, adapter: Adapter, heard: Heard) -> None:
@@ -103,14 +122,15 @@ def converse(caller: Caller, call: Call, stream: Stream, adapter: Adapter, heard
                 events = adapter.receive_binary(message)
             take(events, heard, dialogue)
 
-    say(dialogue.opening())
-    assert dialogue.may_speak
+    for message in dialogue.opening():
+        say([message])
+        assert dialogue.may_speak
     late_ms = LATEST_MS.get(caller.name, 20)
     for tick, group in enumerate(dialogue.media()):
         say(group)
         played_ms = (tick + 1) * 20
         for form in heard.starts[-1].tracks:
-            heard_ms = len(heard.pcm[form.track]) // 16
+            heard_ms = heard.length_ms(form.track)
             assert played_ms - late_ms < heard_ms <= played_ms or form.track not in spoken
     say(dialogue.closing())
     for form in heard.starts[-1].tracks:
@@ -140,11 +160,16 @@ def play(carrier: Any, caller: Caller, call: Call, opened: Sequence[Stream]) -> 
 
 
 def expected_pcm(caller: Caller, call: Call) -> dict[str, bytes]:
-    """What was played, by the carrier's names: the shorter track filled up with silence."""
-    frames = list(cut(list(call.tracks.values())))
+    """What was played, by the carrier's names: the shorter track filled up with silence.
+
+    What comes at 16 kHz is what the model hears of the 8 kHz.
+    """
+    names = [name for name in call.tracks if name == "inbound" or caller.name not in CALLER_ONLY]
+    frames = list(cut([call.tracks[name] for name in names]))
+    to_pcm = proof.expected_pcm if caller.name in WIDEBAND else partial(decode, Encoding.PCMU)
     return {
-        caller.label(track): decode(Encoding.PCMU, b"".join(group[n] for group in frames))
-        for n, track in enumerate(call.tracks)
+        caller.label(name): to_pcm(b"".join(group[n] for group in frames))
+        for n, name in enumerate(names)
     }
 
 
@@ -166,8 +191,8 @@ def test_its_audio_comes_back_whole_in_order_and_in_its_place(
     heard = play(carriers[name], caller, call, streams(carriers[name], caller, call))
     assert heard.pcm == expected_pcm(caller, call)
     for track, begins_ms in heard.begins_ms.items():
-        expected = [None] * len(begins_ms) if name in COUNTED else begins_ms
-        assert heard.times_ms[track] == expected
+        counted = [COUNTED.get(name), *[None] * (len(begins_ms) - 1)]
+        assert heard.times_ms[track] == (counted if name in COUNTED else begins_ms)
 
 
 @pytest.mark.parametrize("name", CALLERS)
@@ -199,6 +224,32 @@ def forged(value: str) -> str:
     return value.swapcase()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "answers"),
+    [
+        ("cxone", "Message", ["BEGIN AUDIO STREAM"]),
+        (
+            "audiocodes",
+            "type",
+            ["session.accepted", None, "userStream.started", "userStream.started"],
+        ),
+    ],
+)
+def test_it_waits_for_each_answer(name: str, kind: str, answers: Sequence[str | None]) -> None:
+    """Symptom to prevent: audio, or the next word, before the gateway has agreed."""
+    call = Call({"inbound": b"\x01", "outbound": b"\x01"})
+    caller = CALLERS[name](CREDENTIALS)
+    dialogue = caller.direct(call, f"wss://{PUBLIC}/media/{name}", NOW_S)[0].dialogue
+    for _, answer in zip(dialogue.opening(), answers, strict=True):
+        assert dialogue.may_speak == (answer is None)
+        dialogue.receive(json.dumps({kind: "something else"}))
+        assert dialogue.may_speak == (answer is None)
+        dialogue.receive(json.dumps({kind: answer}))
+        assert dialogue.may_speak
+    with pytest.raises(ValueError, match="no JSON object"):
+        dialogue.receive("[]")
+
+
 ANNOUNCING: Final = [
     name for name, make in CALLERS.items() if isinstance(make(CREDENTIALS), AnnouncingCaller)
 ]
@@ -212,7 +263,7 @@ def test_with_other_credentials_no_webhook_is_answered(
     assert isinstance(caller, AnnouncingCaller)
     url = f"https://{PUBLIC}/voice/{name}"
     webhook = caller.webhook(Call({}), url, NOW_S)
-    with pytest.raises(CarrierError, match="signature-"):
+    with pytest.raises(CarrierError, match=r"token-|signature-"):
         carriers[name].announced(asked(url, webhook.headers, webhook.body))
 
 

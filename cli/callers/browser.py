@@ -1,0 +1,45 @@
+"""A browser's pages, one for each person: a token each in the URL, 16-bit linear audio.
+
+The protocol is ours: `gateway/carriers/browser.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from cli.callers.binary_media import BinaryDialogue
+from cli.callers.call import Call
+from cli.callers.caller import Caller, Stream
+from cli.callers.credentials import with_token
+from cli.callers.frames import linear
+from cli.callers.json_texts import text
+
+
+class Browser(Caller):
+    """Pages whose server has tokens of the gateway's."""
+
+    name = "browser"
+
+    def __init__(self, credentials: Mapping[str, str]) -> None:
+        self._secret = credentials["GATEWAY_BROWSER_SECRET"]
+
+    def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
+        """Put tokens into the URLs; see `Caller`."""
+        return [
+            Stream(
+                with_token(url, self.name, self._secret, call.call_id, now_s),
+                dialogue(call, number, track),
+            )
+            for number, track in enumerate(call.tracks)
+        ]
+
+
+def dialogue(call: Call, number: int, track: str) -> BinaryDialogue:
+    """Say what a page says of a call's track of this number."""
+    start = {
+        "type": "start",
+        "call_id": call.call_id,
+        "stream_id": f"{call.stream_id}-{track}",
+        "rate": 8000,
+        "track": track,
+    }
+    stop = text({"type": "stop"})
+    return BinaryDialogue(call, text(start), lambda frames: linear([frames[number]]), (stop,))
