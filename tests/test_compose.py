@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
 from deploy.local import stack
-from deploy.local.credentials import CREDENTIALS
+from deploy.local.credentials import gateway_settings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
@@ -95,7 +95,7 @@ def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
 
 def test_run_call_reaches_it_without_options(local: Any) -> None:
     gateway = local["services"]["gateway"]["environment"]
-    assert gateway["GATEWAY_TWILIO_AUTH_TOKEN"] == CREDENTIALS["GATEWAY_TWILIO_AUTH_TOKEN"]
+    assert gateway.items() >= gateway_settings().items()  # as any carrier
     assert gateway["AWS_ACCESS_KEY_ID"] == stack.ACCESS_KEY_ID
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
 
