@@ -3,8 +3,9 @@
     forgotten | sent, kept for a replay | unsent |
               ^ forget()       rewind() <- ^ -> sent()    push() ^
 
-Bounded by its length in audio. What was sent goes first, silently: it is lost only if its session
-fails. When all of it is unsent the oldest is dropped, and given back to be declared.
+Bounded by its length on the media clock, to which padding adds nothing. What was sent goes first,
+silently: it is lost only if its session fails. When all of it is unsent the oldest is dropped, and
+given back to be declared.
 """
 
 from collections import deque
@@ -36,7 +37,7 @@ class ReplayRing:
     @property
     def unsent_ms(self) -> int:
         """Audio that waits to be sent."""
-        return sum(chunk.audio_ms for chunk, _ in self._unsent)
+        return sum(chunk.end_ms - chunk.start_ms for chunk, _ in self._unsent)
 
     @property
     def unsent(self) -> Heard | None:
@@ -50,7 +51,7 @@ class ReplayRing:
             Unsent chunks that had to make room for it.
         """
         self._unsent.append((chunk, heard_s))
-        self._kept_ms += chunk.audio_ms
+        self._kept_ms += chunk.end_ms - chunk.start_ms
         dropped = []
         while self._kept_ms > self._limit_ms:
             if self._sent:
@@ -97,5 +98,5 @@ class ReplayRing:
 
     def _pop(self, chunks: deque[Heard]) -> AudioChunk:
         chunk, _ = chunks.popleft()
-        self._kept_ms -= chunk.audio_ms
+        self._kept_ms -= chunk.end_ms - chunk.start_ms
         return chunk

@@ -26,6 +26,7 @@ from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.track import Track
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
+    AudioHeld,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -36,12 +37,12 @@ from gateway.carriers.events import (
     StreamPaused,
     StreamResumed,
 )
-from gateway.errors import CarrierError, GatewayError, UpstreamError
+from gateway.errors import CarrierError, Fault, GatewayError, UpstreamError
 from gateway.transcript import events
 from gateway.transcript.events import Status, TranscriptEvent, TranscriptFinal
 
 _TICK_S: Final = 1.0  # how often a stream is looked after
-_QUIET_S: Final = 2.0  # a track without audio for so long: none is late, silence is left out
+_QUIET_S: Final = 3.0  # a track without audio for so long: none is late, silence is left out
 
 _log = structlog.get_logger()
 
@@ -153,7 +154,8 @@ class CallStream:
     def end(self, ending: Ending) -> None:
         """End the stream; the first reason stays."""
         if self.ending is None:
-            self.ending = STOPPED if self._is_stopped else ending
+            is_ours = ending.fault is Fault.OURS  # fenced, say
+            self.ending = STOPPED if self._is_stopped and not is_ours else ending
             self._over.set()
             self._on_ending(self.ending)
 
@@ -180,6 +182,8 @@ class CallStream:
             case AudioReceived():
                 self._media_s = self._services.monotonic_s()
                 self._tracks[event.track].receive(event, self._media_s)
+            case AudioHeld():
+                self._tracks[event.track].heard_s = self._media_s = self._services.monotonic_s()
             case CallStarted():
                 self._start(event)
             case CallStopped():

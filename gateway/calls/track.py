@@ -176,8 +176,10 @@ class Track:
         """Take one frame."""
         if self.first_audio_s is None:
             self.first_audio_s = now_s
-        self.heard_s = now_s
+        received_bytes = self.pipeline.received_bytes
         pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
+        if self.pipeline.received_bytes > received_bytes:
+            self.heard_s = now_s
         if pieces:
             self._keep(pieces, now_s)
 
@@ -193,7 +195,8 @@ class Track:
 
     def pad(self) -> None:
         """Have the model say the last words though no audio comes, and end their segment."""
-        if not self.is_padded:
+        has_words = self._segmenter.open_from_ms is not None or self._loud.start_ms is not None
+        if has_words and not self.is_padded:
             self._padded_ms = self.pipeline.position_ms
             padding_ms = LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
             self._keep(self.pipeline.pad(padding_ms), self._services.monotonic_s())
@@ -309,13 +312,15 @@ class Track:
                 return  # until it says something else, what the last session said stands
             self._starts_over = False
             self._segmenter.restart()
-        if placement.end_ms <= (self._settled_ms or 0):
+        settled_ms = self._settled_ms or 0
+        if placement.end_ms <= settled_ms and placement.start_ms < settled_ms:
             return  # heard again, but its words have become final since
         self._answered_ms = placement.end_ms
         if placement.end_ms >= self._furthest_ms + _PROGRESS_MS:
             self._furthest_ms = placement.end_ms
             self._sessions.made_progress()
-        self._rut.note(text)
+        if text or not placement.padding_ms:
+            self._rut.note(text)
         if text and self.first_delta_s is None and self.first_audio_s is not None:
             self.first_delta_s = received_s - self.first_audio_s
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)

@@ -38,6 +38,7 @@ from gateway.carriers.dialect import (
     read_id,
 )
 from gateway.carriers.events import (
+    AudioHeld,
     AudioReceived,
     CallStarted,
     CarrierEvent,
@@ -211,7 +212,8 @@ class AcsAdapter(Adapter):
         track = self._track_of.get(participant) or self._take_track(participant)
         if track is None:
             return (MessageIgnored("other-participant"),)
-        return self._times[track].receive(AudioReceived(track, payload, _unix_ms(timestamp), None))
+        audio = AudioReceived(track, payload, _unix_ms(timestamp), None)
+        return self._times[track].receive(audio) or (AudioHeld(track),)
 
     def _take_track(self, participant: str) -> str | None:
         """Give a participant, who has none, the track that is for such; None if there is none.

@@ -3,6 +3,7 @@
 Every adapter maps its vendor's messages to these; nothing past `carriers/` knows a vendor's word.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,9 +12,10 @@ import msgspec
 
 from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
 
-# Names of custom parameters that let somebody in somewhere, in lower case.
-_SECRETS: Final = frozenset(
-    {"tok", "token", "authorization", "secret", "password", "api_key", "apikey", "x-api-key"}
+# What names of custom parameters have in them that let somebody in somewhere.
+_SECRET: Final = re.compile(
+    r"\s*tok\s*|.*(token|secret|passw|authori[sz]ation|bearer|jwt|api[-_ ]?key).*",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -31,7 +33,7 @@ class CallStarted:
     @property
     def public_params(self) -> dict[str, str]:
         """The parameters without those whose names say that they are secrets."""
-        return {name: value for name, value in self.params.items() if name.lower() not in _SECRETS}
+        return {name: value for name, value in self.params.items() if not _SECRET.fullmatch(name)}
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +47,13 @@ class AudioReceived(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         """Describe the frame without its audio."""
         return f"AudioReceived(track={self.track!r}, {len(self.payload)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioHeld:
+    """A frame came that waits for others; `Adapter.release` gives it at the latest."""
+
+    track: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,7 @@ class MessageIgnored:
 type CarrierEvent = (
     CallStarted
     | AudioReceived
+    | AudioHeld
     | DtmfReceived
     | StreamPaused
     | StreamResumed

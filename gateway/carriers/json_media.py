@@ -30,6 +30,7 @@ from gateway.carriers.dialect import (
     read_start,
 )
 from gateway.carriers.events import (
+    AudioHeld,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -145,7 +146,7 @@ class JsonMediaAdapter(Adapter):
         at_ms = self._count(track, len(payload)) if is_counted else number(frame.timestamp)
         audio = AudioReceived(track, payload, at_ms, number(frame.chunk))
         hold = self._holds.get(track)
-        return hold.receive(audio) if hold else (audio,)
+        return hold.receive(audio) or (AudioHeld(track),) if hold else (audio,)
 
     def _count(self, track: str, size: int) -> int | None:
         """Count a track's audio; say where its first frame lies if others are far ahead."""

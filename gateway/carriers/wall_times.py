@@ -1,20 +1,19 @@
 """Frames stamped with the time of day, given times on the stream's media clock. Pure.
 
 Such a stamp says when the carrier's machine had the frame, which is not where it belongs: machines
-stall and catch up, and clocks drift. So audio is counted, and a stamp only counts if it steps ahead
-of that. What follows tells the steps apart, and is held back until it has:
+stall and catch up, and clocks drift. So audio is counted, and a stamp only counts if it runs ahead
+of that by more than before. What follows tells the reasons apart, and is held back until it has:
 
-    step             the next 400 ms of audio       the step was
-    >= 100 ms        keep the distance              audio that is missing
-                     do not: they come faster, say  a stall, or a wrong stamp: nothing
-    <= -100 ms       any                            another clock, or a wrong stamp: nothing
-    anything else    -                              jitter, or drift: nothing
-
-A small one counts if the frames' numbers show a hole, too.
+    rise of the lead    frame numbers    the next 400 ms of audio    it was
+    >= half a frame     show the hole    any                         audio that is missing
+    >= 100 ms           do not           keep the lead               audio that is missing
+                                         fall back by 100 ms         a stall, or a wrong stamp
+    less                do not           -                           jitter, or drift
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from gateway.audio.clock import JUMP_MS, MAX_TIMESTAMP_MS, RECENT_FRAMES
 from gateway.carriers.events import AudioReceived
@@ -36,6 +35,14 @@ class Epoch:
         return unix_ms - self._unix_ms
 
 
+class _Frame(NamedTuple):
+    received: AudioReceived
+    begin_ms: float  # of the audio counted
+    lead_ms: float  # of its stamp over that
+    rise_ms: float  # of the lead, if audio may be missing before it; else 0
+    has_proof: bool  # that it is
+
+
 class WallTimes:
     """Gives one track's frames their times.
 
@@ -47,60 +54,90 @@ class WallTimes:
     def __init__(self, bytes_per_ms: int, epoch: Epoch) -> None:
         self._bytes_per_ms = bytes_per_ms
         self._epoch = epoch
-        self._position_ms = 0.0  # where the next frame belongs, if none is held
-        self._lead_ms: float | None = None  # of the last stamp over that
+        self._counted_ms = 0.0  # audio that came
+        self._missing_ms = 0.0  # audio that did not, before what is held
+        self._leads: deque[tuple[float, float]] = deque()  # of the last 400 ms, and where each was
+        self._unix_ms = 0  # the last stamp
         self._sequence = -RECENT_FRAMES
         self._counts_frames = False  # the last frame's number came after its predecessor's
-        self._held: list[tuple[AudioReceived, float]] = []  # since a step, each with its own
-        self._held_ms = 0.0
+        self._held: deque[_Frame] = deque()  # the first one is a rise
 
     def receive(self, frame: AudioReceived) -> Sequence[AudioReceived]:
         """Take a frame with its time in Unix ms; give those whose times are known."""
+        if self._is_copy(frame):  # the media clock counts it, if it may pass
+            again = AudioReceived(frame.track, frame.payload, None, frame.sequence)
+            return () if self._held else (again,)
         length_ms = len(frame.payload) / self._bytes_per_ms
-        step_ms = self._step_ms(frame.timestamp_ms)
-        has_hole = False
-        if (sequence := frame.sequence) is not None:
-            last, self._sequence = self._sequence, sequence
-            if last - RECENT_FRAMES < sequence <= last and 2 * step_ms <= -length_ms:
-                self._sequence = last
-                return (AudioReceived(frame.track, frame.payload, None, sequence),)  # once more
-            has_hole = self._counts_frames and sequence > last + 1 and 2 * step_ms >= length_ms
-            self._counts_frames = sequence == last + 1
-        if self._held or abs(step_ms) >= JUMP_MS:
-            self._held.append((frame, step_ms))
-            self._held_ms += length_ms
-            is_judged = self._held_ms >= _JUDGED_MS or len(self._held) == _MAX_HELD
-            return self.flush() if is_judged else ()
-        self._move(step_ms if has_hole else 0.0, step_ms)
-        return (self._place(frame),)
+        lead_ms, rise_ms = self._follow(frame.timestamp_ms)
+        lost_ms = self._lost_ms(frame.sequence, length_ms)
+        has_proof = lost_ms > 0 and length_ms <= 2 * rise_ms <= 2 * (lost_ms + JUMP_MS)
+        if not has_proof and rise_ms < JUMP_MS:
+            rise_ms = 0.0
+        self._held.append(_Frame(frame, self._counted_ms, lead_ms, rise_ms, has_proof))
+        self._counted_ms += length_ms
+        return tuple(self._judge(self._counted_ms - _JUDGED_MS))
 
     def flush(self) -> Sequence[AudioReceived]:
         """Judge by the frames that are held back, and give them."""
-        held, self._held, self._held_ms = self._held, [], 0.0
-        if held:
-            steps_ms = [step_ms for _, step_ms in held]
-            least_ms, greatest_ms = min(steps_ms), max(steps_ms)
-            is_steady = JUMP_MS <= least_ms <= MAX_TIMESTAMP_MS and greatest_ms < least_ms + JUMP_MS
-            self._move(least_ms if is_steady else 0.0, steps_ms[-1])
-        return tuple(self._place(frame) for frame, _ in held)
+        return tuple(self._judge(self._counted_ms))
 
-    def _step_ms(self, unix_ms: int | None) -> float:
-        """How much further ahead a frame's stamp is than the last one's was."""
-        if unix_ms is None:
+    def _is_copy(self, frame: AudioReceived) -> bool:
+        """Whether a frame has been here before."""
+        sequence, unix_ms = frame.sequence, frame.timestamp_ms
+        if sequence is None or not self._sequence - RECENT_FRAMES < sequence <= self._sequence:
+            return False
+        return unix_ms is None or unix_ms <= self._unix_ms
+
+    def _lost_ms(self, sequence: int | None, length_ms: float) -> float:
+        """How much audio the frames' numbers say is missing."""
+        if sequence is None:
             return 0.0
-        offset_ms = self._epoch.since_ms(unix_ms)
-        if self._lead_ms is None:
-            if self._position_ms < offset_ms <= MAX_TIMESTAMP_MS:
-                self._position_ms = float(offset_ms)
-            self._lead_ms = offset_ms - self._position_ms
-        return offset_ms - self._position_ms - self._held_ms - self._lead_ms
+        skipped = sequence - self._sequence - 1
+        lost = skipped if self._counts_frames else 0  # some count all tracks together
+        self._counts_frames = skipped == 0
+        self._sequence = sequence
+        return lost * length_ms
 
-    def _move(self, missing_ms: float, step_ms: float) -> None:
-        """Leave room for what is missing of a step; the rest of it is the stamps' own."""
-        self._position_ms += missing_ms
-        self._lead_ms = (self._lead_ms or 0.0) + step_ms - missing_ms
+    def _follow(self, unix_ms: int | None) -> tuple[float, float]:
+        """How far the stamps lead, and by how much that is more than lately."""
+        if unix_ms is None:
+            return (self._leads[-1][1] if self._leads else 0.0), 0.0
+        self._unix_ms = unix_ms
+        lead_ms = self._epoch.since_ms(unix_ms) - self._counted_ms
+        if not self._leads:  # the track's first
+            self._missing_ms = lead_ms if 0 <= lead_ms <= MAX_TIMESTAMP_MS else 0.0
+        rise_ms = lead_ms - max((each for _, each in self._leads), default=lead_ms)
+        self._leads.append((self._counted_ms, lead_ms))
+        while self._leads[0][0] < self._counted_ms - _JUDGED_MS or len(self._leads) > _MAX_HELD:
+            self._leads.popleft()
+        return lead_ms, rise_ms if rise_ms <= MAX_TIMESTAMP_MS else 0.0
 
-    def _place(self, frame: AudioReceived) -> AudioReceived:
-        at_ms = int(self._position_ms)
-        self._position_ms += len(frame.payload) / self._bytes_per_ms
-        return AudioReceived(frame.track, frame.payload, at_ms, frame.sequence)
+    def _judge(self, until_ms: float) -> Iterator[AudioReceived]:
+        """Give held frames, up to the first rise that can't be judged yet.
+
+        Args:
+            until_ms: rises at or before that can be.
+        """
+        while self._held:
+            first = self._held[0]
+            if first.rise_ms and not first.has_proof:
+                if first.begin_ms > until_ms and len(self._held) < _MAX_HELD:
+                    return
+                self._missing_ms += self._steady_ms(first)
+            elif first.rise_ms:
+                self._missing_ms += first.rise_ms
+            yield self._place(self._held.popleft())
+            while self._held and not self._held[0].rise_ms:
+                yield self._place(self._held.popleft())
+
+    def _steady_ms(self, rise: _Frame) -> float:
+        """How much of a rise lasts; none if the lead falls back."""
+        window = [each for each in self._held if each.begin_ms < rise.begin_ms + _JUDGED_MS]
+        least_ms = min(each.lead_ms for each in window)
+        has_fallen = rise.lead_ms - least_ms >= JUMP_MS
+        return 0.0 if has_fallen else rise.rise_ms + min(0.0, least_ms - rise.lead_ms)
+
+    def _place(self, frame: _Frame) -> AudioReceived:
+        at_ms = int(frame.begin_ms + self._missing_ms)
+        received = frame.received
+        return AudioReceived(received.track, received.payload, at_ms, received.sequence)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
+    AudioHeld,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -63,6 +64,8 @@ def spell(event: CarrierEvent) -> dict[str, Any]:
         case AudioReceived():
             payload = base64.b64encode(event.payload).decode()
             return {"audio": [event.track, payload, event.timestamp_ms, event.sequence]}
+        case AudioHeld():
+            return {"held": event.track}
         case DtmfReceived():
             return {"dtmf": event.track}
         case StreamPaused():

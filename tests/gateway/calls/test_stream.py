@@ -43,7 +43,14 @@ from tests.waiting import eventually
 
 async def test_a_whole_call() -> None:
     async with living() as (scene, task):
-        scene.start("inbound", "outbound", Tok="t", authorization="Bearer x", queue="sales")
+        scene.start(
+            "inbound",
+            "outbound",
+            Tok="t",
+            authorization="Bearer x",
+            client_secret="s",
+            queue="sales",
+        )
         await settle()
         scene.audio(2)
         assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 2
@@ -542,13 +549,60 @@ class TestLeftOutSilence:
             scene.audio(3, timestamp="0")
             await settle()
             scene.peer.delta("last words")
-            await asyncio.sleep(4)
+            await asyncio.sleep(5)
             scene.peer.answer_all()
             [final] = scene.of(TranscriptFinal)
             assert (final.text, final.end_ms, final.reason) == ("last words", 80, FinalReason.PAUSE)
             snapshot = scene.stream.snapshot()
             assert snapshot
             assert snapshot.tracks[0].lag_ms == 0
+
+    @virtually
+    async def test_words_that_the_model_says_late_are_not_lost(self) -> None:
+        """Symptom: all it said in the padding after a segment had closed there was dropped."""
+        async with living() as (scene, task):
+            scene.start()
+            scene.audio(3, code=0)
+            await asyncio.sleep(5)
+            for text in (" hello", "", "", *[""] * 14, " wor", "ld", " again", *[""] * 14):
+                scene.peer.delta(text)
+            scene.feed("stop")
+            await settle()
+            scene.finish_all()
+            await task
+            assert [f.text for f in scene.of(TranscriptFinal)] == ["hello", "world again"]
+
+    @virtually
+    async def test_where_nobody_spoke_there_is_nothing_to_say(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            scene.audio(3, code=0xFF)
+            await asyncio.sleep(10)
+            assert scene.peer.types.count("append") == 3
+
+    @virtually
+    async def test_frames_without_audio_do_not_keep_the_last_words_back(self) -> None:
+        async with living() as (scene, _):
+            scene.start()
+            scene.audio(1, chunk="1", timestamp="0")
+            for _ in range(20):
+                scene.audio(0)
+                scene.audio(1, chunk="1", timestamp="0")
+                await asyncio.sleep(0.5)
+            assert scene.peer.types.count("append") == 1 + 45
+
+    @virtually
+    async def test_padding_pushes_no_audio_out(self) -> None:
+        """Symptom: a word and the silence after it were more than the ring holds."""
+        async with living(replay_ms=3000) as (scene, _):
+            scene.start()
+            scene.audio(12, code=0)
+            await asyncio.sleep(5)
+            scene.peer.close()  # end of stream without done
+            await asyncio.sleep(5)
+            [_, again] = scene.transport.streams
+            assert again.types.count("append") >= 12
+            assert scene.of(TranscriptGap) == []
 
     @virtually
     async def test_one_track_is_quiet_while_the_other_speaks(self) -> None:
@@ -579,16 +633,16 @@ class TestLeftOutSilence:
             scene.start()
             await settle()
             adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
-            await asyncio.sleep(3.5)
+            await asyncio.sleep(5)
             assert scene.peer.types.count("append") == 1
 
     @virtually
-    async def test_a_stall_of_a_second_is_no_silence(self) -> None:
+    async def test_a_stall_of_two_seconds_is_no_silence(self) -> None:
         async with living() as (scene, _):
             scene.start()
             for _ in range(10):
                 scene.audio(1)
-                await asyncio.sleep(1)
+                await asyncio.sleep(2)
             assert scene.peer.types.count("append") == 10
 
 

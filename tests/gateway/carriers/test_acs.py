@@ -11,7 +11,13 @@ from multidict import CIMultiDict
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.acs import Acs, AcsAdapter
-from gateway.carriers.events import AudioReceived, CallStarted, CarrierEvent, MessageIgnored
+from gateway.carriers.events import (
+    AudioHeld,
+    AudioReceived,
+    CallStarted,
+    CarrierEvent,
+    MessageIgnored,
+)
 from gateway.errors import CarrierError
 from tests.gateway.carriers.asking import NOW_S, OPEN, link, upgrade_of
 from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endure
@@ -174,7 +180,7 @@ class TestAudio:
         adapter = started()
         heard(adapter, audio())
         later = audio(timestamp="2024-11-15T12:00:05Z")
-        assert adapter.receive_text(later) == ()
+        assert adapter.receive_text(later) == (AudioHeld("mix"),)
         assert [frame.timestamp_ms for frame in adapter.release("mix")] == [5000]
 
     @pytest.mark.parametrize("data", ["AAECAwQ", "AAEC\nAwQ="])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.audio.pipeline import TrackPipeline
 from gateway.carriers.events import AudioReceived
 from gateway.carriers.wall_times import Epoch, WallTimes
 
@@ -40,6 +40,29 @@ def test_frames_wait_only_after_a_step() -> None:
     track = WallTimes(8, Epoch())
     given_at_once = [len(track.receive(frame(stamp))) for stamp in steady(5) + steady(30, 3000)]
     assert given_at_once == [1] * 5 + [0] * 19 + [20] + [1] * 10
+
+
+@pytest.mark.parametrize("is_numbered", [True, False])
+@pytest.mark.parametrize("apart_ms", [20, 100, 380, 400, 1000])
+def test_holes_that_follow_each_other(apart_ms: int, is_numbered: bool) -> None:
+    """Symptom: none of them was told, and all that came later lay too early for good."""
+    stamps = steady(30)
+    for _ in range(8):
+        stamps += steady(apart_ms // FRAME_MS, stamps[-1] + 220)
+    stamps += steady(50, stamps[-1] + FRAME_MS)
+    frames = [frame(at, at // FRAME_MS + 1 if is_numbered else None) for at in stamps]
+    assert times(frames) == stamps
+
+
+def test_a_carrier_that_sends_words_only() -> None:
+    stamps = [second * 1000 + at for second in range(60) for at in steady(15)]
+    assert times([frame(stamp, n + 1) for n, stamp in enumerate(stamps)]) == stamps
+
+
+def test_frames_without_a_stamp_within_a_step() -> None:
+    stamps = steady(50) + steady(50, 3000)
+    frames = [frame(None if n in (51, 60) else stamp) for n, stamp in enumerate(stamps)]
+    assert times(frames) == stamps
 
 
 @pytest.mark.parametrize("stall_ms", [120, 1000, 3000])
@@ -86,6 +109,18 @@ def test_a_frame_that_comes_again_is_known_by_its_number() -> None:
     assert times(frames) == [0, 20, None, None, 40]
 
 
+def test_a_copy_of_a_frame_that_is_held_is_dropped() -> None:
+    track = WallTimes(8, Epoch())
+    stamps = steady(10) + steady(30, 5000)
+    placed = [
+        each
+        for n, stamp in enumerate(stamps)
+        for _ in range(2 if n == 15 else 1)
+        for each in track.receive(frame(stamp, n + 1))
+    ]
+    assert [each.timestamp_ms for each in placed] == stamps[: len(placed)]
+
+
 def test_frames_without_a_stamp_are_counted() -> None:
     assert times([frame(None), frame(0), frame(None), frame(60), frame(None)]) == steady(5)
 
@@ -104,20 +139,23 @@ def test_what_is_held_back_is_bounded() -> None:
     assert max(given_at_once) == 100
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(-(2**62), 2**62) | st.none(), st.none() | st.integers(0, 99)),
-        max_size=60,
-    )
-)
-def test_any_stamps_cost_no_audio(stamped: list[tuple[int | None, int | None]]) -> None:
-    track, pipeline = (
-        WallTimes(16, Epoch()),
-        TrackPipeline(TrackFormat("inbound", Encoding.L16LE, 8000)),
-    )
-    sent = [AudioReceived("inbound", b"\1\0" * 160, *each) for each in stamped]
+NUMBERS = st.none() | st.integers(0, 99)
+
+
+@given(st.lists(st.tuples(st.integers(-(2**62), 2**62) | st.none(), NUMBERS), max_size=60))
+def test_whatever_stamps_say_frames_come_once_and_in_order(
+    stamped: list[tuple[int | None, int | None]],
+) -> None:
+    track = WallTimes(16, Epoch())
+    form = TrackFormat("inbound", Encoding.L16LE, 8000)
+    pipeline = TrackPipeline(form)
+    sent = [AudioReceived("inbound", bytes([n + 1]) * 320, *each) for n, each in enumerate(stamped)]
     placed = [each for one in sent for each in track.receive(one)] + list(track.flush())
-    assert len(placed) == len(sent)
-    pieces = [p for f in placed for p in pipeline.receive(f.payload, f.timestamp_ms, f.sequence)]
-    pieces += pipeline.flush()
-    assert all(isinstance(piece, AudioChunk | AudioGap) for piece in pieces)
+    order = [each.payload[0] for each in placed]
+    assert order == sorted(set(order))
+    numbers = [number for _, number in stamped if number is not None]
+    assert (
+        len(placed) == len(sent) or len(set(numbers)) < len(numbers) or numbers != sorted(numbers)
+    )
+    for each in placed:
+        pipeline.receive(each.payload, each.timestamp_ms, each.sequence)
