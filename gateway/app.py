@@ -19,7 +19,7 @@ from gateway.calls.capacity import Capacity
 from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallLimits, CallServices
+from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
 from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
@@ -99,6 +99,7 @@ async def serve(
         streams = LiveStreams(settings.max_calls, stop)
         services = CallServices(
             open_writer=publisher.open_stream,
+            new_epoch=epochs(time.time),
             metrics=metrics,
             limits=call_limits(settings),
             monotonic_s=time.monotonic,

@@ -53,7 +53,7 @@ class StreamRecord:
     def open(self, start: CallStarted, on_fenced: Callable[[], None]) -> None:
         """Become the record of an announced stream; `on_fenced`: another gateway has taken it."""
         self.call_id, self.stream_id = encode_id(start.call_id), encode_id(start.stream_id)
-        self.epoch = int(self._services.wall_s() * 1000)
+        self.epoch = self._services.new_epoch()
         structlog.contextvars.bind_contextvars(call_id=self.call_id, stream_id=self.stream_id)
         self._writer = self._services.open_writer(
             start.call_id, start.stream_id, self.epoch, on_fenced

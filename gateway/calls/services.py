@@ -92,11 +92,27 @@ class CallLimits:
     roles: dict[str, str] = field(default_factory=dict)  # track -> role, if nobody knows better
 
 
+def epochs(wall_s: Callable[[], float]) -> Callable[[], int]:
+    """Make what numbers ownerships of streams: Unix ms, and never the same twice.
+
+    Two sockets of one stream may come in the same millisecond; only one of them may write.
+    """
+    last = 0
+
+    def new_epoch() -> int:
+        nonlocal last
+        last = max(last + 1, int(wall_s() * 1000))
+        return last
+
+    return new_epoch
+
+
 @dataclass(frozen=True, slots=True)
 class CallServices:
     """The collaborators that all calls of the process share."""
 
     open_writer: OpenWriter
+    new_epoch: Callable[[], int]
     metrics: Metrics
     limits: CallLimits
     monotonic_s: Callable[[], float]

@@ -12,7 +12,7 @@ from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.ending import CLOSED
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallLimits, CallServices
+from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.calls.stream import CallStream
 from gateway.carriers import twilio
 from gateway.carriers.json_media import JsonMediaAdapter
@@ -167,6 +167,7 @@ class Gateway:
             metrics=metrics,
             limits=call_limits(plan.finish_timeout_s),
             monotonic_s=loop.time,
+            new_epoch=epochs(lambda: WALL_S + loop.time()),
             wall_s=lambda: WALL_S + loop.time(),
             random=rng(plan.seed, name, "calls"),
         )

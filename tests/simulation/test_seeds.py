@@ -9,6 +9,7 @@ import pytest
 
 from tests.simulation import plan, world
 from tests.simulation.tally import EXPECTED
+from tests.simulation.verdict import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +35,14 @@ def test_a_seed_replays_to_the_letter(seed: int) -> None:
     first, again = (world.run(plan.draw(seed)) for _ in range(2))
     assert first.trace.entries == again.trace.entries
     assert first.records == again.records
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(64_126, id="a stream comes twice in a millisecond"),
+        pytest.param(86_864, id="a gateway takes over and dies while Redis is away"),
+    ],
+)
+def test_the_two_of_a_hundred_thousand_that_failed_once(seed: int) -> None:
+    assert judge(world.run(plan.draw(seed))) == []

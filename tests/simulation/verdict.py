@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cli.proof import account
+from tests.simulation.gateways import WALL_S
+from tests.simulation.plan import Plan, Trouble
 from tests.simulation.world import Events, Evidence, Incarnation
 
 LOST: Final = "lost"
@@ -43,12 +45,29 @@ def _judge_stream(
     for epoch in dict.fromkeys([*owners, *epochs]):
         mine = [event for event in events if int(event["epoch"]) == epoch]
         if epoch in owners:
-            if not mine and epoch > max(epochs, default=0):
-                yield f"{owners[epoch].gateway} published nothing"
-            elif mine:
-                yield from _judge_incarnation(mine, owners[epoch])
+            owner = owners[epoch]
+            if mine:
+                yield from _judge_incarnation(mine, owner)
+            elif epoch > max(epochs, default=0) and not _died_mute(evidence.plan, owner):
+                yield f"{owner.gateway} published nothing"
         else:
             yield from _judge_janitor(evidence, mine, incarnations)
+
+
+def _died_mute(plan: Plan, owner: Incarnation) -> bool:
+    """Whether a gateway died before Redis, which was away, could hear of the stream from it."""
+    begin_s = owner.epoch / 1000 - WALL_S
+    deaths_s = [
+        event.at_s
+        for event in plan.events
+        if event.trouble is Trouble.CRASH and owner.gateway == f"gateway-{event.gateway}"
+    ]
+    return any(
+        away.trouble is Trouble.REDIS_AWAY
+        and away.at_s <= begin_s
+        and any(begin_s <= death_s <= away.at_s + away.for_s for death_s in deaths_s)
+        for away in plan.events
+    )
 
 
 def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:

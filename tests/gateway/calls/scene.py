@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.calls.ending import Ending
-from gateway.calls.services import CallLimits, CallServices
+from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.calls.stream import CallStream
 from gateway.carriers import twilio
 from gateway.carriers.adapter import Adapter
@@ -66,6 +66,7 @@ class Scene:
                 metrics=self.metrics,
                 limits=CallLimits(**settings | limits),
                 monotonic_s=asyncio.get_running_loop().time,
+                new_epoch=epochs(lambda: 1_700_000_000.0),
                 wall_s=lambda: 1_700_000_000.0,
             ),
             self.ticket,

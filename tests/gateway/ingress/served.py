@@ -14,7 +14,7 @@ from gateway.app import call_limits
 from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallServices
+from gateway.calls.services import CallServices, epochs
 from gateway.carriers.carrier import Carrier
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.once import Shown
@@ -67,6 +67,7 @@ class Served:
             metrics=self.metrics,
             limits=call_limits(self.settings),
             monotonic_s=time.monotonic,
+            new_epoch=epochs(lambda: now_s),
             wall_s=lambda: now_s,
         )
         app = web.Application(client_max_size=65_536)
