@@ -142,7 +142,7 @@ async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: st
         (
             '{"type":"unknown"}',
             (f'{{"event":"media","media":{{"payload":5,"{PHRASE}":"{DIGITS}"}}}}',),
-            "malformed-message",
+            "carrier-stopped",
         ),
     ],
 )

@@ -22,14 +22,20 @@ import pytest
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
 
 from gateway.calls import ending
-from gateway.carriers.carrier import Request, Upgrade
+from gateway.carriers.carrier import Carrier, Request, Upgrade
 from gateway.carriers.registry import CARRIERS
 from gateway.carriers.twilio import Twilio
 from gateway.errors import REASONS
-from gateway.transcript.events import StreamEnded, StreamStarted, TranscriptGap
+from gateway.transcript.events import (
+    StreamEnded,
+    StreamStarted,
+    TranscriptEvent,
+    TranscriptGap,
+)
 from tests.gateway.carriers.test_wire import ADAPTERS
 from tests.gateway.ingress.served import Served, serving
 from tests.gateway.scripted import ScriptedStream
+from tests.waiting import eventually
 from tests.wire.playbook import recordings
 
 SESSIONS: Final = int(os.environ.get("CALLSCRIBE_FUZZ_SESSIONS", "12"))  # of each carrier
@@ -209,6 +215,10 @@ def resident_mb() -> float:
 class Watched(Served):
     """Keeps the events of the call beside them apart; its model hears silence as it comes."""
 
+    def __init__(self, *carriers: Carrier) -> None:
+        self.beside: list[TranscriptEvent] = []
+        super().__init__(*carriers)
+
     def greet(self, stream: ScriptedStream) -> None:
         def answer(message: dict[str, Any]) -> None:
             if "audio" in message:
@@ -221,7 +231,6 @@ class Watched(Served):
 
     def open_writer(self, call_id: str, *rest: Any) -> Any:
         if call_id == "CA-beside":
-            self.beside: list[Any] = []
             return type("Beside", (), {"publish": lambda _, event: self.beside.append(event)})()
         return super().open_writer(call_id, *rest)
 
@@ -238,9 +247,10 @@ async def test_nothing_sent_to_a_media_socket_harms_another_call(
 ) -> None:
     beside = Beside(Beside.Settings(_env_file=None, ignore_signatures=True))
     monkeypatch.setattr("gateway.ingress.media._ANSWER_TIMEOUT_S", SOON_S)
-    async with serving(Watched(beside, open_to_all(kind), start_timeout_s=0.3)) as gateway:
+    async with serving(Watched(beside, open_to_all(kind))) as gateway:
         hung_up = asyncio.Event()
         speaking = asyncio.create_task(speak(gateway, hung_up))
+        await eventually(lambda: bool(gateway.beside))
         before_mb = resident_mb()
         async with asyncio.timeout(LIMIT_S + SESSIONS):
             for first in range(0, SESSIONS, AT_ONCE):
