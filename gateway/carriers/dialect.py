@@ -87,6 +87,7 @@ class Dialect:
         call_id: where the start message has the call's id.
         stream_id: where it has the stream's.
         params: where it has what the customer passes on.
+        circumstances: where it has single values that are published likewise, by their names.
         called: where it has the number dialled, if it has.
         tracks: where it lists the tracks, by name or as objects with a `name`.
         track_names: the tracks, by all of their spellings; those that a start message without a
@@ -111,6 +112,7 @@ class Dialect:
     call_id: tuple[str, ...] = ("start.callSid",)
     stream_id: tuple[str, ...] = ("start.streamSid", "streamSid")
     params: tuple[str, ...] = ("start.customParameters",)
+    circumstances: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ("start.tracks",)
     track_names: Mapping[str, str] = field(
@@ -162,7 +164,7 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
         call_id=read_id(message, dialect.call_id),
         stream_id=read_id(message, dialect.stream_id),
         tracks=tuple(_tracks(message, dialect)),
-        params=dict(_params(message, dialect.params)),
+        params=dict(_params(message, dialect.params)) | dict(_circumstances(message, dialect)),
         called=called if isinstance(called, str) else None,
         roles=dialect.roles,
     )
@@ -245,6 +247,12 @@ def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tu
         for name, value in found.items():
             if isinstance(name, str) and not isinstance(value, dict | list):  # none are nested
                 yield name, "" if value is None else str(value)
+
+
+def _circumstances(message: Mapping[str, object], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    for place in dialect.circumstances:
+        if isinstance(found := find(message, (place,)), str | int):
+            yield place.rpartition(".")[2], str(found)
 
 
 def _parse_text(text: str) -> object:

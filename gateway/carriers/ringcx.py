@@ -47,6 +47,7 @@ DIALECT: Final = Dialect(
     call_id=("metadata.callId",),
     stream_id=("metadata.sessionId",),
     params=(),
+    circumstances=("metadata.agentId", "metadata.productType", "metadata.productId"),
     called=("metadata.dnis",),
     tracks=(),
     track_names={"Participant": "participant", "Conference": "conference"},
