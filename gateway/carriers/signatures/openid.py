@@ -92,18 +92,19 @@ class OpenIdKeys:
             now_s: Unix seconds; the token's times may be off by `TOLERANCE_S`.
 
         Returns:
-            A digest of the token, which the caller must refuse a second time, and until when.
+            A digest of what is signed, which the caller must refuse a second time, and until when.
 
         Raises:
             CarrierError: signature-missing, signature-invalid, signature-stale, or
                 keys-unavailable: they could not be read yet.
         """
-        scheme, _, token = read_header(authorization, _MAX_CHARACTERS).partition(" ")
+        scheme, _, rest = read_header(authorization, _MAX_CHARACTERS).partition(" ")
         if scheme.lower() != "bearer":
             raise CarrierError("signature-invalid")
         if not self._keys:
             raise CarrierError("keys-unavailable")
-        match self._claims(token.strip(), audience):
+        token = rest.strip()
+        match self._claims(token, audience):
             case {"exp": int() | float() as until_s, "nbf": int() | float() as from_s}:
                 pass
             case {"exp": int() | float() as until_s}:
@@ -112,7 +113,8 @@ class OpenIdKeys:
                 raise CarrierError("signature-invalid")
         if not from_s - TOLERANCE_S <= now_s <= until_s + TOLERANCE_S:
             raise CarrierError("signature-stale")
-        return sha256(token.encode()).hexdigest(), until_s + TOLERANCE_S
+        signed = token.rpartition(".")[0]  # the signature itself can be spelled in several ways
+        return sha256(signed.encode()).hexdigest(), until_s + TOLERANCE_S
 
     def _claims(self, token: str, audience: str) -> dict[str, object]:
         try:

@@ -63,6 +63,14 @@ def test_each_token_is_told_from_every_other() -> None:
     assert first != second
 
 
+@pytest.mark.parametrize("spelt", ["Bearer {}==", "Bearer {} ", "Bearer   {}", "bEARER {}"])
+def test_a_token_spelled_otherwise_is_the_same(spelt: str) -> None:
+    """Symptom to prevent: it is let in once for each spelling."""
+    ring, authorization = keys(), shown()
+    other = spelt.format(authorization.removeprefix("Bearer "))
+    assert ring.verify(other, RESOURCE, NOW_S) == ring.verify(authorization, RESOURCE, NOW_S)
+
+
 def test_a_token_may_be_for_several_and_have_no_beginning() -> None:
     keys().verify(shown(aud=["another", RESOURCE], nbf=None), RESOURCE, NOW_S)
 
