@@ -15,11 +15,14 @@ class Ending:
     reason: str
     close_code: int = 1000
     fault: Fault | None = None
+    detail: str | None = None  # for the log
 
     @classmethod
     def failed(cls, error: GatewayError, status: Status = Status.FAILED) -> "Ending":
         """The ending that an error makes."""
-        return cls(status, error.reason, error.meaning.close_code, error.fault)
+        return cls(
+            status, error.reason, error.meaning.close_code, error.fault, error.detail or None
+        )
 
 
 STOPPED: Final = Ending(Status.COMPLETED, "carrier-stopped")

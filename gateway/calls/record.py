@@ -97,6 +97,7 @@ class StreamRecord:
             status=ending.status,
             reason=ending.reason,
             fault=ending.fault,
+            detail=ending.detail,
             duration_ms=duration_ms,
             frames=sum(track.pipeline.frames for track in tracks),
             duplicates=sum(track.pipeline.duplicates for track in tracks),

@@ -14,6 +14,7 @@ is dropped. Nothing is published for a stream that never started.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
@@ -318,7 +319,7 @@ class CallStream:
         ending = self.ending or Ending.failed(GatewayError("internal-error"))
         error = next((track.error for track in tracks if track.error), None)
         if error and ending.status is Status.COMPLETED:
-            ending = Ending(Status.FAILED, error.reason, ending.close_code, error.fault)
+            ending = replace(Ending.failed(error), close_code=ending.close_code)
         self._record.tell_end(ending, tracks, self._position_ms)
         self.state = StreamState.ENDED
         return ending

@@ -83,7 +83,7 @@ class Acs(OpenIdCarrier, GatedCarrier):
             None,
             min_length=1,
             description="The immutable id of the resource. With it, Microsoft's token decides who "
-            "is let in.",
+            "is let in, and the secret is not looked at.",
         )
         openid_url: Url = Field(_OPENID_URL, description="Names the place of the token's keys.")
 

@@ -31,7 +31,7 @@ class SecretSettings(BaseSettings):
     secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="What its media sockets show (Bearer, or the password of Basic credentials), "
+        description="16 characters or more: what its media sockets show (how: docs/carriers.md), "
         "and the key of the tokens that let single calls in. Without it, the carrier is closed.",
     )
     token_ttl_s: PositiveInt = Field(
@@ -55,7 +55,8 @@ class NextStepSettings(BaseSettings):
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         if self.dial and self.redirect_url:
-            raise ValueError("DIAL and REDIRECT_URL exclude each other")
+            names = variable(self, "dial"), variable(self, "redirect_url")
+            raise ValueError(f"{' and '.join(names)} exclude each other")
         return self
 
     @property

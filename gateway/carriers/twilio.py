@@ -29,7 +29,7 @@ from gateway.carriers.dialect import Dialect
 from gateway.carriers.forms import read_call, read_form, read_status
 from gateway.carriers.gate import Tokens
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, plain
+from gateway.carriers.parts import NextStepSettings, plain, variable
 from gateway.carriers.signatures import twilio as signature
 from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
@@ -67,7 +67,8 @@ class Twilio(ReportingCarrier):
         @model_validator(mode="after")
         def _sign_or_not(self) -> Self:
             if self.auth_token and self.ignore_signatures:
-                raise ValueError("AUTH_TOKEN and IGNORE_SIGNATURES exclude each other")
+                names = variable(self, "auth_token"), variable(self, "ignore_signatures")
+                raise ValueError(f"{' and '.join(names)} exclude each other")
             return self
 
     def __init__(self, settings: Settings) -> None:

@@ -161,7 +161,8 @@ class CarrierRoutes:
         """Answer a request that is not let in; which check failed is for our log, not for them."""
         name = self._carrier.name
         self._refused_total.labels(name, error.reason).inc()
-        _log.warning("request-refused", carrier=name, reason=error.reason)
+        detail = error.detail or None
+        _log.warning("request-refused", carrier=name, reason=error.reason, detail=detail)
         if error.meaning.close_code in _TRY_LATER:
             return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
         status = _STATUSES.get(error.reason)

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.carriers.carrier import Carrier, StreamLink
+from gateway.carriers.carrier import Carrier, OpenIdCarrier, StreamLink
 from gateway.carriers.gate import GatedCarrier
 from gateway.routes import Route, Routes
 from gateway.settings import Settings
@@ -50,7 +50,9 @@ class Mint:
         self._gates = {
             carrier.name: carrier.gate
             for carrier in carriers
-            if isinstance(carrier, GatedCarrier) and not carrier.closed_for_want_of
+            if isinstance(carrier, GatedCarrier)
+            and not (carrier.closed_for_want_of or carrier.gate.closed_for_want_of)
+            and not (isinstance(carrier, OpenIdCarrier) and carrier.openid)
         }
         self._media_url = settings.media_url
         self._routes = routes

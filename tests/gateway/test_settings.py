@@ -71,7 +71,8 @@ def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:
 def test_settings_that_exclude_each_other(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
     environment.setenv("GATEWAY_TWILIO_REDIRECT_URL", "https://ivr.example.com")
-    with pytest.raises(SettingsError, match="exclude each other"):
+    both = "GATEWAY_TWILIO_DIAL and GATEWAY_TWILIO_REDIRECT_URL exclude each other"
+    with pytest.raises(SettingsError, match=both):
         load_all()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from gateway.calls.ending import CLOSED, DRAINED, IDLE, STOPPED, Ending
 from gateway.calls.stream import StreamState
@@ -374,6 +375,15 @@ class TestEnds:
             scene.finish_all()
             ending = await task
         assert (ending.status, ending.reason) == (Status.FAILED, "fenced")
+
+    async def test_the_log_says_what_to_ask_of_the_carrier(self) -> None:
+        wanted = "ask for PCMU"
+        with structlog.testing.capture_logs() as logs:
+            async with living() as (scene, task):
+                scene.stream.end(Ending.failed(CarrierError("unsupported-encoding", wanted)))
+                scene.woken.set()
+                await task
+        assert (logs[-1]["event"], logs[-1]["detail"]) == ("stream-never-started", wanted)
 
     async def test_the_first_reason_stays(self) -> None:
         async with living() as (scene, task):

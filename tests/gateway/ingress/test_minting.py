@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.carriers.acs import Acs
 from gateway.carriers.asterisk import Asterisk
 from gateway.carriers.browser import Browser
 from gateway.carriers.twilio import Twilio
@@ -103,3 +104,17 @@ class TestRoutes:
         """Which route the call takes depends on its parameters; one is another carrier's."""
         with pytest.raises(LookupError, match="no such route"):
             routed.make(Order("browser", route))
+
+
+@pytest.mark.parametrize("secret", [None, "a-secret-of-the-operator"])
+def test_none_where_the_vendors_own_tokens_decide(secret: str | None) -> None:
+    """Symptom: a URL that nobody is let in by, its token made with an empty key."""
+    acs = Acs(Acs.Settings(_env_file=None, secret=secret, resource_id="r"))
+    settings = Settings(
+        _env_file=None,
+        public_url=PUBLIC_URL,
+        upstream="websocket",
+        realtime_url="ws://127.0.0.1:1/v1/realtime",
+    )
+    with pytest.raises(LookupError):
+        Mint([acs], settings, load_routes(settings), lambda: NOW_S).make(Order("acs"))
