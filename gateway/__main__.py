@@ -7,12 +7,11 @@ from gateway import app, logs
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings
 from process import serving
-from process.settings import load
 
 
 async def _serve(settings: Settings) -> int:
     asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
-    await app.run(settings, [carrier(load(carrier.Settings)) for carrier in CARRIERS])
+    await app.run(settings, app.make_carriers(CARRIERS))
     return 0
 
 

@@ -7,9 +7,9 @@ import math
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
@@ -40,7 +40,7 @@ from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
 from process.memory import giving_back
 from process.serving import listening, stop_signals
-from process.settings import SettingsError
+from process.settings import SettingsError, load
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
 _GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
@@ -72,6 +72,22 @@ async def run(settings: Settings, carriers: Sequence[Carrier]) -> None:
         log.info("gateway-draining", streams=gateway.streams.admitted)
         await gateway.streams.drain(settings.drain_timeout_s, hurry)
         log.info("gateway-stopping", streams=gateway.streams.admitted, hurried=hurry.is_set())
+
+
+def make_carriers(kinds: Iterable[Any]) -> list[Carrier]:
+    """Make carriers of their settings; says of which that are set, but do not suffice.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    carriers = []
+    for kind in kinds:
+        settings = load(kind.Settings)
+        carrier: Carrier = kind(settings)
+        if settings.model_fields_set and carrier.closed_for_want_of:
+            _log.warning("carrier-closed", carrier=kind.name, needs=carrier.closed_for_want_of)
+        carriers.append(carrier)
+    return carriers
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,10 @@
 """The gateway's settings: what must go together, what excludes each other, what is secret."""
 
 import pytest
+import structlog
 from pydantic_settings import BaseSettings
 
+from gateway.app import make_carriers
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings, Upstream
 from process.settings import SettingsError, load
@@ -87,3 +89,14 @@ def test_no_secret_in_a_repr_or_an_error(environment: pytest.MonkeyPatch) -> Non
     with pytest.raises(SettingsError) as caught:
         load_all()
     assert "hush" not in str(caught.value)
+
+
+def test_a_carrier_that_is_half_configured_is_no_secret(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_CXONE_SECRET", "sixteen characters")
+    environment.setenv("GATEWAY_TELNYX_DIAL", "+15551234567")
+    with structlog.testing.capture_logs() as logs:
+        make_carriers(CARRIERS)
+    assert [(each["carrier"], each["needs"]) for each in logs] == [
+        ("telnyx", "GATEWAY_TELNYX_SECRET"),
+        ("cxone", "GATEWAY_CXONE_EXPERIMENTAL"),
+    ]
