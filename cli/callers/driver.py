@@ -18,6 +18,7 @@ from cli.callers.frames import FRAME_MS
 from cli.callers.gateway import Gateway
 from cli.errors import CommandError
 from deploy.local.processes import together
+from process.answers import read_bounded
 
 _ANSWER_TIMEOUT_S: Final = 15.0  # what Twilio gives a webhook
 _ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
@@ -68,7 +69,7 @@ async def _announce(
         ) as response:
             if response.status != 200:
                 raise CommandError(f"{address} {_refusal(response.status)}")
-            document = await response.content.read(_MAX_DOCUMENT_BYTES)
+            document = await read_bounded(response, _MAX_DOCUMENT_BYTES)
         return caller.answered(call, document, now_s)
     return caller.direct(call, gateway.public("ws", media or f"/media/{caller.name}"), now_s)
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout
 
 from gateway.carriers.signatures.openid import OpenIdKeys
+from process.answers import read_bounded
 
 _TIMEOUT: Final = ClientTimeout(total=10)
 _MAX_BYTES: Final = 1 << 18  # a few kB are usual
@@ -43,7 +44,7 @@ async def _keep(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
         try:
             place = keys.read_configuration(await _get(http, keys.url))
             keys.read_keys(await _get(http, place))
-        except (ClientError, TimeoutError, ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it publishes, it is asked again
             wanted.set()
             _log.warning("openid-keys-unread", carrier=carrier, error=type(error).__name__)
         await asyncio.sleep(_AGAIN_S)
@@ -54,7 +55,4 @@ async def _keep(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
 
 async def _get(http: ClientSession, url: str) -> bytes:
     async with http.get(url, raise_for_status=True, allow_redirects=False) as response:
-        body = await response.content.read(_MAX_BYTES)
-        if not response.content.at_eof():
-            raise ValueError("too long")
-        return body
+        return await read_bounded(response, _MAX_BYTES)

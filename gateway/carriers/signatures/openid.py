@@ -81,7 +81,10 @@ class OpenIdKeys:
             keys = jwt.PyJWKSet(found).keys
         except jwt.PyJWTError:
             raise ValueError("no keys") from None
-        self._keys = {key.key_id: key for key in keys if key.key_type == "RSA"}
+        usable = {key.key_id: key for key in keys if key.key_type == "RSA"}
+        if not usable:
+            raise ValueError("no RSA key")
+        self._keys = usable
 
     def verify(self, authorization: str | None, audience: str, now_s: float) -> tuple[str, float]:
         """Check a request's token.

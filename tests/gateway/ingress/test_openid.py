@@ -32,11 +32,17 @@ class Issuer:
         self.keys = key_set(k1=KEY)
         self.status = 200
         self.asked = 0
+        self.piece = 100_000  # bytes of an answer written at once
 
-    async def tell(self, request: web.Request) -> web.Response:
+    async def tell(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
         body = self.keys if request.path == "/keys" else configuration(self.url)
-        return web.Response(status=self.status, body=body)
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
+        for at in range(0, len(body), self.piece):
+            await response.write(body[at : at + self.piece])
+            await asyncio.sleep(0)
+        return response
 
 
 @pytest.fixture
@@ -72,7 +78,14 @@ async def test_keys_are_there_soon(issuer: Issuer) -> None:
         assert issuer.asked == 2
 
 
-@pytest.mark.parametrize("fault", ["status", "too long", "no keys"])
+async def test_keys_that_come_in_pieces(issuer: Issuer) -> None:
+    """Symptom: what came in more than one packet was taken for too long, and nobody let in."""
+    issuer.piece = 7
+    async with kept(issuer) as keys:
+        await eventually(lambda: lets_in(keys, shown()))
+
+
+@pytest.mark.parametrize("fault", ["status", "too long", "too deep", "no keys"])
 async def test_an_issuer_that_is_not_well_is_asked_again(
     issuer: Issuer, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +96,8 @@ async def test_an_issuer_that_is_not_well_is_asked_again(
             issuer.status = 503
         case "too long":
             issuer.keys = good + b" " * 300_000
+        case "too deep":
+            issuer.keys = b'{"keys":' + b"[" * 100_000
         case _:
             issuer.keys = b"{}"
     async with kept(issuer) as keys:

@@ -135,7 +135,11 @@ def test_a_configuration_that_is_none(document: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"[]", b"{}", b"\xff", b'{"keys": [{}]}', b'{"keys": [7]}']
+    "document",
+    [
+        *(b"", b"[]", b"{}", b"\xff", b'{"keys": [{}]}', b'{"keys": [7]}'),
+        json.dumps({"keys": [{"kty": "oct", "kid": "k1", "k": "c2VjcmV0"}]}).encode(),
+    ],
 )
 def test_keys_that_are_none_leave_those_before(document: bytes) -> None:
     ring = keys()
