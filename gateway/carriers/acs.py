@@ -89,8 +89,8 @@ class Acs(OpenIdCarrier, GatedCarrier):
 
     def __init__(self, settings: Settings) -> None:
         self.gate = Gate(self.name, settings)
-        self._resource_id = settings.resource_id
-        self.openid = OpenIdKeys(settings.openid_url) if settings.resource_id else None
+        resource_id = settings.resource_id
+        self.openid = OpenIdKeys(settings.openid_url, resource_id) if resource_id else None
 
     @property
     def closed_for_want_of(self) -> str | None:
@@ -99,10 +99,10 @@ class Acs(OpenIdCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check Microsoft's token, or the one in the URL; see `Carrier`."""
-        if self.openid is None or self._resource_id is None:
+        if self.openid is None:
             return self.gate.upgrade(request, lambda: AcsAdapter(request.headers, request.query))
         shown = request.headers.get(SIGNATURE_HEADER)
-        digest, until_s = self.openid.verify(shown, self._resource_id, request.now_s)
+        digest, until_s = self.openid.verify(shown, request.now_s)
         once = Once(f"{self.name} {digest}", until_s)
         return Upgrade(AcsAdapter(request.headers, request.query), once=once)
 

@@ -44,13 +44,15 @@ class OpenIdKeys:
 
     Args:
         url: of the issuer's configuration.
+        audience: whom its tokens must be for.
 
     Attributes:
         on_unknown: told that a token names a key that is not there; it may be new.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, audience: str) -> None:
         self.url = url
+        self._audience = audience
         self.on_unknown: Callable[[], None] = lambda: None
         self._issuer = ""
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
@@ -86,12 +88,11 @@ class OpenIdKeys:
             raise ValueError("no RSA key")
         self._keys = usable
 
-    def verify(self, authorization: str | None, audience: str, now_s: float) -> tuple[str, float]:
+    def verify(self, authorization: str | None, now_s: float) -> tuple[str, float]:
         """Check a request's token.
 
         Args:
             authorization: the header's value.
-            audience: whom it must be for.
             now_s: Unix seconds; the token's times may be off by `TOLERANCE_S`.
 
         Returns:
@@ -107,7 +108,7 @@ class OpenIdKeys:
         if not self._keys:
             raise CarrierError("keys-unavailable")
         token = rest.strip()
-        match self._claims(token, audience):
+        match self._claims(token):
             case {"exp": int() | float() as until_s, "nbf": int() | float() as from_s}:
                 pass
             case {"exp": int() | float() as until_s}:
@@ -119,7 +120,7 @@ class OpenIdKeys:
         signed = token.rpartition(".")[0]  # the signature itself can be spelled in several ways
         return sha256(signed.encode()).hexdigest(), until_s + TOLERANCE_S
 
-    def _claims(self, token: str, audience: str) -> dict[str, object]:
+    def _claims(self, token: str) -> dict[str, object]:
         try:
             key = self._keys.get(jwt.get_unverified_header(token).get("kid"))
             if key is None:
@@ -129,7 +130,7 @@ class OpenIdKeys:
                 token,
                 key,
                 algorithms=["RS256"],
-                audience=audience,
+                audience=self._audience,
                 issuer=self._issuer,
                 options=_OPTIONS,
             )

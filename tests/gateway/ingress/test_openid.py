@@ -59,14 +59,14 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @asynccontextmanager
 async def kept(issuer: Issuer) -> AsyncIterator[OpenIdKeys]:
-    keys = OpenIdKeys(issuer.url + "/configuration")
+    keys = OpenIdKeys(issuer.url + "/configuration", RESOURCE)
     async with keeping(keys, "acs"):
         yield keys
 
 
 def lets_in(keys: OpenIdKeys, authorization: str) -> bool:
     try:
-        keys.verify(authorization, RESOURCE, NOW_S)
+        keys.verify(authorization, NOW_S)
     except CarrierError:
         return False
     return True

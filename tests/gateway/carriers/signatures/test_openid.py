@@ -44,7 +44,7 @@ def shown(key: Any = KEY, kid: str | None = "k1", algorithm: str = "RS256", **ch
 
 
 def keys() -> OpenIdKeys:
-    made = OpenIdKeys(URL)
+    made = OpenIdKeys(URL, RESOURCE)
     assert made.read_configuration(configuration()) == f"{ISSUER}/keys"
     made.read_keys(key_set(k1=KEY))
     return made
@@ -52,14 +52,14 @@ def keys() -> OpenIdKeys:
 
 @pytest.mark.parametrize("later_s", [-299, 0, 599])
 def test_a_token_of_the_issuer_is_good_for_its_time(later_s: int) -> None:
-    once, until_s = keys().verify(shown(), RESOURCE, NOW_S + later_s)
+    once, until_s = keys().verify(shown(), NOW_S + later_s)
     assert len(once) == 64
     assert until_s == NOW_S + 600
 
 
 def test_each_token_is_told_from_every_other() -> None:
     ring = keys()
-    first, second = (ring.verify(shown(jti=jti), RESOURCE, NOW_S)[0] for jti in "ab")
+    first, second = (ring.verify(shown(jti=jti), NOW_S)[0] for jti in "ab")
     assert first != second
 
 
@@ -68,11 +68,11 @@ def test_a_token_spelled_otherwise_is_the_same(spelt: str) -> None:
     """Symptom to prevent: it is let in once for each spelling."""
     ring, authorization = keys(), shown()
     other = spelt.format(authorization.removeprefix("Bearer "))
-    assert ring.verify(other, RESOURCE, NOW_S) == ring.verify(authorization, RESOURCE, NOW_S)
+    assert ring.verify(other, NOW_S) == ring.verify(authorization, NOW_S)
 
 
 def test_a_token_may_be_for_several_and_have_no_beginning() -> None:
-    keys().verify(shown(aud=["another", RESOURCE], nbf=None), RESOURCE, NOW_S)
+    keys().verify(shown(aud=["another", RESOURCE], nbf=None), NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -103,27 +103,27 @@ def test_a_token_may_be_for_several_and_have_no_beginning() -> None:
 )
 def test_forgeries(authorization: str | None, reason: str) -> None:
     with pytest.raises(CarrierError) as refused:
-        keys().verify(authorization, RESOURCE, NOW_S)
+        keys().verify(authorization, NOW_S)
     assert refused.value.reason == reason
 
 
 def test_before_the_keys_were_read_nobody_is_let_in() -> None:
     with pytest.raises(CarrierError, match="keys-unavailable"):
-        OpenIdKeys(URL).verify(shown(), RESOURCE, NOW_S)
+        OpenIdKeys(URL, RESOURCE).verify(shown(), NOW_S)
 
 
 def test_a_key_that_is_not_there_is_asked_for() -> None:
     ring, unknown = keys(), []
     ring.on_unknown = lambda: unknown.append(1)
-    ring.verify(shown(), RESOURCE, NOW_S)
+    ring.verify(shown(), NOW_S)
     assert not unknown
     with pytest.raises(CarrierError, match="signature-invalid"):
-        ring.verify(shown(OTHER_KEY, kid="k2"), RESOURCE, NOW_S)
+        ring.verify(shown(OTHER_KEY, kid="k2"), NOW_S)
     assert unknown
     ring.read_keys(key_set(k2=OTHER_KEY))
-    ring.verify(shown(OTHER_KEY, kid="k2"), RESOURCE, NOW_S)
+    ring.verify(shown(OTHER_KEY, kid="k2"), NOW_S)
     with pytest.raises(CarrierError, match="signature-invalid"):
-        ring.verify(shown(), RESOURCE, NOW_S)  # by a key that was withdrawn
+        ring.verify(shown(), NOW_S)  # by a key that was withdrawn
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_key_that_is_not_there_is_asked_for() -> None:
 )
 def test_a_configuration_that_is_none(document: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # whatever the libraries say
-        OpenIdKeys(URL).read_configuration(document)
+        OpenIdKeys(URL, RESOURCE).read_configuration(document)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_keys_that_are_none_leave_those_before(document: bytes) -> None:
     ring = keys()
     with pytest.raises(ValueError):  # noqa: PT011  # whatever the libraries say
         ring.read_keys(document)
-    ring.verify(shown(), RESOURCE, NOW_S)
+    ring.verify(shown(), NOW_S)
