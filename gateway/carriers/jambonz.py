@@ -41,7 +41,6 @@ from gateway.carriers.pcm_socket import (
     texts,
 )
 from gateway.carriers.signatures import jambonz as signature
-from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -98,7 +97,7 @@ class Jambonz(ForkingCarrier, GatedCarrier):
             request.body,
             request.now_s,
         )
-        once = Once(f"{self.name} {signed}", request.now_s + 2 * TOLERANCE_S)
+        once = Once.signed(self.name, signed, request.now_s)
         return replace(read_call(read_json(request).items(), "call_sid", "to"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:

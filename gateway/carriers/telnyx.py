@@ -41,7 +41,6 @@ from gateway.carriers.parts import (
     variable,
 )
 from gateway.carriers.signatures import telnyx as signature
-from gateway.carriers.signatures.checks import TOLERANCE_S
 from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
 from process.settings import config
@@ -118,8 +117,7 @@ class Telnyx(ReportingCarrier, GatedCarrier):
             request.body,
             request.now_s,
         )
-        until_s = request.now_s + 2 * TOLERANCE_S
-        return read_form(request), Once(f"{self.name} {shown}", until_s)
+        return read_form(request), Once.signed(self.name, shown, request.now_s)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the TeXML; see `ForkingCarrier`."""

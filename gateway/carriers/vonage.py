@@ -56,7 +56,6 @@ from gateway.carriers.pcm_socket import (
     texts,
 )
 from gateway.carriers.signatures import vonage as signature
-from gateway.carriers.signatures.checks import TOLERANCE_S
 from process.settings import Url, config
 
 _ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
@@ -112,7 +111,7 @@ class Vonage(ForkingCarrier, GatedCarrier):
             request.body,
             request.now_s,
         )
-        once = Once(f"{self.name} {jti}", request.now_s + 2 * TOLERANCE_S)
+        once = Once.signed(self.name, jti, request.now_s)
         return replace(read_call(read_json(request).items(), "uuid", "to"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
