@@ -1,18 +1,22 @@
-"""One session of a track: the place it has, what it was sent, what it answered, how it fares."""
+"""One session of a track: its slot at an endpoint, what it was sent and answered, its health."""
 
+import asyncio
 from collections import deque
 from typing import Final, Protocol
 
 import structlog
 
-from gateway.audio.pipeline import AudioChunk
+from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, Place
 from gateway.errors import UpstreamError
-from gateway.transcript.token_clock import Placement, TokenClock
+from gateway.transcript.token_clock import TOKEN_MS, Placement, TokenClock
 from gateway.upstream.session import RealtimeSession
 
 # Audio a model may keep before it answers: Voxtral's longest delay, and its first token.
 LONGEST_DELAY_MS: Final = 2400 + 80
+USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's own setting, and its first token
+_TOKEN_BYTES: Final = TOKEN_MS * BYTES_PER_MS
+_TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
 
@@ -57,6 +61,8 @@ class Hearing:
         )
         self._well_s = 0.0  # when it last owed us nothing, or answered
         self._is_late = False  # and that was counted
+        self._is_finishing = False
+        self._sent_bytes = 0
         self._lagging_since: tuple[float, int] | None = None  # and by how much then
 
     async def open(self) -> None:
@@ -86,23 +92,56 @@ class Hearing:
 
     @property
     def is_well(self) -> bool:
-        """Whether it is open and owes no answer."""
-        return not self.is_over and self.lag_ms <= LONGEST_DELAY_MS
+        """Whether it is open and owes no answer; it owes all of them after the final commit."""
+        owed_ms = 0 if self._is_finishing else LONGEST_DELAY_MS
+        return not self.is_over and self.lag_ms <= owed_ms
 
     def append(self, chunk: AudioChunk, heard_s: float) -> bool:
-        """Send a chunk; False if it was not taken."""
+        """Send a chunk; False if it was not taken.
+
+        After a jump of the media clock the chunk begins with a token: else one token would answer
+        audio of both sides. Silence, which has no place on the media clock, fills the token before.
+        """
+        sent_ms = self.clock.sent_ms
+        rest = -self._sent_bytes % _TOKEN_BYTES
+        if sent_ms is not None and chunk.start_ms > sent_ms and rest:
+            silence = AudioChunk(bytes(rest), sent_ms, sent_ms)
+            if not self._send(silence, heard_s):
+                return False
+        return self._send(chunk, heard_s)
+
+    def _send(self, chunk: AudioChunk, heard_s: float) -> bool:
         if not self._session.append(chunk.pcm):
             return False
-        self.clock.sent(chunk.start_ms, chunk.end_ms, chunk.audio_ms, heard_s)
+        sent_ms = self._sent_bytes // BYTES_PER_MS
+        self._sent_bytes += len(chunk.pcm)
+        audio_ms = self._sent_bytes // BYTES_PER_MS - sent_ms
+        self.clock.sent(chunk.start_ms, chunk.end_ms, audio_ms, heard_s)
         return True
 
     async def finish(self) -> None:
-        """Commit what was sent, and hear the model out.
+        """Commit what was sent and wait for the model's last words, in bounded time.
 
         Raises:
             UpstreamError: it failed before its `done`.
         """
-        await self._session.finish()
+        self._is_finishing = True
+        checking = asyncio.create_task(self._check_the_end(), name="finishing")
+        try:
+            await self._session.finish()
+        finally:
+            checking.cancel()
+
+    async def _check_the_end(self) -> None:
+        """Give the session up if it falls silent, or takes longer than all last words may."""
+        limits = self._services.limits
+        until_s = self._services.monotonic_s() + limits.finish_timeout_s
+        while not self.is_over:
+            await asyncio.sleep(_TICK_S)
+            now_s = self._services.monotonic_s()
+            self.check(now_s)
+            if now_s >= until_s:
+                self.give_up(UpstreamError("done-timeout", f"after {limits.finish_timeout_s:g} s"))
 
     def abort(self) -> None:
         """End it now."""

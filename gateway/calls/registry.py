@@ -96,13 +96,23 @@ class LiveStreams:
         return [snapshot for _, snapshot in self._announced(call_id)]
 
     def end_call(
-        self, call_id: str, ending: Ending, stream_id: str | None = None
+        self, call_id: str, ending: Ending, stream_id: str | None = None, idle_s: float = 0
     ) -> list[StreamSnapshot]:
-        """End all streams of a call, or one, with their last words; gives them as before."""
+        """End streams of a call with their last words.
+
+        Args:
+            call_id: the call's.
+            ending: why.
+            stream_id: None ends all of the call.
+            idle_s: only streams without media for so long.
+
+        Returns:
+            Those that were ended, as they were before.
+        """
         found = [
             (stream, snapshot)
             for stream, snapshot in self._announced(call_id)
-            if stream_id in (None, snapshot.stream_id)
+            if stream_id in (None, snapshot.stream_id) and snapshot.idle_s >= idle_s
         ]
         for stream, _ in found:
             stream.end(ending)

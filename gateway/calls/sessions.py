@@ -21,6 +21,7 @@ from gateway.calls.services import CallServices, Ticket
 from gateway.errors import UpstreamError
 
 _TICK_S: Final = 1.0  # how often a session is looked after
+_SHUT: Final = "circuit-open"
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to take over in
@@ -104,6 +105,17 @@ class Sessions:
     def is_rolling_over(self) -> bool:
         """Whether one session is heard out while the next has the audio."""
         return self._fed is not self._speaking
+
+    @property
+    def lag_ms(self) -> int:
+        """Audio that the session that speaks was sent and has not answered."""
+        return self._speaking.lag_ms if self._speaking else 0
+
+    @property
+    def owes_words(self) -> bool:
+        """Whether words of what was sent may still come: no session is there, or it is behind."""
+        speaking = self._speaking
+        return self.is_rolling_over or speaking is None or not speaking.is_well
 
     def append(self, chunk: AudioChunk, heard_s: float) -> bool:
         """Send a chunk; False if no session took it."""
@@ -205,7 +217,8 @@ class Sessions:
         Raises:
             UpstreamError: no attempt is worth it, or the budget is spent.
         """
-        self.failure = error
+        # A breaker that is open is no cause: what opened it is, as far as this call has seen it.
+        self.failure = self.failure if self.failure and error.reason == _SHUT else error
         now_s = self._services.monotonic_s()
         if self._failing_since_s is None:
             self._failing_since_s = now_s
@@ -214,7 +227,7 @@ class Sessions:
         wait_s = self._services.random.uniform(0, longest_s)
         spent_s = now_s + wait_s - self._failing_since_s
         if not error.meaning.retry or spent_s > self._limits.retry_budget_s:
-            raise error
+            raise self.failure
         await asyncio.sleep(wait_s)
 
     # Looking after the one that is open

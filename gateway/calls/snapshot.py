@@ -31,6 +31,7 @@ class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     epoch: int  # when this gateway took it, Unix ms, as in events
     age_s: float  # since then, by the monotonic clock
+    idle_s: float  # since the last media came, or the stream's start
     tracks: tuple[TrackSnapshot, ...]
 
     @property

@@ -13,7 +13,7 @@ is dropped. Nothing is published for a stream that never started.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
@@ -24,7 +24,7 @@ from gateway.calls.ending import IDLE, SILENT, STOPPED, TOO_LONG, Ending
 from gateway.calls.record import StreamRecord
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.snapshot import StreamSnapshot
-from gateway.calls.track import Track
+from gateway.calls.track import STALL_S, Track
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
     AudioHeld,
@@ -43,7 +43,6 @@ from gateway.transcript import events
 from gateway.transcript.events import Status, TranscriptEvent, TranscriptFinal
 
 _TICK_S: Final = 1.0  # how often a stream is looked after
-_QUIET_S: Final = 3.0  # a track without audio for so long: none is late, silence is left out
 
 _log = structlog.get_logger()
 
@@ -68,6 +67,8 @@ class CallStream:
         authorize: checks what only the start message can show; raises CarrierError.
         on_ending: told once why the stream ends; makes the reader of the socket look at `ending`.
         reply: sends a text message to the carrier; never waits.
+        is_probed: the socket is closed once its peer answers no pings, so that a stream without
+            media may live; else the idle limit ends it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class CallStream:
         authorize: Callable[[CallStarted], None],
         on_ending: Callable[[Ending], None],
         reply: Callable[[str], None],
+        is_probed: bool = True,
     ) -> None:
         self.state = StreamState.AWAITING_START
         self.ending: Ending | None = None
@@ -90,21 +92,25 @@ class CallStream:
         self._authorize = authorize
         self._on_ending = on_ending
         self._reply = reply
+        self._is_probed = is_probed
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `ending` is set
         self._record = StreamRecord(carrier, services)
         self._started_s = 0.0
-        self._media_s = 0.0  # when the last frame came
+        self._media_s = 0.0  # when the last frame came, or a pause ended
+        self._silent_from_s = (
+            0.0  # since then, without holds, no track was loud; see `Track.loud_s`
+        )
         self._is_paused = False
         self._is_stopped = False  # by the carrier
         self._tracks: dict[str, Track] = {}
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
-        """Live the stream's life.
+        """Run the stream until it has ended.
 
         Args:
             read: feeds the socket's messages to `receive_text` and `receive_binary` until `ending`
-                is set or it raises CarrierError.
+                is set or it raises. Whatever it raises, the tracks finish what was received.
 
         Returns:
             Why it ended; its last event has been published.
@@ -115,6 +121,9 @@ class CallStream:
                     await read()
                 except CarrierError as error:
                     self.end(Ending.failed(error))
+                except Exception:  # noqa: BLE001  # of a socket or an adapter: no track's fault
+                    _log.exception("stream-reader-crashed")
+                    self.end(Ending.failed(GatewayError("internal-error")))
                 for name in self._tracks:
                     self._release(name)
                 if self.state is StreamState.LIVE:
@@ -142,13 +151,15 @@ class CallStream:
         """Say how the stream fares, without content; None before its start."""
         if not self.started:
             return None
+        now_s = self._services.monotonic_s()
         return StreamSnapshot(
             call_id=self._record.call_id,
             stream_id=self._record.stream_id,
             carrier=self._carrier,
             state=self.state.name.lower().replace("_", "-"),
             epoch=self._record.epoch,
-            age_s=self._services.monotonic_s() - self._started_s,
+            age_s=now_s - self._started_s,
+            idle_s=now_s - self._media_s,
             tracks=tuple(track.snapshot(self._started_s) for track in self._tracks.values()),
         )
 
@@ -181,10 +192,10 @@ class CallStream:
     def _take(self, event: CarrierEvent) -> None:
         match event:
             case AudioReceived():
-                self._media_s = self._services.monotonic_s()
-                self._tracks[event.track].receive(event, self._media_s)
+                now_s = self._note_media()
+                self._tracks[event.track].receive(event, now_s)
             case AudioHeld():
-                self._tracks[event.track].heard_s = self._media_s = self._services.monotonic_s()
+                self._tracks[event.track].note_arrival(self._note_media())
             case CallStarted():
                 self._start(event)
             case CallStopped():
@@ -201,24 +212,38 @@ class CallStream:
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
 
+    def _note_media(self) -> float:
+        """Note that media came; return when. A hold before it was no silence."""
+        now_s = self._services.monotonic_s()
+        stalled_s = now_s - self._media_s
+        if stalled_s >= STALL_S:
+            self._silent_from_s = max(self._silent_from_s, self._loud_s) + stalled_s
+        self._media_s = now_s
+        return now_s
+
+    @property
+    def _loud_s(self) -> float:
+        """When audio that may be speech came last, on any track; else the stream's start."""
+        return max(track.loud_s or self._started_s for track in self._tracks.values())
+
     def _note_pause(self, *, is_paused: bool, at_ms: int | None = None) -> None:
         """Note that a pause began or ended, once each; meanwhile no media is due."""
         if is_paused == self._is_paused or not self.started:
             return
         self._is_paused = is_paused
-        self._media_s = self._services.monotonic_s()
+        if not is_paused:
+            self._note_media()
         kind = events.StreamPaused if is_paused else events.StreamResumed
         self._record.publish(kind(self._position_ms if at_ms is None else at_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
 
-    def _note_quiet(self, now_s: float) -> None:
-        """Have the last words said on tracks that get no audio; carriers may leave silence out."""
+    def _look_after_tracks(self, now_s: float) -> None:
+        """Flush pending words on idle tracks; carriers may leave silence out, or hold the call."""
         for name, track in self._tracks.items():
-            is_quiet = now_s - (track.heard_s or self._started_s) >= _QUIET_S
-            if is_quiet and not self._release(name):
-                track.pad()
+            is_stalled = track.is_stalled(now_s, self._started_s) and not self._release(name)
+            track.look_after(now_s, is_stalled=is_stalled)
 
     def _release(self, track: str) -> bool:
         """Take what was held back of a track; False if nothing was."""
@@ -259,6 +284,7 @@ class CallStream:
                 self._ticket,
                 self,
                 self._on_track_failed,
+                is_timed=event.is_timed,
             )
             for form in event.tracks
         }
@@ -282,30 +308,27 @@ class CallStream:
             self._group.create_task(track.run())
 
     async def _watch(self) -> None:
-        """End the stream when it is idle, silent or too old; meanwhile note quiet tracks."""
-        limits = self._services.limits
-        tracks = self._tracks.values()
+        """End the stream when it is too old, silent or idle; meanwhile look after its tracks."""
         while not self._over.is_set():
             now_s = self._services.monotonic_s()
-            if self._is_paused:  # none is due
-                self._media_s = now_s
-            due_s, ending = min(
-                (self._media_s + limits.idle_timeout_s, IDLE),
-                (
-                    max(track.loud_s or self._started_s for track in tracks)
-                    + limits.silence_timeout_s,
-                    SILENT,
-                ),
-                (self._started_s + limits.max_call_s, TOO_LONG),
-                key=lambda due: due[0],
-            )
+            due_s, ending = min(self._limits_due(now_s), key=lambda due: due[0])
             if due_s <= now_s:
                 self.end(ending)
                 return
-            self._note_quiet(now_s)
+            self._look_after_tracks(now_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(due_s - now_s, _TICK_S)):
                     await self._over.wait()
+
+    def _limits_due(self, now_s: float) -> Iterator[tuple[float, Ending]]:
+        """Give the limits that apply now: when each ends the stream, and how."""
+        limits = self._services.limits
+        yield self._started_s + limits.max_call_s, TOO_LONG
+        if now_s - self._media_s < STALL_S:
+            silent_from_s = max(self._silent_from_s, self._loud_s)
+            yield silent_from_s + limits.silence_timeout_s, SILENT
+        if not (self._is_probed or self._is_paused):
+            yield self._media_s + limits.idle_timeout_s, IDLE
 
     def _on_track_failed(self) -> None:
         """End the stream once no track has a way to the model."""

@@ -15,8 +15,9 @@ from typing import Final
 
 from gateway.audio.loudness import LoudRuns, is_loud
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.calls.arrivals import Arrivals
 from gateway.calls.gaps import GapLedger
-from gateway.calls.hearing import LONGEST_DELAY_MS, Token
+from gateway.calls.hearing import LONGEST_DELAY_MS, USUAL_DELAY_MS, Token
 from gateway.calls.ring import ReplayRing
 from gateway.calls.rut import RutWatch
 from gateway.calls.services import CallServices, Ticket
@@ -40,6 +41,10 @@ _PROGRESS_MS: Final = 12 * TOKEN_MS
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
 _AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
+STALL_S: Final = 3.0  # without audio for so long the carrier holds, or leaves silence out
+_AFTER_STALL_S: Final = 2.0  # what a carrier's stamps skip this soon after a stall was never sent
+# A session that owes nothing and has said nothing for so long says no more of what it was sent.
+_LAST_WORDS_S: Final = 1.5
 
 
 class Track:
@@ -50,7 +55,7 @@ class Track:
         dropped_ms: audio dropped because no session took it.
         first_audio_s: when the first frame came, on the monotonic clock.
         first_delta_s: from then to the first text.
-        heard_s: when the last frame came, likewise.
+        arrived_s: when the last frame with audio came, likewise.
         loud_s: when audio that may be speech came last, likewise.
     """
 
@@ -63,6 +68,8 @@ class Track:
         ticket: Ticket,
         writer: EventWriter,
         on_failed: Callable[[], None],
+        *,
+        is_timed: bool = True,
     ) -> None:
         limits = services.limits
         self.form = form
@@ -71,7 +78,7 @@ class Track:
         self.dropped_ms = 0
         self.first_audio_s: float | None = None
         self.first_delta_s: float | None = None
-        self.heard_s: float | None = None
+        self.arrived_s: float | None = None
         self.loud_s: float | None = None
         self.pipeline = TrackPipeline(form, limits.chunk_ms)
         self._services = services
@@ -96,12 +103,16 @@ class Track:
         self._hung_up = asyncio.Event()
         self._deadline: asyncio.Timeout | None = None  # of the last words
         self._starts_over = False  # the next token is the first of a replay
+        self._arrivals = None if is_timed else Arrivals(form.bytes_per_ms)
+        self._stall_ended_s: float | None = None
+        self._token_s = 0.0  # when the last token came, or padding was sent
         self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
         self._padded_ms: int | None = None
         # On the media clock; None before the first audio
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
         self._furthest_ms = 0  # answered ever; replays fall behind it
+        self._progress_ms = 0  # answered when sessions were last seen to get on
 
     @property
     def segments(self) -> int:
@@ -164,7 +175,7 @@ class Track:
                 if self.error:
                     await self._hung_up.wait()
             finally:  # also when another track's bug ends the stream
-                self._publish(self._segmenter.close(FinalReason.HANGUP))
+                self._close_segment(FinalReason.HANGUP)
                 self._declare_unanswered()
                 self._ring.clear()  # the garbage collector may find the track only much later
 
@@ -176,15 +187,30 @@ class Track:
         """Take one frame."""
         if self.first_audio_s is None:
             self.first_audio_s = now_s
+        if self._arrivals:
+            if frame.payload:
+                self.note_arrival(now_s)
+            for each in self._arrivals.receive(frame, now_s * 1000):
+                self._receive(each, now_s)
+        else:
+            self._receive(frame, now_s)
+
+    def note_arrival(self, now_s: float) -> None:
+        """Note that audio came, which its adapter may still hold back."""
+        if self.arrived_s is not None and now_s - self.arrived_s >= STALL_S:
+            self._stall_ended_s = now_s
+        self.arrived_s = now_s
+
+    def _receive(self, frame: AudioReceived, now_s: float) -> None:
         received_bytes = self.pipeline.received_bytes
         pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
-        if self.pipeline.received_bytes > received_bytes:
-            self.heard_s = now_s
+        if not self._arrivals and self.pipeline.received_bytes > received_bytes:
+            self.note_arrival(now_s)
         if pieces:
             self._keep(pieces, now_s)
 
     def pause(self) -> None:
-        """Learn that for a while no audio comes."""
+        """Note that for a while no audio comes, and flush pending words."""
         self._paused_ms = self.pipeline.position_ms
         self.pad()
 
@@ -193,18 +219,43 @@ class Track:
         """Whether no audio came since the padding."""
         return self._padded_ms == self.pipeline.position_ms
 
+    def is_stalled(self, now_s: float, started_s: float) -> bool:
+        """Whether no audio has come for `STALL_S`, since the stream's start at least."""
+        since_s = started_s if self.arrived_s is None else self.arrived_s
+        return now_s - since_s >= STALL_S
+
+    def look_after(self, now_s: float, *, is_stalled: bool) -> None:
+        """Release what waits for its time; flush pending words of a stalled track.
+
+        Args:
+            now_s: on the monotonic clock.
+            is_stalled: no frame is on its way, as far as anybody knows.
+        """
+        if self._arrivals:
+            for frame in self._arrivals.release(now_s * 1000):
+                self._receive(frame, now_s)
+        if is_stalled:
+            self.pad()
+        owes_words = self._sessions.owes_words or now_s - self._token_s < _LAST_WORDS_S
+        if self.is_padded and not owes_words:
+            self._publish(self._segmenter.close(FinalReason.PAUSE))
+
     def pad(self) -> None:
-        """Have the model say the last words though no audio comes, and end their segment."""
+        """Send silence, so that the model says the last words though no audio comes."""
         has_words = self._segmenter.open_from_ms is not None or self._loud.start_ms is not None
         if has_words and not self.is_padded:
             self._padded_ms = self.pipeline.position_ms
+            self._token_s = self._services.monotonic_s()
             padding_ms = LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
-            self._keep(self.pipeline.pad(padding_ms), self._services.monotonic_s())
+            self._keep(self.pipeline.pad(padding_ms), self._token_s)
 
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""
         if not self._hung_up.is_set():
-            self._keep(self.pipeline.flush(), self._services.monotonic_s())
+            now_s = self._services.monotonic_s()
+            for frame in self._arrivals.flush() if self._arrivals else ():
+                self._receive(frame, now_s)
+            self._keep(self.pipeline.flush(), now_s)
             self._hung_up.set()
             self._limit_the_end()
             self._sessions.wake()
@@ -215,19 +266,26 @@ class Track:
             if isinstance(piece, AudioChunk):
                 self._keep_chunk(piece, now_s)
             elif not self.error:  # else part of the one gap that is declared at the end
-                was_paused = piece.from_ms == self._paused_ms
-                cause = GapCause.PAUSED if was_paused else GapCause.CARRIER_LOSS
-                self._declare(piece.from_ms, piece.to_ms, cause)
+                self._declare(piece.from_ms, piece.to_ms, self._cause_of(piece, now_s))
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
         from_ms = self._find_replay_ms()
         self._ring.forget(from_ms)
         self._gaps.forget(from_ms)
 
+    def _cause_of(self, missing: AudioGap, now_s: float) -> GapCause:
+        """Tell audio that was lost on its way from audio that was never sent."""
+        if missing.from_ms == self._paused_ms:
+            return GapCause.PAUSED
+        ended_s = self._stall_ended_s
+        was_stalled = ended_s is not None and now_s - ended_s < _AFTER_STALL_S
+        return GapCause.NOT_SENT if was_stalled or self._arrivals else GapCause.CARRIER_LOSS
+
     def _keep_chunk(self, chunk: AudioChunk, now_s: float) -> None:
         self._audio_seconds_total.inc((chunk.end_ms - chunk.start_ms) / 1000)
         if self._settled_ms is None:
-            self._settled_ms = self._answered_ms = self._furthest_ms = chunk.start_ms
+            self._settled_ms = self._answered_ms = chunk.start_ms
+            self._furthest_ms = self._progress_ms = chunk.start_ms
         if is_loud(chunk.pcm):
             self.loud_s = now_s
             self._loud.note(chunk.start_ms, chunk.end_ms)
@@ -297,7 +355,7 @@ class Track:
             # The segment's beginning is gone: what was heard of it stays, and the rest follows.
             self._dropped = None  # it lies between what was answered and what is kept
             self.close_segment()
-            self.give_up_audio(self._ring.lost_ms)
+            self._give_up(self._ring.lost_ms, self._cause_of_drop)
             from_ms = self._find_replay_ms()
         self._starts_over = True
         replayed_ms = self._ring.rewind(from_ms)
@@ -307,6 +365,7 @@ class Track:
     def take(self, token: Token) -> None:
         """Publish what a token completes."""
         text, placement, received_s = token
+        self._token_s = received_s
         if self._starts_over:
             if not text and placement.end_ms < max(self._segmenter.end_ms, self._answered_ms or 0):
                 return  # until it says something else, what the last session said stands
@@ -316,8 +375,9 @@ class Track:
         if placement.end_ms <= settled_ms and placement.start_ms < settled_ms:
             return  # heard again, but its words have become final since
         self._answered_ms = placement.end_ms
-        if placement.end_ms >= self._furthest_ms + _PROGRESS_MS:
-            self._furthest_ms = placement.end_ms
+        self._furthest_ms = max(self._furthest_ms, placement.end_ms)
+        if self._furthest_ms >= self._progress_ms + _PROGRESS_MS:
+            self._progress_ms = self._furthest_ms
             self._sessions.made_progress()
         if text or not placement.padding_ms:
             self._rut.note(text)
@@ -325,15 +385,33 @@ class Track:
             self.first_delta_s = received_s - self.first_audio_s
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
         self._publish(self._segmenter.delta(text, placement, received_s))
+        if placement.padding_ms and self._is_padding_answered:
+            self._publish(self._segmenter.close(FinalReason.PAUSE))
+
+    @property
+    def _is_padding_answered(self) -> bool:
+        """Whether no audio has come since the padding, and the model has answered that."""
+        if not (self.is_padded and self._segmenter.is_paused):
+            return False
+        return self._sessions.lag_ms <= USUAL_DELAY_MS
 
     def close_segment(self) -> None:
         """End the open segment with the words it has."""
-        self._publish(self._segmenter.close(FinalReason.ROLLOVER))
+        self._close_segment(FinalReason.ROLLOVER)
+
+    def _close_segment(self, reason: FinalReason) -> None:
+        """End the open segment; what a session before answered further on stands."""
+        if self._answered_ms is not None:
+            self._answered_ms = max(self._answered_ms, self._furthest_ms)
+        self._publish(self._segmenter.close(reason))
 
     def give_up_audio(self, until_ms: int) -> None:
-        """Declare what the sessions have not answered up to there: none will hear it."""
+        """Declare what the sessions have not answered up to there: none will."""
+        self._give_up(until_ms, GapCause.RECONNECT)
+
+    def _give_up(self, until_ms: int, cause: GapCause) -> None:
         if self._answered_ms is not None and until_ms > self._answered_ms:
-            self._declare(self._answered_ms, until_ms, GapCause.RECONNECT)
+            self._declare(self._answered_ms, until_ms, cause)
             self._answered_ms = until_ms
             self._settle(until_ms)
 
@@ -369,7 +447,8 @@ class Track:
 
     def _drop(self, chunk: AudioChunk) -> None:
         """Note a dropped chunk; a run of them becomes one gap."""
-        if self._starts_over:  # what the last session said stands; it can't be heard again whole
+        if self._starts_over or self._segmenter.is_behind:
+            # What a session before said stands; it can't be replayed whole.
             self._starts_over = False
             self.close_segment()
             self._ring.rewind(self._find_replay_ms())
@@ -385,8 +464,13 @@ class Track:
     def _declare_dropped(self) -> None:
         if self._dropped:
             gap, self._dropped = self._dropped, None
-            cause = GapCause.BACKPRESSURE if self._sessions.is_live else GapCause.RECONNECT
+            cause = GapCause.BACKPRESSURE if self._sessions.is_live else self._cause_of_drop
             self._declare(gap.from_ms, gap.to_ms, cause)
+
+    @property
+    def _cause_of_drop(self) -> GapCause:
+        """Why the ring overflowed: the last session failed, or audio came faster than it opened."""
+        return GapCause.RECONNECT if self._sessions.failure else GapCause.BACKPRESSURE
 
     def _declare(self, from_ms: int, to_ms: int, cause: GapCause) -> None:
         for gap in self._gaps.declare(from_ms, to_ms, cause):

@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Self
 
+from pydantic import Field
+
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import find, read
@@ -60,14 +62,23 @@ class Asterisk(GatedCarrier):
 
     name = "asterisk"
     subprotocols = ("media",)
+    answers_pings = False
 
     class Settings(SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_ASTERISK_", env_file=".env")
 
+        pings: bool = Field(
+            False,
+            description="Ping its sockets, which finds dead ones within GATEWAY_HEARTBEAT_S and "
+            "lets a hold last. Only for an Asterisk whose chan_websocket takes a ping (merged in "
+            "January 2026): one before it hangs up. Without it GATEWAY_IDLE_TIMEOUT_S applies.",
+        )
+
     def __init__(self, settings: Settings) -> None:
         self.gate = Gate(self.name, settings)
+        self.answers_pings = settings.pings
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the secret or the token, then what the query says; see `Carrier`."""

@@ -167,6 +167,7 @@ class AudioCodesAdapter(Adapter):
             stream_id=self._stream_id,
             tracks=formats([*self._tracks.values()], "l16", _RATES[media_format], _ASK_FORMAT),
             params={"botName": bot} if isinstance(bot, str) else {},
+            is_timed=False,
         )
         return (self._started, accepted)
 

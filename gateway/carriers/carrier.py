@@ -89,6 +89,7 @@ class Carrier(Protocol):
     subprotocols: ClassVar[Sequence[str]] = ()
     refusal_status: ClassVar[int] = 403  # answers who is not believed ...
     refusal_delay_s: ClassVar[float] = 0.0  # ... after so long
+    answers_pings: bool = True  # its sockets may be pinged; else the idle limit finds dead ones
 
     @property
     def closed_for_want_of(self) -> str | None:

@@ -167,6 +167,7 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
         params=dict(_params(message, dialect.params)) | dict(_circumstances(message, dialect)),
         called=called if isinstance(called, str) else None,
         roles=dialect.roles,
+        is_timed=dialect.times is not Times.NONE,
     )
 
 

@@ -29,6 +29,8 @@ class CallStarted:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     called: str | None = field(default=None, repr=False)  # the number dialled, if the carrier tells
     roles: Mapping[str, str] = field(default_factory=dict)  # by track, where the carrier knows them
+    # Frames have times; False: they are counted, and their arrival tells silence.
+    is_timed: bool = field(default=True, compare=False)
 
     @property
     def public_params(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ mean stands in its own file, as a function from one text to one event. Nothing i
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.audio.channels import Deinterleaver
@@ -78,7 +79,7 @@ class PcmSocketAdapter(Adapter):
 
     def _start(self, start: CallStarted) -> CarrierEvent:
         if self._started is None:
-            self._started = start
+            self._started = start = replace(start, is_timed=False)
             self._tracks = tuple(form.track for form in start.tracks)
             sample_bytes = start.tracks[0].encoding.sample_bytes
             self._deinterleaver = Deinterleaver(len(self._tracks), sample_bytes)

@@ -27,7 +27,8 @@ from gateway.ingress.once import Shown
 from gateway.settings import Settings
 from gateway.transcript.keys import encode_id
 
-_STATUS_GRACE_S: Final = 5.0  # the last frames may still be on their way
+_STATUS_GRACE_S: Final = 5.0  # before a status callback ends a stream, and ...
+_IN_FLIGHT_S: Final = 1.0  # ... media that come so soon after it were on their way before it
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
 _STATUSES: Final = {"no-route": 404, "malformed-body": 400, "unsupported-body": 415}
 
@@ -108,7 +109,7 @@ class CarrierRoutes:
         return web.Response(body=document.body, content_type=document.content_type)
 
     async def _take_status(self, request: web.Request) -> web.Response:
-        """Learn of a stream's end from the carrier: its socket may never tell."""
+        """Take a status callback: a stream's socket may never show that the stream is over."""
         assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
         body = await read_body(request)
         try:
@@ -123,7 +124,9 @@ class CarrierRoutes:
         return web.Response(status=204)
 
     def _end_stream(self, call_id: str, stream_id: str) -> None:
-        if self._streams.end_call(call_id, STOPPED, stream_id):
+        """End a stream that is over by a status callback, unless media have come since."""
+        idle_s = _STATUS_GRACE_S - _IN_FLIGHT_S
+        if self._streams.end_call(call_id, STOPPED, stream_id, idle_s):
             _log.info("ended-by-status", call_id=call_id, stream_id=stream_id)
 
     def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:

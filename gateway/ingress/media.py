@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
@@ -20,6 +20,9 @@ from gateway.errors import CarrierError
 _CLOSE_TIMEOUT_S: Final = 5.0
 _REPLY_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 5.0  # to our goodbye
+_UNREAD_TIMEOUT_S: Final = 1.0  # to read what a lost socket has received
+_MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE)
+_NO_END: Final = (WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 _MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
 
 
@@ -50,7 +53,7 @@ class MediaSocket:
         route_name: str | None,
         claim: Callable[[], Awaitable[None]],
     ) -> web.StreamResponse:
-        """Upgrade and live the stream's life.
+        """Upgrade, and run the stream until it has ended.
 
         Args:
             request: the upgrade.
@@ -69,7 +72,9 @@ class MediaSocket:
                 await claim()
                 socket = web.WebSocketResponse(
                     compress=False,  # base64 of noise: no gain, much CPU
-                    heartbeat=self._heartbeat_s,  # finds half-open sockets
+                    # Finds half-open sockets.
+                    heartbeat=self._heartbeat_s if self._carrier.answers_pings else None,
+                    autoping=False,  # a pong that can't be sent must not hide what was received
                     timeout=_CLOSE_TIMEOUT_S,
                     max_msg_size=self._carrier.max_message_bytes,
                     protocols=self._carrier.subprotocols,
@@ -102,6 +107,7 @@ class MediaSocket:
                 authorize=upgrade.authorize,
                 on_ending=on_ending,
                 reply=replies.send,
+                is_probed=self._carrier.answers_pings,
             )
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream))
@@ -120,7 +126,7 @@ async def _hear_out(socket: web.WebSocketResponse, adapter: Adapter, replies: "R
                     for event in adapter.receive_text(message.data):
                         if isinstance(event, Reply):
                             replies.send(event.message)
-                elif message.type is not WSMsgType.BINARY:
+                elif message.type not in _NO_END:
                     return
 
 
@@ -218,27 +224,61 @@ class _Reader:
             async with asyncio.timeout(self._start_timeout_s) as scope:
                 self._scope = scope
                 while stream.ending is None and not stream.started:
-                    self._pass_on(stream, await self._socket.receive())
+                    await self._pass_on(stream, await self._socket.receive())
                 if stream.ending is None:
                     scope.reschedule(None)
                 while stream.ending is None:
-                    self._pass_on(stream, await self._socket.receive())
+                    await self._pass_on(stream, await self._socket.receive())
         except TimeoutError:
             if stream.ending is None:
                 raise CarrierError("start-timeout") from None
+        except ConnectionError:
+            raise CarrierError("socket-lost") from None
         finally:
             self._scope = None
 
-    def _pass_on(self, stream: CallStream, message: WSMessage) -> None:
+    async def _pass_on(self, stream: CallStream, message: WSMessage) -> None:
         match message.type:
             case WSMsgType.TEXT:
                 stream.receive_text(message.data)
             case WSMsgType.BINARY:
                 stream.receive_binary(message.data)
+            case WSMsgType.PING:
+                await self._pong(message.data)
+            case WSMsgType.PONG:
+                pass
             case WSMsgType.CLOSE:
                 stream.end(CLOSED)
             case _:
-                raise _loss(message)
+                for unread in await _unread(self._socket):
+                    if unread.type in _MESSAGES and stream.ending is None:
+                        await self._pass_on(stream, unread)
+                if stream.ending is None:
+                    raise _loss(message)
+
+    async def _pong(self, data: bytes) -> None:
+        """Answer a ping. If that is impossible, what was received before the loss is still read."""
+        try:
+            async with asyncio.timeout(_REPLY_TIMEOUT_S):
+                await self._socket.pong(data)
+        except TimeoutError:
+            raise CarrierError("replies-unread") from None
+        except ConnectionError:
+            pass
+
+
+async def _unread(socket: web.WebSocketResponse) -> list[Any]:
+    """Return the messages that a lost socket had received: aiohttp's `receive` stops before them.
+
+    The last one is the peer's close, if that came.
+    """
+    messages = []
+    reader = socket._reader  # noqa: SLF001 - no public way; tests/gateway/ingress/test_lost_sockets.py
+    with contextlib.suppress(Exception):  # what the socket was lost of comes after the messages
+        async with asyncio.timeout(_UNREAD_TIMEOUT_S):
+            while reader is not None:
+                messages.append(await reader.read())
+    return messages
 
 
 def _loss(message: WSMessage) -> CarrierError:

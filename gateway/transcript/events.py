@@ -31,6 +31,7 @@ class GapCause(StrEnum):
     RECONNECT = "reconnect"
     MODEL_MUTE = "model_mute"
     PAUSED = "paused"
+    NOT_SENT = "not_sent"
 
 
 class FinalReason(StrEnum):

@@ -5,6 +5,9 @@
 
 The deltas of a segment's last revision concatenate to its final's text, to the letter. So white
 space is published only once a word follows it, and never at a segment's start.
+
+A replay repeats words that were published. Until it has come as far as the revision before, that
+revision's words are kept: `close` publishes them again if the replay came to less.
 """
 
 from typing import Final
@@ -24,7 +27,8 @@ class Segmenter:
         track: the track's name, as events carry it.
         role: who speaks on it, as events carry it.
         pause_ms: media time from the end of one delta with words to that of the next, or of an
-            empty one, that ends a segment; padding counts, too.
+            empty one, that ends a segment. Padding counts once real audio follows it: until then
+            the model may still say words that belong to the segment.
         max_ms: media time after which a segment ends with the word.
 
     Attributes:
@@ -41,11 +45,15 @@ class Segmenter:
         self._max_ms = max_ms
         self._is_open = False
         self._rev = 0
-        self._texts: list[str] = []  # the open segment's deltas
+        self._said: list[TranscriptDelta] = []  # of the open segment's revision
         self._space = ""  # white space not yet followed by a word
         self._start_ms = 0
         self._end_ms = 0
         self._padded_ms = 0  # padding since the last word
+        self._covered_ms = 0  # where the last delta ended, empty or not
+        # Of a revision before, what this one has not come to yet, and how far that one came
+        self._furthest: list[TranscriptDelta] = []
+        self._furthest_ms = 0
 
     def delta(
         self, text: str, placement: Placement, received_s: float
@@ -64,29 +72,29 @@ class Segmenter:
         said = text.strip()
         self._padded_ms += placement.padding_ms
         if self._is_open and (reason := self._ended(text, bool(said), placement)):
-            events += self.close(reason)
+            events.append(self._close(reason))
+            self._furthest = [each for each in self._furthest if each.start_ms >= self._covered_ms]
         if said:
             events.append(self._say(text, placement, received_s))
         elif self._is_open:
             self._space += text
+        self._covered_ms = placement.end_ms
+        if self._covered_ms >= self._furthest_ms:
+            self._furthest.clear()
         return events
 
-    def close(self, reason: FinalReason) -> list[TranscriptFinal]:
-        """End the open segment; nothing if none is open."""
-        if not self._is_open:
-            return []
-        final = TranscriptFinal(
-            track=self._track,
-            role=self._role,
-            segment=self.segment,
-            rev=self._rev,
-            text="".join(self._texts),
-            start_ms=self._start_ms,
-            end_ms=self._end_ms,
-            reason=reason,
-        )
-        self._is_open = False
-        return [final]
+    def close(self, reason: FinalReason) -> list[TranscriptDelta | TranscriptFinal]:
+        """End the open segment; nothing if none is open.
+
+        If a replay has come less far than the revision before it, that revision's words are
+        published again, as one delta: no final says less than was published.
+        """
+        events: list[TranscriptDelta | TranscriptFinal] = []
+        if self._furthest:
+            events.append(self._say_again())
+        if self._is_open:
+            events.append(self._close(reason))
+        return events
 
     @property
     def open_from_ms(self) -> int | None:
@@ -98,24 +106,40 @@ class Segmenter:
         """Where the newest word ends, of whatever segment."""
         return self._end_ms
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether padding as long as a pause was answered since the last word."""
+        return self._is_open and self._padded_ms >= self._pause_ms
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a replay has not come to words that were published before it."""
+        return bool(self._furthest)
+
     def restart(self) -> None:
         """Start the open segment over: its audio will be heard again.
 
         If no word comes this time it ends where it ended before, with an empty final.
         """
         self._padded_ms = 0
-        if self._is_open and self._texts:
+        if self._covered_ms > self._furthest_ms or not self._furthest:
+            self._furthest = list(self._said) if self._is_open else []
+            self._furthest_ms = self._covered_ms
+        if self._is_open and self._said:
             self._rev += 1
-            self._texts = []
+            self._said = []
             self._space = ""
 
     def _ended(self, text: str, said: bool, placement: Placement) -> FinalReason | None:
         """Why the open segment ends before this delta, if it does."""
-        if said and self._texts and not (self._space or text[0].isspace()):
+        if placement.start_ms - self._covered_ms >= _MAX_WORD_MS:
+            return FinalReason.PAUSE  # a hold lies in between: no word goes on across it
+        if said and self._said and not (self._space or text[0].isspace()):
             # It goes on with the last word.
             overdue = placement.end_ms - self._start_ms > self._max_ms + _MAX_WORD_MS
             return FinalReason.LENGTH if overdue else None
-        if placement.end_ms - self._end_ms + self._padded_ms >= self._pause_ms:
+        silence_ms = placement.end_ms - self._end_ms + self._padded_ms
+        if silence_ms >= self._pause_ms and not placement.padding_ms:
             return FinalReason.PAUSE
         if said and placement.end_ms - self._start_ms > self._max_ms:
             return FinalReason.LENGTH
@@ -123,27 +147,62 @@ class Segmenter:
 
     def _say(self, text: str, placement: Placement, received_s: float) -> TranscriptDelta:
         """Add to the open segment, or open one."""
+        self._open()
+        if not self._said:
+            self._start_ms = placement.start_ms
+        text = self._space + text if self._said else text.lstrip()
+        kept = text.rstrip()
+        self._space = text[len(kept) :]
+        return self._add(kept, placement.start_ms, placement.end_ms, placement.heard_s, received_s)
+
+    def _say_again(self) -> TranscriptDelta:
+        """Replace what the replay said by the words of the revision that came further."""
+        words, self._furthest = self._furthest, []
+        self._open()
+        if self._said:
+            self._rev += 1
+            self._said = []
+        self._space = ""
+        self._start_ms = words[0].start_ms
+        newest = words[-1]
+        text = "".join(each.text for each in words).lstrip()
+        return self._add(text, self._start_ms, newest.end_ms, newest.heard_s, newest.received_s)
+
+    def _open(self) -> None:
         if not self._is_open:
             self.segment += 1
             self._is_open = True
             self._rev = 0
-            self._texts = []
-        if not self._texts:
-            self._start_ms = placement.start_ms
-        text = self._space + text if self._texts else text.lstrip()
-        kept = text.rstrip()
-        self._space = text[len(kept) :]
-        self._texts.append(kept)
-        self._end_ms = placement.end_ms
+            self._said = []
+
+    def _add(
+        self, text: str, start_ms: int, end_ms: int, heard_s: float, received_s: float
+    ) -> TranscriptDelta:
+        self._end_ms = end_ms
         self._padded_ms = 0
-        return TranscriptDelta(
+        delta = TranscriptDelta(
             track=self._track,
             role=self._role,
             segment=self.segment,
             rev=self._rev,
-            text=kept,
-            start_ms=placement.start_ms,
-            end_ms=placement.end_ms,
-            heard_s=placement.heard_s,
+            text=text,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            heard_s=heard_s,
             received_s=received_s,
+        )
+        self._said.append(delta)
+        return delta
+
+    def _close(self, reason: FinalReason) -> TranscriptFinal:
+        self._is_open = False
+        return TranscriptFinal(
+            track=self._track,
+            role=self._role,
+            segment=self.segment,
+            rev=self._rev,
+            text="".join(delta.text for delta in self._said),
+            start_ms=self._start_ms,
+            end_ms=self._end_ms,
+            reason=reason,
         )

@@ -61,6 +61,7 @@ class RealtimeSession:
         self._error: UpstreamError | None = None
         self._created = False
         self._unanswered_bytes = 0  # audio sent, less 80 ms per delta
+        self._silence: asyncio.Timeout | None = None  # of a peer that has our final commit
 
     async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
         """Open the stream and start a generation; the session is LIVE after it.
@@ -101,7 +102,9 @@ class RealtimeSession:
         return taken
 
     async def finish(self) -> None:
-        """Commit what was sent as final and hear the model out.
+        """Send the final commit and wait for `done`.
+
+        The time-out counts silence: each delta starts it anew.
 
         Raises:
             UpstreamError: the session failed before `done`.
@@ -109,13 +112,17 @@ class RealtimeSession:
         if self.state is SessionState.LIVE:
             self.state = SessionState.FINISHING
             try:
-                async with asyncio.timeout(self._done_timeout_s):
+                async with asyncio.timeout(self._done_timeout_s) as self._silence:
                     await self._send(realtime.FINAL_COMMIT)
                     await self._until(lambda: self.state is SessionState.CLOSED)
             except TimeoutError:
-                self._fail(UpstreamError("done-timeout", f"after {self._done_timeout_s:g} s"))
+                self._fail(
+                    UpstreamError("done-timeout", f"{self._done_timeout_s:g} s without a delta")
+                )
             except UpstreamError as error:
                 self._fail(error)
+            finally:
+                self._silence = None
         if self._error:
             raise self._error
 
@@ -157,6 +164,9 @@ class RealtimeSession:
                 self._unanswered_bytes -= realtime.TOKEN_BYTES
                 if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
                     raise UpstreamError("realtime-protocol-error", "more deltas than audio")
+                if self._silence and not self._silence.expired():
+                    now_s = asyncio.get_running_loop().time()
+                    self._silence.reschedule(now_s + self._done_timeout_s)
                 self._listener.on_delta(message.delta)
             case realtime.SessionCreated():
                 self._created = True

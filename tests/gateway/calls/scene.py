@@ -28,7 +28,12 @@ class Scene:
     """A stream with a scripted model; the test plays the carrier."""
 
     def __init__(
-        self, transport: ScriptedTransport, adapter: Adapter | None = None, **limits: Any
+        self,
+        transport: ScriptedTransport,
+        adapter: Adapter | None = None,
+        *,
+        is_probed: bool = True,
+        **limits: Any,
     ) -> None:
         self.transport = transport
         self.ticket = ScriptedTicket(transport)
@@ -73,6 +78,7 @@ class Scene:
             authorize=self.authorize,
             on_ending=lambda _: self.woken.set(),
             reply=self.reply,
+            is_probed=is_probed,
         )
 
     def authorize(self, start: CallStarted) -> None:

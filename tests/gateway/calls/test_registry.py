@@ -35,6 +35,7 @@ class Stream:
             state="live",
             epoch=1000,
             age_s=1.0,
+            idle_s=0.0,
             tracks=(),
         )
 

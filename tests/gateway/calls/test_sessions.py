@@ -453,6 +453,7 @@ class TestEnds:
                 "idle_timeout_s": 60,
                 "silence_timeout_s": 100,
                 "max_call_s": 200,
+                "is_probed": False,
             }
             async with living(ScriptedTransport(answering), **limits) as (scene, task):
                 scene.start()

@@ -96,6 +96,7 @@ class Stream:
             state="live",
             epoch=1_792_577_216_123,
             age_s=5.0004,
+            idle_s=0.0,
             tracks=(TRACK,),
         )
 

@@ -3,6 +3,7 @@
 Twilio's are in test_twilio_routes.py, with what is the same for all.
 """
 
+import asyncio
 import base64
 import itertools
 import json
@@ -325,6 +326,26 @@ class TestStatus:
             assert await self.say(served, script, form) == 204
         ended = await served.end()
         assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-stopped")
+
+    @every_forking
+    async def test_a_stream_with_media_since_goes_on(
+        self, served: Served, script: ForkingScript, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Symptom: a `stream-error` warning at 1 s ended a live stream at 5.5 s."""
+        monkeypatch.setattr("gateway.ingress.carriers._STATUS_GRACE_S", 0.2)
+        monkeypatch.setattr("gateway.ingress.carriers._IN_FLIGHT_S", 0.0)
+        _, answer = await ring(served, script)
+        told = script.read(answer)
+        socket = await served.connect(told.path, told.headers)
+        messages = [json.dumps(each) for each in script.call if each["event"] != "stop"]
+        for message in messages:
+            await socket.send_str(message)
+        await eventually(lambda: bool(served.events))
+        assert await self.say(served, script, script.over()) == 204
+        for _ in range(50):
+            await socket.send_str(messages[-1])
+            await asyncio.sleep(0.01)
+        assert not served.ended.is_set()
 
     @every_forking
     async def test_news_that_ends_nothing(self, served: Served, script: ForkingScript) -> None:

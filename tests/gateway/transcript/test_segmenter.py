@@ -126,7 +126,7 @@ def test_close_says_why(reason: FinalReason) -> None:
     segmenter = Segmenter("inbound", "customer")
     assert segmenter.close(reason) == []
     feed(segmenter, [" a"])
-    assert [final.reason for final in segmenter.close(reason)] == [reason]
+    assert [final.reason for final in finals(segmenter.close(reason))] == [reason]
     assert segmenter.close(reason) == []
 
 

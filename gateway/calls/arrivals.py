@@ -1,0 +1,108 @@
+"""The media clock of a track whose frames have no times: audio is counted, stalls are judged. Pure.
+
+Some carriers send nothing while nobody speaks. Counted audio alone would then run behind the call,
+on each track by another amount. What a stall was shows only in the audio that follows it:
+
+    audio after a stall of 500 ms or more    it was
+    comes at the speed of speech             silence that the carrier left out: a jump of the clock
+    comes faster, until it has caught up     a delay of delivery: nothing
+    comes faster, then keeps a distance      both: a jump of what is left, where the speed is normal
+
+Frames are held back while that is judged: 400 ms after a stall, nothing otherwise.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.carriers.events import AudioReceived
+
+_STALL_MS: Final = 500  # a shorter one is jitter
+_JUDGED_MS: Final = 400  # of the time after a stall
+_CATCH_UP_MS: Final = 100  # audio gained in it: more is a sender that catches up
+_WINDOW_MS: Final = 2000  # of the least delay: clocks drift, and a path may become longer
+_MAX_HELD_MS: Final = 2000  # of audio of a sender that catches up
+
+
+class Arrivals:
+    """Gives the first frame after each silence its time; passes all others on as they are.
+
+    Args:
+        bytes_per_ms: of the track's audio.
+    """
+
+    def __init__(self, bytes_per_ms: int) -> None:
+        self._bytes_per_ms = bytes_per_ms
+        self._position_ms = 0.0  # where the next frame lies on the media clock
+        # How much later than its place on the media clock a frame arrives: the least of lately
+        self._delay_ms: float | None = None
+        self._window_ms = 0.0  # when the window after that began
+        self._window_delay_ms = 0.0  # and its least delay
+        self._held: deque[tuple[AudioReceived, float]] = deque()  # and each one's delay
+        self._held_since_ms = 0.0
+        self._held_audio_ms = 0.0
+
+    def receive(self, frame: AudioReceived, now_ms: float) -> Sequence[AudioReceived]:
+        """Take a frame; return those whose times are known.
+
+        Args:
+            frame: with a time only where its track begins later than the others.
+            now_ms: when it arrived, on any clock that does not jump.
+        """
+        length_ms = len(frame.payload) / self._bytes_per_ms
+        if frame.timestamp_ms is not None:
+            self._position_ms = max(self._position_ms, float(frame.timestamp_ms))
+        ready: Sequence[AudioReceived] = self.release(now_ms) if self._held else ()
+        delay_ms = now_ms - self._position_ms - self._held_audio_ms
+        if self._delay_ms is None:
+            self._delay_ms = self._window_delay_ms = delay_ms
+            self._window_ms = now_ms
+        if not self._held and delay_ms - self._delay_ms < _STALL_MS:
+            self._follow(delay_ms, now_ms)
+            self._position_ms += length_ms
+            return (*ready, frame) if ready else (frame,)
+        if not self._held:
+            self._held_since_ms = now_ms
+        self._held.append((frame, delay_ms))
+        self._held_audio_ms += length_ms
+        has_caught_up = delay_ms - self._delay_ms < _STALL_MS
+        is_catching_up = self._held[0][1] - delay_ms >= _CATCH_UP_MS
+        if has_caught_up or (is_catching_up and self._held_audio_ms >= _MAX_HELD_MS):
+            return (*ready, *self._pass_on())
+        return ready
+
+    def release(self, now_ms: float) -> Sequence[AudioReceived]:
+        """Return held frames that have waited long enough to be judged."""
+        if not self._held or now_ms - self._held_since_ms < _JUDGED_MS:
+            return ()
+        return self.flush()
+
+    def flush(self) -> Sequence[AudioReceived]:
+        """Judge by the frames that are held, and return them."""
+        if not self._held:
+            return ()
+        least_ms = min(delay_ms for _, delay_ms in self._held)
+        silence_ms = int(least_ms - (self._delay_ms or 0.0))
+        first, delay_ms = self._held[0]
+        if delay_ms - least_ms < _CATCH_UP_MS and silence_ms >= _STALL_MS:
+            self._position_ms += silence_ms
+            at_ms = int(self._position_ms)
+            late = AudioReceived(first.track, first.payload, at_ms, first.sequence)
+            self._held[0] = (late, delay_ms)
+        return self._pass_on()
+
+    def _pass_on(self) -> Sequence[AudioReceived]:
+        frames = tuple(frame for frame, _ in self._held)
+        self._position_ms += self._held_audio_ms
+        self._held.clear()
+        self._held_audio_ms = 0.0
+        return frames
+
+    def _follow(self, delay_ms: float, now_ms: float) -> None:
+        """Keep the least delay of the last two windows."""
+        self._delay_ms = min(self._delay_ms or 0.0, delay_ms)
+        self._window_delay_ms = min(self._window_delay_ms, delay_ms)
+        if now_ms - self._window_ms >= _WINDOW_MS:
+            self._delay_ms = self._window_delay_ms
+            self._window_delay_ms = delay_ms
+            self._window_ms = now_ms
