@@ -124,6 +124,9 @@ def _account_track(record: Record, track: str, mulaw: bytes, may_lack_ms: int) -
     problems = []
     if declared_twice_ms := int((_marked(length_ms, [*lost, *gaps]) > 1).sum()):
         problems.append(f"{track}: {declared_twice_ms} ms declared missing twice")
+    superseded = _marked(length_ms, record.superseded(track)) > 0
+    if taken_back_ms := int((superseded & (_marked(length_ms, gaps) > 0)).sum()):
+        problems.append(f"{track}: {taken_back_ms} ms were published, then declared missing")
     return Account(
         audio_ms=int(received.sum()),
         transcribed_ms=int(transcribed.sum()),

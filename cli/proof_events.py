@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-_NEVER_CAME: Final = frozenset({"carrier_loss", "paused"})  # causes
+_NEVER_CAME: Final = frozenset({"carrier_loss", "paused", "not_sent"})  # causes
 
 type Event = Mapping[str, str]
 type Span = tuple[int, int]  # media ms, from and to
@@ -68,6 +68,7 @@ class Record:
         self.reason = ""
         self._epochs: dict[int, _Ownership] = {}
         self._gaps: list[tuple[str, str, Span]] = []  # track, cause, where
+        self._superseded: list[tuple[str, Span]] = []  # deltas of revisions that did not stand
 
     @property
     def is_lost(self) -> bool:
@@ -87,6 +88,10 @@ class Record:
             for of, cause, span in self._gaps
             if of == track and (cause in _NEVER_CAME) == carrier
         ]
+
+    def superseded(self, track: str) -> list[Span]:
+        """Where a track's words lie that a later revision replaced."""
+        return [span for of, span in self._superseded if of == track]
 
     def rows(self, track: str) -> list[list[Row]]:
         """A track's text, by epoch."""
@@ -141,6 +146,8 @@ class Record:
         if rev < segment.rev:
             return  # superseded, as every reader treats it
         if rev > segment.rev:
+            spans = ((row.start_ms, row.end_ms) for row in segment.deltas)
+            self._superseded += ((event["track"], span) for span in spans)
             segment.rev, segment.text = rev, ""
             segment.deltas.clear()
         segment.text += event["text"]

@@ -315,6 +315,15 @@ def test_words_in_a_gap_are_found() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS - 160, 160, duplicated_ms=160)
 
 
+def test_words_that_are_taken_back_for_a_gap_are_found() -> None:
+    """A replay said less than the revision before it, and the rest was declared missing."""
+    story = Story()
+    story.utter(0, 400, replayed_ms=800)
+    story.gap(400, LENGTH_MS)
+    story.end()
+    assert story.account().problems == ("inbound: 400 ms were published, then declared missing",)
+
+
 def test_words_at_the_wrong_place_are_found() -> None:
     story = Story()
     story.utter(0, LENGTH_MS)

@@ -1,6 +1,7 @@
 """A carrier that plays one call to a gateway in Twilio's words."""
 
 import asyncio
+import contextlib
 import json
 import random
 from typing import Final, Protocol
@@ -62,6 +63,7 @@ class Caller:
         self.frame = frame
         self._audio = audio
         self._first = frame
+        self._held_ms = 0
         self._frame_bytes = call.frame_ms * _BYTES_PER_MS
 
     @property
@@ -87,13 +89,23 @@ class Caller:
         begin_s, frame_s = loop.time(), self.call.frame_ms / 1000
         held_s = 0.0
         while not self.is_played or self.call.hangup is Hangup.NEVER:
+            if self.call.hold and self.frame == self.call.hold[0] > self._first:
+                self._hold(self.call.hold[1] * CHUNK_MS)
             if self.call.hiccup and self.frame == self.call.hiccup[0]:
                 held_s = loop.time() + self.call.hiccup[1]  # then all that was due comes at once
-            due_s = begin_s + (self.frame - self._first + 1) * frame_s
-            await asyncio.sleep(max(due_s, held_s) - loop.time())
+            due_s = begin_s + (self.frame - self._first + 1) * frame_s + self._held_ms / 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(max(due_s, held_s)):
+                    await line.wait_closed()
             if not self._send_frame(line):
                 return False
         return True
+
+    def _hold(self, for_ms: int) -> None:
+        """Send nothing for a time; the stamps go on."""
+        self._held_ms += for_ms
+        for heard in self.heard.values():
+            heard += _SILENCE * (for_ms * _BYTES_PER_MS)
 
     def _send_frame(self, line: Line) -> bool:
         begin = self.frame * self._frame_bytes
@@ -112,7 +124,7 @@ class Caller:
     def _media(self, track: str, payload: bytes) -> bytes:
         number = self.frame - self._first
         head = f'{{"event":"media","media":{{"track":"{track}","chunk":"{number}",'
-        head += f'"timestamp":"{(number - 1) * self.call.frame_ms}","payload":"'
+        head += f'"timestamp":"{(number - 1) * self.call.frame_ms + self._held_ms}","payload":"'
         return head.encode() + pybase64.b64encode(payload) + b'"}}'
 
     async def _leave(self, line: Line) -> None:

@@ -82,6 +82,7 @@ class Call:
     hangup: Hangup
     hiccup: tuple[int, float] | None  # before which frame the carrier holds back, and how long
     lost: tuple[int, int]  # frames that never come, from and to
+    hold: tuple[int, int] | None  # before which frame nothing is sent, and for how many chunks
     comes_again: bool  # at the other gateway, should its socket break
 
 
@@ -183,6 +184,7 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
         frames = chance.choice((20, 80, 80, 80, 160))
         mine = max(20, chunks // count // len(tracks))
         lost_from = chance.randrange(mine * CHUNK_MS // frames)
+        audio_seed = chance.getrandbits(32)
         calls.append(
             Call(
                 call_id="CA0" if together else f"CA{number}",
@@ -192,7 +194,7 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
                 tracks=tracks,
                 chunks=mine,
                 frame_ms=frames,
-                audio_seed=chance.getrandbits(32),
+                audio_seed=audio_seed,
                 hangup=chance.choice((Hangup.STOP, Hangup.STOP, *Hangup)),
                 hiccup=(chance.randrange(mine), chance.uniform(0.1, 3))
                 if chance.random() < 0.2
@@ -201,9 +203,18 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
                 if chance.random() < 0.15
                 else (0, 0),
                 comes_again=chance.random() < 0.7,
+                hold=_draw_hold(mine, frames, audio_seed),
             )
         )
     return tuple(calls)
+
+
+def _draw_hold(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
+    """Draw a hold apart from all else, so that the worlds of seeds stay as they were."""
+    chance = rng(seed, "hold")
+    if chance.random() >= 0.15:
+        return None
+    return chance.randrange(1, chunks * CHUNK_MS // frame_ms), chance.randint(10, 500)
 
 
 def _draw_event(chance: random.Random, calls: Sequence[Call], endpoints: int) -> Event:

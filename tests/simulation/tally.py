@@ -14,7 +14,7 @@ EXPECTED: Final = frozenset(
     | {f"hangup {hangup}" for hangup in Hangup}
     | {f"status {status}" for status in ("completed", "failed", "refused", "drained", "lost")}
     | {f"final {reason}" for reason in ("pause", "length", "rollover", "hangup")}
-    | {f"gap {cause}" for cause in ("carrier_loss", "backpressure", "reconnect")}
+    | {f"gap {cause}" for cause in ("carrier_loss", "not_sent", "backpressure", "reconnect")}
     | {"reason fenced", "reason finish-timeout", "segments heard again", "sessions", "spools"}
 )
 
