@@ -119,7 +119,9 @@ class Bridge:
 
     async def _hold_client(self, _app: web.Application) -> AsyncIterator[None]:
         """Keep one client session open while the routes are."""
-        async with ClientSession(connector=TCPConnector(limit=0)) as session:
+        key = self._settings.engine_api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else None
+        async with ClientSession(connector=TCPConnector(limit=0), headers=headers) as session:
             self._session = session
             self._health = EngineHealth(
                 session, f"{self._settings.engine_url}/health", self._settings.health_timeout_s

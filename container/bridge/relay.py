@@ -1,7 +1,10 @@
 """One session: frames of the platform's socket to the engine's and back, until either ends.
 
-Nothing is parsed; two byte patterns tell whether a final transcript is still owed. What waits here
-is bounded: a socket that is slow to write stops the reading of the other.
+Nothing is parsed; byte patterns tell whether a final transcript is still owed: the final commit,
+the engine's `done`, and an error after which no `done` comes. A binary frame is sent on as text:
+SageMaker passes on a payload part without `DataType` so, and an engine drops its connection at a
+binary frame. What waits here is bounded: a socket that is slow to write stops the reading of the
+other.
 """
 
 import asyncio
@@ -12,6 +15,9 @@ from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
 
 _DONE = b'"transcription.done"'
+_ERROR = b'"error"'
+# After these a generation goes on: they are about one message. Source: vLLM 0.32, realtime API.
+_HARMLESS = (b'"invalid_json"', b'"unknown_event"', b'"invalid_event"', b'"invalid_audio"')
 _COMMIT = b'"input_audio_buffer.commit"'
 _TYPE_BYTES = 64  # a message's type is its first field
 _COMMIT_BYTES = 256  # a commit is short, and audio is not
@@ -19,6 +25,9 @@ _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 
 type EngineSocket = ClientWebSocketResponse[bool]
 type PlatformSocket = WebSocketResponse[bool]
+
+
+_FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class End(StrEnum):
@@ -31,7 +40,7 @@ class End(StrEnum):
     ENGINE_LOST = "engine_lost"
     ENGINE_UNREACHABLE = "engine_unreachable"
     ENGINE_REFUSED = "engine_refused"
-    BINARY = "binary"  # a binary frame makes the engine drop its connection
+    NOT_TEXT = "not_text"  # a frame that is no UTF-8
     TOO_BIG = "too_big"
     RESTART = "restart"
 
@@ -45,6 +54,14 @@ class Ended:
     reason: bytes = b""
 
 
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def is_final_commit(message: bytes) -> bool:
     """Whether a client's message ends its audio, so that a `transcription.done` is owed."""
     return len(message) < _COMMIT_BYTES and _COMMIT in message and b"true" in message
@@ -53,6 +70,12 @@ def is_final_commit(message: bytes) -> bool:
 def is_done(message: bytes) -> bool:
     """Whether an engine's message is `transcription.done`; text can not look so: it is escaped."""
     return message.find(_DONE, 0, _TYPE_BYTES) >= 0
+
+
+def ends_generation(message: bytes) -> bool:
+    """Whether an engine's message is an error after which no `transcription.done` comes."""
+    is_error = message.find(_ERROR, 0, _TYPE_BYTES) >= 0
+    return is_error and not any(code in message for code in _HARMLESS)
 
 
 class Relay:
@@ -81,7 +104,9 @@ class Relay:
 
     async def _relay_requests(self) -> Ended:
         """Pass the platform's frames on; after its Close, wait for what the engine owes."""
-        while (message := await self._platform.receive()).type is WSMsgType.TEXT:
+        while (message := await self._platform.receive()).type in _FRAMES:
+            if message.type is WSMsgType.BINARY and not _is_text(message.data):
+                return Ended(End.NOT_TEXT, WSCloseCode.INVALID_TEXT, b"text expected")
             if is_final_commit(message.data):
                 self._nothing_owed.clear()
             try:
@@ -91,8 +116,6 @@ class Relay:
         match message.type:
             case WSMsgType.CLOSE:
                 return await self._drain()
-            case WSMsgType.BINARY:
-                return Ended(End.BINARY, WSCloseCode.UNSUPPORTED_DATA, b"text frames only")
             case WSMsgType.ERROR if self._platform.close_code == WSCloseCode.MESSAGE_TOO_BIG:
                 return Ended(End.TOO_BIG, WSCloseCode.MESSAGE_TOO_BIG)
             case _:
@@ -105,7 +128,7 @@ class Relay:
                 await self._platform.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
-            if is_done(message.data):
+            if is_done(message.data) or ends_generation(message.data):
                 self._nothing_owed.set()
         if message.type is not WSMsgType.CLOSE:
             return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")

@@ -1,6 +1,6 @@
 """The bridge's settings: `BRIDGE_<NAME>`."""
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings
 
 from process.settings import Port, Url, config
@@ -17,6 +17,9 @@ class Settings(BaseSettings):
     )
     port: Port = Field(8080, description="SageMaker's contract says 8080.")
     engine_url: Url = Field("http://127.0.0.1:8081", description="The engine's root.")
+    engine_api_key: SecretStr | None = Field(
+        None, description="The engine's API key, sent as a bearer token. Default: none."
+    )
     connect_timeout_s: PositiveFloat = Field(5, description="To open a session at the engine.")
     drain_timeout_s: PositiveFloat = Field(
         20, description="From the client's close until the engine is done."

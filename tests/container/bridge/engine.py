@@ -31,6 +31,8 @@ class ScriptedEngine:
         self.close_after_append: tuple[int, bytes] | tuple[()] | None = None
         self.done_after: asyncio.Event | None = None
         self.accept_after: asyncio.Event | None = None
+        self.error = ""  # the answer to a final commit; `done` follows if `done_after` is set
+        self.authorization: str | None = None
         self.messages: list[str] = []
         self.final_seen = asyncio.Event()
         self.session_over = asyncio.Event()
@@ -55,6 +57,7 @@ class ScriptedEngine:
         return web.Response(status=self.health_status)
 
     async def _talk(self, request: web.Request) -> web.StreamResponse:
+        self.authorization = request.headers.get("Authorization")
         if self.refuse_status:
             return web.Response(status=self.refuse_status)
         if self.accept_after:
@@ -76,6 +79,10 @@ class ScriptedEngine:
     ) -> None:
         if message == FINAL:
             self.final_seen.set()
+            if self.error:
+                await socket.send_str(self.error)
+                if self.done_after is None:
+                    return
             if self.done_after:
                 await self.done_after.wait()
             await socket.send_str(delta(" two"))

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from container.bridge.relay import is_done, is_final_commit
+from container.bridge.settings import Settings
 from tests.container.bridge.conftest import bridge
 from tests.container.bridge.engine import CREATED, DONE, FINAL, ScriptedEngine, delta
 
@@ -149,12 +150,51 @@ async def test_an_engine_that_does_not_accept_in_time(engine: ScriptedEngine) ->
         engine.accept_after.set()
 
 
-async def test_a_binary_frame_never_reaches_the_engine(engine: ScriptedEngine) -> None:
+async def test_a_binary_frame_is_text_by_another_name(engine: ScriptedEngine) -> None:
+    """Symptom: a client that sends payload parts without DataType was closed with 1003."""
     async with bridge(engine.url) as (url, _), platform(url) as ws:
-        await ws.send_bytes(b"\x00")
-        assert await closed(ws) == (1003, "text frames only")
-        assert await sessions_ended(url) == {"binary": 1}
+        await ws.send_bytes(APPEND.encode())
+        assert [await ws.receive_str() for _ in range(2)] == [CREATED, delta(" one")]
+        assert engine.messages == [APPEND]
+
+
+async def test_a_frame_that_is_no_text_never_reaches_the_engine(engine: ScriptedEngine) -> None:
+    async with bridge(engine.url) as (url, _), platform(url) as ws:
+        await ws.send_bytes(b"\xff\x00")
+        assert await closed(ws) == (1007, "text expected")
+        assert await sessions_ended(url) == {"not_text": 1}
         assert engine.messages == []
+
+
+async def test_a_close_after_a_model_error_is_passed_on_at_once(engine: ScriptedEngine) -> None:
+    """Symptom: the close was held for 20 s, because the `done` of a failed generation was owed."""
+    engine.error = '{"type":"error","error":"engine died","code":"processing_error"}'
+    async with bridge(engine.url, drain_timeout_s=60) as (url, _), platform(url) as ws:
+        await ws.send_str(FINAL)
+        assert [await ws.receive_str() for _ in range(2)] == [CREATED, engine.error]
+        await send_close(ws)
+        assert await closed(ws) == (1000, "")
+        assert await sessions_ended(url) == {"completed": 1}
+
+
+async def test_after_an_error_about_one_message_the_rest_is_still_owed(
+    engine: ScriptedEngine,
+) -> None:
+    engine.error = '{"type":"error","error":"Invalid audio data","code":"invalid_audio"}'
+    engine.done_after = asyncio.Event()
+    async with bridge(engine.url) as (url, _), platform(url) as ws:
+        await ws.send_str(FINAL)
+        assert [await ws.receive_str() for _ in range(2)] == [CREATED, engine.error]
+        await send_close(ws)
+        engine.done_after.set()
+        assert [await ws.receive_str() for _ in range(2)] == [delta(" two"), DONE]
+
+
+async def test_the_engines_api_key_is_shown(engine: ScriptedEngine) -> None:
+    async with bridge(engine.url, engine_api_key="k3y") as (url, _), platform(url) as ws:
+        assert await ws.receive_str() == CREATED
+        assert engine.authorization == "Bearer k3y"
+    assert "k3y" not in repr(Settings(engine_api_key="k3y"))
 
 
 async def test_frames_up_to_16_mib_pass_and_no_more(engine: ScriptedEngine) -> None:
