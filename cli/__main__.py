@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, demo, simulate, tail, transcribe, up
+from cli import call, checks, demo, faults, simulate, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
@@ -31,6 +31,7 @@ app.command()(transcribe.transcribe)
 app.command()(bench.bench)
 app.command()(soak.soak)
 app.command()(simulate.simulate)
+app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(faults.faults)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
 

@@ -18,6 +18,7 @@ _BIN: Final = Path(sys.executable).parent
 _PYTEST: Final = (
     *(sys.executable, "-m", "pytest"),
     *("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"),
+    *("--durations=10", "--durations-min=1"),
 )
 _CHECKS: Final = {
     "format": ("ruff", "format", "--check", "."),

@@ -12,7 +12,7 @@ hypothesis.settings.load_profile("callscribe")
 # A shell that runs us in the background has us ignore Ctrl-C, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.redis_servers", "tests.faults.evidence"]
+pytest_plugins = ["tests.redis_servers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

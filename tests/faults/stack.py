@@ -30,6 +30,7 @@ from deploy.local.sagemaker import Settings as EndpointSettings
 from gateway import app
 from gateway.settings import Settings
 from process.serving import listening
+from tests import pace
 from tests.open_carriers import open_twilio
 
 HOST: Final = "127.0.0.1"
@@ -37,20 +38,21 @@ ENDPOINT_NAME: Final = "callscribe"
 KEY_ID, SECRET = "AKIDLOCAL", "local-endpoint-only"
 LAST_WORDS_S: Final = 0.1  # what the engine takes for them: long enough to be broken off
 
-# Time-outs scaled to faults of a second.
 GATEWAY: Final[dict[str, Any]] = {
     "upstream": "sagemaker",
     "sagemaker_endpoint": ENDPOINT_NAME,
     "aws_region": "us-east-1",
     "public_url": "https://gateway.example",
     "segment_pause_ms": 400,
+}
+# Scaled to faults of a second; in units of the machine's pace (`tests/pace.py`).
+TIMEOUTS: Final = {
     "open_timeout_s": 1.0,
     "mute_timeout_s": 1.0,
     "done_timeout_s": 2.0,
     "finish_timeout_s": 15.0,
     "retry_budget_s": 15.0,
     "heartbeat_s": 2.0,
-    "idle_timeout_s": 5.0,
 }
 
 
@@ -132,6 +134,7 @@ class Stack:
         """Give a gateway's settings by name; `changed` are other than `GATEWAY`'s."""
         return {
             **GATEWAY,
+            **{name: seconds * pace.unit() for name, seconds in TIMEOUTS.items()},
             "host": HOST,
             "port": 0,
             "admin_port": 0,

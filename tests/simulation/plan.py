@@ -103,6 +103,7 @@ class Plan:
     admission_wait_s: float
     memory_events: int  # that a publisher keeps; then they go to disk
     route_known: bool  # before the call starts: then refusals come before the upgrade
+    fates: tuple[Fate, ...] = ()  # of the first streams; those of all others are drawn
 
 
 def rng(*names: object) -> random.Random:

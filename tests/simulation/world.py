@@ -90,7 +90,7 @@ def run(plan: Plan) -> Evidence:
 class _World:
     def __init__(self, plan: Plan, evidence: Evidence, folder: Path) -> None:
         running = asyncio.get_running_loop()
-        fates = rng(plan.seed, "fates")
+        chance, fixed = rng(plan.seed, "fates"), iter(plan.fates)
         self._plan = plan
         self._evidence = evidence
         self._trace = evidence.trace
@@ -101,7 +101,11 @@ class _World:
         is_counted = not any(event.trouble in _OF_REDIS for event in plan.events)
         self._endpoints = {
             nature.name: Endpoint(
-                nature, lambda: draw_fate(fates, plan), self._trace, capacity, shared=is_counted
+                nature,
+                lambda: next(fixed, None) or draw_fate(chance, plan),
+                self._trace,
+                capacity,
+                shared=is_counted,
             )
             for nature, capacity in zip(plan.endpoints, plan.capacity, strict=True)
         }
