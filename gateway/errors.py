@@ -40,6 +40,7 @@ REASONS: dict[str, Meaning] = {
     "message-too-big": Meaning(Fault.CARRIER, 1009),
     "start-timeout": Meaning(Fault.CARRIER, 1008),
     "media-before-start": Meaning(Fault.CARRIER, 1002),
+    "undecodable-media": Meaning(Fault.CARRIER, 1007),  # media came, and none could be decoded
     "second-start": Meaning(Fault.CARRIER, 1002),
     "out-of-sequence": Meaning(Fault.CARRIER, 1002),
     "unknown-track": Meaning(Fault.CARRIER, 1002),

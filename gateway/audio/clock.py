@@ -15,6 +15,9 @@ Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_M
 have always been on the grid of its frames counts them, and is taken at its word. Where numbers show
 a hole, what the stamps advanced since the last frame counts, if the lead itself hides it. A number
 that skips is a hole only if the one before it did not: some senders count all tracks together.
+
+A frame whose audio is lost is a hole as well. It ends where the stamp of the next frame says, or
+else is as long as the lost frames should have been.
 """
 
 from typing import Final, TypeGuard
@@ -29,6 +32,10 @@ class MediaClock:
 
     Args:
         bytes_per_ms: payload bytes of one millisecond.
+
+    Attributes:
+        position_bytes: where the next frame is expected, unless frames are lost before it.
+        lost_bytes: how long the lost frames are that came since then.
     """
 
     __slots__ = (
@@ -39,11 +46,13 @@ class MediaClock:
         "_on_grid",
         "_placed",
         "_shift_bytes",
+        "lost_bytes",
         "position_bytes",
     )
 
     def __init__(self, bytes_per_ms: int) -> None:
-        self.position_bytes = 0  # where the next frame is expected
+        self.position_bytes = 0
+        self.lost_bytes = 0
         self._bytes_per_ms = bytes_per_ms
         self._last_sequence: int | None = None
         self._placed = False
@@ -96,6 +105,37 @@ class MediaClock:
             self._last_sequence = sequence
         self.position_bytes += jump_bytes + frame_bytes
         return jump_bytes
+
+    def lose(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> None:
+        """Count a frame that is no duplicate and whose audio is lost; see `place`."""
+        if _usable(timestamp_ms):
+            lead_bytes = self._lead(timestamp_ms)
+            if self._placed:
+                self.lost_bytes = max(self.lost_bytes, lead_bytes)
+            else:
+                self.position_bytes += lead_bytes
+        self._placed = True
+        if sequence is not None:
+            self._counts_frames = self._last_sequence in (None, sequence - 1)
+            self._last_sequence = sequence
+        self.lost_bytes += frame_bytes
+
+    def recover(self, timestamp_ms: int | None = None) -> int:
+        """End a run of lost frames, where the next frame begins.
+
+        Args:
+            timestamp_ms: its start as the carrier says; see `place`.
+
+        Returns:
+            The length of the run, in payload bytes: the count has gone on by it.
+        """
+        run_bytes, self.lost_bytes = self.lost_bytes, 0
+        if _usable(timestamp_ms):
+            lead_bytes = self._lead(timestamp_ms)
+            if lead_bytes > -JUMP_MS * self._bytes_per_ms:
+                run_bytes = max(0, lead_bytes)
+        self.position_bytes += run_bytes
+        return run_bytes
 
     def _lead(self, timestamp_ms: int) -> int:
         """How far a frame's stamp is ahead of the count."""

@@ -46,6 +46,7 @@ class AudioGap(msgspec.Struct, frozen=True, gc=False):
 
     from_ms: int
     to_ms: int
+    is_lost: bool = False  # its frames were sent; without, it may be silence that was left out
 
 
 class TrackPipeline:
@@ -61,6 +62,7 @@ class TrackPipeline:
     Attributes:
         frames: frames taken.
         received_bytes: their payload.
+        lost_frames: frames whose audio was lost.
         duplicates: frames dropped because their number had been passed.
     """
 
@@ -76,6 +78,7 @@ class TrackPipeline:
         "_silence_left_bytes",
         "duplicates",
         "frames",
+        "lost_frames",
         "received_bytes",
     )
 
@@ -88,6 +91,7 @@ class TrackPipeline:
         bytes_per_ms = form.bytes_per_ms
         self.frames = 0
         self.received_bytes = 0
+        self.lost_frames = 0
         self.duplicates = 0
         self._flushed_bytes = 0
         self._encoding = form.encoding
@@ -121,18 +125,37 @@ class TrackPipeline:
         if self._clock.is_duplicate(len(payload), timestamp_ms, sequence):
             self.duplicates += 1
             return []
-        jump_bytes = self._clock.place(len(payload), timestamp_ms, sequence)
-        start = self._clock.position_bytes - len(payload)
-        if jump_bytes and (half := start % self._encoding.sample_bytes):
-            # What comes after a hole begins with a whole sample, wherever the last one was cut.
-            self._clock.position_bytes += half
-            jump_bytes, start = jump_bytes + half, start + half
-        pieces = self._jump(jump_bytes, start) if jump_bytes else []
+        pieces: list[AudioChunk | AudioGap] = []
+        if self._clock.lost_bytes and (run_bytes := self._clock.recover(timestamp_ms)):
+            pieces += self._skip(run_bytes, 0, is_lost=True)
+        if jump_bytes := self._clock.place(len(payload), timestamp_ms, sequence):
+            pieces += self._skip(jump_bytes, len(payload), is_lost=False)
         self.frames += 1
         self.received_bytes += len(payload)
         self._buffer += payload
         pieces += self._cut_chunks()
         return pieces
+
+    def lose(
+        self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
+    ) -> list[AudioChunk | AudioGap]:
+        """Take one frame whose audio is lost; it is declared with those that follow.
+
+        Args:
+            frame_bytes: how long its payload should be.
+            timestamp_ms: as of `receive`.
+            sequence: as of `receive`.
+
+        Returns:
+            As `receive`: something only if frames have been lost for long.
+        """
+        clock = self._clock
+        if clock.is_duplicate(frame_bytes, timestamp_ms, sequence):
+            self.duplicates += 1
+            return []
+        self.lost_frames += 1
+        clock.lose(frame_bytes, timestamp_ms, sequence)
+        return self.flush() if clock.lost_bytes >= self._max_silence_bytes else []
 
     def pad(self, ms: int) -> list[AudioChunk]:
         """Make silence that lets the model say the last words while no audio comes.
@@ -153,11 +176,16 @@ class TrackPipeline:
         return [AudioChunk(bytes(size), at_ms, at_ms)] * -(-ms * BYTES_PER_MS // size)
 
     def flush(self) -> list[AudioChunk | AudioGap]:
-        """Give what is left since the last time; half a sample is dropped.
+        """Return what is left since the last time; half a sample is dropped.
 
         The tail of the filter makes the last chunk up to 3 ms longer than its times say.
         """
-        return self._end_at(self._clock.position_bytes)
+        clock = self._clock
+        pieces, end = self._end_at(clock.position_bytes), clock.position_bytes
+        if clock.recover():
+            to_ms = clock.to_ms(clock.position_bytes)
+            pieces.append(AudioGap(clock.to_ms(end), to_ms, is_lost=True))
+        return pieces
 
     def _end_at(self, end: int) -> list[AudioChunk | AudioGap]:
         """Give what is left up to there on the clock, and the filter's tail."""
@@ -169,9 +197,19 @@ class TrackPipeline:
         pcm = rest.pcm + self._resampler.flush()
         return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
 
-    def _jump(self, jump_bytes: int, end: int) -> list[AudioChunk | AudioGap]:
+    def _skip(
+        self, jump_bytes: int, frame_bytes: int, *, is_lost: bool
+    ) -> list[AudioChunk | AudioGap]:
+        """Leave out a stretch that the clock has counted, before a frame that it has counted."""
+        start = self._clock.position_bytes - frame_bytes
+        # What comes after a hole begins with a whole sample, wherever the last one was cut.
+        half = start % self._encoding.sample_bytes
+        self._clock.position_bytes += half
+        return self._jump(jump_bytes + half, start + half, is_lost=is_lost)
+
+    def _jump(self, jump_bytes: int, end: int, *, is_lost: bool) -> list[AudioChunk | AudioGap]:
         """Declare missing audio and put silence in its place, unless that would be too much."""
-        gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end))
+        gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end), is_lost)
         if jump_bytes <= self._max_silence_bytes and jump_bytes <= self._room_bytes:
             self._silence_left_bytes -= jump_bytes
             self._buffer += self._encoding.silence * jump_bytes

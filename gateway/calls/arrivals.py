@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.carriers.events import AudioReceived
+from gateway.carriers.events import AudioFrame
 
 _STALL_MS: Final = 500  # a shorter one is jitter
 _JUDGED_MS: Final = 400  # of the time after a stall
@@ -38,11 +38,11 @@ class Arrivals:
         self._delay_ms: float | None = None
         self._window_ms = 0.0  # when the window after that began
         self._window_delay_ms = 0.0  # and its least delay
-        self._held: deque[tuple[AudioReceived, float]] = deque()  # and each one's delay
+        self._held: deque[tuple[AudioFrame, float]] = deque()  # and each one's delay
         self._held_since_ms = 0.0
         self._held_audio_ms = 0.0
 
-    def receive(self, frame: AudioReceived, now_ms: float) -> Sequence[AudioReceived]:
+    def receive(self, frame: AudioFrame, now_ms: float) -> Sequence[AudioFrame]:
         """Take a frame; return those whose times are known.
 
         Args:
@@ -52,7 +52,7 @@ class Arrivals:
         length_ms = len(frame.payload) / self._bytes_per_ms
         if frame.timestamp_ms is not None:
             self._position_ms = max(self._position_ms, float(frame.timestamp_ms))
-        ready: Sequence[AudioReceived] = self.release(now_ms) if self._held else ()
+        ready: Sequence[AudioFrame] = self.release(now_ms) if self._held else ()
         delay_ms = now_ms - self._position_ms - self._held_audio_ms
         if self._delay_ms is None:
             self._delay_ms = self._window_delay_ms = delay_ms
@@ -71,13 +71,13 @@ class Arrivals:
             return (*ready, *self._pass_on())
         return ready
 
-    def release(self, now_ms: float) -> Sequence[AudioReceived]:
+    def release(self, now_ms: float) -> Sequence[AudioFrame]:
         """Return held frames that have waited long enough to be judged."""
         if not self._held or now_ms - self._held_since_ms < _JUDGED_MS:
             return ()
         return self.flush()
 
-    def flush(self) -> Sequence[AudioReceived]:
+    def flush(self) -> Sequence[AudioFrame]:
         """Judge by the frames that are held, and return them."""
         if not self._held:
             return ()
@@ -87,11 +87,11 @@ class Arrivals:
         if delay_ms - least_ms < _CATCH_UP_MS and silence_ms >= _STALL_MS:
             self._position_ms += silence_ms
             at_ms = int(self._position_ms)
-            late = AudioReceived(first.track, first.payload, at_ms, first.sequence)
+            late = type(first)(first.track, first.payload, at_ms, first.sequence)
             self._held[0] = (late, delay_ms)
         return self._pass_on()
 
-    def _pass_on(self) -> Sequence[AudioReceived]:
+    def _pass_on(self) -> Sequence[AudioFrame]:
         frames = tuple(frame for frame, _ in self._held)
         self._position_ms += self._held_audio_ms
         self._held.clear()

@@ -13,7 +13,7 @@ is dropped. Nothing is published for a stream that never started.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
@@ -28,6 +28,7 @@ from gateway.calls.track import STALL_S, Track
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
     AudioHeld,
+    AudioLost,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -124,6 +125,7 @@ class CallStream:
                 except Exception:  # noqa: BLE001  # of a socket or an adapter: no track's fault
                     _log.exception("stream-reader-crashed")
                     self.end(Ending.failed(GatewayError("internal-error")))
+                self.begin()
                 for name in self._tracks:
                     self._release(name)
                 if self.state is StreamState.LIVE:
@@ -189,9 +191,17 @@ class CallStream:
         for event in self._adapter.receive_binary(message):
             self._take(event)
 
+    def begin(self) -> None:
+        """Start with the media that are there, if the carrier need not announce the stream."""
+        try:
+            for event in self._adapter.begin():
+                self._take(event)
+        except CarrierError as error:
+            self.end(Ending.failed(error))
+
     def _take(self, event: CarrierEvent) -> None:
         match event:
-            case AudioReceived():
+            case AudioReceived() | AudioLost():
                 now_s = self._note_media()
                 self._tracks[event.track].receive(event, now_s)
             case AudioHeld():
@@ -340,9 +350,17 @@ class CallStream:
         """Publish the last event, and write the log line."""
         tracks = list(self._tracks.values())
         ending = self.ending or Ending.failed(GatewayError("internal-error"))
-        error = next((track.error for track in tracks if track.error), None)
+        error = next((track.error for track in tracks if track.error), None) or _deafness(tracks)
         if error and ending.status is Status.COMPLETED:
             ending = replace(Ending.failed(error), close_code=ending.close_code)
         self._record.tell_end(ending, tracks, self._position_ms)
         self.state = StreamState.ENDED
         return ending
+
+
+def _deafness(tracks: Sequence[Track]) -> CarrierError | None:
+    """Find that media came and none of them could be decoded."""
+    pipelines = [track.pipeline for track in tracks]
+    has_lost = any(each.lost_frames for each in pipelines)
+    is_deaf = has_lost and not any(each.received_bytes for each in pipelines)
+    return CarrierError("undecodable-media") if is_deaf else None

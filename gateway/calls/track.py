@@ -23,7 +23,7 @@ from gateway.calls.rut import RutWatch
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.sessions import Sessions
 from gateway.calls.snapshot import TrackSnapshot
-from gateway.carriers.events import AudioReceived, TrackFormat
+from gateway.carriers.events import AudioFrame, AudioLost, TrackFormat
 from gateway.errors import UpstreamError
 from gateway.transcript.events import (
     EventWriter,
@@ -108,6 +108,7 @@ class Track:
         self._token_s = 0.0  # when the last token came, or padding was sent
         self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
         self._padded_ms: int | None = None
+        self._audio_end_ms = 0  # of the last chunk: frames may be lost after it
         # On the media clock; None before the first audio
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
@@ -183,12 +184,12 @@ class Track:
         """Learn, before `run`, that no session will be opened."""
         self.error = error
 
-    def receive(self, frame: AudioReceived, now_s: float) -> None:
-        """Take one frame."""
+    def receive(self, frame: AudioFrame, now_s: float) -> None:
+        """Take one frame; one whose audio is lost does not keep the track from being idle."""
         if self.first_audio_s is None:
             self.first_audio_s = now_s
         if self._arrivals:
-            if frame.payload:
+            if frame.payload and not isinstance(frame, AudioLost):
                 self.note_arrival(now_s)
             for each in self._arrivals.receive(frame, now_s * 1000):
                 self._receive(each, now_s)
@@ -201,7 +202,11 @@ class Track:
             self._stall_ended_s = now_s
         self.arrived_s = now_s
 
-    def _receive(self, frame: AudioReceived, now_s: float) -> None:
+    def _receive(self, frame: AudioFrame, now_s: float) -> None:
+        if isinstance(frame, AudioLost):
+            size = len(frame.payload)
+            self._keep(self.pipeline.lose(size, frame.timestamp_ms, frame.sequence), now_s)
+            return
         received_bytes = self.pipeline.received_bytes
         pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
         if not self._arrivals and self.pipeline.received_bytes > received_bytes:
@@ -265,7 +270,8 @@ class Track:
         for piece in pieces:
             if isinstance(piece, AudioChunk):
                 self._keep_chunk(piece, now_s)
-            elif not self.error:  # else part of the one gap that is declared at the end
+            elif not self.error or self._answered_ms is None:
+                # Else it is part of the one gap that is declared at the end.
                 self._declare(piece.from_ms, piece.to_ms, self._cause_of(piece, now_s))
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
@@ -275,6 +281,8 @@ class Track:
 
     def _cause_of(self, missing: AudioGap, now_s: float) -> GapCause:
         """Tell audio that was lost on its way from audio that was never sent."""
+        if missing.is_lost:
+            return GapCause.CARRIER_LOSS
         if missing.from_ms == self._paused_ms:
             return GapCause.PAUSED
         ended_s = self._stall_ended_s
@@ -283,6 +291,7 @@ class Track:
 
     def _keep_chunk(self, chunk: AudioChunk, now_s: float) -> None:
         self._audio_seconds_total.inc((chunk.end_ms - chunk.start_ms) / 1000)
+        self._audio_end_ms = chunk.end_ms
         if self._settled_ms is None:
             self._settled_ms = self._answered_ms = chunk.start_ms
             self._furthest_ms = self._progress_ms = chunk.start_ms
@@ -319,13 +328,13 @@ class Track:
         """Whether the carrier has hung up and no word can be missing."""
         if not self._hung_up.is_set() or self._segmenter.open_from_ms is not None:
             return False
-        return self._answered_ms is None or self._answered_ms >= self.pipeline.position_ms
+        return self._answered_ms is None or self._answered_ms >= self._audio_end_ms
 
     @property
     def is_much_unanswered(self) -> bool:
         """Whether more audio has no answer than a model's idea of a token could explain."""
         answered_ms = self._answered_ms
-        return answered_ms is not None and self.pipeline.position_ms - answered_ms >= _PROGRESS_MS
+        return answered_ms is not None and self._audio_end_ms - answered_ms >= _PROGRESS_MS
 
     @property
     def is_quiet(self) -> bool:

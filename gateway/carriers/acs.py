@@ -31,14 +31,19 @@ from gateway.carriers.carrier import Once, OpenIdCarrier, Request, Upgrade
 from gateway.carriers.dialect import (
     MAX_START_BYTES,
     NOT_UNDERSTOOD,
+    USUAL_FRAME_MS,
     decode_base64,
     find,
+    find_text,
     number,
     read,
     read_id,
 )
+from gateway.carriers.early import EarlyMedia
 from gateway.carriers.events import (
+    AudioFrame,
     AudioHeld,
+    AudioLost,
     AudioReceived,
     CallStarted,
     CarrierEvent,
@@ -49,6 +54,7 @@ from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
 from gateway.carriers.pcm_socket import MIX, formats
 from gateway.carriers.signatures.openid import SIGNATURE_HEADER, OpenIdKeys
+from gateway.carriers.tolerant import fold, scrap
 from gateway.carriers.wall_times import Epoch, WallTimes
 from gateway.errors import CarrierError
 from process.settings import Url, config
@@ -139,6 +145,9 @@ class AcsAdapter(Adapter):
         self._track_of: dict[str, str] = {}
         self._started: CallStarted | None = None
         self._times: dict[str, WallTimes] = {}  # by track
+        self._early = EarlyMedia()
+        self._bytes_per_ms = 0
+        self._last_bytes = 0  # of audio in the last frame
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one message; see `Adapter`."""
@@ -146,10 +155,12 @@ class AcsAdapter(Adapter):
             audio = _DECODE(message).audio
         except NOT_UNDERSTOOD:
             return self._receive_unusual(message)
+        if self._started is None:
+            return self._early.hold(message)
         return self._audio(audio.participant or "", audio.data, audio.timestamp)
 
-    def release(self, track: str) -> Sequence[AudioReceived]:
-        """Give what waits for other frames; see `Adapter`."""
+    def release(self, track: str) -> Sequence[AudioFrame]:
+        """Return what waits for other frames; see `Adapter`."""
         return self._times[track].flush()
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
@@ -157,30 +168,37 @@ class AcsAdapter(Adapter):
         raise CarrierError("binary-message")
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take a message that is no audio, or has its keys in another case."""
-        decoded = _in_lower_case(read(message))
-        match decoded.get("kind"):
-            case "AudioMetadata":
-                return (self._start(decoded, len(message)),)
-            case "AudioData":
-                return self._loose_audio(decoded)
-            case "DtmfData":
+        """Take a message that is no audio, or not as documented."""
+        decoded: Mapping[str, object] = {}
+        try:
+            decoded = read(message)
+            kind = fold(str(find(decoded, ("kind",))))
+        except CarrierError:
+            kind = fold(scrap(message, "kind") or "")
+            if kind != "audiodata":
+                raise
+        match kind:
+            case "audiometadata":
+                return self._start(decoded, len(message))
+            case "audiodata":
+                return self._loose_audio(message, decoded)
+            case "dtmfdata":
                 return (DtmfReceived(None),)  # of any participant
             case _:
                 return (MessageIgnored("unknown"),)
 
-    def _start(self, message: Mapping[str, object], size: int) -> CarrierEvent:
+    def _start(self, message: Mapping[str, object], size: int) -> Sequence[CarrierEvent]:
         if size > MAX_START_BYTES:
             raise CarrierError("message-too-big", "AudioMetadata")
-        stream_id = read_id(message, ("audiometadata.subscriptionid",))
+        stream_id = read_id(message, ("audioMetadata.subscriptionId",))
         if self._started:
             if stream_id == self._started.stream_id:
-                return MessageIgnored("repeated-start")
+                return (MessageIgnored("repeated-start"),)
             raise CarrierError("second-start")
-        if number(find(message, ("audiometadata.channels",))) not in (None, 1):
+        if number(find(message, ("audioMetadata.channels",))) not in (None, 1):
             raise CarrierError("unsupported-encoding", _ASK_FORMAT)
-        encoding = str(find(message, ("audiometadata.encoding",)) or "pcm")
-        rate = find(message, ("audiometadata.samplerate",))
+        encoding = find_text(message, ("audioMetadata.encoding",)) or "pcm"
+        rate = find(message, ("audioMetadata.sampleRate",))
         self._started = CallStarted(
             call_id=self._call_id or stream_id,
             stream_id=stream_id,
@@ -189,29 +207,40 @@ class AcsAdapter(Adapter):
             roles={track: _ROLES[track] for track in self._names},
         )
         epoch = Epoch()
-        self._times = {
-            form.track: WallTimes(form.bytes_per_ms, epoch) for form in self._started.tracks
-        }
-        return self._started
+        self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
+        self._times = {track: WallTimes(self._bytes_per_ms, epoch) for track in self._names}
+        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        return (self._started, *early)
 
-    def _loose_audio(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        text = find(message, ("audiodata.data",))
-        participant = find(message, ("audiodata.participantrawid",))
-        if not isinstance(text, str) or not isinstance(participant, str | None):
-            if self._started:
-                return (MessageIgnored("malformed-media"),)
-            raise CarrierError("malformed-message", "AudioData")
-        payload = decode_base64(text)
-        if payload is None:
-            return (MessageIgnored("undecodable-payload"),)
-        return self._audio(participant or "", payload, find(message, ("audiodata.timestamp",)))
+    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+        """Take audio that is not as documented; what can't be decoded is lost.
+
+        Args:
+            message: as it came.
+            decoded: as it was read; empty if it could not be.
+        """
+        if self._started is None:
+            return self._early.hold(message)
+        text = find(decoded, ("audioData.data",))
+        participant = find(decoded, ("audioData.participantRawID",))
+        timestamp = find(decoded, ("audioData.timestamp",))
+        payload = decode_base64(text) if isinstance(text, str) else None
+        if payload is not None and isinstance(participant, str | None):
+            return self._audio(participant or "", payload, timestamp)
+        if not decoded:
+            participant = scrap(message, "participantRawID")
+        track = self._track_of.get(str(participant or ""), self._names[0])
+        size = self._last_bytes or USUAL_FRAME_MS * self._bytes_per_ms
+        lost = AudioLost(track, bytes(size), _unix_ms(timestamp), None)
+        is_text = isinstance(text, str) and isinstance(participant, str | None)
+        why = MessageIgnored("undecodable-payload" if is_text else "malformed-media")
+        return (*self._times[track].receive(lost), why)
 
     def _audio(self, participant: str, payload: bytes, timestamp: object) -> Sequence[CarrierEvent]:
-        if self._started is None:
-            raise CarrierError("media-before-start")
         track = self._track_of.get(participant) or self._take_track(participant)
         if track is None:
             return (MessageIgnored("other-participant"),)
+        self._last_bytes = len(payload)
         audio = AudioReceived(track, payload, _unix_ms(timestamp), None)
         return self._times[track].receive(audio) or (AudioHeld(track),)
 
@@ -239,13 +268,3 @@ def _unix_ms(timestamp: object) -> int | None:
     except (TypeError, ValueError):
         return None
     return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
-
-
-def _in_lower_case(message: Mapping[str, object], levels: int = 2) -> Mapping[str, object]:
-    """Write a message's keys in lower case, and those of the objects in it: no deeper are ours."""
-    if not levels:
-        return message
-    return {
-        name.lower(): _in_lower_case(value, levels - 1) if isinstance(value, dict) else value
-        for name, value in message.items()
-    }

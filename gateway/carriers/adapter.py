@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from gateway.carriers.events import AudioReceived, CarrierEvent, Reply
+from gateway.carriers.events import AudioFrame, CarrierEvent, Reply
 
 
 class Adapter(Protocol):
@@ -29,8 +29,12 @@ class Adapter(Protocol):
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one binary message; raises as `receive_text` does."""
 
-    def release(self, track: str) -> Sequence[AudioReceived]:
-        """Give the frames of a track that wait for others: those will not come."""
+    def release(self, track: str) -> Sequence[AudioFrame]:
+        """Return the frames of a track that wait for others: those will not come."""
+        return ()
+
+    def begin(self) -> Sequence[CarrierEvent]:
+        """Start with the media that wait for a start which is optional: it will not come."""
         return ()
 
     def transcript(

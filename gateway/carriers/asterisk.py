@@ -21,16 +21,15 @@ Sources: github.com/asterisk/asterisk, channels/chan_websocket.c and main/codec_
 docs.asterisk.org/Configuration/Channel-Drivers/WebSocket.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Self
 
 from pydantic import Field
 
-from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Request, Upgrade
-from gateway.carriers.dialect import find, read
+from gateway.carriers.dialect import find, read, read_id
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
@@ -54,7 +53,6 @@ _NOTES: Final = frozenset(
 # The rate is in the name, and "slin" alone is 8 kHz. There are others, to slin192: not for us.
 _SLIN_HZ: Final = {"slin16": 16000, "slin24": 24000}
 _ASK: Final = "dial it with c(ulaw); c(alaw), c(slin), c(slin16) and c(slin24) do too"
-_MAX_EARLY_BYTES: Final = 1 << 16  # 8 s of mu-law
 
 
 class Asterisk(GatedCarrier):
@@ -111,48 +109,28 @@ class StreamQuery:
         return cls(query.get("call") or None, track, role, params)
 
 
-class AsteriskAdapter(Adapter):
+class AsteriskAdapter(PcmSocketAdapter):
     """One direction of a call.
+
+    Audio may overtake MEDIA_START, because Asterisk writes both from different threads.
+    Source: asterisk/asterisk, issue 1712.
 
     Args:
         query: what its URL says.
     """
 
     def __init__(self, query: StreamQuery) -> None:
-        self._socket = PcmSocketAdapter(partial(_understand, query))
-        self._is_started = False
-        self._early = bytearray()
-
-    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand an event, plain or JSON; see `Adapter`."""
-        events = self._socket.receive_text(message)
-        if not any(isinstance(event, CallStarted) for event in events):
-            return events
-        self._is_started = True
-        early, self._early = bytes(self._early), bytearray()
-        return (*events, *self._socket.receive_binary(early))
-
-    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take audio; what overtook MEDIA_START waits for it.
-
-        Asterisk writes both from different threads. Source: asterisk/asterisk, issue 1712.
-        """
-        if self._is_started:
-            return self._socket.receive_binary(message)
-        if len(self._early) + len(message) > _MAX_EARLY_BYTES:
-            raise CarrierError("media-before-start")
-        self._early += message
-        return ()
+        super().__init__(partial(_understand, query))
 
 
 def _understand(query: StreamQuery, message: bytes) -> CarrierEvent:
-    fields = read(message) if message.startswith(b"{") else _read_plain(message)
-    match fields.get("event"):
+    fields = read(message) if message.lstrip().startswith(b"{") else _read_plain(message)
+    match str(find(fields, ("event",))).upper():
         case "MEDIA_START":
             return _read_start(fields, query)
         case "DTMF_END":
             return DtmfReceived(query.track)
-        case str(name) if name in _NOTES:
+        case name if name in _NOTES:
             return MessageIgnored(name)
         case _:
             return MessageIgnored("unknown")
@@ -160,33 +138,23 @@ def _understand(query: StreamQuery, message: bytes) -> CarrierEvent:
 
 def _read_plain(message: bytes) -> Mapping[str, object]:
     """Read `EVENT name:value name:value`."""
-    try:
-        event, *words = message.decode().split(" ")
-    except UnicodeDecodeError:
-        raise CarrierError("malformed-message") from None
+    event, *words = message.decode(errors="replace").split(" ")
     pairs = (word.partition(":") for word in words)
     return {name: value for name, _, value in pairs} | {"event": event}
 
 
 def _read_start(fields: Mapping[str, object], query: StreamQuery) -> CallStarted:
     # The first releases tell no channel_id; a channel's name is its own as long as it lives.
-    channel = _text(fields, "channel_id", "channel")
-    connection = _text(fields, "connection_id")
-    name = _text(fields, "format")
+    channel = read_id(fields, ("channel_id", "channel"))
+    connection = find(fields, ("connection_id",))  # of websocket_client.conf
+    name = read_id(fields, ("format",)).lower()
     encoding, rate_hz = ("slin", _SLIN_HZ[name]) if name in _SLIN_HZ else (name, 8000)
-    variables = fields.get("channel_variables")
+    variables = find(fields, ("channel_variables",))
     params = texts(variables) if isinstance(variables, dict) else {}
     return CallStarted(
         call_id=query.call or channel,
-        stream_id=f"{connection}-{channel}",  # the connection is of websocket_client.conf
+        stream_id=f"{connection}-{channel}" if isinstance(connection, str) else channel,
         tracks=formats([query.track], encoding, rate_hz, _ASK),
         params=params | dict(query.params),
         roles={query.track: query.role} if query.role else {},
     )
-
-
-def _text(fields: Mapping[str, object], *names: str) -> str:
-    found = find(fields, names)
-    if not isinstance(found, str):
-        raise CarrierError("malformed-message", f"no {' or '.join(names)}")
-    return found

@@ -31,11 +31,17 @@ from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import (
     MAX_START_BYTES,
     NOT_UNDERSTOOD,
+    USUAL_FRAME_MS,
     decode_base64,
+    find,
+    find_text,
+    lost_bytes,
     read,
     read_id,
 )
+from gateway.carriers.early import EarlyMedia
 from gateway.carriers.events import (
+    AudioLost,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -47,6 +53,7 @@ from gateway.carriers.events import (
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
 from gateway.carriers.pcm_socket import formats, new_connection_id
+from gateway.carriers.tolerant import fold, scrap
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -110,6 +117,9 @@ class AudioCodesAdapter(Adapter):
         self._first = participants[0]
         self._started: CallStarted | None = None
         self._stopped = False
+        self._early = EarlyMedia()
+        self._bytes_per_ms = 0
+        self._last_bytes = 0  # of audio in the last chunk
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one message; see `Adapter`."""
@@ -119,6 +129,9 @@ class AudioCodesAdapter(Adapter):
             return self._receive_unusual(message)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
+        if self._started is None:
+            return self._early.hold(message)
+        self._last_bytes = len(chunk.audio_chunk)
         return (AudioReceived(self._track(chunk.participant), chunk.audio_chunk, None, None),)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
@@ -127,26 +140,34 @@ class AudioCodesAdapter(Adapter):
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
         """Take a message that is no audio, or none as documented."""
-        decoded = read(message)
+        decoded: Mapping[str, object] = {}
+        try:
+            decoded = read(message)
+            name = fold(str(find(decoded, ("type",))))
+        except CarrierError:
+            name = fold(scrap(message, "type") or "")
+            if name != "userstreamchunk":
+                raise
         if self._stopped:
             return (MessageIgnored("after-stop"),)
-        name = decoded.get("type")
-        if name == "userStream.chunk":
-            return (self._loose_audio(decoded),)
+        if self._started is None and name.startswith("userstream"):
+            return self._early.hold(message)
+        if name == "userstreamchunk":
+            return self._loose_audio(message, decoded)
         if len(message) > MAX_START_BYTES:
             raise CarrierError("message-too-big", "text")
         match name:
-            case "session.initiate" | "session.resume":
+            case "sessioninitiate" | "sessionresume":
                 return self._accept(decoded)
-            case "connection.validate":
+            case "connectionvalidate":
                 return (_reply("connection.validated", success=True),)
-            case "userStream.start":
+            case "userstreamstart":
                 return (self._confirm("userStream.started", decoded),)
-            case "userStream.stop":
+            case "userstreamstop":
                 return (self._confirm("userStream.stopped", decoded),)
             case "activities":
                 return _read_activities(decoded)
-            case "session.end":
+            case "sessionend":
                 self._stopped = True
                 return (CallStopped(),)
             case _:
@@ -161,35 +182,45 @@ class AudioCodesAdapter(Adapter):
             if call_id != self._started.call_id:
                 raise CarrierError("second-start")
             return (accepted,)
-        bot = message.get("botName")
+        bot = find_text(message, ("botName",))
         self._started = CallStarted(
             call_id=call_id,
             stream_id=self._stream_id,
             tracks=formats([*self._tracks.values()], "l16", _RATES[media_format], _ASK_FORMAT),
-            params={"botName": bot} if isinstance(bot, str) else {},
+            params={"botName": bot} if bot else {},
             is_timed=False,
         )
-        return (self._started, accepted)
+        self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
+        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        return (self._started, accepted, *early)
 
     def _confirm(self, what: str, message: Mapping[str, object]) -> Reply:
-        participant = message.get("participant")
+        participant = find(message, ("participant",))
         self._track(participant)
         return _reply(what, participant=participant) if participant else _reply(what)
 
-    def _loose_audio(self, message: Mapping[str, object]) -> CarrierEvent:
-        track = self._track(message.get("participant"))
-        text = message.get("audioChunk")
-        if not isinstance(text, str):
-            return MessageIgnored("malformed-media")
-        payload = decode_base64(text)
-        if payload is None:
-            return MessageIgnored("undecodable-payload")
-        return AudioReceived(track, payload, None, None)
+    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+        """Take a chunk that is not as documented; what can't be decoded is lost audio.
+
+        Args:
+            message: as it came.
+            decoded: as it was read; empty if it could not be.
+        """
+        named = find(decoded, ("participant",)) if decoded else scrap(message, "participant")
+        track = self._track(named)
+        text = find(decoded, ("audioChunk",))
+        payload = decode_base64(text) if isinstance(text, str) else None
+        if payload is not None:
+            self._last_bytes = len(payload)
+            return (AudioReceived(track, payload, None, None),)
+        is_text = isinstance(text, str)
+        usual_bytes = self._last_bytes or USUAL_FRAME_MS * self._bytes_per_ms
+        size = lost_bytes(text, usual_bytes)
+        why = MessageIgnored("undecodable-payload" if is_text else "malformed-media")
+        return (AudioLost(track, bytes(size), None, None), why)
 
     def _track(self, participant: object) -> str:
-        if self._started is None:
-            raise CarrierError("media-before-start")
-        track = self._tracks.get(str(participant or self._first))
+        track = self._tracks.get(fold(str(participant or self._first)))
         if track is None:
             raise CarrierError("unknown-track", _ASK_PARTICIPANTS)
         return track
@@ -197,9 +228,11 @@ class AudioCodesAdapter(Adapter):
 
 def _choose(message: Mapping[str, object]) -> str:
     """Choose among the formats that a message offers; what offers none has our favourite."""
-    offered = message.get("supportedMediaFormats", [*_RATES])
+    offered = find(message, ("supportedMediaFormats",))
+    if isinstance(offered, str):
+        offered = [offered]
     if not isinstance(offered, list):
-        raise CarrierError("malformed-message", "supportedMediaFormats")
+        offered = [*_RATES]
     chosen = next((name for name in _RATES if name in offered), None)
     if chosen is None:
         raise CarrierError("unsupported-encoding", _ASK_FORMAT)
@@ -207,9 +240,8 @@ def _choose(message: Mapping[str, object]) -> str:
 
 
 def _read_activities(message: Mapping[str, object]) -> Sequence[CarrierEvent]:
-    listed = message.get("activities")
-    activities = listed if isinstance(listed, list) else []
-    names = (each.get("name") for each in activities if isinstance(each, dict))
+    listed = find(message, ("activities",))
+    names = (find(each, ("name",)) for each in listed) if isinstance(listed, list) else ()
     keys = [DtmfReceived(None) for name in names if str(name).lower() == "dtmf"]
     return keys or (MessageIgnored("activities"),)
 

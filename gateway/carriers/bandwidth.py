@@ -1,7 +1,8 @@
 """Bandwidth's `<StartStream>`. Pure.
 
-A media message is flat and has neither number nor time: its audio is counted. Each track is listed
-with a format of its own.
+A media message is flat and has no time: its audio is counted. It may have a `sequenceNumber`, by
+which missing frames show; whether that counts each track or all together, no page tells. Each track
+is listed with a format of its own.
 
 Nothing is signed. Webhooks and callbacks have Basic credentials, the same as configured for the
 application; our BXML puts a token in the stream's URL, and Basic credentials of
@@ -14,9 +15,10 @@ import base64
 import hmac
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, Self
+from typing import Any, Final, Self
 from xml.etree import ElementTree
 
+from msgspec import field
 from pydantic import Field, SecretStr
 
 from gateway.carriers.carrier import (
@@ -39,8 +41,10 @@ from process.settings import config
 _ASKING: Final = ("initiate", "answer", "redirect")  # events that BXML answers
 
 
-class Media[P](Frame[P], tag_field="eventType", tag="media"):
+class Media[P](Frame[P], tag_field="eventType", tag="media", kw_only=True):
     """A media message, which is its frame."""
+
+    chunk: Any = field(default=None, name="sequenceNumber")
 
     @property
     def frame(self) -> Self:
@@ -58,6 +62,7 @@ DIALECT: Final = Dialect(
     encoding=("mediaFormat.encoding",),
     rate=("mediaFormat.sampleRate",),
     media=Media,
+    chunk=("sequenceNumber",),
     times=Times.NONE,
 )
 

@@ -13,44 +13,26 @@ The start is a JSON text:
 Audio is binary: PCM16, little-endian, mono, messages of any length. An AudioWorklet gives blocks of
 128 float samples at the AudioContext's rate, so the page makes its context with `sampleRate: 16000`
 and joins some blocks: 100 ms are 3200 bytes. It is placed by counting: while the page is muted it
-sends silence. Nothing is ever sent back. As the page is ours, a text not as above is an error.
+sends silence. Nothing is ever sent back. As the page is ours, a text of another type is an error.
 
 A page can set no headers and keep no secret: whoever serves it has a token minted for the call, by
 the admin API, and gives it the URL.
 """
 
-from typing import Annotated, Final, Literal
-
-import msgspec
-from msgspec import Meta
+from collections.abc import Mapping
+from typing import Final
 
 from gateway.carriers.carrier import Request, Upgrade
-from gateway.carriers.dialect import NOT_UNDERSTOOD
+from gateway.carriers.dialect import find, read, read_id
 from gateway.carriers.events import CallStarted, CallStopped, CarrierEvent
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
-from gateway.carriers.pcm_socket import PcmSocketAdapter, formats
+from gateway.carriers.pcm_socket import PcmSocketAdapter, formats, texts
 from gateway.errors import CarrierError
 from process.settings import config
 
 _ASK: Final = "make the AudioContext with sampleRate 16000; 8000 and 24000 do too"
-
-type _Id = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-class _Start(msgspec.Struct, tag_field="type", tag="start", forbid_unknown_fields=True):
-    call_id: _Id
-    stream_id: _Id
-    rate: int
-    track: Literal["inbound", "outbound"] = "inbound"
-    params: dict[str, str] = {}
-
-
-class _Stop(msgspec.Struct, tag_field="type", tag="stop", forbid_unknown_fields=True):
-    pass
-
-
-_DECODER: Final[msgspec.json.Decoder[_Start | _Stop]] = msgspec.json.Decoder(_Start | _Stop)
+_TRACKS: Final = ("inbound", "outbound")
 
 
 class Browser(GatedCarrier):
@@ -77,13 +59,27 @@ def new_adapter() -> PcmSocketAdapter:
 
 
 def _understand(message: bytes) -> CarrierEvent:
-    try:
-        text = _DECODER.decode(message)
-    except NOT_UNDERSTOOD:
-        raise CarrierError("malformed-message") from None
-    match text:
-        case _Start():
-            tracks = formats([text.track], "l16", text.rate, _ASK)
-            return CallStarted(text.call_id, text.stream_id, tracks, text.params)
-        case _Stop():
+    fields = read(message)
+    match str(find(fields, ("type",))).lower():
+        case "start":
+            return _read_start(fields)
+        case "stop":
             return CallStopped()
+        case _:
+            raise CarrierError("malformed-message", "type is start or stop")
+
+
+def _read_start(fields: Mapping[str, object]) -> CallStarted:
+    track = find(fields, ("track",)) or _TRACKS[0]
+    if track not in _TRACKS:
+        raise CarrierError("malformed-message", f"track is {' or '.join(_TRACKS)}")
+    rate = find(fields, ("rate",))
+    if rate is None:
+        raise CarrierError("malformed-message", "no rate")
+    params = find(fields, ("params",))
+    return CallStarted(
+        call_id=read_id(fields, ("call_id",)),
+        stream_id=read_id(fields, ("stream_id",)),
+        tracks=formats([str(track)], "l16", rate, _ASK),
+        params=texts(params) if isinstance(params, dict) else {},
+    )

@@ -110,8 +110,8 @@ class CxoneAdapter(Adapter):
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one text message, and have the audio begin; see `Adapter`."""
-        [event] = self._socket.receive_text(message)
-        return (event, _BEGIN) if isinstance(event, CallStarted) else (event,)
+        event, *early = self._socket.receive_text(message)
+        return (event, _BEGIN, *early) if isinstance(event, CallStarted) else (event,)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
         """Take any number of bytes of audio; see `Adapter`."""
@@ -120,10 +120,11 @@ class CxoneAdapter(Adapter):
 
 def _understand(stream_id: str, message: bytes) -> CarrierEvent:
     decoded = read(message)
-    info = decoded.get("executionInfo")
+    info = find(decoded, ("executionInfo",))
     if not isinstance(info, dict):
         return MessageIgnored("unknown")
-    if find(decoded, ("format",)) not in (None, "MONO"):
+    layout = find(decoded, ("format",))
+    if isinstance(layout, str) and layout.upper() != "MONO":
         raise CarrierError("unsupported-encoding", _ASK)
     track = _read_track(decoded)
     params = texts(info)

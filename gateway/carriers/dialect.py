@@ -5,6 +5,7 @@ A `Dialect` is a table, in its carrier's own file; `json_media.py` reads message
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,17 @@ import msgspec
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.events import CallStarted
 from gateway.carriers.formats import track_format
+from gateway.carriers.tolerant import fold, look_up, mend
 from gateway.errors import CarrierError
 
 # msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
 NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+USUAL_FRAME_MS: Final = 20
+
 MAX_START_BYTES: Final = 1 << 16
+
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
 class Frame[P](msgspec.Struct, gc=False):
@@ -79,7 +85,8 @@ KINDS: Final = MappingProxyType(
 class Dialect:
     """How one carrier says it. Places in a message are dotted names; the first one found counts.
 
-    What a dialect does not say is as Twilio, whom the others followed, has it.
+    What a dialect does not say is as Twilio, whom the others followed, has it. Names that differ in
+    case, `_` or `-` alone are one.
 
     Attributes:
         carrier: whose it is.
@@ -101,7 +108,12 @@ class Dialect:
         stop_track: where a stop message has its track, if each track has a stop of its own.
         event: the name of the field that tells messages apart.
         media: the struct of a media message, generic over its payload.
+        payload: where a media message has its audio, if it is not as its struct says.
+        track: where it has its track, likewise.
+        chunk: where it has its number, likewise.
+        timestamp: where it has its time, likewise.
         usual_encoding: what it is if nothing says.
+        usual_rate_hz: samples per second of linear audio if the start does not say.
         linear: what an encoding named L16 or alike is.
         times: what the timestamps of media are.
         reorder_ms: messages may overtake each other by that much audio.
@@ -109,8 +121,8 @@ class Dialect:
 
     carrier: str
     kinds: Mapping[str, Kind] = KINDS
-    call_id: tuple[str, ...] = ("start.callSid",)
-    stream_id: tuple[str, ...] = ("start.streamSid", "streamSid")
+    call_id: tuple[str, ...] = ("start.callSid", "start.callId", "callSid", "callId")
+    stream_id: tuple[str, ...] = ("start.streamSid", "streamSid", "start.streamId", "streamId")
     params: tuple[str, ...] = ("start.customParameters",)
     circumstances: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
@@ -127,30 +139,55 @@ class Dialect:
     roles: Mapping[str, str] = field(default_factory=dict)
     encoding: tuple[str, ...] = ("start.mediaFormat.encoding",)
     usual_encoding: str = "pcmu"
+    usual_rate_hz: int | None = None
     rate: tuple[str, ...] = ("start.mediaFormat.sampleRate",)
     channels: tuple[str, ...] = ("start.mediaFormat.channels",)
     dtmf_track: tuple[str, ...] = ("dtmf.track",)
     stop_track: tuple[str, ...] = ()
     event: str = "event"
     media: Any = Media
+    payload: tuple[str, ...] = ("media.payload", "payload")
+    track: tuple[str, ...] = ("media.track", "track")
+    chunk: tuple[str, ...] = ("media.chunk", "chunk")
+    timestamp: tuple[str, ...] = ("media.timestamp", "timestamp")
     linear: Encoding = Encoding.L16LE
     times: Times = Times.STREAM
     reorder_ms: int = 0
 
+    @property
+    def unlisted(self) -> list[str]:
+        """The tracks that a start message without a list means."""
+        return list(self.track_names)[: self.unlisted_tracks]
+
+    def track_of(self, name: str) -> str | None:
+        """The track of a name, also in another spelling; None if there is none."""
+        if name in self.track_names:
+            return self.track_names[name]
+        wanted = fold(name)
+        spellings = (track for each, track in self.track_names.items() if fold(each) == wanted)
+        return next(spellings, None)
+
 
 def read(message: bytes) -> Mapping[str, object]:
-    """Read any message.
+    """Read any message; what strict readers refuse in it is replaced.
 
     Raises:
-        CarrierError: it is no JSON object.
+        CarrierError: malformed-message: it is no JSON object.
     """
     try:
         decoded = msgspec.json.decode(message)
     except NOT_UNDERSTOOD:
-        raise CarrierError("malformed-message") from None
+        decoded = _read_mended(message)
     if not isinstance(decoded, dict):
         raise CarrierError("malformed-message")
     return decoded
+
+
+def _read_mended(message: bytes) -> object:
+    try:
+        return msgspec.json.decode(mend(message))
+    except (*NOT_UNDERSTOOD, ValueError):
+        raise CarrierError("malformed-message") from None
 
 
 def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
@@ -159,41 +196,56 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
     Raises:
         CarrierError: malformed-message, unknown-track or unsupported-encoding.
     """
-    called = find(message, dialect.called)
     return CallStarted(
         call_id=read_id(message, dialect.call_id),
         stream_id=read_id(message, dialect.stream_id),
         tracks=tuple(_tracks(message, dialect)),
         params=dict(_params(message, dialect.params)) | dict(_circumstances(message, dialect)),
-        called=called if isinstance(called, str) else None,
+        called=find_text(message, dialect.called),
         roles=dialect.roles,
         is_timed=dialect.times is not Times.NONE,
     )
 
 
 def _tracks(message: Mapping[str, object], dialect: Dialect) -> Iterator[TrackFormat]:
+    """Read the tracks; what is no list lists none, and in a list names we don't know are left out.
+
+    Raises:
+        CarrierError: unknown-track, for a list without a name that we know; or
+            unsupported-encoding.
+    """
     listed = find(message, dialect.tracks)
-    if listed is not None and not isinstance(listed, list):
-        raise CarrierError("malformed-message", "tracks")
+    listed = [listed] if isinstance(listed, str) else listed
     announced: dict[str, Mapping[str, object]] = {}  # by track, what describes it
-    for entry in listed or list(dialect.track_names)[: dialect.unlisted_tracks]:
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        if not isinstance(name, str) or name not in dialect.track_names:
-            raise CarrierError("unknown-track")
-        described = entry if isinstance(entry, dict) else message
-        announced.setdefault(dialect.track_names[name], described)
+    for entry in listed if isinstance(listed, list) and listed else dialect.unlisted:
+        name = look_up(entry, "name") if isinstance(entry, dict) else entry
+        track = dialect.track_of(name) if isinstance(name, str) else None
+        if track is not None:
+            announced.setdefault(track, entry if isinstance(entry, dict) else message)
+    if not announced:
+        raise CarrierError("unknown-track")
     for track, described in announced.items():
-        yield track_format(
-            track,
-            find(described, dialect.encoding) or dialect.usual_encoding,
-            number(find(described, dialect.rate)),
-            number(find(described, dialect.channels)),
-            dialect.linear,
-        )
+        yield _track_format(track, described, dialect)
+
+
+def _track_format(track: str, described: Mapping[str, object], dialect: Dialect) -> TrackFormat:
+    named = find(described, dialect.encoding)
+    encoding = named if isinstance(named, str) else dialect.usual_encoding
+    rate_hz = number(find(described, dialect.rate))
+    channels = number(find(described, dialect.channels))
+    if rate_hz is None and dialect.usual_rate_hz:
+        with contextlib.suppress(CarrierError):  # G.711 has one rate, whatever is usual
+            usual_hz = dialect.usual_rate_hz
+            return track_format(track, encoding, usual_hz, channels, dialect.linear)
+    return track_format(track, encoding, rate_hz, channels, dialect.linear)
 
 
 def number(value: object) -> int | None:
     """A whole number from its digits or itself; None for anything else, or beyond 64 bits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool):
+        return None
     try:
         found = int(value) if isinstance(value, int | str) else None
     except ValueError:
@@ -201,38 +253,60 @@ def number(value: object) -> int | None:
     return found if found is not None and found.bit_length() < 64 else None
 
 
-def find(message: Mapping[str, object], places: Sequence[str]) -> object:
+def find(message: object, places: Sequence[str]) -> object:
     """What stands at the first of these places that is not empty; None if all are."""
     for place in places:
         found: object = message
         for name in place.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
+            found = look_up(found, name)
         if found not in (None, ""):
             return found
     return None
 
 
 def read_id(message: Mapping[str, object], places: Sequence[str]) -> str:
-    """What stands at the first of these places that is not empty: a text, or a whole number.
+    """The id at the first of these places that has one: a text, or a whole number.
 
     Raises:
         CarrierError: malformed-message: there is none.
     """
-    found = find(message, places)
-    if isinstance(found, int) and not isinstance(found, bool):
-        found = str(found)
-    if not isinstance(found, str):
+    found = find_text(message, places)
+    if found is None:
         raise CarrierError("malformed-message", f"no {' or '.join(places)}")
     return found
 
 
+def find_text(message: object, places: Sequence[str]) -> str | None:
+    """The text, or the whole number as one, at the first of these places that has either."""
+    texts = (read_text(find(message, (place,))) for place in places)
+    return next((text for text in texts if text is not None), None)
+
+
+def read_text(value: object) -> str | None:
+    """A text, or a whole number as one; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
 def decode_base64(text: str) -> bytes | None:
-    """Decode base64 that may lack its padding or be broken into lines; None if it is none."""
-    text = "".join(text.split())
+    """Decode base64 or base64url, padded or not, also if broken into lines; None if it is none."""
+    text = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def lost_bytes(text: object, usual_bytes: int) -> int:
+    """Return how much audio is lost with a text that is no base64: as much as it is long.
+
+    Args:
+        text: what stands where audio should be; anything.
+        usual_bytes: of a frame: it holds no less.
+    """
+    size = len("".join(text.split()).rstrip("=")) * 3 // 4 & ~1 if isinstance(text, str) else 0
+    return size if size > usual_bytes + 2 else usual_bytes  # what padding there was is not known
 
 
 def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -242,7 +316,8 @@ def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tu
         if isinstance(found, str):
             found = _parse_text(found)
         if isinstance(found, list):
-            found = {e.get("name"): e.get("value") for e in found if isinstance(e, dict)}
+            pairs = [(look_up(e, "name"), look_up(e, "value")) for e in found]
+            found = {name: value for name, value in pairs if isinstance(name, str)}
         if not isinstance(found, dict):
             continue
         for name, value in found.items():

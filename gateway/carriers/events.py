@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
+from gateway.carriers.tolerant import printable
 
 # What names of custom parameters have in them that let somebody in somewhere.
 _SECRET: Final = re.compile(
@@ -35,7 +36,11 @@ class CallStarted:
     @property
     def public_params(self) -> dict[str, str]:
         """The parameters without those whose names say that they are secrets."""
-        return {name: value for name, value in self.params.items() if not _SECRET.fullmatch(name)}
+        return {
+            printable(name): printable(value)
+            for name, value in self.params.items()
+            if not _SECRET.fullmatch(name)
+        }
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +54,22 @@ class AudioReceived(msgspec.Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         """Describe the frame without its audio."""
         return f"AudioReceived(track={self.track!r}, {len(self.payload)} bytes)"
+
+
+class AudioLost(msgspec.Struct, frozen=True, gc=False):
+    """One frame of one track that came, or shows by its number, and whose audio can't be had."""
+
+    track: str
+    payload: bytes  # of any content; as long as the audio should be
+    timestamp_ms: int | None  # as of `AudioReceived`
+    sequence: int | None
+
+    def __repr__(self) -> str:
+        """Describe the frame."""
+        return f"AudioLost(track={self.track!r}, {len(self.payload)} bytes)"
+
+
+type AudioFrame = AudioReceived | AudioLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +122,7 @@ class MessageIgnored:
 type CarrierEvent = (
     CallStarted
     | AudioReceived
+    | AudioLost
     | AudioHeld
     | DtmfReceived
     | StreamPaused

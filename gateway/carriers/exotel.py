@@ -2,19 +2,21 @@
 
 Audio is linear, little-endian, about 100 ms a message, at 8, 16 or 24 kHz, unless the start says
 that it is mu-law: the vendor's pages disagree on the default. The rate is a string; `bit_rate` is
-16 on one page and `128kbps` on another, and tells nothing more. The start lists no tracks and media
-name none: there is the caller's.
+16 on one page and `128kbps` on another, and tells nothing more. The applet's URL asks for a rate,
+`?sample-rate=16000`: it is the rate of linear audio whose start tells none. The start lists no
+tracks and media name none: there is the caller's.
 
 Nothing is signed: the applet's URL has Basic credentials, with the secret as its password:
 `wss://callscribe:<secret>@.../media/exotel`. Source:
 developer.exotel.com/docs/agentstream/websocket-protocol.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from gateway.carriers.carrier import Request, Upgrade
-from gateway.carriers.dialect import KINDS, Dialect, Kind
+from gateway.carriers.dialect import KINDS, Dialect, Kind, find, number
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import SecretSettings
@@ -49,4 +51,6 @@ class Exotel(GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the Basic credentials; see `Carrier`."""
-        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
+        rate_hz = number(find(request.query, ("sample-rate",)))
+        dialect = replace(DIALECT, usual_rate_hz=rate_hz)
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, dialect))

@@ -3,9 +3,10 @@
     uuid_audio_stream <uuid> start wss://.../media/freeswitch?mix=stereo&rate=16k stereo 16k <text>
 
 Nothing announces the format, so the URL repeats it. The text, if the command has one, is sent
-first; as those that `send_text` and `stop` send later, it may be anything. A first one that is a
-JSON object is taken for the call's parameters, its `call_id` for the call's id. Audio is in the
-host's order of bytes, little-endian wherever FreeSWITCH runs. The end is the socket's.
+first, or after some audio; as those that `send_text` and `stop` send later, it may be anything. A
+first one that is a JSON object is taken for the call's parameters, its `call_id` for the call's id:
+up to two seconds of audio wait for it. Audio is in the host's order of bytes, little-endian
+wherever FreeSWITCH runs. The end is the socket's.
 
 Nothing is signed. mod_audio_stream sends the headers of STREAM_EXTRA_HEADERS, `Authorization` say,
 and mod_audio_fork Basic credentials, of MOD_AUDIO_BASIC_AUTH_USERNAME and _PASSWORD. Or the URL of
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Final, Self
 
 from gateway.carriers.carrier import Request, Upgrade
-from gateway.carriers.dialect import read
+from gateway.carriers.dialect import find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, MessageIgnored
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings
@@ -31,6 +32,7 @@ from gateway.carriers.pcm_socket import (
     new_connection_id,
     texts,
 )
+from gateway.carriers.tolerant import fold
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -118,8 +120,10 @@ def new_adapter(connection_id: str, query: StreamQuery) -> PcmSocketAdapter:
 
 def _understand(start: CallStarted, message: bytes) -> CarrierEvent:
     try:
-        metadata = texts(read(message))
+        decoded = read(message)
     except CarrierError:
         return MessageIgnored("text")
-    call_id = metadata.pop("call_id", start.call_id)
+    metadata = texts(decoded)
+    call_id = find_text(decoded, ("call_id",)) or start.call_id
+    metadata = {name: value for name, value in metadata.items() if fold(name) != "callid"}
     return replace(start, call_id=call_id, params={**start.params, **metadata})

@@ -21,6 +21,7 @@ import msgspec
 from gateway.audio.channels import Deinterleaver
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.adapter import Adapter
+from gateway.carriers.early import EarlyMedia
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -36,6 +37,7 @@ from gateway.carriers.genesys_messages import LeftOut, Message, Open, choose, de
 from gateway.errors import REASONS, CarrierError
 
 _RATE_HZ: Final = 8000
+_BYTES_PER_MS: Final = 16  # of two channels
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # a probe's conversation
 _ROLES: Final = {"external": "customer", "internal": "agent"}
 _NOTES: Final = frozenset({"error", "playback_started", "playback_completed"})
@@ -64,6 +66,7 @@ class AudioHookAdapter(Adapter):
         self._channels: tuple[str, ...] = ()
         self._split = Deinterleaver(1, 1).split
         self._position_samples = 0
+        self._early = EarlyMedia(_BYTES_PER_MS)
         self._is_probe = False
         self._is_paused = False
         self._is_leaving = False  # we have asked for the close
@@ -77,7 +80,7 @@ class AudioHookAdapter(Adapter):
         self._check(received)
         match received.type:
             case "open":
-                return tuple(self._open(decode(received.parameters, Open)))
+                return tuple(self._open(Open.read(received.parameters)))
             case "ping":
                 return (self._reply("pong"),)
             case "update":
@@ -105,7 +108,7 @@ class AudioHookAdapter(Adapter):
         if self._is_closed:
             raise CarrierError("out-of-sequence", "audio after close")
         if not self._is_open:
-            raise CarrierError("media-before-start")
+            return self._early.hold(message)
         if self._is_probe:
             return (MessageIgnored("unwanted-audio"),)
         parts = self._split(message)
@@ -157,7 +160,7 @@ class AudioHookAdapter(Adapter):
         """Check who speaks, and that no message is missing in either direction."""
         if message.id != self._session_id:
             raise CarrierError("identity-mismatch", "session")
-        if message.seq != self._client_seq + 1 or message.serverseq > self._seq:
+        if message.seq != self._client_seq + 1 or (message.serverseq or 0) > self._seq:
             raise CarrierError("out-of-sequence")
         self._client_seq = message.seq
 
@@ -184,6 +187,8 @@ class AudioHookAdapter(Adapter):
                 called=said.called,
                 roles={channel: _ROLES[channel] for channel in self._channels},
             )
+        for early in self._early.take():
+            yield from self.receive_binary(early)
 
     @property
     def _position_ms(self) -> int:

@@ -4,74 +4,82 @@ Of an `open` neither the caller's number nor name is read. Source:
 github.com/purecloudlabs/audiohook-reference-implementation, app/audiohook/src/protocol.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Self
 
 import msgspec
 from msgspec import Meta
 
-from gateway.carriers.dialect import NOT_UNDERSTOOD
+from gateway.carriers.dialect import NOT_UNDERSTOOD, find, find_text, read_id
+from gateway.carriers.tolerant import mend
 from gateway.errors import CarrierError
 
 _MAX_TEXT_CHARS: Final = 65_535
+_CHANNELS: Final = ("external", "internal")
 
-type _Id = Annotated[str, Meta(min_length=1, max_length=128)]
 type _Duration = Annotated[str, Meta(pattern=r"^PT([0-9]{1,9}(\.[0-9]{0,12})?|\.[0-9]{1,12})S\Z")]
 
 
 class Message(msgspec.Struct):
     """What all of them have."""
 
-    version: Literal["2"]
     id: str
     type: str
     seq: int
-    serverseq: int
+    version: object = "2"
+    serverseq: int | None = None
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Participant(msgspec.Struct):
-    id: str | None = None
-    dnis: str | None = None
+class _Media(msgspec.Struct):
+    media: list[msgspec.Raw]
 
 
-class _ContinuedSession(msgspec.Struct):
-    id: _Id
-
-
-class Open(msgspec.Struct, rename="camel"):
-    """The parameters of `open`."""
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The parameters of `open`; only the ids and the media have to be there."""
 
     organization_id: str
-    conversation_id: _Id
-    media: list[msgspec.Raw]
-    participant: _Participant | None = None
-    language: str | None = None
-    custom_config: object = None
-    input_variables: object = None  # an Audio Connector's
-    continued_sessions: list[_ContinuedSession] | None = None
+    conversation_id: str
+    media: Sequence[msgspec.Raw]
+    called: str | None = field(repr=False)  # the number dialled
+    params: Mapping[str, str] = field(repr=False)
 
-    @property
-    def called(self) -> str | None:
-        """The number dialled."""
-        return (self.participant and self.participant.dnis) or None
+    @classmethod
+    def read(cls, parameters: msgspec.Raw) -> Self:
+        """Read them.
 
-    @property
-    def params(self) -> dict[str, str]:
-        """What the customer passes on, and what of the call's circumstances may be published."""
-        params = {
-            name: value
-            for passed_on in (self.custom_config, self.input_variables)
-            if isinstance(passed_on, dict)
-            for name, value in passed_on.items()
-            if isinstance(value, str)
-        }
-        circumstances = {
-            "participant_id": self.participant and self.participant.id,
-            "language": self.language,
-            "continued_sessions": " ".join(each.id for each in self.continued_sessions or ()),
-        }
-        return params | {name: value for name, value in circumstances.items() if value}
+        Raises:
+            CarrierError: malformed-message.
+        """
+        fields = decode(parameters, dict[str, object])
+        return cls(
+            organization_id=read_id(fields, ("organizationId",)),
+            conversation_id=read_id(fields, ("conversationId",)),
+            media=decode(parameters, _Media).media,
+            called=find_text(fields, ("participant.dnis",)),
+            params=_read_params(fields),
+        )
+
+
+def _read_params(fields: Mapping[str, object]) -> dict[str, str]:
+    """Read what the customer passes on, and what of the call's circumstances may be published."""
+    params = {
+        name: value
+        for place in ("customConfig", "inputVariables")  # an Audio Connector's
+        if isinstance(passed_on := find(fields, (place,)), dict)
+        for name, value in passed_on.items()
+        if isinstance(value, str)
+    }
+    continued = find(fields, ("continuedSessions",))
+    sessions = (find(each, ("id",)) for each in continued) if isinstance(continued, list) else ()
+    circumstances = {
+        "participant_id": find_text(fields, ("participant.id",)),
+        "language": find_text(fields, ("language",)),
+        "continued_sessions": " ".join(each for each in sessions if isinstance(each, str)),
+    }
+    return params | {name: value for name, value in circumstances.items() if value}
 
 
 class LeftOut(msgspec.Struct):
@@ -86,35 +94,29 @@ class LeftOut(msgspec.Struct):
         return sum(float(each[len("PT") : -len("S")]) for each in (self.start, self.discarded))
 
 
-class _Pcmu(msgspec.Struct):
-    """Offered media that we can hear."""
-
-    type: Literal["audio"]
-    format: Literal["PCMU"]
-    rate: Literal[8000]
-    channels: Annotated[list[Literal["external", "internal"]], Meta(min_length=1, max_length=2)]
-
-
 def read(message: bytes) -> Message:
     """Read any message.
 
     Raises:
         CarrierError: malformed-message or message-too-big.
     """
-    try:
-        text = message.decode()
-    except UnicodeDecodeError:
-        raise CarrierError("malformed-message") from None
-    if len(text) > _MAX_TEXT_CHARS:
+    if len(message.decode(errors="replace")) > _MAX_TEXT_CHARS:
         raise CarrierError("message-too-big")
-    return decode(text, Message)
+    received = decode(message, Message)
+    if str(received.version) != "2":
+        raise CarrierError("malformed-message", "version")
+    return received
 
 
-def decode[T](text: str | msgspec.Raw, kind: type[T]) -> T:
+def decode[T](text: bytes | msgspec.Raw, kind: type[T]) -> T:
     """Read JSON of a known kind; raises CarrierError, malformed-message."""
     try:
         return msgspec.json.decode(text, type=kind, strict=False)  # numbers may be strings
     except NOT_UNDERSTOOD:
+        pass
+    try:
+        return msgspec.json.decode(mend(bytes(text)), type=kind, strict=False)
+    except (*NOT_UNDERSTOOD, ValueError):
         raise CarrierError("malformed-message") from None
 
 
@@ -127,14 +129,22 @@ def choose(offered: Sequence[msgspec.Raw]) -> tuple[msgspec.Raw, tuple[str, ...]
     Raises:
         CarrierError: unsupported-encoding.
     """
-    usable = []
-    for media in offered:
-        try:
-            channels = tuple(decode(media, _Pcmu).channels)
-        except CarrierError:
-            continue
-        if len(set(channels)) == len(channels):
-            usable.append((media, channels))
+    usable = [(media, channels) for media in offered if (channels := _channels(media))]
     if not usable:
         raise CarrierError("unsupported-encoding", "have it offer PCMU (mu-law), 8000 Hz")
     return max(usable, key=lambda choice: len(choice[1]))  # the first of equals
+
+
+def _channels(offered: msgspec.Raw) -> tuple[str, ...]:
+    """Return the channels of offered media that we can hear; none of any others."""
+    try:
+        media = decode(offered, object)
+    except CarrierError:
+        return ()
+    form = [find_text(media, (name,)) or "" for name in ("type", "format", "rate")]
+    channels = find(media, ("channels",))
+    if [each.upper() for each in form] != ["AUDIO", "PCMU", "8000"]:
+        return ()
+    if not isinstance(channels, list) or not all(each in _CHANNELS for each in channels):
+        return ()
+    return tuple(channels) if len(set(channels)) == len(channels) else ()

@@ -27,7 +27,7 @@ from gateway.carriers.carrier import (
     StreamLink,
     Upgrade,
 )
-from gateway.carriers.dialect import read
+from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
@@ -41,6 +41,7 @@ from gateway.carriers.pcm_socket import (
     texts,
 )
 from gateway.carriers.signatures import jambonz as signature
+from gateway.carriers.tolerant import fold
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -49,7 +50,7 @@ SUBPROTOCOL: Final = "audio.jambonz.org"
 _ASK: Final = "set the verb's sampleRate to 8000, 16000 or 24000, its mixType to stereo"
 # Who calls whom stays with the call; the rest says what is said elsewhere.
 _NOT_PASSED_ON: Final = frozenset(
-    {"from", "to", "callerId", "callerName", "callSid", "sampleRate", "mixType"}
+    {"from", "to", "callerid", "callername", "callsid", "samplerate", "mixtype"}
 )
 
 
@@ -142,31 +143,30 @@ def new_adapter(connection_id: str) -> PcmSocketAdapter:
 
 def _understand(connection_id: str, message: bytes) -> CarrierEvent:
     decoded = read(message)
-    fields = texts(decoded, nested="metadata")
-    if "sampleRate" in fields:  # first, because metadata may have an event or a type of its own
-        leg = decoded.get("parentCallSid")
-        return _read_start(connection_id, leg if isinstance(leg, str) else None, fields)
-    if decoded.get("event") == "dtmf":
+    rate = find(decoded, ("sampleRate", "metadata.sampleRate"))
+    if rate is not None:  # first, because metadata may have an event or a type of its own
+        return _read_start(connection_id, rate, decoded)
+    if str(find(decoded, ("event",))).lower() == "dtmf":
         return DtmfReceived("inbound")  # of the caller alone
-    match decoded.get("type"):
+    match find(decoded, ("type",)):
         case "playDone" | "mark" as name:
             return MessageIgnored(name)
         case _:
             return MessageIgnored("unknown")
 
 
-def _read_start(
-    connection_id: str, caller_s_leg: str | None, fields: Mapping[str, str]
-) -> CallStarted:
-    call_id = caller_s_leg or fields.get("callSid")
+def _read_start(connection_id: str, rate: object, message: Mapping[str, object]) -> CallStarted:
+    call_id = find_text(message, ("parentCallSid", "callSid", "metadata.callSid"))
     if not call_id:
         raise CarrierError("malformed-message", "no callSid")
-    names = MIX_TYPES.get(fields.get("mixType", "mono"), ())
+    mix_type = find_text(message, ("mixType", "metadata.mixType")) or "mono"
+    names = MIX_TYPES.get(mix_type.lower(), ())
+    fields = texts(message, nested="metadata")
     return CallStarted(
         call_id=call_id,
         stream_id=connection_id,
-        tracks=formats(names, "l16", fields["sampleRate"], _ASK),
-        params={name: value for name, value in fields.items() if name not in _NOT_PASSED_ON},
-        called=fields.get("to"),
+        tracks=formats(names, "l16", rate, _ASK),
+        params={n: value for n, value in fields.items() if fold(n) not in _NOT_PASSED_ON},
+        called=find_text(message, ("to", "metadata.to")),
         roles=mix_role(names),
     )

@@ -4,6 +4,7 @@
 
 Audio has no numbers and no times: it is counted. The end is the socket's. What a carrier's texts
 mean stands in its own file, as a function from one text to one event. Nothing is ever sent back.
+Audio that overtook the first text waits for it, also where that text is optional.
 """
 
 import secrets
@@ -14,6 +15,7 @@ from typing import Final
 from gateway.audio.channels import Deinterleaver
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.dialect import number
+from gateway.carriers.early import BYTES_PER_MS, EarlyMedia
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -36,10 +38,11 @@ MIX_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _MAX_TEXT_BYTES: Final = 1 << 16
+_OPTIONAL_MS: Final = 2000  # of audio that waits for a first text which may not come
 
 
 class PcmSocketAdapter(Adapter):
-    """One stream, of linear PCM or mu-law; of it less than a sample of each channel is ever kept.
+    """One stream, of linear PCM or mu-law; started, it holds less than a sample a track.
 
     Args:
         understand: gives what a text message means; raises CarrierError if that is nothing.
@@ -57,6 +60,9 @@ class PcmSocketAdapter(Adapter):
         self._started: CallStarted | None = None
         self._tracks: tuple[str, ...] = ()
         self._deinterleaver = Deinterleaver(1, 2)
+        self._early = EarlyMedia(BYTES_PER_MS)
+        formats = unannounced.tracks if unannounced else ()
+        self._optional_bytes = _OPTIONAL_MS * sum(form.bytes_per_ms for form in formats)
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one text message; see `Adapter`."""
@@ -64,8 +70,8 @@ class PcmSocketAdapter(Adapter):
             raise CarrierError("message-too-big", "text")
         event = self._understand(message)
         if isinstance(event, CallStarted):
-            event = self._start(event)
-        elif isinstance(event, DtmfReceived) and event.track not in self._tracks:
+            return self._start(event)
+        if isinstance(event, DtmfReceived) and event.track not in self._tracks:
             event = DtmfReceived(None)
         return (event,)
 
@@ -73,21 +79,27 @@ class PcmSocketAdapter(Adapter):
         """Take any number of bytes of audio; see `Adapter`."""
         if self._started:
             return self._audio(message)
-        if self._unannounced is None:
-            raise CarrierError("media-before-start")
-        return (self._start(self._unannounced), *self._audio(message))
+        self._early.hold(message)
+        is_due = self._unannounced and self._early.size_bytes >= self._optional_bytes
+        return self.begin() if is_due else ()
 
-    def _start(self, start: CallStarted) -> CarrierEvent:
+    def begin(self) -> Sequence[CarrierEvent]:
+        """Start without a first text, if audio waits for one that is optional; see `Adapter`."""
+        if self._started or self._unannounced is None or not self._early.size_bytes:
+            return ()
+        return self._start(self._unannounced)
+
+    def _start(self, start: CallStarted) -> Sequence[CarrierEvent]:
         if self._started is None:
             self._started = start = replace(start, is_timed=False)
             self._tracks = tuple(form.track for form in start.tracks)
             sample_bytes = start.tracks[0].encoding.sample_bytes
             self._deinterleaver = Deinterleaver(len(self._tracks), sample_bytes)
-            return start
+            return (start, *self._audio(b"".join(self._early.take())))
         if self._unannounced is not None:
-            return MessageIgnored("text")
+            return (MessageIgnored("text"),)
         if start.call_id == self._started.call_id:
-            return MessageIgnored("repeated-start")
+            return (MessageIgnored("repeated-start"),)
         raise CarrierError("second-start")
 
     def _audio(self, message: bytes) -> Sequence[CarrierEvent]:

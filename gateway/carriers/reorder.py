@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.carriers.events import AudioReceived
+from gateway.carriers.events import AudioFrame
 
 _FIRST: Final = 1  # carriers number a track's frames from here
 
@@ -22,11 +22,11 @@ class Reorder:
     def __init__(self, window_bytes: int) -> None:
         self._window_bytes = window_bytes
         self._next = _FIRST
-        self._held: list[tuple[int, int, AudioReceived]] = []  # by number, then as they came
+        self._held: list[tuple[int, int, AudioFrame]] = []  # by number, then as they came
         self._held_bytes = 0
         self._count = 0
 
-    def receive(self, frame: AudioReceived) -> Sequence[AudioReceived]:
+    def receive(self, frame: AudioFrame) -> Sequence[AudioFrame]:
         """Take one frame; give those whose turn it is."""
         if frame.sequence is None or frame.sequence < self._next:
             return (frame,)
@@ -43,11 +43,11 @@ class Reorder:
             ready.append(self._pop())
         return tuple(ready)
 
-    def flush(self) -> Sequence[AudioReceived]:
+    def flush(self) -> Sequence[AudioFrame]:
         """Give all that is held back, in order."""
         return tuple(self._pop() for _ in range(len(self._held)))
 
-    def _pop(self) -> AudioReceived:
+    def _pop(self) -> AudioFrame:
         number, _, frame = heapq.heappop(self._held)
         self._held_bytes -= len(frame.payload) or 1
         self._next = max(self._next, number + 1)

@@ -58,6 +58,9 @@ DIALECT: Final = Dialect(
     channels=(),
     stop_track=("perspective",),
     media=Media,
+    payload=("media",),
+    track=("perspective",),
+    chunk=("sequenceId",),
     reorder_ms=60,
     times=Times.NONE,
 )

@@ -42,7 +42,7 @@ from gateway.carriers.carrier import (
     StreamLink,
     Upgrade,
 )
-from gateway.carriers.dialect import read
+from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
@@ -56,10 +56,12 @@ from gateway.carriers.pcm_socket import (
     texts,
 )
 from gateway.carriers.signatures import vonage as signature
+from gateway.carriers.tolerant import fold
 from process.settings import Url, config
 
 _ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
 _RATE: Final = re.compile(r";\s*rate=([0-9]{1,9})\b", re.IGNORECASE)
+_NO_HEADERS: Final = frozenset({"event", "contenttype"})
 _TRACK_OF: Final = {"customer": "inbound", "agent": "outbound"}
 
 
@@ -148,7 +150,7 @@ def new_adapter(connection_id: str, upgrade: Mapping[str, str] | None = None) ->
 
 def _understand(connection_id: str, upgrade: Mapping[str, str], message: bytes) -> CarrierEvent:
     decoded = read(message)
-    match decoded.get("event"):
+    match str(find(decoded, ("event",))).lower():
         case "websocket:connected":
             return _read_start(connection_id, upgrade, decoded)
         case "websocket:dtmf":
@@ -163,16 +165,15 @@ def _read_start(
     connection_id: str, upgrade: Mapping[str, str], message: Mapping[str, object]
 ) -> CallStarted:
     fields = texts(message, nested="headers")
-    del fields["event"]
-    content_type = fields.pop("content-type", "")
+    content_type = find_text(fields, ("content-type",)) or ""
+    fields = {name: value for name, value in fields.items() if fold(name) not in _NO_HEADERS}
     rate = _RATE.search(content_type)
     named = {**fields, **upgrade}
-    role = named.get("role", "")
-    track = named.get("track", "")
+    role, track = (find_text(named, (name,)) or "" for name in ("role", "track"))
     if track not in _TRACK_OF.values():
         track = _TRACK_OF.get(role, MIX)
     return CallStarted(
-        call_id=named.get("call_id") or connection_id,
+        call_id=find_text(named, ("call_id",)) or connection_id,
         stream_id=connection_id,
         tracks=formats([track], content_type.partition(";")[0], rate and rate[1], _ASK),
         params=fields,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from gateway.audio.clock import JUMP_MS, MAX_TIMESTAMP_MS, RECENT_FRAMES
-from gateway.carriers.events import AudioReceived
+from gateway.carriers.events import AudioFrame
 
 _JUDGED_MS: Final = 400
 _MAX_HELD: Final = 100  # frames, however short
@@ -36,7 +36,7 @@ class Epoch:
 
 
 class _Frame(NamedTuple):
-    received: AudioReceived
+    received: AudioFrame
     begin_ms: float  # of the audio counted
     lead_ms: float  # of its stamp over that
     rise_ms: float  # of the lead, if audio may be missing before it; else 0
@@ -62,10 +62,10 @@ class WallTimes:
         self._counts_frames = False  # the last frame's number came after its predecessor's
         self._held: deque[_Frame] = deque()  # the first one is a rise
 
-    def receive(self, frame: AudioReceived) -> Sequence[AudioReceived]:
+    def receive(self, frame: AudioFrame) -> Sequence[AudioFrame]:
         """Take a frame with its time in Unix ms; give those whose times are known."""
         if self._is_copy(frame):  # the media clock counts it, if it may pass
-            again = AudioReceived(frame.track, frame.payload, None, frame.sequence)
+            again = type(frame)(frame.track, frame.payload, None, frame.sequence)
             return () if self._held else (again,)
         length_ms = len(frame.payload) / self._bytes_per_ms
         lead_ms, rise_ms = self._follow(frame.timestamp_ms)
@@ -77,11 +77,11 @@ class WallTimes:
         self._counted_ms += length_ms
         return tuple(self._judge(self._counted_ms - _JUDGED_MS))
 
-    def flush(self) -> Sequence[AudioReceived]:
+    def flush(self) -> Sequence[AudioFrame]:
         """Judge by the frames that are held back, and give them."""
         return tuple(self._judge(self._counted_ms))
 
-    def _is_copy(self, frame: AudioReceived) -> bool:
+    def _is_copy(self, frame: AudioFrame) -> bool:
         """Whether a frame has been here before."""
         sequence, unix_ms = frame.sequence, frame.timestamp_ms
         if sequence is None or not self._sequence - RECENT_FRAMES < sequence <= self._sequence:
@@ -112,7 +112,7 @@ class WallTimes:
             self._leads.popleft()
         return lead_ms, rise_ms if rise_ms <= MAX_TIMESTAMP_MS else 0.0
 
-    def _judge(self, until_ms: float) -> Iterator[AudioReceived]:
+    def _judge(self, until_ms: float) -> Iterator[AudioFrame]:
         """Give held frames, up to the first rise that can't be judged yet.
 
         Args:
@@ -137,7 +137,7 @@ class WallTimes:
         has_fallen = rise.lead_ms - least_ms >= JUMP_MS
         return 0.0 if has_fallen else rise.rise_ms + min(0.0, least_ms - rise.lead_ms)
 
-    def _place(self, frame: _Frame) -> AudioReceived:
+    def _place(self, frame: _Frame) -> AudioFrame:
         at_ms = int(frame.begin_ms + self._missing_ms)
         received = frame.received
-        return AudioReceived(received.track, received.payload, at_ms, received.sequence)
+        return type(received)(received.track, received.payload, at_ms, received.sequence)

@@ -220,22 +220,27 @@ class _Reader:
 
     async def feed(self, stream: CallStream) -> None:
         """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
+        if await self._feed(stream, lambda: stream.started, self._start_timeout_s):
+            stream.begin()
+            if not stream.started and stream.ending is None:
+                raise CarrierError("start-timeout")
+        await self._feed(stream, lambda: False, None)
+
+    async def _feed(
+        self, stream: CallStream, is_done: Callable[[], bool], timeout_s: float | None
+    ) -> bool:
+        """Pass messages on until that is done or the stream ends; True if the time was up."""
         try:
-            async with asyncio.timeout(self._start_timeout_s) as scope:
-                self._scope = scope
-                while stream.ending is None and not stream.started:
-                    await self._pass_on(stream, await self._socket.receive())
-                if stream.ending is None:
-                    scope.reschedule(None)
-                while stream.ending is None:
+            async with asyncio.timeout(timeout_s) as self._scope:
+                while stream.ending is None and not is_done():
                     await self._pass_on(stream, await self._socket.receive())
         except TimeoutError:
-            if stream.ending is None:
-                raise CarrierError("start-timeout") from None
+            return stream.ending is None
         except ConnectionError:
             raise CarrierError("socket-lost") from None
         finally:
             self._scope = None
+        return False
 
     async def _pass_on(self, stream: CallStream, message: WSMessage) -> None:
         match message.type:

@@ -12,6 +12,7 @@ each followed by what the adapter makes of it, one line per event:
 
     {"started": {"call_id", "stream_id", "tracks": [[name, encoding, rate]], "params", ...}}
     {"audio": [track, "base64", timestamp_ms, sequence]}
+    {"lost": [track, bytes, timestamp_ms, sequence]}
     {"held": track}                    a frame that waits for others
     {"dtmf": track}   {"paused": true}   {"resumed": at_ms}   {"stopped": true}   {"ignored": kind}
     {"reply": {...}}                   a message of ours, read as JSON

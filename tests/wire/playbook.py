@@ -10,6 +10,7 @@ from typing import Any
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
     AudioHeld,
+    AudioLost,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -64,6 +65,8 @@ def spell(event: CarrierEvent) -> dict[str, Any]:
         case AudioReceived():
             payload = base64.b64encode(event.payload).decode()
             return {"audio": [event.track, payload, event.timestamp_ms, event.sequence]}
+        case AudioLost():
+            return {"lost": [event.track, len(event.payload), event.timestamp_ms, event.sequence]}
         case AudioHeld():
             return {"held": event.track}
         case DtmfReceived():
@@ -91,7 +94,7 @@ def _receive(
         return adapter.receive_binary(base64.b64decode(line["binary"]))
     if "ended" in line:
         return adapter.farewell(line["ended"])
-    return [frame for track in tracks for frame in adapter.release(track)]
+    return [*adapter.begin(), *(frame for track in tracks for frame in adapter.release(track))]
 
 
 def _only(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:

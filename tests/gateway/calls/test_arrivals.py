@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.calls.arrivals import Arrivals
-from gateway.carriers.events import AudioReceived
+from gateway.carriers.events import AudioFrame, AudioReceived
 
 MS_BYTES = 8  # mu-law
 FRAME_MS = 20
@@ -21,7 +21,7 @@ def jumps(
     """Feed frames that arrive at these times; return where audio jumps, and by how much."""
     arrivals = Arrivals(MS_BYTES)
     count = 0
-    out: list[AudioReceived] = []
+    out: list[AudioFrame] = []
     for at_ms in times_ms:
         count += 1
         out += arrivals.receive(frame(length_ms), at_ms)

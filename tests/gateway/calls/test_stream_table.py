@@ -32,7 +32,7 @@ TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
     "connected": (IGNORED, IGNORED, IGNORED, IGNORED),
     "start": ("live", IGNORED, IGNORED, IGNORED),
     "another start": ("live", "second-start", IGNORED, IGNORED),
-    "media": ("media-before-start", "audio", IGNORED, IGNORED),
+    "media": (IGNORED, "audio", IGNORED, IGNORED),
     "dtmf": (IGNORED, "key", IGNORED, IGNORED),
     "stop": (STOPPED, STOPPED, IGNORED, IGNORED),
     "no message": ("malformed-message",) * 4,

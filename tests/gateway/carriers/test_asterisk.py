@@ -110,11 +110,16 @@ class TestEvents:
         with pytest.raises(CarrierError, match="second-start"):
             adapter.receive_text(write(START | {"channel_id": "1700000000.2"}))
 
-    @pytest.mark.parametrize("name", ["connection_id", "format"])
-    def test_a_start_without_what_it_needs(self, write: Write, name: str) -> None:
-        fields = {key: value for key, value in START.items() if key != name}
-        with pytest.raises(CarrierError, match=f"malformed-message: no {name}"):
+    def test_a_start_without_its_format(self, write: Write) -> None:
+        fields = {key: value for key, value in START.items() if key != "format"}
+        with pytest.raises(CarrierError, match="malformed-message: no format"):
             new_adapter().receive_text(write(fields))
+
+    def test_a_start_without_its_connection(self, write: Write) -> None:
+        fields = {key: value for key, value in START.items() if key != "connection_id"}
+        [event] = new_adapter().receive_text(write(fields))
+        assert isinstance(event, CallStarted)
+        assert (event.call_id, event.stream_id) == (CHANNEL, CHANNEL)
 
     def test_audio_that_overtook_the_start(self, write: Write) -> None:
         adapter = new_adapter()
@@ -196,7 +201,9 @@ class TestQuery:
         assert "9fsecret" not in repr(query)
 
 
-@pytest.mark.parametrize("message", [b"", b" x", b"{}", b'{"event":7}', b'{"event":["DTMF_END"]}'])
+@pytest.mark.parametrize(
+    "message", [b"", b" x", b"\xff\xfe", b"{}", b'{"event":7}', b'{"event":["DTMF_END"]}']
+)
 def test_a_text_without_a_name_is_ignored(message: bytes) -> None:
     assert new_adapter().receive_text(message) == (MessageIgnored("unknown"),)
 
@@ -205,10 +212,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         "message",
         [
-            b"\xff\xfe",
             b"{",
             b'{"event":"MEDIA_START"}',
-            b'{"event":"MEDIA_START","connection_id":"a","channel_id":1,"format":"ulaw"}',
             b"MEDIA_START",
             b'{"event":' * 7_000,
         ],
@@ -224,7 +229,7 @@ class TestRefused:
 
     def test_audio_that_no_start_follows(self) -> None:
         adapter = new_adapter()
-        for _ in range(65_536 // 160):
+        for _ in range(1000):
             assert adapter.receive_binary(FRAME) == ()
         with pytest.raises(CarrierError, match="media-before-start"):
             adapter.receive_binary(FRAME)

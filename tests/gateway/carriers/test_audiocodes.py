@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.carriers.audiocodes import AudioCodes, AudioCodesAdapter
 from gateway.carriers.events import (
+    AudioLost,
     AudioReceived,
     CallStarted,
     CallStopped,
@@ -78,8 +79,7 @@ class TestSession:
         [
             (["raw/mulaw", "raw/opus"], "unsupported-encoding: have the platform offer raw/lpcm16"),
             ([], "unsupported-encoding"),
-            ("raw/lpcm16", "malformed-message"),
-            (None, "malformed-message"),
+            ("raw/mulaw", "unsupported-encoding"),
         ],
     )
     def test_no_format_of_ours(self, offered: Any, reason: str) -> None:
@@ -182,12 +182,20 @@ class TestUserStreams:
         assert only(started(), chunk(participant)) == expected
         assert only(started(), chunk(participant, "AA\nEC")) == expected
 
-    def test_what_cannot_be_decoded(self) -> None:
-        assert only(started(), chunk(audio="AA-_")) == MessageIgnored("undecodable-payload")
-
-    @pytest.mark.parametrize("audio", [None, 7, ["AAEC"]])
-    def test_audio_that_is_none(self, audio: Any) -> None:
-        assert only(started(), chunk(audio=audio)) == MessageIgnored("malformed-media")
+    @pytest.mark.parametrize(
+        ("audio", "kind"),
+        [
+            ("%" * 4000, "undecodable-payload"),
+            (None, "malformed-media"),
+            (7, "malformed-media"),
+            (["AAEC"], "malformed-media"),
+        ],
+    )
+    def test_what_cannot_be_decoded_is_lost_audio(self, audio: Any, kind: str) -> None:
+        lost, why = started().receive_text(chunk(audio=audio))
+        size = 3000 if isinstance(audio, str) else 640  # as its text says, or 20 ms
+        assert lost == AudioLost("inbound", bytes(size), None, None)
+        assert why == MessageIgnored(kind)
 
     @pytest.mark.parametrize("name", ["start", "chunk", "stop"])
     @pytest.mark.parametrize("participant", ["callee", "supervisor", 7])
@@ -196,10 +204,13 @@ class TestUserStreams:
         with pytest.raises(CarrierError, match=r"unknown-track: .*participants=caller,callee"):
             only(started("caller"), message)
 
-    @pytest.mark.parametrize("name", ["start", "chunk", "stop"])
-    def test_before_the_session(self, name: str) -> None:
-        with pytest.raises(CarrierError, match="media-before-start"):
-            only(AudioCodesAdapter("s1", BOTH), text(f"userStream.{name}", audioChunk="AAEC"))
+    def test_before_the_session_they_wait_for_it(self) -> None:
+        adapter = AudioCodesAdapter("s1", BOTH)
+        for early in (text("userStream.start"), chunk(), text("userStream.stop")):
+            assert adapter.receive_text(early) == ()
+        start, *events = adapter.receive_text(initiate())
+        assert isinstance(start, CallStarted)
+        assert [type(event) for event in events] == [Reply, Reply, AudioReceived, Reply]
 
 
 class TestActivities:

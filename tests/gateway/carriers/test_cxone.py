@@ -123,10 +123,6 @@ class TestAudio:
         expected = [AudioReceived("tx", b"\x7f" * size, None, None)]
         assert [*started().receive_binary(b"\x7f" * size)] == expected
 
-    def test_before_the_first_text(self) -> None:
-        with pytest.raises(CarrierError, match="media-before-start"):
-            CxoneAdapter("s1").receive_binary(b"\x7f")
-
 
 shaped = st.builds(
     lambda changes: first(**changes),

@@ -70,11 +70,36 @@ class TestUrl:
 class TestStart:
     def test_without_a_text_audio_is_the_start(self) -> None:
         query = StreamQuery("mono", call_id="f1", params={"queue": "sales"})
-        started, audio = freeswitch.new_adapter("s1", query).receive_binary(b"abc")
+        adapter = freeswitch.new_adapter("s1", query)
+        assert adapter.receive_binary(b"abc") == ()
+        started, audio = adapter.begin()
         assert started == CallStarted(
             "f1", "s1", (TrackFormat("inbound", Encoding.L16LE, 8000),), {"queue": "sales"}
         )
         assert audio == AudioReceived("inbound", b"ab", None, None)
+        assert adapter.begin() == ()
+
+    def test_no_audio_is_no_start(self) -> None:
+        assert freeswitch.new_adapter("s1", STEREO).begin() == ()
+
+    @pytest.mark.parametrize(("mix", "rate"), [("mono", "8k"), ("stereo", "8k"), ("stereo", "24k")])
+    def test_two_seconds_of_audio_wait_for_a_text(self, mix: str, rate: str) -> None:
+        """Symptom: a frame of 20 ms before the metadata cost the call its id and parameters."""
+        query = StreamQuery(mix, rate)
+        frame = bytes(range(40)) * (int(rate[:-1]) * (2 if mix == "stereo" else 1))
+        for count in (1, 50, 99):
+            adapter = freeswitch.new_adapter("s1", query)
+            assert [adapter.receive_binary(frame) for _ in range(count)] == [()] * count
+            found, *audio = adapter.receive_text(b'{"call_id":"m","queue":"sales"}')
+            assert isinstance(found, CallStarted)
+            assert (found.call_id, found.params) == ("m", {"queue": "sales"})
+            sizes = [len(each.payload) for each in audio if isinstance(each, AudioReceived)]
+            assert sum(sizes) == count * len(frame)
+        adapter = freeswitch.new_adapter("s1", query)
+        events = [event for _ in range(100) for event in adapter.receive_binary(frame)]
+        assert isinstance(events[0], CallStarted)
+        sizes = [len(each.payload) for each in events[1:] if isinstance(each, AudioReceived)]
+        assert sum(sizes) == 100 * len(frame)
 
     def test_the_call_is_named_by_metadata_else_url_else_connection(self) -> None:
         assert start(StreamQuery("mono", call_id="u"), call_id="m").call_id == "m"
@@ -93,13 +118,16 @@ class TestOtherTexts:
     def test_what_is_no_metadata_is_ignored(self, message: bytes) -> None:
         adapter = freeswitch.new_adapter("s1", STEREO)
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
-        assert isinstance(adapter.receive_binary(bytes(4))[0], CallStarted)
+        assert adapter.receive_binary(bytes(4)) == ()
+        assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
+        assert isinstance(adapter.begin()[0], CallStarted)
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
 
     @pytest.mark.parametrize("message", [b"{}", b'{"call_id":"another"}'])
     def test_later_objects_are_no_metadata(self, message: bytes) -> None:
         adapter = freeswitch.new_adapter("s1", STEREO)
         adapter.receive_binary(bytes(4))
+        adapter.begin()
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
 
 
@@ -110,7 +138,9 @@ class TestWhoIsLetIn:
     def test_the_query_tells_the_format(self) -> None:
         query = "mix=stereo&rate=16k&call_id=f1&queue=sales&tok="
         request = upgrade("freeswitch", query=query, Authorization=self.bearer)
-        [found, *_] = self.carrier.upgrade(request).adapter.receive_binary(bytes(4))
+        adapter = self.carrier.upgrade(request).adapter
+        adapter.receive_binary(bytes(4))
+        [found, *_] = adapter.begin()
         assert isinstance(found, CallStarted)
         assert (found.call_id, found.stream_id, len(found.tracks)) == ("f1", "s1", 2)
         assert found.params.items() >= {"queue": "sales"}.items()
@@ -141,7 +171,7 @@ class TestWhoIsLetIn:
     def test_streams_have_ids_of_their_own(self) -> None:
         carrier = FreeSwitch(FreeSwitch.Settings(**OPEN))
         request = upgrade("freeswitch", query="mix=mono", Authorization=self.bearer)
-        found = [carrier.upgrade(request).adapter.receive_binary(bytes(2))[0] for _ in range(2)]
+        found = [carrier.upgrade(request).adapter.receive_text(b"{}")[0] for _ in range(2)]
         assert len({start.stream_id for start in found if isinstance(start, CallStarted)}) == 2
 
 

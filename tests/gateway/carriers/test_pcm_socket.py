@@ -76,10 +76,6 @@ class TestAudio:
 
 
 class TestStart:
-    def test_media_before_it(self) -> None:
-        with pytest.raises(CarrierError, match="media-before-start"):
-            jambonz.new_adapter("s1").receive_binary(bytes(320))
-
     def test_said_again(self) -> None:
         adapter = jambonz.new_adapter("s1")
         adapter.receive_text(text())
@@ -98,13 +94,13 @@ class TestStart:
         with pytest.raises(CarrierError, match="message-too-big"):
             jambonz.new_adapter("s1").receive_text(text(big="x" * 70_000))
 
-    @pytest.mark.parametrize("rate", [8000, "16000", 24000])
-    def test_rates(self, rate: object) -> None:
+    @pytest.mark.parametrize("rate", [8000, "16000", 24000, 8e3])
+    def test_rates(self, rate: float | str) -> None:
         [event] = jambonz.new_adapter("s1").receive_text(text(sampleRate=rate))
         assert isinstance(event, CallStarted)
-        assert {form.rate_hz for form in event.tracks} == {int(str(rate))}
+        assert {form.rate_hz for form in event.tracks} == {int(rate)}
 
-    @pytest.mark.parametrize("rate", [48000, 64000, 11025, 0, -8000, "x", True, 8e3])
+    @pytest.mark.parametrize("rate", [48000, 64000, 11025, 0, -8000, "x", True, 8000.5])
     def test_other_rates_are_refused_with_what_to_ask_for(self, rate: object) -> None:
         with pytest.raises(CarrierError, match="sampleRate to 8000, 16000 or 24000") as caught:
             jambonz.new_adapter("s1").receive_text(text(sampleRate=rate))

@@ -102,7 +102,7 @@ class TestMedia:
         [
             ([b"{"], 1007, "malformed-message"),
             ([START, b"\xff"], 1007, "malformed-message"),
-            ([MEDIA], 1002, "media-before-start"),
+            ([MEDIA] * 1001, 1002, "media-before-start"),
             (
                 [START, START | {"start": STREAM | {"streamSid": "MZ2"}}],
                 1002,
