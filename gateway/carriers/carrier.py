@@ -33,6 +33,7 @@ class Request:
         token: of the media URL's path, if it has one.
         route: of the media URL's path, if it has one.
         now_s: Unix seconds.
+        method: GET or POST.
     """
 
     url: str = field(repr=False)
@@ -41,11 +42,17 @@ class Request:
     token: str | None = field(repr=False)
     route: str | None
     now_s: float
+    method: str = "POST"
 
     @property
     def query(self) -> Mapping[str, str]:
         """What the URL's query says; of a name that comes twice, what comes last."""
-        return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
+        return dict(parse_qsl(self.query_text, keep_blank_values=True))
+
+    @property
+    def query_text(self) -> str:
+        """The URL's query as it came."""
+        return self.url.partition("?")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,13 @@ class Document:
 
 @runtime_checkable
 class ForkingCarrier(Carrier, Protocol):
-    """A carrier whose webhook asks what to do with a call."""
+    """A carrier whose webhook asks what to do with a call.
+
+    Attributes:
+        asks_by_get: it may do so by GET: then what it says stands in the query, and is signed.
+    """
+
+    asks_by_get: ClassVar[bool] = False
 
     @property
     def webhook_closed_for_want_of(self) -> str | None:

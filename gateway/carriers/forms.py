@@ -1,7 +1,7 @@
-"""What carriers post: forms and JSON. Pure."""
+"""What carriers post, forms and JSON, or say in the query of a GET. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -21,20 +21,28 @@ _JSON: Final = "application/json"
 def read_form(request: Request) -> list[tuple[str, str]]:
     """Read a form's fields, in their order; what the client says of its charset is ignored.
 
-    A decoder that the client chooses could take a second for a small body.
+    A decoder that the client chooses could take a second for a small body. The form of a GET is its
+    query.
 
     Raises:
         CarrierError: unsupported-body or malformed-body.
     """
-    _require(_FORM, request)
+    if request.method == "POST":
+        _require(_FORM, request)
     try:
-        form = parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        text = request.body.decode() if request.method == "POST" else request.query_text
+        form = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise CarrierError("malformed-body") from None
     # Signatures run the URL and names and values together: a name must not look like more URL.
     if not all(_NAME.fullmatch(name) for name, _ in form):
         raise CarrierError("malformed-body")
     return form
+
+
+def signed_form(request: Request, form: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Return what is signed of a form beside the URL: nothing of a GET's, which is in the URL."""
+    return form if request.method == "POST" else ()
 
 
 def read_json(request: Request) -> Mapping[str, object]:

@@ -26,7 +26,7 @@ from gateway.carriers.carrier import (
     Upgrade,
 )
 from gateway.carriers.dialect import KINDS, Dialect, Kind, Times
-from gateway.carriers.forms import read_call, read_form, read_status
+from gateway.carriers.forms import read_call, read_form, read_status, signed_form
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, plain
 from gateway.carriers.signatures import plivo as signature
@@ -49,6 +49,7 @@ class Plivo(ReportingCarrier):
     """Plivo, closed unless its auth token is configured."""
 
     name = "plivo"
+    asks_by_get = True
 
     class Settings(NextStepSettings):
         """How it is configured."""
@@ -80,13 +81,13 @@ class Plivo(ReportingCarrier):
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
         form = read_form(request)
-        once = self._verify(request, form)
+        once = self._verify(request, signed_form(request, form))
         return replace(read_call(form, "CallUUID"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
         """Check a callback's signature; see `ReportingCarrier`."""
         form = read_form(request)
-        once = self._verify(request, form)
+        once = self._verify(request, signed_form(request, form))
         return replace(read_status(form, "CallUUID", "StreamID", "Event"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:

@@ -25,7 +25,7 @@ from gateway.carriers.carrier import (
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
-from gateway.carriers.forms import read_call, read_form, read_status
+from gateway.carriers.forms import read_call, read_form, read_status, signed_form
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import (
@@ -50,6 +50,7 @@ class SignalWire(ReportingCarrier, GatedCarrier):
     """SignalWire, closed unless its secret is configured."""
 
     name = "signalwire"
+    asks_by_get = True
 
     class Settings(NextStepSettings, SecretSettings):
         """How it is configured."""
@@ -89,7 +90,7 @@ class SignalWire(ReportingCarrier, GatedCarrier):
         form = read_form(request)
         shown = (request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers)
         key = plain(self._settings.signing_key)
-        signature.verify(key, request.url, next(shown, None), form)
+        signature.verify(key, request.url, next(shown, None), signed_form(request, form))
         return form
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:

@@ -26,7 +26,7 @@ from gateway.carriers.carrier import (
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
-from gateway.carriers.forms import read_call, read_form, read_status
+from gateway.carriers.forms import read_call, read_form, read_status, signed_form
 from gateway.carriers.gate import Tokens
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, plain, variable
@@ -42,6 +42,7 @@ class Twilio(ReportingCarrier):
     """Twilio, closed unless its auth token is configured."""
 
     name = "twilio"
+    asks_by_get = True
 
     class Settings(NextStepSettings):
         """How it is configured."""
@@ -120,7 +121,7 @@ class Twilio(ReportingCarrier):
 
     def _read(self, request: Request) -> list[tuple[str, str]]:
         form = read_form(request)
-        self._verify(request, form)
+        self._verify(request, signed_form(request, form))
         return form
 
     def _verify(self, request: Request, form: Sequence[tuple[str, str]] = ()) -> None:

@@ -16,7 +16,7 @@ adds the rest by REST (`POST /v1/calls`, each with an NCCO that joins the conver
     call_id           the caller's leg, its `uuid`
     customer, agent   the `uri` of a WebSocket that `canHear` the caller's leg, or the agent's
 
-Webhooks are signed, and have to be POST. Upgrades are not: the notified URLs have a token each.
+Webhooks are signed, by POST and by GET. Upgrades are not: the notified URLs have a token each.
 Sources: developer.vonage.com/en/voice/voice-api/concepts/websockets, /ncco-reference;
 Nexmo/nexmo-developer, websockets.md; signatures: `signatures/vonage.py`.
 
@@ -44,7 +44,7 @@ from gateway.carriers.carrier import (
 )
 from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
-from gateway.carriers.forms import read_call, read_json
+from gateway.carriers.forms import read_call, read_form, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.parts import SecretSettings, plain, variable
 from gateway.carriers.pcm_socket import (
@@ -74,6 +74,7 @@ class Vonage(ForkingCarrier, GatedCarrier):
     """
 
     name = "vonage"
+    asks_by_get = True
 
     class Settings(SecretSettings):
         """How it is configured."""
@@ -107,14 +108,16 @@ class Vonage(ForkingCarrier, GatedCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
+        is_post = request.method == "POST"
         jti = signature.verify(
             plain(self._settings.signature_secret),
             request.headers.get(signature.SIGNATURE_HEADER),
-            request.body,
+            request.body if is_post else signature.payload_of_get(request.query),
             request.now_s,
         )
         once = Once.signed(self.name, jti, request.now_s)
-        return replace(read_call(read_json(request).items(), "uuid", "to"), once=once)
+        fields = read_json(request).items() if is_post else read_form(request)
+        return replace(read_call(fields, "uuid", "to"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the NCCO; see `ForkingCarrier`. Without a link the call has its agent all the same.

@@ -4,11 +4,14 @@
     POST /voice/<carrier>/status                what became of its stream
     GET  /media/<carrier>[/<route>[/<token>]]   the upgrade; refused before it is accepted
 
+Each may end in a slash, which signatures cover. Webhooks that a carrier signs so may be GET.
+
 Whom to believe is the carrier's to say (`carriers/carrier.py`), with our public URL, the raw body
 and the time. What must not be shown twice is remembered, by all gateways together (`once.py`).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -26,6 +29,8 @@ from gateway.ingress.media import MediaSocket
 from gateway.ingress.once import Shown
 from gateway.settings import Settings
 from gateway.transcript.keys import encode_id
+
+type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STATUS_GRACE_S: Final = 5.0  # before a status callback ends a stream, and ...
 _IN_FLIGHT_S: Final = 1.0  # ... media that come so soon after it were on their way before it
@@ -74,15 +79,21 @@ class CarrierRoutes:
             _log.warning(warning)
         path = f"/media/{carrier.name}"
         for each in (path, path + "/{route}", path + "/{route}/{token}"):
-            app.router.add_get(each, self._serve_media, allow_head=False)
+            self._add(app, "GET", each, self._serve_media)
         if isinstance(carrier, ForkingCarrier):
             if needs := carrier.webhook_closed_for_want_of:
                 _log.warning("webhook-closed", carrier=carrier.name, needs=needs)
             else:
-                app.router.add_post(f"/voice/{carrier.name}", self._answer_call)
-                if isinstance(carrier, ReportingCarrier):
-                    app.router.add_post(f"/voice/{carrier.name}/status", self._take_status)
+                for method in ("GET", "POST") if carrier.asks_by_get else ("POST",):
+                    self._add(app, method, f"/voice/{carrier.name}", self._answer_call)
+                    if isinstance(carrier, ReportingCarrier):
+                        self._add(app, method, f"/voice/{carrier.name}/status", self._take_status)
                 self._warn_of_idle_routes()
+
+    def _add(self, app: web.Application, method: str, path: str, handler: Handler) -> None:
+        """Add a route, with and without a slash at its end."""
+        for each in (path, f"{path}/"):
+            app.router.add_route(method, each, handler)
 
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
         route_name = request.match_info.get("route")
@@ -132,15 +143,17 @@ class CarrierRoutes:
     def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
         """See a request as the carrier sent it: its URL is ours by the settings."""
         route, token = request.match_info.get("route"), request.match_info.get("token")
-        _, question, query = request.raw_path.partition("?")
+        asked, question, query = request.raw_path.partition("?")
         path = "".join(f"/{part}" for part in (route, token) if part is not None)
+        slash = "/" if asked.endswith("/") else ""
         return Request(
-            url=f"{url}{path}{question}{query}",
+            url=f"{url}{path}{slash}{question}{query}",
             headers=request.headers,
             body=body,
             token=token,
             route=route,
             now_s=self._wall_s(),
+            method=request.method,
         )
 
     def _link(self, called: str | None) -> StreamLink | None:

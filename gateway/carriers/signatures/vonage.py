@@ -2,11 +2,15 @@
 
     Authorization: Bearer <JWT>    {"iss": "Vonage", "iat": ..., "jti": ..., "payload_hash": ...}
 
-The URL is not signed. Of a GET the hash is of its query, written as JSON: webhooks have to be POST.
-Source: developer.vonage.com/en/getting-started/concepts/webhooks, "Signed webhooks".
+The URL is not signed. Of a GET the hash is of its query, written as a JSON object without spaces.
+Sources: developer.vonage.com/en/getting-started/concepts/webhooks, "Signed webhooks";
+api.support.vonage.com, "How do I verify that the Voice API Webhook request and it's payload has not
+been tampered during transit".
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Final
 
 import jwt
@@ -63,6 +67,11 @@ def verify(
             return jti
         case _:
             raise CarrierError("signature-invalid")
+
+
+def payload_of_get(query: Mapping[str, str]) -> bytes:
+    """Write what is hashed of a GET: its query, in its order, as JavaScript writes JSON."""
+    return json.dumps(query, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _claims(secret: str, token: str) -> dict[str, object]:
