@@ -138,7 +138,12 @@ async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: st
             (),
             "realtime-error",
         ),
-        ("{}", (f'{{"event":"media","media":"{PHRASE} {DIGITS}',), "malformed-message"),
+        (
+            '{"type":"unknown"}',
+            (f'{{"event":"media","media":"{PHRASE} {DIGITS}',),
+            "carrier-stopped",
+        ),
+        ("{}", (f'{{"{PHRASE} {DIGITS}',), "malformed-message"),
         (
             '{"type":"unknown"}',
             (f'{{"event":"media","media":{{"payload":5,"{PHRASE}":"{DIGITS}"}}}}',),

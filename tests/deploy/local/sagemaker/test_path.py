@@ -69,9 +69,9 @@ async def test_an_engines_restart_is_a_model_stream_error(path: Path) -> None:
     assert "restart" in (raised.value.message or "")
 
 
-async def test_a_binary_part_is_refused_and_the_engine_lives(path: Path) -> None:
-    await path.stream.send(b"\x00", kind="BINARY")
+async def test_a_binary_part_that_is_no_text_is_refused_and_the_engine_lives(path: Path) -> None:
+    await path.stream.send(b"\xff", kind="BINARY")
     with pytest.raises(ModelStreamError) as raised:
         await path.stream.receive()
-    assert raised.value.error_code == "1003"
+    assert raised.value.error_code == "1007"
     assert path.engine.messages == []
