@@ -104,6 +104,42 @@ def _is_whole(node: redis.Redis) -> bool:
     return bool(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3")
 
 
+@contextlib.contextmanager
+def cluster_with_replica() -> Iterator[tuple[str, str]]:
+    """Run a cluster of one primary and its replica; gives its URL and that of the replica."""
+    with contextlib.ExitStack() as stack:
+        bus_ports = [free_port() for _ in range(2)]
+        urls = [
+            stack.enter_context(
+                valkey(
+                    cluster_enabled="yes",
+                    cluster_port=str(bus_port),
+                    repl_diskless_sync_delay="0",
+                )
+            )
+            for bus_port in bus_ports
+        ]
+        primary, replica = [stack.enter_context(redis.Redis.from_url(url)) for url in urls]
+        primary.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        port = urls[0].rpartition(":")[2]
+        replica.execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus_ports[0])
+        node_id = primary.execute_command("CLUSTER", "MYID")
+        deadline = time.monotonic() + 30
+        while replica.cluster("INFO")["cluster_known_nodes"] != "2":
+            assert time.monotonic() < deadline, "the nodes did not meet"
+            time.sleep(0.02)
+        while True:
+            with contextlib.suppress(redis.ResponseError):  # it does not know the primary yet
+                replica.execute_command("CLUSTER", "REPLICATE", node_id)
+                break
+            assert time.monotonic() < deadline, "the replica did not follow"
+            time.sleep(0.02)
+        while replica.info("replication").get("master_link_status") != "up":
+            assert time.monotonic() < deadline, "the replica did not follow"
+            time.sleep(0.02)
+        yield urls[0].replace("redis://", "redis+cluster://"), urls[1]
+
+
 @pytest.fixture
 def redis_cluster_url(redis_cluster_nodes: tuple[str, ...]) -> str:
     """The session's cluster, empty."""

@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from redis.exceptions import RedisClusterException, RedisError
-
 from gateway.errors import PublishError
 from gateway.transcript.keys import partition_key
-from gateway.transcript.redis import RedisClient, append
+from gateway.transcript.redis import RedisClient, append, execute
 from gateway.transcript.store import AppendCall
 
 # The server's clock and the leases that it holds, read together.
@@ -18,12 +16,13 @@ local until_ms = string.format('%.0f', now_ms)
 return {now_ms, redis.call('ZRANGE', KEYS[1], '-inf', until_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])}
 """
 _PAGE_EVENTS: Final = 500
+_TIMEOUT_S: Final = 5.0  # per command
 
 
 class RedisStreams:
     """Calls, their owners and leases, as they stand in Redis.
 
-    Every method raises `PublishError` redis-unavailable when Redis does not answer.
+    Every method raises `PublishError` when Redis does not answer, or refuses.
 
     Args:
         client: from `gateway.transcript.redis.create_client`, with a time-out of its own.
@@ -58,10 +57,7 @@ class RedisStreams:
         return await append(self._client, calls, timeout_s)
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
-        try:
-            return await self._client.execute_command(*command)
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise PublishError("redis-unavailable", type(error).__name__) from error
+        return await execute(self._client, *command, timeout_s=_TIMEOUT_S)
 
 
 def _text(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""Redis as the publisher sees it: a client from a URL, and one exchange that appends batches.
+"""Redis as the gateway and the workers use it: commands, batches of events, and tests of both.
 
-    redis://user:password@host:6379/0      rediss:// the same over TLS
-    redis+cluster://host:6379              rediss+cluster:// the same over TLS
-
-The publisher retries, so the client does not: retries made unseen would spend the publisher's
-time-outs. Nothing here puts a URL, which may hold credentials, into a message.
+Every command of every client goes through here, so that all do the same after a failure: whatever
+may succeed later (`redis_errors.py`) drops the client's connections. After a planned failover the
+old primary keeps its connections and answers READONLY on them for ever; only a new connection, for
+which the host's name is resolved again, reaches the new one.
 """
 
 import asyncio
@@ -20,136 +19,198 @@ from hiredis import pack_command
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    ClusterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
+from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import PublishError
+from gateway.transcript.keys import partition_key
+from gateway.transcript.redis_client import RedisClient, create_client, destination, place_of
+from gateway.transcript.redis_errors import classify, code_of, refusal
 from gateway.transcript.store import AppendCall
 from process.settings import SettingsError
 
-type RedisClient = Redis | RedisCluster
-type Command = tuple[str | bytes | int, ...]
+__all__ = [
+    "RedisClient",
+    "RedisStore",
+    "append",
+    "check",
+    "check_settings",
+    "create_client",
+    "destination",
+    "execute",
+    "probe_writes",
+]
 
-_SINGLE = {"redis", "rediss"}
-_CLUSTER = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+type Command = tuple[str | bytes | int, ...]
 
 _SCRIPT = Path(__file__).with_name("append.lua").read_text(encoding="utf-8")
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
-# Answers that time, a failover or an operator will change. redis-py has classes for some and leaves
-# the code at the head of the message for the others.
-_TRANSIENT_ERRORS = (
-    AskError,  # MOVED is one, too
-    ClusterDownError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TryAgainError,
-)
-_TRANSIENT_CODES = {"BUSY", "LOADING", "MISCONF", "NOREPLICAS", "OOM", "READONLY"}
+# What every write of the gateway needs: a script that writes. The key expires after a minute.
+_WRITE = "return redis.call('SET', KEYS[1], '1', 'EX', 60) and 0"
 
 
-def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
-    """Build a client; it connects at its first command.
+async def execute(
+    client: RedisClient,
+    *command: str | int,
+    timeout_s: float,
+    **options: Any,  # noqa: ANN401  # redis-py's own
+) -> Any:  # noqa: ANN401  # Redis' own values
+    """Run a command that changes nothing more when it is run twice.
+
+    If Redis refuses it, or the connection is broken, it is run once more on a new connection.
 
     Args:
-        url: one of the forms above.
-        timeout_s: for connecting, for each send and for each reply.
+        client: from `create_client`; several commands may use it at once.
+        command: its parts.
+        timeout_s: for all of it, connecting included.
+        options: passed on to redis-py.
 
     Raises:
-        SettingsError: the URL is none of these; the message does not quote it.
-    """
-    scheme, _, rest = url.partition("://")
-    options: dict[str, Any] = {
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,  # nothing is pushed to a writer, so RESP3 has nothing to give
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "socket_keepalive": True,
-    }
-    try:
-        if scheme in _SINGLE:
-            client: Any = Redis.from_url(url, **options)
-            client.connection_pool.make_connection()  # not connected; finds unknown options
-            return client  # type: ignore[no-any-return]  # it is what from_url says
-        if scheme in _CLUSTER:
-            # Without full coverage: a lost node must not stop the calls of the others.
-            options["require_full_coverage"] = False
-            return RedisCluster.from_url(f"{_CLUSTER[scheme]}://{rest}", **options)
-    except (ValueError, TypeError):
-        raise SettingsError("the Redis URL is not valid") from None  # the cause may quote the URL
-    raise SettingsError(
-        "the Redis URL must start with redis://, rediss://, redis+cluster:// or rediss+cluster://"
-    )
-
-
-async def execute(client: RedisClient, *command: str | int, timeout_s: float) -> Any:  # noqa: ANN401  # Redis' own values
-    """Run a command that a call waits for; connecting counts in `timeout_s`, too.
-
-    Raises:
-        PublishError: `redis-unavailable`.
+        PublishError: as `classify`.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            # First, and one at a time as it does it: redis-py's cluster client fails commands that
-            # are at once its first ones.
-            _ = await client.initialize()
-            return await client.execute_command(*command)
+            try:
+                return await _execute(client, command, options)
+            except Exception as error:
+                if isinstance(error, RedisTimeoutError) or not classify(error).meaning.retry:
+                    raise
+            await drop_connections(client)
+            return await _execute(client, command, options)
     except Exception as error:  # a broken connection raises more than RedisError
-        raise PublishError("redis-unavailable", type(error).__name__) from error
+        failure = classify(error)
+        if failure.meaning.retry:
+            await drop_connections(client)
+        raise failure from error
+
+
+async def _execute(client: RedisClient, command: Command, options: dict[str, Any]) -> Any:  # noqa: ANN401
+    # First, and one at a time as it does it: redis-py's cluster client fails commands that are at
+    # once its first ones.
+    await _initialize(client)
+    return await client.execute_command(*command, **options)
+
+
+async def _initialize(client: RedisClient) -> None:
+    if isinstance(client, Redis):
+        return
+    # The URL's hosts, too: after its first look redis-py asks only the nodes it has found, and if
+    # all of those are replaced it never finds the cluster again.
+    named = [(node.host, int(node.port)) for node in client.startup_nodes]
+    _ = await client.initialize(additional_startup_nodes_info=named)
+
+
+async def drop_connections(client: RedisClient) -> None:
+    """Close a client's connections; the next command makes a new one.
+
+    Those in use by other commands are closed after them, but a cluster's at once: `execute` and the
+    publisher run those commands again.
+    """
+    if isinstance(client, RedisCluster):
+        await client.aclose()  # the map of the cluster is read anew, too
+        return
+    # redis-py leaves it untyped
+    await client.connection_pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+    await client.connection_pool.disconnect(inuse_connections=False)
 
 
 async def check(client: RedisClient, timeout_s: float = 5.0) -> None:
-    """Ask Redis for a sign of life.
+    """Ask Redis for a sign of life, to find wrong settings.
 
     Raises:
-        PublishError: `redis-unavailable` or, for wrong credentials, `redis-refused`; one line that
-            names host and port only.
+        PublishError: `redis-refused` if waiting can't help, for wrong credentials say, else
+            `redis-unavailable`; one line that names hosts and ports only.
     """
-    place = _place(client)
+    place = place_of(client)
     try:
         async with asyncio.timeout(timeout_s):
-            await client.execute_command("PING")
-    except (AuthenticationError, ResponseError) as error:
-        raise PublishError("redis-refused", f"Redis at {place} refuses us") from error
-    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise PublishError("redis-unavailable", f"no Redis answers at {place}") from error
+            await _execute(client, ("PING",), {})
+    except MasterNotFoundError as error:
+        why = await _refusal_of_sentinels(client, timeout_s)
+        if why:
+            raise PublishError("redis-refused", f"the sentinels of {place}: {why}") from error
+        raise PublishError("redis-unavailable", f"no sentinel knows {place}") from error
+    except Exception as error:  # a broken connection raises more than RedisError
+        if why := refusal(error):
+            raise PublishError("redis-refused", f"Redis at {place} refuses us: {why}") from error
+        if code := code_of(error):
+            line = f"Redis at {place} is not ready: {code}"
+        else:
+            line = f"no Redis answers at {place}"
+        raise PublishError("redis-unavailable", line) from error
 
 
-def destination(client: RedisClient) -> str:
-    """Name the Redis of a client, without credentials: places, and the number of the database."""
-    if isinstance(client, RedisCluster):
-        return _place(client)
-    return f"{_place(client)}/{client.connection_pool.connection_kwargs.get('db') or 0}"
+async def check_settings(client: RedisClient) -> str:
+    """Check the settings of a process that works without Redis for a while.
+
+    Returns:
+        Why Redis is not there yet, in one line; empty if it is.
+
+    Raises:
+        SettingsError: waiting can't help, as `check` says.
+    """
+    try:
+        await check(client)
+    except PublishError as error:
+        if not error.meaning.retry:
+            raise SettingsError(error.detail) from None
+        return error.detail
+    return ""
 
 
-def _place(client: RedisClient) -> str:
-    if isinstance(client, RedisCluster):
-        # As the URL names them: what the cluster tells of its nodes changes with every failover.
-        return ", ".join(f"{node.host}:{node.port}" for node in client.startup_nodes)
-    at = client.connection_pool.connection_kwargs
-    return f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
+async def _refusal_of_sentinels(client: RedisClient, timeout_s: float) -> str:
+    if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await sentinel.execute_command("PING")
+            except Exception as error:  # noqa: BLE001 - only what it says is of interest
+                if why := refusal(error):
+                    return why
+    return ""
+
+
+async def probe_writes(
+    client: RedisClient, partitions: int, timeout_s: float
+) -> list[PublishError | None]:
+    """Write a key on each node that holds partitions; once more if one does not take it.
+
+    Args:
+        client: a single server's or a cluster's.
+        partitions: fixed at installation.
+        timeout_s: for each of the two tries.
+
+    Returns:
+        Per node why it did not take the write; None: it did.
+    """
+    failures = await _probe(client, partitions, timeout_s)
+    # After a failover the first try only learns of it.
+    return await _probe(client, partitions, timeout_s) if any(failures) else failures
+
+
+async def _probe(
+    client: RedisClient, partitions: int, timeout_s: float
+) -> list[PublishError | None]:
+    keys = [partition_key(partition, "ready") for partition in range(partitions)]
+    if isinstance(client, Redis):
+        keys = keys[:1]
+    else:
+        with contextlib.suppress(Exception):  # the exchange meets it again, and reports it
+            async with asyncio.timeout(timeout_s):
+                await _initialize(client)
+            keys = list({client.get_node_from_key(key): key for key in keys}.values())
+    commands: list[Command] = [("EVAL", _WRITE, 1, key) for key in keys]
+    results = await _settle(client, await _exchange(client, commands, timeout_s))
+    return [result if isinstance(result, PublishError) else None for result in results]
 
 
 class RedisStore:
     """The publisher's `EventStore`: batches go to a single server or a cluster.
 
     Args:
-        client: from `create_client`, and nobody else's: after a failure all its connections are
-            dropped. Whoever made it closes it.
+        client: from `create_client`. Whoever made it closes it.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -177,27 +238,27 @@ async def append(
         have run or not: send the same again) or `redis-refused` (it did not, and never would).
     """
     arguments = [(len(keys), *keys, stream, batch) for keys, stream, batch in calls]
-    replies = await _exchange(client, [("EVALSHA", _SCRIPT_SHA, *a) for a in arguments], timeout_s)
+    commands: list[Command] = [("EVALSHA", _SCRIPT_SHA, *a) for a in arguments]
+    replies = await _exchange(client, commands, timeout_s)
     unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if unknown:  # a new, restarted or flushed server: it keeps the script that EVAL brings
         commands = [("EVAL", _SCRIPT, *arguments[i]) for i in unknown]
         for i, reply in zip(unknown, await _exchange(client, commands, timeout_s), strict=True):
             replies[i] = reply
-    results = [_classify(reply) for reply in replies]
+    return await _settle(client, replies)
+
+
+async def _settle(client: RedisClient, replies: Sequence[object]) -> list[int | PublishError]:
+    results = [_result_of(reply) for reply in replies]
     if any(isinstance(result, PublishError) and result.meaning.retry for result in results):
-        # Start afresh: no late reply can be taken for another's, and a cluster's map is read anew.
-        await client.aclose()
+        await drop_connections(client)
     return results
 
 
-def _classify(reply: object) -> int | PublishError:
+def _result_of(reply: object) -> int | PublishError:
     if isinstance(reply, int):
         return reply
-    code = str(reply).partition(" ")[0]
-    transient = isinstance(reply, _TRANSIENT_ERRORS) or code in _TRANSIENT_CODES
-    if isinstance(reply, ResponseError) and not transient:
-        return PublishError("redis-refused", code if code.isupper() else "")
-    return PublishError("redis-unavailable", type(reply).__name__)
+    return classify(reply if isinstance(reply, Exception) else TypeError())
 
 
 async def _exchange(
@@ -209,7 +270,7 @@ async def _exchange(
     replies: list[object] = [None] * len(commands)
     try:
         async with asyncio.timeout(timeout_s):
-            _ = await client.initialize()
+            await _initialize(client)
     except Exception as error:  # noqa: BLE001 - whatever it was, the caller tries again
         return [error] * len(commands)
     nodes: dict[ClusterNode, list[int]] = defaultdict(list)
@@ -257,6 +318,9 @@ async def _connection(place: ConnectionPool | ClusterNode) -> AsyncIterator[Abst
         connection = place.acquire_connection()
         try:
             yield connection
+        except BaseException:
+            await connection.disconnect(nowait=True)  # its late replies would be taken for others'
+            raise
         finally:
             place.release(connection)
     else:
@@ -264,6 +328,9 @@ async def _connection(place: ConnectionPool | ClusterNode) -> AsyncIterator[Abst
         pooled = await place.get_connection()  # type: ignore[no-untyped-call]
         try:
             yield pooled
+        except BaseException:
+            await pooled.disconnect(nowait=True)  # as above
+            raise
         finally:
             await place.release(pooled)
 
