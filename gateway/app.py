@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import gc
-import math
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,18 +20,21 @@ from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
-from gateway.errors import PublishError
 from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.minting import Mint
 from gateway.ingress.once import Claim, Shown
+from gateway.ingress.once_store import TIMEOUT_S as CLAIM_TIMEOUT_S
+from gateway.ingress.once_store import claims_in
 from gateway.ingress.openid import keeping
 from gateway.metrics import Metrics, add_process_metrics
+from gateway.readiness import Readiness, not_ready
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
 from gateway.transcript import redis
+from gateway.transcript.health import RedisHealth
 from gateway.transcript.publisher import Limits, Publisher
 from gateway.transcript.spool import Spool
 from gateway.upstream.sagemaker import SageMakerTransport
@@ -40,7 +42,7 @@ from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
 from process.memory import giving_back
 from process.serving import listening, stop_signals
-from process.settings import SettingsError, load
+from process.settings import load
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
 _GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
@@ -128,15 +130,16 @@ async def serve(
                 await stack.enter_async_context(keeping(carrier.openid, carrier.name))
             CarrierRoutes(carrier, settings, services, streams, admission, shown).add_to(public)
         _say_who_may_call(carriers)
-        ready = await stack.enter_async_context(_readiness(settings, streams))
-        admin = admin_app(metrics.registry, ready)
+        readiness = await stack.enter_async_context(_readiness(settings, streams, publisher))
+        admin = admin_app(metrics.registry, readiness)
         if admin_tokens:
             mint = Mint(carriers, settings, routes, time.time)
             AdminApi(admin_tokens, streams, mint).add_to(admin)
+        port = await stack.enter_async_context(listening(public, settings.host, settings.port))
+        # After the public port: `/readyz` must not be ok before calls can come.
         admin_port = await stack.enter_async_context(
             listening(admin, settings.admin_host, settings.admin_port)
         )
-        port = await stack.enter_async_context(listening(public, settings.host, settings.port))
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
         stack.push_async_callback(streams.end_all, settings.finish_timeout_s + _GOODBYE_S)
         gc.collect()
@@ -154,14 +157,8 @@ def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
 
 @contextlib.asynccontextmanager
 async def _claiming(settings: Settings) -> AsyncIterator[Claim]:
-    async with _redis_client(settings, CAPACITY_TIMEOUT_S) as client:
-
-        async def claim(key: str, seconds: float) -> bool:
-            command = ("SET", f"cs:once:{key}", 1, "NX", "EX", math.ceil(seconds))
-            reply = await redis.execute(client, *command, timeout_s=2 * CAPACITY_TIMEOUT_S)
-            return reply is not None
-
-        yield claim
+    async with _redis_client(settings, CLAIM_TIMEOUT_S) as client:
+        yield claims_in(client)
 
 
 def _admin_tokens(settings: Settings) -> AdminTokens | None:
@@ -179,7 +176,8 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
         events_age_s=settings.retention_s,
     )
     async with _redis_client(settings) as client:
-        await _require_redis(client)
+        if away := await redis.check_settings(client):
+            _log.warning("redis-unavailable", error=away, consequence="not ready; events wait")
         spool = Spool(
             settings.spool_dir or Path(tempfile.gettempdir()),
             redis.destination(client),
@@ -200,24 +198,20 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
 
 @contextlib.asynccontextmanager
 async def _readiness(
-    settings: Settings, streams: LiveStreams
-) -> AsyncIterator[Callable[[], Awaitable[str | None]]]:
-    """Give what tells why this process should get no new calls now, or None.
+    settings: Settings, streams: LiveStreams, publisher: Publisher
+) -> AsyncIterator[Readiness]:
+    """Give what `/readyz` reports.
 
-    It asks Redis on a connection of its own: the publisher drops its connections after a failure.
+    Redis is tested on a client of its own: the publisher drops its connections after a failure.
     """
-    async with _redis_client(settings) as client:
-
-        async def problem() -> str | None:
-            if streams.draining:
-                return "draining"
-            try:
-                await redis.check(client)
-            except PublishError as error:
-                return error.reason
-            return None
-
-        yield problem
+    readiness = Readiness()
+    readiness.add(lambda: [not_ready("draining")] if streams.draining else [])
+    async with (
+        _redis_client(settings) as client,
+        RedisHealth(client, settings.partitions, publisher.fullness) as health,
+    ):
+        readiness.add(health.conditions)
+        yield readiness
 
 
 @contextlib.asynccontextmanager
@@ -229,13 +223,6 @@ async def _redis_client(
         yield client
     finally:
         await client.aclose()
-
-
-async def _require_redis(client: redis.RedisClient) -> None:
-    try:
-        await redis.check(client)
-    except PublishError as error:
-        raise SettingsError(error.detail) from None
 
 
 @contextlib.asynccontextmanager

@@ -86,6 +86,7 @@ class Publisher:
         self._wake = asyncio.Event()
         self._timers = Timers()
         self._streams = Streams()
+        self._spool = spool
         self._overflow = Overflow(spool, partitions)
         self._buffer = Buffer(
             limits,
@@ -196,6 +197,16 @@ class Publisher:
     def buffered_events(self) -> int:
         """Events taken that Redis has not acknowledged."""
         return self._buffer.events + self._overflow.events
+
+    def fullness(self) -> float:
+        """Return how much of the room for events that Redis has not taken is used, 0 to 1.
+
+        That of the spool, or of memory while there is no spool that can be written.
+        """
+        spool = self._spool
+        if spool and not spool.failing:
+            return spool.bytes / spool.max_bytes
+        return self._buffer.events / self._limits.buffered_events
 
     # Taking events
 

@@ -76,7 +76,7 @@ class Spool:
         retention_s: float = 86_400,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._on_error = on_error
         self._clock = clock
@@ -103,7 +103,7 @@ class Spool:
     def append(self, constants: bytes, payload: bytes, events: int) -> bool:
         """Take a batch; False if it has to stay where it is: no room, or the disk refuses."""
         record = pack_record(constants, payload, events)
-        if self.bytes + len(record) > self._max_bytes:
+        if self.bytes + len(record) > self.max_bytes:
             self._note("spool-full")
             return False
         if self._clock() < self._refuses_until_s:
@@ -153,6 +153,11 @@ class Spool:
         """Learn that a record is written, or refused for good."""
         record.segment.unsettled -= 1
         self._remove_if_done(record.segment)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the disk refused the last write, or could not be used at the start."""
+        return self._trouble == "spool-failed"
 
     @property
     def has_unread(self) -> bool:

@@ -53,7 +53,9 @@ class Gateway:
                 await asyncio.sleep(0.01)
 
     async def until_draining(self) -> None:
-        await self.until("/readyz", lambda status, text: (status, text) == (503, "draining\n"))
+        await self.until(
+            "/readyz", lambda status, text: (status, text) == (503, "not ready: draining\n")
+        )
 
     async def until_received(self, call: "Call") -> None:
         """Wait until the gateway has all that was said."""
