@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 import sys
 from typing import Final
 
-from gateway.transcript.redis import create_client
+from gateway.transcript.redis import check_settings, create_client
 from process import serving
 from process.exposition import private_app
 from workers.janitor import Janitor, Metrics
 from workers.redis_streams import RedisStreams
 from workers.settings import Settings
+
+_log = logging.getLogger("workers")
 
 _USAGE: Final = "usage: python -m workers janitor [--help]"
 
@@ -32,6 +35,8 @@ async def _janitor(settings: Settings) -> int:
         contextlib.aclosing(client),
         serving.listening(app, settings.metrics_host, settings.metrics_port),
     ):
+        if away := await check_settings(client):
+            _log.warning("redis-unavailable %s", away)
         running = asyncio.create_task(janitor.run())
         running.add_done_callback(lambda _: stop.set())
         await stop.wait()
