@@ -67,6 +67,11 @@ end
 redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', decimal(length))
 redis.call('XTRIM', KEYS[3], 'MINID', '~', decimal(math.max(0, now_ms - age_ms)))
 
+-- The only command that comes after the first XADD and that an ACL may refuse with effect.
+if not redis.acl_check_cmd('HSET', KEYS[1], stream_id, '') then
+  return redis.error_reply('NOPERM HSET is refused')
+end
+
 for i, event in ipairs(events) do
   local n = first + i - 1
   if n > written then

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -214,31 +215,96 @@ async def test_a_server_restarted_in_mid_call_loses_and_repeats_nothing(tmp_path
             await assert_complete(client, calls)
 
 
+_ALL_AGAIN = ("ACL", "SETUSER", "default", "on", "nopass", "allkeys", "+@all")
+
+
 @pytest.mark.parametrize(
-    ("trouble", "cure"),
+    ("trouble", "cure", "code"),
     [
-        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
-        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "OOM"),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "READONLY"),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            ("CONFIG", "SET", "min-replicas-to-write", "0"),
+            "NOREPLICAS",
+        ),
+        *(
+            (("ACL", "SETUSER", "default", f"-{command}"), _ALL_AGAIN, "NOPERM")
+            for command in ("evalsha", "hget", "time", "zadd", "xtrim", "xadd", "hset", "expire")
+        ),
+        (("ACL", "SETUSER", "default", "resetkeys"), _ALL_AGAIN, "NOPERM"),
+        # Open connections stay authenticated: the test closes them.
+        (("ACL", "SETUSER", "default", "resetpass", ">other"), _ALL_AGAIN, "NOAUTH"),
     ],
-    ids=["out of memory", "read-only replica"],
+    ids=lambda part: " ".join(part) if isinstance(part, tuple) else part,
 )
-async def test_what_an_operator_can_cure_is_waited_for(
-    redis: RedisClient, redis_url: str, trouble: tuple[str, ...], cure: tuple[str, ...]
+async def test_what_an_operator_can_cure_loses_and_repeats_nothing(
+    trouble: tuple[str, ...], cure: tuple[str, ...], code: str
 ) -> None:
+    """Symptom: an ACL that was lost for 3 s dropped 49 deltas and a final."""
     metrics = Metrics()
-    async with publisher_at(redis_url, _QUICK, metrics) as publisher:
-        writer = open_stream(publisher, "CA1")
-        writer.publish(final("a"))
-        await eventually(lambda: not publisher.buffered_events)
-        await redis.execute_command(*trouble)
-        try:
+    with valkey() as url, capture_logs() as logs:
+        async with client_of(url) as redis, publisher_at(url, _QUICK, metrics) as publisher:
+            writer = open_stream(publisher, "CA1")
+            writer.publish(final("a"))
+            await eventually(lambda: not publisher.buffered_events)
+            await redis.execute_command(*trouble)
+            if code == "NOAUTH":
+                await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             writer.publish(final("b"))
             reason = {"reason": "redis-unavailable"}
-            await eventually(lambda: total(metrics, "redis_errors_total", **reason) >= 2)
-        finally:
+            await eventually(lambda: total(metrics, "redis_errors_total", **reason) >= 3)
             await redis.execute_command(*cure)
-    events = await events_of(redis, "CA1")
+            await eventually(lambda: not publisher.buffered_events)
+            events = await events_of(redis, "CA1")
     assert (numbers(events), texts(events)) == ([1, 2], ["a", "b"])
+    assert total(metrics, "redis_errors_total", reason="redis-refused") == 0
+    assert [log["error"] for log in logs if log["event"] == "redis-unavailable"] == [code]
+
+
+async def save_status(redis: RedisClient) -> str:
+    info = await redis.execute_command("INFO", "persistence")
+    return str(info["rdb_last_bgsave_status"])
+
+
+async def test_a_disk_that_refuses_snapshots_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    """MISCONF: writes are refused while the last snapshot failed."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    metrics = Metrics()
+    with valkey(data_dir=folder, save="3600 1") as url:
+        async with client_of(url) as redis, publisher_at(url, _QUICK, metrics) as publisher:
+            shutil.rmtree(folder)
+            await redis.execute_command("BGSAVE")
+            async with asyncio.timeout(20):
+                while await save_status(redis) != "err":  # noqa: ASYNC110  # its own time
+                    await asyncio.sleep(0.02)
+            writer = open_stream(publisher, "CA1")
+            writer.publish(final("a"))
+            reason = {"reason": "redis-unavailable"}
+            await eventually(lambda: total(metrics, "redis_errors_total", **reason) >= 3)
+            await redis.execute_command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+            await eventually(lambda: not publisher.buffered_events)
+            assert numbers(await events_of(redis, "CA1")) == [1]
+
+
+async def test_a_script_that_keeps_the_server_busy_is_waited_for() -> None:
+    metrics = Metrics()
+    with valkey(lua_time_limit="20") as url:
+        async with (
+            client_of(url, 60) as busy,
+            client_of(url) as redis,
+            publisher_at(url, _QUICK, metrics) as publisher,
+        ):
+            endless = asyncio.create_task(busy.execute_command("EVAL", "while true do end", 0))
+            writer = open_stream(publisher, "CA1")
+            writer.publish(final("a"))
+            reason = {"reason": "redis-unavailable"}
+            await eventually(lambda: total(metrics, "redis_errors_total", **reason) >= 2)
+            await redis.execute_command("SCRIPT", "KILL")
+            await asyncio.gather(endless, return_exceptions=True)
+            await eventually(lambda: not publisher.buffered_events)
+            assert numbers(await events_of(redis, "CA1")) == [1]
 
 
 async def test_writes_that_redis_lost_are_counted(redis: RedisClient, redis_url: str) -> None:
