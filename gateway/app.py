@@ -34,6 +34,7 @@ from gateway.readiness import Readiness, not_ready
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
 from gateway.transcript import redis
+from gateway.transcript.eviction import EvictionWatch
 from gateway.transcript.health import RedisHealth
 from gateway.transcript.publisher import Limits, Publisher
 from gateway.transcript.spool import Spool
@@ -130,7 +131,9 @@ async def serve(
                 await stack.enter_async_context(keeping(carrier.openid, carrier.name))
             CarrierRoutes(carrier, settings, services, streams, admission, shown).add_to(public)
         _say_who_may_call(carriers)
-        readiness = await stack.enter_async_context(_readiness(settings, streams, publisher))
+        readiness = await stack.enter_async_context(
+            _readiness(settings, streams, publisher, metrics)
+        )
         admin = admin_app(metrics.registry, readiness)
         if admin_tokens:
             mint = Mint(carriers, settings, routes, time.time)
@@ -198,7 +201,7 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
 
 @contextlib.asynccontextmanager
 async def _readiness(
-    settings: Settings, streams: LiveStreams, publisher: Publisher
+    settings: Settings, streams: LiveStreams, publisher: Publisher, metrics: Metrics
 ) -> AsyncIterator[Readiness]:
     """Give what `/readyz` reports.
 
@@ -209,8 +212,10 @@ async def _readiness(
     async with (
         _redis_client(settings) as client,
         RedisHealth(client, settings.partitions, publisher.fullness) as health,
+        EvictionWatch(client, metrics, publisher.open_streams) as eviction,
     ):
         readiness.add(health.conditions)
+        readiness.add(eviction.conditions)
         yield readiness
 
 

@@ -103,6 +103,7 @@ REASONS: dict[str, Meaning] = {
     "redis-unavailable": Meaning(Fault.NETWORK, retry=True),
     "redis-refused": Meaning(Fault.OURS),
     "redis-lost-writes": Meaning(Fault.PLATFORM),
+    "redis-stream-vanished": Meaning(Fault.PLATFORM),  # a live call's events were deleted
     "fenced": Meaning(Fault.OURS),
     "spool-full": Meaning(Fault.PLATFORM),  # the disk's share of an outage of Redis is used up
     "spool-failed": Meaning(Fault.PLATFORM),

@@ -130,6 +130,9 @@ class Metrics:
         self.redis_errors_total = counter(
             "redis_errors_total", "Writes that failed, by reason.", "reason"
         )
+        self.redis_evicts = gauge(
+            "redis_evicts", "1 while Redis deletes transcripts when its memory is full."
+        )
         self.redis_dropped_events_total = counter(
             "redis_dropped_events_total",
             "Events dropped because Redis was away too long or refused them, by kind.",

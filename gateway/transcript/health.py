@@ -25,7 +25,7 @@ class RedisHealth:
     """Tests writes for as long as the context lasts.
 
     Args:
-        client: used by nobody else.
+        client: from `create_client`.
         partitions: fixed at installation; their keys lie on all nodes of a cluster.
         fullness: the share, 0 to 1, of the room for events that Redis has not taken.
     """

@@ -198,6 +198,10 @@ class Publisher:
         """Events taken that Redis has not acknowledged."""
         return self._buffer.events + self._overflow.events
 
+    def open_streams(self) -> Sequence[StreamWriter]:
+        """Return the writers of the streams that have not ended."""
+        return list(self._streams)
+
     def fullness(self) -> float:
         """Return how much of the room for events that Redis has not taken is used, 0 to 1.
 

@@ -38,7 +38,9 @@ __all__ = [
     "check_settings",
     "create_client",
     "destination",
+    "evicting_policies",
     "execute",
+    "first_entries",
     "probe_writes",
 ]
 
@@ -49,6 +51,20 @@ _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 # What every write of the gateway needs: a script that writes. The key expires after a minute.
 _WRITE = "return redis.call('SET', KEYS[1], '1', 'EX', 60) and 0"
+
+# The id and the `n` of the first entry.
+_FIRST = """
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not first then
+  return {'', 0}
+end
+for i = 1, #first[2], 2 do
+  if first[2][i] == 'n' then
+    return {first[1], first[2][i + 1]}
+  end
+end
+return {first[1], 0}
+"""
 
 
 async def execute(
@@ -204,6 +220,39 @@ async def _probe(
     commands: list[Command] = [("EVAL", _WRITE, 1, key) for key in keys]
     results = await _settle(client, await _exchange(client, commands, timeout_s))
     return [result if isinstance(result, PublishError) else None for result in results]
+
+
+async def evicting_policies(client: RedisClient, timeout_s: float) -> set[str]:
+    """Name the policies by which nodes delete keys when their memory is full; empty if none does.
+
+    Raises:
+        PublishError: as `execute`; the detail is NOPERM if the user may not ask.
+    """
+    # Not CONFIG GET, which managed servers forbid.
+    if isinstance(client, Redis):
+        nodes = [await execute(client, "INFO", "memory", timeout_s=timeout_s)]
+    else:
+        primaries = RedisCluster.PRIMARIES
+        of_all = await execute(
+            client, "INFO", "memory", timeout_s=timeout_s, target_nodes=primaries
+        )
+        # redis-py does not name the node if there is but one
+        nodes = [of_all] if "maxmemory" in of_all else list(of_all.values())
+    policies = {str(node.get("maxmemory_policy")) for node in nodes if node.get("maxmemory")}
+    return policies - {"noeviction", "None"}
+
+
+async def first_entries(
+    client: RedisClient, keys: Sequence[str], timeout_s: float
+) -> list[tuple[bytes, int] | None]:
+    """Read the id and the `n` of the first entry of each call's stream.
+
+    Returns:
+        Per key both, an empty id and 0 if there is no such stream; None: no answer.
+    """
+    commands: list[Command] = [("EVAL", _FIRST, 1, key) for key in keys]
+    replies = await _exchange(client, commands, timeout_s) if commands else []
+    return [(reply[0], int(reply[1])) if isinstance(reply, list) else None for reply in replies]
 
 
 class RedisStore:

@@ -91,7 +91,7 @@ def _build(url: str, options: dict[str, Any]) -> RedisClient:
     if parts.scheme == "rediss":
         options["ssl"] = True
         _check_tls(options)
-    elif any(name.startswith("ssl_") for name in options):
+    elif any(name.startswith("ssl") for name in options):
         raise SettingsError("the Redis URL has parameters of TLS, but not the scheme rediss")
     if kind == "cluster":
         return _cluster(addresses, options)

@@ -161,7 +161,6 @@ async def server_that_says(answer: Callable[[list[bytes]], str]) -> AsyncIterato
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        server.close_clients()
 
 
 async def what_append_makes_of(text: str) -> int | PublishError:
