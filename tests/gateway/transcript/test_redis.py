@@ -1,6 +1,11 @@
 """The client from its URL, and what its failures say: never a credential."""
 
+import re
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.asyncio import Redis, RedisCluster
 
 from gateway.errors import PublishError
@@ -37,6 +42,26 @@ def test_the_scheme_chooses_the_client(url: str, kind: type, tls: bool) -> None:
         "redis://u:secret@h:secret",
         "redis://u:secret@h?foo=secret",
         "redis+cluster://u:secret@h:x",
+        "redis://u:secret@",
+        "redis://u:secret@/0",
+        "redis://u:secret@h:0",
+        "redis://u:secret@h:99999",
+        "redis://u:secret@[::1",
+        "redis://u:secret@h/secret",
+        "redis://u:secret@h/0/1",
+        "redis://u:secret@h,h2",
+        "redis://u:secret@h?max_connections=secret",
+        "redis://u:secret@h?ssl_ca_certs=",
+        "redis://:12/secret@h",
+        "redis://:12#secret@h",
+        "redis://:12?secret@h",
+        "redis+cluster://u:secret@h/1",
+        "redis+cluster://u:secret@h?foo=secret",
+        "redis+sentinel://u:secret@h",
+        "redis+sentinel://u:secret@h/0",
+        "redis+sentinel://u:secret@h/service?foo=secret",
+        "redis+secret://h",
+        "rediss://u:secret@h?ssl_cert_reqs=secret",
     ],
 )
 def test_a_bad_url_is_a_settings_error_that_does_not_quote_it(url: str) -> None:
@@ -45,6 +70,48 @@ def test_a_bad_url_is_a_settings_error_that_does_not_quote_it(url: str) -> None:
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+_PASSWORDS = st.text("QXZJ0189@/?#%:[],+& =.\\\n", min_size=3, max_size=20)
+_URLS = st.sampled_from(
+    [
+        "redis://user:{}@h:6379/0",
+        "rediss://:{}@h",
+        "redis://{}@h",
+        "redis://user:{}@",
+        "redis://user:{}@h:port",
+        "redis+cluster://user:{}@h:1,h2:2",
+        "redis+sentinel://:{}@h/calls",
+        "redis+sentinel://h/calls?sentinel_password={}",
+        "redis://h?password={}",
+        "{}://h",
+        "redis:/{}@h",
+    ]
+)
+
+
+@given(url=_URLS, password=_PASSWORDS, is_encoded=st.booleans())
+def test_no_part_of_a_password_is_shown_however_the_url_is_malformed(
+    url: str, password: str, is_encoded: bool
+) -> None:
+    """Symptom: with a slash in the password, its beginning stood in the log as host and port."""
+    parts = re.findall("[QXZJ0189]{2,}", password)
+    try:
+        client = create_client(url.format(quote(password, safe="") if is_encoded else password))
+    except SettingsError as error:
+        shown = str(error)
+    else:
+        shown = f"{destination(client)} {client!r}"
+    assert not [part for part in parts if part in shown]
+
+
+@pytest.mark.parametrize("password", ["p@ss", "a/b?c#d", "%41", "ä:,[]"])
+async def test_a_password_is_sent_as_it_is(password: str) -> None:
+    with valkey() as url:
+        async with client_of(url) as client:
+            await client.execute_command("CONFIG", "SET", "requirepass", password)
+        async with client_of(url.replace("//", f"//:{quote(password, safe='')}@")) as client:
+            await check(client)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
