@@ -1,0 +1,250 @@
+"""The users of `deploy/redis/users.acl`, on a real server: each can do its work, nothing else."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+
+import deploy
+from gateway.calls.capacity_store import RedisCapacityStore
+from gateway.calls.stock import Taken
+from gateway.ingress.once_store import claims_in
+from gateway.metrics import Metrics
+from gateway.transcript.eviction import EvictionWatch
+from gateway.transcript.health import RedisHealth
+from gateway.transcript.redis import check
+from tests.gateway.transcript.publishing import (
+    PARTITIONS,
+    client_of,
+    ended,
+    final,
+    keys_of,
+    open_stream,
+    publisher_at,
+    started,
+    total,
+)
+from tests.redis_servers import valkey
+from tests.waiting import eventually
+from workers.janitor import Janitor, Lost
+from workers.janitor import Metrics as JanitorMetrics
+from workers.redis_streams import RedisStreams
+
+_FILE = Path(deploy.__path__[0]) / "redis" / "users.acl"
+_USERS = [
+    line.split()
+    for line in _FILE.read_text(encoding="utf-8").splitlines()
+    if line.startswith("user ")
+]
+_OURS = [user[1] for user in _USERS if user[1] not in ("default", "admin")]
+
+
+def password_of(name: str) -> str:
+    (rules,) = [user for user in _USERS if user[1] == name]
+    return next(rule[1:] for rule in rules if rule.startswith(">"))
+
+
+def url_for(name: str, url: str) -> str:
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{name}:{quote(password_of(name))}@{place}"
+
+
+@pytest.fixture(scope="module")
+def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that has loaded the file."""
+    loaded: Path = tmp_path_factory.mktemp("acl") / "users.acl"
+    loaded.write_text("user default on nopass ~* &* +@all\n", encoding="utf-8")
+    with valkey(aclfile=str(loaded)) as url:
+        loaded.write_text(_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+        with redis.Redis.from_url(url) as client:
+            client.execute_command("ACL", "LOAD")
+        yield url
+
+
+@pytest.fixture
+def server_url(guarded_url: str) -> str:
+    """That server, empty, with nothing refused yet."""
+    with admin_of(guarded_url) as admin:
+        admin.flushall()
+        admin.script_flush()
+        admin.acl_log_reset()
+    return guarded_url
+
+
+@pytest.fixture
+def cluster_url(redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]) -> Iterator[str]:
+    """The session's cluster, with our users."""
+    with contextlib.ExitStack() as stack:
+        nodes = [stack.enter_context(redis.Redis.from_url(url)) for url in redis_cluster_nodes]
+        for node in nodes:
+            node.acl_log_reset()
+            for _, name, *rules in _USERS:
+                if name != "default":
+                    node.execute_command("ACL", "SETUSER", name, *rules)
+        yield redis_cluster_url
+        for node in nodes:
+            node.execute_command("ACL", "DELUSER", "admin", *_OURS)
+
+
+def client_for(name: str, url: str) -> redis.Redis:
+    return redis.Redis.from_url(url_for(name, url), protocol=2, driver_info=None)
+
+
+def admin_of(url: str) -> redis.Redis:
+    return client_for("admin", url)
+
+
+def refused(url: str) -> list[Any]:
+    with admin_of(url) as admin:
+        return [(entry["username"], entry["object"]) for entry in admin.acl_log()]
+
+
+@pytest.mark.parametrize("fixture", ["server_url", "cluster_url"])
+async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(fixture)
+    mine, metrics = url_for("gateway", url), Metrics()
+    async with client_of(mine) as client, publisher_at(mine, metrics=metrics) as publisher:
+        await check(client)
+        writer = open_stream(publisher, "CA1")
+        for event in (started(), final("a")):
+            writer.publish(event)
+        await eventually(lambda: not publisher.buffered_events)
+        store, claim = RedisCapacityStore(client), claims_in(client)
+        assert await store.take("a", ["1", "2"], 3, 60) == Taken(True, 2)
+        assert await store.renew("a", ["1", "2"], 60) == 2
+        await store.release("a", ["2"])
+        assert await claim("token", 60)
+        assert not await claim("token", 60)
+        health = RedisHealth(client, PARTITIONS, publisher.fullness)
+        await health.look()
+        assert list(health.conditions()) == []
+        watch = EvictionWatch(client, metrics, publisher.open_streams)
+        assert await watch.look_at_policy()
+        await watch.look_at_streams()
+        writer.publish(ended())
+    assert total(metrics, "redis_events_total") == 3
+    assert refused(url.replace("+cluster", "")) == []
+
+
+@pytest.mark.parametrize("fixture", ["server_url", "cluster_url"])
+async def test_the_janitor_can_close_a_lost_stream(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(fixture)
+    async with (
+        client_of(url_for("admin", url)) as admin,
+        client_of(url_for("janitor", url)) as client,
+    ):
+        await check(client)
+        async with publisher_at(url_for("gateway", url)) as publisher:
+            open_stream(publisher, "CA1").publish(final("a"))
+        await admin.execute_command("ZADD", keys_of("CA1").live, 1, "CA1 MZ1")
+        janitor = Janitor(
+            RedisStreams(client),
+            gateway="janitor",
+            partitions=PARTITIONS,
+            lease_s=30,
+            retention_s=500,
+            metrics=JanitorMetrics(),
+        )
+        partition = int(keys_of("CA1").live[5:7])
+        now_ms, members = await RedisStreams(client).lapsed(partition, 10)
+        assert members == ["CA1 MZ1"]
+        assert await janitor.close(Lost(partition, members[0], now_ms))
+    assert refused(url.replace("+cluster", "")) == []
+
+
+async def test_a_reader_can_read_and_a_consumer_can_acknowledge(server_url: str) -> None:
+    async with publisher_at(url_for("gateway", server_url)) as publisher:
+        open_stream(publisher, "CA1").publish(final("a"))
+    keys = keys_of("CA1")
+    for name in ("reader", "consumer"):
+        with client_for(name, server_url) as client:
+            for key in (keys.call, keys.events):
+                assert len(client.xrange(key)) == client.xlen(key) == 1
+                assert client.xread({key: "0"})
+    with client_for("reader", server_url) as client:
+        assert len(client.zrange(keys.live, 0, -1)) == 1
+        assert client.xrevrange(keys.call)
+    with client_for("consumer", server_url) as client:
+        client.xgroup_create(keys.events, "assist", id="0")
+        ((_, ((entry_id, _),)),) = client.xreadgroup("assist", "w1", {keys.events: ">"})
+        assert client.xpending(keys.events, "assist")["pending"] == 1
+        client.xautoclaim(keys.events, "assist", "w2", 0)
+        assert client.xack(keys.events, "assist", entry_id) == 1
+    assert refused(server_url) == []
+
+
+@pytest.mark.parametrize("name", _OURS)
+def test_commands_that_are_not_listed_are_refused(server_url: str, name: str) -> None:
+    (rules,) = [user for user in _USERS if user[1] == name]
+    listed = {rule[1:] for rule in rules if rule.startswith("+")}
+    listed |= {"auth", "hello", "quit", "reset"}  # anybody's, before any user is known
+    with admin_of(server_url) as admin:
+        allowed = {
+            command for command, arity in commands_of(admin) if may_run(admin, name, command, arity)
+        }
+    assert {command for command in allowed if not in_listed(command, listed)} == set()
+    assert listed - allowed <= {"auth", "hello", "quit", "reset"}
+
+
+def in_listed(command: str, listed: set[str]) -> bool:
+    return command in listed or command.partition("|")[0] in listed
+
+
+def commands_of(admin: redis.Redis) -> Iterator[tuple[str, int]]:
+    """Name all commands and subcommands of the server, with their arity."""
+    for command in admin.command().values():
+        subcommands = command["subcommands"]
+        if not subcommands or command["name"] == "command":
+            yield command["name"], command["arity"]
+        for subcommand in subcommands:
+            yield subcommand[0].decode(), subcommand[1]
+
+
+def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
+    words = command.split("|")
+    words += ["1"] * (abs(arity) - len(words))
+    answer = str(admin.acl_dryrun(name, *words))
+    return "no permissions to run" not in answer
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("gateway", ("SET", "other", "1")),
+        ("gateway", ("XRANGE", "other", "-", "+")),
+        ("gateway", ("ZADD", "cs:{cap:a}:other", "1", "a")),
+        ("janitor", ("HGET", "cs:once:key", "a")),
+        ("janitor", ("ZADD", "cs:{cap:a}:places", "1", "a")),
+        ("reader", ("HGET", "cs:{p00}:writers:CA1", "MZ1")),
+        ("reader", ("XRANGE", "cs:once:key", "-", "+")),
+        ("consumer", ("XGROUP", "CREATE", "cs:{p00}:call:CA1", "g", "0", "MKSTREAM")),
+        ("consumer", ("XRANGE", "other", "-", "+")),
+    ],
+)
+def test_keys_that_are_not_listed_are_refused(
+    server_url: str, name: str, command: tuple[str, ...]
+) -> None:
+    with (
+        client_for(name, server_url) as client,
+        pytest.raises(redis.exceptions.NoPermissionError),
+    ):
+        client.execute_command(*command)
+
+
+@pytest.mark.parametrize("name", ["gateway", "janitor"])
+def test_a_script_can_do_no_more_than_its_user(server_url: str, name: str) -> None:
+    with client_for(name, server_url) as client:
+        for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):
+            with pytest.raises(redis.ResponseError, match="ACL failure in script"):
+                client.eval(script, 0)
+
+
+def test_nobody_gets_in_without_a_name(server_url: str) -> None:
+    with redis.Redis.from_url(server_url) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
