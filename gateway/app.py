@@ -211,7 +211,9 @@ async def _readiness(
     readiness.add(lambda: [not_ready("draining")] if streams.draining else [])
     async with (
         _redis_client(settings) as client,
-        RedisHealth(client, settings.partitions, publisher.fullness) as health,
+        RedisHealth(
+            client, settings.partitions, outage=publisher.outage, fullness=publisher.fullness
+        ) as health,
         EvictionWatch(client, metrics, publisher.open_streams) as eviction,
     ):
         readiness.add(health.conditions)

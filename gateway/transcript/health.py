@@ -27,12 +27,22 @@ class RedisHealth:
     Args:
         client: from `create_client`.
         partitions: fixed at installation; their keys lie on all nodes of a cluster.
+        outage: why streams of the publisher wait, empty if none does: a test write shows neither a
+            permission that a batch lacks, nor what is refused of one stream.
         fullness: the share, 0 to 1, of the room for events that Redis has not taken.
     """
 
-    def __init__(self, client: RedisClient, partitions: int, fullness: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        partitions: int,
+        *,
+        outage: Callable[[], str],
+        fullness: Callable[[], float],
+    ) -> None:
         self._client = client
         self._partitions = partitions
+        self._outage = outage
         self._fullness = fullness
         self._failure: PublishError | None = None
         self._has_written = False  # since the start
@@ -54,14 +64,20 @@ class RedisHealth:
         """Test a write on each node; never raises for what a server did."""
         failures = await probe_writes(self._client, self._partitions, _TIMEOUT_S)
         self._has_written |= None in failures
-        self._failure = next((failure for failure in failures if failure), None)
+        before, self._failure = self._failure, next((f for f in failures if f), None)
+        if self._failure and not before:
+            error = self._failure.detail
+            _log.warning(
+                "redis-not-writable", error=error, nodes=len(failures) - failures.count(None)
+            )
+        elif before and not self._failure:
+            _log.info("redis-writable")
 
     def conditions(self) -> Iterable[Condition]:
         """Return what is wrong with Redis and the room for its events, for `/readyz`."""
-        if self._failure:
-            detail = f" ({self._failure.detail})" if self._failure.detail else ""
+        if cause := self._failure.detail if self._failure else self._outage():
             condition = degraded if self._has_written else not_ready
-            yield condition(self._failure.reason + detail)
+            yield condition(f"redis-unavailable ({cause})")
         if self._fullness() >= _NEARLY_FULL:
             yield not_ready("spool-full")
 

@@ -31,6 +31,7 @@ class Outage:
         self._jitter = jitter
         self._waits = 0  # since all had their answers
         self._since_s: float | None = None
+        self.cause = ""  # of the outage that lasts, as its first answer told; empty without one
 
     def note(
         self,
@@ -51,6 +52,7 @@ class Outage:
         errors = [a for a in answers if isinstance(a, PublishError) and a.meaning.retry]
         if errors and self._since_s is None:
             self._since_s = now_s
+            self.cause = errors[0].detail or errors[0].reason
             _log.warning(errors[0].reason, error=errors[0].detail, streams=len(errors))
         if errors or is_anything_waiting:
             return
@@ -59,6 +61,7 @@ class Outage:
             away_ms = round((now_s - self._since_s) * 1000)
             _log.info("redis-back", away_ms=away_ms, buffered=buffered_events)
             self._since_s = None
+            self.cause = ""
 
     def next_wait_s(self) -> float:
         """Give the wait before the next try: exponential, half of it jitter."""

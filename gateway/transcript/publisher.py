@@ -202,6 +202,10 @@ class Publisher:
         """Return the writers of the streams that have not ended."""
         return list(self._streams)
 
+    def outage(self) -> str:
+        """Return why streams wait for Redis, empty if none does."""
+        return self._outage.cause
+
     def fullness(self) -> float:
         """Return how much of the room for events that Redis has not taken is used, 0 to 1.
 

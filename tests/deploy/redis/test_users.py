@@ -119,7 +119,9 @@ async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.Fixt
         await store.release("a", ["2"])
         assert await claim("token", 60)
         assert not await claim("token", 60)
-        health = RedisHealth(client, PARTITIONS, publisher.fullness)
+        health = RedisHealth(
+            client, PARTITIONS, outage=publisher.outage, fullness=publisher.fullness
+        )
         await health.look()
         assert list(health.conditions()) == []
         watch = EvictionWatch(client, metrics, publisher.open_streams)

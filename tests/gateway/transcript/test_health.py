@@ -2,21 +2,35 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.readiness import Condition, degraded, not_ready
 from gateway.transcript.health import RedisHealth
-from gateway.transcript.redis import RedisClient
-from tests.gateway.transcript.publishing import PARTITIONS, client_of
+from gateway.transcript.publisher import Limits
+from gateway.transcript.redis import RedisClient, RedisStore
+from tests.gateway.transcript.publishing import (
+    PARTITIONS,
+    client_of,
+    final,
+    make_publisher,
+    open_stream,
+    publisher_at,
+)
 from tests.redis_servers import free_port, valkey
+from tests.waiting import eventually
 
 
 @contextlib.asynccontextmanager
 async def health_at(
-    url: str, fullness: Callable[[], float] = lambda: 0.0
+    url: str, fullness: Callable[[], float] = lambda: 0.0, outage: Callable[[], str] = str
 ) -> AsyncIterator[tuple[RedisHealth, RedisClient]]:
-    async with client_of(url, 0.5) as client, RedisHealth(client, PARTITIONS, fullness) as health:
+    async with (
+        client_of(url, 0.5) as client,
+        RedisHealth(client, PARTITIONS, outage=outage, fullness=fullness) as health,
+    ):
         yield health, client
 
 
@@ -95,3 +109,65 @@ async def test_no_room_for_events_is_not_ready(redis_url: str) -> None:
         assert list(health.conditions()) == []
         share = 0.9
         assert list(health.conditions()) == [not_ready("spool-full")]
+
+
+async def test_streams_that_wait_degrade_though_the_test_write_succeeds() -> None:
+    """A user without XADD may write the test key, and not one event."""
+    limits = Limits(backoff_first_s=0.005, backoff_max_s=0.05)
+    with valkey() as url:
+        async with (
+            publisher_at(url, limits) as publisher,
+            health_at(url, outage=publisher.outage) as (health, client),
+        ):
+            await client.execute_command("ACL", "SETUSER", "default", "-xadd")
+            open_stream(publisher, "CA1").publish(final("a"))
+            await eventually(lambda: bool(publisher.outage()))
+            assert await looked(health) == [degraded("redis-unavailable (NOPERM)")]
+            await client.execute_command("ACL", "SETUSER", "default", "+xadd")
+            await eventually(lambda: not publisher.outage())
+            assert await looked(health) == []
+
+
+async def test_an_outage_is_logged_when_it_begins_and_ends_also_without_calls() -> None:
+    with valkey() as url, capture_logs() as logs:
+        async with health_at(url) as (health, client):
+            for maxmemory in ("1", "1", "0", "0"):
+                await client.execute_command("CONFIG", "SET", "maxmemory", maxmemory)
+                await health.look()
+    assert [log["event"] for log in logs] == ["redis-not-writable", "redis-writable"]
+    assert logs[0]["error"] == "OOM"
+
+
+@pytest.mark.parametrize("has_spool", [True, False], ids=["spool", "memory alone"])
+async def test_an_outage_that_uses_up_the_room_is_not_ready_until_redis_is_back(
+    tmp_path: Path,
+    has_spool: bool,
+) -> None:
+    limits = Limits(backoff_first_s=0.005, backoff_max_s=0.05, buffered_events=10, spill_events=5)
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}"
+    with contextlib.ExitStack() as server:
+        first = server.enter_context(valkey(port))
+        async with client_of(url) as client, contextlib.AsyncExitStack() as stack:
+            publisher = make_publisher(
+                RedisStore(client),
+                limits,
+                spool_dir=tmp_path if has_spool else None,
+                spool_bytes=20_000,
+            )
+            await stack.enter_async_context(publisher)
+            health, _ = await stack.enter_async_context(
+                health_at(first, publisher.fullness, publisher.outage)
+            )
+            assert list(health.conditions()) == []
+            server.close()
+            writer = open_stream(publisher, "CA1")
+            writer.publish(final("a"))
+            await health.look()
+            assert [condition.ready for condition in health.conditions()] == [True]
+            while publisher.fullness() < 0.9:
+                writer.publish(final("a"))
+            assert not_ready("spool-full") in health.conditions()
+            server.enter_context(valkey(port))
+            await eventually(lambda: not publisher.buffered_events)
+            assert await looked(health) == []
