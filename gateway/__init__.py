@@ -24,8 +24,9 @@ One call, walked:
  8. At the hang-up the track sends what is left, commits, waits for the model's `done`; then the
     stream's last event, `stream.ended`, is published and its one log line written.
 
-Operators look in through `ingress/admin_api.py`. At the end of the process `calls/registry.py`
-refuses new calls and lets the live ones go on for a while.
+Operators look in through `ingress/admin_api.py`; `readiness.py` collects what `/readyz` reports,
+of Redis `transcript/health.py` and `transcript/eviction.py` know. At the end of the process
+`calls/registry.py` refuses new calls and lets the live ones go on for a while.
 
 `app.py` builds the parts from `settings.py`; `errors.py` names every way to fail, `metrics.py`
 every number that Prometheus sees. `process/` is what all processes of the house do alike.

@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     # Redis
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="redis://, rediss://, redis+cluster:// or rediss+cluster://; secret, because "
-        "it may hold a password.",
+        description="redis://, redis+cluster:// or redis+sentinel://, or rediss for TLS, as "
+        "docs/redis.md says; secret, because it may hold a password.",
     )
     partitions: int = Field(
         64, ge=1, le=9999, description="Partitions of the event streams; fixed at installation."

@@ -305,6 +305,39 @@ async def test_a_node_that_is_away_is_tried_at_growing_intervals_while_others_an
     assert numbers(store.events("CA2")) == [1, 2]
 
 
+class Poisoned:
+    """A store that answers one stream with an error that nobody knows, for ever."""
+
+    def __init__(self, call_id: str) -> None:
+        self.memory = MemoryStore(lambda: 1_795_255_616_244)
+        self._call = keys_of(call_id).call
+
+    async def append(
+        self, calls: Sequence[AppendCall], timeout_s: float
+    ) -> list[int | PublishError]:
+        unknown = PublishError("redis-unavailable", "ResponseError")
+        return [
+            unknown if call[0].call == self._call else (await self.memory.append([call], 1))[0]
+            for call in calls
+        ]
+
+
+async def test_a_stream_that_is_refused_for_ever_holds_up_no_other(tmp_path: Path) -> None:
+    """An unknown error is tried again; its stream waits in memory and on disk, the others pass."""
+    store = Poisoned("CA1")
+    publisher = make_publisher(store, _SMALL, spool_dir=tmp_path)
+    publisher.start()
+    poisoned, other = open_stream(publisher, "CA1"), open_stream(publisher, "CA2")
+    for i in range(200):
+        poisoned.publish(final(f"a{i}"))
+        other.publish(final(f"b{i}"))
+        await asyncio.sleep(0)
+    await eventually(lambda: publisher.buffered_events == 200)
+    assert texts(store.memory.streams[keys_of("CA2").call]) == [f"b{i}" for i in range(200)]
+    assert publisher.outage() == "ResponseError"
+    await publisher.close(0.1)
+
+
 async def test_a_spooled_stream_keeps_its_lease_and_skips_nothing(tmp_path: Path) -> None:
     """Symptom: a renewal that knew the next n made the script skip what was still on disk."""
     store = UnreliableStore()
