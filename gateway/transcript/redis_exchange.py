@@ -72,10 +72,15 @@ async def initialize(client: RedisClient) -> None:
     """Read the map of a cluster, unless it is known."""
     if isinstance(client, Redis):
         return
-    # The URL's hosts, too: after its first look redis-py asks only the nodes it has found, and if
-    # all of those are replaced it never finds the cluster again.
-    named = [(node.host, int(node.port)) for node in client.startup_nodes]
-    _ = await client.initialize(additional_startup_nodes_info=named)
+    try:
+        _ = await client.initialize()
+    except Exception:
+        # From its first look on redis-py asks only the nodes it has found. If all of them are gone,
+        # the next try asks the URL's hosts, too, whose names may have moved.
+        named = {node.name: node for node in client.startup_nodes}
+        manager = client.nodes_manager
+        manager.set_nodes(manager.startup_nodes, named)
+        raise
 
 
 async def drop_connections(client: RedisClient) -> None:
@@ -84,12 +89,13 @@ async def drop_connections(client: RedisClient) -> None:
     Those in use by other commands are closed after them, but a cluster's at once: `execute` and the
     publisher run those commands again.
     """
-    if isinstance(client, RedisCluster):
-        await client.aclose()  # the map of the cluster is read anew, too
-        return
-    # redis-py leaves it untyped
-    await client.connection_pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
-    await client.connection_pool.disconnect(inuse_connections=False)
+    with contextlib.suppress(Exception):  # a connection that does not close in time is gone as well
+        if isinstance(client, RedisCluster):
+            await client.aclose()  # the map of the cluster is read anew, too
+            return
+        pool = client.connection_pool
+        await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+        await pool.disconnect(inuse_connections=False)
 
 
 async def exchange(

@@ -167,6 +167,29 @@ async def test_a_cluster_whose_replica_takes_over_is_followed() -> None:
         assert (numbers(events), texts(events)) == ([1, 2], ["a", "b"])
 
 
+async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
+    """All nodes were replaced, as by a restart in Kubernetes: they were never found again."""
+    with contextlib.ExitStack() as stack:
+        first = contextlib.ExitStack()
+        old_url, _ = stack.enter_context(first).enter_context(cluster_with_replica())
+        new_url, _ = stack.enter_context(cluster_with_replica())
+        async with Front(int(old_url.rpartition(":")[2])) as front:
+            url = f"redis+cluster://127.0.0.1:{front.port}"
+            async with client_of(url, 1.0) as client, publisher_at(url, _QUICK) as publisher:
+                store, writer = RedisCapacityStore(client), open_stream(publisher, "CA1")
+                writer.publish(final("a"))
+                await eventually(lambda: not publisher.buffered_events)
+                assert await store.take("a", ["1"], 1, 60) == Taken(True, 1)
+                first.close()
+                front.target = int(new_url.rpartition(":")[2])
+                writer.publish(final("b"))
+                await eventually(lambda: not publisher.buffered_events)
+                async with asyncio.timeout(20):
+                    while await probe_writes(client, PARTITIONS, 5) != [None]:
+                        pass
+                assert await store.take("a", ["2"], 1, 60) == Taken(True, 1)
+
+
 async def test_a_batch_is_appended_once_whatever_connection_answers(pair: Pair) -> None:
     """READONLY says that nothing was written: the same batch, sent again, is written once."""
     constants = pack_stream("1", "CA2", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
