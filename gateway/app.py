@@ -203,9 +203,9 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
 async def _readiness(
     settings: Settings, streams: LiveStreams, publisher: Publisher, metrics: Metrics
 ) -> AsyncIterator[Readiness]:
-    """Give what `/readyz` reports.
+    """Make what `/readyz` reports.
 
-    Redis is tested on a client of its own: the publisher drops its connections after a failure.
+    Redis is tested on a client of its own, so that no test waits for a batch.
     """
     readiness = Readiness()
     readiness.add(lambda: [not_ready("draining")] if streams.draining else [])

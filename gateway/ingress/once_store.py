@@ -1,4 +1,4 @@
-"""What was shown once, in Redis: a key per value, which expires with it."""
+"""Claims of tokens and nonces in Redis: one key per value, which expires with it."""
 
 import math
 import secrets
@@ -11,7 +11,7 @@ TIMEOUT_S: Final = 1.0  # for a send or a reply; a call that starts waits for it
 
 
 def claims_in(client: RedisClient) -> Claim:
-    """Return what claims a key for all gateways.
+    """Return a function that claims a key for all gateways.
 
     Args:
         client: a single server's or a cluster's, made with `TIMEOUT_S`; whoever made it closes it.

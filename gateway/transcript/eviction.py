@@ -1,8 +1,8 @@
 """Whether Redis keeps what was written: its policy for a full memory, and calls that vanished.
 
-With any policy but `noeviction` a Redis whose memory is full deletes transcripts, of live calls
-too, and says nothing. Nobody is told of a deleted key, so the gateway looks: at the policy every
-few minutes, and at its live calls' streams, whose first entry stays the same as long as they live.
+With any policy but `noeviction` a Redis whose memory is full deletes transcripts, also of live
+calls, and reports it to no client. So the gateway reads the policy every few minutes, and every few
+seconds the first entry of each live call's stream, which never changes while the stream exists.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class EvictionWatch:
-    """Looks at Redis for as long as the context lasts.
+    """Checks Redis for as long as the context lasts.
 
     Args:
         client: from `create_client`.

@@ -75,7 +75,8 @@ class RedisHealth:
 
     def conditions(self) -> Iterable[Condition]:
         """Return what is wrong with Redis and the room for its events, for `/readyz`."""
-        if cause := self._failure.detail if self._failure else self._outage():
+        failure = self._failure
+        if cause := failure.detail or failure.reason if failure else self._outage():
             condition = degraded if self._has_written else not_ready
             yield condition(f"redis-unavailable ({cause})")
         if self._fullness() >= _NEARLY_FULL:

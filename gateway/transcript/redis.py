@@ -126,6 +126,8 @@ async def first_entries(
     """
     commands: list[Command] = [("EVAL", _FIRST, 1, key) for key in keys]
     replies = await exchange(client, commands, timeout_s) if commands else []
+    if any(isinstance(reply, Exception) for reply in replies):
+        await drop_connections(client)
     return [(reply[0], int(reply[1])) if isinstance(reply, list) else None for reply in replies]
 
 

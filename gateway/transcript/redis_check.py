@@ -17,7 +17,7 @@ _DIAGNOSIS_S: Final = 1.0
 
 
 async def check(client: RedisClient, timeout_s: float = 5.0) -> None:
-    """Ask Redis for a sign of life, to find wrong settings.
+    """Ping Redis, to find wrong settings.
 
     Raises:
         PublishError: `redis-refused` if waiting can't help, for wrong credentials say, else

@@ -89,7 +89,7 @@ def tls_failure(error: BaseException) -> str:
 
 
 def refusal(error: BaseException) -> str:
-    """Say why a connection with these settings is refused; empty if waiting may help."""
+    """Return why a connection with these settings is refused; empty if waiting may help."""
     text = _text(error)
     if tls := tls_failure(error):
         return f"TLS: {tls}"
@@ -105,7 +105,7 @@ def refusal(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """The answer as it came: redis-py cuts the code off those it has a class for."""
+    """Return the answer as it came: redis-py removes the code of those it has a class for."""
     code = getattr(error, "status_code", None)
     return f"{code} {error}" if code else str(error)
 

@@ -20,6 +20,7 @@ from tests.gateway.transcript.publishing import (
     publisher_at,
     total,
 )
+from tests.gateway.transcript.test_publisher_faults import move_slot
 from tests.redis_servers import valkey
 from tests.waiting import eventually
 
@@ -115,6 +116,24 @@ async def test_a_live_call_whose_stream_vanished_is_noticed_once(
             assert await vanished(watch, metrics) == 2, "gone and written again between two looks"
         found = [(log["event"], log["call_id"]) for log in logs]
         assert found == [("redis-stream-vanished", "CA1"), ("redis-stream-vanished", "CA2")]
+
+
+async def test_a_stream_whose_slot_moved_is_still_watched(
+    redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]
+) -> None:
+    metrics, key = Metrics(), keys_of("CA1").call
+    async with (
+        client_of(redis_cluster_url) as client,
+        client_of(redis_cluster_url) as other,
+        publisher_at(redis_cluster_url) as publisher,
+    ):
+        watch = EvictionWatch(client, metrics, publisher.open_streams)
+        await publish(publisher, "CA1")
+        assert await vanished(watch, metrics) == 0
+        await move_slot(redis_cluster_nodes, key)
+        assert await vanished(watch, metrics) == 0, "it answers MOVED"
+        await other.delete(key)
+        assert await vanished(watch, metrics) == 1
 
 
 async def test_a_stream_that_vanished_before_the_first_look_is_noticed(redis_url: str) -> None:
