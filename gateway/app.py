@@ -62,13 +62,14 @@ class Gateway(NamedTuple):
 async def run(settings: Settings, carriers: Sequence[Carrier]) -> None:
     """Serve until told to stop, by SIGTERM or the admin API; let the live calls go on, then end.
 
-    A second SIGTERM, or a SIGINT, ends them at once, with their last words.
+    A second SIGTERM, or a SIGINT, ends them at once, with their last words; another signal does not
+    wait for these either.
 
     Raises:
         SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
     """
-    stop, hurry = stop_signals()
-    async with serve(settings, carriers, stop) as gateway:
+    stop, hurry, at_once = stop_signals()
+    async with serve(settings, carriers, stop, at_once) as gateway:
         log = _log.bind(gateway=settings.id)
         log.info("gateway-started", port=gateway.public, admin=gateway.admin)
         await stop.wait()
@@ -95,7 +96,10 @@ def make_carriers(kinds: Iterable[Any]) -> list[Carrier]:
 
 @contextlib.asynccontextmanager
 async def serve(
-    settings: Settings, carriers: Sequence[Carrier], stop: asyncio.Event | None = None
+    settings: Settings,
+    carriers: Sequence[Carrier],
+    stop: asyncio.Event | None = None,
+    at_once: asyncio.Event | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve both ports for as long as the context lasts; at its end the live calls end in order.
 
@@ -103,6 +107,7 @@ async def serve(
         settings: all of them, but the carriers' own.
         carriers: who may call.
         stop: once set, by the admin API too, new calls are refused; the live ones go on.
+        at_once: once set, the end does not wait for last words.
 
     Raises:
         SettingsError: as `run`.
@@ -144,7 +149,8 @@ async def serve(
             listening(admin, settings.admin_host, settings.admin_port)
         )
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
-        stack.push_async_callback(streams.end_all, settings.finish_timeout_s + _GOODBYE_S)
+        longest_s = settings.finish_timeout_s + _GOODBYE_S
+        stack.push_async_callback(streams.end_all, longest_s, at_once)
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection need not look at it again
         yield Gateway(port, admin_port, streams)

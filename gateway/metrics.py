@@ -67,6 +67,12 @@ class Metrics:
             "Each endpoint's circuit breaker: 0 closed, 1 half-open, 2 open.",
             "endpoint",
         )
+        self.endpoint_failing = gauge(
+            "endpoint_failing",
+            "1 while sessions fail at an endpoint for any reason, credentials included; the "
+            "breaker counts only what speaks against the endpoint itself.",
+            "endpoint",
+        )
         self.capacity_store_away = gauge(
             "capacity_store_away",
             "1 while this gateway counts an endpoint's places by itself: Redis does not answer.",

@@ -68,24 +68,31 @@ def log_plainly(_: BaseSettings) -> None:
 class StopSignals(NamedTuple):
     """What signals have asked of this process."""
 
-    stop: asyncio.Event  # to end in good order
-    hurry: asyncio.Event  # and not to wait for anybody's work to end by itself
+    stop: asyncio.Event  # end in good order
+    hurry: asyncio.Event  # and do not wait for work to end by itself
+    at_once: asyncio.Event  # and do not wait for anything but what must be written
 
 
 def stop_signals() -> StopSignals:
-    """Give events that signals set: SIGTERM `stop`, a second one or SIGINT (Ctrl-C) both."""
-    signals = StopSignals(asyncio.Event(), asyncio.Event())
+    """Return events that signals set.
+
+    The first SIGTERM sets `stop`, the second `hurry`; SIGINT (Ctrl-C) sets both at once. Any signal
+    after `hurry` sets `at_once`.
+    """
+    signals = StopSignals(asyncio.Event(), asyncio.Event(), asyncio.Event())
     signalled = asyncio.Event()  # `stop` alone does not tell: others set it, too
 
     def terminate() -> None:
+        if signals.hurry.is_set():
+            signals.at_once.set()
         if signalled.is_set():
             signals.hurry.set()
         signalled.set()
         signals.stop.set()
 
     def interrupt() -> None:
-        signals.stop.set()
-        signals.hurry.set()
+        signalled.set()
+        terminate()
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, terminate)

@@ -22,6 +22,7 @@ from gateway.calls.entrance import Entrance
 from gateway.calls.entrances import Entrances
 from gateway.calls.services import Ticket
 from gateway.calls.ticket import StreamTicket
+from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
 from gateway.routes import Routes
 from gateway.upstream.transport import UpstreamTransport
@@ -87,6 +88,10 @@ class Admission:
         }
         calls = {route.name: capacity[_route_stock(route.name)] for route in routes.routes}
         self._entrances = Entrances(endpoints, calls, capacity.freed, metrics, wait_s=wait_s)
+
+    def troubles(self) -> dict[str, UpstreamError]:
+        """Return why sessions fail now, by the names of the endpoints where they do."""
+        return self._entrances.troubles()
 
     @asynccontextmanager
     async def enter(self, carrier: str, route_name: str | None = None) -> AsyncIterator[Ticket]:

@@ -1,4 +1,4 @@
-"""One endpoint as admission sees it: its places, its breaker, the way to it."""
+"""One endpoint as admission sees it: its places, its breaker, its health, the way to it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,7 +6,10 @@ from typing import Final
 import structlog
 
 from gateway.calls.breaker import Breaker, BreakerState
+from gateway.calls.health import EndpointHealth
 from gateway.calls.stock import Stock
+from gateway.errors import UpstreamError
+from gateway.hints import hint
 from gateway.routes import Endpoint, Priority
 from gateway.upstream.transport import UpstreamTransport
 
@@ -43,6 +46,7 @@ class Entrance:
         self.transport = transport
         self.stock = stock
         self.breaker = breaker
+        self.health = EndpointHealth(name, monotonic_s)
         self._reserved = endpoint.reserved
         self._monotonic_s = monotonic_s
         self._distrusted_until_s: float | None = None
@@ -70,13 +74,24 @@ class Entrance:
         """Begin an attempt to open a session; tell whether it is the breaker's probe."""
         return self.breaker.enter(self._monotonic_s())
 
-    def failed(self, *, caller: int, probe: bool) -> None:
-        """Learn that a call's attempt failed for a reason that speaks against the endpoint."""
+    def is_failing(self) -> float:
+        """Return the metric's value: 1 while sessions fail there, for whatever reason."""
+        return float(self.health.trouble is not None)
+
+    def failed(self, error: UpstreamError, *, caller: int, probe: bool) -> None:
+        """Count a call's failed attempt, whose reason speaks against the endpoint."""
         now_s = self._monotonic_s()
         was = self.breaker.state(now_s)
         self.breaker.fail(now_s, caller=caller, probe=probe)
         if was is not BreakerState.OPEN and self.breaker.state(now_s) is BreakerState.OPEN:
-            _log.warning("breaker-opened", endpoint=self.name)
+            _log.warning(
+                "breaker-opened",
+                endpoint=self.name,
+                reason=error.reason,
+                fault=error.fault,
+                detail=error.detail or None,
+                hint=hint(error.reason),
+            )
 
     def distrust(self) -> None:
         """Learn that a session failed there for good; without this it would look the most free."""
@@ -87,4 +102,5 @@ class Entrance:
         if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
             _log.info("breaker-closed", endpoint=self.name)
         self.breaker.succeed()
+        self.health.worked()
         self._distrusted_until_s = None

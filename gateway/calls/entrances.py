@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.calls.entrance import Entrance
 from gateway.calls.stock import Stock
-from gateway.errors import CarrierError
+from gateway.errors import CarrierError, UpstreamError
 from gateway.metrics import Metrics
 from gateway.routes import Route, Spread
 
@@ -46,6 +46,7 @@ class Entrances:
         for name, entrance in endpoints.items():
             metrics.places_held.labels(name).set_function(partial(_held, entrance.stock))
             metrics.breaker_state.labels(name).set_function(entrance.breaker_state)
+            metrics.endpoint_failing.labels(name).set_function(entrance.is_failing)
             metrics.capacity_store_away.labels(name).set_function(partial(_away, entrance.stock))
 
     def best_first(self, route: Route) -> list[Entrance]:
@@ -55,6 +56,11 @@ class Entrances:
         if route.spread is Spread.MOST_FREE:
             may_be_asked.sort(key=lambda entrance: (-entrance.stock.free, entrance.stock.held))
         return sorted(may_be_asked, key=lambda entrance: entrance.is_distrusted)
+
+    def troubles(self) -> dict[str, UpstreamError]:
+        """Return why sessions fail now, by the names of the endpoints where they do."""
+        found = {name: entrance.health.trouble for name, entrance in self._endpoints.items()}
+        return {name: error for name, error in found.items() if error}
 
     def calls(self, route: Route) -> Stock:
         """Give the stock of a route's calls."""

@@ -9,8 +9,10 @@ from gateway.calls.ending import Ending
 from gateway.calls.services import CallServices
 from gateway.calls.track import Track
 from gateway.carriers.events import CallStarted
+from gateway.hints import hint
 from gateway.transcript.events import (
     EventWriter,
+    Status,
     StreamDtmf,
     StreamEnded,
     StreamStarted,
@@ -91,13 +93,16 @@ class StreamRecord:
             self._services.metrics.live_calls.labels(self._carrier).dec()
             self._services.metrics.calls_total.labels(self._carrier, ending.status).inc()
         first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
-        _log.info(
+        went_wrong = ending.status in (Status.FAILED, Status.REFUSED)
+        write = _log.warning if went_wrong else _log.info
+        write(
             "stream-ended" if self.is_open else "stream-never-started",
             carrier=self._carrier,
             status=ending.status,
             reason=ending.reason,
             fault=ending.fault,
             detail=ending.detail,
+            hint=hint(ending.reason) if went_wrong else None,
             duration_ms=duration_ms,
             frames=sum(track.pipeline.frames for track in tracks),
             duplicates=sum(track.pipeline.duplicates for track in tracks),

@@ -3,19 +3,28 @@
 state       new streams    live streams              left by
 taking      up to a limit  live on                   start_draining (SIGTERM, the admin API)
 draining    refused        live on                   a deadline, a hurry, or no stream left
-ending      refused        ended, their last words   no stream left, or a time-out
+ending      refused        ended, their last words   no stream left, a time-out, or `at_once`
+
+While ending, a track that has no way to the model is given up after a few seconds: other streams
+and the process need not wait for words that do not come.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from gateway.calls.ending import DRAINED, Ending
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.errors import CarrierError
+
+# A track of a stream that is being ended may be without a session for so long. By then about six
+# attempts to open one have failed (`calls/sessions.py` backs off for 5 s at most).
+_HOPELESS_S: Final = 5.0
+_LOOK_S: Final = 0.1  # how often streams are looked at meanwhile
+_RECORDS_S: Final = 2.0  # for the last events of streams that are ended at once
 
 _log = structlog.get_logger()
 
@@ -25,6 +34,9 @@ class LiveStream(Protocol):
 
     def end(self, ending: Ending) -> None:
         """End it with its last words; the first reason stays. Does not wait."""
+
+    def give_up(self, after_s: float) -> None:
+        """Stop waiting for tracks that have been without a session for so long. Does not wait."""
 
     def snapshot(self) -> StreamSnapshot | None:
         """Describe it as it is now; None before its carrier has announced the call."""
@@ -134,14 +146,30 @@ class LiveStreams:
             for wait in waits:
                 wait.cancel()
 
-    async def end_all(self, timeout_s: float) -> None:
-        """Refuse new streams, end the live ones, wait for their last words, not for ever."""
+    async def end_all(self, timeout_s: float, at_once: asyncio.Event | None = None) -> None:
+        """Refuse new streams, end the live ones and wait for their last words.
+
+        Args:
+            timeout_s: the longest wait.
+            at_once: once set, nothing but the streams' last events is waited for.
+        """
         self.start_draining()
         self._ending = DRAINED
         for stream in list(self._streams):
             stream.end(DRAINED)
+        at_once = at_once or asyncio.Event()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._empty.wait()
+                while not (self._empty.is_set() or at_once.is_set()):
+                    self._give_up(_HOPELESS_S)
+                    await asyncio.sleep(_LOOK_S)
+            async with asyncio.timeout(_RECORDS_S):
+                while at_once.is_set() and self._streams:
+                    self._give_up(0)
+                    await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             _log.error("drain-timeout", streams=self.admitted)
+
+    def _give_up(self, after_s: float) -> None:
+        for stream in list(self._streams):
+            stream.give_up(after_s)

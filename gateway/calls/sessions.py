@@ -89,6 +89,7 @@ class Sessions:
         self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
         self._failures = 0  # in a row
         self._failing_since_s: float | None = None
+        self._without_since_s = services.monotonic_s()  # when the last session was lost
         self._rollover_not_before_s = 0.0
 
     @property
@@ -100,6 +101,14 @@ class Sessions:
     def is_live(self) -> bool:
         """Whether a session is there to take audio."""
         return self._fed is not None and not self._fed.is_over
+
+    @property
+    def unreachable_s(self) -> float:
+        """Seconds without a session, or since the first failure in a row; 0 while one is live."""
+        if self.is_live:
+            return 0.0
+        since_s = (self._without_since_s, self._failing_since_s)
+        return self._services.monotonic_s() - min(s for s in since_s if s is not None)
 
     @property
     def is_rolling_over(self) -> bool:
@@ -178,6 +187,8 @@ class Sessions:
     def on_over(self, hearing: Hearing) -> None:
         """Have `run` look after it."""
         self._open.discard(hearing)
+        if hearing is self._fed:
+            self._without_since_s = self._services.monotonic_s()
         self.failure = hearing.error or self.failure
         self._moved.set()
 

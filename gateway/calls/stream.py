@@ -173,6 +173,11 @@ class CallStream:
             self._over.set()
             self._on_ending(self.ending)
 
+    def give_up(self, after_s: float) -> None:
+        """Stop waiting for tracks that have been without a session for so long."""
+        for track in self._tracks.values():
+            track.give_up(after_s)
+
     def _stop(self, late_s: float) -> None:
         """End the stream as the carrier said, now or once media can't come late any more."""
         self._is_stopped = True

@@ -198,12 +198,13 @@ class LeasedPlace:
         """Learn that the session failed; what it says of the endpoint, if anything, counts once."""
         if error.reason not in _OF_THE_CALL:
             self._ticket.shun(self._entrance)
+            self._entrance.health.failed(error)
         if not error.meaning.retry:
             self._entrance.distrust()
         speaks_against_it = error.meaning.retry and error.fault in _AGAINST_THE_ENDPOINT
         if speaks_against_it and not self._judged:
             self._judged = True
-            self._entrance.failed(caller=self._ticket.number, probe=self._probe)
+            self._entrance.failed(error, caller=self._ticket.number, probe=self._probe)
 
     def release(self) -> None:
         """Give the place back to the call or to all."""

@@ -265,6 +265,14 @@ class Track:
             self._limit_the_end()
             self._sessions.wake()
 
+    def give_up(self, after_s: float) -> None:
+        """After the hang-up: end if no session has been live for so long; 0 ends in any case."""
+        deadline = self._deadline
+        if not self._hung_up.is_set() or deadline is None or deadline.expired():
+            return
+        if self._sessions.unreachable_s >= after_s:
+            deadline.reschedule(asyncio.get_running_loop().time())
+
     def _keep(self, pieces: Iterable[AudioChunk | AudioGap], now_s: float) -> None:
         """Keep chunks and declare gaps, in their order on the media clock; send what can be."""
         for piece in pieces:

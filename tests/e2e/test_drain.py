@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import IO
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
@@ -129,15 +130,18 @@ def environment(redis_url: str, **settings: str) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def running(redis_url: str, **settings: str) -> AsyncIterator[Gateway]:
+async def running(
+    redis_url: str, log: IO[bytes] | None = None, **settings: str
+) -> AsyncIterator[Gateway]:
     """A gateway process before a checksum engine; killed, if it still lives at the end."""
     public, admin = free_port(), free_port()
     ports = {"GATEWAY_PORT": str(public), "GATEWAY_ADMIN_PORT": str(admin)}
     async with checksum_engine() as url, ClientSession() as http:
-        env = environment(
-            redis_url, GATEWAY_REALTIME_URL=url.replace("http", "ws", 1), **ports, **settings
+        model = {"GATEWAY_REALTIME_URL": url.replace("http", "ws", 1)}
+        env = environment(redis_url, **{**model, **ports, **settings})
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", env=env, stderr=log
         )
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway", env=env)
         try:
             ready = answers(HOST, admin, "/readyz")
             async with asyncio.timeout(LIMIT_S):

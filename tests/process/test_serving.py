@@ -18,12 +18,14 @@ import asyncio
 from process.serving import stop_requested, stop_signals
 
 async def main():
-    stop, hurry = stop_signals()
+    stop, hurry, at_once = stop_signals()
     print("ready", flush=True)
     await stop.wait()
     print("stop", hurry.is_set(), flush=True)
     await hurry.wait()
-    print("hurry", flush=True)
+    print("hurry", at_once.is_set(), flush=True)
+    await at_once.wait()
+    print("at once", flush=True)
 
 async def simple():
     stop = stop_requested()
@@ -61,7 +63,9 @@ async def test_the_first_sigterm_stops_and_the_second_hurries() -> None:
         process.send_signal(signal.SIGTERM)
         assert await said(process) == "stop False"
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "hurry"
+        assert await said(process) == "hurry False"
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "at once"
 
 
 async def test_the_first_sigterm_does_not_hurry_what_stops_already() -> None:
@@ -88,14 +92,18 @@ async def test_sigint_after_sigterm_hurries() -> None:
         process.send_signal(signal.SIGTERM)
         assert await said(process) == "stop False"
         process.send_signal(signal.SIGINT)
-        assert await said(process) == "hurry"
+        assert await said(process) == "hurry False"
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "at once"
 
 
 async def test_sigint_alone_does_both() -> None:
     async with reporting("main") as process:
         process.send_signal(signal.SIGINT)
         assert await said(process) == "stop True"
-        assert await said(process) == "hurry"
+        assert await said(process) == "hurry False"
+        process.send_signal(signal.SIGTERM)
+        assert await said(process) == "at once"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,6 +10,7 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.errors import CarrierError
 from tests.gateway.scripted import settle
+from tests.waiting import eventually
 
 LONG_S = 60.0
 
@@ -21,6 +22,10 @@ class Stream:
         self.call_id = call_id
         self.stream_id = stream_id
         self.endings: list[Ending] = []
+        self.given_up_after_s: float | None = None
+
+    def give_up(self, after_s: float) -> None:
+        self.given_up_after_s = after_s
 
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)
@@ -157,3 +162,17 @@ class TestEndAll:
         streams = LiveStreams(1)
         with streams.admit():
             await asyncio.wait_for(streams.end_all(0.01), LONG_S)
+
+
+async def test_ending_at_once_waits_for_records_not_for_sockets() -> None:
+    """Symptom: a second Ctrl-C did nothing, and the first waited a minute for the model."""
+    streams, stream, at_once = LiveStreams(1), Stream("a"), asyncio.Event()
+    with streams.admit():  # its socket stays open
+        with streams.hold(stream):
+            end = asyncio.create_task(streams.end_all(LONG_S, at_once))
+            await eventually(lambda: stream.given_up_after_s is not None)
+            assert stream.given_up_after_s
+            at_once.set()
+            await eventually(lambda: stream.given_up_after_s == 0)
+            assert not end.done()
+        await asyncio.wait_for(end, LONG_S)

@@ -85,6 +85,9 @@ class Stream:
         self.stream_id = stream_id
         self.endings: list[Ending] = []
 
+    def give_up(self, after_s: float) -> None:
+        pass
+
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)
 

@@ -1,0 +1,26 @@
+"""What an operator is told to do about a failure."""
+
+import pytest
+
+from gateway import hints
+from gateway.errors import REASONS, Fault
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_has_a_hint_in_one_line(reason: str) -> None:
+    text = hints.hint(reason)
+    assert text
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def test_no_hint_without_a_reason() -> None:
+    assert set(hints._TABLE) <= set(REASONS)  # noqa: SLF001 - a misspelt key would never be shown
+    assert hints.hint("completed") is None
+
+
+def test_reasons_that_an_operator_meets_first_have_a_hint_of_their_own() -> None:
+    """Symptom: `no-credentials`, and nothing about what to do."""
+    met = {r for r, meaning in REASONS.items() if meaning.fault is Fault.CREDENTIALS}
+    met |= {"connect-refused", "endpoint-not-found", "tls-untrusted", "model-not-found"}
+    assert met <= set(hints._TABLE)  # noqa: SLF001 - as above
