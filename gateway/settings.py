@@ -7,12 +7,12 @@ import os
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
 from pydantic_settings import BaseSettings
 
-from process.settings import Port, Url, config
+from process.settings import Port, Url, config, matching
 
 
 class Upstream(StrEnum):
@@ -35,13 +35,23 @@ class Settings(BaseSettings):
     """One gateway process's settings."""
 
     model_config = config("GATEWAY_", env_file=".env")
+    sections: ClassVar = {
+        "host": "Listening",
+        "redis_url": "Redis",
+        "upstream": "The model",
+        "endpoint_instances": "Places for sessions",
+        "start_timeout_s": "Sessions and segments",
+        "idle_timeout_s": "How streams end",
+        "admin_tokens": "The admin API, on the private port",
+        "inbound_role": "Who speaks",
+    }
 
     # Listening. Loopback unless opened: the images open both.
     host: str = Field("127.0.0.1", description="Address of the public port.")
     port: Port = Field(8000, description="Public port: webhooks and media sockets.")
     admin_host: str = Field("127.0.0.1", description="Address of the private port.")
     admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
-    public_url: Annotated[Url, Field(pattern=r"^[^?#]*$")] = Field(
+    public_url: Annotated[Url, matching(r"[^?#]*", "must have no query and no fragment")] = Field(
         description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "
         "a proxy made of it. A proxy must take the prefix off again."
     )
@@ -50,7 +60,7 @@ class Settings(BaseSettings):
         max_length=128,
         description="This gateway's name in every event. Default: host name and process id.",
     )
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Our logs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Our logs.")
     max_calls: PositiveInt = Field(
         200, description="Media streams at once; more are refused with 503 before the upgrade."
     )
@@ -195,6 +205,9 @@ class Settings(BaseSettings):
         if self.upstream is Upstream.SAGEMAKER and not (
             self.sagemaker_endpoint and self.aws_region
         ):
-            raise ValueError("upstream sagemaker needs GATEWAY_SAGEMAKER_ENDPOINT and AWS_REGION")
+            raise ValueError(
+                "GATEWAY_UPSTREAM=sagemaker, the default, needs GATEWAY_SAGEMAKER_ENDPOINT and "
+                "AWS_REGION"
+            )
         if self.upstream is Upstream.WEBSOCKET and not self.realtime_url:
-            raise ValueError("upstream websocket needs GATEWAY_REALTIME_URL")
+            raise ValueError("GATEWAY_UPSTREAM=websocket needs GATEWAY_REALTIME_URL")

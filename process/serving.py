@@ -13,9 +13,12 @@ import uvloop
 from aiohttp import web
 from pydantic_settings import BaseSettings
 
-from process.settings import SettingsError, describe, load
+from process.manual import describe
+from process.settings import SettingsError, load
+from process.version import version
 
 MISUSED: Final = 2  # exit code: a setting is wrong, or a port is taken
+_SETTINGS: Final = "Settings are environment variables; in parentheses, the default."
 _KEEPALIVE_TIMEOUT_S: Final = 30.0  # a connection that asks nothing more is closed
 _SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
 
@@ -27,6 +30,7 @@ def main[S: BaseSettings](
     configure_logs: Callable[[S], None],
     serve: Callable[[S], Coroutine[Any, Any, int]],
     parts: Sequence[type[BaseSettings]] = (),
+    check: Callable[[], int] | None = None,
 ) -> int:
     """Run a process on uvloop.
 
@@ -37,6 +41,7 @@ def main[S: BaseSettings](
         configure_logs: called once the settings are known.
         serve: runs until the process is told to stop; gives the exit code.
         parts: settings of parts of it, with longer prefixes, which `serve` loads.
+        check: what `--check` does instead; gives the exit code.
 
     Returns:
         The exit code; `MISUSED`, with one line on stderr, if it can't start as configured.
@@ -45,9 +50,15 @@ def main[S: BaseSettings](
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=summary,
-        epilog="Settings, from the environment:\n\n" + "\n".join(map(describe, kinds)),
+        epilog=f"{_SETTINGS}\n" + "\n".join(map(describe, kinds)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"callscribe {version()}")
+    if check:
+        text = "check the settings and what they lead to, one line each, and exit with 0 or 1"
+        parser.add_argument("--check", action="store_true", help=text)
+    if check and parser.parse_args().check:
+        return check()
     parser.parse_args()
     try:
         settings = load(kind, parts)

@@ -1,11 +1,12 @@
 """Settings of a process: read once from the environment, refused in one line.
 
-A process declares a `BaseSettings` class with described fields; `load` reads it, `describe`
-lists it for `--help`. An unknown variable with the process's prefix is refused as loudly as an
-invalid value: a misspelt setting that is silently ignored is an outage later.
+A process declares a `BaseSettings` class with described fields; `load` reads it, `manual.py` lists
+it for `--help`. An unknown variable with the process's prefix is refused as loudly as an invalid
+value: a misspelt setting that is silently ignored is an outage later.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +17,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
-    SecretStr,
     TypeAdapter,
     ValidationError,
 )
-from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from process import wording
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -42,6 +44,18 @@ type Port = Annotated[int, Field(ge=0, le=65535)]  # 0 takes a free one
 type Url = Annotated[str, AfterValidator(_check_url)]  # http(s), without a slash at its end
 type _Name = Annotated[str, Field(min_length=1)]
 type Names = Annotated[tuple[_Name, ...], NoDecode, BeforeValidator(_split)]  # comma-separated
+
+
+def matching(pattern: str, what: str) -> AfterValidator:
+    """Return a validator of texts whose refusal says what they must be, not the pattern."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(what)
+        return text
+
+    return AfterValidator(check)
 
 
 def config(prefix: str, env_file: str | None = None) -> SettingsConfigDict:
@@ -67,51 +81,50 @@ def load[S: BaseSettings](kind: type[S], parts: Iterable[type[BaseSettings]] = (
     Raises:
         SettingsError: at least one is unknown, missing or invalid.
     """
-    env_file = kind.model_config.get("env_file")
-    from_file = dotenv_values(env_file) if isinstance(env_file, str | Path) else {}
-    given = {name.upper() for name in (*os.environ, *from_file)}
-    kinds: list[type[BaseSettings]] = [kind, *parts]
-    known = {_variable(each, name) for each in kinds for name in each.model_fields}
-    prefix = kind.model_config.get("env_prefix", "")
-    if unknown := sorted(name for name in given - known if name.startswith(prefix)):
-        raise SettingsError(f"unknown: {', '.join(unknown)}")
+    problems = unknown(kind, parts)
+    if problems:
+        raise SettingsError(problems)
     try:
         return kind()
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentences(kind, error))) from None
+        raise SettingsError("; ".join(sentences(kind, error))) from None
 
 
-def describe(kind: type[BaseSettings]) -> str:
-    """List every setting: its variable, its default and its meaning."""
-    return "\n".join(
-        f"{_variable(kind, name)} ({_default(field)})\n    {field.description}"
-        for name, field in kind.model_fields.items()
-    )
+def unknown(kind: type[BaseSettings], parts: Iterable[type[BaseSettings]] = ()) -> str:
+    """Name the variables with the process's prefix that are no settings; empty without any."""
+    kinds: list[type[BaseSettings]] = [kind, *parts]
+    known = {variable_of(each, name) for each in kinds for name in each.model_fields}
+    prefix = kind.model_config.get("env_prefix", "")
+    names = sorted(name for name in _given(kind) - known if name.startswith(prefix))
+    return wording.unknown_sentence(names, known) if names else ""
 
 
-def _variable(kind: type[BaseSettings], name: str) -> str:
+def _given(kind: type[BaseSettings]) -> set[str]:
+    env_file = kind.model_config.get("env_file")
+    from_file = dotenv_values(env_file) if isinstance(env_file, str | Path) else {}
+    return {name.upper() for name in (*os.environ, *from_file)}
+
+
+def variable_of(kind: type[BaseSettings], name: str) -> str:
     """The environment variable of a field."""
     alias = kind.model_fields[name].validation_alias
     return str(alias) if alias else f"{kind.model_config.get('env_prefix', '')}{name.upper()}"
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    if field.default_factory:
-        return "computed"
-    if isinstance(field.default, SecretStr):
-        return field.default.get_secret_value()
-    if isinstance(field.default, tuple):
-        return ",".join(field.default)
-    return "unset" if field.default is None else str(field.default)
-
-
-def _sentences(kind: type[BaseSettings], error: ValidationError) -> list[str]:
+def sentences(kind: type[BaseSettings], error: ValidationError) -> list[str]:
     """One sentence per problem, by the variable's name as the operator knows it."""
-    sentences = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        label = f"{_variable(kind, name)}: " if name in kind.model_fields else name and f"{name}: "
-        sentences.append(label + problem["msg"].removeprefix("Value error, "))
-    return sentences
+    return [
+        _sentence(kind, problem) for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _sentence(kind: type[BaseSettings], problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    field = kind.model_fields.get(name)
+    text = wording.sentence(problem, field.description if field else None)
+    if field is None:
+        return f"{name}: {text}" if name else text
+    label = variable_of(kind, name)
+    if problem["type"] == "missing" and (close := wording.near_miss(label, _given(kind))):
+        text += f"; {close} is set: did you mean {label}?"
+    return f"{label}: {text}"

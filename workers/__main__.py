@@ -15,7 +15,7 @@ from workers.settings import Settings
 
 _log = logging.getLogger("workers")
 
-_USAGE: Final = "usage: python -m workers janitor [--help]"
+_USAGE: Final = "usage: python -m workers janitor [--help] [--version]"
 
 
 async def _janitor(settings: Settings) -> int:
@@ -49,6 +49,8 @@ async def _janitor(settings: Settings) -> int:
 
 def main() -> int:
     """Run the worker that the command line names; give the exit code."""
+    if sys.argv[1:] == ["--version"]:
+        sys.argv.insert(1, "janitor")
     if sys.argv[1:2] != ["janitor"]:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for whoever started us
         return 0 if sys.argv[1:] == ["--help"] else serving.MISUSED

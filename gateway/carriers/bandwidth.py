@@ -15,7 +15,7 @@ import base64
 import hmac
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from xml.etree import ElementTree
 
 from msgspec import field
@@ -36,7 +36,7 @@ from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
 from gateway.errors import CarrierError
-from process.settings import config
+from process.settings import config, matching
 
 _ASKING: Final = ("initiate", "answer", "redirect")  # events that BXML answers
 
@@ -77,11 +77,8 @@ class Bandwidth(ReportingCarrier, GatedCarrier):
 
         model_config = config("GATEWAY_BANDWIDTH_", env_file=".env")
 
-        webhook_username: str | None = Field(
-            None,
-            min_length=1,
-            pattern="^[^:]*$",
-            description="Of the voice application's webhooks.",
+        webhook_username: Annotated[str, matching(r"[^:]+", "must have no colon")] | None = Field(
+            None, description="Of the voice application's webhooks."
         )
         webhook_password: SecretStr | None = Field(
             None, min_length=16, description="Theirs, too. Without both, none is answered."

@@ -1,17 +1,18 @@
 """Settings that several carriers have alike. Pure."""
 
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from gateway.audio.encodings import Encoding
 from gateway.carriers.twiml import NextStep
-from process.settings import Url
+from process.settings import Url, matching
 
 # Of a carrier whose page has L16 but does not tell it: a setting, `l16_byte_order`.
 type ByteOrder = Literal["big", "little"]
 L16: Final[dict[ByteOrder, Encoding]] = {"big": Encoding.L16BE, "little": Encoding.L16LE}
+_DIALLED: Final = "must be a number in E.164, such as +15551234567, or a sip: address"
 BYTE_ORDER: Final = "Of L16, if the carrier is asked for it; noise for words means the other one."
 
 
@@ -42,9 +43,8 @@ class SecretSettings(BaseSettings):
 class NextStepSettings(BaseSettings):
     """Of a carrier whose webhook says what a call goes on with."""
 
-    dial: str | None = Field(
+    dial: Annotated[str, matching(r"\+[0-9]{5,15}|sip:.+", _DIALLED)] | None = Field(
         None,
-        pattern=r"^(\+[0-9]{5,15}|sip:.+)$",
         repr=False,
         description="Then dial this number, E.164 or sip:.",
     )

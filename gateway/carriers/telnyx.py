@@ -61,7 +61,13 @@ DIALECT: Final = Dialect(
 
 
 def _check_key(text: str) -> str:
-    signature.read_public_key(text)
+    try:
+        signature.read_public_key(text)
+    except ValueError:
+        raise ValueError(
+            "must be base64 of 32 bytes (44 characters), from the account's page "
+            "Keys & Credentials > Public Key in the Telnyx portal"
+        ) from None
     return text
 
 

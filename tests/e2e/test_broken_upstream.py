@@ -111,10 +111,12 @@ async def mute_model() -> AsyncIterator[str]:
 
 async def test_a_second_ctrl_c_ends_at_once(redis_url: str) -> None:
     """Symptom: the second one changed nothing while the first waited for a mute model."""
-    long_s = dict.fromkeys(
-        ["GATEWAY_MUTE_TIMEOUT_S", "GATEWAY_DONE_TIMEOUT_S", "GATEWAY_FINISH_TIMEOUT_S"], "1000"
-    )
-    async with mute_model() as url, running(redis_url, GATEWAY_REALTIME_URL=url, **long_s) as here:
+    names = ("MUTE_TIMEOUT_S", "DONE_TIMEOUT_S", "FINISH_TIMEOUT_S")
+    long_s = {f"GATEWAY_{name}": "1000" for name in names}
+    async with (
+        mute_model() as url,
+        running(redis_url, None, GATEWAY_REALTIME_URL=url, **long_s) as here,
+    ):
         call = await here.call("CA1")
         await call.speak(500)
         await here.until("/calls/CA1", lambda _, text: '"state":"live"' in text)

@@ -66,7 +66,7 @@ def test_refused_in_one_line(
 
 def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("GATEWAY_PUBLIC_URL")
-    with pytest.raises(SettingsError, match="GATEWAY_PUBLIC_URL: Field required"):
+    with pytest.raises(SettingsError, match="GATEWAY_PUBLIC_URL: must be set"):
         load_all()
 
 

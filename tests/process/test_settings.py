@@ -10,7 +10,8 @@ from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.settings import Settings as GatewaySettings
-from process.settings import Port, SettingsError, Url, config, describe, load
+from process.manual import describe
+from process.settings import Port, SettingsError, Url, config, load
 
 
 class Example(BaseSettings):

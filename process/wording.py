@@ -1,0 +1,72 @@
+"""Why a setting is refused, in the operator's words instead of the validator's."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+_NUMBER: Final = "must be a number"
+_WHOLE_NUMBER: Final = "must be a whole number"
+_SENTENCES: Final = {
+    "missing": "must be set",
+    "int_type": _WHOLE_NUMBER,
+    "int_parsing": _WHOLE_NUMBER,
+    "int_parsing_size": _WHOLE_NUMBER,
+    "int_from_float": _WHOLE_NUMBER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "enum": "must be {expected}",
+    "literal_error": "must be {expected}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} characters",  # of a secret
+    "too_long": "must have at most {max_length} characters",
+    "url_parsing": "must be a URL, with its scheme and host",
+    "url_syntax_violation": "must be a URL, with its scheme and host",
+    "url_scheme": "must begin with {schemes}",
+    "string_unicode": "must be text in UTF-8",
+    "string_type": "must be text",
+}
+# What these are about, the setting's own description tells best.
+_DESCRIBED: Final = {"missing", "url_parsing", "url_scheme"}
+
+
+def sentence(problem: Any, description: str | None) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
+    """Say what a value must be; never quotes it.
+
+    Args:
+        problem: one of `ValidationError.errors(include_context=True, include_input=False)`.
+        description: the setting's.
+    """
+    kind, context = problem["type"], problem.get("ctx", {})
+    if context.get("min_length") == 1:
+        return "must not be empty"
+    if schemes := context.get("expected_schemes"):  # "'ws' or 'wss'"
+        context = {"schemes": schemes.replace("' ", ":// ").replace("'", "") + "://"}
+    template = _SENTENCES.get(kind)
+    if template is None:  # our own validators' text, and whatever the table lacks
+        return str(problem["msg"]).removeprefix("Value error, ")
+    text = template.format(**context)
+    return f"{text} ({description.rstrip('.')})" if description and kind in _DESCRIBED else text
+
+
+def unknown_sentence(names: Iterable[str], known: Collection[str]) -> str:
+    """Name the settings that do not exist, each with the one that may be meant."""
+    return "unknown: " + ", ".join(_with_suggestion(name, known) for name in names)
+
+
+def near_miss(name: str, given: Collection[str]) -> str | None:
+    """Return the given variable that is almost `name`; for a setting that is not set."""
+    return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=0.88)), None)
+
+
+def _with_suggestion(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"{name} (did you mean {close[0]}?)" if close else name
