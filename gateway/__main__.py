@@ -5,6 +5,7 @@ import sys
 
 from gateway import app, logs
 from gateway.carriers.registry import CARRIERS
+from gateway.check import check
 from gateway.settings import Settings
 from process import serving
 
@@ -24,5 +25,6 @@ if __name__ == "__main__":
             lambda settings: logs.configure(settings.log_level),
             _serve,
             [carrier.Settings for carrier in CARRIERS],
+            check,
         )
     )

@@ -6,7 +6,7 @@ import gc
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,7 @@ from gateway.ingress.once_store import TIMEOUT_S as CLAIM_TIMEOUT_S
 from gateway.ingress.once_store import claims_in
 from gateway.ingress.openid import keeping
 from gateway.metrics import Metrics, add_process_metrics
-from gateway.readiness import Readiness, not_ready
+from gateway.readiness import Condition, Readiness, degraded, not_ready
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
 from gateway.transcript import redis
@@ -39,7 +39,7 @@ from gateway.transcript.health import RedisHealth
 from gateway.transcript.publisher import Limits, Publisher
 from gateway.transcript.spool import Spool
 from gateway.upstream.sagemaker import SageMakerTransport
-from gateway.upstream.transport import UpstreamTransport
+from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
 from process.memory import giving_back
 from process.serving import listening, stop_signals
@@ -139,6 +139,7 @@ async def serve(
         readiness = await stack.enter_async_context(
             _readiness(settings, streams, publisher, metrics)
         )
+        readiness.add(lambda: _upstream_conditions(admission))
         admin = admin_app(metrics.registry, readiness)
         if admin_tokens:
             mint = Mint(carriers, settings, routes, time.time)
@@ -162,6 +163,12 @@ def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
         return
     needs = [f"{carrier.name}: {carrier.closed_for_want_of}" for carrier in carriers]
     _log.warning("all-carriers-closed", needs=needs)
+
+
+def _upstream_conditions(admission: Admission) -> Iterable[Condition]:
+    """Return where sessions fail: new calls are welcome all the same, as some may succeed."""
+    for name, error in admission.troubles().items():
+        yield degraded(f"{error.reason} (endpoint {name})")
 
 
 @contextlib.asynccontextmanager
@@ -249,7 +256,8 @@ async def _admission(
     async with contextlib.AsyncExitStack() as stack:
         transports = {}
         for name, endpoint in routes.endpoints.items():
-            transports[name] = _transport(endpoint, settings, metrics)
+            observe_wait_s = metrics.append_latency_seconds.observe
+            transports[name] = make_transport(endpoint, settings, observe_wait_s)
             stack.push_async_callback(transports[name].close)
         client = await stack.enter_async_context(_redis_client(settings, CAPACITY_TIMEOUT_S))
         capacity = await stack.enter_async_context(
@@ -272,8 +280,14 @@ async def _admission(
         )
 
 
-def _transport(endpoint: Endpoint, settings: Settings, metrics: Metrics) -> UpstreamTransport:
-    observe_wait_s = metrics.append_latency_seconds.observe
+def make_transport(
+    endpoint: Endpoint, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
+) -> UpstreamTransport:
+    """Make what opens sessions at an endpoint.
+
+    Raises:
+        SettingsError: the endpoint's URL or the CA file can't be used.
+    """
     if endpoint.url:
         key = settings.realtime_api_key
         return WebSocketTransport(

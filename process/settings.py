@@ -125,6 +125,9 @@ def _sentence(kind: type[BaseSettings], problem: ErrorDetails) -> str:
     if field is None:
         return f"{name}: {text}" if name else text
     label = variable_of(kind, name)
-    if problem["type"] == "missing" and (close := wording.near_miss(label, _given(kind))):
-        text += f"; {close} is set: did you mean {label}?"
+    if problem["type"] == "missing":
+        prefix = kind.model_config.get("env_prefix", "")
+        others = [each for each in _given(kind) if not each.startswith(prefix)]
+        if close := wording.near_miss(label, others):  # with the prefix, `unknown` names it
+            text += f"; {close} is set: did you mean {label}?"
     return f"{label}: {text}"

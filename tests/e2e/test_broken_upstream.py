@@ -65,6 +65,8 @@ async def test_missing_credentials_are_logged_and_counted(redis_url: str, log: L
             _ = await failing_call(gateway, log)
             failing = 'callscribe_endpoint_failing{endpoint="callscribe"} 1.0'
             await gateway.until("/metrics", lambda _, text: failing in text)
+            status, text = await gateway.private("GET", "/readyz")
+            assert (status, text) == (200, "ok\ndegraded: no-credentials (endpoint callscribe)\n")
             [line] = log.lines("upstream-failing")
             assert (line["level"], line["endpoint"]) == ("warning", "callscribe")
             assert (line["reason"], line["fault"]) == ("no-credentials", "credentials")

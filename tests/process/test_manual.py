@@ -43,6 +43,7 @@ async def test_help_has_headings() -> None:
     headings = [line for line in text.splitlines() if line and line[0].isupper()]
     for heading in ("Listening", "Redis", "The model", "How streams end", "Twilio", "Genesys"):
         assert heading in headings
+    assert "--check" in text
     assert text.index("GATEWAY_REDIS_URL") > text.index("\nRedis\n")
 
 

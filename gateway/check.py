@@ -1,0 +1,283 @@
+"""`python -m gateway --check`: would a first call succeed? One line per check, and an exit code.
+
+Every check runs, whatever the others found, each in bounded time; so settings that are wrong are
+replaced for the checks after them by their defaults. Nothing is listened on: a gateway may run
+beside it. A line may stand in a ticket: it names no secret.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import uvloop
+from pydantic import ValidationError
+
+from gateway import logs
+from gateway.app import make_transport
+from gateway.carriers.carrier import Carrier
+from gateway.carriers.registry import CARRIERS
+from gateway.errors import GatewayError, UpstreamError
+from gateway.hints import hint
+from gateway.ingress.admin_tokens import AdminTokens
+from gateway.routes import Endpoint, Routes, load_routes
+from gateway.settings import Settings, Upstream
+from gateway.transcript import redis
+from gateway.upstream.credentials import CredentialSource
+from gateway.upstream.session import RealtimeSession
+from process.settings import SettingsError, sentences, unknown, variable_of
+
+_LIMIT_S: Final = 60.0  # for any check, whatever the settings say
+_CREDENTIALS_S: Final = 10.0
+_SESSION_S: Final = 1800.0  # what credentials must outlive: SageMaker's limit of a stream
+_SILENCE_S: Final = 1.0
+_BYTES_PER_S: Final = 32_000  # 16 kHz PCM16
+_UNSET_URL: Final = "https://unset.invalid"
+_NO_MODEL: Final[dict[str, Any]] = {
+    "upstream": Upstream.WEBSOCKET,
+    "realtime_url": "ws://unset.invalid",
+}
+
+
+class CheckError(Exception):
+    """What a check found wrong; its text is the rest of the line."""
+
+
+def check() -> int:
+    """Run all checks and print them; returns the exit code, 0 or 1."""
+    logs.configure("ERROR")
+    try:
+        return uvloop.run(run_checks())
+    except KeyboardInterrupt:
+        return 1
+
+
+async def run_checks() -> int:
+    """Run all checks, print a line for each and return the exit code."""
+    inputs = _read()
+    failed = 0
+    for name, run in _checks(inputs):
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                text, ok = await run(), True
+        except (CheckError, SettingsError) as error:
+            text, ok = str(error), False
+        except GatewayError as error:
+            text, ok = f"{error}. {hint(error.reason)}", False
+        except TimeoutError:
+            text, ok = f"no result after {_LIMIT_S:g} s", False
+        except Exception as error:  # noqa: BLE001 - the other checks run all the same
+            text, ok = f"failed: {type(error).__name__}", False
+        failed += not ok
+        print(f"{_mark(ok=ok)} {name:<12}  {text}", flush=True)  # noqa: T201 - what was asked for
+    return 1 if failed else 0
+
+
+def _mark(*, ok: bool) -> str:
+    if sys.stdout.isatty() and sys.stdout.encoding.lower().startswith("utf"):
+        return "\N{CHECK MARK}" if ok else "\N{BALLOT X}"
+    return "ok  " if ok else "fail"
+
+
+# The settings
+
+
+@dataclass
+class _Inputs:
+    """What the checks need of the settings, and what is wrong with them."""
+
+    settings: Settings
+    carriers: list[Carrier] = field(default_factory=list)
+    routes: Routes | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def _read() -> _Inputs:
+    """Read all settings as far as they can be read."""
+    settings, problems = _read_settings()
+    inputs = _Inputs(settings, problems=problems)
+    if text := unknown(Settings, [carrier.Settings for carrier in CARRIERS]):
+        problems.append(text)
+    for carrier in CARRIERS:
+        try:
+            inputs.carriers.append(carrier(carrier.Settings()))
+        except ValidationError as error:
+            problems += sentences(carrier.Settings, error)
+    with _noting(problems):
+        inputs.routes = load_routes(settings)
+    if tokens := settings.admin_tokens:
+        with _noting(problems):
+            AdminTokens.read(tokens.get_secret_value())
+    return inputs
+
+
+@contextlib.contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        problems.append(str(error))
+
+
+def _read_settings() -> tuple[Settings, list[str]]:
+    """Read the settings; those that are wrong get a default, so that the rest can be checked."""
+    instead: dict[str, Any] = {}
+    problems: list[str] = []
+    while True:
+        try:
+            return Settings(**instead), problems
+        except ValidationError as error:
+            problems += sentences(Settings, error)
+            wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+        if not wrong - instead.keys():  # each is right by itself: there is no way to the model
+            return Settings(**instead, **_NO_MODEL), problems
+        for name in wrong:
+            known = Settings.model_fields[name]
+            instead[name] = _UNSET_URL if known.is_required() else known.get_default()
+
+
+# The checks
+
+type _Run = Callable[[], Awaitable[str]]
+
+
+def _checks(inputs: _Inputs) -> Iterator[tuple[str, _Run]]:
+    """Name all checks in their order."""
+    yield "settings", lambda: _check_settings(inputs)
+    yield "carriers", lambda: _check_carriers(inputs)
+    yield "public-url", lambda: _check_public_url(inputs)
+    yield "redis", lambda: _check_redis(inputs)
+    endpoints = inputs.routes.endpoints if inputs.routes else {}
+    if not endpoints:
+        yield "model", _check_no_endpoint
+    if any(endpoint.endpoint for endpoint in endpoints.values()):
+        yield "credentials", _check_credentials
+    for name, endpoint in endpoints.items():
+        yield f"model {name}", _model_check(inputs, endpoint)
+
+
+async def _check_settings(inputs: _Inputs) -> str:
+    if inputs.problems:
+        raise CheckError("; ".join(inputs.problems))
+    return "all valid"
+
+
+async def _check_carriers(inputs: _Inputs) -> str:
+    named = [(carrier.name, carrier.closed_for_want_of) for carrier in inputs.carriers]
+    if names := [name for name, needs in named if needs is None]:
+        return f"open: {', '.join(names)}"
+    examples = ", ".join(f"{name} needs {needs}" for name, needs in named[:3])
+    raise CheckError(
+        f"all are closed; set what one of them needs: {examples} ... (docs/carriers.md)"
+    )
+
+
+async def _check_public_url(inputs: _Inputs) -> str:
+    settings = inputs.settings
+    if settings.public_url == _UNSET_URL:
+        raise CheckError("not checked: see settings")
+    url = urlsplit(settings.public_url)
+    label, host = variable_of(Settings, "public_url"), url.hostname or ""
+    if url.username or url.password:
+        raise CheckError(f"{label} must hold no user name or password")
+    if "/voice" in url.path or "/media" in url.path:
+        raise CheckError(f"{label} must end before /voice/<carrier> and /media/<carrier>")
+    if url.scheme == "http" and not _is_near(host):
+        raise CheckError(
+            f"{label} must be https: carriers on the internet demand TLS, and tokens pass"
+        )
+    where = "; only this network reaches it" if _is_near(host) else ""
+    media_url = settings.media_url("<carrier>")
+    return f"webhooks {settings.public_url}/voice/<carrier>, media {media_url}{where}"
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host is this one or on a private network, as far as its name says."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost", ".lan"))
+
+
+async def _check_redis(inputs: _Inputs) -> str:
+    settings = inputs.settings
+    client = redis.create_client(settings.redis_url.get_secret_value())
+    began_s = time.monotonic()
+    async with contextlib.aclosing(client):
+        if away := await redis.check_settings(client):
+            raise CheckError(away)
+        failures = await redis.probe_writes(client, settings.partitions, 2.0)
+        if failure := next((each for each in failures if each), None):
+            raise failure
+        return f"{redis.destination(client)} takes writes ({_ms_since(began_s)} ms)"
+
+
+async def _check_no_endpoint() -> str:
+    raise CheckError("not checked: see settings")
+
+
+async def _check_credentials() -> str:
+    await CredentialSource(timeout_s=_CREDENTIALS_S).frozen(_SESSION_S)
+    return "AWS credentials found, good for a whole session"
+
+
+def _model_check(inputs: _Inputs, endpoint: Endpoint) -> _Run:
+    settings = inputs.settings
+
+    async def run() -> str:
+        if endpoint.url == _NO_MODEL["realtime_url"]:
+            raise CheckError("not checked: see settings")
+        began_s = time.monotonic()
+        async with _session(settings, endpoint) as (session, answers):
+            opened_ms = _ms_since(began_s)
+            chunk = bytes(_BYTES_PER_S * settings.chunk_ms // 1000)
+            for _ in range(int(_SILENCE_S * _BYTES_PER_S) // len(chunk)):
+                session.append(chunk)
+            await session.finish()
+            return (
+                f"open in {opened_ms} ms, {_SILENCE_S:g} s of silence answered in "
+                f"{_ms_since(began_s) - opened_ms} ms ({answers.deltas} tokens)"
+            )
+
+    return run
+
+
+@contextlib.asynccontextmanager
+async def _session(
+    settings: Settings, endpoint: Endpoint
+) -> AsyncIterator[tuple[RealtimeSession, "_Answers"]]:
+    transport = make_transport(endpoint, settings)
+    answers = _Answers()
+    model = endpoint.model or settings.model
+    session = RealtimeSession(answers, model=model, done_timeout_s=settings.done_timeout_s)
+    try:
+        await session.open(transport, settings.open_timeout_s)
+        yield session, answers
+    finally:
+        session.abort()
+        await transport.close()
+
+
+class _Answers:
+    """Counts what the model says."""
+
+    deltas = 0
+
+    def on_delta(self, text: str) -> None:
+        """Count a token."""
+        self.deltas += 1
+
+    def on_writable(self) -> None:
+        """Do nothing: a second of audio always fits."""
+
+    def on_ended(self, error: UpstreamError | None) -> None:
+        """Do nothing: `finish` raises the error."""
+
+
+def _ms_since(began_s: float) -> int:
+    return round(1000 * (time.monotonic() - began_s))

@@ -1,0 +1,197 @@
+"""`python -m gateway --check`: each part's line, alone and beside others that fail; exit codes."""
+
+import asyncio
+import os
+import pty
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gateway.check import run_checks
+from tests.container.cpu.dialogue import checksum_engine
+from tests.e2e.test_broken_upstream import NOWHERE
+from tests.redis_servers import free_port, valkey
+
+TELNYX_SECRET = "hush-0123456789abcdef"
+
+type Lines = dict[str, tuple[bool, str]]
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> pytest.MonkeyPatch:
+    """A gateway's settings before a WebSocket server that does not exist; no `.env` in sight."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+    settings = {
+        "GATEWAY_PUBLIC_URL": "https://gw.example.com",
+        "GATEWAY_UPSTREAM": "websocket",
+        "GATEWAY_REALTIME_URL": f"ws://127.0.0.1:{free_port()}/v1/realtime",
+        "GATEWAY_REDIS_URL": f"redis://:hush-password@127.0.0.1:{free_port()}",
+        "GATEWAY_TELNYX_SECRET": TELNYX_SECRET,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+async def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, Lines]:
+    """Run the checks; give the exit code, and each check's result and text."""
+    code = await run_checks()
+    output = capsys.readouterr().out
+    assert "hush" not in output
+    lines: Lines = {}
+    for line in output.splitlines():
+        assert line[:4].strip() in {"ok", "fail"}
+        name, _, text = line[5:].partition("  ")
+        lines[name] = line.startswith("ok"), text
+    return code, lines
+
+
+async def test_all_is_well(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
+) -> None:
+    async with checksum_engine() as url:
+        environment.setenv("GATEWAY_REALTIME_URL", url.replace("http", "ws", 1))
+        environment.setenv("GATEWAY_REDIS_URL", redis_url)
+        code, lines = await checked(capsys)
+    assert code == 0
+    assert all(ok for ok, _ in lines.values())
+    [model] = [name for name in lines if name.startswith("model ")]
+    assert list(lines) == ["settings", "carriers", "public-url", "redis", model]
+    assert "open: telnyx" in lines["carriers"][1]
+    assert "wss://gw.example.com/media/<carrier>" in lines["public-url"][1]
+    assert "takes writes" in lines["redis"][1]
+    assert "1 s of silence answered" in lines[model][1]
+
+
+async def test_every_check_runs_though_others_fail(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("GATEWAY_LEASE_S", "0")
+    environment.setenv("GATEWAY_MAXCALLS", "1")
+    environment.setenv("GATEWAY_PUBLIC_URL", "http://gw.example.com")
+    environment.setenv("GATEWAY_TELNYX_SECRET", "hush")
+    code, lines = await checked(capsys)
+    assert code == 1
+    assert [name.split()[0] for name in lines] == [
+        "settings",
+        "carriers",
+        "public-url",
+        "redis",
+        "model",
+    ]
+    assert not any(ok for ok, _ in lines.values())
+    settings = lines["settings"][1]
+    assert "GATEWAY_LEASE_S: must be more than 0" in settings
+    assert "GATEWAY_MAXCALLS (did you mean GATEWAY_MAX_CALLS?)" in settings
+    assert "GATEWAY_TELNYX_SECRET: must have at least 16 characters" in settings
+    assert "must be https" in lines["public-url"][1]
+    [(_, model)] = [line for name, line in lines.items() if name.startswith("model")]
+    assert "connect-refused" in model
+    assert "Nothing listens there" in model
+
+
+async def test_without_any_setting_redis_is_checked_all_the_same(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
+        environment.delenv(name)
+    environment.setenv("GATEWAY_REDIS_URL", redis_url)
+    code, lines = await checked(capsys)
+    assert code == 1
+    assert lines["redis"][0]
+    assert "GATEWAY_PUBLIC_URL: must be set" in lines["settings"][1]
+    assert "needs GATEWAY_SAGEMAKER_ENDPOINT" in lines["settings"][1]
+    assert "all are closed" in lines["carriers"][1]
+
+
+async def test_missing_credentials(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
+) -> None:
+    for name, value in NOWHERE.items():
+        environment.setenv(name, value)
+    environment.setenv("GATEWAY_REDIS_URL", redis_url)
+    code, lines = await checked(capsys)
+    assert code == 1
+    for name in ("credentials", "model callscribe"):
+        ok, text = lines[name]
+        assert not ok
+        assert "no-credentials" in text
+        assert "AWS_ACCESS_KEY_ID" in text
+
+
+async def test_redis_that_takes_no_writes(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey(maxmemory="1mb") as url:  # less than an empty server needs
+        environment.setenv("GATEWAY_REDIS_URL", url)
+        _, lines = await checked(capsys)
+    ok, text = lines["redis"]
+    assert not ok
+    assert "redis-unavailable" in text
+
+
+async def test_a_model_that_accepts_and_never_answers_is_bounded_in_time(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # nobody accepts
+        port = server.getsockname()[1]
+        environment.setenv("GATEWAY_REALTIME_URL", f"ws://127.0.0.1:{port}/v1/realtime")
+        environment.setenv("GATEWAY_OPEN_TIMEOUT_S", "0.2")
+        _, lines = await checked(capsys)
+    [(ok, text)] = [line for name, line in lines.items() if name.startswith("model")]
+    assert not ok
+    assert "timeout" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://gw.example.com/prefix", None),
+        ("http://127.0.0.1:8000", None),
+        ("http://10.1.2.3:8000", None),
+        ("http://asterisk-gw:8000", None),
+        ("http://gw.example.com", "must be https"),
+        ("http://8.8.8.8", "must be https"),
+        ("https://user:hush-x@gw.example.com", "no user name"),
+        ("https://gw.example.com/voice/twilio", "must end before"),
+        ("https://gw.example.com/media/telnyx", "must end before"),
+    ],
+)
+async def test_shape_of_the_public_url(
+    url: str,
+    problem: str | None,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment.setenv("GATEWAY_PUBLIC_URL", url)
+    _, lines = await checked(capsys)
+    ok, text = lines["public-url"]
+    assert ok is (problem is None)
+    assert (problem or "") in text
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    ends = pty.openpty()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+async def test_marks_on_a_terminal_and_the_exit_code(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PYTHONIOENCODING", "utf-8")
+    with terminal() as (ours, theirs):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "--check", stdout=theirs
+        )
+        assert await process.wait() == 1
+        shown = os.read(ours, 65_536).decode()
+    assert "✓ settings" in shown
+    assert "✗ redis" in shown
