@@ -22,7 +22,7 @@ if __name__ == "__main__":
             "gateway",
             "Takes calls' media streams in, publishes transcript events to Redis.",
             Settings,
-            lambda settings: logs.configure(settings.log_level),
+            lambda settings: logs.configure(settings.log_level, gateway=settings.id),
             _serve,
             [carrier.Settings for carrier in CARRIERS],
             check,

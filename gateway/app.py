@@ -44,6 +44,7 @@ from gateway.upstream.websocket import WebSocketTransport
 from process.memory import giving_back
 from process.serving import listening, stop_signals
 from process.settings import load
+from process.version import version
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
 _GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
@@ -70,12 +71,10 @@ async def run(settings: Settings, carriers: Sequence[Carrier]) -> None:
     """
     stop, hurry, at_once = stop_signals()
     async with serve(settings, carriers, stop, at_once) as gateway:
-        log = _log.bind(gateway=settings.id)
-        log.info("gateway-started", port=gateway.public, admin=gateway.admin)
         await stop.wait()
-        log.info("gateway-draining", streams=gateway.streams.admitted)
+        _log.info("gateway-draining", streams=gateway.streams.admitted)
         await gateway.streams.drain(settings.drain_timeout_s, hurry)
-        log.info("gateway-stopping", streams=gateway.streams.admitted, hurried=hurry.is_set())
+        _log.info("gateway-stopping", streams=gateway.streams.admitted, hurried=hurry.is_set())
 
 
 def make_carriers(kinds: Iterable[Any]) -> list[Carrier]:
@@ -121,6 +120,9 @@ async def serve(
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
         admission = await stack.enter_async_context(_admission(settings, routes, metrics))
         streams = LiveStreams(settings.max_calls, stop)
+        metrics.streams_limit.set(settings.max_calls)
+        metrics.streams_admitted.set_function(lambda: streams.admitted)
+        metrics.draining.set_function(lambda: streams.draining)
         services = CallServices(
             open_writer=publisher.open_stream,
             new_epoch=epochs(time.time),
@@ -140,6 +142,8 @@ async def serve(
             _readiness(settings, streams, publisher, metrics)
         )
         readiness.add(lambda: _upstream_conditions(admission))
+        metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
+        metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
         admin = admin_app(metrics.registry, readiness)
         if admin_tokens:
             mint = Mint(carriers, settings, routes, time.time)
@@ -152,6 +156,17 @@ async def serve(
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
         longest_s = settings.finish_timeout_s + _GOODBYE_S
         stack.push_async_callback(streams.end_all, longest_s, at_once)
+        _log.info(
+            "gateway-started",
+            version=version(),
+            port=port,
+            admin_port=admin_port,
+            public_url=settings.public_url,
+            carriers=[carrier.name for carrier in carriers if not carrier.closed_for_want_of],
+            endpoints=list(routes.endpoints),
+            routes=[route.name for route in routes.routes],
+            admin_api=admin_tokens is not None,
+        )
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection need not look at it again
         yield Gateway(port, admin_port, streams)

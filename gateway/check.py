@@ -183,8 +183,6 @@ async def _check_public_url(inputs: _Inputs) -> str:
         raise CheckError("not checked: see settings")
     url = urlsplit(settings.public_url)
     label, host = variable_of(Settings, "public_url"), url.hostname or ""
-    if url.username or url.password:
-        raise CheckError(f"{label} must hold no user name or password")
     if "/voice" in url.path or "/media" in url.path:
         raise CheckError(f"{label} must end before /voice/<carrier> and /media/<carrier>")
     if url.scheme == "http" and not _is_near(host):

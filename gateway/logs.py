@@ -19,9 +19,20 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from gateway.errors import GatewayError
 
 
-def configure(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send structlog's and the standard library's records to `stream` as JSON lines."""
+def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = None) -> None:
+    """Send structlog's and the standard library's records to `stream` as JSON lines.
+
+    Args:
+        level: the lowest that is written of ours.
+        stream: where lines go.
+        gateway: this process's id, in every line.
+    """
+
+    def name_gateway(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return event if gateway is None else {**event, "gateway": gateway}
+
     shared: list[Processor] = [
+        name_gateway,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -6,10 +6,17 @@ label.
 """
 
 import asyncio
+import platform
+from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from gateway.histogram import HistogramMetric
+from process.version import version
+
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# Spoken until published: the model's delay and its pace, and 10 ms or so of ours.
+LATENCY_OF_WORDS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _SPEECH_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
 
 
@@ -28,10 +35,40 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, text, namespace="callscribe", registry=registry, buckets=buckets)
 
+        def fast_histogram(name: str, text: str, bounds: tuple[float, ...]) -> HistogramMetric:
+            metric = HistogramMetric(f"callscribe_{name}", text, bounds)
+            registry.register(metric)
+            return metric
+
+        # This process
+        build_info = gauge("build_info", "1; the labels say what runs.", "version", "python")
+        build_info.labels(version(), platform.python_version()).set(1)
+        self.ready = gauge("ready", "1 while new calls are welcome, as /readyz says.")
+        self.degraded = gauge("degraded", "How many things /readyz reports as degraded.")
+        self.draining = gauge("draining", "1 while new calls are refused because the process ends.")
         # Calls
-        self.live_calls = gauge("live_calls", "Media streams open now, by carrier.", "carrier")
+        self.live_calls = gauge(
+            "live_calls", "Calls with a media stream open here now, by carrier.", "carrier"
+        )
         self.calls_total = counter(
-            "calls_total", "Media streams ended, by carrier and status.", "carrier", "status"
+            "calls_total",
+            "Calls whose last media stream here ended, by carrier and that stream's status.",
+            "carrier",
+            "status",
+        )
+        self.live_streams = gauge("live_streams", "Media streams open now, by carrier.", "carrier")
+        self.streams_total = counter(
+            "streams_total",
+            "Media streams ended, by carrier, status and reason.",
+            "carrier",
+            "status",
+            "reason",
+        )
+        self.streams_admitted = gauge(
+            "streams_admitted", "Media streams let in now, those that have not started included."
+        )
+        self.streams_limit = gauge(
+            "streams_limit", "Media streams this gateway takes at once: GATEWAY_MAX_CALLS."
         )
         self.refused_total = counter(
             "refused_requests_total",
@@ -41,7 +78,16 @@ class Metrics:
         )
         self.frames_total = counter("frames_total", "Media frames received.", "carrier")
         self.audio_seconds_total = counter(
-            "audio_seconds_total", "Audio received, all tracks, in seconds.", "carrier"
+            "audio_seconds_total",
+            "Audio received, in seconds, by carrier and by who speaks.",
+            "carrier",
+            "role",
+        )
+        self.words_total = counter(
+            "words_total",
+            "Words in finals, separated by spaces, by carrier and by who spoke.",
+            "carrier",
+            "role",
         )
         self.ignored_messages_total = counter(
             "ignored_messages_total",
@@ -61,6 +107,22 @@ class Metrics:
         )
         self.places_held = gauge(
             "places_held", "Places for sessions that this gateway holds, by endpoint.", "endpoint"
+        )
+        self.places_taken = gauge(
+            "places_taken",
+            "Places for sessions that all gateways hold, as last seen here, by endpoint.",
+            "endpoint",
+        )
+        self.places_limit = gauge(
+            "places_limit",
+            "Places for sessions that there are for all gateways; +Inf: no limit.",
+            "endpoint",
+        )
+        self.route_calls = gauge(
+            "route_calls", "Calls of all gateways on a route, as last seen here.", "route"
+        )
+        self.route_calls_limit = gauge(
+            "route_calls_limit", "Calls that a route takes at once; +Inf: no limit.", "route"
         )
         self.breaker_state = gauge(
             "breaker_state",
@@ -124,7 +186,12 @@ class Metrics:
             _SPEECH_S,
         )
         # Redis
-        self.publish_latency_seconds = histogram(
+        self.transcript_latency_seconds = fast_histogram(
+            "transcript_latency_seconds",
+            "Time from the arrival of the newest audio a delta covers until Redis acknowledged it.",
+            LATENCY_OF_WORDS_S,
+        )
+        self.publish_latency_seconds = fast_histogram(
             "publish_latency_seconds",
             "Time from a delta's arrival until Redis acknowledged it.",
             _LATENCY_S,
@@ -147,7 +214,38 @@ class Metrics:
         self.redis_buffered_events = gauge(
             "redis_buffered_events", "Events that wait to be written, in memory and in the spool."
         )
+        self.redis_memory_events = gauge(
+            "redis_memory_events", "Those of them that are in memory; the rest is in the spool."
+        )
+        self.redis_memory_events_limit = gauge(
+            "redis_memory_events_limit", "Events kept in memory; more go to the spool."
+        )
+        self.redis_room_used_ratio = gauge(
+            "redis_room_used_ratio",
+            "Share of the room for events that Redis has not taken yet.",
+        )
         self.spool_bytes = gauge("spool_bytes", "Size of the spool on disk.")
+        self.spool_limit_bytes = gauge(
+            "spool_limit_bytes", "Its greatest size: GATEWAY_SPOOL_MAX_MB."
+        )
+        self._calls: Tally[tuple[str, str]] = Tally()  # live streams of each call
+
+    def note_stream_start(self, carrier: str, call_id: str) -> None:
+        """Count a stream that its carrier has announced, and its call if it is the first here."""
+        self.live_streams.labels(carrier).inc()
+        self._calls[carrier, call_id] += 1
+        if self._calls[carrier, call_id] == 1:
+            self.live_calls.labels(carrier).inc()
+
+    def note_stream_end(self, carrier: str, call_id: str, status: str, reason: str) -> None:
+        """Count a stream's end, and its call's if no other stream of it is here."""
+        self.live_streams.labels(carrier).dec()
+        self.streams_total.labels(carrier, status, reason).inc()
+        self._calls[carrier, call_id] -= 1
+        if not self._calls[carrier, call_id]:
+            del self._calls[carrier, call_id]
+            self.live_calls.labels(carrier).dec()
+            self.calls_total.labels(carrier, status).inc()
 
 
 def add_process_metrics(registry: CollectorRegistry, loop: asyncio.AbstractEventLoop) -> None:

@@ -7,12 +7,14 @@ import os
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
 from pydantic_settings import BaseSettings
 
 from process.settings import Port, Url, config, matching
+
+_PUBLIC_URL: Final = "must have no query, no fragment and no user name"
 
 
 class Upstream(StrEnum):
@@ -51,7 +53,7 @@ class Settings(BaseSettings):
     port: Port = Field(8000, description="Public port: webhooks and media sockets.")
     admin_host: str = Field("127.0.0.1", description="Address of the private port.")
     admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
-    public_url: Annotated[Url, matching(r"[^?#]*", "must have no query and no fragment")] = Field(
+    public_url: Annotated[Url, matching(r"[^?#@]*", _PUBLIC_URL)] = Field(
         description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "
         "a proxy made of it. A proxy must take the prefix off again."
     )

@@ -104,8 +104,8 @@ def parse(exposition: str) -> Reading:
         fds=int(values["process_open_fds"]),
         places=int(values["callscribe_places_held"]),
         sessions=int(values["callscribe_sessions_live"]),
-        live_calls=int(values["callscribe_live_calls"]),
-        ended_calls=int(values["callscribe_calls_total"]),
+        live_calls=int(values["callscribe_live_streams"]),
+        ended_calls=int(values["callscribe_streams_total"]),
         reconnects=int(values["callscribe_reconnects_total"]),
         rollovers=int(values["callscribe_rollovers_total"]),
     )

@@ -5,6 +5,7 @@ route's `spread`, those last that refused a session for good lately.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
@@ -44,10 +45,16 @@ class Entrances:
         self._refused_total = metrics.admissions_refused_total
         self._wait_s = wait_s
         for name, entrance in endpoints.items():
-            metrics.places_held.labels(name).set_function(partial(_held, entrance.stock))
+            stock = entrance.stock
+            metrics.places_held.labels(name).set_function(partial(_held, stock))
+            metrics.places_taken.labels(name).set_function(partial(_taken, stock))
+            metrics.places_limit.labels(name).set(_limit(stock))
             metrics.breaker_state.labels(name).set_function(entrance.breaker_state)
             metrics.endpoint_failing.labels(name).set_function(entrance.is_failing)
-            metrics.capacity_store_away.labels(name).set_function(partial(_away, entrance.stock))
+            metrics.capacity_store_away.labels(name).set_function(partial(_away, stock))
+        for name, stock in calls.items():
+            metrics.route_calls.labels(name).set_function(partial(_taken, stock))
+            metrics.route_calls_limit.labels(name).set(_limit(stock))
 
     def best_first(self, route: Route) -> list[Entrance]:
         """Give a route's endpoints that may be asked now, the best first."""
@@ -87,6 +94,14 @@ class Entrances:
 
 def _held(stock: Stock) -> float:
     return float(stock.held)
+
+
+def _taken(stock: Stock) -> float:
+    return float(stock.taken)
+
+
+def _limit(stock: Stock) -> float:
+    return math.inf if stock.places is None else float(stock.places)
 
 
 def _away(stock: Stock) -> float:

@@ -10,6 +10,8 @@ from gateway.calls.services import CallServices
 from gateway.calls.track import Track
 from gateway.carriers.events import CallStarted
 from gateway.hints import hint
+from gateway.histogram import Histogram
+from gateway.metrics import LATENCY_OF_WORDS_S
 from gateway.transcript.events import (
     EventWriter,
     Status,
@@ -73,7 +75,7 @@ class StreamRecord:
             for track in tracks
         )
         self.publish(StreamStarted(self._carrier, tuple(infos), start.public_params))
-        self._services.metrics.live_calls.labels(self._carrier).inc()
+        self._services.metrics.note_stream_start(self._carrier, self.call_id)
 
     def tell_key(self, track: str | None) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""
@@ -84,20 +86,26 @@ class StreamRecord:
             metric = self._services.metrics.ignored_messages_total
             metric.labels(self._carrier, "dtmf").inc()
 
-    def tell_end(self, ending: Ending, tracks: Sequence[Track], duration_ms: int) -> None:
+    def tell_end(
+        self, ending: Ending, tracks: Sequence[Track], duration_ms: int, route: str | None
+    ) -> None:
         """Publish the last event, and write the log line."""
         segments = sum(track.segments for track in tracks)
         gap_ms = sum(track.gap_ms for track in tracks)
         if self.is_open:
             self.publish(StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms))
-            self._services.metrics.live_calls.labels(self._carrier).dec()
-            self._services.metrics.calls_total.labels(self._carrier, ending.status).inc()
+            ids = self._carrier, self.call_id
+            self._services.metrics.note_stream_end(*ids, ending.status, ending.reason)
         first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
+        latency = Histogram.merged((track.latency for track in tracks), LATENCY_OF_WORDS_S)
+        endpoints = set().union(*(track.endpoints for track in tracks))
         went_wrong = ending.status in (Status.FAILED, Status.REFUSED)
         write = _log.warning if went_wrong else _log.info
         write(
             "stream-ended" if self.is_open else "stream-never-started",
             carrier=self._carrier,
+            route=route,
+            endpoint=",".join(sorted(endpoints)) or None,
             status=ending.status,
             reason=ending.reason,
             fault=ending.fault,
@@ -107,7 +115,16 @@ class StreamRecord:
             frames=sum(track.pipeline.frames for track in tracks),
             duplicates=sum(track.pipeline.duplicates for track in tracks),
             segments=segments,
+            words=sum(track.words for track in tracks),
+            reconnects=sum(track.reconnects for track in tracks),
+            rollovers=sum(track.rollovers for track in tracks),
             gap_ms=gap_ms,
             dropped_ms=sum(track.dropped_ms for track in tracks),
-            first_delta_ms=round(1000 * min(first_deltas)) if first_deltas else None,
+            first_delta_ms=_ms(min(first_deltas, default=None)),
+            latency_p50_ms=_ms(latency.quantile(0.5)),
+            latency_p99_ms=_ms(latency.quantile(0.99)),
         )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(1000 * seconds)

@@ -50,6 +50,10 @@ class Place(Protocol):
 class Ticket(Protocol):
     """One stream's admission: which route it takes, and the places its sessions get."""
 
+    @property
+    def route(self) -> str | None:
+        """The route's name; None before it is chosen, or if none is for it."""
+
     def choose(self, start: CallStarted) -> Mapping[str, str]:
         """Choose the route for good; give the roles that it says its tracks have."""
 

@@ -73,12 +73,14 @@ class Sessions:
         failure: why the last one failed, unless sessions got on since.
         reconnects: sessions that failed and were replaced.
         rollovers: sessions that were replaced as planned.
+        endpoints: where sessions were opened, or tried to.
     """
 
     def __init__(self, track: Listening, services: CallServices, ticket: Ticket) -> None:
         self.failure: UpstreamError | None = None
         self.reconnects = 0
         self.rollovers = 0
+        self.endpoints: set[str] = set()
         self._track = track
         self._services = services
         self._limits = services.limits
@@ -201,6 +203,7 @@ class Sessions:
             UpstreamError: classified.
         """
         place = await (old.place.another() if old else self._ticket.place())
+        self.endpoints.add(place.endpoint)
         hearing = Hearing(place, self._services, self)
         self._open.add(hearing)
         await hearing.open()

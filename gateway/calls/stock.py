@@ -94,6 +94,11 @@ class Stock:
         return len(self._held)
 
     @property
+    def taken(self) -> int:
+        """Places that all gateways hold, as far as is known here."""
+        return self.held + (0 if self.places is None else self._others())
+
+    @property
     def free(self) -> float:
         """Places nobody holds, as far as is known here; infinite without a limit."""
         if self.places is None:

@@ -358,7 +358,7 @@ class CallStream:
         error = next((track.error for track in tracks if track.error), None) or _deafness(tracks)
         if error and ending.status is Status.COMPLETED:
             ending = replace(Ending.failed(error), close_code=ending.close_code)
-        self._record.tell_end(ending, tracks, self._position_ms)
+        self._record.tell_end(ending, tracks, self._position_ms, self._ticket.route)
         self.state = StreamState.ENDED
         return ending
 

@@ -50,6 +50,11 @@ class StreamTicket:
         self._failures = 0
         self._failed_at: dict[Entrance, int] = {}  # which of the failures was the last one there
 
+    @property
+    def route(self) -> str | None:
+        """The route's name, as `Ticket` says."""
+        return self._route.name if self._route else None
+
     def choose(self, start: CallStarted) -> Mapping[str, str]:
         """Choose the route for good, as `Ticket` says."""
         if self._route is None:

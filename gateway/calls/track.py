@@ -25,6 +25,8 @@ from gateway.calls.sessions import Sessions
 from gateway.calls.snapshot import TrackSnapshot
 from gateway.carriers.events import AudioFrame, AudioLost, TrackFormat
 from gateway.errors import UpstreamError
+from gateway.histogram import Histogram
+from gateway.metrics import LATENCY_OF_WORDS_S
 from gateway.transcript.events import (
     EventWriter,
     FinalReason,
@@ -53,6 +55,8 @@ class Track:
     Attributes:
         error: why it has no way to the model any more, if so.
         dropped_ms: audio dropped because no session took it.
+        words: in finals.
+        latency: of deltas, from the arrival of the newest audio they cover, in seconds.
         first_audio_s: when the first frame came, on the monotonic clock.
         first_delta_s: from then to the first text.
         arrived_s: when the last frame with audio came, likewise.
@@ -76,6 +80,8 @@ class Track:
         self.role = role
         self.error: UpstreamError | None = None
         self.dropped_ms = 0
+        self.words = 0
+        self.latency = Histogram(LATENCY_OF_WORDS_S)
         self.first_audio_s: float | None = None
         self.first_delta_s: float | None = None
         self.arrived_s: float | None = None
@@ -86,7 +92,8 @@ class Track:
         self._writer = writer
         self._on_failed = on_failed
         self._frames_total = services.metrics.frames_total.labels(carrier)
-        self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier)
+        self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier, role)
+        self._words_total = services.metrics.words_total.labels(carrier, role)
         self._frames_counted = 0
         self._segmenter = Segmenter(
             form.track,
@@ -121,6 +128,21 @@ class Track:
         return self._segmenter.segment
 
     @property
+    def reconnects(self) -> int:
+        """Sessions that failed and were replaced."""
+        return self._sessions.reconnects
+
+    @property
+    def rollovers(self) -> int:
+        """Sessions that were replaced as planned."""
+        return self._sessions.rollovers
+
+    @property
+    def endpoints(self) -> set[str]:
+        """Where its sessions were opened, or tried to."""
+        return self._sessions.endpoints
+
+    @property
     def gap_ms(self) -> int:
         """Audio declared as gaps."""
         return self._gaps.total_ms
@@ -138,8 +160,8 @@ class Track:
             answered_ms=self._answered_ms or 0,
             lag_ms=max(0, self.pipeline.position_ms - (self._answered_ms or 0)),
             buffered_ms=self._ring.unsent_ms,
-            reconnects=self._sessions.reconnects,
-            rollovers=self._sessions.rollovers,
+            reconnects=self.reconnects,
+            rollovers=self.rollovers,
             segments=self.segments,
             gap_ms=self.gap_ms,
             first_audio_s=audio_s,
@@ -446,7 +468,12 @@ class Track:
     def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:
         for event in events:
             self._writer.publish(event)
-            if isinstance(event, TranscriptFinal):
+            if isinstance(event, TranscriptDelta):
+                self.latency.observe(event.received_s - event.heard_s)
+            else:
+                words = len(event.text.split())
+                self.words += words
+                self._words_total.inc(words)
                 self._settle(event.end_ms)
                 self._loud.forget(event.end_ms + _AFTER_WORD_MS)
 

@@ -128,7 +128,8 @@ class Answers:
         writer.acknowledged_n = batch.last_n
         writer.signed_at_s = now_s
         self._metrics.redis_events_total.inc(len(batch))
-        for received_s in batch.received_s:
+        for heard_s, received_s in zip(batch.heard_s, batch.received_s, strict=True):
+            self._metrics.transcript_latency_seconds.observe(now_s - heard_s)
             self._metrics.publish_latency_seconds.observe(now_s - received_s)
 
     def _refuse(self, writer: StreamWriter, batch: Batch, error: PublishError) -> None:

@@ -29,7 +29,8 @@ class Batch:
     first_n: int
     payload: bytes = field(repr=False)  # encode.pack_batch
     types: tuple[str, ...]
-    received_s: tuple[float, ...]  # of its deltas, on the monotonic clock
+    heard_s: tuple[float, ...]  # of its deltas' newest audio, on the monotonic clock
+    received_s: tuple[float, ...]  # of its deltas, likewise
     ends_stream: bool
     spoiled: Spoiled | None = None  # the event after its last: it could not be packed
 
@@ -134,6 +135,7 @@ class Backlog:
         packed: list[bytes] = []
         types: list[str] = []
         spoiled: Spoiled | None = None
+        heard_s: list[float] = []
         received_s: list[float] = []
         ends_stream = False
         while self._queue and len(packed) < limit:
@@ -152,7 +154,9 @@ class Backlog:
                 break
             types.append(fields[0])
             if isinstance(event, TranscriptDelta):
+                heard_s.append(event.heard_s)
                 received_s.append(event.received_s)
             ends_stream = isinstance(event, StreamEnded)
         payload = pack_batch(self._next_n, packed, ends_stream=ends_stream)
-        return Batch(self._next_n, payload, tuple(types), tuple(received_s), ends_stream, spoiled)
+        times = tuple(heard_s), tuple(received_s)
+        return Batch(self._next_n, payload, tuple(types), *times, ends_stream, spoiled)

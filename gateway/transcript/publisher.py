@@ -46,7 +46,7 @@ __all__ = ["Limits", "Publisher", "StreamWriter"]
 _log = structlog.get_logger()
 
 # Renews a lease and says nothing of n: events of the stream are still in the spool.
-_RENEWAL = Batch(1, pack_batch(1, [], ends_stream=False), (), (), ends_stream=False)
+_RENEWAL = Batch(1, pack_batch(1, [], ends_stream=False), (), (), (), ends_stream=False)
 
 
 class Publisher:
@@ -114,7 +114,11 @@ class Publisher:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         metrics.redis_buffered_events.set_function(lambda: self.buffered_events)
+        metrics.redis_memory_events.set_function(lambda: self._buffer.events)
+        metrics.redis_memory_events_limit.set(limits.buffered_events)
+        metrics.redis_room_used_ratio.set_function(self.fullness)
         metrics.spool_bytes.set_function(lambda: spool.bytes if spool else 0)
+        metrics.spool_limit_bytes.set(spool.max_bytes if spool else 0)
 
     async def __aenter__(self) -> "Publisher":
         """Start."""

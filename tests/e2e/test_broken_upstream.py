@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cli import events
 from process.serving import listening
+from process.version import version
 from tests.e2e.test_drain import LIMIT_S, Call, Gateway, running
 from tests.waiting import eventually
 
@@ -67,7 +68,11 @@ async def test_missing_credentials_are_logged_and_counted(redis_url: str, log: L
             await gateway.until("/metrics", lambda _, text: failing in text)
             status, text = await gateway.private("GET", "/readyz")
             assert (status, text) == (200, "ok\ndegraded: no-credentials (endpoint callscribe)\n")
+            [started] = log.lines("gateway-started")
+            assert (started["version"], started["carriers"]) == (version(), ["twilio"])
+            assert (started["endpoints"], started["admin_api"]) == (["callscribe"], True)
             [line] = log.lines("upstream-failing")
+            assert line["gateway"] == started["gateway"]
             assert (line["level"], line["endpoint"]) == ("warning", "callscribe")
             assert (line["reason"], line["fault"]) == ("no-credentials", "credentials")
             assert "AWS_ACCESS_KEY_ID" in line["hint"]

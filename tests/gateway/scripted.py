@@ -132,6 +132,7 @@ class ScriptedTicket:
         self.transport = transport
         self.places: list[ScriptedPlace] = []
         self.refusal: CarrierError | None = None
+        self.route: str | None = "default"
         self.full = False
         self.has_a_bug = False
         self.roles: dict[str, str] = {}

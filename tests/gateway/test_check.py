@@ -157,7 +157,7 @@ async def test_a_model_that_accepts_and_never_answers_is_bounded_in_time(
         ("http://asterisk-gw:8000", None),
         ("http://gw.example.com", "must be https"),
         ("http://8.8.8.8", "must be https"),
-        ("https://user:hush-x@gw.example.com", "no user name"),
+        ("https://user:hush-x@gw.example.com", "see settings"),
         ("https://gw.example.com/voice/twilio", "must end before"),
         ("https://gw.example.com/media/telnyx", "must end before"),
     ],

@@ -90,7 +90,7 @@ def test_no_message_is_the_validator_s_own(
         (GatewaySettings, "GATEWAY_UPSTREAM", "aws", "must be 'sagemaker' or 'websocket'"),
         (GatewaySettings, "GATEWAY_PUBLIC_URL", "gw.example.com", "must be a URL, with its scheme"),
         (GatewaySettings, "GATEWAY_PUBLIC_URL", "wss://gw.example.com", "http:// or https://"),
-        (GatewaySettings, "GATEWAY_PUBLIC_URL", "https://gw.example.com?a=1", "no query and no"),
+        (GatewaySettings, "GATEWAY_PUBLIC_URL", "https://gw.example.com?a=1", "no query, no"),
         (GatewaySettings, "GATEWAY_REALTIME_URL", "http://m/v1", "must begin with ws:// or wss://"),
         (GatewaySettings, "GATEWAY_ID", "x" * 129, "must have at most 128 characters"),
         (GatewaySettings, "AWS_REGION", "", "needs GATEWAY_SAGEMAKER_ENDPOINT and AWS_REGION"),

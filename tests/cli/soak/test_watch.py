@@ -26,15 +26,15 @@ callscribe_places_held{endpoint="a"} 2.0
 callscribe_places_held{endpoint="b"} 3.0
 # TYPE callscribe_sessions_live gauge
 callscribe_sessions_live 4.0
-# TYPE callscribe_live_calls gauge
-callscribe_live_calls{carrier="twilio"} 1.0
-# TYPE callscribe_calls_total counter
-callscribe_calls_total{carrier="twilio",status="completed"} 7.0
-callscribe_calls_total{carrier="twilio",status="failed"} 1.0
-# TYPE callscribe_calls_created gauge
+# TYPE callscribe_live_streams gauge
+callscribe_live_streams{carrier="twilio"} 1.0
+# TYPE callscribe_streams_total counter
+callscribe_streams_total{carrier="twilio",status="completed"} 7.0
+callscribe_streams_total{carrier="twilio",status="failed"} 1.0
+# TYPE callscribe_streams_created gauge
 callscribe_reconnects_total{reason="model-error"} 3.0
 callscribe_rollovers_total{why="pause"} 6.0
-callscribe_calls_created{carrier="twilio",status="completed"} 1.7e+09
+callscribe_streams_created{carrier="twilio",status="completed"} 1.7e+09
 """
 
 
@@ -52,8 +52,8 @@ async def test_the_gateway_has_all_that_is_read() -> None:
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     metrics.places_held.labels("a").set(1)
     metrics.sessions_live.set(2)
-    metrics.live_calls.labels("twilio").set(3)
-    metrics.calls_total.labels("twilio", "lost").inc(4)
+    metrics.live_streams.labels("twilio").set(3)
+    metrics.streams_total.labels("twilio", "lost", "gateway-lost").inc(4)
     found = parse(generate_latest(metrics.registry).decode())
     assert (found.places, found.sessions, found.live_calls, found.ended_calls) == (1, 2, 3, 4)
     assert found.rss_bytes > 1_000_000
@@ -88,7 +88,7 @@ def test_of_too_few_samples_nothing_can_be_said(count: int) -> None:
 
 
 async def test_it_waits_until_nothing_is_left() -> None:
-    of_calls = r"(places_held\S*|sessions_live|live_calls\S*) \d\S*"
+    of_calls = r"(places_held\S*|sessions_live|live_streams\S*) \d\S*"
     texts = iter([EXPOSITION, re.sub(of_calls, r"\1 0", EXPOSITION)])
 
     async def metrics(_: web.Request) -> web.Response:

@@ -120,7 +120,7 @@ async def test_what_prometheus_sees_of_a_call() -> None:
     carrier = {"carrier": "twilio"}
     for name, labels, value in (
         ("frames_total", carrier, 2),
-        ("audio_seconds_total", carrier, 0.48),
+        ("audio_seconds_total", carrier | {"role": "customer"}, 0.48),
         ("gaps_total", {"cause": "carrier_loss"}, 1),
         ("gap_seconds_total", {"cause": "carrier_loss"}, 0.24),
         ("ignored_messages_total", carrier | {"kind": "mark"}, 1),

@@ -1,0 +1,84 @@
+"""What Prometheus sees of a gateway: its form, its documentation, calls beside streams."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gateway.histogram import HistogramMetric
+from gateway.metrics import Metrics, add_process_metrics
+from tests import metrics_lint
+from workers.janitor import Metrics as JanitorMetrics
+
+DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
+
+
+def filled() -> Metrics:
+    """Make metrics of which each has a sample."""
+    metrics = Metrics()
+    add_process_metrics(metrics.registry, asyncio.get_running_loop())
+    for metric in vars(metrics).values():
+        if names := getattr(metric, "_labelnames", ()):
+            metric.labels(*names)
+    return metrics
+
+
+async def test_promtool_finds_nothing_wrong() -> None:
+    assert metrics_lint.problems(filled().registry) == []
+
+
+def test_promtool_finds_nothing_wrong_with_a_janitor() -> None:
+    metrics = JanitorMetrics()
+    metrics.errors_total.labels("redis-unavailable")
+    assert metrics_lint.problems(metrics.registry) == []
+
+
+@pytest.mark.parametrize("name", ["callscribe_wait_ms", "callscribe_hours", "callscribe_a_count"])
+def test_the_rules_find_what_promtool_would(name: str) -> None:
+    registry = CollectorRegistry()
+    registry.register(HistogramMetric(name, "Help.", (1.0,)))
+    assert metrics_lint.problems(registry)
+
+
+async def test_every_metric_is_documented_as_it_is() -> None:
+    """If it fails, the missing rows are the first set's."""
+    rows = set()
+    for family in filled().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = dict.fromkeys(label for s in family.samples for label in s.labels)
+        shown = ", ".join(f"`{label}`" for label in labels if label != "le")
+        if name.startswith("callscribe_"):
+            rows.add(f"| `{name}` | {family.type} | {shown} | {family.documentation} |")
+    documented = DOCUMENT.read_text().splitlines()
+    assert rows == {line for line in documented if line.startswith("| `callscribe_")}
+
+
+def test_a_call_of_two_streams_is_one_call() -> None:
+    """Symptom: `live_calls` counted sockets: an Asterisk call was two."""
+    metrics = Metrics()
+
+    def sample(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"callscribe_{name}", labels)
+
+    metrics.note_stream_start("asterisk", "c1")
+    metrics.note_stream_start("asterisk", "c1")
+    metrics.note_stream_start("twilio", "c1")  # another carrier's call of the same id
+    assert sample("live_streams", carrier="asterisk") == 2
+    assert sample("live_calls", carrier="asterisk") == 1
+    assert sample("live_calls", carrier="twilio") == 1
+    metrics.note_stream_end("asterisk", "c1", "failed", "socket-lost")
+    assert sample("live_calls", carrier="asterisk") == 1
+    assert sample("calls_total", carrier="asterisk", status="failed") is None
+    metrics.note_stream_end("asterisk", "c1", "completed", "carrier-stopped")
+    assert sample("live_calls", carrier="asterisk") == 0
+    assert sample("calls_total", carrier="asterisk", status="completed") == 1
+    streams = {"carrier": "asterisk", "status": "failed", "reason": "socket-lost"}
+    assert sample("streams_total", **streams) == 1
+
+
+def test_build_info_names_the_version() -> None:
+    [family] = [f for f in Metrics().registry.collect() if f.name == "callscribe_build_info"]
+    [sample] = family.samples
+    assert sample.value == 1
+    assert sample.labels["version"][0].isdigit()
