@@ -49,9 +49,13 @@ class Settings(BaseSettings):
     }
 
     # Listening. Loopback unless opened: the images open both.
-    host: str = Field("127.0.0.1", description="Address of the public port.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Addresses of the public port, comma-separated; :: is all "
+        "of this host, IPv4 and IPv6.",
+    )
     port: Port = Field(8000, description="Public port: webhooks and media sockets.")
-    admin_host: str = Field("127.0.0.1", description="Address of the private port.")
+    admin_host: str = Field("127.0.0.1", description="Addresses of the private port, likewise.")
     admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
     public_url: Annotated[Url, matching(r"[^?#@]*", _PUBLIC_URL)] = Field(
         description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "

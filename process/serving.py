@@ -13,13 +13,16 @@ import uvloop
 from aiohttp import web
 from pydantic_settings import BaseSettings
 
+from process.addresses import bind
 from process.manual import describe
 from process.settings import SettingsError, load
 from process.version import version
 
 MISUSED: Final = 2  # exit code: a setting is wrong, or a port is taken
 _SETTINGS: Final = "Settings are environment variables; in parentheses, the default."
-_KEEPALIVE_TIMEOUT_S: Final = 30.0  # a connection that asks nothing more is closed
+# A connection that asks nothing more is closed; later than a load balancer does (AWS, nginx: 60 s).
+# Else it sends requests on connections that are closed at that moment, and answers 502.
+_KEEPALIVE_TIMEOUT_S: Final = 75.0
 _SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
 
 
@@ -117,12 +120,18 @@ def stop_requested() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+async def listening(app: web.Application, hosts: str, port: int) -> AsyncIterator[int]:
     """Serve an application for as long as the context lasts; gives the port.
 
+    Args:
+        app: what is served.
+        hosts: addresses, comma-separated; see `addresses.py`.
+        port: on all of them; 0 takes a free one.
+
     Raises:
-        SettingsError: nobody can listen there.
+        SettingsError: an address can't be listened on.
     """
+    sockets = bind(hosts, port)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -130,12 +139,12 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
         shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
     )
-    await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise SettingsError(f"can't listen on {host}:{port}: {error.strerror}") from None
-        yield int(runner.addresses[0][1])
+        await runner.setup()
+        for each in sockets:
+            await web.SockSite(runner, each).start()
+        yield int(sockets[0].getsockname()[1])
     finally:
         await runner.cleanup()
+        for each in sockets:
+            each.close()

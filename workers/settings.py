@@ -30,5 +30,8 @@ class Settings(BaseSettings):
         description="As GATEWAY_LEASE_S, in seconds; of several, the longest. So long the janitor "
         "watches before it declares a stream lost: gateways must have had time to renew.",
     )
-    metrics_host: str = Field("127.0.0.1", description="Address of /metrics and /healthz.")
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Addresses of /metrics and /healthz, comma-separated; :: is IPv4 and IPv6.",
+    )
     metrics_port: Port = Field(9100, description="Port of /metrics and /healthz.")
