@@ -29,6 +29,7 @@ from gateway.ingress.once import Claim, Shown
 from gateway.ingress.once_store import TIMEOUT_S as CLAIM_TIMEOUT_S
 from gateway.ingress.once_store import claims_in
 from gateway.ingress.openid import keeping
+from gateway.ingress.refusals import Refusals, noting_unserved
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.readiness import Condition, Readiness, degraded, not_ready
 from gateway.routes import Endpoint, Routes, load_routes
@@ -132,11 +133,17 @@ async def serve(
             wall_s=time.time,
         )
         shown = Shown(await stack.enter_async_context(_claiming(settings)))
-        public = web.Application(client_max_size=_BODY_LIMIT_BYTES)
+        names = [route.name for route in routes.routes]
+        refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
+        public = web.Application(
+            client_max_size=_BODY_LIMIT_BYTES, middlewares=[noting_unserved(refusals, carriers)]
+        )
         for carrier in carriers:
             if isinstance(carrier, OpenIdCarrier) and carrier.openid:
                 await stack.enter_async_context(keeping(carrier.openid, carrier.name))
-            CarrierRoutes(carrier, settings, services, streams, admission, shown).add_to(public)
+            CarrierRoutes(carrier, settings, services, streams, admission, shown, refusals).add_to(
+                public
+            )
         _say_who_may_call(carriers)
         readiness = await stack.enter_async_context(
             _readiness(settings, streams, publisher, metrics)
@@ -164,7 +171,7 @@ async def serve(
             public_url=settings.public_url,
             carriers=[carrier.name for carrier in carriers if not carrier.closed_for_want_of],
             endpoints=list(routes.endpoints),
-            routes=[route.name for route in routes.routes],
+            routes=names,
             admin_api=admin_tokens is not None,
         )
         gc.collect()

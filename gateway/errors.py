@@ -54,6 +54,13 @@ REASONS: dict[str, Meaning] = {
     "signature-stale": Meaning(Fault.CARRIER),  # or one of the clocks is wrong
     "replayed": Meaning(Fault.CARRIER),
     "keys-unavailable": Meaning(Fault.PLATFORM, 1013),  # of an issuer of tokens; 503
+    "not-an-upgrade": Meaning(Fault.CARRIER),  # 400; often a proxy that drops the headers
+    "unknown-path": Meaning(Fault.CARRIER),  # 404
+    "wrong-method": Meaning(Fault.CARRIER),  # 405
+    "carrier-not-open": Meaning(Fault.OURS),  # 404: its settings do not open it
+    "webhook-not-open": Meaning(Fault.OURS),  # 404: likewise
+    "body-timeout": Meaning(Fault.CARRIER),  # 408
+    "body-too-big": Meaning(Fault.CARRIER),  # 413
     "unsupported-body": Meaning(Fault.CARRIER),  # 415
     "malformed-body": Meaning(Fault.CARRIER),  # 400
     "socket-lost": Meaning(Fault.CARRIER),

@@ -23,6 +23,12 @@ _TABLE: Final = {
     "token-invalid": "The token is forged or expired (GATEWAY_<CARRIER>_TOKEN_TTL_S), or the "
     "gateways do not share the carrier's secret.",
     "keys-unavailable": "Allow this host to fetch the issuer's keys over HTTPS.",
+    "not-an-upgrade": "A proxy in front must pass Upgrade and Connection on over HTTP/1.1: "
+    "docs/proxy.md.",
+    "unknown-path": "If it is a carrier's, correct the URL there: docs/carriers.md lists them.",
+    "wrong-method": "Webhooks are POST, media sockets GET: correct the method at the carrier.",
+    "carrier-not-open": "Set what `needs` names, or remove the gateway's URL at the carrier.",
+    "webhook-not-open": "Set what `needs` names, or remove the gateway's URL at the carrier.",
     "replayed": "The same signed request came twice: a retry, or an attack.",
     # The way to the model
     "connect-refused": "Nothing listens there: check the endpoint's address and that it runs.",

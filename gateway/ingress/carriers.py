@@ -27,6 +27,7 @@ from gateway.errors import CarrierError
 from gateway.ingress.bodies import read_body
 from gateway.ingress.media import MediaSocket
 from gateway.ingress.once import Shown
+from gateway.ingress.refusals import Refusals
 from gateway.settings import Settings
 from gateway.transcript.keys import encode_id
 
@@ -35,7 +36,12 @@ type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STATUS_GRACE_S: Final = 5.0  # before a status callback ends a stream, and ...
 _IN_FLIGHT_S: Final = 1.0  # ... media that come so soon after it were on their way before it
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
-_STATUSES: Final = {"no-route": 404, "malformed-body": 400, "unsupported-body": 415}
+_STATUSES: Final = {
+    "no-route": 404,
+    "not-an-upgrade": 400,
+    "malformed-body": 400,
+    "unsupported-body": 415,
+}
 
 _log = structlog.get_logger()
 
@@ -51,6 +57,7 @@ class CarrierRoutes:
         streams: LiveStreams,
         admission: Admission,
         shown: Shown,
+        refusals: Refusals,
     ) -> None:
         self._carrier = carrier
         self._public_url = settings.public_url
@@ -59,6 +66,7 @@ class CarrierRoutes:
         self._streams = streams
         self._routes = admission.routes
         self._refused_total = services.metrics.refused_total
+        self._refusals = refusals
         self._wall_s = services.wall_s
         self._shown = shown
         self._media = MediaSocket(
@@ -103,7 +111,7 @@ class CarrierRoutes:
                 request, upgrade, route_name, lambda: self._shown.refuse_again(upgrade.once)
             )
         except CarrierError as error:
-            return await self._refuse(error)
+            return await self._refuse(error, request)
 
     async def _answer_call(self, request: web.Request) -> web.Response:
         assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - only then it is routed here
@@ -116,7 +124,7 @@ class CarrierRoutes:
             await self._shown.refuse_again(call.once)
             document = self._carrier.document(call, self._link(call.called), asked.now_s)
         except CarrierError as error:
-            return await self._refuse(error)
+            return await self._refuse(error, request)
         return web.Response(body=document.body, content_type=document.content_type)
 
     async def _take_status(self, request: web.Request) -> web.Response:
@@ -127,7 +135,7 @@ class CarrierRoutes:
             status = self._carrier.status(self._asked(request, self._status_url, body))
             await self._shown.refuse_again(status.once)
         except CarrierError as error:
-            return await self._refuse(error)
+            return await self._refuse(error, request)
         if status.is_over:
             ids = encode_id(status.call_id), encode_id(status.stream_id)
             loop = asyncio.get_running_loop()
@@ -173,12 +181,9 @@ class CarrierRoutes:
                 why = "the number and the parameters are told at different times"
                 _log.warning("route-never-chosen", route=route.name, why=why)
 
-    async def _refuse(self, error: CarrierError) -> web.Response:
+    async def _refuse(self, error: CarrierError, request: web.Request) -> web.Response:
         """Answer a request that is not let in; which check failed is for our log, not for them."""
-        name = self._carrier.name
-        self._refused_total.labels(name, error.reason).inc()
-        detail = error.detail or None
-        _log.warning("request-refused", carrier=name, reason=error.reason, detail=detail)
+        self._refusals.note(self._carrier.name, error, request)
         if error.meaning.close_code in _TRY_LATER:
             return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
         status = _STATUSES.get(error.reason)

@@ -16,6 +16,7 @@ from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.carriers.events import Reply
 from gateway.errors import CarrierError
+from gateway.ingress.refusals import require_upgrade
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _REPLY_TIMEOUT_S: Final = 10.0
@@ -65,8 +66,7 @@ class MediaSocket:
             CarrierError: the stream was not admitted, or its socket lost while it waited for that;
                 nothing was upgraded.
         """
-        if not web.WebSocketResponse().can_prepare(request):  # nothing is used up by a mere look
-            raise web.HTTPBadRequest
+        require_upgrade(request)
         with self._streams.admit():
             async with self._admission.enter(self._carrier.name, route_name) as ticket:
                 await claim()

@@ -18,6 +18,7 @@ from gateway.calls.services import CallServices, epochs
 from gateway.carriers.carrier import Carrier
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.once import Shown
+from gateway.ingress.refusals import Refusals, noting_unserved
 from gateway.metrics import Metrics
 from gateway.routes import load_routes
 from gateway.settings import Settings
@@ -70,11 +71,14 @@ class Served:
             new_epoch=epochs(lambda: now_s),
             wall_s=lambda: now_s,
         )
-        app = web.Application(client_max_size=65_536)
+        names = [route.name for route in routes.routes]
+        refusals = Refusals(self.metrics, time.monotonic, PUBLIC_URL, names)
+        middlewares = [noting_unserved(refusals, carriers)]
+        app = web.Application(client_max_size=65_536, middlewares=middlewares)
         shown = Shown(self.claim, lambda: now_s)
         for carrier in carriers:
             routes_of = CarrierRoutes(
-                carrier, self.settings, services, self.streams, admission, shown
+                carrier, self.settings, services, self.streams, admission, shown, refusals
             )
             routes_of.add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)

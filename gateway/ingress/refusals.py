@@ -1,0 +1,150 @@
+"""Requests that were not let in: counted, and logged with what the operator can do.
+
+The client learns nothing of it. A line quotes nothing of the request: no path, query or header; of
+equal ones (one carrier, one reason) one a minute is written.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from gateway.carriers.carrier import Carrier, ForkingCarrier
+from gateway.errors import CarrierError
+from gateway.hints import hint
+from gateway.metrics import Metrics
+from process.throttle import Throttle
+
+_CARRIER: Final = re.compile(r"/(voice|media)/([a-z0-9]{1,32})(?:/|$)")
+_NOBODY: Final = "unknown"  # the label where no carrier is named
+_SIGNED_URL: Final = "signature-invalid"  # may mean that another URL was signed
+_BY_STATUS: Final = {
+    400: "malformed-body",
+    404: "unknown-path",
+    405: "wrong-method",
+    408: "body-timeout",
+    413: "body-too-big",
+}
+
+_log = structlog.get_logger()
+
+
+class Refusals:
+    """What becomes known of refused requests, but never to those who sent them.
+
+    Args:
+        metrics: counts them.
+        monotonic_s: the clock of the lines.
+        public_url: what carriers call us.
+        routes: names that a media URL may have.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        monotonic_s: Callable[[], float],
+        public_url: str,
+        routes: Collection[str],
+    ) -> None:
+        self._refused_total = metrics.refused_total
+        self._throttle = Throttle(monotonic_s)
+        self._public_url = public_url
+        self._routes = routes
+
+    def note(self, carrier: str, error: CarrierError, request: web.Request) -> None:
+        """Count a refusal and log it."""
+        more: dict[str, object] = {}
+        if error.reason == _SIGNED_URL:
+            more["checked_url"] = self._checked_url(carrier, request)
+            more["host_matches"] = request.host == urlsplit(self._public_url).netloc
+        self._write(carrier, error.reason, error.detail, more)
+
+    def note_unserved(self, carriers: Sequence[Carrier], request: web.Request, status: int) -> None:
+        """Count a request that no route took, and log it."""
+        named = _CARRIER.match(request.path)
+        carrier = next((c for c in carriers if named and c.name == named[2]), None)
+        reason, needs = _BY_STATUS.get(status, "malformed-body"), None
+        if carrier and named and status in (404, 405):
+            reason, needs = _closed(carrier, named[1]) or (reason, None)
+        self._write(carrier.name if carrier else _NOBODY, reason, "", {"needs": needs})
+
+    def _write(self, carrier: str, reason: str, detail: str, more: dict[str, object]) -> None:
+        self._refused_total.labels(carrier, reason).inc()
+        suppressed = self._throttle.admit((carrier, reason))
+        if suppressed is None:
+            return
+        # Of requests for nothing there are many: whoever scans the internet finds us.
+        write = _log.info if carrier == _NOBODY else _log.warning
+        write(
+            "request-refused",
+            carrier=carrier,
+            reason=reason,
+            detail=detail or None,
+            hint=hint(reason),
+            suppressed=suppressed,
+            **more,
+        )
+
+    def _checked_url(self, carrier: str, request: web.Request) -> str:
+        """Return the URL that a signature was checked against, without what may be a secret."""
+        kind = request.path.split("/")[1]
+        base = self._public_url if kind == "voice" else f"ws{self._public_url.removeprefix('http')}"
+        parts = [base, kind, carrier]
+        if kind == "voice" and request.path.endswith("/status"):
+            parts.append("status")
+        if route := request.match_info.get("route"):
+            parts.append(route if route in self._routes else "<route>")
+        if "token" in request.match_info:
+            parts.append("<token>")
+        return "/".join(parts) + ("?<query>" if "?" in request.raw_path else "")
+
+
+def _closed(carrier: Carrier, kind: str) -> tuple[str, str] | None:
+    """Return why a carrier's route is not there, and what it needs; None if it is there."""
+    if needs := carrier.closed_for_want_of:
+        return "carrier-not-open", needs
+    if kind == "voice" and isinstance(carrier, ForkingCarrier):
+        needs = carrier.webhook_closed_for_want_of
+        return ("webhook-not-open", needs) if needs else None
+    return None
+
+
+def noting_unserved(refusals: Refusals, carriers: Sequence[Carrier]) -> Middleware:
+    """Make the middleware that notes requests which no route takes, or whose body is refused."""
+
+    @web.middleware
+    async def note(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPClientError as error:
+            refusals.note_unserved(carriers, request, error.status)
+            raise
+
+    return note
+
+
+def require_upgrade(request: web.Request) -> None:
+    """Check that a request asks for a WebSocket.
+
+    Raises:
+        CarrierError: not-an-upgrade; its detail names the headers that are not as they must be.
+    """
+    if web.WebSocketResponse().can_prepare(request):
+        return
+    headers = request.headers
+    wrong = []
+    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        wrong.append(hdrs.UPGRADE)
+    if "upgrade" not in headers.get(hdrs.CONNECTION, "").lower():
+        wrong.append(hdrs.CONNECTION)
+    wrong += [
+        name for name in (hdrs.SEC_WEBSOCKET_KEY, hdrs.SEC_WEBSOCKET_VERSION) if name not in headers
+    ]
+    version = f"HTTP/{request.version.major}.{request.version.minor}"
+    raise CarrierError("not-an-upgrade", f"{version}, missing or wrong: {', '.join(wrong)}")
