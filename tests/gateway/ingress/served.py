@@ -72,7 +72,7 @@ class Served:
             wall_s=lambda: now_s,
         )
         names = [route.name for route in routes.routes]
-        refusals = Refusals(self.metrics, time.monotonic, PUBLIC_URL, names)
+        refusals = Refusals(self.metrics, time.monotonic, self.settings.public_url, names)
         middlewares = [noting_unserved(refusals, carriers)]
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
         shown = Shown(self.claim, lambda: now_s)
