@@ -28,6 +28,7 @@ Operators look in through `ingress/admin_api.py`; `readiness.py` collects what `
 of Redis `transcript/health.py` and `transcript/eviction.py` know. At the end of the process
 `calls/registry.py` refuses new calls and lets the live ones go on for a while.
 
-`app.py` builds the parts from `settings.py`; `errors.py` names every way to fail, `metrics.py`
-every number that Prometheus sees. `process/` is what all processes of the house do alike.
+`app.py` builds the parts from `settings.py`, and `check.py` tries them before the first call.
+`errors.py` names every way to fail, `hints.py` what to do about it, `metrics.py` every number that
+Prometheus sees. `process/` is what all processes of the house do alike.
 """

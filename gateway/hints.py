@@ -34,8 +34,8 @@ _TABLE: Final = {
     "connect-refused": "Nothing listens there: check the endpoint's address and that it runs.",
     "connect-timeout": "Check firewalls, security groups and routes to the endpoint.",
     "host-unreachable": "Check the endpoint's host name, DNS, and routes to it.",
-    "tls-untrusted": "Set GATEWAY_SAGEMAKER_CA_FILE to the CA that signed the endpoint's "
-    "certificate, or correct the host name in its URL.",
+    "tls-untrusted": "Trust the CA that signed the endpoint's certificate "
+    "(GATEWAY_SAGEMAKER_CA_FILE, or this host's CAs), or correct the host name in its URL.",
     "connection-lost": "Look for a proxy, NAT or firewall that cuts connections, or for a restart "
     "of the endpoint.",
     "send-timeout": "The endpoint takes audio too slowly: check its load and the network.",
@@ -44,8 +44,8 @@ _TABLE: Final = {
     "response-timeout": "The endpoint accepts connections and does not answer: check its load.",
     "endpoint-not-found": "Check GATEWAY_SAGEMAKER_ENDPOINT (or the routes file), its variant and "
     "AWS_REGION.",
-    "validation-error": "Check that the endpoint serves bidirectional streaming "
-    "(docs/reliability.md), and its variant.",
+    "validation-error": "Check that the endpoint's container serves bidirectional streaming, and "
+    "the variant's name.",
     "no-credentials": "Give this process AWS credentials: an instance or task role, or "
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
     "credentials-expired": "Renew the AWS credentials; temporary ones must outlive "

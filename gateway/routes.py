@@ -24,7 +24,8 @@ from pydantic import (
 )
 
 from gateway.settings import Role, Settings, Upstream
-from process.settings import SettingsError
+from process import wording
+from process.settings import SettingsError, matching
 
 DEFAULT_ROUTE: Final = "default"  # the only one of a gateway without a routes file
 _LEAST_PLACES: Final = 2  # a call has two tracks
@@ -35,8 +36,23 @@ def _check_websocket_url(text: str) -> str:
     return str(_WEBSOCKET_URL.validate_python(text))
 
 
-type Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
-type CalledPattern = Annotated[str, Field(pattern=r"^[^*\s]+\*?$", max_length=128)]
+type Name = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}",
+        "must be 1 to 127 of A-Z a-z 0-9 . _ - and begin with a letter or a digit",
+    ),
+]
+type CalledPattern = Annotated[
+    str, matching(r"[^*\s]+\*?", "must be a number, or how it begins and *"), Field(max_length=128)
+]
+type SageMakerName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}",
+        "must be the name of a SageMaker endpoint: letters, digits and hyphens",
+    ),
+]
 
 
 class Priority(StrEnum):
@@ -60,7 +76,7 @@ class _Model(BaseModel):
 class Endpoint(_Model):
     """Where sessions are opened, and how many."""
 
-    endpoint: str | None = Field(None, pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")  # SageMaker's
+    endpoint: SageMakerName | None = None
     variant: str | None = Field(None, max_length=63)
     url: Annotated[str, AfterValidator(_check_websocket_url)] | None = None
     model: str | None = None  # None: the settings'
@@ -215,8 +231,14 @@ def _fits(called: str | None, pattern: str) -> bool:
 
 def _sentences(error: ValidationError) -> Iterable[str]:
     """Say each problem in the file's own words: `endpoints.main: ...`, `routes[2].called: ...`."""
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+    for problem in error.errors(include_input=False, include_url=False):
         steps = problem["loc"]
         path = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps)
         label = f"{path.removeprefix('.')}: " if path else ""
-        yield label + problem["msg"].removeprefix("Value error, ")
+        text = wording.sentence(problem, None)
+        known = (*Routes.model_fields, *Endpoint.model_fields, *Route.model_fields)
+        if problem["type"] == "extra_forbidden" and (
+            close := wording.near_miss(str(steps[-1]), known)
+        ):
+            text += f" (did you mean {close}?)"
+        yield label + text

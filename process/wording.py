@@ -31,6 +31,11 @@ _SENTENCES: Final = {
     "url_parsing": "must be a URL, with its scheme and host",
     "url_syntax_violation": "must be a URL, with its scheme and host",
     "url_scheme": "must begin with {schemes}",
+    "extra_forbidden": "is not known",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
     "string_unicode": "must be text in UTF-8",
     "string_type": "must be text",
 }
@@ -63,7 +68,7 @@ def unknown_sentence(names: Iterable[str], known: Collection[str]) -> str:
 
 
 def near_miss(name: str, given: Collection[str]) -> str | None:
-    """Return the given variable that is almost `name`; for a setting that is not set."""
+    """Return the given name that is almost `name`, if there is one."""
     return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=0.88)), None)
 
 

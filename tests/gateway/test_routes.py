@@ -88,8 +88,8 @@ class TestFile:
         ("text", "complaint"),
         [
             ("[endpoints", "is no TOML: "),
-            ("", "endpoints: Field required; routes: Field required"),
-            (ENDPOINTS, "routes: Field required"),
+            ("", "endpoints: must be set; routes: must be set"),
+            (ENDPOINTS, "routes: must be set"),
             (ENDPOINTS + "[[routes]]\nname='a'\nendpoints=[]", "routes[1].endpoints: "),
             (
                 ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['main']\nroles={inbound='boss'}",
@@ -104,7 +104,11 @@ class TestFile:
                 "route a: an endpoint is named twice",
             ),
             (ENDPOINTS + 2 * "[[routes]]\nname='a'\nendpoints=['main']\n", "named a"),
-            (GOOD.replace("priority", "prio"), "routes[2].prio: Extra inputs"),
+            (GOOD.replace("priority", "prio"), "routes[2].prio: is not known"),
+            (GOOD.replace("carrier", "carier"), "carier: is not known (did you mean carrier?)"),
+            (GOOD.replace("instances", "instance"), "instance: is not known (did you mean inst"),
+            (GOOD.replace("sessions = 8", "sessions = 0"), "sessions: must be more than 0"),
+            (GOOD.replace('"high"', "3"), "priority: must be 'normal' or 'high'"),
             (GOOD.replace('"high"', '"highest"'), "routes[2].priority: "),
             (GOOD.replace('name = "vip"', 'name = "v/ip"'), "routes[1].name: "),
             (GOOD.replace('"+1555111*"', '"+1*555"'), "routes[2].called[2]: "),
@@ -122,6 +126,8 @@ class TestFile:
             load(text)
         assert complaint in str(caught.value)
         assert "\n" not in str(caught.value)
+        assert "Input" not in str(caught.value)
+        assert "String" not in str(caught.value)
 
     def test_refusals_quote_no_number_and_no_parameter(self, load: Any) -> None:
         for text in (
