@@ -62,6 +62,7 @@ class StreamRecord:
         self._writer = self._services.open_writer(
             start.call_id, start.stream_id, self.epoch, on_fenced
         )
+        self._services.metrics.note_stream_start(self._carrier, self.call_id)
 
     def publish(self, event: TranscriptEvent) -> None:
         """Publish an event, once the record is open."""
@@ -75,7 +76,6 @@ class StreamRecord:
             for track in tracks
         )
         self.publish(StreamStarted(self._carrier, tuple(infos), start.public_params))
-        self._services.metrics.note_stream_start(self._carrier, self.call_id)
 
     def tell_key(self, track: str | None) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""

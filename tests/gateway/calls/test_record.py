@@ -1,12 +1,17 @@
 """A stream's one line in the log."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.calls.ending import Ending
+from gateway.carriers import twilio
+from gateway.carriers.events import CallStarted, CarrierEvent
+from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.errors import CarrierError, UpstreamError
 from tests.gateway.calls.scene import Scene, living, virtually
 from tests.gateway.scripted import ScriptedTransport, settle
@@ -103,3 +108,25 @@ async def test_a_stream_that_breaks_its_protocol_before_the_start_is_a_warning()
             scene.stream.end(Ending.failed(CarrierError("start-timeout")))
             await task
     assert line(logs, "stream-never-started")["log_level"] == "warning"
+
+
+class OddRate(JsonMediaAdapter):
+    """Announces audio that no track can take."""
+
+    def receive_text(self, message: bytes | str) -> Sequence[CarrierEvent]:
+        odd = TrackFormat("inbound", Encoding.PCMU, 11_025)
+        return [CallStarted("CA1", "MZ1", (odd,), {}, None)]
+
+
+@virtually
+async def test_a_stream_that_fails_in_its_start_is_counted_in_and_out() -> None:
+    """Symptom: its end was counted without its start: a gauge of live streams below zero."""
+    async with living(adapter=OddRate(twilio.DIALECT)) as (scene, task):
+        with pytest.raises(CarrierError, match="unsupported-encoding") as refused:
+            scene.start()
+        scene.stream.end(Ending.failed(refused.value))
+        await task
+    metric = scene.metrics.registry.get_sample_value
+    assert metric("callscribe_live_streams", {"carrier": "twilio"}) == 0
+    assert metric("callscribe_live_calls", {"carrier": "twilio"}) == 0
+    assert metric("callscribe_calls_total", {"carrier": "twilio", "status": "failed"}) == 1
