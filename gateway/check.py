@@ -135,10 +135,11 @@ def _read_settings() -> tuple[Settings, list[str]]:
             problems += sentences(Settings, error)
             wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
         if not wrong - instead.keys():  # each is right by itself: there is no way to the model
-            return Settings(**instead, **_NO_MODEL), problems
+            return Settings(**(instead | _NO_MODEL)), problems
         for name in wrong:
             known = Settings.model_fields[name]
-            instead[name] = _UNSET_URL if known.is_required() else known.get_default()
+            default = known.get_default(call_default_factory=True, validated_data={})
+            instead[name] = _UNSET_URL if known.is_required() else default
 
 
 # The checks

@@ -25,8 +25,8 @@ class Throttle:
         If more keys come than are remembered, the oldest is forgotten.
         """
         now_s = self._monotonic_s()
-        passed_s, suppressed = self._passed.get(key, (-self._every_s + now_s, 0))
-        if now_s - passed_s < self._every_s:
+        passed_s, suppressed = self._passed.get(key, (None, 0))
+        if passed_s is not None and now_s - passed_s < self._every_s:
             self._passed[key] = passed_s, suppressed + 1
             return None
         self._passed.pop(key, None)

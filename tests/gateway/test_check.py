@@ -109,6 +109,35 @@ async def test_without_any_setting_redis_is_checked_all_the_same(
     assert "all are closed" in lines["carriers"][1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_UPSTREAM", "pigeon"),
+        ("GATEWAY_UPSTREAM", "sagemaker"),
+        ("GATEWAY_ID", "x" * 200),
+        ("GATEWAY_PUBLIC_URL", "gw"),
+        ("GATEWAY_REALTIME_URL", "http://m"),
+        ("GATEWAY_ROUTES_FILE", "/nonexistent"),
+        ("GATEWAY_ADMIN_TOKENS", "hush"),
+        ("GATEWAY_REDIS_URL", "hush://hush"),
+        ("GATEWAY_GENESYS_API_KEYS", "hush"),
+    ],
+)
+async def test_whatever_is_wrong_every_line_comes(
+    name: str,
+    value: str,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment.setenv(name, value)
+    code, lines = await checked(capsys)
+    assert code == 1
+    assert list(lines)[:4] == ["settings", "carriers", "public-url", "redis"]
+    assert any(line.startswith("model") for line in lines)
+    if name != "GATEWAY_REDIS_URL":
+        assert not lines["settings"][0]
+
+
 async def test_missing_credentials(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
 ) -> None:

@@ -1,5 +1,8 @@
 """Equal log lines: the first passes, then one a minute with a count; memory is bounded."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from process.throttle import Throttle
 
 
@@ -22,6 +25,11 @@ def test_first_line_passes_and_the_next_after_the_interval_counts_the_others() -
     clock.now_s = 60
     assert throttle.admit("a") == 3
     assert throttle.admit("a") is None
+
+
+@given(st.floats(0, 1e12))
+def test_first_line_passes_whatever_the_clock_shows(now_s: float) -> None:
+    assert Throttle(lambda: now_s).admit("a") == 0
 
 
 def test_memory_is_bounded_and_the_oldest_key_is_forgotten() -> None:
