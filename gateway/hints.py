@@ -26,7 +26,7 @@ _TABLE: Final = {
     "not-an-upgrade": "A proxy in front must pass Upgrade and Connection on over HTTP/1.1: "
     "docs/proxy.md.",
     "unknown-path": "If it is a carrier's, correct the URL there: docs/carriers.md lists them.",
-    "wrong-method": "Webhooks are POST, media sockets GET: correct the method at the carrier.",
+    "wrong-method": "Correct the method at the carrier: docs/carriers.md has it.",
     "carrier-not-open": "Set what `needs` names, or remove the gateway's URL at the carrier.",
     "webhook-not-open": "Set what `needs` names, or remove the gateway's URL at the carrier.",
     "replayed": "The same signed request came twice: a retry, or an attack.",

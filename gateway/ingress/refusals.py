@@ -91,16 +91,18 @@ class Refusals:
 
     def _checked_url(self, carrier: str, request: web.Request) -> str:
         """Return the URL that a signature was checked against, without what may be a secret."""
+        path, question, _ = request.raw_path.partition("?")
         kind = request.path.split("/")[1]
         base = self._public_url if kind == "voice" else f"ws{self._public_url.removeprefix('http')}"
         parts = [base, kind, carrier]
-        if kind == "voice" and request.path.endswith("/status"):
+        if kind == "voice" and path.rstrip("/").endswith("/status"):
             parts.append("status")
         if route := request.match_info.get("route"):
             parts.append(route if route in self._routes else "<route>")
         if "token" in request.match_info:
             parts.append("<token>")
-        return "/".join(parts) + ("?<query>" if "?" in request.raw_path else "")
+        slash = "/" if path.endswith("/") else ""
+        return "/".join(parts) + slash + ("?<query>" if question else "")
 
 
 def _closed(carrier: Carrier, kind: str) -> tuple[str, str] | None:

@@ -62,7 +62,9 @@ class TestASignatureForAnotherUrl:
         [
             ("", ""),
             ("?secret=hush", "?<query>"),
+            ("/", "/"),
             ("/default", "/default"),
+            ("/default/", "/default/"),
             ("/default/hush-token", "/default/<token>"),
             ("/hush-route/hush-token?a=hush", "/<route>/<token>?<query>"),
         ],
@@ -204,7 +206,7 @@ class TestWhatNoRouteTakes:
     async def test_a_wrong_method(self) -> None:
         async with serving(Served(twilio())) as gateway:
             with capture_logs() as logs:
-                async with gateway.client.get("/voice/twilio") as response:
+                async with gateway.client.put("/voice/twilio") as response:
                     assert response.status == 405
         line = refused(logs)
         assert (line["carrier"], line["reason"]) == ("twilio", "wrong-method")
