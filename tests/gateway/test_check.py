@@ -156,7 +156,7 @@ async def test_missing_credentials(
 async def test_redis_that_takes_no_writes(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with valkey(maxmemory="1mb") as url:  # less than an empty server needs
+    with valkey(maxmemory="100kb") as url:  # less than an empty server needs
         environment.setenv("GATEWAY_REDIS_URL", url)
         _, lines = await checked(capsys)
     ok, text = lines["redis"]
