@@ -5,13 +5,22 @@ A word is said once two successive hypotheses of a growing window agree on it an
 last word of an open window is held back: its audio may be cut in the middle.
 """
 
+import re
 from collections.abc import Sequence
+from typing import Final
+
+_MARKS: Final = re.compile(r"\s*([,;:.!?])(?:\s*[,;:.!?])*(?=\s|$)")
 
 
 class LocalAgreement:
-    """What one window has said so far."""
+    """What one window has said so far.
+
+    Attributes:
+        position: how many words of the newest hypothesis are said.
+    """
 
     def __init__(self) -> None:
+        self.position = 0
         self._said: list[str] = []
         self._previous: list[str] = []
 
@@ -19,17 +28,27 @@ class LocalAgreement:
         """Take a hypothesis of the still growing window; give the words agreed since the last."""
         settled = list(hypothesis[:-1])
         before = self._previous[_said_until(self._said, self._previous) :]
-        now = settled[_said_until(self._said, settled) :]
+        said = _said_until(self._said, settled)
         self._previous = settled
-        return self._say(now[: _common_prefix(before, now)])
+        self.position = said + _common_prefix(before, settled[said:])
+        return self._say(settled[said : self.position])
 
     def conclude(self, hypothesis: Sequence[str]) -> list[str]:
         """Take the closed window's hypothesis; give all of it that was not said yet."""
+        self.position = len(hypothesis)
         return self._say(list(hypothesis[_said_until(self._said, hypothesis) :]))
 
     def _say(self, words: list[str]) -> list[str]:
         self._said += words
         return words
+
+
+def words_of(text: str) -> list[str]:
+    """Split a hypothesis into words, each with one punctuation mark at most.
+
+    The model repeats marks ("In short,, the period") and sets them apart from their word.
+    """
+    return [word for word in _MARKS.sub(r"\1", text).split() if _plain(word)]
 
 
 def _plain(word: str) -> str:

@@ -20,6 +20,8 @@ from moonshine_voice.moonshine_api import (
 )
 from moonshine_voice.utils import get_model_path
 
+from container.cpu.agreement import words_of
+
 _RATE_HZ = 16_000
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 # At 0.3 a word of 0.15 s is found; at 0.1 also the noise of the line, DTMF and hum are.
@@ -49,7 +51,7 @@ class MoonshineModel:
         # The detector remembers: speech at the end of one call would be found again in the next.
         if not self._lines(self._detector, np.append(samples, _SILENCE)):
             return []
-        return " ".join(self._lines(self._speech, samples)).split()
+        return words_of(" ".join(self._lines(self._speech, samples)))
 
     def close(self) -> None:
         """Free the weights."""

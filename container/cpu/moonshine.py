@@ -11,15 +11,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from typing import Protocol
 
 from container.cpu.agreement import LocalAgreement
-from container.cpu.clock import RATE_HZ
+from container.cpu.clock import RATE_HZ, TOKEN_SAMPLES, TokenClock
 from container.cpu.windows import Window, Windower
 
 HYPOTHESIS_EVERY = 10_240  # samples, 0.64 s: shorter costs more and agrees on more mistakes
-MAX_UNHEARD = 3 * RATE_HZ  # samples; the token clock stands still while more are unheard
-SPREAD_OVER = 4  # deltas over which the words of one hypothesis are spread, roughly
+# A delta comes when 480 ms more than its own audio were heard (clock.py): so far deltas may go out
+# beyond the words that are known, without passing them.
+AHEAD = TokenClock().first_delta_samples - TOKEN_SAMPLES
 
 
 class Model(Protocol):
@@ -40,7 +42,9 @@ class MoonshineTranscription:
         self._on_progress = on_progress
         self._windower = Windower()
         self._agreement = LocalAgreement()
-        self._words: deque[str] = deque()  # agreed, not in a delta yet
+        self._words: deque[tuple[str, int]] = deque()  # agreed, and the sample where each ends
+        self._placed = 0  # samples whose words are known; a word's place never precedes it
+        self._given = 0  # samples that deltas were given for
         self._received = 0
         self._hypothesised = 0  # samples of speech that the current window's hypothesis covers
         self._finishing = False
@@ -54,8 +58,11 @@ class MoonshineTranscription:
 
     @property
     def settled(self) -> int:
-        """Samples whose deltas may go out."""
-        return self._received - max(0, self.unheard - MAX_UNHEARD)
+        """Samples whose deltas may go out: words are in the delta of the audio they end in."""
+        if not self._windower.windows:
+            return self._received
+        known = max(self._windower.windows[0].begin, self._placed)
+        return min(self._received, known + AHEAD)
 
     @property
     def finished(self) -> bool:
@@ -75,9 +82,12 @@ class MoonshineTranscription:
         self._model.consider(self)
 
     def next_text(self, *, last: bool) -> str:
-        """Give some of the agreed words, so that they flow; all of them in the last delta."""
-        count = len(self._words) if last else -(-len(self._words) // SPREAD_OVER)
-        return "".join(f" {self._words.popleft()}" for _ in range(count))
+        """Return the words that end in the next delta's audio; all words in the last delta."""
+        self._given += TOKEN_SAMPLES
+        text = ""
+        while self._words and (last or self._words[0][1] <= self._given):
+            text += f" {self._words.popleft()[0]}"
+        return text
 
     def abandon(self) -> None:
         """Make no further jobs."""
@@ -105,12 +115,24 @@ class MoonshineTranscription:
             return  # abandoned meanwhile
         self._hypothesised = end
         if closed:
-            self._words += self._agreement.conclude(hypothesis)
+            self._place(self._agreement.conclude(hypothesis), hypothesis, window.begin, end)
             self._agreement = LocalAgreement()
             self._windower.windows.popleft()
         elif not window.closed:  # a forced cut may have made it shorter than what was heard
-            self._words += self._agreement.revise(hypothesis)
+            self._place(self._agreement.revise(hypothesis), hypothesis, window.begin, end)
         self._on_progress()
+
+    def _place(self, said: list[str], hypothesis: list[str], begin: int, end: int) -> None:
+        """Queue words with the sample where each ends, as its letters lie in the hypothesis."""
+        ends = list(accumulate((len(word) + 1 for word in hypothesis), initial=0))
+        until = self._agreement.position
+        first = until - len(said)
+        for word, letters in zip(said, ends[first + 1 :], strict=False):
+            at = begin + (end - begin) * letters // ends[-1]
+            self._placed = max(self._placed, at)
+            self._words.append((word, self._placed))
+        if until == len(hypothesis):  # nothing more is in it
+            self._placed = max(self._placed, end)
 
 
 class MoonshineTranscriber:

@@ -200,8 +200,6 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         **gateway_settings(),
         "GATEWAY_DRAIN_TIMEOUT_S": "0",  # who ends the stack does not wait for its calls
-        # The CPU engine says its words in bursts, up to two seconds apart in fluent speech.
-        "GATEWAY_SEGMENT_PAUSE_MS": "2000",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,

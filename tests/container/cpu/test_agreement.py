@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container.cpu.agreement import LocalAgreement
+from container.cpu.agreement import LocalAgreement, words_of
 
 SENTENCES = st.lists(st.sampled_from(["it", "was", "the", "best", "of"]), max_size=12)
 
@@ -59,3 +59,28 @@ def test_any_model_says_at_most_what_it_thought(growing: list[list[str]], final:
     assert len(spoken) <= sum(map(len, growing))
     rest = agreement.conclude(final)
     assert rest == final[len(final) - len(rest) :]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("In short,, the period", ["In", "short,", "the", "period"]),
+        ("In short , the period .", ["In", "short,", "the", "period."]),
+        ("hope., it was", ["hope.", "it", "was"]),
+        ("Well ... yes?!", ["Well.", "yes?"]),
+        (", and then - it's 3.5, at 9:30", ["and", "then", "it's", "3.5,", "at", "9:30"]),
+        ("...", []),
+        ("", []),
+    ],
+)
+def test_a_word_has_one_mark_at_most(text: str, words: list[str]) -> None:
+    """Symptom: a transcript that says "In short,, the period"."""
+    assert words_of(text) == words
+
+
+@given(st.text(alphabet="ab ,;:.!?'"))
+def test_marks_cost_no_word(text: str) -> None:
+    letters = [part for part in text.split() if any(letter.isalnum() for letter in part)]
+    plain = "".join(letter for letter in text if letter.isalnum())
+    assert "".join(filter(str.isalnum, "".join(words_of(text)))) == plain
+    assert len(words_of(text)) <= len(letters)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from container.cpu.model import ModelError
-from container.cpu.moonshine import MAX_UNHEARD, MoonshineTranscriber, MoonshineTranscription
+from container.cpu.moonshine import AHEAD, MoonshineTranscriber, MoonshineTranscription
 from container.cpu.server import Engine
 from container.cpu.settings import Settings
 from tests.container.cpu.dialogue import dialogue, serving
@@ -112,7 +112,7 @@ async def test_the_token_clock_stands_still_while_the_model_is_behind(
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
         track.transcription.hear(SPEECH * 5)
-        assert track.transcription.settled == pytest.approx(MAX_UNHEARD, abs=640)
+        assert track.transcription.settled == AHEAD
         model.leave.set()
         track.transcription.finish()
         await track.until_finished()
@@ -147,18 +147,40 @@ async def test_an_abandoned_track_costs_no_further_job(model: CountingModel) -> 
         assert transcriber.lag_s == 0
 
 
-async def test_words_of_one_hypothesis_flow_over_several_deltas(model: CountingModel) -> None:
+async def test_a_word_is_in_the_delta_of_its_audio(model: CountingModel) -> None:
+    """Symptom: words came up to three seconds late on the token clock, and turns ran together."""
     async with transcribing(model) as transcriber:
         track, other = Track(transcriber), Track(transcriber)
-        track.transcription.hear(SPEECH * 4 + PAUSE)
+        track.transcription.hear(PAUSE + SPEECH * 4 + PAUSE)
         other.transcription.hear(SPEECH)
         other.transcription.finish()
         await other.until_finished()  # its turn came after the first track's only window
-        texts = []
-        while text := track.transcription.next_text(last=False):
-            texts.append(text)
-    assert "".join(texts).split() == [f"w{number}" for number in range(9)]
-    assert len(texts) >= 4
+        assert track.transcription.settled == 96_000
+        texts = [track.transcription.next_text(last=False) for _ in range(75)]
+    places = {word: (at + 1) * 80 for at, text in enumerate(texts) for word in text.split()}
+    assert list(places) == [f"w{number}" for number in range(9)]
+    assert places["w0"] == pytest.approx(1400, abs=160)  # it was spoken from 1.0 to 1.5 s
+    assert places["w8"] == pytest.approx(5240, abs=160)  # with a little of the pause
+
+
+async def test_words_agreed_early_have_the_place_they_get_late(model: CountingModel) -> None:
+    """However often the growing window is heard, its words lie where they were spoken."""
+    async with transcribing(model) as transcriber:
+        track = Track(transcriber)
+        places: dict[str, int] = {}
+        given = 0
+        for begin in range(0, 5 * 32_000, 20_480):
+            track.transcription.hear((SPEECH * 5)[begin : begin + 20_480])
+            await asyncio.to_thread(model.started.acquire, timeout=20)
+            while transcriber.lag_s > 0.7:  # noqa: ASYNC110 - the model's own thread has it
+                await asyncio.sleep(0.01)
+            while (given + 1) * 1280 <= track.transcription.settled - AHEAD:
+                given += 1
+                for word in track.transcription.next_text(last=False).split():
+                    places[word] = given * 80
+    assert len(places) >= 6
+    for number, word in enumerate(places):
+        assert places[word] == pytest.approx((number + 1) * 500, abs=400)
 
 
 async def test_a_failed_model_ends_every_session_and_the_health() -> None:
@@ -168,7 +190,6 @@ async def test_a_failed_model_ends_every_session_and_the_health() -> None:
         await talking.update()
         await talking.commit()
         await talking.append(SPEECH)
-        await talking.deltas(6)
         for client in (talking, idle):
             reply = await client.receive()
             assert (reply["type"], reply["code"]) == ("error", "processing_error")
