@@ -9,11 +9,15 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+_MARK: Final = ",;:.!?"
 _MARKS: Final = re.compile(r"\s*([,;:.!?])(?:\s*[,;:.!?])*(?=\s|$)")
 
 
 class LocalAgreement:
     """What one window has said so far.
+
+    A word at the end of what is agreed is said without its punctuation mark: the model ends a
+    sentence wherever its audio ends. The mark follows once the next word is agreed, as it is then.
 
     Attributes:
         position: how many words of the newest hypothesis are said.
@@ -23,24 +27,45 @@ class LocalAgreement:
         self.position = 0
         self._said: list[str] = []
         self._previous: list[str] = []
+        self._mark_owed = False  # by the last word said
 
     def revise(self, hypothesis: Sequence[str]) -> list[str]:
-        """Take a hypothesis of the still growing window; give the words agreed since the last."""
+        """Take a hypothesis of the still growing window; return the words agreed since the last.
+
+        The first may be a mark, which belongs to the word before.
+        """
         settled = list(hypothesis[:-1])
         before = self._previous[_said_until(self._said, self._previous) :]
         said = _said_until(self._said, settled)
         self._previous = settled
         self.position = said + _common_prefix(before, settled[said:])
-        return self._say(settled[said : self.position])
+        if self.position == said:
+            return []
+        words = self._say(settled, said)
+        if mark := _mark(words[-1]):
+            words[-1] = words[-1].removesuffix(mark)
+        self._mark_owed = True
+        return words
 
     def conclude(self, hypothesis: Sequence[str]) -> list[str]:
-        """Take the closed window's hypothesis; give all of it that was not said yet."""
+        """Take the closed window's hypothesis; return all of it that was not said yet."""
         self.position = len(hypothesis)
-        return self._say(list(hypothesis[_said_until(self._said, hypothesis) :]))
+        return self._say(hypothesis, _said_until(self._said, hypothesis))
 
-    def _say(self, words: list[str]) -> list[str]:
+    def _say(self, hypothesis: Sequence[str], begin: int) -> list[str]:
+        """Say a hypothesis from a word up to `position`, after the mark that is owed."""
+        words = list(hypothesis[begin : self.position])
+        mark = ""
+        if self._mark_owed and begin and _plain(hypothesis[begin - 1]) == _plain(self._said[-1]):
+            mark = _mark(hypothesis[begin - 1])
         self._said += words
-        return words
+        self._mark_owed = False
+        return [mark, *words] if mark else words
+
+
+def is_mark(text: str) -> bool:
+    """Whether this is a punctuation mark, to be written right after the word before."""
+    return len(text) == 1 and text in _MARK
 
 
 def words_of(text: str) -> list[str]:
@@ -49,6 +74,11 @@ def words_of(text: str) -> list[str]:
     The model repeats marks ("In short,, the period") and sets them apart from their word.
     """
     return [word for word in _MARKS.sub(r"\1", text).split() if _plain(word)]
+
+
+def _mark(word: str) -> str:
+    """Return the mark that a word ends with; nothing if there is none."""
+    return word[-1] if is_mark(word[-1]) else ""
 
 
 def _plain(word: str) -> str:

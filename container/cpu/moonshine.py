@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Protocol
 
-from container.cpu.agreement import LocalAgreement
+from container.cpu.agreement import LocalAgreement, is_mark
 from container.cpu.clock import RATE_HZ, TOKEN_SAMPLES, TokenClock
 from container.cpu.windows import Window, Windower
 
 HYPOTHESIS_EVERY = 10_240  # samples, 0.64 s: shorter costs more and agrees on more mistakes
-# A delta comes when 480 ms more than its own audio were heard (clock.py): so far deltas may go out
-# beyond the words that are known, without passing them.
-AHEAD = TokenClock().first_delta_samples - TOKEN_SAMPLES
+# The clock gives a delta when so much was heard from where its audio begins (480 ms and itself): so
+# far beyond the last word that is known, deltas still do not pass it.
+AHEAD = TokenClock().first_delta_samples
 
 
 class Model(Protocol):
@@ -86,7 +86,8 @@ class MoonshineTranscription:
         self._given += TOKEN_SAMPLES
         text = ""
         while self._words and (last or self._words[0][1] <= self._given):
-            text += f" {self._words.popleft()[0]}"
+            word, _ = self._words.popleft()
+            text += word if is_mark(word) else f" {word}"
         return text
 
     def abandon(self) -> None:
@@ -126,6 +127,8 @@ class MoonshineTranscription:
         """Queue words with the sample where each ends, as its letters lie in the hypothesis."""
         ends = list(accumulate((len(word) + 1 for word in hypothesis), initial=0))
         until = self._agreement.position
+        if said and is_mark(said[0]):
+            self._words.append((said.pop(0), self._placed))
         first = until - len(said)
         for word, letters in zip(said, ends[first + 1 :], strict=False):
             at = begin + (end - begin) * letters // ends[-1]

@@ -33,6 +33,20 @@ def said(*hypotheses: str) -> list[str]:
             ["", "That some", "of its noise"],
         ),
         (["You", "", ""], ["", "", ""]),
+        # the mark of the last word is that of the hypothesis which has the next one
+        (
+            ["The day? I", "The day? I went", "The day I went and fetched"],
+            ["", "The day", "I went and fetched"],
+        ),
+        (
+            ["good or evil, in", "good or evil, in the", "good or evil in the"],
+            ["", "good or evil", "in the"],
+        ),
+        (
+            ["good or evil and", "good or evil and the", "good or evil, and the"],
+            ["", "good or evil", ", and the"],
+        ),
+        (["that ditch is", "that ditch is", "that ditch."], ["", "that ditch", "."]),
     ],
 )
 def test_local_agreement(hypotheses: list[str], expected: list[str]) -> None:

@@ -171,10 +171,9 @@ async def test_words_agreed_early_have_the_place_they_get_late(model: CountingMo
         given = 0
         for begin in range(0, 5 * 32_000, 20_480):
             track.transcription.hear((SPEECH * 5)[begin : begin + 20_480])
-            await asyncio.to_thread(model.started.acquire, timeout=20)
             while transcriber.lag_s > 0.7:  # noqa: ASYNC110 - the model's own thread has it
                 await asyncio.sleep(0.01)
-            while (given + 1) * 1280 <= track.transcription.settled - AHEAD:
+            while (given + 1) * 1280 <= track.transcription.settled - AHEAD + 1280:
                 given += 1
                 for word in track.transcription.next_text(last=False).split():
                     places[word] = given * 80
@@ -190,6 +189,7 @@ async def test_a_failed_model_ends_every_session_and_the_health() -> None:
         await talking.update()
         await talking.commit()
         await talking.append(SPEECH)
+        await talking.deltas(1)
         for client in (talking, idle):
             reply = await client.receive()
             assert (reply["type"], reply["code"]) == ("error", "processing_error")
