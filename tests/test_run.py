@@ -1,10 +1,16 @@
 """The entry point's search for a Python, without installing anything."""
 
+import contextlib
+import os
+import pty
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +30,10 @@ case "$*" in
     mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; echo "version = {version}" >"$4/pyvenv.cfg" ;;
   "-m pip --version") [ -f "$(dirname "$0")/../pyvenv.cfg" ] ;;
   "-m pip install"*)
-    echo "installing" >&2; sleep 0.2
+    echo "$*" >>"$(dirname "$0")/asked"; touch "$TMPDIR/half"
+    for n in 1 2 3 4 5 6 7 8 9; do echo "Collecting package$n"; echo "  Downloading it"; done
+    while [ -e "$HANG" ]; do sleep 0.1; done
+    sleep 0.2
     [ ! -e "$FAIL" ] || exit 1; touch "$(dirname "$0")/installed" ;;
   "-P -m cli"*) echo "{version} ran: $*" ;;
 esac
@@ -67,11 +76,20 @@ class Machine:
         """Run it from elsewhere."""
         marker = self.home / "fail"
         marker.touch() if fail else marker.unlink(missing_ok=True)
-        env = {"PATH": str(self.bin), "HOME": str(self.home), "FAIL": str(marker)}
         return subprocess.run(  # noqa: S603 (ours)
             (self.project / "run", *arguments),
-            env=env, cwd=self.home, capture_output=True, text=True, timeout=60, check=False,
+            env=self.env(FAIL=str(marker)), cwd=self.home, capture_output=True, text=True,
+            timeout=60, check=False,
         )  # fmt: skip
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Give the environment that it runs in."""
+        return {"PATH": str(self.bin), "HOME": str(self.home), "TMPDIR": str(self.home), **more}
+
+    def asked(self) -> list[str]:
+        """Give what pip was asked to install, one entry for each time."""
+        lines = (self.project / ".venv/bin/asked").read_text().splitlines()
+        return [line.partition("[")[2].partition("]")[0] for line in lines]
 
 
 @pytest.fixture
@@ -144,11 +162,81 @@ def test_an_interpreter_that_went_away_is_replaced(machine: Machine) -> None:
 
 def test_two_at_once_install_once(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
-    env = {"PATH": str(machine.bin), "HOME": str(machine.home), "FAIL": "/none"}
     both = [
-        subprocess.Popen((machine.project / "run", "demo"), env=env, stderr=subprocess.PIPE)  # noqa: S603 (ours)
+        subprocess.Popen(  # noqa: S603 (ours)
+            (machine.project / "run", "demo"), env=machine.env(), stderr=subprocess.PIPE
+        )
         for _ in range(2)
     ]
     said = [each.communicate(timeout=60)[1] for each in both]
     assert sum(b"installing" in each for each in said) == 1
     assert [each.returncode for each in both] == [0, 0]
+
+
+def test_in_a_pipe_it_says_two_lines(machine: Machine) -> None:
+    """Symptom: 96 packages scroll by before the first word of the demo."""
+    machine.add("python3.13", interpreter("3.13"))
+    lines = machine.run("demo").stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("run: installing into .venv what ./run demo needs")
+    assert lines[1].startswith("run: done in ")
+
+
+def test_a_terminal_shows_one_line_of_progress(machine: Machine) -> None:
+    machine.add("python3.13", interpreter("3.13"))
+    ours, theirs = pty.openpty()
+    command = (machine.project / "run", "demo")
+    with subprocess.Popen(command, env=machine.env(), stdout=theirs, stderr=theirs) as process:  # noqa: S603 (ours)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+            while part := terminal.read(4096):  # raises when the other end is closed
+                shown += part
+        assert process.wait(60) == 0
+    assert b"fetching package 9: package9" in shown
+    assert shown.count(b"\n") == 3  # the two lines, and what the command itself says
+    assert all(len(line) <= 90 for line in shown.split(b"\r"))
+
+
+def test_each_command_installs_what_it_needs(machine: Machine) -> None:
+    machine.add("python3.13", interpreter("3.13"))
+    machine.run("demo")
+    machine.run("up")
+    assert machine.asked() == ["local"]
+    machine.run("check")
+    machine.run("test", "-x")
+    machine.run("demo")
+    assert machine.asked() == ["local", "dev"]
+
+
+def test_a_failure_shows_the_last_lines_and_where_the_rest_is(machine: Machine) -> None:
+    machine.add("python3.13", interpreter("3.13"))
+    done = machine.run("demo", fail=True)
+    log = machine.project / ".venv/install.log"
+    assert done.returncode == 1
+    assert "Collecting package9" in done.stderr
+    assert "package1" not in done.stderr
+    assert f"all it said is in {log}" in done.stderr
+    assert "package1" in log.read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_pip_and_leaves_nothing(machine: Machine, how: signal.Signals) -> None:
+    machine.add("python3.13", interpreter("3.13"))
+    hang = machine.home / "hang"
+    hang.touch()
+    command = (machine.project / "run", "demo")
+    env = machine.env(HANG=str(hang))
+    half = machine.project / ".venv/.tmp/half"
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:  # noqa: S603 (ours)
+        while not half.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        children = psutil.Process(process.pid).children()
+        process.send_signal(how)
+        assert process.wait(30) == 130
+    assert not half.parent.exists()
+    assert not any(child.is_running() for child in children)
+    assert [path.name for path in machine.home.iterdir()] == ["hang"]
+    hang.unlink()
+    assert machine.run("demo").returncode == 0
