@@ -1,18 +1,19 @@
 """`./run demo`: the local stack, one call through it, and what came of it."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import aiohttp
 import msgspec
 import typer
 from rich.console import Console
+from rich.spinner import Spinner
 from rich.table import Table
 
-from cli import events, recordings, running
+from cli import events, running
 from cli.callers.call import Call
 from cli.callers.caller import Caller
 from cli.callers.driver import place
@@ -20,15 +21,21 @@ from cli.callers.gateway import Gateway
 from cli.callers.registry import CALLERS
 from cli.carrier_option import CARRIER
 from cli.errors import CommandError
+from cli.recordings import Inbound, Mono, Outbound, read_tracks
 from cli.transcript import CallTranscript, percentile
-from cli.view import TranscriptView
-from cli.wav import read_mulaw
+from cli.view import TranscriptView, showing
+from cli.wav import RATE_HZ
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 from gateway.transcript.keys import call_keys, encode_id
 
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
+_NEXT: Final = """
+[bold]Next[/]
+  ./run demo --inbound CALL.wav   a recording of yours, one party per channel
+  ./run up                        keep it running, for ./run tail and ./run call
+  README.md                       how to point it at a real number"""
 
 
 @dataclass(slots=True)
@@ -39,15 +46,17 @@ class Result:
     transcript: CallTranscript
     first_delta_ms: int | None = None  # first audio frame sent -> first text visible in Redis
 
+    @classmethod
+    def of(cls, call: Call) -> Self:
+        """Of a call that is yet to be placed."""
+        return cls(call, CallTranscript(call.call_id))
+
 
 def demo(
     carrier: Annotated[str, CARRIER] = "twilio",
-    inbound: Annotated[
-        Path | None, typer.Option(help="WAV of the caller. Default: A Tale of Two Cities.")
-    ] = None,
-    outbound: Annotated[
-        Path | None, typer.Option(help="WAV of the agent. Default: a scene of Endgame.")
-    ] = None,
+    inbound: Inbound = None,
+    outbound: Outbound = None,
+    mono: Mono = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
     ] = False,
@@ -56,33 +65,29 @@ def demo(
     ] = None,
 ) -> None:
     """Play one call through the whole path on this machine."""
-    tracks = read_tracks(inbound, outbound)
-    console = Console(stderr=as_json)
+    tracks = read_tracks(inbound, outbound, mono=mono)
+    console = Console(stderr=as_json, highlight=False)
     result = running.run(_demo(CALLERS[carrier](CREDENTIALS), tracks, console, redis_url))
     if as_json:
         print(msgspec.json.encode(report(result)).decode())  # noqa: T201 (the command's product)
     else:
         console.print(summary(result))
+        console.print(_NEXT)
     if result.transcript.status != "completed":
         raise typer.Exit(1)
 
 
-def read_tracks(inbound: Path | None, outbound: Path | None) -> dict[str, bytes]:
-    """Read a call's two tracks as mu-law; a recording stands in for a file that is not given."""
-    return {
-        "inbound": read_mulaw(inbound or recordings.two_cities()),
-        "outbound": read_mulaw(outbound or recordings.nagg_and_nell()),
-    }
-
-
-async def play(
-    stack: local.Stack,
-    caller: Caller,
-    tracks: dict[str, bytes],
-    view: TranscriptView | None = None,
-) -> Result:
+async def play(stack: local.Stack, caller: Caller, tracks: dict[str, bytes]) -> Result:
     """Place one call and follow it until its last event."""
-    result = Result(call := Call(tracks), CallTranscript(call.call_id))
+    result = Result.of(Call(tracks))
+    await _play(stack, caller, result)
+    return result
+
+
+async def _play(
+    stack: local.Stack, caller: Caller, result: Result, view: TranscriptView | None = None
+) -> None:
+    """Place a result's call and follow it until its last event."""
     gateway = Gateway(stack.media_url, stack.public_url)
     async with (
         events.connect(stack.redis_url) as redis,
@@ -91,14 +96,13 @@ async def play(
     ):
         watch = tasks.create_task(stack.until_failed())
         reading = tasks.create_task(_read(redis, result, view))
-        await place(http, gateway, caller, call)
+        await place(http, gateway, caller, result.call)
         try:
             async with asyncio.timeout(_GRACE_S):
                 await reading
         except TimeoutError:
             raise CommandError(f"the call did not end within {_GRACE_S:g} s of hang-up") from None
         watch.cancel()
-    return result
 
 
 async def _demo(
@@ -107,14 +111,45 @@ async def _demo(
     if redis_url:
         await events.require(redis_url)
     settings = local.StackSettings(ports=local.Ports.free(), redis_url=redis_url)
-    console.print("Starting Valkey, speech engine, bridge, endpoint and gateway ...", style="dim")
     begin_s = time.monotonic()
-    async with local.running(settings) as stack:
+    async with contextlib.AsyncExitStack() as cleanup:
+        with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
+            stack = await cleanup.enter_async_context(local.running(settings))
+        length_s = max(len(audio) for audio in tracks.values()) / RATE_HZ
         took_s = time.monotonic() - begin_s
-        length_s = max(len(audio) for audio in tracks.values()) / 8000
-        console.print(f"Ready after {took_s:.1f} s; the call takes {length_s:.0f} s.", style="dim")
-        with TranscriptView(console) as view:
-            return await play(stack, caller, tracks, view)
+        console.print(
+            f"Ready after {took_s:.1f} s. A call of {length_s:.0f} s, as {caller.name} sends it:\n",
+            style="dim",
+        )
+        result = Result.of(Call(tracks))
+        status = _Status(result, length_s)
+        with TranscriptView(console, status=lambda: status.line()) as view:
+            await _play(stack, caller, result, view)
+        with showing(console, "Stopping"):
+            await cleanup.aclose()
+    console.print()
+    return result
+
+
+class _Status:
+    """The line below the transcript while the call lasts."""
+
+    def __init__(self, result: Result, length_s: float) -> None:
+        self._result = result
+        self._length_s = length_s
+        self._spinner = Spinner("dots", style="green")
+
+    def line(self) -> Spinner:
+        """Say how far the call is."""
+        now_s = time.monotonic()
+        passed_s = min(now_s - (self._result.call.first_frame_s or now_s), self._length_s)
+        text = f"on the line {passed_s:.0f} of {self._length_s:.0f} s"
+        if passed_s >= self._length_s:
+            text = "hung up; the last words are on their way"
+        if latencies := self._result.transcript.latencies_ms:
+            text += f"; from spoken to shown {percentile(latencies, 50) / 1000:.1f} s"
+        self._spinner.update(text=f"[dim]{text}")
+        return self._spinner
 
 
 async def _read(redis: events.RedisClient, result: Result, view: TranscriptView | None) -> None:
@@ -148,6 +183,7 @@ def report(result: Result) -> dict[str, object]:
         "segments": [
             {
                 "track": segment.track,
+                **({"role": segment.role} if segment.role else {}),
                 "segment": segment.segment,
                 "start_ms": segment.start_ms,
                 "end_ms": segment.end_ms,
@@ -164,7 +200,7 @@ def summary(result: Result) -> Table:
     keys = call_keys(encode_id(transcript.call_id), events.PARTITIONS)
     words: dict[str, int] = {}
     for segment in transcript.segments:
-        words[segment.track] = words.get(segment.track, 0) + len(segment.text.split())
+        words[segment.speaker] = words.get(segment.speaker, 0) + len(segment.text.split())
     first = "none" if result.first_delta_ms is None else f"{result.first_delta_ms} ms"
     latency = (percentile(transcript.latencies_ms, percent) for percent in (50, 99))
     table = Table("", "", show_header=False, box=None, pad_edge=False)

@@ -1,18 +1,20 @@
 """`./run transcribe`: stream a file straight to an endpoint or a Realtime server."""
 
 import asyncio
-import sys
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from cli import running
+from cli import running, words
+from cli.audio.recording import Recording
 from cli.errors import CommandError
-from cli.wav import read_pcm16
+from deploy.local.processes import together
 from gateway.errors import UpstreamError
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
@@ -22,12 +24,13 @@ MODEL: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 _RATE_HZ: Final = 16_000
 _CHUNK_MS: Final = 80  # one token of the model
 _CHUNK_BYTES: Final = _RATE_HZ * 2 * _CHUNK_MS // 1000
+_MAX_CHANNELS: Final = 8
 _OPEN_TIMEOUT_S: Final = 20.0
 _DONE_TIMEOUT_S: Final = 30.0
 
 
 def transcribe(
-    wav: Annotated[Path, typer.Argument(help="Any WAV file.")],
+    wav: Annotated[Path, typer.Argument(help="A recording: WAV, FLAC, MP3, Ogg, Opus ...")],
     endpoint: Annotated[str | None, typer.Option(help="Name of a SageMaker endpoint.")] = None,
     realtime_url: Annotated[
         str | None, typer.Option(help="ws(s)://host/v1/realtime of a vLLM server.")
@@ -50,8 +53,11 @@ def transcribe(
         str | None,
         typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key."),
     ] = None,
+    mono: Annotated[
+        bool, typer.Option("--mono", help="Mix the channels; else each is a party, with lines.")
+    ] = False,
 ) -> None:
-    """Stream a WAV straight to a deployed model; print the words."""
+    """Stream a recording to a deployed model; print the words."""
     # Imported here: the SDK takes a second, and no other command needs it.
     from gateway.upstream.sagemaker import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
@@ -67,31 +73,46 @@ def transcribe(
             case _:
                 raise CommandError("say either --endpoint NAME or --realtime-url ws://...")
 
-    audio = read_pcm16(wav, _RATE_HZ)
     try:
-        first_word_s = running.run(_transcribe(audio, transport, model))
+        with Recording.open(wav) as recording:
+            heard = running.run(_transcribe(recording, mono, transport, model))
     except UpstreamError as error:
         asked = endpoint or realtime_url
         raise CommandError(f"{asked}: {error} (whose fault: {error.fault})") from None
-    said = "no words" if first_word_s is None else f"first word after {first_word_s:.1f} s"
-    Console(stderr=True).print(f"{len(audio) / 2 / _RATE_HZ:.1f} s of audio; {said}")
+    said = (
+        "no words" if heard.first_word_s is None else f"first word after {heard.first_word_s:.1f} s"
+    )
+    Console(stderr=True).print(f"{heard.audio_s:.1f} s of audio; {said}")
 
 
-class Printer:
-    """Hears a session, prints its words."""
+@dataclass(slots=True)
+class Heard:
+    """What came of a recording.
 
-    def __init__(self) -> None:
-        self.first_word_s: float | None = None  # monotonic
+    Attributes:
+        audio_s: how much was sent.
+        first_word_s: from the first audio to the first word; None if none came.
+    """
+
+    audio_s: float = 0.0
+    first_word_s: float | None = None
+
+
+class Party:
+    """Hears the session of one channel.
+
+    Args:
+        on_text: takes the text of each delta, empty ones too.
+    """
+
+    def __init__(self, on_text: Callable[[str], None]) -> None:
         self.writable = asyncio.Event()
         self.ended = False
+        self._on_text = on_text
 
     def on_delta(self, text: str) -> None:
-        """Print what was said."""
-        if text and self.first_word_s is None:
-            self.first_word_s = time.monotonic()
-            text = text.lstrip()
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        """Pass on what was said."""
+        self._on_text(text)
 
     def on_writable(self) -> None:
         """Let the audio flow again."""
@@ -104,37 +125,79 @@ class Printer:
 
 
 async def _transcribe(
-    audio: bytes, connect: Callable[[], UpstreamTransport], model: str
-) -> float | None:
-    """Stream the audio and print its words; gives when the first came, in seconds."""
+    recording: Recording, mono: bool, connect: Callable[[], UpstreamTransport], model: str
+) -> Heard:
+    """Stream a recording, a session for each party, and show its words."""
+    channels = 1 if mono else recording.channels
+    if channels > _MAX_CHANNELS:
+        raise CommandError(
+            f"{recording.path} has {channels} channels, a session each: mix them with --mono"
+        )
+    heard = Heard()
+    begin_s = 0.0
+
+    def note(text: str) -> None:
+        if text and heard.first_word_s is None:
+            heard.first_word_s = time.monotonic() - begin_s
+
+    blocks = recording.pcm16(_RATE_HZ, mono=mono)
+    first = await asyncio.to_thread(next, blocks)  # raises if there is no audio
     transport = connect()
-    printer = Printer()
-    session = RealtimeSession(printer, model=model, done_timeout_s=_DONE_TIMEOUT_S)
-    try:
-        await session.open(transport, _OPEN_TIMEOUT_S)
-        begin_s = time.monotonic()
-        await _send(session, printer, audio)
-        await session.finish()
-    finally:
-        if printer.first_word_s is not None:
-            sys.stdout.write("\n")
-        await transport.close()
-    return None if printer.first_word_s is None else printer.first_word_s - begin_s
+    with words.shown(channels, note) as texts:
+        parties = [Party(on_text) for on_text in texts]
+        sessions = [
+            RealtimeSession(party, model=model, done_timeout_s=_DONE_TIMEOUT_S) for party in parties
+        ]
+        try:
+            async with together() as tasks:
+                for session in sessions:
+                    tasks.create_task(session.open(transport, _OPEN_TIMEOUT_S))
+            begin_s = time.monotonic()
+            chunks = _cut(itertools.chain([first], blocks))
+            heard.audio_s = await _send(list(zip(sessions, parties, strict=True)), chunks)
+            async with together() as tasks:
+                for session in sessions:
+                    tasks.create_task(session.finish())
+        finally:
+            await transport.close()
+    return heard
 
 
-async def _send(session: RealtimeSession, printer: Printer, audio: bytes) -> None:
-    """Send in real time, by deadline; a window that stays full ends it."""
-    begin_s = time.monotonic()
-    for number, at in enumerate(range(0, len(audio), _CHUNK_BYTES), start=1):
+def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """Cut what channels have into chunks for the model; the last may be shorter."""
+    kept: list[bytes] = []
+    for block in blocks:
+        kept = [old + new for old, new in zip(kept, block, strict=True)] if kept else block
+        whole = len(kept[0]) // _CHUNK_BYTES * _CHUNK_BYTES
+        for at in range(0, whole, _CHUNK_BYTES):
+            yield [channel[at : at + _CHUNK_BYTES] for channel in kept]
+        kept = [channel[whole:] for channel in kept]
+    if any(kept):
+        yield kept
+
+
+async def _send(
+    sessions: list[tuple[RealtimeSession, Party]], chunks: Iterator[list[bytes]]
+) -> float:
+    """Send in real time, by deadline; gives how many seconds. A window that stays full ends it."""
+    begin_s, sent_s = time.monotonic(), 0.0
+    # A thread: a pipe may have nothing yet, and sessions must go on.
+    while chunk := await asyncio.to_thread(next, chunks, None):
+        sent_s += len(chunk[0]) / 2 / _RATE_HZ
         # A chunk exists when it has been spoken.
-        await asyncio.sleep(max(0.0, begin_s + number * _CHUNK_MS / 1000 - time.monotonic()))
-        chunk = audio[at : at + _CHUNK_BYTES]
-        while not printer.ended and not session.append(chunk):
-            printer.writable.clear()
-            try:
-                async with asyncio.timeout(_DONE_TIMEOUT_S):
-                    await printer.writable.wait()
-            except TimeoutError:
-                raise UpstreamError("send-timeout", "the window stays full") from None
-        if printer.ended:
-            return
+        await asyncio.sleep(max(0.0, begin_s + sent_s - time.monotonic()))
+        for (session, party), audio in zip(sessions, chunk, strict=True):
+            await _append(session, party, audio)
+            if party.ended:
+                return sent_s
+    return sent_s
+
+
+async def _append(session: RealtimeSession, party: Party, audio: bytes) -> None:
+    while not party.ended and not session.append(audio):
+        party.writable.clear()
+        try:
+            async with asyncio.timeout(_DONE_TIMEOUT_S):
+                await party.writable.wait()
+        except TimeoutError:
+            raise UpstreamError("send-timeout", "the window stays full") from None

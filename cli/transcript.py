@@ -19,8 +19,14 @@ class Segment:
     rev: int
     start_ms: int
     end_ms: int
+    role: str = ""  # who speaks; empty if the event does not say
     text: str = field(default="", repr=False)
     final: bool = False
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks, as far as it is known: the role, else the track."""
+        return self.role if self.role not in ("", "unknown") else self.track
 
 
 @dataclass(slots=True)
@@ -124,7 +130,11 @@ class CallTranscript:
         known = self._segments.get(key)
         if known is None or int(event["rev"]) > known.rev:
             known = self._segments[key] = Segment(
-                *key, int(event["rev"]), int(event["start_ms"]), int(event["end_ms"])
+                *key,
+                int(event["rev"]),
+                int(event["start_ms"]),
+                int(event["end_ms"]),
+                event.get("role", ""),
             )
         return known
 

@@ -7,11 +7,17 @@ import pytest
 
 from cli import demo, recordings
 from cli.callers.twilio import Twilio
+from cli.wav import read_mulaw
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from tests.speech import TWO_CITIES, plain_words, word_error_rate
 
 pytestmark = pytest.mark.speech
+
+TRACKS = {
+    "inbound": read_mulaw(recordings.two_cities()),
+    "outbound": read_mulaw(recordings.nagg_and_nell()),
+}
 
 
 async def transcribe(engine_port: int) -> str:
@@ -32,7 +38,7 @@ async def test_the_path_itself_costs_no_words() -> None:
     settings = local.StackSettings(ports=local.Ports.free())
     async with local.running(settings) as stack:
         result, direct = await asyncio.gather(
-            demo.play(stack, Twilio(CREDENTIALS), demo.read_tracks(None, None)),
+            demo.play(stack, Twilio(CREDENTIALS), TRACKS),
             transcribe(settings.ports.engine),
         )
     report = demo.report(result)

@@ -1,0 +1,70 @@
+"""`./run transcribe` against a server that says which samples arrived."""
+
+import asyncio
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from container.cpu.checksum import ChecksumTranscriber
+from container.cpu.server import Engine
+from container.cpu.settings import Settings
+from tests.cli.audio.files import wav
+from tests.container.cpu.dialogue import serving
+
+CHUNK_BYTES = 2560  # 80 ms
+PARTIES = np.random.default_rng(5).integers(-9000, 9000, (16_000, 2)).astype("<i2")
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with serving(Engine(Settings(), lambda _: ChecksumTranscriber())) as served:
+        yield served
+
+
+async def transcribe(url: str, *arguments: str) -> tuple[str, str]:
+    """Run the command; gives what it prints on stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "cli", "transcribe", *arguments, "--realtime-url", url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err.decode()
+    return out.decode(), err.decode()
+
+
+def sums(samples: np.ndarray) -> list[str]:
+    """Give what the server says of these samples."""
+    pcm = samples.astype("<i2").tobytes()
+    chunks = (pcm[at : at + CHUNK_BYTES] for at in range(0, len(pcm), CHUNK_BYTES))
+    return [f"{zlib.crc32(chunk):08x}" for chunk in chunks]
+
+
+async def test_one_channel_is_plain_text(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "mono.wav"
+    path.write_bytes(wav(PARTIES[:, 0].tobytes(), rate_hz=16_000, bits=16))
+    out, err = await transcribe(url, str(path))
+    assert out == " ".join(sums(PARTIES[:, 0])) + "\n"
+    assert err.startswith("1.0 s of audio; first word after ")
+
+
+async def test_each_channel_is_a_party_of_its_own(url: str, tmp_path: Path) -> None:
+    """Symptom: both parties of a stereo recording mixed, and words of neither."""
+    path = tmp_path / "stereo.wav"
+    path.write_bytes(wav(PARTIES.tobytes(), channels=2, rate_hz=16_000, bits=16))
+    out, _ = await transcribe(url, str(path))
+    assert sorted(out.splitlines()) == [
+        f"00:00  channel {n + 1} {' '.join(sums(PARTIES[:, n]))}" for n in range(2)
+    ]
+
+
+async def test_channels_are_mixed_on_demand(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    even = PARTIES // 2 * 2  # so that their mean is whole
+    path.write_bytes(wav(even.tobytes(), channels=2, rate_hz=16_000, bits=16))
+    out, _ = await transcribe(url, str(path), "--mono")
+    assert out.split() == sums(even.astype(int).sum(axis=1) // 2)
