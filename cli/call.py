@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -13,26 +12,25 @@ from rich.console import Console
 from cli import running
 from cli.callers.call import Call
 from cli.callers.caller import Caller
+from cli.callers.close_codes import in_words
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.callers.registry import CALLERS
 from cli.carrier_option import CARRIER
-from cli.demo import read_tracks
-from cli.errors import CommandError
+from cli.errors import CommandError, UnreachableError
+from cli.recordings import Inbound, Mono, Outbound, read_tracks
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 
 _TWILIO: Final = "GATEWAY_TWILIO_AUTH_TOKEN"
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def call(
     carrier: Annotated[str, CARRIER] = "twilio",
-    inbound: Annotated[
-        Path | None, typer.Option(help="WAV of the caller. Default: A Tale of Two Cities.")
-    ] = None,
-    outbound: Annotated[
-        Path | None, typer.Option(help="WAV of the agent. Default: a scene of Endgame.")
-    ] = None,
+    inbound: Inbound = None,
+    outbound: Outbound = None,
+    mono: Mono = False,
     calls: Annotated[int, typer.Option(min=1, max=1000, help="How many at once.")] = 1,
     url: Annotated[
         str,
@@ -67,8 +65,13 @@ def call(
         raise CommandError(f"--url is no media socket of {carrier}'s")
     own = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
     caller = _make(carrier, {**CREDENTIALS, **own, _TWILIO: auth_token})
-    tracks = read_tracks(inbound, outbound)
-    running.run(_place_all(gateway, caller, [Call(tracks) for _ in range(calls)]))
+    tracks = read_tracks(inbound, outbound, mono=mono)
+    try:
+        running.run(_place_all(gateway, caller, [Call(tracks) for _ in range(calls)]))
+    except UnreachableError as error:
+        if urlsplit(url).hostname not in _THIS_MACHINE:
+            raise
+        raise CommandError(f"{error}; start a gateway with ./run up in another terminal") from None
 
 
 def _make(carrier: str, credentials: dict[str, str]) -> Caller:
@@ -87,7 +90,9 @@ async def _place_all(gateway: Gateway, caller: Caller, calls: list[Call]) -> Non
         console.print(f"{each.call_id}  calling {gateway.url}")
         await place(http, gateway, caller, each)
         if each.refused_with is not None:
-            raise CommandError(f"{each.call_id} was ended by the gateway: {each.refused_with}")
+            raise CommandError(
+                f"{each.call_id} was ended by the gateway: {in_words(each.refused_with)}"
+            )
         console.print(f"{each.call_id}  hung up after {each.frames} frames")
 
     connector = aiohttp.TCPConnector(limit=0)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from cli import events, running
 from cli.transcript import CallTranscript
@@ -27,8 +28,12 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
     keys = [events.call_key(call_id)] if call_id else events.all_calls()
     calls: dict[str, CallTranscript] = {}
     async with events.connect(redis_url) as redis:
-        waited_for = f"call {call_id}" if call_id else "calls"
-        Console(stderr=True).print(f"Following {waited_for}; Ctrl-C ends.", style="dim")
+        aside = Console(stderr=True, highlight=False)
+        aside.print(
+            f"Following {f'call {call_id}' if call_id else 'calls'}; Ctrl-C ends.", style="dim"
+        )
+        if call_id and not await redis.exists(*keys):
+            aside.print("There is nothing of it yet: waiting for it to begin.", style="dim")
         with TranscriptView(console, name_calls=call_id is None) as view:
             async for event in events.follow(redis, keys, since="0" if call_id else "$"):
                 name = event["call_id"]
@@ -36,7 +41,7 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
                 call.apply(event)
                 view.update(call)
                 if call.over:
-                    console.print(f"{name}  {call.status} {call.reason}", style="dim")
+                    console.print(Text(f"{name}  {call.status} {call.reason}", "dim"))
                     del calls[name]
                     if call_id:
                         return

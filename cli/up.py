@@ -1,13 +1,17 @@
 """`./run up`: keep the local stack running."""
 
-from typing import Annotated
+import contextlib
+from dataclasses import asdict
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
 from cli import events, running
-from cli.errors import CommandError
+from cli.view import showing
 from deploy.local import stack as local
+
+_USUAL_REDIS: Final = f"redis://{local.HOST}:{local.Ports().redis}/0"
 
 
 def up(
@@ -15,34 +19,44 @@ def up(
         str | None, typer.Option(help="Use this Redis instead of one of the stack's own.")
     ] = None,
 ) -> None:
-    """Keep the whole path running on this machine until Ctrl-C."""
-    settings = local.StackSettings(redis_url=redis_url)
-    unused = {"redis"} if redis_url else set()
-    if taken := [part for part in settings.ports.in_use() if part.split()[0] not in unused]:
-        raise CommandError(f"ports in use: {', '.join(taken)}")
+    """Keep the whole path running on this machine until Ctrl-C.
+
+    Where a usual port is taken, a free one is used in its place.
+    """
+    settings = local.StackSettings(ports=local.Ports().or_free(), redis_url=redis_url)
     running.run(_up(settings))
 
 
 async def _up(settings: local.StackSettings) -> None:
     if settings.redis_url:
         await events.require(settings.redis_url)
-    console = Console()
-    console.print("Starting ...", style="dim")
-    async with local.running(settings) as stack:
-        ports = settings.ports
+    console = Console(highlight=False)
+    ports, usual = settings.ports, local.Ports()
+    for part, port in asdict(ports).items():
+        if port != (taken := getattr(usual, part)) and not (part == "redis" and settings.redis_url):
+            console.print(f"Port {taken} is taken: the {part} takes {port}.", soft_wrap=True)
+    async with contextlib.AsyncExitStack() as cleanup:
+        with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
+            stack = await cleanup.enter_async_context(local.running(settings))
+        # The URL of somebody's own Redis may hold a password.
+        redis = "as given by --redis-url" if settings.redis_url else stack.redis_url
+        tail = " --redis-url ..." if settings.redis_url else f" --redis-url {stack.redis_url}"
+        tail = "" if stack.redis_url == _USUAL_REDIS else tail
+        call = "" if ports.gateway == usual.gateway else f" --url {stack.media_url}"
         console.print(
             f"gateway    {stack.media_url}  (private: http://{local.HOST}:{ports.admin}/metrics)\n"
-            f"Redis      {stack.redis_url}\n"
+            f"Redis      {redis}\n"
             f"endpoint   https://localhost:{ports.endpoint}  bridge :{ports.bridge}  "
             f"engine :{ports.engine}\n"
             f"logs       {stack.folder}\n"
-            "Next: ./run tail, and in another terminal ./run call. Ctrl-C ends it.\n"
-            "The endpoint alone, with a WAV of yours:\n"
+            f"\nNext, in other terminals; Ctrl-C here ends it all:\n"
+            f"  ./run tail{tail}\n"
+            f"  ./run call{call}\n"
+            "The endpoint alone, with a recording of yours:\n"
             f"  AWS_ACCESS_KEY_ID={local.ACCESS_KEY_ID} "
             f"AWS_SECRET_ACCESS_KEY={local.SECRET_ACCESS_KEY} AWS_REGION={local.REGION} \\\n"
-            f"  ./run transcribe WAV --endpoint {local.ENDPOINT_NAME} "
+            f"  ./run transcribe FILE --endpoint {local.ENDPOINT_NAME} "
             f"--endpoint-url https://localhost:{ports.endpoint} --ca-file {stack.ca_file}",
-            highlight=False,
             soft_wrap=True,
         )
         await stack.until_failed()

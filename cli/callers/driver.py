@@ -16,7 +16,7 @@ from cli.callers.call import Call, Message
 from cli.callers.caller import AnnouncingCaller, Caller, Dialogue, Stream
 from cli.callers.frames import FRAME_MS
 from cli.callers.gateway import Gateway
-from cli.errors import CommandError
+from cli.errors import CommandError, UnreachableError
 from deploy.local.processes import together
 from process.answers import read_bounded
 
@@ -25,6 +25,13 @@ _ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
 _CLOSE_TIMEOUT: Final = aiohttp.ClientWSTimeout(ws_close=5.0)
 _ABNORMAL_CLOSURE: Final = 1006  # RFC 6455: no close frame came
 _MAX_DOCUMENT_BYTES: Final = 65_536
+_SIGNED: Final = "; signed with its credentials, for its public URL?"
+_HINTS: Final = {
+    401: _SIGNED,
+    403: _SIGNED,
+    404: "; is it a gateway, and this carrier open there?",
+    503: "; it has no capacity now, or is being stopped",
+}
 
 
 async def place(
@@ -49,7 +56,7 @@ async def place(
                 address = gateway.media_address(stream.url)
                 tasks.create_task(_play(http, address, stream, call, pace))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise CommandError(f"cannot reach {gateway.url}: {_cause(error)}") from None
+        raise UnreachableError(f"cannot reach {gateway.url}: {_cause(error)}") from None
     except ValueError as error:
         raise CommandError(f"{gateway.url}, asked as {caller.name}: {error}") from None
 
@@ -180,7 +187,7 @@ async def _hear(
 
 
 def _refusal(status: int) -> str:
-    hint = "; signed with its credentials, for its public URL?" if status in (401, 403) else ""
+    hint = _HINTS.get(status, "")
     return f"answered {status}{hint}"
 
 

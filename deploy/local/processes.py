@@ -104,8 +104,13 @@ class RunningPart:
 
     async def kill(self) -> None:
         """End the process as a crash does: it has no say in it."""
-        self._process.kill()
+        self.kill_now()
         await self._process.wait()
+
+    def kill_now(self) -> None:
+        """Send the signal that ends the process at once, if it still runs."""
+        if self._process.returncode is None:
+            self._process.kill()
 
     async def start_again(self) -> "RunningPart":
         """Start the same part once more, where it was."""

@@ -11,9 +11,10 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -30,6 +31,7 @@ ACCESS_KEY_ID: Final = "AKIDLOCAL"
 SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
 
 _READY_TIMEOUT_S: Final = 60.0
+_REMOVE_TIMEOUT_S: Final = 2.0
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -55,12 +57,20 @@ class Ports:
 
     def in_use(self) -> list[str]:
         """Name the parts whose port somebody else has."""
+        return [f"{name} ({getattr(self, name)})" for name in self._taken()]
+
+    def or_free(self) -> Self:
+        """Take ports that are free now in place of those that somebody else has."""
+        free = self.free()
+        return replace(self, **{name: getattr(free, name) for name in self._taken()})
+
+    def _taken(self) -> list[str]:
         taken = []
         for part in fields(self):
             try:
                 socket.create_server((HOST, getattr(self, part.name))).close()
             except OSError:
-                taken.append(f"{part.name} ({getattr(self, part.name)})")
+                taken.append(part.name)
         return taken
 
 
@@ -138,10 +148,21 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
         await _start(stack)
         yield stack
     finally:
-        # Against the flow: nobody loses the peer it still talks to.
-        for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
-            if part in stack.parts:
-                await stack.parts[part].end()
+        try:
+            # Against the flow: nobody loses the peer it still talks to.
+            for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
+                if part in stack.parts:
+                    await stack.parts[part].end()
+        finally:  # also if we are cancelled once more: then without asking
+            for started in stack.parts.values():
+                started.kill_now()
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; processes that were killed just now may still write into it."""
+    deadline_s = time.monotonic() + _REMOVE_TIMEOUT_S
+    while folder.exists() and time.monotonic() < deadline_s:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -199,7 +220,10 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_URL": f"https://localhost:{ports.endpoint}",
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         **gateway_settings(),
+        "GATEWAY_SPOOL_DIR": str(stack.folder),
         "GATEWAY_DRAIN_TIMEOUT_S": "0",  # who ends the stack does not wait for its calls
+        # The CPU engine estimates where its words lie: up to a second apart in fluent speech.
+        "GATEWAY_SEGMENT_PAUSE_MS": "1300",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,

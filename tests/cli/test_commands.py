@@ -5,13 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
 from cli.__main__ import main
+from deploy.local import stack as local
+from tests.cli.audio.files import wav
 
 COMMANDS = (
     "demo",
@@ -100,19 +105,25 @@ def test_a_mistake_is_one_clear_line(run: Run, arguments: str, line: str, tmp_pa
     assert err.count("\n") == 1
 
 
-def test_a_port_in_use_is_named(run: Run) -> None:
-    """Whoever has it: this test, or a stack that a developer keeps running."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("127.0.0.1", 8000))
-            taken.listen()
-        except OSError:
-            pass
-        code, _, err = run("up")
+def test_files_without_audio_end_with_code_2(run: Run, tmp_path: Path) -> None:
+    """Symptom: `no words` and code 0 of a recording that holds nothing."""
+    path = tmp_path / "empty.wav"
+    path.write_bytes(wav(b"", bits=16))
+    for command in (
+        "transcribe --realtime-url ws://127.0.0.1:1",
+        "call --inbound",
+        "demo --inbound",
+    ):
+        code, out, err = run(*command.split(), str(path))
+        assert (code, out, err) == (2, "", f"run: cannot use {path}: it holds no audio\n")
+
+
+def test_calling_without_a_stack_says_what_to_start(run: Run) -> None:
+    port = local.Ports.free().gateway
+    code, _, err = run("call", "--url", f"ws://127.0.0.1:{port}")
     assert code == 2
-    assert "ports in use: " in err
-    assert "gateway (8000)" in err
+    assert "./run up" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -128,3 +139,76 @@ def test_the_end_is_clean(redis_url: str, how: signal.Signals) -> None:
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, b"")
     assert err in (b"", b"Following calls; Ctrl-C ends.\n")  # however far it had come
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run `./run up` with a folder for temporary files; gives what it says, by the line's start."""
+    said: dict[str, str] = {}
+    command = sys.executable, "-P", "-m", "cli", "up"
+    with subprocess.Popen(  # noqa: S603 (ours)
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)}
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                name, _, rest = line.strip().partition(" ")
+                said[name] = said.get(name, "") + rest
+                if "--endpoint-url" in line:
+                    break
+            yield process, said
+        finally:
+            process.kill()
+
+
+def test_up_takes_free_ports_and_says_which(tmp_path: Path) -> None:
+    """Symptom: `ports in use: gateway (8000)`, and nothing else, with a stack of another kind."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # somebody else has it: all the better
+            taken.bind(("127.0.0.1", 8000))
+            taken.listen()
+        with up(tmp_path) as (process, said):
+            port = urlsplit(said["gateway"].split()[0]).port
+            assert port != 8000
+            assert f"8000 is taken: the gateway takes {port}." in said["Port"]
+            assert f"call --url ws://127.0.0.1:{port}" in said["./run"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_end_it_at_once_and_leave_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    """Symptom: after two Ctrl-C the folder with the parts' logs stays."""
+    with up(tmp_path) as (process, _):
+        parts = psutil.Process(process.pid).children(recursive=True)
+        assert len(parts) >= 5
+        for part in parts:
+            part.suspend()  # so that none ends when it is asked to
+        while process.poll() is None:
+            process.send_signal(how)
+            time.sleep(0.1)
+        assert process.returncode in (130, -how)  # the latter: it was about to exit
+    assert list(tmp_path.iterdir()) == []
+    assert all(has_ended(part) for part in parts)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process ended; its entry may wait for whoever inherited it."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_tail_says_that_it_waits(redis_url: str) -> None:
+    """Symptom: silence, as if the call were there and nobody spoke."""
+    command = sys.executable, "-P", "-m", "cli", "tail", "CA-none", "--redis-url", redis_url
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 (ours)
+        assert process.stderr is not None
+        said = [process.stderr.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert said[0].startswith("Following call CA-none")
+    assert "waiting for it" in said[1]

@@ -10,6 +10,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from cli.callers.call import Call
+from cli.callers.close_codes import in_words
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.callers.genesys import Genesys
@@ -111,3 +112,19 @@ async def test_a_secret_in_a_url_is_not_said(url: str) -> None:
         with pytest.raises(CommandError, match="media/talkdesk answered 404") as caught:
             await place(http, gateway, caller, Call({"inbound": bytes(160)}))
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1008, "not let in"),
+        (1012, "being restarted"),
+        (1013, "no capacity"),
+        (1006, "broke off"),
+        (4000, "a meaning of its own"),
+    ],
+)
+def test_close_codes_in_words(code: int, words: str) -> None:
+    """Symptom: `was ended by the gateway: 1013`."""
+    assert words in in_words(code)
+    assert str(code) in in_words(code)
