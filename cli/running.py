@@ -25,7 +25,8 @@ def run[T](command: Coroutine[Any, Any, T]) -> T:
         if task is None:  # a coroutine always runs in a task
             raise RuntimeError
         for each in _ENDS:
-            asyncio.get_running_loop().add_signal_handler(each, task.cancel)
+            if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup has it
+                asyncio.get_running_loop().add_signal_handler(each, task.cancel)
         return await command
 
     try:

@@ -1,7 +1,7 @@
 """`./run up`: keep the local stack running."""
 
 import contextlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Final
 
 import typer
@@ -10,7 +10,9 @@ from rich.console import Console
 from cli import events, running
 from cli.view import showing
 from deploy.local import stack as local
+from deploy.local.processes import ProcessFailed
 
+_STARTS: Final = 3
 _USUAL_REDIS: Final = f"redis://{local.HOST}:{local.Ports().redis}/0"
 
 
@@ -31,13 +33,14 @@ async def _up(settings: local.StackSettings) -> None:
     if settings.redis_url:
         await events.require(settings.redis_url)
     console = Console(highlight=False)
-    ports, usual = settings.ports, local.Ports()
-    for part, port in asdict(ports).items():
-        if port != (taken := getattr(usual, part)) and not (part == "redis" and settings.redis_url):
-            console.print(f"Port {taken} is taken: the {part} takes {port}.", soft_wrap=True)
     async with contextlib.AsyncExitStack() as cleanup:
         with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
-            stack = await cleanup.enter_async_context(local.running(settings))
+            stack = await _start(settings, cleanup)
+        ports, usual = stack.settings.ports, local.Ports()
+        for part, port in asdict(ports).items():
+            taken = getattr(usual, part)
+            if port != taken and not (part == "redis" and settings.redis_url):
+                console.print(f"Port {taken} is taken: the {part} takes {port}.", soft_wrap=True)
         # The URL of somebody's own Redis may hold a password.
         redis = "as given by --redis-url" if settings.redis_url else stack.redis_url
         tail = " --redis-url ..." if settings.redis_url else f" --redis-url {stack.redis_url}"
@@ -60,3 +63,15 @@ async def _up(settings: local.StackSettings) -> None:
             soft_wrap=True,
         )
         await stack.until_failed()
+
+
+async def _start(settings: local.StackSettings, cleanup: contextlib.AsyncExitStack) -> local.Stack:
+    """Start the stack; again, if somebody took a port while it did."""
+    for _ in range(_STARTS - 1):
+        try:
+            return await cleanup.enter_async_context(local.running(settings))
+        except ProcessFailed:
+            if not settings.ports.in_use():
+                raise
+            settings = replace(settings, ports=settings.ports.or_free())
+    return await cleanup.enter_async_context(local.running(settings))

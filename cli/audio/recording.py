@@ -77,6 +77,8 @@ class Recording:
         """Open what is no plain WAV with libsndfile."""
         import soundfile  # here: most recordings do not need it
 
+        if not path.is_file():  # the library opens it again, and seeks
+            raise ValueError("only WAV can be read from a pipe")
         try:
             sound = files.enter_context(soundfile.SoundFile(path))
         except (soundfile.SoundFileError, TypeError):  # TypeError: headerless, by the name's end

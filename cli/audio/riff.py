@@ -88,8 +88,8 @@ def _format(body: bytes, data_bytes: int | None) -> WavFormat:
         raise ValueError(f"{channels} channels at {rate_hz} Hz")
     if kind in (ALAW, MULAW):
         container = 8  # whatever is said: some name the width of what it decodes to
-    elif block_bytes * 8 // channels >= bits:
-        container = block_bytes * 8 // channels  # e.g. 20 bits in 24, at the upper end
+    elif bits % 8 or (bits == 24 and block_bytes == 4 * channels):
+        container = max(bits, block_bytes * 8 // channels)  # e.g. 20 bits at the upper end of 24
     else:
         container = bits
     if (kind, container) not in DECODERS:

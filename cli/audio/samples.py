@@ -16,6 +16,8 @@ FLOAT: Final = 0x0003
 ALAW: Final = 0x0006
 MULAW: Final = 0x0007
 
+_LOUDEST: Final = 16.0  # far beyond full scale: it saturates in any case
+
 
 def _pcm8(data: bytes) -> Samples:
     """Decode the one unsigned format."""
@@ -66,8 +68,9 @@ DECODERS: Final[Mapping[tuple[int, int], Decoder]] = {
 
 
 def finite(samples: Samples) -> Samples:
-    """Replace Inf and NaN by silence."""
-    return np.where(np.isfinite(samples), samples, 0.0)
+    """Replace Inf and NaN by silence; limit what a filter could make Inf of."""
+    known = np.where(np.isfinite(samples), samples, 0.0)
+    return np.clip(known, -_LOUDEST, _LOUDEST)
 
 
 def encode_pcm16(samples: Samples) -> bytes:

@@ -202,6 +202,18 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
+def test_what_nohup_started_outlives_its_terminal(redis_url: str) -> None:
+    """Symptom to prevent: `nohup ./run tail &` ends when the terminal is closed."""
+    command = "nohup", sys.executable, "-P", "-m", "cli", "tail", "--redis-url", redis_url
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:  # noqa: S603 (ours)
+        assert process.stderr is not None
+        while b"Following" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
+
+
 def test_tail_says_that_it_waits(redis_url: str) -> None:
     """Symptom: silence, as if the call were there and nobody spoke."""
     command = sys.executable, "-P", "-m", "cli", "tail", "CA-none", "--redis-url", redis_url

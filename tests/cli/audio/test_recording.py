@@ -89,6 +89,18 @@ def test_g711_whose_header_names_the_decoded_width(file: Path) -> None:
     assert read(file) == [(0, -32124)]
 
 
+def test_24_bits_in_32(file: Path) -> None:
+    body = struct.pack("<HHIIHH", 1, 1, 8000, 32000, 4, 24)
+    file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", b"\x00\x00\x00\x40")))
+    assert read(file) == [(16384,)]
+
+
+def test_a_wrong_block_size_is_not_believed(file: Path) -> None:
+    body = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 4, 16)
+    file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", PCM)))
+    assert read(file) == [AS_READ]
+
+
 def test_20_bits_lie_at_the_upper_end_of_24(file: Path) -> None:
     body = struct.pack("<HHIIHH", 1, 1, 8000, 24000, 3, 20)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", b"\x00\x00\x40")))
@@ -109,6 +121,12 @@ def test_inf_and_nan_are_silence(file: Path, kind: int) -> None:
     data = struct.pack("<4f" if kind == 32 else "<4d", *bad)
     file.write_bytes(wav(data, kind=3, bits=kind))
     assert read(file) == [(0, 0, 0, 16384)]
+
+
+def test_absurdly_loud_samples_saturate(file: Path) -> None:
+    file.write_bytes(wav(struct.pack("<3d", 1e308, -1e308, 0.5), kind=3, bits=64))
+    assert read(file) == [(32767, -32768, 16384)]
+    assert all(abs(sample) <= 32768 for sample in read(file, rate_hz=16_000)[0])
 
 
 def ds64(data_bytes: int, riff_bytes: int = 0) -> bytes:
@@ -149,6 +167,17 @@ def test_a_pipe(tmp_path: Path) -> None:
     writing = threading.Thread(target=pipe.write_bytes, args=(content,))
     writing.start()
     assert read(pipe) == [AS_READ]
+    writing.join()
+
+
+def test_only_wav_comes_through_a_pipe(tmp_path: Path) -> None:
+    """Symptom to prevent: a command that waits for ever to open the pipe once more."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=(b"fLaC" + bytes(60),))
+    writing.start()
+    with pytest.raises(CommandError, match="only WAV can be read from a pipe"):
+        read(pipe)
     writing.join()
 
 
