@@ -140,7 +140,7 @@ class _Status:
         self._spinner = Spinner("dots", style="green")
 
     def line(self) -> Spinner:
-        """Say how far the call is."""
+        """Return how far the call is."""
         now_s = time.monotonic()
         passed_s = min(now_s - (self._result.call.first_frame_s or now_s), self._length_s)
         text = f"on the line {passed_s:.0f} of {self._length_s:.0f} s"

@@ -65,7 +65,7 @@ def read_tracks(
 
 
 def conversation(audio: bytes) -> dict[str, bytes]:
-    """Give each speaker of a recording a track of their own.
+    """Put each speaker of a recording on a track of their own.
 
     Args:
         audio: mu-law of two who take turns, half a second of silence after each.

@@ -99,7 +99,7 @@ class Heard:
 
 
 class Party:
-    """Hears the session of one channel.
+    """Listener of one channel's session.
 
     Args:
         on_text: takes the text of each delta, empty ones too.
@@ -179,7 +179,7 @@ def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
 async def _send(
     sessions: list[tuple[RealtimeSession, Party]], chunks: Iterator[list[bytes]]
 ) -> float:
-    """Send in real time, by deadline; gives how many seconds. A window that stays full ends it."""
+    """Send in real time, by deadline; return how many seconds. A window that stays full ends it."""
     begin_s, sent_s = time.monotonic(), 0.0
     # A thread: a pipe may have nothing yet, and sessions must go on.
     while chunk := await asyncio.to_thread(next, chunks, None):

@@ -30,7 +30,7 @@ class TranscriptView:
     Args:
         console: where to.
         name_calls: put each line's call id in front.
-        status: gives a line to show below the transcript, on a terminal.
+        status: returns a line to show below the transcript, on a terminal.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ _TYPES: Final = {TranscriptDelta: "transcript.delta", TranscriptFinal: "transcri
 
 @contextmanager
 def shown(channels: int, note: OnText) -> Iterator[list[OnText]]:
-    """Open the view for so many channels; gives where each one's deltas go.
+    """Open the view for so many channels; yield what each one's deltas are passed to.
 
     Args:
         channels: one is printed as plain text, several with times and names.
@@ -76,7 +76,7 @@ class _Lines:
         self._events = 0
 
     def on_text(self, text: str) -> None:
-        """Take a delta: the kth is about the kth 80 ms."""
+        """Show a delta: the kth is about the kth 80 ms."""
         self._note(text)
         begin_ms = self._ticks * TOKEN_MS
         self._ticks += 1

@@ -83,11 +83,11 @@ class Machine:
         )  # fmt: skip
 
     def env(self, **more: str) -> dict[str, str]:
-        """Give the environment that it runs in."""
+        """Return the environment that it runs in."""
         return {"PATH": str(self.bin), "HOME": str(self.home), "TMPDIR": str(self.home), **more}
 
     def asked(self) -> list[str]:
-        """Give what pip was asked to install, one entry for each time."""
+        """Return what pip was asked to install, one entry for each time."""
         lines = (self.project / ".venv/bin/asked").read_text().splitlines()
         return [line.partition("[")[2].partition("]")[0] for line in lines]
 

@@ -41,7 +41,7 @@ class Resampler:
         self._begin = -self._half
 
     def process(self, samples: Samples) -> Samples:
-        """Take a block; return the output that it completes."""
+        """Convert a block; return the output that it completes."""
         self._received += len(samples)
         return self._convert(samples, self._received - self._half)
 
@@ -50,7 +50,7 @@ class Resampler:
         return self._convert(np.zeros(self._half), self._received)
 
     def _convert(self, samples: Samples, until: int) -> Samples:
-        """Give the outputs that stand before an input position."""
+        """Return the outputs that stand before an input position."""
         kept = np.concatenate((self._kept, samples))
         first, last = self._given, max(self._given, -(-until * self._up // self._down))
         out = np.empty(last - first)

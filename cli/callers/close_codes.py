@@ -23,5 +23,5 @@ _MEANINGS: Final[Mapping[int, str]] = {
 
 
 def in_words(code: int) -> str:
-    """Give a code with what it means."""
+    """Describe a close code."""
     return f"{_MEANINGS.get(code, 'a meaning of its own')} (close code {code})"

@@ -30,7 +30,7 @@ class LocalAgreement:
         self._mark_owed = False  # by the last word said
 
     def revise(self, hypothesis: Sequence[str]) -> list[str]:
-        """Take a hypothesis of the still growing window; return the words agreed since the last.
+        """Compare a hypothesis of a growing window with the one before; return new agreed words.
 
         The first may be a mark, which belongs to the word before.
         """
@@ -48,12 +48,12 @@ class LocalAgreement:
         return words
 
     def conclude(self, hypothesis: Sequence[str]) -> list[str]:
-        """Take the closed window's hypothesis; return all of it that was not said yet."""
+        """Return what of the closed window's hypothesis was not returned yet."""
         self.position = len(hypothesis)
         return self._say(hypothesis, _said_until(self._said, hypothesis))
 
     def _say(self, hypothesis: Sequence[str], begin: int) -> list[str]:
-        """Say a hypothesis from a word up to `position`, after the mark that is owed."""
+        """Return a hypothesis from a word up to `position`, after the mark that is owed."""
         words = list(hypothesis[begin : self.position])
         mark = ""
         if self._mark_owed and begin and _plain(hypothesis[begin - 1]) == _plain(self._said[-1]):

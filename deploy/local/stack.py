@@ -60,7 +60,7 @@ class Ports:
         return [f"{name} ({getattr(self, name)})" for name in self._taken()]
 
     def or_free(self) -> Self:
-        """Take ports that are free now in place of those that somebody else has."""
+        """Replace ports that another process has by free ones."""
         free = self.free()
         return replace(self, **{name: getattr(free, name) for name in self._taken()})
 

@@ -143,7 +143,7 @@ def test_the_end_is_clean(redis_url: str, how: signal.Signals) -> None:
 
 @contextmanager
 def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run `./run up` with a folder for temporary files; gives what it says, by the line's start."""
+    """Run `./run up` with a folder for temporary files; yield its lines by their first word."""
     said: dict[str, str] = {}
     command = sys.executable, "-P", "-m", "cli", "up"
     with subprocess.Popen(  # noqa: S603 (ours)

@@ -34,7 +34,7 @@ def stretches(track: bytes) -> list[tuple[int, int]]:
 
 
 def pitch_hz(track: bytes) -> float:
-    """Give the pitch of a voice: the median over its louder stretches of 40 ms."""
+    """Return the pitch of a voice: the median over its louder stretches of 40 ms."""
     found = []
     audio = samples(track)
     for at in range(0, len(audio) - 320, 160):

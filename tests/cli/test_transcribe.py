@@ -26,7 +26,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def transcribe(url: str, *arguments: str) -> tuple[str, str]:
-    """Run the command; gives what it prints on stdout and stderr."""
+    """Run the command; return what it prints on stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "cli", "transcribe", *arguments, "--realtime-url", url),
         stdout=asyncio.subprocess.PIPE,
@@ -38,7 +38,7 @@ async def transcribe(url: str, *arguments: str) -> tuple[str, str]:
 
 
 def sums(samples: np.ndarray) -> list[str]:
-    """Give what the server says of these samples."""
+    """Return what the server says of these samples."""
     pcm = samples.astype("<i2").tobytes()
     chunks = (pcm[at : at + CHUNK_BYTES] for at in range(0, len(pcm), CHUNK_BYTES))
     return [f"{zlib.crc32(chunk):08x}" for chunk in chunks]

@@ -36,7 +36,7 @@ class Screen:
         self.call = CallTranscript("CA1")
 
     def shows(self, *events: Event) -> str:
-        """Give what is written for these events."""
+        """Return what is written for these events."""
         begin = self.output.tell()
         for each in events:
             self.call.apply(each)

@@ -36,7 +36,7 @@ DATA = chunk(b"data", PCM)
 
 
 def read(path: Path, *, rate_hz: int = 8000, mono: bool = False) -> list[tuple[int, ...]]:
-    """Give each channel's samples."""
+    """Return each channel's samples."""
     with Recording.open(path) as recording:
         parts = list(recording.pcm16(rate_hz, mono=mono))
     channels = (b"".join(part) for part in zip(*parts, strict=True))
