@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.audio.encodings import Encoding
 from gateway.settings import Role, Settings, Upstream
 from process import wording
 from process.settings import SettingsError, matching
@@ -110,6 +111,7 @@ class Route(_Model):
     called: tuple[CalledPattern, ...] = Field((), repr=False)
     params: dict[str, str] = Field(default_factory=dict, repr=False)
     roles: dict[Name, Role] = Field(default_factory=dict)  # by track
+    encoding: Encoding | None = None  # of all tracks, whatever is announced
     endpoints: tuple[Name, ...] = Field(min_length=1)
     spread: Spread = Spread.MOST_FREE
     priority: Priority = Priority.NORMAL
@@ -155,6 +157,20 @@ class Routes(_Model):
     def choose(self, carrier: str, called: str | None, params: Mapping[str, str]) -> Route | None:
         """Give the first route that matches a call."""
         return next((r for r in self.routes if r.matches(carrier, called, params)), None)
+
+    def encoding(
+        self, carrier: str, name: str | None, called: str | None, params: Mapping[str, str]
+    ) -> Encoding | None:
+        """Return the encoding that a call's route names.
+
+        Args:
+            carrier: whose call it is.
+            name: the route that the stream's URL names, if it names one.
+            called: the number dialled, if the carrier tells.
+            params: the custom parameters.
+        """
+        route = self.named(carrier, name) if name else self.choose(carrier, called, params)
+        return route.encoding if route else None
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

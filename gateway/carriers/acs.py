@@ -51,7 +51,7 @@ from gateway.carriers.events import (
     MessageIgnored,
 )
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from gateway.carriers.pcm_socket import MIX, formats
 from gateway.carriers.signatures.openid import SIGNATURE_HEADER, OpenIdKeys
 from gateway.carriers.tolerant import fold, scrap
@@ -80,7 +80,7 @@ class Acs(OpenIdCarrier, GatedCarrier):
 
     name = "acs"
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_ACS_", env_file=".env")
@@ -94,6 +94,7 @@ class Acs(OpenIdCarrier, GatedCarrier):
         openid_url: Url = Field(_OPENID_URL, description="Names the place of the token's keys.")
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.gate = Gate(self.name, settings)
         resource_id = settings.resource_id
         self.openid = OpenIdKeys(settings.openid_url, resource_id) if resource_id else None
@@ -110,7 +111,8 @@ class Acs(OpenIdCarrier, GatedCarrier):
         shown = request.headers.get(SIGNATURE_HEADER)
         digest, until_s = self.openid.verify(shown, request.now_s)
         once = Once(f"{self.name} {digest}", until_s)
-        return Upgrade(AcsAdapter(request.headers, request.query), once=once)
+        adapter = AcsAdapter(request.headers, request.query)
+        return Upgrade(self._settings.inform(adapter), once=once)
 
 
 # The hot path is for keys as the vendor's page has them: 3 us a message, any other case 12 or more.
@@ -199,13 +201,14 @@ class AcsAdapter(Adapter):
             raise CarrierError("unsupported-encoding", _ASK_FORMAT)
         encoding = find_text(message, ("audioMetadata.encoding",)) or "pcm"
         rate = find(message, ("audioMetadata.sampleRate",))
-        self._started = CallStarted(
+        start = CallStarted(
             call_id=self._call_id or stream_id,
             stream_id=stream_id,
             tracks=formats(self._names, encoding, rate, _ASK_FORMAT),
             params=self._params,
             roles={track: _ROLES[track] for track in self._names},
         )
+        self._started = self.correct(start)
         epoch = Epoch()
         self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
         self._times = {track: WallTimes(self._bytes_per_ms, epoch) for track in self._names}

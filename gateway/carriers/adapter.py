@@ -1,9 +1,13 @@
 """What the gateway asks of every carrier's adapter. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
-from gateway.carriers.events import AudioFrame, CarrierEvent, Reply
+from gateway.carriers.events import AudioFrame, CallStarted, CarrierEvent, Reply
+
+
+def _as_announced(start: CallStarted) -> CallStarted:
+    return start
 
 
 class Adapter(Protocol):
@@ -15,9 +19,12 @@ class Adapter(Protocol):
     Attributes:
         farewell_within_s: the carrier waits no longer for the last message once the stream is
             ending; None: it does not wait for it.
+        correct: replaces announced encodings by those that settings name. An adapter passes each
+            start through it before it computes anything from the tracks' formats.
     """
 
     farewell_within_s: ClassVar[float | None] = None
+    correct: Callable[[CallStarted], CallStarted] = staticmethod(_as_announced)
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one text message.

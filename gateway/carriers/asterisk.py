@@ -32,7 +32,7 @@ from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import find, read, read_id
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from gateway.carriers.pcm_socket import PcmSocketAdapter, formats, texts
 from gateway.errors import CarrierError
 from process.settings import config
@@ -62,7 +62,7 @@ class Asterisk(GatedCarrier):
     subprotocols = ("media",)
     answers_pings = False
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_ASTERISK_", env_file=".env")

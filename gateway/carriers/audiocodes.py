@@ -51,7 +51,7 @@ from gateway.carriers.events import (
     Reply,
 )
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from gateway.carriers.pcm_socket import formats, new_connection_id
 from gateway.carriers.tolerant import fold, scrap
 from gateway.errors import CarrierError
@@ -73,7 +73,7 @@ class AudioCodes(GatedCarrier):
 
     name = "audiocodes"
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_AUDIOCODES_", env_file=".env")
@@ -183,13 +183,14 @@ class AudioCodesAdapter(Adapter):
                 raise CarrierError("second-start")
             return (accepted,)
         bot = find_text(message, ("botName",))
-        self._started = CallStarted(
+        start = CallStarted(
             call_id=call_id,
             stream_id=self._stream_id,
             tracks=formats([*self._tracks.values()], "l16", _RATES[media_format], _ASK_FORMAT),
             params={"botName": bot} if bot else {},
             is_timed=False,
         )
+        self._started = self.correct(start)
         self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
         early = [event for each in self._early.take() for event in self.receive_text(each)]
         return (self._started, accepted, *early)

@@ -34,7 +34,7 @@ from gateway.carriers.dialect import Dialect, Frame, Times, find
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.parts import L16Settings, NextStepSettings, SecretSettings, plain, variable
 from gateway.errors import CarrierError
 from process.settings import config, matching
 
@@ -72,7 +72,7 @@ class Bandwidth(ReportingCarrier, GatedCarrier):
 
     name = "bandwidth"
 
-    class Settings(NextStepSettings, SecretSettings):
+    class Settings(NextStepSettings, L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_BANDWIDTH_", env_file=".env")

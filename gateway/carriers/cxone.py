@@ -107,6 +107,7 @@ class CxoneAdapter(Adapter):
 
     def __init__(self, stream_id: str) -> None:
         self._socket = PcmSocketAdapter(partial(_understand, stream_id))
+        self._socket.correct = lambda start: self.correct(start)  # set later
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one text message, and have the audio begin; see `Adapter`."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.audio.encodings import TrackFormat
 from gateway.carriers.events import CallStarted
 from gateway.carriers.formats import track_format
 from gateway.carriers.tolerant import fold, look_up, mend
@@ -114,7 +114,6 @@ class Dialect:
         timestamp: where it has its time, likewise.
         usual_encoding: what it is if nothing says.
         usual_rate_hz: samples per second of linear audio if the start does not say.
-        linear: what an encoding named L16 or alike is.
         times: what the timestamps of media are.
         reorder_ms: messages may overtake each other by that much audio.
     """
@@ -150,7 +149,6 @@ class Dialect:
     track: tuple[str, ...] = ("media.track", "track")
     chunk: tuple[str, ...] = ("media.chunk", "chunk")
     timestamp: tuple[str, ...] = ("media.timestamp", "timestamp")
-    linear: Encoding = Encoding.L16LE
     times: Times = Times.STREAM
     reorder_ms: int = 0
 
@@ -236,8 +234,8 @@ def _track_format(track: str, described: Mapping[str, object], dialect: Dialect)
     if rate_hz is None and dialect.usual_rate_hz:
         with contextlib.suppress(CarrierError):  # G.711 has one rate, whatever is usual
             usual_hz = dialect.usual_rate_hz
-            return track_format(track, encoding, usual_hz, channels, dialect.linear)
-    return track_format(track, encoding, rate_hz, channels, dialect.linear)
+            return track_format(track, encoding, usual_hz, channels)
+    return track_format(track, encoding, rate_hz, channels)
 
 
 def number(value: object) -> int | None:

@@ -19,7 +19,7 @@ from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import KINDS, Dialect, Kind, find, number
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from process.settings import config
 
 DIALECT: Final = Dialect(
@@ -41,7 +41,7 @@ class Exotel(GatedCarrier):
 
     name = "exotel"
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_EXOTEL_", env_file=".env")

@@ -1,8 +1,10 @@
 """How carriers name encodings, and which of them a track may have. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError
 
 _MULAW: Final = {"audio/x-mulaw", "audio/mulaw", "audio/pcmu", "mulaw", "ulaw", "pcmu", "g711u"}
@@ -27,7 +29,6 @@ def track_format(
     encoding: object,
     rate_hz: int | None = None,
     channels: int | None = None,
-    linear: Encoding = Encoding.L16LE,
 ) -> TrackFormat:
     """Give a track's format from what the carrier announced; what it leaves out is mu-law, 8 kHz.
 
@@ -36,7 +37,6 @@ def track_format(
         encoding: as the carrier names it, in any case; parameters (`;rate=8000`) do not count.
         rate_hz: samples per second.
         channels: in one frame.
-        linear: what 16-bit linear audio is: its byte order.
 
     Raises:
         CarrierError: unsupported-encoding; the detail says what to ask the carrier for.
@@ -49,8 +49,28 @@ def track_format(
         if name in _ALAW and rate_hz == _G711_HZ:
             return TrackFormat(track, Encoding.PCMA, rate_hz)
         if name in _LINEAR and rate_hz in _LINEAR_HZ:
-            return TrackFormat(track, linear, rate_hz)
+            return TrackFormat(track, Encoding.L16LE, rate_hz)
     raise CarrierError(
         "unsupported-encoding",
         "have it send PCMU (mu-law), 8000 Hz, 1 channel; PCMA, and L16 at 8, 16 or 24 kHz do too",
     )
+
+
+def with_encoding(
+    start: CallStarted, encoding: Encoding, *, linear_only: bool = False
+) -> CallStarted:
+    """Return a start whose tracks have another encoding than the carrier announced.
+
+    Args:
+        start: as announced.
+        encoding: what the payloads really are. G.711 is 8 kHz whatever rate was announced.
+        linear_only: replace only what was announced as 16-bit linear.
+    """
+    rate_hz = _G711_HZ if encoding.sample_bytes == 1 else None
+    tracks = (
+        form
+        if linear_only and form.encoding.sample_bytes == 1
+        else TrackFormat(form.track, encoding, rate_hz or form.rate_hz)
+        for form in start.tracks
+    )
+    return replace(start, tracks=tuple(tracks))

@@ -23,7 +23,7 @@ from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, MessageIgnored
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from gateway.carriers.pcm_socket import (
     MIX_TYPES,
     PcmSocketAdapter,
@@ -57,7 +57,7 @@ class FreeSwitch(GatedCarrier):
     name = "freeswitch"
     subprotocols = (SUBPROTOCOL,)
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_FREESWITCH_", env_file=".env")

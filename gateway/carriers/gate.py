@@ -81,7 +81,7 @@ class Gate:
 
     Args:
         carrier: its name.
-        settings: its secret, and for how long tokens are good.
+        settings: its secret, for how long tokens are good, and what its audio is.
         secret_in_url: the secret itself may stand there; where a carrier has no other way.
 
     Attributes:
@@ -98,6 +98,7 @@ class Gate:
         self._secret = secret.encode()
         self._tokens = Tokens(carrier, secret, settings.token_ttl_s)
         self._secret_in_url = secret_in_url
+        self._inform = settings.inform
 
     def upgrade(self, request: Request, new_adapter: Callable[[], Adapter]) -> Upgrade:
         """Let an upgrade in.
@@ -115,8 +116,8 @@ class Gate:
         if not shown or self.closed_for_want_of:
             raise CarrierError("token-missing")
         if self._is_secret(header) or (self._secret_in_url and self._is_secret(in_url)):
-            return Upgrade(new_adapter())
-        return self._tokens.upgrade(shown, request, new_adapter)
+            return Upgrade(self._inform(new_adapter()))
+        return self._tokens.upgrade(shown, request, lambda: self._inform(new_adapter()))
 
     def url_with_token(self, link: StreamLink, call_id: str | None, now_s: float) -> str:
         """Give the URL of a stream with a token in its path; without a call any may use it."""

@@ -12,12 +12,11 @@ from typing import Annotated, Final
 
 import msgspec
 from pydantic import AfterValidator, Field, PositiveFloat, SecretStr
-from pydantic_settings import BaseSettings
 
 from gateway.carriers import http_signature as signature
 from gateway.carriers.carrier import Carrier, Once, Request, Upgrade
 from gateway.carriers.genesys_adapter import AudioHookAdapter
-from gateway.carriers.parts import plain
+from gateway.carriers.parts import AudioSettings, plain
 from gateway.errors import CarrierError
 from process.settings import Names, config
 
@@ -52,7 +51,7 @@ class Genesys(Carrier):
     refusal_status = 401
     refusal_delay_s = 0.5  # as long for each: what a signature lacks can't be found out by time
 
-    class Settings(BaseSettings):
+    class Settings(AudioSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_GENESYS_", env_file=".env")
@@ -100,9 +99,10 @@ class Genesys(Carrier):
         organization_id = signed.organization_id
         if settings.organization_ids and organization_id not in settings.organization_ids:
             raise CarrierError("identity-mismatch", "organization")
+        adapter = AudioHookAdapter(
+            signed.session_id, organization_id, send_transcripts=settings.send_transcripts
+        )
         return Upgrade(
-            AudioHookAdapter(
-                signed.session_id, organization_id, send_transcripts=settings.send_transcripts
-            ),
+            settings.inform(adapter),
             once=Once(f"{self.name} {organization_id} {signed.nonce}", signed.until_s),
         )

@@ -65,6 +65,7 @@ class AudioHookAdapter(Adapter):
         self._is_open = False
         self._channels: tuple[str, ...] = ()
         self._split = Deinterleaver(1, 1).split
+        self._sample_bytes = 1
         self._position_samples = 0
         self._early = EarlyMedia(_BYTES_PER_MS)
         self._is_probe = False
@@ -113,7 +114,7 @@ class AudioHookAdapter(Adapter):
             return (MessageIgnored("unwanted-audio"),)
         parts = self._split(message)
         timestamp_ms = self._position_ms
-        self._position_samples += len(parts[0])
+        self._position_samples += len(parts[0]) // self._sample_bytes
         if self._is_paused:  # what is said in a pause is not for us
             return (MessageIgnored("unwanted-audio"),)
         return tuple(
@@ -175,11 +176,16 @@ class AudioHookAdapter(Adapter):
         if said.media or not self._is_probe:
             chosen, self._channels = choose(said.media)
             media.append(chosen)
-            self._split = Deinterleaver(len(self._channels), 1).split
         self._is_open = True
         yield self._reply("opened", {"startPaused": False, "media": media})
         if not self._is_probe:
-            yield CallStarted(
+            yield self._start(said)
+        for early in self._early.take():
+            yield from self.receive_binary(early)
+
+    def _start(self, said: Open) -> CallStarted:
+        start = self.correct(
+            CallStarted(
                 call_id=said.conversation_id,
                 stream_id=self._session_id,
                 tracks=tuple(TrackFormat(c, Encoding.PCMU, _RATE_HZ) for c in self._channels),
@@ -187,8 +193,10 @@ class AudioHookAdapter(Adapter):
                 called=said.called,
                 roles={channel: _ROLES[channel] for channel in self._channels},
             )
-        for early in self._early.take():
-            yield from self.receive_binary(early)
+        )
+        self._sample_bytes = start.tracks[0].encoding.sample_bytes
+        self._split = Deinterleaver(len(self._channels), self._sample_bytes).split
+        return start
 
     @property
     def _position_ms(self) -> int:

@@ -31,7 +31,7 @@ from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.parts import L16Settings, NextStepSettings, SecretSettings, plain, variable
 from gateway.carriers.pcm_socket import (
     MIX_TYPES,
     PcmSocketAdapter,
@@ -65,7 +65,7 @@ class Jambonz(ForkingCarrier, GatedCarrier):
     name = "jambonz"
     subprotocols = (SUBPROTOCOL,)
 
-    class Settings(NextStepSettings, SecretSettings):
+    class Settings(NextStepSettings, L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_JAMBONZ_", env_file=".env")

@@ -141,7 +141,7 @@ class JsonMediaAdapter(Adapter):
             if start.stream_id == self._started.stream_id:
                 return (MessageIgnored("repeated-start"),)
             raise CarrierError("second-start")
-        self._started = start
+        self._started = start = self.correct(start)
         self._unstopped = {form.track for form in start.tracks}
         names = self._dialect.track_names.items()
         self._tracks = {name: track for name, track in names if track in self._unstopped}

@@ -6,14 +6,18 @@ from pydantic import Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from gateway.audio.encodings import Encoding
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import CallStarted
+from gateway.carriers.formats import with_encoding
 from gateway.carriers.twiml import NextStep
 from process.settings import Url, matching
 
-# Of a carrier whose page has L16 but does not tell it: a setting, `l16_byte_order`.
 type ByteOrder = Literal["big", "little"]
-L16: Final[dict[ByteOrder, Encoding]] = {"big": Encoding.L16BE, "little": Encoding.L16LE}
+BYTE_ORDER: Final = (
+    "Byte order of tracks announced as L16. If it is wrong, the log says codec-mismatch."
+)
+_L16: Final[dict[ByteOrder, Encoding]] = {"big": Encoding.L16BE, "little": Encoding.L16LE}
 _DIALLED: Final = "must be a number in E.164, such as +15551234567, or a sip: address"
-BYTE_ORDER: Final = "Of L16, if the carrier is asked for it; noise for words means the other one."
 
 
 def plain(secret: SecretStr | None) -> str:
@@ -26,7 +30,38 @@ def variable(settings: BaseSettings, field: str) -> str:
     return f"{settings.model_config.get('env_prefix', '')}{field.upper()}"
 
 
-class SecretSettings(BaseSettings):
+class AudioSettings(BaseSettings):
+    """Of every carrier: what its audio is, where its announcement is wrong."""
+
+    encoding: Encoding | None = Field(
+        None,
+        description="Encoding of all tracks, whatever the carrier announces: pcmu, pcma, l16le or "
+        "l16be. Set what the log line codec-mismatch says. Default: as announced.",
+    )
+
+    def correct(self, start: CallStarted) -> CallStarted:
+        """Return the start with the encodings that the settings name."""
+        return with_encoding(start, self.encoding) if self.encoding else start
+
+    def inform[A: Adapter](self, adapter: A) -> A:
+        """Make an adapter announce what the settings name; returns it."""
+        adapter.correct = self.correct
+        return adapter
+
+
+class L16Settings(AudioSettings):
+    """Of a carrier that may send 16-bit linear audio."""
+
+    l16_byte_order: ByteOrder = Field("little", description=BYTE_ORDER)
+
+    def correct(self, start: CallStarted) -> CallStarted:
+        """Return the start with the encodings that the settings name; see `AudioSettings`."""
+        if self.encoding:
+            return super().correct(start)
+        return with_encoding(start, _L16[self.l16_byte_order], linear_only=True)
+
+
+class SecretSettings(AudioSettings):
     """Of a carrier that does not sign its upgrades."""
 
     secret: SecretStr | None = Field(

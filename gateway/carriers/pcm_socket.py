@@ -91,7 +91,7 @@ class PcmSocketAdapter(Adapter):
 
     def _start(self, start: CallStarted) -> Sequence[CarrierEvent]:
         if self._started is None:
-            self._started = start = replace(start, is_timed=False)
+            self._started = start = replace(self.correct(start), is_timed=False)
             self._tracks = tuple(form.track for form in start.tracks)
             sample_bytes = start.tracks[0].encoding.sample_bytes
             self._deinterleaver = Deinterleaver(len(self._tracks), sample_bytes)

@@ -28,7 +28,7 @@ from gateway.carriers.carrier import (
 from gateway.carriers.dialect import KINDS, Dialect, Kind, Times
 from gateway.carriers.forms import read_call, read_form, read_status, signed_form
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, plain
+from gateway.carriers.parts import L16Settings, NextStepSettings, plain
 from gateway.carriers.signatures import plivo as signature
 from gateway.carriers.twiml import respond
 from process.settings import config
@@ -51,7 +51,7 @@ class Plivo(ReportingCarrier):
     name = "plivo"
     asks_by_get = True
 
-    class Settings(NextStepSettings):
+    class Settings(NextStepSettings, L16Settings):
         """How it is configured."""
 
         model_config = config("GATEWAY_PLIVO_", env_file=".env")
@@ -76,7 +76,8 @@ class Plivo(ReportingCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the upgrade's signature; see `Carrier`."""
-        return Upgrade(JsonMediaAdapter(DIALECT), once=self._verify(request))
+        once = self._verify(request)
+        return Upgrade(self._settings.inform(JsonMediaAdapter(DIALECT)), once=once)
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""

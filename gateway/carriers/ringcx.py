@@ -19,7 +19,7 @@ from gateway.carriers.carrier import Request, Upgrade
 from gateway.carriers.dialect import Dialect, Frame, Kind, Times
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from process.settings import config
 
 
@@ -71,7 +71,7 @@ class RingCx(GatedCarrier):
 
     name = "ringcx"
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_RINGCX_", env_file=".env")

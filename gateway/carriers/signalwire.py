@@ -9,7 +9,6 @@ Webhooks are signed as Twilio's are, with the signing key of the space. Upgrades
 developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -29,9 +28,7 @@ from gateway.carriers.forms import read_call, read_form, read_status, signed_for
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import (
-    BYTE_ORDER,
-    L16,
-    ByteOrder,
+    L16Settings,
     NextStepSettings,
     SecretSettings,
     plain,
@@ -52,7 +49,7 @@ class SignalWire(ReportingCarrier, GatedCarrier):
     name = "signalwire"
     asks_by_get = True
 
-    class Settings(NextStepSettings, SecretSettings):
+    class Settings(NextStepSettings, L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_SIGNALWIRE_", env_file=".env")
@@ -60,11 +57,9 @@ class SignalWire(ReportingCarrier, GatedCarrier):
         signing_key: SecretStr | None = Field(
             None, description="Of the space; verifies webhooks. Without it, none is answered."
         )
-        l16_byte_order: ByteOrder = Field("little", description=BYTE_ORDER)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._dialect = replace(DIALECT, linear=L16[settings.l16_byte_order])
         self.gate = Gate(self.name, settings)
 
     @property
@@ -76,7 +71,7 @@ class SignalWire(ReportingCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the bearer token; see `Carrier`."""
-        return self.gate.upgrade(request, partial(JsonMediaAdapter, self._dialect))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""

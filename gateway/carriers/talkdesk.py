@@ -19,7 +19,7 @@ from gateway.carriers.dialect import Dialect
 from gateway.carriers.events import CallStarted
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import SecretSettings
+from gateway.carriers.parts import L16Settings, SecretSettings
 from gateway.errors import CarrierError
 from process.settings import config
 
@@ -31,7 +31,7 @@ class Talkdesk(GatedCarrier):
 
     name = "talkdesk"
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_TALKDESK_", env_file=".env")

@@ -34,8 +34,8 @@ from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import (
     BYTE_ORDER,
-    L16,
     ByteOrder,
+    L16Settings,
     NextStepSettings,
     SecretSettings,
     variable,
@@ -76,7 +76,7 @@ class Telnyx(ReportingCarrier, GatedCarrier):
 
     name = "telnyx"
 
-    class Settings(NextStepSettings, SecretSettings):
+    class Settings(NextStepSettings, L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_TELNYX_", env_file=".env")
@@ -88,7 +88,6 @@ class Telnyx(ReportingCarrier, GatedCarrier):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._dialect = replace(DIALECT, linear=L16[settings.l16_byte_order])
         self.gate = Gate(self.name, settings)
 
     @property
@@ -100,7 +99,7 @@ class Telnyx(ReportingCarrier, GatedCarrier):
 
     def upgrade(self, request: Request) -> Upgrade:
         """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
-        return self.gate.upgrade(request, partial(JsonMediaAdapter, self._dialect))
+        return self.gate.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
         """Check the TeXML webhook's signature; see `ForkingCarrier`."""

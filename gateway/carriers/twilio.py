@@ -11,7 +11,6 @@ twilio.com/docs/voice/media-streams, twilio.com/docs/usage/security.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, Self
 
 from pydantic import Field, PositiveInt, SecretStr, model_validator
@@ -29,7 +28,7 @@ from gateway.carriers.dialect import Dialect
 from gateway.carriers.forms import read_call, read_form, read_status, signed_form
 from gateway.carriers.gate import Tokens
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import NextStepSettings, plain, variable
+from gateway.carriers.parts import L16Settings, NextStepSettings, plain, variable
 from gateway.carriers.signatures import twilio as signature
 from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
@@ -44,7 +43,7 @@ class Twilio(ReportingCarrier):
     name = "twilio"
     asks_by_get = True
 
-    class Settings(NextStepSettings):
+    class Settings(NextStepSettings, L16Settings):
         """How it is configured."""
 
         model_config = config("GATEWAY_TWILIO_", env_file=".env")
@@ -96,12 +95,12 @@ class Twilio(ReportingCarrier):
     def upgrade(self, request: Request) -> Upgrade:
         """Check the upgrade's signature, and the token in its URL; see `Carrier`."""
         self._verify(request)
-        new_adapter = partial(JsonMediaAdapter, DIALECT)
+        adapter = self._settings.inform(JsonMediaAdapter(DIALECT))
         if request.token is not None:
-            return self._tokens.upgrade(request.token, request, new_adapter)
+            return self._tokens.upgrade(request.token, request, lambda: adapter)
         if self._settings.require_token:
             raise CarrierError("token-missing")
-        return Upgrade(new_adapter())
+        return Upgrade(adapter)
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""

@@ -46,7 +46,7 @@ from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_form, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import SecretSettings, plain, variable
+from gateway.carriers.parts import L16Settings, SecretSettings, plain, variable
 from gateway.carriers.pcm_socket import (
     MIX,
     PcmSocketAdapter,
@@ -76,7 +76,7 @@ class Vonage(ForkingCarrier, GatedCarrier):
     name = "vonage"
     asks_by_get = True
 
-    class Settings(SecretSettings):
+    class Settings(L16Settings, SecretSettings):
         """How it is configured."""
 
         model_config = config("GATEWAY_VONAGE_", env_file=".env")

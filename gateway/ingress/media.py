@@ -14,7 +14,8 @@ from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CallStream
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
-from gateway.carriers.events import Reply
+from gateway.carriers.events import CallStarted, Reply
+from gateway.carriers.formats import with_encoding
 from gateway.errors import CarrierError
 from gateway.ingress.refusals import require_upgrade
 
@@ -25,6 +26,8 @@ _UNREAD_TIMEOUT_S: Final = 1.0  # to read what a lost socket has received
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE)
 _NO_END: Final = (WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 _MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
+
+type _Correct = Callable[[CallStarted], CallStarted]
 
 
 class MediaSocket:
@@ -84,9 +87,20 @@ class MediaSocket:
                     await socket.prepare(request)
                 except ConnectionError:
                     raise CarrierError("socket-lost") from None
+                upgrade.adapter.correct = self._by_route(route_name, upgrade.adapter.correct)
                 ending = await self._live(socket, upgrade, ticket)
             await _close(request, socket, ending)
             return socket
+
+    def _by_route(self, route_name: str | None, correct: _Correct) -> _Correct:
+        """Put the encoding that a call's route names above the carrier's own setting."""
+        encoding_of = self._admission.routes.encoding
+
+        def corrected(start: CallStarted) -> CallStarted:
+            encoding = encoding_of(self._carrier.name, route_name, start.called, start.params)
+            return with_encoding(start, encoding) if encoding else correct(start)
+
+        return corrected
 
     async def _live(
         self, socket: web.WebSocketResponse, upgrade: Upgrade, ticket: Ticket

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.carriers.browser import new_adapter
 from gateway.carriers.events import CallStarted
 from gateway.carriers.gate import Gate, GatedCarrier, Tokens
 from gateway.carriers.parts import SecretSettings
@@ -138,7 +139,7 @@ def test_a_token_in_a_url_of_ours_is_its_calls_alone() -> None:
     gate = Gate("any", SecretSettings(**OPEN))
     url = gate.url_with_token(link("any"), "c1", NOW_S)
     assert url.startswith("wss://gw.example.com/media/any/support/")
-    admitted = gate.upgrade(upgrade_of(url), object)  # type: ignore[arg-type]
+    admitted = gate.upgrade(upgrade_of(url), new_adapter)
     admitted.authorize(START)
     with pytest.raises(CarrierError, match="token-invalid"):
         admitted.authorize(CallStarted("c2", "s1", ()))

@@ -1,0 +1,139 @@
+"""Encodings that settings name in place of the announced ones, at every carrier."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers import plivo
+from gateway.carriers.events import AudioReceived, CallStarted, CarrierEvent
+from gateway.carriers.formats import with_encoding
+from gateway.carriers.gate import GatedCarrier
+from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.parts import AudioSettings, L16Settings
+from gateway.carriers.registry import CARRIERS
+from gateway.errors import CarrierError
+from tests.gateway.carriers.asking import OPEN, SECRET, upgrade
+from tests.gateway.carriers.test_genesys import Client, open_
+from tests.gateway.carriers.test_wire import ADAPTERS
+from tests.wire import playbook
+
+NO_FILE: dict[str, Any] = {"_env_file": None}
+NEVER_L16 = {"genesys", "cxone", "browser"}  # mu-law alone, or a page of our own
+ANNOUNCED = CallStarted(
+    "c1",
+    "s1",
+    (TrackFormat("inbound", Encoding.PCMU, 8000), TrackFormat("outbound", Encoding.L16LE, 16000)),
+)
+every = pytest.mark.parametrize("kind", CARRIERS, ids=lambda kind: kind.name)
+
+
+def formats(start: CallStarted) -> list[tuple[str, int]]:
+    return [(form.encoding.value, form.rate_hz) for form in start.tracks]
+
+
+def played(carrier: str, encoding: Encoding) -> list[CarrierEvent]:
+    """Play a carrier's recorded dialogues to adapters that are told an encoding."""
+    events: list[CarrierEvent] = []
+    for path in playbook.recordings(carrier):
+        adapter = AudioSettings(**NO_FILE, encoding=encoding).inform(ADAPTERS[carrier]())
+        for line in map(json.loads, path.read_text().splitlines()):
+            try:
+                if "in" in line:
+                    text = line["in"] if isinstance(line["in"], str) else json.dumps(line["in"])
+                    events += adapter.receive_text(text.encode())
+                elif "binary" in line:
+                    events += adapter.receive_binary(base64.b64decode(line["binary"]))
+            except CarrierError:
+                continue  # of the dialogues that end so
+    return events
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("carrier", ADAPTERS)
+def test_every_adapter_announces_the_named_encoding(carrier: str, encoding: Encoding) -> None:
+    starts = [event for event in played(carrier, encoding) if isinstance(event, CallStarted)]
+    assert {form.encoding for start in starts for form in start.tracks} == {encoding}
+    if encoding.sample_bytes == 1:
+        assert {form.rate_hz for start in starts for form in start.tracks} == {8000}
+
+
+@every
+def test_every_carrier_has_the_setting(kind: Any) -> None:
+    settings = kind.Settings(**NO_FILE, encoding="pcma")
+    assert formats(settings.correct(ANNOUNCED)) == [("pcma", 8000), ("pcma", 8000)]
+
+
+@every
+def test_byte_order_is_a_setting_of_every_carrier_that_may_send_l16(kind: Any) -> None:
+    """A Plivo-compatible vendor sends L16 in network order: noise, transcribed as music."""
+    assert issubclass(kind.Settings, L16Settings) == (kind.name not in NEVER_L16)
+    if kind.name in NEVER_L16:
+        return
+    for order, encoding in (("big", "l16be"), ("little", "l16le")):
+        settings = kind.Settings(**NO_FILE, l16_byte_order=order)
+        assert formats(settings.correct(ANNOUNCED)) == [("pcmu", 8000), (encoding, 16000)]
+
+
+@every
+def test_the_encoding_outweighs_the_byte_order(kind: Any) -> None:
+    if kind.name not in NEVER_L16:
+        settings = kind.Settings(**NO_FILE, encoding="l16le", l16_byte_order="big")
+        assert formats(settings.correct(ANNOUNCED)) == [("l16le", 8000), ("l16le", 16000)]
+
+
+def test_without_a_setting_only_telnyx_differs_from_little_endian() -> None:
+    orders = {
+        kind.name: formats(kind.Settings(**NO_FILE).correct(ANNOUNCED))[1][0] for kind in CARRIERS
+    }
+    assert {name for name, order in orders.items() if order != "l16le"} == {"telnyx"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in CARRIERS if GatedCarrier in kind.__mro__],
+    ids=lambda kind: kind.name,
+)
+def test_every_gate_passes_the_setting_to_the_adapter(kind: Any) -> None:
+    settings = {"experimental": True} if kind.name == "cxone" else {}
+    carrier = kind(kind.Settings(**OPEN, **settings, encoding="pcma"))
+    shown = upgrade(kind.name, query="mix=stereo", Authorization=f"Bearer {SECRET}")
+    corrected = carrier.upgrade(shown).adapter.correct(ANNOUNCED)
+    assert formats(corrected) == [("pcma", 8000), ("pcma", 8000)]
+
+
+def test_an_unknown_encoding_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="encoding"):
+        plivo.Plivo.Settings(**NO_FILE, encoding="opus")
+
+
+class TestTimes:
+    """What counts payload bytes has to count them in the named encoding."""
+
+    def test_plivos_wall_times(self) -> None:
+        """G.711 announced, L16 sent: counted as mu-law, audio would be twice as long as it is."""
+        adapter = JsonMediaAdapter(plivo.DIALECT)
+        adapter.correct = lambda start: with_encoding(start, Encoding.L16BE)
+        start = {"callId": "c1", "streamId": "s1", "tracks": ["inbound"]}
+        adapter.receive_text(json.dumps({"event": "start", "start": start}).encode())
+        payload = base64.b64encode(bytes(320)).decode()
+        times = []
+        for number in range(50):
+            media = {"track": "inbound", "timestamp": str(1_700_000_000_000 + 20 * number)}
+            message = {"event": "media", "media": media | {"payload": payload}}
+            events = adapter.receive_text(json.dumps(message).encode())
+            times += [event.timestamp_ms for event in events if isinstance(event, AudioReceived)]
+        assert times == [20 * number for number in range(50)]
+
+    def test_audiohooks_position_and_channels(self) -> None:
+        client = Client()
+        client.adapter.correct = lambda start: with_encoding(start, Encoding.L16LE)
+        client.say("open", open_())
+        left, right = b"\x01\x02", b"\x03\x04"
+        for at_ms in (0, 20):
+            assert client.hear((left + right) * 160) == [
+                AudioReceived("external", left * 160, at_ms, None),
+                AudioReceived("internal", right * 160, at_ms, None),
+            ]
