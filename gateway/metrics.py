@@ -89,6 +89,13 @@ class Metrics:
             "carrier",
             "role",
         )
+        self.codec_mismatches_total = counter(
+            "codec_mismatches_total",
+            "Tracks whose payload is not in the encoding that is decoded, by carrier and both.",
+            "carrier",
+            "announced",
+            "found",
+        )
         self.ignored_messages_total = counter(
             "ignored_messages_total",
             "Carrier messages that ask nothing of us (kind: unknown if undocumented).",

@@ -39,13 +39,17 @@ def telephone_recording(name: str) -> bytes:
     Args:
         name: such as "two_cities.wav"; 16-bit mono of any rate.
     """
-    with wave.open(str(get_assets_path() / name)) as recording:
-        rate_hz = recording.getframerate()
-        samples = np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
-    narrow = _resampled(samples, len(samples) * 8000 // rate_hz).tobytes()
+    narrow = recording(name, 8000).tobytes()
     line = audioop.ulaw2lin(audioop.lin2ulaw(narrow, 2), 2)
     heard = np.frombuffer(line, "<i2")
     return _resampled(heard, 2 * len(heard)).tobytes()
+
+
+def recording(name: str, rate_hz: int) -> np.ndarray:
+    """Return a recording of the package at another rate, 16-bit samples."""
+    with wave.open(str(get_assets_path() / name)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        return _resampled(samples, len(samples) * rate_hz // file.getframerate())
 
 
 def _resampled(samples: np.ndarray, count: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from gateway.audio.clock import MediaClock
-from gateway.audio.encodings import TrackFormat, decode
+from gateway.audio.codec_detection import CodecDetector
+from gateway.audio.encodings import Encoding, TrackFormat, decode
 from gateway.audio.resampler import RESAMPLERS
 from gateway.errors import CarrierError
 
@@ -64,6 +65,7 @@ class TrackPipeline:
         received_bytes: their payload.
         lost_frames: frames whose audio was lost.
         duplicates: frames dropped because their number had been passed.
+        suspected_encoding: what the payload is, if that is certainly not what was announced.
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class TrackPipeline:
         "_bytes_per_ms",
         "_chunk_bytes",
         "_clock",
+        "_detector",
         "_encoding",
         "_flushed_bytes",
         "_max_silence_bytes",
@@ -80,6 +83,7 @@ class TrackPipeline:
         "frames",
         "lost_frames",
         "received_bytes",
+        "suspected_encoding",
     )
 
     def __init__(self, form: TrackFormat, chunk_ms: int = 80) -> None:
@@ -93,6 +97,8 @@ class TrackPipeline:
         self.received_bytes = 0
         self.lost_frames = 0
         self.duplicates = 0
+        self.suspected_encoding: Encoding | None = None
+        self._detector: CodecDetector | None = CodecDetector(form)  # None once it has judged
         self._flushed_bytes = 0
         self._encoding = form.encoding
         self._bytes_per_ms = bytes_per_ms
@@ -133,6 +139,8 @@ class TrackPipeline:
         self.frames += 1
         self.received_bytes += len(payload)
         self._buffer += payload
+        if self._detector is not None:
+            self._detect(self._detector, payload)
         pieces += self._cut_chunks()
         return pieces
 
@@ -197,6 +205,13 @@ class TrackPipeline:
         pcm = rest.pcm + self._resampler.flush()
         return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
 
+    def _detect(self, detector: CodecDetector, payload: bytes) -> None:
+        """Judge the first audio by what came, without the silence for what did not."""
+        detector.receive(payload)
+        if detector.is_done:
+            self.suspected_encoding = detector.found
+            self._detector = None
+
     def _skip(
         self, jump_bytes: int, frame_bytes: int, *, is_lost: bool
     ) -> list[AudioChunk | AudioGap]:
@@ -209,6 +224,8 @@ class TrackPipeline:
 
     def _jump(self, jump_bytes: int, end: int, *, is_lost: bool) -> list[AudioChunk | AudioGap]:
         """Declare missing audio and put silence in its place, unless that would be too much."""
+        if self._detector is not None:
+            self._detector.align()
         gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end), is_lost)
         if jump_bytes <= self._max_silence_bytes and jump_bytes <= self._room_bytes:
             self._silence_left_bytes -= jump_bytes

@@ -93,7 +93,14 @@ class StreamRecord:
         segments = sum(track.segments for track in tracks)
         gap_ms = sum(track.gap_ms for track in tracks)
         if self.is_open:
-            self.publish(StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms))
+            suspected = {
+                track.form.track: track.pipeline.suspected_encoding
+                for track in tracks
+                if track.pipeline.suspected_encoding
+            }
+            self.publish(
+                StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms, suspected)
+            )
             ids = self._carrier, self.call_id
             self._services.metrics.note_stream_end(*ids, ending.status, ending.reason)
         first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]

@@ -20,6 +20,7 @@ class TrackSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     gap_ms: int  # audio declared as gaps
     first_audio_s: float | None  # seconds after the stream's start; None: not yet
     first_partial_s: float | None
+    suspected_encoding: str | None = None  # what the payload is, if not what was announced
 
 
 class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):

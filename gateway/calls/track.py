@@ -18,6 +18,7 @@ from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.calls.arrivals import Arrivals
 from gateway.calls.gaps import GapLedger
 from gateway.calls.hearing import LONGEST_DELAY_MS, USUAL_DELAY_MS, Token
+from gateway.calls.mismatch import report_mismatch
 from gateway.calls.ring import ReplayRing
 from gateway.calls.rut import RutWatch
 from gateway.calls.services import CallServices, Ticket
@@ -87,6 +88,7 @@ class Track:
         self.arrived_s: float | None = None
         self.loud_s: float | None = None
         self.pipeline = TrackPipeline(form, limits.chunk_ms)
+        self._carrier = carrier
         self._services = services
         self._limits = limits
         self._writer = writer
@@ -95,6 +97,7 @@ class Track:
         self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier, role)
         self._words_total = services.metrics.words_total.labels(carrier, role)
         self._frames_counted = 0
+        self._is_suspect = False  # and that has been reported
         self._segmenter = Segmenter(
             form.track,
             self.role,
@@ -166,6 +169,7 @@ class Track:
             gap_ms=self.gap_ms,
             first_audio_s=audio_s,
             first_partial_s=(audio_s or 0) + (self.first_delta_s or 0) if is_heard else None,
+            suspected_encoding=self.pipeline.suspected_encoding,
         )
 
     def _state(self) -> str:
@@ -303,6 +307,10 @@ class Track:
             elif not self.error or self._answered_ms is None:
                 # Else it is part of the one gap that is declared at the end.
                 self._declare(piece.from_ms, piece.to_ms, self._cause_of(piece, now_s))
+        if self.pipeline.suspected_encoding and not self._is_suspect:
+            self._is_suspect = True
+            found = self.pipeline.suspected_encoding
+            report_mismatch(self._carrier, self.form, found, self._services.metrics)
         self._frames_total.inc(self.pipeline.frames - self._frames_counted)
         self._frames_counted = self.pipeline.frames
         from_ms = self._find_replay_ms()

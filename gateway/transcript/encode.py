@@ -77,7 +77,11 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
         case StreamEnded():
             sums = ["segments", str(event.segments), "gap_ms", str(event.gap_ms)]
             ending = ["status", event.status, "reason", event.reason]
-            return [*head, *ending, "duration_ms", str(event.duration_ms), *sums]
+            ended = [*head, *ending, "duration_ms", str(event.duration_ms), *sums]
+            if not event.suspected_encoding:
+                return ended
+            suspected = msgspec.json.encode(event.suspected_encoding).decode()
+            return [*ended, "suspected_encoding", suspected]
 
 
 def _text_fields(event: TranscriptDelta | TranscriptFinal) -> list[str]:

@@ -123,6 +123,7 @@ class StreamEnded(msgspec.Struct, frozen=True):
     duration_ms: int
     segments: int
     gap_ms: int
+    suspected_encoding: Mapping[str, str] = {}  # by track, if it is not the announced one
 
 
 type TranscriptEvent = (

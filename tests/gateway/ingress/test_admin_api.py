@@ -74,6 +74,7 @@ TRACK = TrackSnapshot(
     gap_ms=20,
     first_audio_s=0.25,
     first_partial_s=None,
+    suspected_encoding="pcma",
 )
 
 
@@ -266,6 +267,7 @@ class TestLook:
                     "gap_ms": 20,
                     "first_audio_s": 0.25,
                     "first_partial_s": None,
+                    "suspected_encoding": "pcma",
                 }
             ],
         }

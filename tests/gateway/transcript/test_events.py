@@ -76,6 +76,18 @@ _CASES: list[tuple[TranscriptEvent, str, dict[str, str]]] = [
             "gap_ms": "80",
         },
     ),
+    (
+        StreamEnded(Status.COMPLETED, "", 4200, 0, 0, {"inbound": "pcma"}),
+        "stream.ended",
+        {
+            "status": "completed",
+            "reason": "",
+            "duration_ms": "4200",
+            "segments": "0",
+            "gap_ms": "0",
+            "suspected_encoding": '{"inbound":"pcma"}',
+        },
+    ),
 ]
 
 

@@ -1,0 +1,197 @@
+"""Whether a track's payload fits its announced encoding, judged by its statistics. Pure.
+
+The same bytes are decoded in each of the four encodings. In the right one, speech has a spectrum
+with peaks and valleys; in a wrong one the spectrum is nearly flat. `_prominence_db` measures that:
+the arithmetic over the geometric mean of the averaged power spectrum, 0 dB for white noise.
+
+    a window of the payload                                      is a vote for
+    the announced encoding has the most prominent spectrum       the announced encoding
+    another one has it, and the announced one is nearly flat     that other encoding
+    anything else                                                nothing
+
+A window votes only if it has many distinct bytes and if the encoding that it votes for makes it
+sound like speech: silence, comfort noise, tones and clicks do not vote. Even and odd bytes of
+16-bit samples have different distributions, those of G.711 the same: that has to fit as well. The
+two laws of G.711 are the hardest to tell apart: read as the other one, a sample keeps its sign and
+roughly its size. Between them, votes decide only if their spectra differ, as those of speech do and
+those of a repeated beep do not.
+
+The sampling rate can't be judged so: narrow-band speech at 16 kHz looks like speech at 8 kHz that
+is played too fast. Figures: docs/decisions/0012-codec-detection.md.
+"""
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.audio.encodings import Encoding, TrackFormat, decode
+
+_WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
+_MAX_WINDOWS: Final = 200  # with sound: 80 s of G.711, 40 s of 16-bit audio
+_VOTES: Final = 6  # for one encoding decide ...
+_SHARE: Final = 0.8  # ... if they are this share of all votes
+
+_MIN_DISTINCT: Final = 64  # byte values in a window with sound
+_PROMINENT_DB: Final = 5.0  # at least in the right encoding ...
+_FLAT_DB: Final = 6.5  # ... and at most in a wrong one ...
+_MARGIN_DB: Final = 3.0  # ... which has at least so much less
+_MIN_SMOOTHER: Final = 0.05  # correlation of neighbouring samples above that in a wrong one
+_MIN_CHANGE_DB: Final = 2.0  # between the spectra of votes: standard deviation, mean of all bins
+_MIN_RMS: Final = 60.0  # -55 dBFS
+_MAX_RMS: Final = 26_000.0  # -2 dBFS
+_MIN_KURTOSIS: Final = 2.2  # a sine has 1.5, noise 3, speech 3 to 15 ...
+_MAX_KURTOSIS: Final = 25.0  # ... and clicks have more
+_MIN_SWING_DB: Final = 2.0  # standard deviation of the level within a window: syllables
+_SWING_BLOCKS: Final = 16
+_MIN_DIFFERENCE: Final = 0.25  # between even and odd bytes of 16-bit samples, of at most 1 ...
+_MAX_DIFFERENCE: Final = 0.2  # ... and of G.711
+
+_SEGMENT: Final = 128  # samples of one spectrum
+_TAPER: Final = np.hanning(_SEGMENT)
+_G711: Final = {Encoding.PCMU, Encoding.PCMA}
+
+type _Samples = NDArray[np.float64]
+
+
+class CodecDetector:
+    """Judges the first audio of one track. How that is cut does not change the result.
+
+    Args:
+        form: what is announced.
+
+    Attributes:
+        is_done: it has judged; more audio changes nothing.
+        found: the encoding that fits in place of the announced one, if any.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_pending",
+        "_shapes",
+        "_votes",
+        "_window_bytes",
+        "_windows_left",
+        "found",
+        "is_done",
+    )
+
+    def __init__(self, form: TrackFormat) -> None:
+        self.found: Encoding | None = None
+        self.is_done = False
+        self._announced = form.encoding
+        self._window_bytes = _WINDOW_MS * form.rate_hz // 1000
+        self._windows_left = _MAX_WINDOWS
+        self._pending = bytearray()
+        self._votes: Counter[Encoding] = Counter()
+        self._shapes: list[_Samples] = []  # of the votes against what is announced
+
+    def receive(self, payload: bytes) -> None:
+        """Take the next bytes of the track; judge each window that they complete."""
+        self._pending += payload
+        while len(self._pending) >= self._window_bytes and not self.is_done:
+            window = bytes(self._pending[: self._window_bytes])
+            del self._pending[: self._window_bytes]
+            if len(set(window)) >= _MIN_DISTINCT:
+                self._judge(window)
+
+    def align(self) -> None:
+        """Complete a half sample: what comes next begins with a whole one."""
+        self._pending += bytes(len(self._pending) % 2)
+
+    def _judge(self, window: bytes) -> None:
+        self._windows_left -= 1
+        self.is_done = not self._windows_left
+        fit = find_fit(window, self._announced)
+        if fit is None:
+            return
+        if fit.encoding is not self._announced:
+            self._shapes.append(fit.shape_db)
+        self._votes[fit.encoding] += 1
+        votes = self._votes[fit.encoding]
+        if votes < _VOTES or votes < _SHARE * self._votes.total():
+            return
+        if fit.encoding is self._announced:
+            self.is_done = True
+        elif {fit.encoding, self._announced} != _G711 or _change_db(self._shapes) >= _MIN_CHANGE_DB:
+            self.is_done = True
+            self.found = fit.encoding
+
+
+class Fit(NamedTuple):
+    """What a window fits."""
+
+    encoding: Encoding
+    shape_db: _Samples  # its power spectrum in that encoding, about its mean
+
+
+def find_fit(window: bytes, announced: Encoding) -> Fit | None:
+    """Return what a window of speech fits; None if that is not clear.
+
+    Args:
+        window: an even number of bytes, 1600 or more.
+        announced: what they are said to be.
+    """
+    views = {encoding: _View(encoding, window) for encoding in Encoding}
+    best, other = max(views.values(), key=lambda view: view.prominence_db), views[announced]
+    if best.prominence_db < _PROMINENT_DB or not _is_like_speech(best.samples):
+        return None
+    fit = Fit(best.encoding, best.shape_db)
+    if best is other:
+        return fit
+    is_clear = (
+        other.prominence_db <= min(_FLAT_DB, best.prominence_db - _MARGIN_DB)
+        and _smoothness(best.samples) - _smoothness(other.samples) >= _MIN_SMOOTHER
+        and _fits_sample_size(best.encoding, announced, window)
+    )
+    return fit if is_clear else None
+
+
+class _View:
+    """A window as one encoding has it."""
+
+    __slots__ = ("encoding", "prominence_db", "samples", "shape_db")
+
+    def __init__(self, encoding: Encoding, window: bytes) -> None:
+        self.encoding = encoding
+        self.samples = np.frombuffer(decode(encoding, window), "<i2").astype(np.float64)
+        segments = self.samples[: len(self.samples) // _SEGMENT * _SEGMENT].reshape(-1, _SEGMENT)
+        spectra = np.fft.rfft(segments * _TAPER)[:, 2:-1]  # without the mean
+        power = (spectra.real**2 + spectra.imag**2).mean(axis=0) + 1.0
+        power_db = 10 * np.log10(power)
+        self.prominence_db = float(10 * np.log10(power.mean()) - power_db.mean())
+        self.shape_db = power_db - power_db.mean()
+
+
+def _change_db(shapes_db: list[_Samples]) -> float:
+    return float(np.std(shapes_db, axis=0).mean())
+
+
+def _smoothness(samples: _Samples) -> float:
+    """Return the correlation of neighbouring samples."""
+    centred = samples - samples.mean()
+    return float(centred[1:] @ centred[:-1] / (centred @ centred + 1.0))
+
+
+def _is_like_speech(samples: _Samples) -> bool:
+    power = (samples - samples.mean()) ** 2
+    mean = float(power.mean())
+    if not _MIN_RMS**2 <= mean <= _MAX_RMS**2:
+        return False
+    kurtosis = float((power**2).mean()) / mean**2
+    blocks = power[: len(power) // _SWING_BLOCKS * _SWING_BLOCKS].reshape(_SWING_BLOCKS, -1)
+    swing_db = float((10 * np.log10(blocks.mean(axis=1) + 1.0)).std())
+    return _MIN_KURTOSIS <= kurtosis <= _MAX_KURTOSIS and swing_db >= _MIN_SWING_DB
+
+
+def _fits_sample_size(encoding: Encoding, announced: Encoding, window: bytes) -> bool:
+    """Whether even and odd bytes differ as they must, if the size of a sample is in question."""
+    if encoding.sample_bytes == announced.sample_bytes:
+        return True
+    values = np.frombuffer(window, np.uint8) >> 2
+    even, odd = (np.bincount(values[first::2], minlength=64) for first in (0, 1))
+    difference = float(np.abs(even - odd).sum()) / len(values)
+    if encoding.sample_bytes == 1:
+        return difference <= _MAX_DIFFERENCE
+    return difference >= _MIN_DIFFERENCE
