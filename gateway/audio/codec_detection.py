@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from gateway.audio.encodings import Encoding, TrackFormat, decode
 
 _WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
-_MAX_WINDOWS: Final = 200  # with sound: 80 s of G.711, 40 s of 16-bit audio
+_MAX_WINDOWS: Final = 100  # with sound: 40 s of G.711, 20 s of 16-bit audio
 _VOTES: Final = 6  # for one encoding decide ...
 _SHARE: Final = 0.8  # ... if they are this share of all votes
 
