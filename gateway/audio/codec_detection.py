@@ -1,7 +1,7 @@
 """Whether a track's payload fits its announced encoding, judged by its statistics. Pure.
 
 The same bytes are decoded in each of the four encodings. In the right one, speech has a spectrum
-with peaks and valleys; in a wrong one the spectrum is nearly flat. `_prominence_db` measures that:
+with peaks and valleys; in a wrong one the spectrum is nearly flat. Its prominence measures that:
 the arithmetic over the geometric mean of the averaged power spectrum, 0 dB for white noise.
 
     a window of the payload                                      is a vote for

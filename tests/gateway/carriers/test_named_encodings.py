@@ -2,20 +2,28 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers import plivo
+from gateway.carriers.acs import Acs
+from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import AudioReceived, CallStarted, CarrierEvent
 from gateway.carriers.formats import with_encoding
 from gateway.carriers.gate import GatedCarrier
+from gateway.carriers.genesys import Genesys
+from gateway.carriers.http_signature import sign
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import AudioSettings, L16Settings
 from gateway.carriers.registry import CARRIERS
+from gateway.carriers.signatures import plivo as plivo_signature
+from gateway.carriers.twilio import Twilio
 from gateway.errors import CarrierError
-from tests.gateway.carriers.asking import OPEN, SECRET, upgrade
+from tests.gateway.carriers.asking import NOW_S, OPEN, SECRET, upgrade
+from tests.gateway.carriers.signatures import test_openid as openid
 from tests.gateway.carriers.test_genesys import Client, open_
 from tests.gateway.carriers.test_wire import ADAPTERS
 from tests.wire import playbook
@@ -102,6 +110,55 @@ def test_every_gate_passes_the_setting_to_the_adapter(kind: Any) -> None:
     shown = upgrade(kind.name, query="mix=stereo", Authorization=f"Bearer {SECRET}")
     corrected = carrier.upgrade(shown).adapter.correct(ANNOUNCED)
     assert formats(corrected) == [("pcma", 8000), ("pcma", 8000)]
+
+
+def of_plivo() -> Adapter:
+    carrier = plivo.Plivo(plivo.Plivo.Settings(**NO_FILE, auth_token="a", encoding="pcma"))
+    url = "wss://gw.example.com/media/plivo"
+    signed: dict[str, Any] = {
+        "X-Plivo-Signature-V3": plivo_signature.sign("a", url, "n", []),
+        "X-Plivo-Signature-V3-Nonce": "n",
+    }
+    return carrier.upgrade(upgrade("plivo", **signed)).adapter
+
+
+def of_genesys() -> Adapter:
+    keys = {"key": base64.b64encode(b"a secret of 16 bytes or more").decode()}
+    carrier = Genesys(Genesys.Settings(**NO_FILE, api_keys=json.dumps(keys), encoding="pcma"))
+    headers: dict[str, Any] = {
+        "audiohook-organization-id": "o",
+        "audiohook-session-id": "s",
+        "audiohook-correlation-id": "c",
+        "x-api-key": "key",
+    }
+    times = {"created_s": int(NOW_S), "expires_s": int(NOW_S) + 20}
+    signature: dict[str, Any] = sign(
+        headers,
+        "/media/genesys",
+        "gw.example.com",
+        b"a secret of 16 bytes or more",
+        nonce="n" * 22,
+        **times,
+    )
+    return carrier.upgrade(upgrade("genesys", **headers, **signature)).adapter
+
+
+def of_twilio() -> Adapter:
+    settings = Twilio.Settings(**NO_FILE, ignore_signatures=True, encoding="pcma")
+    return Twilio(settings).upgrade(upgrade("twilio")).adapter
+
+
+def of_acs() -> Adapter:
+    carrier = Acs(Acs.Settings(**NO_FILE, resource_id=openid.RESOURCE, encoding="pcma"))
+    assert carrier.openid
+    carrier.openid.read_configuration(openid.configuration())
+    carrier.openid.read_keys(openid.key_set(k1=openid.KEY))
+    return carrier.upgrade(upgrade("acs", Authorization=openid.shown())).adapter
+
+
+@pytest.mark.parametrize("admitted", [of_plivo, of_genesys, of_twilio, of_acs])
+def test_those_without_a_gate_pass_it_too(admitted: Callable[[], Adapter]) -> None:
+    assert formats(admitted().correct(ANNOUNCED)) == [("pcma", 8000), ("pcma", 8000)]
 
 
 def test_an_unknown_encoding_is_refused_at_the_start() -> None:
