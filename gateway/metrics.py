@@ -91,7 +91,7 @@ class Metrics:
         )
         self.codec_mismatches_total = counter(
             "codec_mismatches_total",
-            "Tracks whose payload is not in the encoding that is decoded, by carrier and both.",
+            "Tracks whose payload is in another encoding than announced, by carrier and both.",
             "carrier",
             "announced",
             "found",
