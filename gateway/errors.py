@@ -66,6 +66,8 @@ REASONS: dict[str, Meaning] = {
     "socket-lost": Meaning(Fault.CARRIER),
     "replies-unread": Meaning(Fault.CARRIER, 1008),
     "media-timeout": Meaning(Fault.CARRIER),
+    "message-flood": Meaning(Fault.CARRIER, 1008),  # more messages than audio needs
+    "too-fast": Meaning(Fault.CARRIER, 1008),  # more audio than time has passed, and a minute
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),
     "connect-timeout": Meaning(Fault.NETWORK, retry=True),

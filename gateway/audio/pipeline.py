@@ -115,6 +115,11 @@ class TrackPipeline:
         """The media time up to which audio was received."""
         return self._clock.to_ms(self._clock.position_bytes)
 
+    @property
+    def received_ms(self) -> float:
+        """Audio received, wherever it lies."""
+        return self.received_bytes / self._bytes_per_ms
+
     def receive(
         self, payload: bytes, timestamp_ms: int | None, sequence: int | None
     ) -> list[AudioChunk | AudioGap]:

@@ -149,6 +149,12 @@ class CallStream:
         """How far the stream's audio has come on the media clock."""
         return max((track.pipeline.position_ms for track in self._tracks.values()), default=0)
 
+    @property
+    def audio_ms(self) -> tuple[float, float]:
+        """Audio received: on all tracks together, and on the one that had most."""
+        each = [track.pipeline.received_ms for track in self._tracks.values()]
+        return sum(each), max(each, default=0.0)
+
     def snapshot(self) -> StreamSnapshot | None:
         """Say how the stream fares, without content; None before its start."""
         if not self.started:

@@ -18,6 +18,7 @@ from gateway.carriers.events import CallStarted, Reply
 from gateway.carriers.formats import with_encoding
 from gateway.errors import CarrierError
 from gateway.ingress.refusals import require_upgrade
+from gateway.ingress.turns import Turns
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _REPLY_TIMEOUT_S: Final = 10.0
@@ -123,19 +124,20 @@ class MediaSocket:
                 reply=replies.send,
                 is_probed=self._carrier.answers_pings,
             )
+            turns = Turns(socket, lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
-                ending = await stream.run(lambda: reader.feed(stream))
+                ending = await stream.run(lambda: reader.feed(stream, turns))
             farewell.say(ending.reason)
-            await _hear_out(socket, upgrade.adapter, replies)
+            await _hear_out(turns, upgrade.adapter, replies)
             return ending
 
 
-async def _hear_out(socket: web.WebSocketResponse, adapter: Adapter, replies: "Replies") -> None:
+async def _hear_out(turns: Turns, adapter: Adapter, replies: "Replies") -> None:
     """Wait for the answer to the protocol's goodbye, if it is due, and answer that."""
     with contextlib.suppress(TimeoutError, CarrierError):
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             while adapter.awaits_answer:
-                message = await socket.receive()
+                message = await turns.receive()
                 if message.type is WSMsgType.TEXT:
                     for event in adapter.receive_text(message.data):
                         if isinstance(event, Reply):
@@ -232,22 +234,26 @@ class _Reader:
         if self._scope and not self._scope.expired():
             self._scope.reschedule(0)
 
-    async def feed(self, stream: CallStream) -> None:
+    async def feed(self, stream: CallStream, turns: Turns) -> None:
         """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
-        if await self._feed(stream, lambda: stream.started, self._start_timeout_s):
+        if await self._feed(stream, turns, lambda: stream.started, self._start_timeout_s):
             stream.begin()
             if not stream.started and stream.ending is None:
                 raise CarrierError("start-timeout")
-        await self._feed(stream, lambda: False, None)
+        await self._feed(stream, turns, lambda: False, None)
 
     async def _feed(
-        self, stream: CallStream, is_done: Callable[[], bool], timeout_s: float | None
+        self,
+        stream: CallStream,
+        turns: Turns,
+        is_done: Callable[[], bool],
+        timeout_s: float | None,
     ) -> bool:
         """Pass messages on until that is done or the stream ends; True if the time was up."""
         try:
             async with asyncio.timeout(timeout_s) as self._scope:
                 while stream.ending is None and not is_done():
-                    await self._pass_on(stream, await self._socket.receive())
+                    await self._pass_on(stream, turns, await turns.receive())
         except TimeoutError:
             return stream.ending is None
         except ConnectionError:
@@ -256,7 +262,7 @@ class _Reader:
             self._scope = None
         return False
 
-    async def _pass_on(self, stream: CallStream, message: WSMessage) -> None:
+    async def _pass_on(self, stream: CallStream, turns: Turns, message: WSMessage) -> None:
         match message.type:
             case WSMsgType.TEXT:
                 stream.receive_text(message.data)
@@ -271,7 +277,8 @@ class _Reader:
             case _:
                 for unread in await _unread(self._socket):
                     if unread.type in _MESSAGES and stream.ending is None:
-                        await self._pass_on(stream, unread)
+                        await turns.take(unread)
+                        await self._pass_on(stream, turns, unread)
                 if stream.ending is None:
                     raise _loss(message)
 
