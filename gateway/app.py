@@ -24,6 +24,7 @@ from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
+from gateway.ingress.doors import Doors
 from gateway.ingress.minting import Mint
 from gateway.ingress.once import Claim, Shown
 from gateway.ingress.once_store import TIMEOUT_S as CLAIM_TIMEOUT_S
@@ -42,6 +43,7 @@ from gateway.transcript.spool import Spool
 from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
+from process.descriptors import Descriptors
 from process.memory import giving_back
 from process.serving import listening, stop_signals
 from process.settings import load
@@ -155,10 +157,13 @@ async def serve(
         if admin_tokens:
             mint = Mint(carriers, settings, routes, time.time)
             AdminApi(admin_tokens, streams, mint).add_to(admin)
-        port = await stack.enter_async_context(listening(public, settings.host, settings.port))
+        notice = Doors(metrics).notice
+        port = await stack.enter_async_context(
+            listening(public, settings.host, settings.port, Descriptors(), notice)
+        )
         # After the public port: `/readyz` must not be ok before calls can come.
         admin_port = await stack.enter_async_context(
-            listening(admin, settings.admin_host, settings.admin_port)
+            listening(admin, settings.admin_host, settings.admin_port, notice=notice)
         )
         # Last in, first out: calls end while their sockets, their sessions and Redis are there.
         longest_s = settings.finish_timeout_s + _GOODBYE_S

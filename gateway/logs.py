@@ -6,17 +6,23 @@ reason: at DEBUG the AWS SDK prints every event it carries.
 """
 
 import asyncio
+import errno
 import logging
 import sys
 import threading
 import traceback
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.errors import GatewayError
+from process.connections import Throttle
+
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
+
+_throttle = Throttle()
 
 
 def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = None) -> None:
@@ -67,6 +73,10 @@ def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = Non
 def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Handle what no task awaited; the default handler would print the callback's arguments."""
     error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:  # of asyncio's, per accept
+        if count := _throttle.count("descriptors-exhausted"):
+            structlog.get_logger("gateway").error("descriptors-exhausted", count=count)
+        return
     structlog.get_logger("gateway").error(
         "loop-error", exc_info=error if isinstance(error, BaseException) else None
     )

@@ -76,6 +76,11 @@ class Metrics:
             "carrier",
             "reason",
         )
+        self.refused_connections_total = counter(
+            "refused_connections_total",
+            "Connections closed before a request was read of them, by reason.",
+            "reason",
+        )
         self.frames_total = counter("frames_total", "Media frames received.", "carrier")
         self.audio_seconds_total = counter(
             "audio_seconds_total",

@@ -14,6 +14,8 @@ from aiohttp import web
 from pydantic_settings import BaseSettings
 
 from process.addresses import bind
+from process.connections import Notice, Runner
+from process.descriptors import Descriptors, raise_limit
 from process.manual import describe
 from process.settings import SettingsError, load
 from process.version import version
@@ -23,6 +25,7 @@ _SETTINGS: Final = "Settings are environment variables; in parentheses, the defa
 # A connection that asks nothing more is closed; later than a load balancer does (AWS, nginx: 60 s).
 # Else it sends requests on connections that are closed at that moment, and answers 502.
 _KEEPALIVE_TIMEOUT_S: Final = 75.0
+_BACKLOG: Final = 128  # connections that wait to be accepted
 _SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
 
 
@@ -66,6 +69,7 @@ def main[S: BaseSettings](
     try:
         settings = load(kind, parts)
         configure_logs(settings)
+        raise_limit()
         return uvloop.run(serve(settings))
     except SettingsError as error:
         print(f"{module}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started us
@@ -120,20 +124,30 @@ def stop_requested() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, hosts: str, port: int) -> AsyncIterator[int]:
+async def listening(
+    app: web.Application,
+    hosts: str,
+    port: int,
+    descriptors: Descriptors | None = None,
+    notice: Notice | None = None,
+) -> AsyncIterator[int]:
     """Serve an application for as long as the context lasts; gives the port.
 
     Args:
         app: what is served.
         hosts: addresses, comma-separated; see `addresses.py`.
         port: on all of them; 0 takes a free one.
+        descriptors: keeps a reserve; None accepts all connections.
+        notice: called for each refusal (`connections.py`); by default logged once a minute.
 
     Raises:
         SettingsError: an address can't be listened on.
     """
     sockets = bind(hosts, port)
-    runner = web.AppRunner(
+    runner = Runner(
         app,
+        descriptors,
+        notice,
         access_log=None,
         auto_decompress=False,  # a small body could be gigabytes; and signatures are over its bytes
         keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
@@ -141,8 +155,10 @@ async def listening(app: web.Application, hosts: str, port: int) -> AsyncIterato
     )
     try:
         await runner.setup()
+        # The whole backlog is accepted at once, before refused connections are closed.
+        backlog = min(_BACKLOG, descriptors.reserve // 4) if descriptors else _BACKLOG
         for each in sockets:
-            await web.SockSite(runner, each).start()
+            await web.SockSite(runner, each, backlog=backlog).start()
         yield int(sockets[0].getsockname()[1])
     finally:
         await runner.cleanup()

@@ -17,6 +17,8 @@ _MESSAGES_PER_S: Final = 250.0
 _MESSAGES_AT_ONCE: Final = 2000.0  # some 50 ms of CPU
 _AUDIO_PER_MESSAGE_MS: Final = 4.0  # an AudioWorklet's 128 samples at 24 kHz are 5.3 ms
 
+FLOODS: Final = frozenset({"message-flood", "too-fast"})  # the reasons here
+
 
 class Allowance:
     """What one stream may still send; looked at after some messages, not after each.

@@ -8,7 +8,8 @@ from typing import Any, Final
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.calls.admission import Admission
-from gateway.calls.ending import CLOSED, Ending
+from gateway.calls.allowance import FLOODS
+from gateway.calls.ending import CLOSED, FLOODED, Ending
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.stream import CallStream
@@ -19,8 +20,10 @@ from gateway.carriers.formats import with_encoding
 from gateway.errors import CarrierError
 from gateway.ingress.refusals import require_upgrade
 from gateway.ingress.turns import Turns
+from process.connections import Connection
 
 _CLOSE_TIMEOUT_S: Final = 5.0
+_FLOOD_CLOSE_S: Final = 1.0  # to a peer that floods: what it sends meanwhile costs CPU
 _REPLY_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 5.0  # to our goodbye
 _UNREAD_TIMEOUT_S: Final = 1.0  # to read what a lost socket has received
@@ -89,7 +92,7 @@ class MediaSocket:
                 except ConnectionError:
                     raise CarrierError("socket-lost") from None
                 upgrade.adapter.correct = self._by_route(route_name, upgrade.adapter.correct)
-                ending = await self._live(socket, upgrade, ticket)
+                ending = await self._live(request, socket, upgrade, ticket)
             await _close(request, socket, ending)
             return socket
 
@@ -104,7 +107,11 @@ class MediaSocket:
         return corrected
 
     async def _live(
-        self, socket: web.WebSocketResponse, upgrade: Upgrade, ticket: Ticket
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        upgrade: Upgrade,
+        ticket: Ticket,
     ) -> Ending:
         reader = _Reader(socket, self._start_timeout_s)
         async with replying(socket) as replies:
@@ -124,6 +131,8 @@ class MediaSocket:
                 reply=replies.send,
                 is_probed=self._carrier.answers_pings,
             )
+            if isinstance(request.protocol, Connection):
+                request.protocol.on_flood = lambda: stream.end(FLOODED)
             turns = Turns(socket, lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream, turns))
@@ -148,8 +157,9 @@ async def _hear_out(turns: Turns, adapter: Adapter, replies: "Replies") -> None:
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
     """Say goodbye; a peer that does not even read is cut off, so that it can't hold its place."""
+    within_s = _FLOOD_CLOSE_S if ending.reason in FLOODS else 2 * _CLOSE_TIMEOUT_S
     try:
-        async with asyncio.timeout(2 * _CLOSE_TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             await socket.close(code=ending.close_code, message=ending.reason.encode())
     except TimeoutError:
         if request.transport is not None:

@@ -79,7 +79,6 @@ def flood(port: int, path: str, opening: bytes, blocks: Iterator[bytes], for_s: 
                 peer.sendall(block)
                 seen.sent_bytes += len(block)
         with contextlib.suppress(OSError):
-            peer.settimeout(LIMIT_S)
             while seen.close_code is None and (data := peer.recv(65536)):
                 seen.received += data
     return seen

@@ -23,6 +23,7 @@ from gateway.metrics import Metrics
 from gateway.routes import load_routes
 from gateway.settings import Settings
 from gateway.transcript.events import StreamEnded, TranscriptEvent
+from process.connections import Runner
 from tests.gateway.calls.memory_capacity import MemoryCapacityStore
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 
@@ -81,7 +82,8 @@ class Served:
                 carrier, self.settings, services, self.streams, admission, shown, refusals
             )
             routes_of.add_to(app)
-        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self.notices: list[str] = []
+        self.runner = Runner(app, notice=self.notices.append, shutdown_timeout=0.1)
 
     async def claim(self, _key: str, _seconds: float) -> bool:
         return True

@@ -2,11 +2,15 @@
 
 import asyncio
 import base64
+import itertools
 import json
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+import uvloop
 
 from gateway.carriers.freeswitch import FreeSwitch
 from gateway.carriers.twilio import Twilio
@@ -24,7 +28,9 @@ from tests.gateway.ingress.flooding import (
     watching_turns,
 )
 from tests.gateway.ingress.served import Served, serving
-from tests.gateway.ingress.test_fuzz import open_to_all
+from tests.gateway.ingress.test_fuzz import Beside, open_to_all, speak
+from tests.gateway.ingress.test_fuzz import Watched as FuzzWatched
+from tests.waiting import eventually
 
 LONGEST_TURN_MS: Final = 100.0  # of CPU; a few are usual, and 250 may be felt
 FOR_S: Final = 4.0
@@ -73,6 +79,10 @@ FLOODS: Final[dict[str, tuple[str, bytes, bytes, str]]] = {
 }
 
 
+UNFINISHED: Final = START + frame(TEXT, b"x", fin=False)
+HOLLOW: Final = frame(CONTINUATION, fin=False)  # adds nothing to a message, and ends none
+
+
 class Watched(Served):
     """Knows the ends of its streams."""
 
@@ -100,4 +110,78 @@ async def test_a_flood_ends_its_stream_and_never_keeps_the_loop(
         seen = await flooded(gateway, f"/media/{carrier}", opening, forever(block))
     assert seen.close_code == 1008
     assert gateway.reasons in ([reason], [])  # none: it never started
+    assert turns.longest_ms < LONGEST_TURN_MS
+
+
+async def test_many_floods_at_once_lose_another_call_nothing() -> None:
+    """Symptom: while marks came at 2 MB/s, another call's words came seconds late."""
+    beside = Beside(Beside.Settings(_env_file=None, ignore_signatures=True))
+    async with serving(Crowd(beside, *carriers())) as gateway:
+        hung_up = asyncio.Event()
+        speaking = asyncio.create_task(speak(gateway, hung_up))
+        await eventually(lambda: bool(gateway.beside))
+        async with watching_turns() as turns:
+            floods = (
+                flooded(gateway, f"/media/{carrier}", opening, forever(block))
+                for carrier, opening, block, _ in FLOODS.values()
+            )
+            seen = await asyncio.gather(*floods)
+        hung_up.set()
+        frames = await speaking
+        ended = gateway.beside[-1]
+    assert {each.close_code for each in seen} == {1008}
+    assert isinstance(ended, StreamEnded)
+    assert (ended.status, ended.duration_ms, ended.gap_ms) == ("completed", 20 * frames, 0)
+    assert turns.longest_ms < LONGEST_TURN_MS
+
+
+class Crowd(FuzzWatched, Watched):
+    """Keeps the good call's events apart."""
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_flood_that_makes_no_message_is_slowed_down_and_ends(run: Any) -> None:
+    """Symptom: fragments without end, at 50 MB/s, kept the loop for 110 ms of each turn."""
+
+    async def main() -> None:
+        async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
+            port, began_s = gateway.runner.addresses[0][1], time.monotonic()
+            seen = await asyncio.to_thread(
+                flood, port, "/media/twilio", UNFINISHED, forever(HOLLOW * 10_000), 30.0
+            )
+            took_s = time.monotonic() - began_s
+        assert seen.close_code == 1008
+        assert gateway.reasons == ["message-flood"]
+        assert turns.longest_ms < LONGEST_TURN_MS / 2
+        kernel_bytes = 16 << 20  # its buffers, of both ends
+        assert seen.sent_bytes < (4.5 * took_s + 1) * 2**20 + kernel_bytes
+
+    run(main())
+
+
+async def test_a_flood_that_goes_on_after_the_end_is_cut_off() -> None:
+    """A peer that ignores our close frame is not waited for as one that only is slow."""
+    stop = frame(TEXT, b'{"event":"stop"}')
+    async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
+        seen = await flooded(
+            gateway, "/media/twilio", START + stop, itertools.chain([stop], forever(MARK * 100))
+        )
+        await eventually(lambda: gateway.streams.admitted == 0)
+    assert seen.close_code == 1000
+    assert turns.longest_ms < LONGEST_TURN_MS
+
+
+async def test_pipelined_requests_are_answered_in_turns() -> None:
+    """Symptom: a buffer full of small requests was answered in one turn of the loop, for 1 s."""
+    request = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def ask(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+            peer.sendall(request * 3000)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(1 << 16):
+                pass
+
+    async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
+        await asyncio.to_thread(ask, gateway.runner.addresses[0][1])
     assert turns.longest_ms < LONGEST_TURN_MS
