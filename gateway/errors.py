@@ -67,6 +67,7 @@ REASONS: dict[str, Meaning] = {
     "replies-unread": Meaning(Fault.CARRIER, 1008),
     "media-timeout": Meaning(Fault.CARRIER),
     "message-flood": Meaning(Fault.CARRIER, 1008),  # more messages than audio needs
+    "timestamps-nonsense": Meaning(Fault.CARRIER, 1008),  # they leap without end
     "too-fast": Meaning(Fault.CARRIER, 1008),  # more audio than time has passed, and a minute
     # The way to the model
     "connect-refused": Meaning(Fault.NETWORK, retry=True),

@@ -24,6 +24,7 @@ from typing import Final, TypeGuard
 
 JUMP_MS: Final = 100
 RECENT_FRAMES: Final = 64  # a number further back than that is no duplicate but numbering anew
+ANEW_LEAPS: Final = 25  # carriers begin anew after a hold, if at all; frames get lost all the time
 MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # beyond it a timestamp is no offset into a call
 
 
@@ -36,6 +37,7 @@ class MediaClock:
     Attributes:
         position_bytes: where the next frame is expected, unless frames are lost before it.
         lost_bytes: how long the lost frames are that came since then.
+        leaps: jumps so far; stamps begun anew count as `ANEW_LEAPS` each.
     """
 
     __slots__ = (
@@ -46,11 +48,13 @@ class MediaClock:
         "_on_grid",
         "_placed",
         "_shift_bytes",
+        "leaps",
         "lost_bytes",
         "position_bytes",
     )
 
     def __init__(self, bytes_per_ms: int) -> None:
+        self.leaps = 0
         self.position_bytes = 0
         self.lost_bytes = 0
         self._bytes_per_ms = bytes_per_ms
@@ -96,8 +100,10 @@ class MediaClock:
                 self.position_bytes += lead_bytes
             elif lead_bytes <= -JUMP_MS * self._bytes_per_ms:
                 self._shift_bytes -= lead_bytes
+                self.leaps += ANEW_LEAPS
             elif jump_bytes := self._jump(lead_bytes, frame_bytes, sequence):
                 self._shift_bytes += jump_bytes - lead_bytes
+                self.leaps += 1
             self._last_lead_bytes = min(0, self._lead(timestamp_ms) - jump_bytes)
         self._placed = True
         if sequence is not None:

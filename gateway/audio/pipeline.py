@@ -17,6 +17,10 @@ from gateway.audio.resampler import RESAMPLERS
 from gateway.errors import CarrierError
 
 BYTES_PER_MS: Final = 32  # of what the model gets
+# Leaps of the clock: stamps may begin anew a hundred times at the start; then it may leap once for
+# each 10 ms of audio, as if every other frame were lost.
+_LEAPS: Final = 2500
+_LEAPS_PER_MS: Final = 0.1
 MAX_SILENCE_MS: Final = 30_000  # a longer jump is not filled: the model need not hear a long hold
 
 
@@ -66,6 +70,7 @@ class TrackPipeline:
         lost_frames: frames whose audio was lost.
         duplicates: frames dropped because their number had been passed.
         suspected_encoding: what the payload is, if that is certainly not what was announced.
+        is_nonsense: the carrier's timestamps leap without end.
     """
 
     __slots__ = (
@@ -76,11 +81,13 @@ class TrackPipeline:
         "_detector",
         "_encoding",
         "_flushed_bytes",
+        "_leaps_known",
         "_max_silence_bytes",
         "_resampler",
         "_silence_left_bytes",
         "duplicates",
         "frames",
+        "is_nonsense",
         "lost_frames",
         "received_bytes",
         "suspected_encoding",
@@ -100,6 +107,8 @@ class TrackPipeline:
         self.suspected_encoding: Encoding | None = None
         self._detector: CodecDetector | None = CodecDetector(form)  # None once it has judged
         self._flushed_bytes = 0
+        self.is_nonsense = False
+        self._leaps_known = _LEAPS  # up to here they need no look
         self._encoding = form.encoding
         self._bytes_per_ms = bytes_per_ms
         self._chunk_bytes = chunk_ms * bytes_per_ms
@@ -141,6 +150,8 @@ class TrackPipeline:
             pieces += self._skip(run_bytes, 0, is_lost=True)
         if jump_bytes := self._clock.place(len(payload), timestamp_ms, sequence):
             pieces += self._skip(jump_bytes, len(payload), is_lost=False)
+        if self._clock.leaps > self._leaps_known:
+            self._look_at_leaps()
         self.frames += 1
         self.received_bytes += len(payload)
         self._buffer += payload
@@ -237,6 +248,11 @@ class TrackPipeline:
             self._buffer += self._encoding.silence * jump_bytes
             return [gap]
         return [*self._end_at(end - jump_bytes), gap]
+
+    def _look_at_leaps(self) -> None:
+        """Find that the clock leaps without end: each leap is a gap and a chunk of its own."""
+        self._leaps_known = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
+        self.is_nonsense = self._clock.leaps > self._leaps_known
 
     @property
     def _room_bytes(self) -> int:

@@ -1,12 +1,15 @@
 """What of one track is declared as missing: each millisecond at most once. Pure."""
 
-import bisect
+from bisect import bisect_left, bisect_right
 
 from gateway.transcript.events import GapCause, TranscriptGap
 
 
 class GapLedger:
     """The gaps of one track.
+
+    What is declared is kept as stretches apart from each other, in order; those that meet are one.
+    To declare costs the stretches it meets, and a search among the others.
 
     Args:
         track: its name, as events carry it.
@@ -18,22 +21,35 @@ class GapLedger:
     def __init__(self, track: str) -> None:
         self.total_ms = 0
         self._track = track
-        self._declared: list[tuple[int, int]] = []  # apart from each other, in order
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def __len__(self) -> int:
+        """Count the stretches that are kept."""
+        return len(self._starts)
 
     def declare(self, from_ms: int, to_ms: int, cause: GapCause) -> list[TranscriptGap]:
         """Declare what is not declared yet of a stretch of the media clock."""
+        if from_ms >= to_ms:
+            return []
+        first = bisect_left(self._ends, from_ms)  # of those that it meets
+        last = bisect_right(self._starts, to_ms)
+        begin_ms, end_ms = from_ms, to_ms
         gaps = []
-        for declared_from_ms, declared_to_ms in [*self._declared, (to_ms, to_ms)]:
-            end_ms = min(declared_from_ms, to_ms)
-            if from_ms < end_ms:
-                gaps.append(TranscriptGap(self._track, from_ms, end_ms, cause))
-            from_ms = max(from_ms, declared_to_ms)
-        for gap in gaps:
-            bisect.insort(self._declared, (gap.from_ms, gap.to_ms))
-            self.total_ms += gap.to_ms - gap.from_ms
+        for start, end in zip(self._starts[first:last], self._ends[first:last], strict=True):
+            if from_ms < start:
+                gaps.append(TranscriptGap(self._track, from_ms, start, cause))
+            from_ms = max(from_ms, end)
+            begin_ms, end_ms = min(begin_ms, start), max(end_ms, end)
+        if from_ms < to_ms:
+            gaps.append(TranscriptGap(self._track, from_ms, to_ms, cause))
+        self._starts[first:last] = [begin_ms]
+        self._ends[first:last] = [end_ms]
+        self.total_ms += sum(gap.to_ms - gap.from_ms for gap in gaps)
         return gaps
 
     def forget(self, until_ms: int) -> None:
         """Drop the record of what nobody will declare again."""
-        if self._declared and self._declared[0][1] <= until_ms:
-            self._declared = [each for each in self._declared if each[1] > until_ms]
+        if self._ends and self._ends[0] <= until_ms:
+            count = bisect_right(self._ends, until_ms)
+            del self._starts[:count], self._ends[:count]

@@ -17,6 +17,8 @@ from gateway.transcript.events import (
     Status,
     StreamDtmf,
     StreamEnded,
+    StreamPaused,
+    StreamResumed,
     StreamStarted,
     TrackInfo,
     TranscriptEvent,
@@ -24,6 +26,7 @@ from gateway.transcript.events import (
 from gateway.transcript.keys import encode_id
 
 _MAX_DTMF: Final = 1000  # told per stream
+_MAX_PAUSES: Final = 1000  # begun or ended, likewise; even, so that the last one told has an end
 
 _log = structlog.get_logger()
 
@@ -48,6 +51,7 @@ class StreamRecord:
         self._services = services
         self._writer: EventWriter | None = None
         self._dtmf_count = 0
+        self._pause_count = 0
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +89,12 @@ class StreamRecord:
         else:
             metric = self._services.metrics.ignored_messages_total
             metric.labels(self._carrier, "dtmf").inc()
+
+    def tell_pause(self, event: StreamPaused | StreamResumed) -> None:
+        """Publish that a pause began or ended; these can be a flood, too."""
+        self._pause_count += 1
+        if self._pause_count <= _MAX_PAUSES:
+            self.publish(event)
 
     def tell_end(
         self, ending: Ending, tracks: Sequence[Track], duration_ms: int, route: str | None

@@ -23,21 +23,18 @@ class ReplayRing:
 
     Attributes:
         lost_ms: the limit took what lies before on the media clock.
+        unsent_ms: audio that waits to be sent.
     """
 
-    __slots__ = ("_kept_ms", "_limit_ms", "_sent", "_unsent", "lost_ms")
+    __slots__ = ("_limit_ms", "_sent", "_sent_ms", "_unsent", "lost_ms", "unsent_ms")
 
     def __init__(self, limit_ms: int) -> None:
         self.lost_ms = 0
+        self.unsent_ms = 0
         self._limit_ms = limit_ms
-        self._kept_ms = 0
+        self._sent_ms = 0
         self._sent: deque[Heard] = deque()
         self._unsent: deque[Heard] = deque()
-
-    @property
-    def unsent_ms(self) -> int:
-        """Audio that waits to be sent."""
-        return sum(chunk.end_ms - chunk.start_ms for chunk, _ in self._unsent)
 
     @property
     def unsent(self) -> Heard | None:
@@ -51,19 +48,20 @@ class ReplayRing:
             Unsent chunks that had to make room for it.
         """
         self._unsent.append((chunk, heard_s))
-        self._kept_ms += chunk.end_ms - chunk.start_ms
+        self.unsent_ms += chunk.end_ms - chunk.start_ms
         dropped = []
-        while self._kept_ms > self._limit_ms:
+        while self._sent_ms + self.unsent_ms > self._limit_ms:
             if self._sent:
-                self.lost_ms = self._pop(self._sent).end_ms
+                self.lost_ms = self._pop_sent().end_ms
             else:
-                dropped.append(self._pop(self._unsent))
+                dropped.append(self._pop_unsent()[0])
                 self.lost_ms = dropped[-1].end_ms
         return dropped
 
     def sent(self) -> None:
         """Learn that the oldest unsent chunk was sent."""
-        self._sent.append(self._unsent.popleft())
+        self._sent.append(heard := self._pop_unsent())
+        self._sent_ms += heard[0].end_ms - heard[0].start_ms
 
     def rewind(self, to_ms: int) -> int:
         """Have everything from a media time on sent again, and forget the rest, sent or not.
@@ -73,30 +71,37 @@ class ReplayRing:
         """
         before_ms = self.unsent_ms
         while self._sent and self._sent[-1][0].end_ms > to_ms:
-            self._unsent.appendleft(self._sent.pop())
-        for chunks in (self._sent, self._unsent):
-            while chunks and chunks[0][0].end_ms <= to_ms:
-                self._pop(chunks)
+            self._unsent.appendleft(heard := self._sent.pop())
+            self.unsent_ms += heard[0].end_ms - heard[0].start_ms
+        self._sent.clear()
+        self._sent_ms = 0
+        while self._unsent and self._unsent[0][0].end_ms <= to_ms:
+            self._pop_unsent()
         if self._unsent and self._unsent[0][0].start_ms < to_ms < self._unsent[0][0].end_ms:
             chunk, heard_s = self._unsent[0]
             skipped_ms = to_ms - chunk.start_ms
             rest = AudioChunk(chunk.pcm[skipped_ms * BYTES_PER_MS :], to_ms, chunk.end_ms)
             self._unsent[0] = (rest, heard_s)
-            self._kept_ms -= skipped_ms
+            self.unsent_ms -= skipped_ms
         return max(0, self.unsent_ms - before_ms)
 
     def forget(self, until_ms: int) -> None:
         """Drop what was sent and ends before a media time."""
         while self._sent and self._sent[0][0].end_ms <= until_ms:
-            self._pop(self._sent)
+            self._pop_sent()
 
     def clear(self) -> None:
         """Drop everything."""
         self._sent.clear()
         self._unsent.clear()
-        self._kept_ms = 0
+        self._sent_ms = self.unsent_ms = 0
 
-    def _pop(self, chunks: deque[Heard]) -> AudioChunk:
-        chunk, _ = chunks.popleft()
-        self._kept_ms -= chunk.end_ms - chunk.start_ms
+    def _pop_sent(self) -> AudioChunk:
+        chunk, _ = self._sent.popleft()
+        self._sent_ms -= chunk.end_ms - chunk.start_ms
         return chunk
+
+    def _pop_unsent(self) -> Heard:
+        heard = self._unsent.popleft()
+        self.unsent_ms -= heard[0].end_ms - heard[0].start_ms
+        return heard

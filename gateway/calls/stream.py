@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from gateway.calls.ending import IDLE, SILENT, STOPPED, TOO_LONG, Ending
+from gateway.calls.ending import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Ending
 from gateway.calls.record import StreamRecord
 from gateway.calls.services import CallServices, Ticket
 from gateway.calls.snapshot import StreamSnapshot
@@ -215,6 +215,8 @@ class CallStream:
             case AudioReceived() | AudioLost():
                 now_s = self._note_media()
                 self._tracks[event.track].receive(event, now_s)
+                if self._tracks[event.track].pipeline.is_nonsense:
+                    self.end(NONSENSE)
             case AudioHeld():
                 self._tracks[event.track].note_arrival(self._note_media())
             case CallStarted():
@@ -255,7 +257,7 @@ class CallStream:
         if not is_paused:
             self._note_media()
         kind = events.StreamPaused if is_paused else events.StreamResumed
-        self._record.publish(kind(self._position_ms if at_ms is None else at_ms))
+        self._record.tell_pause(kind(self._position_ms if at_ms is None else at_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()

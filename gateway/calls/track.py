@@ -43,6 +43,9 @@ _PROGRESS_MS: Final = 12 * TOKEN_MS
 # A replay begins so long before the first loud chunk without words, or before the first word: a
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
+# Some 4 s of audio each time; else a carrier that pauses after each frame makes much work. What is
+# not padded at once is when the track has been quiet for a while (`CallStream`).
+_PAD_EVERY_S: Final = 2.0
 _AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
 STALL_S: Final = 3.0  # without audio for so long the carrier holds, or leaves silence out
 _AFTER_STALL_S: Final = 2.0  # what a carrier's stamps skip this soon after a stall was never sent
@@ -119,6 +122,7 @@ class Track:
         self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
         self._padded_ms: int | None = None
         self._audio_end_ms = 0  # of the last chunk: frames may be lost after it
+        self._may_pad_s = float("-inf")
         # On the media clock; None before the first audio
         self._settled_ms: int | None = None  # in finals and gaps up to here: not heard again
         self._answered_ms: int | None = None  # by tokens, or by declared gaps
@@ -274,11 +278,13 @@ class Track:
     def pad(self) -> None:
         """Send silence, so that the model says the last words though no audio comes."""
         has_words = self._segmenter.open_from_ms is not None or self._loud.start_ms is not None
-        if has_words and not self.is_padded:
+        now_s = self._services.monotonic_s()
+        if has_words and not self.is_padded and now_s >= self._may_pad_s:
+            self._may_pad_s = now_s + _PAD_EVERY_S
             self._padded_ms = self.pipeline.position_ms
-            self._token_s = self._services.monotonic_s()
+            self._token_s = now_s
             padding_ms = LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
-            self._keep(self.pipeline.pad(padding_ms), self._token_s)
+            self._keep(self.pipeline.pad(padding_ms), now_s)
 
     def hang_up(self) -> None:
         """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""

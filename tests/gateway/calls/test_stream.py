@@ -465,6 +465,26 @@ class TestBesidesMedia:
             await settle()
             assert len(scene.peer.sent) == sent
 
+    async def test_pauses_after_each_frame_make_no_more_silence_than_time(self) -> None:
+        """Symptom to prevent: 4 s of silence for the model, at each of 100 pauses a second."""
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            await settle()
+            for _ in range(50):
+                scene.audio(1)
+                for event in ("mark", "other"):
+                    scene.feed(event)
+            await settle()
+            assert scene.peer.types.count("append") < 50 + 60  # one padding, and the frames
+
+    async def test_pauses_are_told_a_thousand_times_at_most(self) -> None:
+        async with living(adapter=PausingAdapter()) as (scene, _):
+            scene.start()
+            for _ in range(2000):
+                for event in ("mark", "other"):
+                    scene.feed(event)
+            assert len(scene.of(StreamPaused)) == len(scene.of(StreamResumed)) == 500
+
     async def test_what_a_pause_left_out_is_a_gap_of_its_own_kind(self) -> None:
         async with living(adapter=PausingAdapter()) as (scene, _):
             scene.start()

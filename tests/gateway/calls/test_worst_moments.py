@@ -447,7 +447,7 @@ class TestMemory:
                 scene.audio(1, code=SILENCE, timestamp=str(i * 160), chunk=str(2 * i + 1))
                 await asyncio.sleep(0.08)
             [track] = scene.stream._tracks.values()  # noqa: SLF001 - what it keeps is the point
-            assert len(track._gaps._declared) < 20  # noqa: SLF001
+            assert len(track._gaps) < 20  # noqa: SLF001
 
     @virtually
     async def test_chunks_of_no_length_count(self) -> None:

@@ -41,9 +41,9 @@ START: Final = text(
 BINARY_START: Final = frame(TEXT, json.dumps({"call_id": "c"}).encode())
 
 
-def media(ms: int) -> bytes:
+def media(ms: int, **more: str) -> bytes:
     payload = base64.b64encode(bytes(8 * ms)).decode()
-    return text(event="media", media={"track": "inbound", "payload": payload})
+    return text(event="media", media={"track": "inbound", "payload": payload, **more})
 
 
 def shreds(message: bytes) -> bytes:
@@ -74,6 +74,12 @@ FLOODS: Final[dict[str, tuple[str, bytes, bytes, str]]] = {
     "empty-binary": ("freeswitch", BINARY_START, frame(BINARY) * 1000, "message-flood"),
     "binary-of-2-bytes": ("freeswitch", BINARY_START, frame(BINARY, b"12") * 1000, "message-flood"),
     "fragments": ("twilio", START, shreds(MARK_TEXT) * 20, "message-flood"),
+    "alternating-timestamps": (
+        "twilio",
+        START,
+        media(20, timestamp="0") + media(20, timestamp="30000"),
+        "timestamps-nonsense",
+    ),
     "media-of-20-ms": ("twilio", START, media(20) * 20, "too-fast"),
     "media-of-10-s": ("twilio", START, media(10_000), "too-fast"),
 }
