@@ -17,6 +17,7 @@ from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
 from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
 from gateway.calls.capacity_store import RedisCapacityStore
+from gateway.calls.overload import Load, watching
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
@@ -122,7 +123,9 @@ async def serve(
         await stack.enter_async_context(giving_back())
         publisher = await stack.enter_async_context(_publishing(settings, metrics))
         admission = await stack.enter_async_context(_admission(settings, routes, metrics))
-        streams = LiveStreams(settings.max_calls, stop)
+        load = Load(settings.overload_cpu, settings.overload_lag_ms / 1000)
+        streams = LiveStreams(settings.max_calls, stop, load)
+        await stack.enter_async_context(watching(load, lambda: streams.admitted, metrics))
         metrics.streams_limit.set(settings.max_calls)
         metrics.streams_admitted.set_function(lambda: streams.admitted)
         metrics.draining.set_function(lambda: streams.draining)
@@ -249,6 +252,7 @@ async def _readiness(
     """
     readiness = Readiness()
     readiness.add(lambda: [not_ready("draining")] if streams.draining else [])
+    readiness.add(lambda: [not_ready("overloaded")] if streams.overloaded else [])
     async with (
         _redis_client(settings) as client,
         RedisHealth(

@@ -122,6 +122,7 @@ REASONS: dict[str, Meaning] = {
     # This process
     "draining": Meaning(Fault.OURS, 1012),
     "at-capacity": Meaning(Fault.OURS, 1013, retry=True),
+    "overloaded": Meaning(Fault.OURS, 1013, retry=True),  # no CPU for another call
     "internal-error": Meaning(Fault.OURS),
 }
 

@@ -152,6 +152,13 @@ class Metrics:
             "1 while this gateway counts an endpoint's places by itself: Redis does not answer.",
             "endpoint",
         )
+        self.overloaded = gauge("overloaded", "1 while new calls are refused for want of CPU.")
+        self.cpu_ratio = gauge(
+            "cpu_ratio", "CPU of the last 2 s as a share of what carries calls; 1 is all."
+        )
+        self.event_loop_lag_seconds = gauge(
+            "event_loop_lag_seconds", "How late timers ran in the last 2 s, in the median."
+        )
         # Upstream
         self.sessions_live = gauge("sessions_live", "Upstream sessions open now.")
         self.sessions_opened_total = counter("sessions_opened_total", "Upstream sessions opened.")

@@ -70,6 +70,14 @@ class Settings(BaseSettings):
     max_calls: PositiveInt = Field(
         200, description="Media streams at once; more are refused with 503 before the upgrade."
     )
+    overload_cpu: PositiveFloat = Field(
+        0.85,
+        description="Share of a core from which on new calls get 503: beyond it the live ones' "
+        "words would be late. More than 1 is no limit.",
+    )
+    overload_lag_ms: PositiveInt = Field(
+        100, description="The event loop's lag, median of 2 s, from which on likewise; in ms."
+    )
 
     # Redis
     redis_url: SecretStr = Field(

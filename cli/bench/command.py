@@ -88,7 +88,7 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
         ports=local.Ports.free(),
         engine_model="checksum",
         engine={"ENGINE_MAX_NUM_SEQS": str(2 * count)},
-        gateway={"GATEWAY_MAX_CALLS": str(count)},
+        gateway={"GATEWAY_MAX_CALLS": str(count), "GATEWAY_OVERLOAD_CPU": "100"},
     )
     async with local.running(settings) as stack, events.connect(stack.redis_url) as redis:
         first_ms = await _first_delta_ms(stack)

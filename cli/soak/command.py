@@ -147,6 +147,7 @@ async def _broken_stack(
                     "GATEWAY_SAGEMAKER_URL": f"https://localhost:{endpoint.port}",
                     "GATEWAY_SPOOL_DIR": spool,
                     "GATEWAY_MAX_CALLS": str(4 * calls),
+                    "GATEWAY_OVERLOAD_CPU": "100",
                     "GATEWAY_ENDPOINT_SESSIONS": sessions,
                     "GATEWAY_LEASE_S": str(_LEASE_S),
                     # Scaled down, so that a call of a minute sees a few.

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.calls.ending import DRAINED, Ending
+from gateway.calls.overload import Load
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.errors import CarrierError
 
@@ -48,12 +49,16 @@ class LiveStreams:
     Args:
         limit: media streams at once.
         draining: once set, by whoever has it, new streams are refused.
+        load: refuses them when the process is overloaded.
     """
 
-    def __init__(self, limit: int, draining: asyncio.Event | None = None) -> None:
+    def __init__(
+        self, limit: int, draining: asyncio.Event | None = None, load: Load | None = None
+    ) -> None:
         self.admitted = 0
         self._limit = limit
         self._draining = draining or asyncio.Event()
+        self._load = load
         self._streams: dict[LiveStream, None] = {}  # in the order they came
         self._ending: Ending | None = None  # what a stream that was late to be known gets
         self._empty = asyncio.Event()
@@ -68,19 +73,26 @@ class LiveStreams:
         """Refuse new streams from now on. Idempotent."""
         self._draining.set()
 
-    def refuse_when_draining(self) -> None:
-        """Let a new call pass, or raise CarrierError (draining); answer 503."""
+    @property
+    def overloaded(self) -> bool:
+        """Whether new streams are refused because the process has enough to do."""
+        return self._load is not None and self._load.is_overloaded
+
+    def refuse_new(self) -> None:
+        """Let a new call pass, or raise CarrierError (draining, overloaded); answer 503."""
         if self.draining:
             raise CarrierError("draining")
+        if self._load and self._load.refuses(self.admitted + 1):
+            raise CarrierError("overloaded")
 
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Hold a place for one stream, from before its upgrade until it has ended.
 
         Raises:
-            CarrierError: draining or at-capacity; answer 503.
+            CarrierError: draining, overloaded or at-capacity; answer 503.
         """
-        self.refuse_when_draining()
+        self.refuse_new()
         if self.admitted >= self._limit:
             raise CarrierError("at-capacity")
         self.admitted += 1

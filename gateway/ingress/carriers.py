@@ -120,7 +120,7 @@ class CarrierRoutes:
         try:
             asked = self._asked(request, url, body)
             call = self._carrier.announced(asked)
-            self._streams.refuse_when_draining()
+            self._streams.refuse_new()
             await self._shown.refuse_again(call.once)
             document = self._carrier.document(call, self._link(call.called), asked.now_s)
         except CarrierError as error:

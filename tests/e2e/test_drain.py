@@ -35,6 +35,7 @@ class Gateway:
 
     def __init__(self, process: Process, public: int, admin: int, http: ClientSession) -> None:
         self.process = process
+        self.public_port = public
         self.public_url = f"http://{HOST}:{public}"
         self.admin_url = f"http://{HOST}:{admin}"
         self.http = http

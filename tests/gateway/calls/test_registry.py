@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from gateway.calls.ending import CLOSED, DRAINED, Ending
+from gateway.calls.overload import Load
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.errors import CarrierError
@@ -72,12 +73,12 @@ async def test_a_stream_that_fails_gives_its_place_back() -> None:
 async def test_whoever_has_the_event_drains() -> None:
     stop = asyncio.Event()
     streams = LiveStreams(1, stop)
-    streams.refuse_when_draining()
+    streams.refuse_new()
     stop.set()
     assert streams.draining
     assert reason_refused(streams) == "draining"
     with pytest.raises(CarrierError, match="draining"):
-        streams.refuse_when_draining()
+        streams.refuse_new()
 
 
 async def test_draining_that_the_registry_starts_is_seen_outside() -> None:
@@ -176,3 +177,16 @@ async def test_ending_at_once_waits_for_records_not_for_sockets() -> None:
             await eventually(lambda: stream.given_up_after_s == 0)
             assert not end.done()
         await asyncio.wait_for(end, LONG_S)
+
+
+async def test_an_overloaded_process_takes_no_call() -> None:
+    load = Load(0.5, 1.0)
+    streams = LiveStreams(100, load=load)
+    streams.refuse_new()
+    load.is_overloaded = True
+    load.cpu = 0.45  # in between: it stays as it is
+    assert streams.overloaded
+    assert reason_refused(streams) == "overloaded"
+    load.cpu = 0.1
+    with streams.admit():
+        assert not streams.overloaded

@@ -13,6 +13,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 from gateway.app import call_limits
 from gateway.calls.admission import Admission, stocks
 from gateway.calls.capacity import Capacity
+from gateway.calls.overload import Load
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, epochs
 from gateway.carriers.carrier import Carrier
@@ -48,7 +49,8 @@ class Served:
             "realtime_url": "ws://127.0.0.1:1/v1/realtime",
         }
         self.settings = Settings(_env_file=None, **values | settings)
-        self.streams = LiveStreams(self.settings.max_calls)
+        self.load = Load(self.settings.overload_cpu, self.settings.overload_lag_ms / 1000)
+        self.streams = LiveStreams(self.settings.max_calls, load=self.load)
         routes = load_routes(self.settings)
         self.endpoints = list(routes.endpoints)
         self.capacity = Capacity(

@@ -448,6 +448,20 @@ class TestWebhook:
         forged = await gateway.client.post(VOICE_PATH, data=self.FORM)
         assert forged.status == 403
 
+    async def test_overloaded(self, gateway: Gateway) -> None:
+        """New calls are refused, as webhooks and as sockets; the live one goes on."""
+        live = await gateway.dial_in()
+        await live.send_json(START)
+        gateway.load.cpu = 2.0
+        reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
+        assert reply.status == 503
+        assert reply.headers["Retry-After"] == "5"
+        assert await refused(gateway, **SIGNED) == 503
+        assert gateway.metric("refused_requests_total", carrier="twilio", reason="overloaded") == 2
+        await live.send_json(MEDIA)
+        await live.send_json(STOP)
+        assert (await gateway.end()).status is Status.COMPLETED
+
     async def test_without_a_call(self, gateway: Gateway) -> None:
         form = {"CallSid": "", "From": "+15550000001"}
         signature = sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH, form.items())
