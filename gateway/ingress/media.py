@@ -133,20 +133,24 @@ class MediaSocket:
             )
             if isinstance(request.protocol, Connection):
                 request.protocol.on_flood = lambda: stream.end(FLOODED)
-            turns = Turns(socket, lambda: stream.audio_ms, self._services.monotonic_s)
+            turns = Turns(lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
                 ending = await stream.run(lambda: reader.feed(stream, turns))
             farewell.say(ending.reason)
-            await _hear_out(turns, upgrade.adapter, replies)
+            await _hear_out(socket, turns, upgrade.adapter, replies)
             return ending
 
 
-async def _hear_out(turns: Turns, adapter: Adapter, replies: "Replies") -> None:
+async def _hear_out(
+    socket: web.WebSocketResponse, turns: Turns, adapter: Adapter, replies: "Replies"
+) -> None:
     """Wait for the answer to the protocol's goodbye, if it is due, and answer that."""
     with contextlib.suppress(TimeoutError, CarrierError):
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             while adapter.awaits_answer:
-                message = await turns.receive()
+                message = await socket.receive()
+                if turns.spend(message):
+                    await turns.end()
                 if message.type is WSMsgType.TEXT:
                     for event in adapter.receive_text(message.data):
                         if isinstance(event, Reply):
@@ -263,7 +267,10 @@ class _Reader:
         try:
             async with asyncio.timeout(timeout_s) as self._scope:
                 while stream.ending is None and not is_done():
-                    await self._pass_on(stream, turns, await turns.receive())
+                    message = await self._socket.receive()
+                    if turns.spend(message):
+                        await turns.end()
+                    await self._pass_on(stream, turns, message)
         except TimeoutError:
             return stream.ending is None
         except ConnectionError:
@@ -287,7 +294,8 @@ class _Reader:
             case _:
                 for unread in await _unread(self._socket):
                     if unread.type in _MESSAGES and stream.ending is None:
-                        await turns.take(unread)
+                        if turns.spend(unread):
+                            await turns.end()
                         await self._pass_on(stream, turns, unread)
                 if stream.ending is None:
                     raise _loss(message)

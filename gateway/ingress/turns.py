@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMessage, WSMsgType
 
 from gateway.calls.allowance import Allowance
 
@@ -23,49 +23,36 @@ type AudioMs = Callable[[], tuple[float, float]]  # of all tracks, and of the lo
 
 
 class Turns:
-    """Reads a socket in turns. Pings and pongs are messages: the socket has `autoping` off.
+    """Divides the reading of one socket into turns.
+
+    Pings and pongs are messages, too: the socket must have `autoping` off.
 
     Args:
-        socket: the socket.
-        audio_ms: what came of it so far.
+        audio_ms: what came of the socket so far.
         monotonic_s: seconds.
     """
 
-    def __init__(
-        self, socket: web.WebSocketResponse, audio_ms: AudioMs, monotonic_s: Callable[[], float]
-    ) -> None:
-        self._receive = socket.receive
+    def __init__(self, audio_ms: AudioMs, monotonic_s: Callable[[], float]) -> None:
         self._audio_ms = audio_ms
         self._monotonic_s = monotonic_s
         self._allowance = Allowance(monotonic_s())
         self._messages = 0  # since the last turn
         self._left = _TURN_BYTES
 
-    async def receive(self) -> WSMessage:
-        """Return the socket's next message.
-
-        Raises:
-            CarrierError: too-fast or message-flood.
-        """
-        if self._left < 0:
-            await self._end_turn()
-        message: WSMessage = await self._receive()
-        self._count(message)
-        return message
-
-    async def take(self, message: WSMessage) -> None:
-        """Count a message that was read otherwise; raises as `receive`."""
-        self._count(message)
-        if self._left < 0:
-            await self._end_turn()
-
-    def _count(self, message: WSMessage) -> None:
+    def spend(self, message: WSMessage) -> bool:
+        """Count a message; tell whether the turn is over: then await `end`."""
         self._messages += 1
         kind = message.type
         is_data = kind is _TEXT or kind is _BINARY
         self._left -= _MESSAGE_BYTES + (len(message.data) if is_data else 0)
+        return self._left < 0
 
-    async def _end_turn(self) -> None:
+    async def end(self) -> None:
+        """Let everybody else have a turn.
+
+        Raises:
+            CarrierError: too-fast or message-flood.
+        """
         self._allowance.spend(self._messages, *self._audio_ms(), self._monotonic_s())
         self._messages = 0
         self._left = _TURN_BYTES

@@ -16,7 +16,7 @@ from typing import Final
 LIMIT_S: Final = 20.0
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 0x1, 0x2, 0x8, 0x9, 0xA, 0x0
 
-_HANDSHAKE: Final = (
+HANDSHAKE: Final = (
     "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
@@ -65,7 +65,7 @@ def flood(port: int, path: str, opening: bytes, blocks: Iterator[bytes], for_s: 
     seen = Flood()
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer.sendall(_HANDSHAKE.format(path=path).encode())
+        peer.sendall(HANDSHAKE.format(path=path).encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += peer.recv(1)

@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -18,6 +19,7 @@ from gateway.transcript.events import StreamEnded
 from tests.gateway.ingress.flooding import (
     BINARY,
     CONTINUATION,
+    HANDSHAKE,
     PING,
     PONG,
     TEXT,
@@ -174,6 +176,23 @@ async def test_a_flood_that_goes_on_after_the_end_is_cut_off() -> None:
         )
         await eventually(lambda: gateway.streams.admitted == 0)
     assert seen.close_code == 1000
+    assert turns.longest_ms < LONGEST_TURN_MS
+
+
+async def test_a_flood_that_breaks_off_is_read_in_turns() -> None:
+    """What a lost socket had received is read to its end; that may be thousands of messages."""
+
+    def burst(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+            peer.sendall(HANDSHAKE.format(path="/media/twilio").encode())
+            assert b" 101 " in peer.recv(4096)
+            peer.sendall(START + frame(PING) * 20_000)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
+        for _ in range(5):
+            await asyncio.to_thread(burst, gateway.runner.addresses[0][1])
+        await eventually(lambda: gateway.streams.admitted == 0)
     assert turns.longest_ms < LONGEST_TURN_MS
 
 
