@@ -1,5 +1,6 @@
 """File descriptors: as many as the system lets us have, and some kept for what is already here."""
 
+import errno
 import os
 import resource
 import time
@@ -56,5 +57,5 @@ def count_open() -> int:
     """Count the descriptors that the process has open."""
     try:
         return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - names alone; one is the listing's
-    except OSError:  # none is left even to count them
-        return 1 << 31
+    except OSError as error:  # none is left even to count them; or the system can't tell
+        return 1 << 31 if error.errno in (errno.EMFILE, errno.ENFILE) else 0
