@@ -6,7 +6,8 @@
     lag                   the median of how late the loop ran a timer
 
 Calls that came since are not in that yet, so what they will cost is added: as much as the others
-each. It begins at a limit and ends well below it.
+each. It begins at a limit and ends well below it. The first few calls are always taken: what keeps
+the process busy then is something else.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from gateway.metrics import Metrics
 
 _SAMPLE_S: Final = 0.1
 _WINDOW_S: Final = 2.0
-_FEW: Final = 4  # samples or calls that tell nothing yet
+_FEW: Final = 4  # samples that tell nothing yet; calls that are not what the process is busy with
 _CALL_CPU: Final = 0.02  # of a core, until it is known here; docs/performance.md
 _CPU_BACK: Final = 0.1  # it must fall by so much for new calls to be taken again
 
@@ -89,6 +90,9 @@ class Load:
         return self.is_overloaded
 
     def _judge(self, calls: int) -> None:
+        if calls <= _FEW:
+            self.is_overloaded = False
+            return
         cpu = self.cpu + (calls - self._calls) * self._call_cpu
         if cpu >= self._most_cpu or self.lag_s >= self._most_lag_s:
             self.is_overloaded = True

@@ -182,11 +182,13 @@ async def test_ending_at_once_waits_for_records_not_for_sockets() -> None:
 async def test_an_overloaded_process_takes_no_call() -> None:
     load = Load(0.5, 1.0)
     streams = LiveStreams(100, load=load)
-    streams.refuse_new()
-    load.is_overloaded = True
-    load.cpu = 0.45  # in between: it stays as it is
-    assert streams.overloaded
-    assert reason_refused(streams) == "overloaded"
-    load.cpu = 0.1
-    with streams.admit():
-        assert not streams.overloaded
+    with ExitStack() as held:
+        for _ in range(10):
+            held.enter_context(streams.admit())
+        load.is_overloaded = True
+        load.cpu = 0.25  # of the limit with these calls in between: it stays as it is
+        assert reason_refused(streams) == "overloaded"
+        assert streams.overloaded
+        load.cpu = 0.1
+        with streams.admit():
+            assert not streams.overloaded

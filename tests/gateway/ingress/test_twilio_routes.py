@@ -452,6 +452,8 @@ class TestWebhook:
         """New calls are refused, as webhooks and as sockets; the live one goes on."""
         live = await gateway.dial_in()
         await live.send_json(START)
+        for _ in range(4):
+            await gateway.dial_in()
         gateway.load.cpu = 2.0
         reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
         assert reply.status == 503
