@@ -72,11 +72,11 @@ class Settings(BaseSettings):
     )
     overload_cpu: PositiveFloat = Field(
         0.85,
-        description="Share of a core from which on new calls get 503: beyond it the live ones' "
-        "words would be late. More than 1 is no limit.",
+        description="Share of a core at which new calls get 503, so that live calls' words are "
+        "not late. More than 1 disables the limit.",
     )
     overload_lag_ms: PositiveInt = Field(
-        100, description="The event loop's lag, median of 2 s, from which on likewise; in ms."
+        100, description="Lag of the event loop (median of 2 s) at which new calls get 503, in ms."
     )
 
     # Redis

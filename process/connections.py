@@ -1,13 +1,13 @@
-"""HTTP connections, as every process takes them: fair to each other, and silent about themselves.
+"""HTTP connections with bounded input and descriptors, and without details in error responses.
 
-    accepted --no descriptor to spare--> 503, closed
+    accepted --no descriptor free--> 503, closed
         | malformed HTTP: 400 without an echo, closed
         v
-    reading, 4 MB/s at most --more than any carrier sends--> closed
+    reading, 4 MB/s at most --more bytes than any carrier sends--> closed
 
-What a peer sends is read in slices: one that sends faster than a slice's time allows is not read
-until that is over, so its bytes wait in its own kernel. This also bounds what brings no message and
-is never queued: fragments without end, or a byte per packet.
+Input is read in time slices. A connection that exceeds a slice's bytes is paused until the slice
+ends, so the rest waits in the kernel. This also bounds input that yields no message and is never
+queued: endless fragments, or one byte per packet.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ SERVER: Final = "callscribe"  # aiohttp's own header names its version and Pytho
 
 _SLICE_S: Final = 0.064
 _SLICE_BYTES: Final = 1 << 18
-_READ_BYTES: Final = 1024  # a read costs as much as so many bytes, besides its own
-# What a connection may send altogether: a minute of two tracks of L16 at 24 kHz in base64 is 12 MB.
+_READ_BYTES: Final = 1024  # charged per read in addition to its bytes
+# Total input of a connection. A minute of two tracks of L16 at 24 kHz in base64 is 12 MB.
 _AT_ONCE_BYTES: Final = 1 << 24
 _BYTES_PER_S: Final = 1 << 20
 
@@ -36,11 +36,11 @@ _BUSY: Final = (
     b"Connection: close\r\nServer: " + SERVER.encode() + b"\r\n\r\n"
 )
 
-type Notice = Callable[[str], None]  # is told a slug: malformed-http, descriptors-exhausted
+type Notice = Callable[[str], None]  # called with malformed-http or descriptors-exhausted
 
 
 class Throttle:
-    """Lets a message pass once a minute, with how often it came since the last time."""
+    """Limits each message to one a minute, and counts those in between."""
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -48,7 +48,7 @@ class Throttle:
         self._held: dict[str, int] = {}
 
     def count(self, message: str) -> int:
-        """Count a message; return the number to tell, or 0 while it is held."""
+        """Count a message; return the count to log, or 0 if it is not due."""
         now_s = self._monotonic_s()
         self._held[message] = self._held.get(message, 0) + 1
         if now_s - self._passed_s.get(message, float("-inf")) < 60:
@@ -68,10 +68,10 @@ def _log_notices() -> Notice:
 
 
 class Connection(web.RequestHandler):
-    """One HTTP connection, whatever it becomes.
+    """One HTTP connection, or the WebSocket it is upgraded to.
 
     Attributes:
-        on_flood: called once, instead of closing it, when the peer has sent more than it may.
+        on_flood: called once when the peer has sent too much. If unset, the connection is closed.
     """
 
     __slots__ = ("_descriptors", "_left", "_notice", "_resting", "_slice_s", "_taken", "on_flood")
@@ -93,12 +93,12 @@ class Connection(web.RequestHandler):
         self._resting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Serve the connection, unless its descriptor is needed by those that are here."""
+        """Serve the connection, or answer 503 if it took a reserved descriptor."""
         if self._descriptors is None or self._descriptors.has_room():
             super().connection_made(transport)
             return
         self._notice("descriptors-exhausted")
-        self._manager = None  # it was never the server's
+        self._manager = None  # the server must not count it
         self._force_close = True
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of TCP
         transport.write(_BUSY)
@@ -112,7 +112,7 @@ class Connection(web.RequestHandler):
     # Reading
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what was read, and rest if it was much."""
+        """Process input; pause reading if the slice's bytes are used up."""
         super().data_received(data)
         self._left -= len(data) + _READ_BYTES
         if self._left < 0:
@@ -150,7 +150,7 @@ class Connection(web.RequestHandler):
     # Errors
 
     def log_exception(self, *args: Any, **more: Any) -> None:  # noqa: ANN401
-        """Log a bug of ours; what a peer garbled is counted, and that it left is nothing."""
+        """Log an exception of a handler; count malformed input; ignore a peer that has gone."""
         error = more.get("exc_info")
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             self._notice("malformed-http")
@@ -164,7 +164,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer an error; aiohttp's own answer to malformed requests quotes them."""
+        """Answer an error. aiohttp's own answer to a malformed request quotes it."""
         response: web.StreamResponse
         if isinstance(exc, HttpProcessingError):
             self._notice("malformed-http")
@@ -178,14 +178,14 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a response; aiohttp's own to an unknown Expect quotes it."""
+        """Send a response. aiohttp's own answer to an unknown Expect header quotes it."""
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = web.Response(status=resp.status, text="417: Expectation Failed")
         return await super().finish_response(request, resp, start_time)
 
 
 class _Server(web.Server):
-    """Makes our connections."""
+    """Creates a `Connection` for each accepted socket."""
 
     descriptors: Descriptors | None
     notice: Notice
@@ -195,12 +195,12 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application over our connections.
+    """Runs an application with `Connection` as its protocol.
 
     Args:
         app: the application.
-        descriptors: lets connections in; None lets in all.
-        notice: told what was refused; by default it is logged, once a minute.
+        descriptors: keeps a reserve; None accepts all connections.
+        notice: called for each refusal; by default they are logged once a minute.
         more: as `web.AppRunner`.
     """
 
@@ -232,7 +232,7 @@ class Runner(web.AppRunner):
 
 @web.middleware
 async def _in_turn(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let the loop go on between pipelined requests, which would be handled in one go."""
+    """Yield between pipelined requests, which aiohttp would handle in one turn of the loop."""
     if isinstance(request.protocol, Connection) and request.protocol.is_pipelined:
         await asyncio.sleep(0)
     return await handler(request)

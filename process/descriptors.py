@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system lets us have, and some kept for what is already here."""
+"""File descriptors: raises the process' limit, and keeps a reserve for live connections."""
 
 import errno
 import os
@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_MOST: Final = 1 << 20  # a limit of "unlimited" is not asked for: some libraries walk up to it
-_COUNTED_FOR_S: Final = 0.1  # to count them is a system call for every few dozen
+_MOST: Final = 1 << 20  # not "unlimited": some libraries loop over all possible descriptors
+_COUNTED_FOR_S: Final = 0.1  # counting lists a directory: too slow to do for each connection
 _RESERVE: Final = 512
 
 
@@ -36,7 +36,7 @@ class Descriptors:
         self._open = 0
 
     def has_room(self) -> bool:
-        """Tell whether more than the reserve is free, a connection just accepted included."""
+        """Return whether more than the reserve is free, after a connection was accepted."""
         now_s = self._monotonic_s()
         if now_s - self._counted_s >= _COUNTED_FOR_S:
             self._counted_s = now_s
@@ -48,7 +48,7 @@ class Descriptors:
 
     @property
     def reserve(self) -> int:
-        """How many are kept."""
+        """Number of descriptors that new connections may not take."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return _RESERVE if limit == resource.RLIM_INFINITY else min(_RESERVE, limit // 8)
 

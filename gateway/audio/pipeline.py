@@ -126,7 +126,7 @@ class TrackPipeline:
 
     @property
     def received_ms(self) -> float:
-        """Audio received, wherever it lies."""
+        """Length of the audio received, wherever it lies on the media clock."""
         return self.received_bytes / self._bytes_per_ms
 
     def receive(
@@ -250,7 +250,7 @@ class TrackPipeline:
         return [*self._end_at(end - jump_bytes), gap]
 
     def _look_at_leaps(self) -> None:
-        """Find that the clock leaps without end: each leap is a gap and a chunk of its own."""
+        """Set `is_nonsense` if the clock leaps too often; each leap costs a gap and a chunk."""
         self._leaps_known = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
         self.is_nonsense = self._clock.leaps > self._leaps_known
 

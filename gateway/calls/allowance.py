@@ -1,10 +1,11 @@
-"""How much one media stream may send. Pure.
+"""The limits on what one media stream may send. Pure.
 
     audio     as much as time has passed since the stream began, and a minute
     messages  250 a second, and 2,000 at once; one more for each 4 ms of audio
 
-A carrier that stalls sends afterwards all that is due, so a burst is no offence. Frames of 10 ms or
-more pay for their own messages; marks, digits, pings and empty frames do not.
+A carrier that stalled sends all that is due at once, so bursts of audio are allowed. Frames of
+10 ms or more earn the allowance for their own messages; marks, digits, pings and empty frames do
+not.
 """
 
 from typing import Final
@@ -21,7 +22,7 @@ FLOODS: Final = frozenset({"message-flood", "too-fast"})  # the reasons here
 
 
 class Allowance:
-    """What one stream may still send; looked at after some messages, not after each.
+    """What one stream may still send. Checked once per turn of the reader, not per message.
 
     Args:
         now_s: when the stream began, on the monotonic clock.
@@ -35,7 +36,7 @@ class Allowance:
         self._audio_ms = 0.0
 
     def spend(self, messages: int, audio_ms: float, longest_ms: float, now_s: float) -> None:
-        """Count what has come.
+        """Subtract what was received since the last call.
 
         Args:
             messages: since the last time, whatever they were.

@@ -8,8 +8,8 @@ from gateway.transcript.events import GapCause, TranscriptGap
 class GapLedger:
     """The gaps of one track.
 
-    What is declared is kept as stretches apart from each other, in order; those that meet are one.
-    To declare costs the stretches it meets, and a search among the others.
+    Declared stretches are kept sorted and disjoint; adjacent ones are merged. Declaring one costs a
+    binary search and the stretches it overlaps.
 
     Args:
         track: its name, as events carry it.
@@ -32,7 +32,7 @@ class GapLedger:
         """Declare what is not declared yet of a stretch of the media clock."""
         if from_ms >= to_ms:
             return []
-        first = bisect_left(self._ends, from_ms)  # of those that it meets
+        first = bisect_left(self._ends, from_ms)  # of those that overlap or touch it
         last = bisect_right(self._starts, to_ms)
         begin_ms, end_ms = from_ms, to_ms
         gaps = []

@@ -1,13 +1,13 @@
-"""Whether the process can carry another call: found before the live ones feel it.
+"""Detects that the process can't take another call, before the live calls are delayed.
 
     measured over 2 s     ten times a second
     CPU                   of the event loop's thread, as a share of a core; of the whole process, as
                           a share of the cores it has, if that is more
     lag                   the median of how late the loop ran a timer
 
-Calls that came since are not in that yet, so what they will cost is added: as much as the others
-each. It begins at a limit and ends well below it. The first few calls are always taken: what keeps
-the process busy then is something else.
+Calls admitted within the window are not fully measured yet, so their cost is added: the average of
+the others. Overload begins at the limit and ends well below it. The first four calls are always
+admitted: a load measured without calls comes from elsewhere.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gateway.metrics import Metrics
 
 _SAMPLE_S: Final = 0.1
 _WINDOW_S: Final = 2.0
-_FEW: Final = 4  # samples that tell nothing yet; calls that are not what the process is busy with
+_FEW: Final = 4  # too few samples to measure by, and too few calls to be the cause of a load
 _CALL_CPU: Final = 0.02  # of a core, until it is known here; docs/performance.md
 _CPU_BACK: Final = 0.1  # it must fall by so much for new calls to be taken again
 
@@ -41,7 +41,7 @@ class _Sample(NamedTuple):
 
 
 class Load:
-    """What the process carries, and whether that is all it can.
+    """The measured load of the process, and whether it refuses new calls.
 
     Args:
         cpu: the share of a core from which on new calls are refused; GATEWAY_OVERLOAD_CPU.
@@ -64,7 +64,7 @@ class Load:
         self._call_cpu = _CALL_CPU
 
     def note(self, at_s: float, lag_s: float, cpu_s: float, calls: int) -> None:
-        """Take a sample.
+        """Add a sample and update the state.
 
         Args:
             at_s: when, on the monotonic clock.
@@ -85,7 +85,7 @@ class Load:
         self._judge(calls)
 
     def refuses(self, calls: int) -> bool:
-        """Tell whether there would be too many calls; judged at each one, they may come at once."""
+        """Return whether this number of calls would be too many. Updates the state."""
         self._judge(calls)
         return self.is_overloaded
 
@@ -144,7 +144,7 @@ async def _watch(load: Load, calls: Callable[[], int]) -> None:
 
 
 def _cores() -> float:
-    """Find how many cores the process may use: a container's share may be less than one."""
+    """Return how many cores the process may use; a container's quota may be less than one."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

@@ -91,7 +91,7 @@ class StreamRecord:
             metric.labels(self._carrier, "dtmf").inc()
 
     def tell_pause(self, event: StreamPaused | StreamResumed) -> None:
-        """Publish that a pause began or ended; these can be a flood, too."""
+        """Publish that a pause began or ended, up to a limit per stream."""
         self._pause_count += 1
         if self._pause_count <= _MAX_PAUSES:
             self.publish(event)

@@ -75,11 +75,11 @@ class LiveStreams:
 
     @property
     def overloaded(self) -> bool:
-        """Whether new streams are refused because the process has enough to do."""
+        """Whether new streams are refused because the process is overloaded."""
         return self._load is not None and self._load.is_overloaded
 
     def refuse_new(self) -> None:
-        """Let a new call pass, or raise CarrierError (draining, overloaded); answer 503."""
+        """Raise CarrierError (draining, overloaded; answer 503) if new calls are refused."""
         if self.draining:
             raise CarrierError("draining")
         if self._load and self._load.refuses(self.admitted + 1):

@@ -151,7 +151,7 @@ class CallStream:
 
     @property
     def audio_ms(self) -> tuple[float, float]:
-        """Audio received: on all tracks together, and on the one that had most."""
+        """Audio received in ms: the total of all tracks, and the longest track's."""
         each = [track.pipeline.received_ms for track in self._tracks.values()]
         return sum(each), max(each, default=0.0)
 

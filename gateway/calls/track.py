@@ -43,8 +43,8 @@ _PROGRESS_MS: Final = 12 * TOKEN_MS
 # A replay begins so long before the first loud chunk without words, or before the first word: a
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
-# Some 4 s of audio each time; else a carrier that pauses after each frame makes much work. What is
-# not padded at once is when the track has been quiet for a while (`CallStream`).
+# A padding is about 4 s of audio: a carrier that pauses after each frame must not cause one each
+# time. A pause within this time is padded once the track has stalled.
 _PAD_EVERY_S: Final = 2.0
 _AFTER_WORD_MS: Final = 240  # sound this soon after a final is the end of its last word
 STALL_S: Final = 3.0  # without audio for so long the carrier holds, or leaves silence out

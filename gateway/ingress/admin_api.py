@@ -98,7 +98,7 @@ class AdminApi:
                     "admin-action",
                     who=holder.name if holder else None,
                     action=action,
-                    # What nobody's request names is nobody's: its path may hold anything.
+                    # The path of an unauthenticated request may hold anything.
                     call_id=asked.call_id if holder else None,
                     outcome=outcome,
                 )

@@ -1,4 +1,4 @@
-"""What the ports refuse before a request is read: counted each time, logged once a minute."""
+"""Counts and logs connections and requests that are refused before a handler sees them."""
 
 from typing import Final
 
@@ -13,14 +13,14 @@ _log = structlog.get_logger()
 
 
 class Doors:
-    """Takes the notices of `process/connections.py`."""
+    """Receives the notices of `process/connections.py`; logs each kind once a minute."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._refused_total = metrics.refused_connections_total
         self._throttle = Throttle()
 
     def notice(self, reason: str) -> None:
-        """Note that a connection or a malformed request was refused."""
+        """Count a refused connection or malformed request, and log it if it is due."""
         self._refused_total.labels(reason).inc()
         if not (count := self._throttle.count(reason)):
             return

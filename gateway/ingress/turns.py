@@ -1,8 +1,8 @@
-"""One media socket's messages, read so that no other call waits for them.
+"""Bounds the work for one media socket in one turn of the event loop.
 
-`receive()` of aiohttp returns at once while messages are queued, so a reader that only awaits that
-keeps the event loop for as long as its peer sends. Here the loop gets its turn after some of them,
-and a peer that sends more than it may (`calls/allowance.py`) is refused the rest.
+aiohttp's `receive()` returns at once while messages are queued, so a reader that awaits only that
+blocks the event loop for as long as its peer sends. After about 60 messages the reader yields, and
+checks whether the peer has sent more than a stream may (`calls/allowance.py`).
 """
 
 import asyncio
@@ -23,13 +23,13 @@ type AudioMs = Callable[[], tuple[float, float]]  # of all tracks, and of the lo
 
 
 class Turns:
-    """Divides the reading of one socket into turns.
+    """Counts one socket's messages and yields to the event loop between turns.
 
-    Pings and pongs are messages, too: the socket must have `autoping` off.
+    Pings and pongs count as messages, so the socket must have `autoping` off.
 
     Args:
-        audio_ms: what came of the socket so far.
-        monotonic_s: seconds.
+        audio_ms: returns how much audio the socket has delivered.
+        monotonic_s: the monotonic clock, in seconds.
     """
 
     def __init__(self, audio_ms: AudioMs, monotonic_s: Callable[[], float]) -> None:
@@ -40,7 +40,7 @@ class Turns:
         self._left = _TURN_BYTES
 
     def spend(self, message: WSMessage) -> bool:
-        """Count a message; tell whether the turn is over: then await `end`."""
+        """Count a message. Return True if the turn is over; the caller then awaits `end`."""
         self._messages += 1
         kind = message.type
         is_data = kind is _TEXT or kind is _BINARY
@@ -48,7 +48,7 @@ class Turns:
         return self._left < 0
 
     async def end(self) -> None:
-        """Let everybody else have a turn.
+        """Check the allowance and yield to the event loop.
 
         Raises:
             CarrierError: too-fast or message-flood.

@@ -217,7 +217,7 @@ class TestWhoMay:
         assert not gateway.streams.draining
         assert gateway.live[0].endings == []
 
-    async def test_the_path_of_nobody_is_not_audited(
+    async def test_the_path_of_an_unauthenticated_request_is_not_audited(
         self, gateway: Gateway, audit: list[Any]
     ) -> None:
         """Symptom: whatever an unauthenticated request had as its path stood in the log."""
