@@ -10,6 +10,7 @@ import errno
 import logging
 import sys
 import threading
+import time
 import traceback
 from types import TracebackType
 from typing import Any, Final, TextIO
@@ -18,11 +19,11 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.errors import GatewayError
-from process.connections import Throttle
+from process.throttle import Throttle
 
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
-_throttle = Throttle()
+_throttle = Throttle(time.monotonic)
 
 
 def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = None) -> None:
@@ -74,8 +75,9 @@ def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
     """Handle what no task awaited; the default handler would print the callback's arguments."""
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:  # of asyncio's, per accept
-        if count := _throttle.count("descriptors-exhausted"):
-            structlog.get_logger("gateway").error("descriptors-exhausted", count=count)
+        if (suppressed := _throttle.admit("descriptors-exhausted")) is not None:
+            log = structlog.get_logger("gateway")
+            log.error("descriptors-exhausted", suppressed=suppressed)
         return
     structlog.get_logger("gateway").error(
         "loop-error", exc_info=error if isinstance(error, BaseException) else None

@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from process.descriptors import Descriptors
+from process.throttle import Throttle
 
 SERVER: Final = "callscribe"  # aiohttp's own header names its version and Python's
 
@@ -39,30 +40,12 @@ _BUSY: Final = (
 type Notice = Callable[[str], None]  # called with malformed-http or descriptors-exhausted
 
 
-class Throttle:
-    """Limits each message to one a minute, and counts those in between."""
-
-    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic_s = monotonic_s
-        self._passed_s: dict[str, float] = {}
-        self._held: dict[str, int] = {}
-
-    def count(self, message: str) -> int:
-        """Count a message; return the count to log, or 0 if it is not due."""
-        now_s = self._monotonic_s()
-        self._held[message] = self._held.get(message, 0) + 1
-        if now_s - self._passed_s.get(message, float("-inf")) < 60:
-            return 0
-        self._passed_s[message] = now_s
-        return self._held.pop(message)
-
-
 def _log_notices() -> Notice:
-    throttle = Throttle()
+    throttle = Throttle(time.monotonic)
 
     def notice(slug: str) -> None:
-        if count := throttle.count(slug):
-            logging.getLogger(__name__).info("%s count=%d", slug, count)
+        if (suppressed := throttle.admit(slug)) is not None:
+            logging.getLogger(__name__).info("%s suppressed=%d", slug, suppressed)
 
     return notice
 

@@ -1,13 +1,15 @@
 """Counts and logs connections and requests that are refused before a handler sees them."""
 
+import time
 from typing import Final
 
 import structlog
 
 from gateway.metrics import Metrics
-from process.connections import Throttle
+from process.throttle import Throttle
 
-_HINTS: Final = {"descriptors-exhausted": "raise the limit of open files, or lower the calls"}
+_EXHAUSTED: Final = "descriptors-exhausted"
+_HINT: Final = "raise the limit of open files (ulimit -n), or run more gateways"
 
 _log = structlog.get_logger()
 
@@ -17,14 +19,15 @@ class Doors:
 
     def __init__(self, metrics: Metrics) -> None:
         self._refused_total = metrics.refused_connections_total
-        self._throttle = Throttle()
+        self._throttle = Throttle(time.monotonic)
 
     def notice(self, reason: str) -> None:
         """Count a refused connection or malformed request, and log it if it is due."""
         self._refused_total.labels(reason).inc()
-        if not (count := self._throttle.count(reason)):
+        suppressed = self._throttle.admit(reason)
+        if suppressed is None:
             return
-        if hint := _HINTS.get(reason):
-            _log.error(reason, count=count, hint=hint)
+        if reason == _EXHAUSTED:
+            _log.error(reason, suppressed=suppressed, hint=_HINT)
         else:
-            _log.info(reason, count=count)
+            _log.info(reason, suppressed=suppressed)

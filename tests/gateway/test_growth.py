@@ -60,13 +60,13 @@ def be_loud(count: int) -> None:
 
 
 def overtake(count: int) -> None:
-    reorder = Reorder(8000)
+    reorder = Reorder(1000)
     for n in range(count):
         reorder.receive(frame(n + 2 if n % 2 == 0 else n))
 
 
 def never_come(count: int) -> None:
-    reorder = Reorder(8000)
+    reorder = Reorder(1000)
     for n in range(count):
         reorder.receive(frame(2 * n + 2))
 

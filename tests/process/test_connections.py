@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from process.connections import Connection, Runner, Throttle
+from process.connections import Connection, Runner
 from process.descriptors import Descriptors, count_open, raise_limit
 from tests.waiting import eventually
 
@@ -149,14 +149,6 @@ async def test_no_answer_tells_a_version_or_quotes_the_request(sent: bytes, stat
     assert re.match(rf"HTTP/1\.[01] {status} ", answer)
     assert re.findall(r"(?mi)^server: (.*?)\r$", answer) == ["callscribe"]
     assert CANARY not in answer
-
-
-def test_a_message_passes_once_a_minute_with_its_number() -> None:
-    now_s = 100.0
-    throttle = Throttle(lambda: now_s)
-    assert [throttle.count("a"), throttle.count("a"), throttle.count("b")] == [1, 0, 1]
-    now_s = 161.0
-    assert [throttle.count("a"), throttle.count("a")] == [2, 0]
 
 
 # Pacing
