@@ -21,6 +21,7 @@ from cli.errors import CommandError, UnreachableError
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
+from process.settings import split_secrets
 
 _TWILIO: Final = "GATEWAY_TWILIO_AUTH_TOKEN"
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
@@ -63,7 +64,7 @@ def call(
     gateway = Gateway(url, public_url or _public(url))
     if gateway.media_path and gateway.media_path.split("/")[2] != carrier:
         raise CommandError(f"--url is no media socket of {carrier}'s")
-    own = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
+    own = {name: _first(os.environ[name]) for name in CREDENTIALS if name in os.environ}
     caller = _make(carrier, {**CREDENTIALS, **own, _TWILIO: auth_token})
     tracks = read_tracks(inbound, outbound, mono=mono)
     try:
@@ -72,6 +73,11 @@ def call(
         if urlsplit(url).hostname not in _THIS_MACHINE:
             raise
         raise CommandError(f"{error}; start a gateway with ./run up in another terminal") from None
+
+
+def _first(secrets: str) -> str:
+    """Return the first of several secrets; the map of Genesys' is one."""
+    return secrets if secrets.startswith("{") else str(split_secrets(secrets)[0])
 
 
 def _make(carrier: str, credentials: dict[str, str]) -> Caller:

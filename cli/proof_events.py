@@ -38,11 +38,11 @@ class _Segment:
         return [self.final] if self.final and self.final.shed else self.deltas
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Ownership:
-    """What one epoch's gateway wrote."""
+    """What one gateway wrote, in one epoch or, if it resumed the stream, in several."""
 
-    n: int = 0
+    n: int = 0  # of its last epoch
     segments: dict[tuple[str, int], _Segment] = field(default_factory=dict)
     gap_ms: int = 0
 
@@ -94,19 +94,23 @@ class Record:
         return [span for of, span in self._superseded if of == track]
 
     def rows(self, track: str) -> list[list[Row]]:
-        """A track's text, by epoch."""
+        """A track's text, by gateway."""
         return [
             [row for (of, _), each in owner.segments.items() if of == track for row in each.rows()]
-            for owner in self._epochs.values()
+            for owner in dict.fromkeys(self._epochs.values())
         ]
 
     def take(self, event: Event) -> None:
         """Take the next event."""
         epoch, n, kind = int(event["epoch"]), int(event["n"]), event["type"]
+        if self.is_lost and epoch not in self._epochs and kind == "stream.started":
+            self.duration_ms, self.status, self.reason = None, "", ""  # it goes on
         if self.duration_ms is not None:
             self.problems.append("ended twice" if kind == "stream.ended" else f"{kind} after end")
         if self._epochs and epoch < max(self._epochs):
             self.problems.append(f"epoch {epoch} after {max(self._epochs)}")
+        if "resumes" in event:
+            self._resume(epoch, event["resumes"])
         owner = self._epochs.setdefault(epoch, _Ownership())
         if n != owner.n + 1:
             self.problems.append(f"n {n} after {owner.n} in epoch {epoch}")
@@ -136,6 +140,14 @@ class Record:
             for (track, number), segment in owner.segments.items():
                 if segment.final is None:
                     self.problems.append(f"{track} {number}: never closed")
+
+    def _resume(self, epoch: int, resumes: str) -> None:
+        owner = self._epochs.get(int(resumes))
+        if owner is None or epoch in self._epochs:
+            self.problems.append(f"epoch {epoch} resumes {resumes}")
+            return
+        owner.n = 0
+        self._epochs[epoch] = owner
 
     def _delta(self, owner: _Ownership, event: Event) -> None:
         place, rev = (event["track"], int(event["segment"])), int(event["rev"])

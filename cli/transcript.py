@@ -33,6 +33,7 @@ class Segment:
 class Stream:
     """One media stream of the call."""
 
+    owner: int = -1  # the first epoch of the gateway that writes it
     epoch: int = -1
     n: int = 0  # the last event of this epoch
     status: str | None = None  # set by its last event
@@ -50,7 +51,7 @@ class CallTranscript:
     missing: int = 0  # events that the numbering says were written and never came
     latencies_ms: list[int] = field(default_factory=list, repr=False)  # of non-empty deltas
     streams: dict[str, Stream] = field(default_factory=dict)
-    _segments: dict[tuple[str, str, int], Segment] = field(default_factory=dict, repr=False)
+    _segments: dict[tuple[str, int, str, int], Segment] = field(default_factory=dict, repr=False)
 
     def apply(self, event: Mapping[str, str]) -> bool:
         """Take the next event, fields as they are in Redis; False if it was seen before."""
@@ -58,8 +59,12 @@ class CallTranscript:
         epoch, n = int(event["epoch"]), int(event["n"])
         if (epoch, n) <= (stream.epoch, stream.n):
             return False
-        # A takeover (higher epoch) begins at 1 again.
+        # A higher epoch begins at 1 again; a stream that was lost goes on in it.
         self.missing += n - 1 - (stream.n if epoch == stream.epoch else 0)
+        if epoch > stream.epoch:
+            stream.status = None
+            if event["type"] == "stream.started" and "resumes" not in event:
+                stream.owner = epoch
         stream.epoch, stream.n = epoch, n
         self.events += 1
         match event["type"]:
@@ -126,16 +131,13 @@ class CallTranscript:
 
     def _segment(self, event: Mapping[str, str]) -> Segment:
         """Find the event's segment; a higher revision begins it anew."""
-        key = event["stream_id"], event["track"], int(event["segment"])
+        stream_id, track, number = event["stream_id"], event["track"], int(event["segment"])
+        key = stream_id, self.streams[stream_id].owner, track, number
         known = self._segments.get(key)
         if known is None or int(event["rev"]) > known.rev:
-            known = self._segments[key] = Segment(
-                *key,
-                int(event["rev"]),
-                int(event["start_ms"]),
-                int(event["end_ms"]),
-                event.get("role", ""),
-            )
+            place = int(event["rev"]), int(event["start_ms"]), int(event["end_ms"])
+            role = event.get("role", "")
+            known = self._segments[key] = Segment(stream_id, track, number, *place, role)
         return known
 
 

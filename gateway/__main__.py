@@ -12,7 +12,7 @@ from process import serving
 
 async def _serve(settings: Settings) -> int:
     asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
-    await app.run(settings, app.make_carriers(CARRIERS))
+    await app.run(settings, CARRIERS)
     return 0
 
 

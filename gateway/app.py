@@ -27,13 +27,14 @@ from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.doors import Doors
 from gateway.ingress.minting import Mint
-from gateway.ingress.once import Claim, Shown
-from gateway.ingress.once_store import TIMEOUT_S as CLAIM_TIMEOUT_S
-from gateway.ingress.once_store import claims_in
+from gateway.ingress.once import Shown
+from gateway.ingress.once_redis import TIMEOUT_S as ONCE_TIMEOUT_S
+from gateway.ingress.once_redis import RedisMemory
 from gateway.ingress.openid import keeping
 from gateway.ingress.refusals import Refusals, noting_unserved
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.readiness import Condition, Readiness, degraded, not_ready
+from gateway.reload import CarrierSettings
 from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
 from gateway.transcript import redis
@@ -47,7 +48,6 @@ from gateway.upstream.websocket import WebSocketTransport
 from process.descriptors import Descriptors
 from process.memory import giving_back
 from process.serving import listening, stop_signals
-from process.settings import load
 from process.version import version
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
@@ -62,39 +62,29 @@ class Gateway(NamedTuple):
     public: int
     admin: int
     streams: LiveStreams
+    renew: Callable[[Sequence[Carrier]], None]  # has carriers take the place of those before
 
 
-async def run(settings: Settings, carriers: Sequence[Carrier]) -> None:
+async def run(settings: Settings, kinds: Iterable[Any]) -> None:
     """Serve until told to stop, by SIGTERM or the admin API; let the live calls go on, then end.
 
     A second SIGTERM, or a SIGINT, ends them at once, with their last words; another signal does not
-    wait for these either.
+    wait for these either. At SIGHUP the carriers' settings are read again.
 
     Raises:
-        SettingsError: a port is in use, or Redis or the upstream can't be used as configured.
+        SettingsError: a setting of a carrier is invalid, a port is in use, or Redis or the upstream
+            can't be used as configured.
     """
+    carriers = CarrierSettings(kinds, settings.secrets_dir)
     stop, hurry, at_once = stop_signals()
-    async with serve(settings, carriers, stop, at_once) as gateway:
+    async with (
+        serve(settings, carriers.make(), stop, at_once) as gateway,
+        carriers.reloading(gateway.renew),
+    ):
         await stop.wait()
         _log.info("gateway-draining", streams=gateway.streams.admitted)
         await gateway.streams.drain(settings.drain_timeout_s, hurry)
         _log.info("gateway-stopping", streams=gateway.streams.admitted, hurried=hurry.is_set())
-
-
-def make_carriers(kinds: Iterable[Any]) -> list[Carrier]:
-    """Make carriers of their settings; says of which that are set, but do not suffice.
-
-    Raises:
-        SettingsError: as `load`.
-    """
-    carriers = []
-    for kind in kinds:
-        settings = load(kind.Settings)
-        carrier: Carrier = kind(settings)
-        if settings.model_fields_set and carrier.closed_for_want_of:
-            _log.warning("carrier-closed", carrier=kind.name, needs=carrier.closed_for_want_of)
-        carriers.append(carrier)
-    return carriers
 
 
 @contextlib.asynccontextmanager
@@ -137,18 +127,22 @@ async def serve(
             monotonic_s=time.monotonic,
             wall_s=time.time,
         )
-        shown = Shown(await stack.enter_async_context(_claiming(settings)))
+        once = await stack.enter_async_context(_redis_client(settings, ONCE_TIMEOUT_S))
+        shown = Shown(RedisMemory(once), remember_s=settings.retention_s)
         names = [route.name for route in routes.routes]
         refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
         public = web.Application(
             client_max_size=_BODY_LIMIT_BYTES, middlewares=[noting_unserved(refusals, carriers)]
         )
+        carrier_routes = {}
         for carrier in carriers:
             if isinstance(carrier, OpenIdCarrier) and carrier.openid:
                 await stack.enter_async_context(keeping(carrier.openid, carrier.name))
-            CarrierRoutes(carrier, settings, services, streams, admission, shown, refusals).add_to(
-                public
+            routes_of = CarrierRoutes(
+                carrier, settings, services, streams, admission, shown, refusals
             )
+            routes_of.add_to(public)
+            carrier_routes[carrier.name] = routes_of
         _say_who_may_call(carriers)
         readiness = await stack.enter_async_context(
             _readiness(settings, streams, publisher, metrics)
@@ -157,8 +151,8 @@ async def serve(
         metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
         metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
         admin = admin_app(metrics.registry, readiness)
+        mint = Mint(carriers, settings, routes, time.time)
         if admin_tokens:
-            mint = Mint(carriers, settings, routes, time.time)
             AdminApi(admin_tokens, streams, mint).add_to(admin)
         notice = Doors(metrics).notice
         port = await stack.enter_async_context(
@@ -184,7 +178,13 @@ async def serve(
         )
         gc.collect()
         gc.freeze()  # what is here now stays: a full collection need not look at it again
-        yield Gateway(port, admin_port, streams)
+
+        def renew(changed: Sequence[Carrier]) -> None:
+            mint.renew(changed)
+            for each in changed:
+                carrier_routes[each.name].renew(each)
+
+        yield Gateway(port, admin_port, streams, renew)
 
 
 def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
@@ -199,12 +199,6 @@ def _upstream_conditions(admission: Admission) -> Iterable[Condition]:
     """Return where sessions fail: new calls are welcome all the same, as some may succeed."""
     for name, error in admission.troubles().items():
         yield degraded(f"{error.reason} (endpoint {name})")
-
-
-@contextlib.asynccontextmanager
-async def _claiming(settings: Settings) -> AsyncIterator[Claim]:
-    async with _redis_client(settings, CLAIM_TIMEOUT_S) as client:
-        yield claims_in(client)
 
 
 def _admin_tokens(settings: Settings) -> AdminTokens | None:
@@ -358,5 +352,6 @@ def call_limits(settings: Settings) -> CallLimits:
         idle_timeout_s=settings.idle_timeout_s,
         silence_timeout_s=settings.silence_timeout_s,
         max_call_s=settings.max_call_s,
+        publish_params=settings.publish_params,
         roles={"inbound": settings.inbound_role, "outbound": settings.outbound_role},
     )

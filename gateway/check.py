@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ from gateway.settings import Settings, Upstream
 from gateway.transcript import redis
 from gateway.upstream.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
-from process.settings import SettingsError, sentences, unknown, variable_of
+from process.settings import SettingsError, secrets_folder, sentences, unknown, variable_of
 
 _LIMIT_S: Final = 60.0  # for any check, whatever the settings say
 _CREDENTIALS_S: Final = 10.0
@@ -99,13 +100,18 @@ class _Inputs:
 
 def _read() -> _Inputs:
     """Read all settings as far as they can be read."""
-    settings, problems = _read_settings()
+    folder = secrets_folder(Settings)
+    try:
+        strange = unknown(Settings, [carrier.Settings for carrier in CARRIERS], folder)
+    except SettingsError as error:
+        strange, folder = str(error), None
+    settings, problems = _read_settings(folder)
     inputs = _Inputs(settings, problems=problems)
-    if text := unknown(Settings, [carrier.Settings for carrier in CARRIERS]):
-        problems.append(text)
+    if strange:
+        problems.append(strange)
     for carrier in CARRIERS:
         try:
-            inputs.carriers.append(carrier(carrier.Settings()))
+            inputs.carriers.append(carrier(carrier.Settings(_secrets_dir=folder)))
         except ValidationError as error:
             problems += sentences(carrier.Settings, error)
     with _noting(problems):
@@ -124,18 +130,18 @@ def _noting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _read_settings() -> tuple[Settings, list[str]]:
+def _read_settings(folder: Path | None) -> tuple[Settings, list[str]]:
     """Read the settings; those that are wrong get a default, so that the rest can be checked."""
     instead: dict[str, Any] = {}
     problems: list[str] = []
     while True:
         try:
-            return Settings(**instead), problems
+            return Settings(_secrets_dir=folder, **instead), problems
         except ValidationError as error:
             problems += sentences(Settings, error)
             wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
         if not wrong - instead.keys():  # each is right by itself: there is no way to the model
-            return Settings(**(instead | _NO_MODEL)), problems
+            return Settings(_secrets_dir=folder, **(instead | _NO_MODEL)), problems
         for name in wrong:
             known = Settings.model_fields[name]
             default = known.get_default(call_default_factory=True, validated_data={})

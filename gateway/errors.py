@@ -52,7 +52,8 @@ REASONS: dict[str, Meaning] = {
     "signature-missing": Meaning(Fault.CARRIER),  # 401 or 403, before there is a socket to close
     "signature-invalid": Meaning(Fault.CARRIER),
     "signature-stale": Meaning(Fault.CARRIER),  # or one of the clocks is wrong
-    "replayed": Meaning(Fault.CARRIER),
+    "replayed": Meaning(Fault.CARRIER, 1008),
+    "superseded": Meaning(Fault.CARRIER, 1008),  # the carrier connected again with the same token
     "keys-unavailable": Meaning(Fault.PLATFORM, 1013),  # of an issuer of tokens; 503
     "not-an-upgrade": Meaning(Fault.CARRIER),  # 400; often a proxy that drops the headers
     "unknown-path": Meaning(Fault.CARRIER),  # 404

@@ -222,6 +222,10 @@ class Metrics:
         self.redis_errors_total = counter(
             "redis_errors_total", "Writes that failed, by reason.", "reason"
         )
+        self.redis_resumed_streams_total = counter(
+            "redis_resumed_streams_total",
+            "Streams resumed after a janitor had closed them as lost.",
+        )
         self.redis_evicts = gauge(
             "redis_evicts", "1 while Redis deletes transcripts when its memory is full."
         )

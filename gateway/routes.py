@@ -25,6 +25,7 @@ from pydantic import (
 
 from gateway.audio.encodings import Encoding
 from gateway.settings import Role, Settings, Upstream
+from gateway.transcript.keys import DEFAULT_TENANT
 from process import wording
 from process.settings import SettingsError, matching
 
@@ -42,6 +43,13 @@ type Name = Annotated[
     matching(
         r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}",
         "must be 1 to 127 of A-Z a-z 0-9 . _ - and begin with a letter or a digit",
+    ),
+]
+type Tenant = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
+        "must be 1 to 63 of A-Z a-z 0-9 _ - and begin with a letter or a digit",
     ),
 ]
 type CalledPattern = Annotated[
@@ -107,10 +115,12 @@ class Route(_Model):
     """Which calls it is for, and what they get. Conditions that are absent hold for every call."""
 
     name: Name
+    tenant: Tenant = DEFAULT_TENANT  # whose calls they are
     carrier: str | None = None
     called: tuple[CalledPattern, ...] = Field((), repr=False)
     params: dict[str, str] = Field(default_factory=dict, repr=False)
     roles: dict[Name, Role] = Field(default_factory=dict)  # by track
+    publish_params: tuple[str, ...] | None = None  # by name; None: as the settings say
     encoding: Encoding | None = None  # of all tracks, whatever is announced
     endpoints: tuple[Name, ...] = Field(min_length=1)
     spread: Spread = Spread.MOST_FREE

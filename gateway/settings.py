@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
 from pydantic_settings import BaseSettings
 
-from process.settings import Port, Url, config, matching
+from process.settings import Names, Port, Url, config, matching
 
 _PUBLIC_URL: Final = "must have no query, no fragment and no user name"
 
@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         max_length=128,
         description="This gateway's name in every event. Default: host name and process id.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder with a file for each secret, named as its variable, as Docker and "
+        "Kubernetes mount them. Those of carriers are read again at SIGHUP.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Our logs.")
     max_calls: PositiveInt = Field(
@@ -202,6 +207,12 @@ class Settings(BaseSettings):
     # Who speaks
     inbound_role: Role = Field(Role.CUSTOMER, description="Who speaks on the inbound track.")
     outbound_role: Role = Field(Role.AGENT, description="Who speaks on the outbound track.")
+
+    publish_params: Names | None = Field(
+        None,
+        description="Custom parameters of calls to publish, by name, comma-separated. Default: all "
+        "but those whose names say that they are secrets. A route may say otherwise.",
+    )
 
     def media_url(self, carrier: str) -> str:
         """Where a carrier's media go."""

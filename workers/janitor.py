@@ -1,18 +1,20 @@
 """Closes the streams of gateways that died: `stream.ended`, status `lost`.
 
 A gateway renews the lease of each of its streams at least every two thirds of it. A lease that has
-lapsed means a dead gateway only if it could have been renewed: not right after Redis was away, for
-then all have lapsed. So a partition is watched for a whole lease before anything in it is declared
-lost, and the watch begins anew whenever two looks are too far apart by the server's clock: because
-Redis did not answer, was restarted or frozen, its clock was set, or the janitor was held up itself.
+lapsed means a dead gateway only if it could have been renewed: not right after Redis was away or
+refused writes, for then all have lapsed. So a partition is watched for a whole lease before
+anything in it is declared lost. Each look begins with a write, which Redis refuses whenever it
+refuses a renewal. The watch begins anew whenever a look fails, or two looks are too far apart by
+the server's clock: Redis was restarted or frozen, its clock was set, or the janitor was held up.
 
 Whether a lease has lapsed is decided once more by the script that writes (`append.lua`): a gateway
 that renews at the last moment wins, and of several janitors one. The record is written at a higher
-epoch; a gateway that was only asleep is refused from then on.
+epoch. It closes the stream and takes it from nobody: a gateway that was only asleep resumes it.
 """
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -39,7 +41,10 @@ class LeaseStore(Protocol):
     """What the janitor asks of Redis: `redis_streams.py`. All may raise `PublishError`."""
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-        """Give the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then."""
+        """Return the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then.
+
+        Fails also while Redis refuses writes.
+        """
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
         """Give the epoch that owns a stream, 0 if none does."""
@@ -166,6 +171,7 @@ class Janitor:
         except Exception as error:  # noqa: BLE001 - whatever it was, the others must be watched
             self._count(error)
             self._note_silence(self._silent | {partition})
+            self._watches[partition] = Watch()
             return []
         self._note_silence(self._silent - {partition})
         is_long_enough = self._watches[partition].look(now_ms, self._lease_ms)
@@ -220,7 +226,8 @@ class Janitor:
         )
         event = pack_event(flatten(ending, lost.now_ms / 1000, 0))
         batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
-        (answer,) = await self._store.append([(keys, constants, batch)], _TIMEOUT_S)
+        call = AppendCall(keys, constants, batch)
+        (answer,) = await self._store.append([call], _TIMEOUT_S)
         if isinstance(answer, PublishError):
             raise answer
         if answer < 0:
@@ -230,18 +237,42 @@ class Janitor:
         return True
 
     async def _ending(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
-        """Sum up what the dead gateway wrote of its stream; pass over what is no event of ours."""
-        duration_ms = segments = gap_ms = 0
+        """Sum up what the lost gateway wrote; skip entries that are no event of ours."""
+        epochs: defaultdict[int, _Sums] = defaultdict(_Sums)
         async for event in self._store.events(call_key):
-            if (event.get("stream_id"), event.get("epoch")) != (stream_id, str(epoch)):
+            if event.get("stream_id") != stream_id:
                 continue
             try:
-                kind, end = event["type"], int(event.get("end_ms") or event.get("to_ms") or 0)
-                gap = int(event["from_ms"]) if kind == "transcript.gap" else end
+                sums = epochs[int(event["epoch"])]
+                sums.note(event)
+                if resumed := event.get("resumes"):
+                    sums.add(epochs[int(resumed)])
             except (KeyError, ValueError) as error:
                 self._count(error)
-                continue
-            duration_ms = max(duration_ms, end)
-            segments += kind == "transcript.final"
-            gap_ms += end - gap
-        return StreamEnded(Status.LOST, "gateway-lost", duration_ms, segments, gap_ms)
+        sums = epochs[epoch]
+        return StreamEnded(
+            Status.LOST, "gateway-lost", sums.duration_ms, sums.segments, sums.gap_ms
+        )
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the events of one epoch say, with those of the epochs it resumes."""
+
+    duration_ms: int = 0
+    segments: int = 0
+    gap_ms: int = 0
+
+    def note(self, event: Mapping[str, str]) -> None:
+        """Count an event; raises KeyError or ValueError if it is none."""
+        kind, end_ms = event["type"], int(event.get("end_ms") or event.get("to_ms") or 0)
+        gap_ms = end_ms - int(event["from_ms"]) if kind == "transcript.gap" else 0
+        self.duration_ms = max(self.duration_ms, end_ms)
+        self.segments += kind == "transcript.final"
+        self.gap_ms += gap_ms
+
+    def add(self, before: "_Sums") -> None:
+        """Count what an earlier epoch of the same gateway's said."""
+        self.duration_ms = max(self.duration_ms, before.duration_ms)
+        self.segments += before.segments
+        self.gap_ms += before.gap_ms

@@ -8,8 +8,11 @@ from gateway.transcript.keys import partition_key
 from gateway.transcript.redis import RedisClient, append, execute
 from gateway.transcript.store import AppendCall
 
-# The server's clock and the leases that it holds, read together.
+# The server's clock and the leases that it holds, read together. First a write of the kind that
+# renews a lease (ZADD, but of a member that is not there and stays so): a server that refuses those
+# now, being out of memory, a replica, without enough replicas or without a disk, must not answer.
 _LAPSED: Final = """
+redis.call('ZADD', KEYS[1], 'XX', 0, '-')
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local until_ms = string.format('%.0f', now_ms)
@@ -32,7 +35,11 @@ class RedisStreams:
         self._client = client
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-        """Give the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then."""
+        """Return the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then.
+
+        Raises:
+            PublishError: also if the server refuses writes: no gateway can renew a lease then.
+        """
         live = partition_key(partition, "live")
         now_ms, members = await self._execute("EVAL", _LAPSED, 1, live, limit)
         return int(now_ms), [member.decode(errors="replace") for member in members]

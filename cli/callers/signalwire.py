@@ -10,7 +10,7 @@ from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
 from cli.callers.forms import ACCOUNT_SID, find_stream, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
-from gateway.carriers.signatures.twilio import SIGNALWIRE_SIGNATURE_HEADER, sign
+from gateway.carriers.signatures.signalwire import SIGNATURE_HEADER, sign
 
 
 class SignalWire(AnnouncingCaller):
@@ -25,8 +25,8 @@ class SignalWire(AnnouncingCaller):
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
         """Post the form, signed; see `AnnouncingCaller`."""
         form = twilio_form(call)
-        signature = sign(self._signing_key, url, form.items())
-        return post(form, {SIGNALWIRE_SIGNATURE_HEADER: signature})
+        signature = sign(self._signing_key, url, [*form.items()])
+        return post(form, {SIGNATURE_HEADER: signature})
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
         """Read cXML, which has a token; see `AnnouncingCaller`."""

@@ -1,6 +1,6 @@
 """What readers are told of a stream besides its words, and its one line in the log."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -39,13 +39,14 @@ class StreamRecord:
         services: what all calls share.
 
     Attributes:
-        call_id: encoded as in events; empty before `open`.
+        call_id: the carrier's own, encoded as in events; empty before `open`.
         stream_id: likewise.
-        epoch: the stream's, by which a newer owner is told from an older one.
+        tenant: whose call it is.
+        epoch: the proposed one, Unix ms; Redis decides the one that events have.
     """
 
     def __init__(self, carrier: str, services: CallServices) -> None:
-        self.call_id = self.stream_id = ""
+        self.call_id = self.stream_id = self.tenant = ""
         self.epoch = 0
         self._carrier = carrier
         self._services = services
@@ -58,28 +59,50 @@ class StreamRecord:
         """Whether the carrier has announced the stream."""
         return self._writer is not None
 
-    def open(self, start: CallStarted, on_fenced: Callable[[], None]) -> None:
-        """Become the record of an announced stream; `on_fenced`: another gateway has taken it."""
+    @property
+    def _call(self) -> str:
+        """What tells the call from others of its carrier."""
+        return f"{self.tenant} {self.call_id}"
+
+    def open(self, start: CallStarted, tenant: str, on_fenced: Callable[[], None]) -> None:
+        """Begin the record of an announced stream; `on_fenced`: another gateway has taken it."""
+        self.tenant = tenant
         self.call_id, self.stream_id = encode_id(start.call_id), encode_id(start.stream_id)
         self.epoch = self._services.new_epoch()
         structlog.contextvars.bind_contextvars(call_id=self.call_id, stream_id=self.stream_id)
         self._writer = self._services.open_writer(
-            start.call_id, start.stream_id, self.epoch, on_fenced
+            start.call_id,
+            start.stream_id,
+            self.epoch,
+            on_fenced,
+            tenant=tenant,
+            carrier=self._carrier,
         )
-        self._services.metrics.note_stream_start(self._carrier, self.call_id)
+        self._services.metrics.note_stream_start(self._carrier, self._call)
 
     def publish(self, event: TranscriptEvent) -> None:
         """Publish an event, once the record is open."""
         if self._writer:
             self._writer.publish(event)
 
-    def tell_start(self, start: CallStarted, tracks: Sequence[Track]) -> None:
-        """Publish that the stream has begun."""
+    def tell_start(
+        self, start: CallStarted, tracks: Sequence[Track], publish_params: Collection[str] | None
+    ) -> None:
+        """Publish that the stream has begun.
+
+        Args:
+            start: its announcement.
+            tracks: its tracks.
+            publish_params: names of the custom parameters to publish; None: as the settings say.
+        """
+        if publish_params is None:
+            publish_params = self._services.limits.publish_params
+        params = start.public_params if publish_params is None else start.params_of(publish_params)
         infos = (
             TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
             for track in tracks
         )
-        self.publish(StreamStarted(self._carrier, tuple(infos), start.public_params))
+        self.publish(StreamStarted(self._carrier, tuple(infos), params))
 
     def tell_key(self, track: str | None) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""
@@ -111,7 +134,7 @@ class StreamRecord:
             self.publish(
                 StreamEnded(ending.status, ending.reason, duration_ms, segments, gap_ms, suspected)
             )
-            ids = self._carrier, self.call_id
+            ids = self._carrier, self._call
             self._services.metrics.note_stream_end(*ids, ending.status, ending.reason)
         first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
         latency = Histogram.merged((track.latency for track in tracks), LATENCY_OF_WORDS_S)
@@ -121,6 +144,7 @@ class StreamRecord:
         write(
             "stream-ended" if self.is_open else "stream-never-started",
             carrier=self._carrier,
+            tenant=self.tenant or None,
             route=route,
             endpoint=",".join(sorted(endpoints)) or None,
             status=ending.status,

@@ -120,13 +120,20 @@ class LiveStreams:
         return [snapshot for _, snapshot in self._announced(call_id)]
 
     def end_call(
-        self, call_id: str, ending: Ending, stream_id: str | None = None, idle_s: float = 0
+        self,
+        call_id: str,
+        ending: Ending,
+        *,
+        carrier: str | None = None,
+        stream_id: str | None = None,
+        idle_s: float = 0,
     ) -> list[StreamSnapshot]:
         """End streams of a call with their last words.
 
         Args:
             call_id: the call's.
             ending: why.
+            carrier: None ends those of all carriers that have a call of that id.
             stream_id: None ends all of the call.
             idle_s: only streams without media for so long.
 
@@ -136,7 +143,9 @@ class LiveStreams:
         found = [
             (stream, snapshot)
             for stream, snapshot in self._announced(call_id)
-            if stream_id in (None, snapshot.stream_id) and snapshot.idle_s >= idle_s
+            if carrier in (None, snapshot.carrier)
+            and stream_id in (None, snapshot.stream_id)
+            and snapshot.idle_s >= idle_s
         ]
         for stream, _ in found:
             stream.end(ending)

@@ -1,6 +1,6 @@
 """What a call needs from the process around it, as `app.py` puts it together once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -9,6 +9,7 @@ from gateway.carriers.events import CallStarted
 from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
 from gateway.transcript.events import EventWriter
+from gateway.transcript.keys import DEFAULT_TENANT
 from gateway.upstream.transport import UpstreamTransport
 
 
@@ -16,7 +17,14 @@ class OpenWriter(Protocol):
     """Opens the transcript of one stream; the Redis publisher's `open_stream`."""
 
     def __call__(
-        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+        self,
+        call_id: str,
+        stream_id: str,
+        epoch: int,
+        on_fenced: Callable[[], None],
+        *,
+        tenant: str,
+        carrier: str,
     ) -> EventWriter:
         """Return where the stream's events go; `on_fenced` tells that another gateway owns it."""
 
@@ -47,6 +55,21 @@ class Place(Protocol):
         """Give the place back; idempotent, never waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class RouteTerms:
+    """What a route says of its calls, besides where their sessions go.
+
+    Attributes:
+        tenant: whose calls they are.
+        roles: who speaks on a track, by its name.
+        publish_params: names of the custom parameters to publish; None: as the settings say.
+    """
+
+    tenant: str = DEFAULT_TENANT
+    roles: Mapping[str, str] = field(default_factory=dict)
+    publish_params: Collection[str] | None = None
+
+
 class Ticket(Protocol):
     """One stream's admission: which route it takes, and the places its sessions get."""
 
@@ -54,8 +77,8 @@ class Ticket(Protocol):
     def route(self) -> str | None:
         """The route's name; None before it is chosen, or if none is for it."""
 
-    def choose(self, start: CallStarted) -> Mapping[str, str]:
-        """Choose the route for good; give the roles that it says its tracks have."""
+    def choose(self, start: CallStarted) -> RouteTerms:
+        """Choose the route for good; return what it says of the call."""
 
     async def settle(self, start: CallStarted) -> None:
         """Reserve a place for each track, as the chosen route has it; chooses it first if need be.
@@ -94,12 +117,14 @@ class CallLimits:
     silence_timeout_s: float
     max_call_s: float
     roles: dict[str, str] = field(default_factory=dict)  # track -> role, if nobody knows better
+    publish_params: Collection[str] | None = None  # names; None: all but those of secrets
 
 
 def epochs(wall_s: Callable[[], float]) -> Callable[[], int]:
-    """Make what numbers ownerships of streams: Unix ms, and never the same twice.
+    """Return a source of proposed epochs: Unix ms, and never the same twice.
 
-    Two sockets of one stream may come in the same millisecond; only one of them may write.
+    With the gateway's id an epoch names one ownership of a stream. Two sockets of one stream may
+    come in the same millisecond; only one of them may write.
     """
     last = 0
 

@@ -26,11 +26,12 @@ class TrackSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One live stream, once its carrier has announced the call."""
 
-    call_id: str  # encoded, as in events
+    call_id: str  # the carrier's own, encoded as in events
+    tenant: str
     stream_id: str
     carrier: str
     state: str
-    epoch: int  # when this gateway took it, Unix ms, as in events
+    epoch: int  # when this gateway took it, Unix ms; events may have a higher one
     age_s: float  # since then, by the monotonic clock
     idle_s: float  # since the last media came, or the stream's start
     tracks: tuple[TrackSnapshot, ...]

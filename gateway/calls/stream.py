@@ -162,6 +162,7 @@ class CallStream:
         now_s = self._services.monotonic_s()
         return StreamSnapshot(
             call_id=self._record.call_id,
+            tenant=self._record.tenant,
             stream_id=self._record.stream_id,
             carrier=self._carrier,
             state=self.state.name.lower().replace("_", "-"),
@@ -296,8 +297,11 @@ class CallStream:
         self._authorize(event)
         services = self._services
         self._started_s = self._media_s = services.monotonic_s()
-        self._record.open(event, lambda: self.end(Ending.failed(GatewayError("fenced"))))
-        roles = {**services.limits.roles, **event.roles, **self._ticket.choose(event)}
+        terms = self._ticket.choose(event)
+        self._record.open(
+            event, terms.tenant, lambda: self.end(Ending.failed(GatewayError("fenced")))
+        )
+        roles = {**services.limits.roles, **event.roles, **terms.roles}
         self._tracks = {
             form.track: Track(
                 form,
@@ -311,7 +315,7 @@ class CallStream:
             )
             for form in event.tracks
         }
-        self._record.tell_start(event, [*self._tracks.values()])
+        self._record.tell_start(event, [*self._tracks.values()], terms.publish_params)
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
         self._group.create_task(self._watch())

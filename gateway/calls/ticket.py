@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.calls.entrance import Entrance
 from gateway.calls.entrances import Entrances
+from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
 from gateway.routes import Route
@@ -55,11 +56,12 @@ class StreamTicket:
         """The route's name, as `Ticket` says."""
         return self._route.name if self._route else None
 
-    def choose(self, start: CallStarted) -> Mapping[str, str]:
+    def choose(self, start: CallStarted) -> RouteTerms:
         """Choose the route for good, as `Ticket` says."""
-        if self._route is None:
-            self._route = self._choose(start.called, start.params)
-        return self._route.roles if self._route else {}
+        route = self._route = self._route or self._choose(start.called, start.params)
+        return (
+            RouteTerms(route.tenant, route.roles, route.publish_params) if route else RouteTerms()
+        )
 
     async def settle(self, start: CallStarted) -> None:
         """Hold a place for each track, as `Ticket` says."""

@@ -17,8 +17,8 @@ After a broken connection the platform connects anew and resumes the conversatio
 stream of the same call: the one before ended with its socket, and what it heard is transcribed. A
 resume offers no formats: it is taken for linear at 16 kHz, which we choose wherever it is offered.
 
-Upgrades have the bot's token, `Authorization: Bearer <secret>`; a stream token would be good for
-no resume. Source: github.com/audiocodes/ac-bot-api, src/websocket.
+Upgrades have the bot's token, `Authorization: Bearer <secret>`. Source:
+github.com/audiocodes/ac-bot-api, src/websocket.
 """
 
 from collections.abc import Callable, Mapping, Sequence

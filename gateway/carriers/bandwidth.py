@@ -12,14 +12,13 @@ dev.bandwidth.com/docs/voice/webhooks/initiate, /mediaStreamStopped.
 """
 
 import base64
-import hmac
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Final, Self
 from xml.etree import ElementTree
 
 from msgspec import field
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.carriers.carrier import (
     Announced,
@@ -34,9 +33,17 @@ from gateway.carriers.dialect import Dialect, Frame, Times, find
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import L16Settings, NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.parts import (
+    L16Settings,
+    LongSecret,
+    NextStepSettings,
+    SecretSettings,
+    plain,
+    variable,
+)
+from gateway.carriers.signatures.checks import any_equal, wire_bytes
 from gateway.errors import CarrierError
-from process.settings import config, matching
+from process.settings import Secrets, config, matching
 
 _ASKING: Final = ("initiate", "answer", "redirect")  # events that BXML answers
 
@@ -80,15 +87,18 @@ class Bandwidth(ReportingCarrier, GatedCarrier):
         webhook_username: Annotated[str, matching(r"[^:]+", "must have no colon")] | None = Field(
             None, description="Of the voice application's webhooks."
         )
-        webhook_password: SecretStr | None = Field(
-            None, min_length=16, description="Theirs, too. Without both, none is answered."
+        webhook_password: Secrets[LongSecret] | None = Field(
+            None,
+            description="Theirs, too, 16 characters or more. Without both, none is answered. "
+            "Several, separated by commas, are all accepted; the first is for status callbacks.",
         )
 
     def __init__(self, settings: Settings) -> None:
         self.gate = Gate(self.name, settings)
         self._settings = settings
-        pair = f"{settings.webhook_username}:{plain(settings.webhook_password)}"
-        self._credentials = b"Basic " + base64.b64encode(pair.encode())
+        self._passwords = plain(settings.webhook_password)
+        pairs = [f"{settings.webhook_username}:{password}" for password in self._passwords]
+        self._credentials = [b"Basic " + base64.b64encode(pair.encode()) for pair in pairs]
 
     @property
     def webhook_closed_for_want_of(self) -> str | None:
@@ -129,7 +139,7 @@ class Bandwidth(ReportingCarrier, GatedCarrier):
                 tracks="both",
                 streamEventUrl=link.status_url,
                 username=self._settings.webhook_username or "",
-                password=plain(self._settings.webhook_password),
+                password=self._passwords[0],
             )
         step = self._settings.next_step
         if step.redirect_url:
@@ -145,6 +155,6 @@ class Bandwidth(ReportingCarrier, GatedCarrier):
         shown = request.headers.get("Authorization", "")
         if not shown or self.webhook_closed_for_want_of:
             raise CarrierError("token-missing")
-        if not hmac.compare_digest(shown.encode(errors="surrogateescape"), self._credentials):
+        if not any_equal([wire_bytes(shown)], self._credentials):
             raise CarrierError("token-invalid")
         return read_json(request)

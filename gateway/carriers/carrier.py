@@ -57,10 +57,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Something that must not be shown to us twice: a nonce, a token."""
+    """What tells a request from all others: a nonce, a token, a signature.
+
+    Attributes:
+        value: never the same for two requests.
+        until_s: Unix seconds; from then on the request is refused as too old anyway. None: nothing
+            in it says how old it is.
+        until_end: of an upgrade: it may be shown again until the stream that it let in has ended.
+    """
 
     value: str = field(repr=False)
-    until_s: float  # Unix seconds; from then on it is refused as too old anyway
+    until_s: float | None
+    until_end: bool = False
 
     @classmethod
     def signed(cls, carrier: str, shown: str, now_s: float) -> "Once":
@@ -79,7 +87,7 @@ class Upgrade:
     Attributes:
         adapter: reads the socket's messages.
         authorize: checks what only the start message can show; raises CarrierError.
-        once: what it must not be accepted with again.
+        once: what it must not be accepted with again; None: nothing.
     """
 
     adapter: Adapter
@@ -117,7 +125,13 @@ class Carrier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A call that a webhook announces."""
+    """A call that a webhook announces.
+
+    Attributes:
+        call_id: the carrier's.
+        called: the number dialled, if the carrier says it.
+        once: what tells the webhook from others; None: its URL and its body.
+    """
 
     call_id: str
     called: str | None = field(default=None, repr=False)
@@ -131,6 +145,7 @@ class StreamLink:
     media_url: str  # wss://.../media/<carrier>
     route: str  # which the call takes
     is_certain: bool  # it is the route of all the carrier's calls: the URL need not name it
+    seed: str | None = field(default=None, repr=False)  # tokens of one seed and moment are equal
 
     @property
     def named_route(self) -> str:
@@ -188,7 +203,8 @@ class ForkingCarrier(Carrier, Protocol):
         Args:
             call: as `announced` gave it.
             link: where its audio goes; without one the call goes on unheard.
-            now_s: Unix seconds.
+            now_s: Unix seconds, when the webhook was shown first. The same arguments give the same
+                document.
         """
 
 

@@ -3,21 +3,14 @@
 Every adapter maps its vendor's messages to these; nothing past `carriers/` knows a vendor's word.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
 
 from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
+from gateway.carriers.secret_names import is_secret_name
 from gateway.carriers.tolerant import printable
-
-# What names of custom parameters have in them that let somebody in somewhere.
-_SECRET: Final = re.compile(
-    r"\s*tok\s*|.*(token|secret|passw|authori[sz]ation|bearer|jwt|api[-_ ]?key).*",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +29,14 @@ class CallStarted:
     @property
     def public_params(self) -> dict[str, str]:
         """The parameters without those whose names say that they are secrets."""
+        return self.params_of([name for name in self.params if not is_secret_name(name)])
+
+    def params_of(self, names: Collection[str]) -> dict[str, str]:
+        """Return the parameters of these names, as far as they are there, to be published."""
         return {
             printable(name): printable(value)
             for name, value in self.params.items()
-            if not _SECRET.fullmatch(name)
+            if name in names
         }
 
 

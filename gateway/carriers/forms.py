@@ -45,6 +45,11 @@ def signed_form(request: Request, form: Sequence[tuple[str, str]]) -> Sequence[t
     return form if request.method == "POST" else ()
 
 
+def is_json(request: Request) -> bool:
+    """Tell whether a request says that it has a body of JSON."""
+    return request.method == "POST" and _kind(request) == _JSON
+
+
 def read_json(request: Request) -> Mapping[str, object]:
     """Read a JSON object.
 
@@ -93,5 +98,9 @@ def read_status(
 
 
 def _require(kind: str, request: Request) -> None:
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != kind:
+    if _kind(request) != kind:
         raise CarrierError("unsupported-body", f"expected {kind}")
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()

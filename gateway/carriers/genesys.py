@@ -7,7 +7,7 @@ in `genesys_adapter.py`. Source: developer.genesys.cloud/devapps/audiohook.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -16,25 +16,29 @@ from pydantic import AfterValidator, Field, PositiveFloat, SecretStr
 from gateway.carriers import http_signature as signature
 from gateway.carriers.carrier import Carrier, Once, Request, Upgrade
 from gateway.carriers.genesys_adapter import AudioHookAdapter
-from gateway.carriers.parts import AudioSettings, plain
+from gateway.carriers.parts import AudioSettings
 from gateway.errors import CarrierError
 from process.settings import Names, config
 
 _MIN_SECRET_BYTES: Final = 16
 
 
-def _read_api_keys(text: str) -> Mapping[str, bytes]:
-    """Read `{"<API key>": "<client secret, base64>"}`.
+def _read_api_keys(text: str) -> Mapping[str, Sequence[bytes]]:
+    """Read `{"<API key>": "<client secret, base64>"}`; several secrets are separated by commas.
 
     Raises:
         ValueError: it is something else; quotes nothing: a secret may stand in any place.
     """
     try:
         keys = msgspec.json.decode(text, type=dict[str, str])
-        secrets = {key: base64.b64decode(secret, validate=True) for key, secret in keys.items()}
+        secrets = {
+            key: [base64.b64decode(each.strip(), validate=True) for each in listed.split(",")]
+            for key, listed in keys.items()
+        }
     except (msgspec.DecodeError, UnicodeEncodeError, binascii.Error, ValueError):
         raise ValueError('must be {"<API key>": "<client secret, base64>"}') from None
-    if not secrets or "" in secrets or min(map(len, secrets.values())) < _MIN_SECRET_BYTES:
+    sizes = [len(secret) for each in secrets.values() for secret in each]
+    if not secrets or "" in secrets or min(sizes) < _MIN_SECRET_BYTES:
         raise ValueError(f"each API key needs a secret of {_MIN_SECRET_BYTES} bytes or more")
     return secrets
 
@@ -59,7 +63,8 @@ class Genesys(Carrier):
         api_keys: Annotated[SecretStr, AfterValidator(_check_api_keys)] | None = Field(
             None,
             description='JSON: {"<API key>": "<its client secret, base64>"}, as configured at '
-            "Genesys. Without it, Genesys is closed.",
+            "Genesys; several secrets of one key are separated by commas. Without it, Genesys is "
+            "closed.",
         )
         organization_ids: Names = Field(
             (), description="Let only these organizations in, comma-separated. Default: any."
@@ -76,7 +81,9 @@ class Genesys(Carrier):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._secrets = _read_api_keys(plain(settings.api_keys)) if settings.api_keys else {}
+        self._secrets = (
+            _read_api_keys(settings.api_keys.get_secret_value()) if settings.api_keys else {}
+        )
 
     @property
     def closed_for_want_of(self) -> str | None:

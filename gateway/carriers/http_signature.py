@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.carriers.signatures.checks import any_equal
 from gateway.errors import CarrierError
 
 API_KEY: Final = "x-api-key"
@@ -98,7 +99,7 @@ def verify(
     headers: Mapping[str, str],
     target: str,
     authority: str,
-    secrets: Mapping[str, bytes],
+    secrets: Mapping[str, bytes | Sequence[bytes]],
     now_s: float,
     *,
     max_age_s: float = 30.0,
@@ -110,7 +111,8 @@ def verify(
         headers: by names in any case.
         target: the path and query that the client was told.
         authority: the host that it was told, with its port unless that is 443.
-        secrets: by API key, decoded. An empty one is none: anybody could sign with it.
+        secrets: by API key, decoded; one, or several of which any may have signed. An empty one is
+            none: anybody could sign with it.
         now_s: Unix seconds.
         max_age_s: how old a signature may be.
         skew_s: how far ahead of ours the client's clock may be.
@@ -125,9 +127,10 @@ def verify(
         raise CarrierError("signature-missing")
     label, signed = _find(inputs, api_key)
     given = base64.b64decode(_members(signatures, _SIGNATURE).get(label, "::")[1:-1])
-    secret = secrets.get(api_key, b"")
-    expected = _mac(secret, signed, headers, target, authority)
-    if not hmac.compare_digest(expected, given) or not secret:
+    known = secrets.get(api_key, b"")
+    keys = [known] if isinstance(known, bytes) else known
+    macs = [_mac(key, signed, headers, target, authority) for key in keys]
+    if not any_equal([given], macs) or not all(keys):
         raise CarrierError("signature-invalid")
     return Signed(
         organization_id=headers[ORGANIZATION_ID].strip(),

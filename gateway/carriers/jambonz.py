@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.carriers.carrier import (
     Announced,
@@ -31,7 +31,14 @@ from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import L16Settings, NextStepSettings, SecretSettings, plain, variable
+from gateway.carriers.parts import (
+    L16Settings,
+    NextStepSettings,
+    Secret,
+    SecretSettings,
+    plain,
+    variable,
+)
 from gateway.carriers.pcm_socket import (
     MIX_TYPES,
     PcmSocketAdapter,
@@ -43,7 +50,7 @@ from gateway.carriers.pcm_socket import (
 from gateway.carriers.signatures import jambonz as signature
 from gateway.carriers.tolerant import fold
 from gateway.errors import CarrierError
-from process.settings import config
+from process.settings import Secrets, config
 
 SUBPROTOCOL: Final = "audio.jambonz.org"
 
@@ -70,8 +77,10 @@ class Jambonz(ForkingCarrier, GatedCarrier):
 
         model_config = config("GATEWAY_JAMBONZ_", env_file=".env")
 
-        webhook_secret: SecretStr | None = Field(
-            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        webhook_secret: Secrets[Secret] | None = Field(
+            None,
+            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
+            "separated by commas, are all accepted.",
         )
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:

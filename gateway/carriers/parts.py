@@ -1,8 +1,9 @@
 """Settings that several carriers have alike. Pure."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from gateway.audio.encodings import Encoding
@@ -10,7 +11,7 @@ from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import CallStarted
 from gateway.carriers.formats import with_encoding
 from gateway.carriers.twiml import NextStep
-from process.settings import Url, matching
+from process.settings import Secrets, Url, matching
 
 type ByteOrder = Literal["big", "little"]
 BYTE_ORDER: Final = (
@@ -20,9 +21,30 @@ _L16: Final[dict[ByteOrder, Encoding]] = {"big": Encoding.L16BE, "little": Encod
 _DIALLED: Final = "must be a number in E.164, such as +15551234567, or a sip: address"
 
 
-def plain(secret: SecretStr | None) -> str:
-    """Give a secret's text; empty without one."""
-    return secret.get_secret_value() if secret else ""
+SEVERAL: Final = "Several, separated by commas, are all accepted; the first makes tokens."
+
+_MIN_CHARACTERS: Final = 16
+
+
+def _check_given(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("one of them is empty")
+    return secret
+
+
+def _check_long(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _MIN_CHARACTERS:
+        raise ValueError(f"must have at least {_MIN_CHARACTERS} characters")
+    return secret
+
+
+type Secret = Annotated[SecretStr, AfterValidator(_check_given)]  # as a vendor made it
+type LongSecret = Annotated[SecretStr, AfterValidator(_check_long)]  # as an operator chose it
+
+
+def plain(secrets: Sequence[SecretStr] | None) -> tuple[str, ...]:
+    """Return the text of secrets; empty without any."""
+    return tuple(secret.get_secret_value() for secret in secrets or ())
 
 
 def variable(settings: BaseSettings, field: str) -> str:
@@ -64,11 +86,11 @@ class L16Settings(AudioSettings):
 class SecretSettings(AudioSettings):
     """Of a carrier that does not sign its upgrades."""
 
-    secret: SecretStr | None = Field(
+    secret: Secrets[LongSecret] | None = Field(
         None,
-        min_length=16,
         description="16 characters or more: what its media sockets show (how: docs/carriers.md), "
-        "and the key of the tokens that let single calls in. Without it, the carrier is closed.",
+        "and the key of the tokens that let single calls in. Without it, the carrier is closed. "
+        + SEVERAL,
     )
     token_ttl_s: PositiveInt = Field(
         300, description="From a token's making until the stream's upgrade."

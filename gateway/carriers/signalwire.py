@@ -4,19 +4,21 @@ Twilio's messages, of which fields are left out: no `streamSid` but in the start
 object, no track of a key. Beside mu-law it has L16 at 16 and 24 kHz (`codec="L16@16000h"`), whose
 byte order its page does not tell: little-endian, unless a setting says otherwise.
 
-Webhooks are signed as Twilio's are, with the signing key of the space. Upgrades are not: the
+Webhooks, forms or JSON, are signed with the signing key of the space. Upgrades are not: the
 `authBearerToken` of `<Stream>` comes back as `Authorization: Bearer`. Sources:
 developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.carriers.carrier import (
     Announced,
     Document,
+    Once,
     ReportingCarrier,
     Request,
     StreamLink,
@@ -24,23 +26,29 @@ from gateway.carriers.carrier import (
     Upgrade,
 )
 from gateway.carriers.dialect import Dialect
-from gateway.carriers.forms import read_call, read_form, read_status, signed_form
+from gateway.carriers.forms import (
+    is_json,
+    read_call,
+    read_form,
+    read_json,
+    read_status,
+    signed_form,
+)
 from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.carriers.json_media import JsonMediaAdapter
 from gateway.carriers.parts import (
     L16Settings,
     NextStepSettings,
+    Secret,
     SecretSettings,
     plain,
     variable,
 )
-from gateway.carriers.signatures import twilio as signature
+from gateway.carriers.signatures import signalwire as signature
 from gateway.carriers.twiml import fork
-from process.settings import config
+from process.settings import Secrets, config
 
 DIALECT: Final = Dialect(carrier="signalwire")
-
-_SIGNATURE_HEADERS: Final = ("X-SignalWire-Signature", signature.SIGNATURE_HEADER)
 
 
 class SignalWire(ReportingCarrier, GatedCarrier):
@@ -54,8 +62,10 @@ class SignalWire(ReportingCarrier, GatedCarrier):
 
         model_config = config("GATEWAY_SIGNALWIRE_", env_file=".env")
 
-        signing_key: SecretStr | None = Field(
-            None, description="Of the space; verifies webhooks. Without it, none is answered."
+        signing_key: Secrets[Secret] | None = Field(
+            None,
+            description="Of the space; verifies webhooks. Without it, none is answered. Several, "
+            "separated by commas, are all accepted.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -75,18 +85,28 @@ class SignalWire(ReportingCarrier, GatedCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
-        return read_call(self._read(request), "CallSid")
+        fields, once = self._read(request)
+        return replace(read_call(fields, "CallSid"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
         """Check a callback's signature; see `ReportingCarrier`."""
-        return read_status(self._read(request))
+        fields, once = self._read(request)
+        return replace(read_status(fields), once=once)
 
-    def _read(self, request: Request) -> list[tuple[str, str]]:
-        form = read_form(request)
-        shown = (request.headers[name] for name in _SIGNATURE_HEADERS if name in request.headers)
-        key = plain(self._settings.signing_key)
-        signature.verify(key, request.url, next(shown, None), signed_form(request, form))
-        return form
+    def _read(self, request: Request) -> tuple[list[tuple[str, str]], Once]:
+        """Read a form, or an object's texts, once its signature is found good."""
+        form = None if is_json(request) else read_form(request)
+        signed = signature.verify(
+            plain(self._settings.signing_key),
+            request.url,
+            request.headers,
+            request.body,
+            None if form is None else signed_form(request, form),
+        )
+        if form is None:
+            members = read_json(request).items()
+            form = [(name, value) for name, value in members if isinstance(value, str)]
+        return form, Once(f"{self.name} {signed}", None)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the cXML; see `ForkingCarrier`."""

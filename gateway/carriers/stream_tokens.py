@@ -4,14 +4,17 @@
 
 It stands in the stream's URL, as a segment of the path: many carriers take no query. The mac binds
 all before it to carrier and route; `call` binds it to a call, whose id only the start message
-tells, and is empty where that was not known yet. The key is one that all gateways of an
-installation have, so that each accepts what another made. Pure.
+tells, and is empty where that was not known yet. A token that is bound to a call is good for that
+call until its stream has ended, so that a carrier may connect again; one that is not is good once.
+The key is one that all gateways of an installation have, so that each accepts what another made.
+Pure.
 """
 
 import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +30,7 @@ class StreamToken:
     """A token that is ours, for this carrier and route, and not too old.
 
     Attributes:
-        once: its id, by which the caller must refuse it a second time.
+        once: its id, by which the caller tells whether it was used.
         expires_s: Unix seconds; until then the id has to be remembered.
         call: the mac of the call it is good for; empty: any.
         key: what the macs are made with.
@@ -74,11 +77,18 @@ def mint(
     return f"{expires_s}.{nonce}.{call}.{_stream_mac(key, carrier, route, expires_s, nonce, call)}"
 
 
-def read(key: bytes, carrier: str, route: str, token: str, now_s: float) -> StreamToken:
+def nonce_of(key: bytes, *parts: str) -> str:
+    """Derive a nonce from what makes a token one of a kind; the same parts give the same nonce."""
+    return _mac(key, "nonce", *parts)
+
+
+def read(
+    keys: bytes | Sequence[bytes], carrier: str, route: str, token: str, now_s: float
+) -> StreamToken:
     """Check all of a token that can be checked before the stream says which call it is.
 
     Args:
-        key: see `mint`.
+        keys: see `mint`; one, or several of which any may have made it.
         carrier: whose stream asks.
         route: that of its URL; empty if it names none.
         token: that of its URL.
@@ -92,10 +102,12 @@ def read(key: bytes, carrier: str, route: str, token: str, now_s: float) -> Stre
         raise CarrierError("token-invalid")
     digits, nonce, call, mac = found.groups()
     expires_s = int(digits)
-    expected = _stream_mac(key, carrier, route, expires_s, nonce, call)
-    if not hmac.compare_digest(mac, expected) or now_s > expires_s:
+    keys = [keys] if isinstance(keys, bytes) else keys
+    expected = [_stream_mac(key, carrier, route, expires_s, nonce, call) for key in keys]
+    matches = [hmac.compare_digest(mac, each) for each in expected]  # all: no early exit
+    if not any(matches) or now_s > expires_s:
         raise CarrierError("token-invalid")
-    return StreamToken(nonce, expires_s, call, key)
+    return StreamToken(nonce, expires_s, call, keys[matches.index(True)])
 
 
 def _stream_mac(key: bytes, carrier: str, route: str, expires_s: int, nonce: str, call: str) -> str:

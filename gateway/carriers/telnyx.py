@@ -43,7 +43,7 @@ from gateway.carriers.parts import (
 from gateway.carriers.signatures import telnyx as signature
 from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
-from process.settings import config
+from process.settings import Secrets, config
 
 DIALECT: Final = Dialect(
     carrier="telnyx",
@@ -81,14 +81,17 @@ class Telnyx(ReportingCarrier, GatedCarrier):
 
         model_config = config("GATEWAY_TELNYX_", env_file=".env")
 
-        public_key: Annotated[str, AfterValidator(_check_key)] | None = Field(
-            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        public_key: Secrets[Annotated[str, AfterValidator(_check_key)]] | None = Field(
+            None,
+            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
+            "separated by commas, are all accepted.",
         )
         l16_byte_order: ByteOrder = Field("big", description=BYTE_ORDER)
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.gate = Gate(self.name, settings)
+        self._public_keys = [signature.read_public_key(key) for key in settings.public_key or ()]
 
     @property
     def webhook_closed_for_want_of(self) -> str | None:
@@ -116,7 +119,7 @@ class Telnyx(ReportingCarrier, GatedCarrier):
     def _read(self, request: Request) -> tuple[list[tuple[str, str]], Once]:
         headers = request.headers
         shown = signature.verify(
-            signature.read_public_key(self._settings.public_key or ""),
+            self._public_keys,
             headers.get(signature.SIGNATURE_HEADER),
             headers.get(signature.TIMESTAMP_HEADER),
             request.body,

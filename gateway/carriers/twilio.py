@@ -11,13 +11,15 @@ twilio.com/docs/voice/media-streams, twilio.com/docs/usage/security.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Self
 
-from pydantic import Field, PositiveInt, SecretStr, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from gateway.carriers.carrier import (
     Announced,
     Document,
+    Once,
     ReportingCarrier,
     Request,
     StreamLink,
@@ -26,13 +28,20 @@ from gateway.carriers.carrier import (
 )
 from gateway.carriers.dialect import Dialect
 from gateway.carriers.forms import read_call, read_form, read_status, signed_form
-from gateway.carriers.gate import Tokens
+from gateway.carriers.gate import tokens_of
 from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import L16Settings, NextStepSettings, plain, variable
+from gateway.carriers.parts import (
+    SEVERAL,
+    L16Settings,
+    NextStepSettings,
+    Secret,
+    plain,
+    variable,
+)
 from gateway.carriers.signatures import twilio as signature
 from gateway.carriers.twiml import fork
 from gateway.errors import CarrierError
-from process.settings import config
+from process.settings import Secrets, config
 
 DIALECT: Final = Dialect(carrier="twilio")
 
@@ -48,8 +57,9 @@ class Twilio(ReportingCarrier):
 
         model_config = config("GATEWAY_TWILIO_", env_file=".env")
 
-        auth_token: SecretStr | None = Field(
-            None, description="Verifies Twilio's signatures. Without it, Twilio is closed."
+        auth_token: Secrets[Secret] | None = Field(
+            None,
+            description="Verifies Twilio's signatures. Without it, Twilio is closed. " + SEVERAL,
         )
         ignore_signatures: bool = Field(
             False,
@@ -73,13 +83,13 @@ class Twilio(ReportingCarrier):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._auth_token = plain(settings.auth_token)
-        self._tokens = Tokens(self.name, self._auth_token, settings.token_ttl_s)
+        self._auth_tokens = plain(settings.auth_token)
+        self._tokens = tokens_of(self.name, self._auth_tokens, settings.token_ttl_s)
 
     @property
     def closed_for_want_of(self) -> str | None:
         """The setting without which nobody is let in."""
-        is_open = self._auth_token or self._settings.ignore_signatures
+        is_open = self._auth_tokens or self._settings.ignore_signatures
         return None if is_open else "GATEWAY_TWILIO_AUTH_TOKEN"
 
     @property
@@ -104,26 +114,29 @@ class Twilio(ReportingCarrier):
 
     def announced(self, request: Request) -> Announced:
         """Check the webhook's signature; see `ForkingCarrier`."""
-        return read_call(self._read(request), "CallSid")
+        form, once = self._read(request)
+        return replace(read_call(form, "CallSid"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
         """Check a callback's signature; see `ReportingCarrier`."""
-        return read_status(self._read(request))
+        form, once = self._read(request)
+        return replace(read_status(form), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
         """Write the TwiML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
-        url = link.with_token(self._tokens.mint(link.route, call.call_id, now_s))
+        url = link.with_token(self._tokens.mint(link.route, call.call_id, now_s, link.seed))
         stream = {"url": url, "track": "both_tracks", "statusCallback": link.status_url}
         return fork(stream, {}, self._settings.next_step)
 
-    def _read(self, request: Request) -> list[tuple[str, str]]:
+    def _read(self, request: Request) -> tuple[list[tuple[str, str]], Once | None]:
         form = read_form(request)
-        self._verify(request, signed_form(request, form))
-        return form
+        signed = self._verify(request, signed_form(request, form))
+        return form, Once(f"{self.name} {signed}", None) if signed else None
 
-    def _verify(self, request: Request, form: Sequence[tuple[str, str]] = ()) -> None:
-        if self._auth_token:
-            shown = request.headers.get(signature.SIGNATURE_HEADER)
-            signature.verify(self._auth_token, request.url, shown, form)
+    def _verify(self, request: Request, form: Sequence[tuple[str, str]] = ()) -> str | None:
+        if not self._auth_tokens:
+            return None
+        shown = request.headers.get(signature.SIGNATURE_HEADER)
+        return signature.verify(self._auth_tokens, request.url, shown, form)

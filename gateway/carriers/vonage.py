@@ -31,7 +31,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.carriers.carrier import (
     Announced,
@@ -46,7 +46,7 @@ from gateway.carriers.dialect import find, find_text, read
 from gateway.carriers.events import CallStarted, CarrierEvent, DtmfReceived, MessageIgnored
 from gateway.carriers.forms import read_call, read_form, read_json
 from gateway.carriers.gate import Gate, GatedCarrier
-from gateway.carriers.parts import L16Settings, SecretSettings, plain, variable
+from gateway.carriers.parts import L16Settings, Secret, SecretSettings, plain, variable
 from gateway.carriers.pcm_socket import (
     MIX,
     PcmSocketAdapter,
@@ -57,7 +57,7 @@ from gateway.carriers.pcm_socket import (
 )
 from gateway.carriers.signatures import vonage as signature
 from gateway.carriers.tolerant import fold
-from process.settings import Url, config
+from process.settings import Secrets, Url, config
 
 _ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
 _RATE: Final = re.compile(r";\s*rate=([0-9]{1,9})\b", re.IGNORECASE)
@@ -81,8 +81,10 @@ class Vonage(ForkingCarrier, GatedCarrier):
 
         model_config = config("GATEWAY_VONAGE_", env_file=".env")
 
-        signature_secret: SecretStr | None = Field(
-            None, description="Of the account; verifies webhooks. Without it, none is answered."
+        signature_secret: Secrets[Secret] | None = Field(
+            None,
+            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
+            "separated by commas, are all accepted.",
         )
         notify_url: Url | None = Field(
             None,
@@ -137,7 +139,7 @@ class Vonage(ForkingCarrier, GatedCarrier):
 
     def _url(self, link: StreamLink, call_id: str, role: str, now_s: float) -> str:
         query = urlencode({"call_id": call_id, "role": role})
-        return f"{self.gate.url_with_token(link, call_id, now_s)}?{query}"
+        return f"{self.gate.url_with_token(link, call_id, now_s, role)}?{query}"
 
 
 def new_adapter(connection_id: str, upgrade: Mapping[str, str] | None = None) -> PcmSocketAdapter:

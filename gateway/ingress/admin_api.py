@@ -149,6 +149,7 @@ class AdminApi:
             {
                 "url": minted.url,
                 "token": minted.token,
+                "tenant": minted.tenant,
                 "route": minted.route,
                 "expires": rfc3339_ms(minted.expires_s),
             }
@@ -188,6 +189,7 @@ def _heading(stream: StreamSnapshot) -> dict[str, object]:
     return {
         "stream_id": stream.stream_id,
         "carrier": stream.carrier,
+        "tenant": stream.tenant,
         "state": stream.state,
         "started": rfc3339_ms(stream.epoch / 1000),
     }

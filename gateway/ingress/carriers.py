@@ -7,10 +7,12 @@
 Each may end in a slash, which signatures cover. Webhooks that a carrier signs so may be GET.
 
 Whom to believe is the carrier's to say (`carriers/carrier.py`), with our public URL, the raw body
-and the time. What must not be shown twice is remembered, by all gateways together (`once.py`).
+and the time. What was shown before is remembered, by all gateways together (`once.py`): the same
+webhook gets the same document again, for a while.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
@@ -22,9 +24,18 @@ from gateway.calls.admission import Admission
 from gateway.calls.ending import STOPPED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
-from gateway.carriers.carrier import Carrier, ForkingCarrier, ReportingCarrier, Request, StreamLink
+from gateway.carriers.carrier import (
+    Carrier,
+    ForkingCarrier,
+    Once,
+    ReportingCarrier,
+    Request,
+    StreamLink,
+    StreamStatus,
+)
 from gateway.errors import CarrierError
 from gateway.ingress.bodies import read_body
+from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.media import MediaSocket
 from gateway.ingress.once import Shown
 from gateway.ingress.refusals import Refusals
@@ -74,6 +85,7 @@ class CarrierRoutes:
             services,
             streams,
             admission,
+            BoundTokens(shown),
             start_timeout_s=settings.start_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
@@ -103,13 +115,15 @@ class CarrierRoutes:
         for each in (path, f"{path}/"):
             app.router.add_route(method, each, handler)
 
+    def renew(self, carrier: Carrier) -> None:
+        """Have a carrier with other settings, open as the one before, decide from now on."""
+        self._carrier = carrier
+
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
         route_name = request.match_info.get("route")
         try:
             upgrade = self._carrier.upgrade(self._asked(request, self._media_url))
-            return await self._media.serve(
-                request, upgrade, route_name, lambda: self._shown.refuse_again(upgrade.once)
-            )
+            return await self._media.serve(request, upgrade, route_name)
         except CarrierError as error:
             return await self._refuse(error, request)
 
@@ -121,8 +135,9 @@ class CarrierRoutes:
             asked = self._asked(request, url, body)
             call = self._carrier.announced(asked)
             self._streams.refuse_new()
-            await self._shown.refuse_again(call.once)
-            document = self._carrier.document(call, self._link(call.called), asked.now_s)
+            once = self._identity(asked, call.once)
+            first_s = await self._shown.first_shown(once)
+            document = self._carrier.document(call, self._link(call.called, once.value), first_s)
         except CarrierError as error:
             return await self._refuse(error, request)
         return web.Response(body=document.body, content_type=document.content_type)
@@ -132,20 +147,29 @@ class CarrierRoutes:
         assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
         body = await read_body(request)
         try:
-            status = self._carrier.status(self._asked(request, self._status_url, body))
-            await self._shown.refuse_again(status.once)
+            asked = self._asked(request, self._status_url, body)
+            status = self._carrier.status(asked)
+            await self._shown.first_shown(self._identity(asked, status.once))
         except CarrierError as error:
             return await self._refuse(error, request)
         if status.is_over:
-            ids = encode_id(status.call_id), encode_id(status.stream_id)
             loop = asyncio.get_running_loop()
-            loop.call_later(_STATUS_GRACE_S, self._end_stream, *ids)
+            loop.call_later(_STATUS_GRACE_S, self._end_stream, status)
         return web.Response(status=204)
 
-    def _end_stream(self, call_id: str, stream_id: str) -> None:
-        """End a stream that is over by a status callback, unless media have come since."""
-        idle_s = _STATUS_GRACE_S - _IN_FLIGHT_S
-        if self._streams.end_call(call_id, STOPPED, stream_id, idle_s):
+    def _end_stream(self, status: StreamStatus) -> None:
+        """End a stream of this carrier's that is over by a callback, unless media have come since.
+
+        The callback does not say which route the call took, so all tenants of the carrier count.
+        """
+        call_id, stream_id = encode_id(status.call_id), encode_id(status.stream_id)
+        if self._streams.end_call(
+            call_id,
+            STOPPED,
+            carrier=self._carrier.name,
+            stream_id=stream_id,
+            idle_s=_STATUS_GRACE_S - _IN_FLIGHT_S,
+        ):
             _log.info("ended-by-status", call_id=call_id, stream_id=stream_id)
 
     def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
@@ -164,8 +188,15 @@ class CarrierRoutes:
             method=request.method,
         )
 
-    def _link(self, called: str | None) -> StreamLink | None:
-        """Say where a call's media go; None if no route is for it: then it goes on unheard."""
+    def _identity(self, asked: Request, once: Once | None) -> Once:
+        """Return what tells a webhook from all others: what it is signed with, or all of it."""
+        if once:
+            return once
+        digest = hashlib.sha256(asked.url.encode(errors="surrogateescape") + b" " + asked.body)
+        return Once(f"{self._carrier.name} {digest.hexdigest()}", None)
+
+    def _link(self, called: str | None, seed: str) -> StreamLink | None:
+        """Return where a call's media go; None if no route fits: then it is not transcribed."""
         name = self._carrier.name
         route = self._routes.choose(name, called, {})
         if route is None:
@@ -173,7 +204,7 @@ class CarrierRoutes:
             _log.warning("call-without-route", carrier=name)
             return None
         # In the path, because many take no query; and signatures cover it.
-        return StreamLink(self._media_url, route.name, route is self._routes.certain(name))
+        return StreamLink(self._media_url, route.name, route is self._routes.certain(name), seed)
 
     def _warn_of_idle_routes(self) -> None:
         for route in self._routes.routes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
@@ -18,6 +18,7 @@ from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.carriers.events import CallStarted, Reply
 from gateway.carriers.formats import with_encoding
 from gateway.errors import CarrierError
+from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.refusals import require_upgrade
 from gateway.ingress.turns import Turns
 from process.connections import Connection
@@ -43,6 +44,7 @@ class MediaSocket:
         services: CallServices,
         streams: LiveStreams,
         admission: Admission,
+        tokens: BoundTokens,
         *,
         start_timeout_s: float,
         heartbeat_s: float,
@@ -51,6 +53,7 @@ class MediaSocket:
         self._services = services
         self._streams = streams
         self._admission = admission
+        self._tokens = tokens
         self._start_timeout_s = start_timeout_s
         self._heartbeat_s = heartbeat_s
 
@@ -59,7 +62,6 @@ class MediaSocket:
         request: web.Request,
         upgrade: Upgrade,
         route_name: str | None,
-        claim: Callable[[], Awaitable[None]],
     ) -> web.StreamResponse:
         """Upgrade, and run the stream until it has ended.
 
@@ -67,16 +69,15 @@ class MediaSocket:
             request: the upgrade.
             upgrade: what the carrier says of it.
             route_name: the route that its URL names, if any.
-            claim: called once there is a place; raises CarrierError if it was let in before.
 
         Raises:
-            CarrierError: the stream was not admitted, or its socket lost while it waited for that;
-                nothing was upgraded.
+            CarrierError: the stream was not admitted, or was let in before, or its socket was lost
+                meanwhile; nothing was upgraded.
         """
         require_upgrade(request)
         with self._streams.admit():
             async with self._admission.enter(self._carrier.name, route_name) as ticket:
-                await claim()
+                await self._tokens.check(upgrade)
                 socket = web.WebSocketResponse(
                     compress=False,  # base64 of noise: no gain, much CPU
                     # Finds half-open sockets.
@@ -126,7 +127,7 @@ class MediaSocket:
                 upgrade.adapter,
                 self._services,
                 ticket,
-                authorize=upgrade.authorize,
+                authorize=lambda start: self._tokens.authorize(upgrade, start, stream),
                 on_ending=on_ending,
                 reply=replies.send,
                 is_probed=self._carrier.answers_pings,
@@ -135,7 +136,10 @@ class MediaSocket:
                 request.protocol.on_flood = lambda: stream.end(FLOODED)
             turns = Turns(lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
-                ending = await stream.run(lambda: reader.feed(stream, turns))
+                try:
+                    ending = await stream.run(lambda: reader.feed(stream, turns))
+                finally:
+                    await self._tokens.release(upgrade, stream)
             farewell.say(ending.reason)
             await _hear_out(socket, turns, upgrade.adapter, replies)
             return ending

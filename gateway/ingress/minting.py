@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.carriers.carrier import Carrier, OpenIdCarrier, StreamLink
-from gateway.carriers.gate import GatedCarrier
+from gateway.carriers.gate import Gate, GatedCarrier
 from gateway.routes import Route, Routes
 from gateway.settings import Settings
 
@@ -34,6 +34,7 @@ class Minted:
     url: str = field(repr=False)  # of the stream, the token in its path
     token: str = field(repr=False)
     route: str  # that the stream's URL has to name
+    tenant: str  # whose call it is
     expires_s: int  # Unix seconds
 
 
@@ -47,16 +48,14 @@ class Mint:
         routes: Routes,
         wall_s: Callable[[], float],
     ) -> None:
-        self._gates = {
-            carrier.name: carrier.gate
-            for carrier in carriers
-            if isinstance(carrier, GatedCarrier)
-            and not (carrier.closed_for_want_of or carrier.gate.closed_for_want_of)
-            and not (isinstance(carrier, OpenIdCarrier) and carrier.openid)
-        }
+        self._gates = _open_gates(carriers)
         self._media_url = settings.media_url
         self._routes = routes
         self._wall_s = wall_s
+
+    def renew(self, carriers: Iterable[Carrier]) -> None:
+        """Have carriers with other settings, open as those before, make tokens from now on."""
+        self._gates |= _open_gates(carriers)
 
     def make(self, order: Order) -> Minted:
         """Make a token.
@@ -68,10 +67,12 @@ class Mint:
         if gate is None:
             raise LookupError("no such carrier takes tokens here")
         now_s = self._wall_s()
-        link = StreamLink(self._media_url(order.carrier), self._route(order).name, is_certain=False)
+        route = self._route(order)
+        link = StreamLink(self._media_url(order.carrier), route.name, is_certain=False)
         url = gate.url_with_token(link, order.call_id, now_s)
         expires_s = int(now_s) + gate.token_ttl_s
-        return Minted(url, url.rpartition("/")[2], link.route, expires_s)
+        token = url.rpartition("/")[2]
+        return Minted(url, token, route.name, route.tenant, expires_s)
 
     def _route(self, order: Order) -> Route:
         if order.route is None:
@@ -81,3 +82,13 @@ class Mint:
         if route is None:
             raise LookupError("no such route; without one, the carrier's calls must all take one")
         return route
+
+
+def _open_gates(carriers: Iterable[Carrier]) -> dict[str, Gate]:
+    return {
+        carrier.name: carrier.gate
+        for carrier in carriers
+        if isinstance(carrier, GatedCarrier)
+        and not (carrier.closed_for_want_of or carrier.gate.closed_for_want_of)
+        and not (isinstance(carrier, OpenIdCarrier) and carrier.openid)
+    }

@@ -1,4 +1,4 @@
-"""What Redis's answers mean: written, refused for good, owned by another gateway, or none at all.
+"""What Redis's answers mean: written, refused for good, taken by another gateway, or none at all.
 
 A batch that is done leaves the buffer or the spool, and its stream goes on with the next one. A
 stream without an answer keeps its batch, unchanged, and waits.
@@ -15,7 +15,7 @@ from gateway.transcript.backlog import Batch
 from gateway.transcript.buffer import Buffer
 from gateway.transcript.overflow import Overflow, types_in
 from gateway.transcript.spool import Record
-from gateway.transcript.store import FENCED
+from gateway.transcript.store import FENCED, RESUMED
 from gateway.transcript.streams import Streams
 from gateway.transcript.writers import StreamWriter
 
@@ -77,8 +77,9 @@ class Answers:
             self._fence(writer)
             return
         elif is_ours:
-            self._acknowledge(writer, batch, answer, now_s)
+            self._acknowledge(writer, batch, self._written(writer.call_id, answer), now_s)
         else:
+            self._written(writer.call_id, answer)
             writer.signed_at_s = now_s
         if is_ours:
             self._buffer.settle(writer, batch)
@@ -99,6 +100,7 @@ class Answers:
             if writer and writer in self._streams:
                 self._fence(writer)
         else:
+            self._written(writer.call_id if writer else None, answer)
             self._metrics.redis_events_total.inc(record.events)
         self._overflow.settle(record)
         if writer:
@@ -114,6 +116,14 @@ class Answers:
             self._flush(at_once=at_once)
         elif writer.closed:
             self._streams.forget(writer)
+
+    def _written(self, call_id: str | None, answer: int) -> int:
+        """Return the last n written before a batch; count and log a resumed stream."""
+        if answer > RESUMED:
+            return answer
+        self._metrics.redis_resumed_streams_total.inc()
+        _log.warning("stream-resumed", call_id=call_id)
+        return RESUMED - answer
 
     def _acknowledge(
         self, writer: StreamWriter, batch: Batch, written_n: int, now_s: float

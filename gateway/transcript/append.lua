@@ -1,92 +1,230 @@
 -- Append one batch of one stream's events: once, in order, and only for the stream's owner.
 --
--- KEYS  1 writers   hash     stream_id -> "epoch:n", the owner and the last n it has written
+-- KEYS  1 writers   hash     stream_id -> "epoch:n", the owner and the last n it has written;
+--                            "stream_id:claim" -> who that is, see below;
+--                            ":owner" -> "tenant carrier", whose call it is
 --       2 call      stream   the call's events
 --       3 events    stream   the events of all calls of the partition
 --       4 live      zset     "call_id stream_id" -> Unix ms at which the owner's lease ends
 --
--- ARGV, each a MessagePack array, because many small arguments cost the client more than the rest:
---       1 the stream  {v, call_id, stream_id, epoch (Unix ms), gateway, lease (ms), retention of
---                      the call (s), length and age (ms) that `events` keeps}
+-- ARGV  1 the stream  {v, call_id, stream_id, proposed epoch (Unix ms), gateway, lease (ms),
+--                      retention of the call (s), length and age (ms) that `events` keeps, tenant,
+--                      carrier}; a janitor, and the spool of a former version, name no tenant and
+--                      no carrier
 --       2 the batch   {n of the first event, true if the last event ends the stream, events,
---                      true to write only if the lease that stands in `live` has lapsed};
+--                      true for a janitor: write only if the lease in `live` has lapsed};
 --                      an event is {type, at, name, value, name, value ...};
 --                      a batch without events only renews the lease
+--       3 age         ms since the gateway took the stream, by its monotonic clock; absent: 0
+--       1 and 2 are MessagePack arrays, because many small arguments cost the client more than the
+--       rest.
 --
--- Returns the last n that was written before this batch (0: none by this epoch), -1 if a higher
--- epoch owns the stream, or -2 if its lease had to have lapsed and has not (or the stream has ended
--- and has none). With -1 and -2 nothing was written.
+-- Returns the last n that this gateway had written before the batch (0: none), or RESUMED - n (-3
+-- and below) if the batch resumed the stream; -1 if another gateway has taken the stream; -2 if the
+-- lease had to have lapsed and has not (or the stream has ended and has none). With -1 and -2 no
+-- event was written.
+--
+-- Whose call it is. The first batch of a call sets the tenant and the carrier that own its id. The
+-- same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its events
+-- and leases and in the names of its keys, which lie in the same partition.
+--
+-- Who owns a stream. Proposed epoch and gateway together name one ownership. Its first batch claims
+-- the stream; the epoch is the proposed one, or the owner's plus one if that is more, so clocks do
+-- not matter. Of two gateways the one that took the stream last owns it, whichever is heard first.
+-- A janitor's record closes a stream and takes it from nobody: if its gateway writes again, the
+-- stream is resumed at a higher epoch, which begins with the stream's `stream.started`. A gateway
+-- counts its events from 1 over all its epochs; in each of them `n` starts at 1, `base` lower.
 --
 -- All keys share a hash tag. Needs Redis 7.0 or Valkey 8, nothing newer.
 
-local v, call_id, stream_id, epoch, gateway, lease_ms, retention_s, length, age_ms =
-  unpack(cmsgpack.unpack(ARGV[1]))
+local REMEMBERED = 8 -- names that may not write any more; older ones are told by their age
+-- A claim looks younger by the time that its batch was on its way, so ages that differ by less prove
+-- nothing. Then the proposed epochs decide, if they differ by no more; else who is heard last.
+local NEAR_MS = 250
+
+local v, call_id, stream_id, proposed, gateway, lease_ms, retention_s, length, age_ms, tenant,
+  carrier = unpack(cmsgpack.unpack(ARGV[1]))
 local first, ends_stream, events, if_lapsed = unpack(cmsgpack.unpack(ARGV[2]))
+local last = first + #events - 1
 
 -- Lua's own number to string would round epochs to 14 digits.
 local function decimal(number)
   return string.format('%.0f', number)
 end
 
-local written = 0
-local is_late = false
-local owner = redis.call('HGET', KEYS[1], stream_id)
-if owner then
-  local owner_epoch, owner_n = string.match(owner, '^(%d+):(%d+)$')
-  if tonumber(owner_epoch) > epoch then
-    return -1
-  end
-  if tonumber(owner_epoch) == epoch then
-    written = tonumber(owner_n)
-    is_late = first + #events - 1 <= written
-  end
+local writers_key, call_key = KEYS[1], KEYS[2]
+local mine = tenant and tenant .. ' ' .. carrier
+
+local function read_writers()
+  return unpack(redis.call('HMGET', writers_key, stream_id, stream_id .. ':claim', ':owner'))
 end
+
+local owner, claim, whose = read_writers()
+while mine and whose and whose ~= mine do -- again if somebody chose the longer id, too
+  -- The id stays the other's for as long as this call needs its own.
+  redis.call('EXPIRE', writers_key, decimal(retention_s), 'GT')
+  local others = call_id
+  call_id = tenant .. '.' .. carrier .. '.' .. others
+  writers_key = string.sub(writers_key, 1, -1 - #others) .. call_id
+  call_key = string.sub(call_key, 1, -1 - #others) .. call_id
+  owner, claim, whose = read_writers()
+end
+tenant = tenant or string.match(whose or '', '^%S+') or 'default'
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local member = call_id .. ' ' .. stream_id
 
+local name = decimal(proposed) .. ' ' .. gateway
+local since_ms = now_ms - math.max(0, tonumber(ARGV[3] or 0))
+
+local owner_epoch, owner_n = string.match(owner or '0:0', '^(%d+):(%d+)$')
+owner_epoch, owner_n = tonumber(owner_epoch), tonumber(owner_n)
+
+-- What is kept of the last gateway that claimed the stream: its name, epoch and base, since when it
+-- has the stream by the server's clock, the entry of its stream.started, the epoch of the janitor's
+-- record that closed the stream (0: none) with the n written by then, and the names of former owners.
+local claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former
+if claim then
+  claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former =
+    unpack(cmsgpack.unpack(claim))
+elseif owner then -- written by a version that kept no claims
+  claimant, claim_epoch, base = proposed == owner_epoch and name or '', owner_epoch, 0
+  claimed_ms, started, lost_epoch, lost_n, former = owner_epoch, '', 0, 0, {}
+end
+local is_claim_changed = false
+
+local function keep_claim()
+  redis.call('HSET', writers_key, stream_id .. ':claim', cmsgpack.pack({
+    claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former
+  }))
+end
+
+local epoch, offset, written = proposed, 0, 0
+local is_late = false -- all of it was written before
+local resumes -- the epoch that the batch resumes at a higher one
+local repeated -- the stream.started that begins that one
+
 if if_lapsed then
+  if owner_epoch > proposed then
+    return -1
+  end
   local until_ms = redis.call('ZSCORE', KEYS[4], member)
   if not until_ms or tonumber(until_ms) > now_ms then
     return -2
   end
+  if owner_epoch == proposed then
+    written = owner_n
+  elseif claimant and claim_epoch == owner_epoch then
+    lost_epoch, lost_n = proposed, owner_n
+    is_claim_changed = true
+  end
+elseif claimant == name then
+  if owner_epoch == claim_epoch then
+    written = owner_n + base
+    is_late = last <= written
+  elseif owner_epoch == lost_epoch then
+    written = lost_n + base
+    if started ~= '' then
+      repeated = redis.call('XRANGE', call_key, started, started)[1]
+    end
+    resumes = claim_epoch
+    claim_epoch, lost_epoch = owner_epoch + 1, 0
+    base = written - (repeated and 1 or 0)
+    is_claim_changed = true
+  else -- taken over by a gateway of a version that kept no claims
+    return -1
+  end
+  epoch, offset = claim_epoch, base
+else
+  if claimant then
+    for _, each in ipairs(former) do
+      if each == name then
+        return -1
+      end
+    end
+    local older_ms = claimed_ms - since_ms
+    local is_older = older_ms > NEAR_MS
+    if math.abs(older_ms) <= NEAR_MS then
+      local behind_ms = tonumber(string.match(claimant, '^%d+') or owner_epoch) - proposed
+      is_older = 0 < behind_ms and behind_ms <= NEAR_MS
+    end
+    -- A claim in the future: the server's clock was set back, and says nothing.
+    is_older = is_older and claimed_ms <= now_ms
+    -- Also who is refused is remembered: an earlier batch of its may still come, and look younger.
+    table.insert(former, is_older and name or claimant)
+    if #former > REMEMBERED then
+      table.remove(former, 1)
+    end
+    if is_older then
+      keep_claim()
+      return -1
+    end
+  end
+  epoch = math.max(proposed, owner_epoch + 1)
+  claimant, claim_epoch, base, claimed_ms = name, epoch, 0, since_ms
+  started, lost_epoch, lost_n, former = '', 0, 0, former or {}
+  is_claim_changed = true
 end
 
 -- A failing command ends a script but undoes nothing. What may fail (a key of another type, no
--- memory) therefore fails here, or at the first XADD: before anything is appended that a retry
--- would append again.
-if ends_stream then
-  redis.call('ZREM', KEYS[4], member)
-elseif is_late then
+-- memory, a replica, no disk) therefore fails here, or at the first XADD: before anything is
+-- appended that a retry would append again. ZADD is first also where the lease is to end, because
+-- a server that is out of memory refuses it and would accept ZREM and then everything else.
+if ends_stream or is_late then
   -- What a timed-out connection delivers after the stream has ended must not bring its lease back.
   redis.call('ZADD', KEYS[4], 'XX', decimal(now_ms + lease_ms), member)
 else
   redis.call('ZADD', KEYS[4], decimal(now_ms + lease_ms), member)
 end
+if ends_stream then
+  redis.call('ZREM', KEYS[4], member)
+end
 redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', decimal(length))
 redis.call('XTRIM', KEYS[3], 'MINID', '~', decimal(math.max(0, now_ms - age_ms)))
 
 -- The only command that comes after the first XADD and that an ACL may refuse with effect.
-if not redis.acl_check_cmd('HSET', KEYS[1], stream_id, '') then
+if not redis.acl_check_cmd('HSET', writers_key, stream_id, '') then
   return redis.error_reply('NOPERM HSET is refused')
+end
+
+local function add(entry)
+  local id = redis.call('XADD', call_key, '*', unpack(entry))
+  redis.call('XADD', KEYS[3], '*', unpack(entry))
+  return id
+end
+
+if repeated then
+  local entry = repeated[2] -- its fields are in the order of those below
+  entry[10], entry[12] = decimal(epoch), '1'
+  table.insert(entry, 'resumes')
+  table.insert(entry, decimal(resumes))
+  add(entry)
 end
 
 for i, event in ipairs(events) do
   local n = first + i - 1
   if n > written then
-    local entry = {
-      '*', 'v', v, 'type', event[1], 'call_id', call_id, 'stream_id', stream_id,
-      'epoch', decimal(epoch), 'n', decimal(n), 'at', event[2], 'gateway', gateway,
-      unpack(event, 3)
-    }
-    redis.call('XADD', KEYS[2], unpack(entry))
-    redis.call('XADD', KEYS[3], unpack(entry))
+    local id = add({
+      'v', v, 'type', event[1], 'call_id', call_id, 'stream_id', stream_id,
+      'epoch', decimal(epoch), 'n', decimal(n - offset), 'at', event[2], 'gateway', gateway,
+      'tenant', tenant, unpack(event, 3)
+    })
+    if event[1] == 'stream.started' and not if_lapsed then
+      started = id
+      is_claim_changed = true
+    end
   end
 end
 
-local last = math.max(written, first + #events - 1)
-redis.call('HSET', KEYS[1], stream_id, decimal(epoch) .. ':' .. decimal(last))
-redis.call('EXPIRE', KEYS[1], decimal(retention_s))
-redis.call('EXPIRE', KEYS[2], decimal(retention_s))
-return written
+local last_n = math.max(written, last) - offset
+redis.call('HSET', writers_key, stream_id, decimal(epoch) .. ':' .. decimal(last_n))
+if is_claim_changed then
+  keep_claim()
+end
+if mine and not whose then
+  redis.call('HSET', writers_key, ':owner', mine)
+end
+redis.call('EXPIRE', writers_key, decimal(retention_s))
+redis.call('EXPIRE', call_key, decimal(retention_s))
+return resumes and -3 - written or written

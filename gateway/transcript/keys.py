@@ -6,8 +6,10 @@ and one script may touch them all.
 
 import hashlib
 import zlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
+
+DEFAULT_TENANT: Final = "default"  # of a route that names none
 
 MAX_ID_CHARACTERS = 128
 _DIGEST_CHARACTERS = 32

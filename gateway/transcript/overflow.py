@@ -6,14 +6,16 @@ up the others' streams, a window of records is kept in memory, and those of a st
 answer are passed over. Only when the window is full of such records do all wait.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from gateway.transcript.backlog import Batch
-from gateway.transcript.keys import CallKeys, call_keys
+from gateway.transcript.keys import call_keys
 from gateway.transcript.spool import Record, Spool
+from gateway.transcript.store import AppendCall
 from gateway.transcript.writers import StreamWriter
 
 _WINDOW_RECORDS: Final = 2000
@@ -25,11 +27,15 @@ class Overflow:
     Args:
         spool: None for a process without: then nothing is taken.
         partitions: fixed at installation.
+        wall: Unix seconds.
     """
 
-    def __init__(self, spool: Spool | None, partitions: int) -> None:
+    def __init__(
+        self, spool: Spool | None, partitions: int, wall: Callable[[], float] = time.time
+    ) -> None:
         self._spool = spool
         self._partitions = partitions
+        self._wall = wall
         self._writers: dict[bytes, StreamWriter] = {}  # of streams with batches here, by constants
         self._window: dict[Record, None] = {}  # read, and not written yet; oldest first
         self._unanswered: set[bytes] = set()  # streams to pass over for now
@@ -122,12 +128,21 @@ class Overflow:
         """Give the writer of a record of ours; None: another process's, or fenced since."""
         return self._writers.get(record.constants)
 
-    def keys_of(self, record: Record) -> CallKeys:
-        """Name the keys of a record's call."""
+    def call_of(self, record: Record, now_s: float) -> AppendCall:
+        """Return what appends a record.
+
+        Args:
+            record: from `next`.
+            now_s: on the monotonic clock of `StreamWriter.opened_s`.
+        """
         if writer := self._writers.get(record.constants):
-            return writer.keys
+            age_ms = round((now_s - writer.opened_s) * 1000)
+            return AppendCall(writer.keys, record.constants, record.payload, age_ms)
         constants: Any = msgspec.msgpack.decode(record.constants)
-        return call_keys(constants[1], self._partitions)
+        # Of another process: its wall clock and ours are the same machine's, as a rule.
+        age_ms = round(self._wall() * 1000) - constants[3]
+        keys = call_keys(constants[1], self._partitions)
+        return AppendCall(keys, record.constants, record.payload, age_ms)
 
     def close(self) -> None:
         """Let go; what is here stays on disk for the next start."""

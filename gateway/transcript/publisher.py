@@ -87,7 +87,7 @@ class Publisher:
         self._timers = Timers()
         self._streams = Streams()
         self._spool = spool
-        self._overflow = Overflow(spool, partitions)
+        self._overflow = Overflow(spool, partitions, wall)
         self._buffer = Buffer(
             limits,
             self._streams,
@@ -160,19 +160,31 @@ class Publisher:
         self._overflow.close()
 
     def open_stream(
-        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+        self,
+        call_id: str,
+        stream_id: str,
+        epoch: int,
+        on_fenced: Callable[[], None],
+        *,
+        tenant: str,
+        carrier: str,
     ) -> StreamWriter:
-        """Give the writer of one stream.
+        """Return the writer of one stream.
 
         Args:
             call_id: the carrier's own, as it came; keys and fields hold it encoded (`encode_id`).
             stream_id: likewise.
-            epoch: this gateway's ownership of the stream, Unix ms; the highest one writes.
-            on_fenced: called once, from the event loop, when a higher epoch owns the stream. Its
-                events are dropped from then on.
+            epoch: the proposed one, Unix ms, never the same twice in a process: with the gateway's
+                id it names this ownership of the stream. Of two gateways the one that opened the
+                stream last writes.
+            on_fenced: called once, from the event loop, when another gateway has taken the stream.
+                Its events are dropped from then on.
+            tenant: whose call it is.
+            carrier: whose id it is. The same id of another carrier or tenant is another call.
         """
         call_id, stream_id = encode_id(call_id), encode_id(stream_id)
         limits = self._limits
+        now_s = self._clock()
         writer = StreamWriter(
             call_id=call_id,
             stream_id=stream_id,
@@ -187,11 +199,14 @@ class Publisher:
                 limits.retention_s,
                 limits.events_length,
                 limits.events_age_s * 1000,
+                tenant,
+                carrier,
             ),
             backlog=Backlog(),
             on_fenced=on_fenced,
             take=self._take,
-            signed_at_s=self._clock(),
+            opened_s=now_s,
+            signed_at_s=now_s,
         )
         self._streams.open(writer)
         self._timers.after(limits.lease_s / 3, self._renew_leases)
@@ -286,8 +301,11 @@ class Publisher:
         self, batches: Sequence[tuple[StreamWriter, Batch]], records: Sequence[Record]
     ) -> None:
         started_s = self._clock()
-        calls: list[AppendCall] = [(w.keys, w.constants, batch.payload) for w, batch in batches]
-        calls += [(self._overflow.keys_of(r), r.constants, r.payload) for r in records]
+        calls = [
+            AppendCall(w.keys, w.constants, batch.payload, round((started_s - w.opened_s) * 1000))
+            for w, batch in batches
+        ]
+        calls += [self._overflow.call_of(record, started_s) for record in records]
         answers = await self._store.append(calls, self._limits.exchange_timeout_s)
         now_s = self._clock()
         self._metrics.redis_batch_seconds.observe(now_s - started_s)

@@ -162,7 +162,7 @@ async def append(
         Per call what the script returned, or why it has no answer: `redis-unavailable` (it may
         have run or not: send the same again) or `redis-refused` (it did not, and never would).
     """
-    arguments = [(len(keys), *keys, stream, batch) for keys, stream, batch in calls]
+    arguments = [(len(call[0]), *call[0], *call[1:]) for call in calls]
     commands: list[Command] = [("EVALSHA", _SCRIPT_SHA, *a) for a in arguments]
     replies = await exchange(client, commands, timeout_s)
     unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]

@@ -1,20 +1,31 @@
 """Where batches of events go, as the publisher sees it. Pure.
 
 `redis.py` is the real one. Anything that keeps the promises of `append.lua` will do: each event of
-a stream once, in order, from the highest epoch only.
+a stream once, in order, from its owner only.
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.errors import PublishError
 from gateway.transcript.keys import CallKeys
 
-type AppendCall = tuple[CallKeys, bytes, bytes]  # keys, then both arguments of append.lua
+
+class AppendCall(NamedTuple):
+    """One batch: the keys of its call, then the arguments of `append.lua`."""
+
+    keys: CallKeys
+    constants: bytes  # encode.pack_stream
+    payload: bytes  # encode.pack_batch
+    age_ms: int = 0  # since the gateway took the stream; of two the younger one owns it
+
 
 # What `append` answers instead of a number. Both mean that nothing was written.
-FENCED: Final = -1  # a higher epoch owns the stream
+FENCED: Final = -1  # another gateway has taken the stream
 STILL_LEASED: Final = -2  # asked to write only if the owner's lease has lapsed, and it has not
+# This and below: written, and a stream that a janitor had closed was resumed by it. `RESUMED -
+# answer` is the last n that was written before.
+RESUMED: Final = -3
 
 
 class EventStore(Protocol):
@@ -30,7 +41,8 @@ class EventStore(Protocol):
             timeout_s: for the exchange as a whole.
 
         Returns:
-            Per call the last n that was written before it (0: none by this epoch), `FENCED`,
-            `STILL_LEASED`, or why there is no answer: an error to be retried (it may have been
-            written or not: send the same again) or one that is not (it was not, and never would).
+            Per call the last n that was written before it (0: none by this gateway), `RESUMED` or
+            less, `FENCED`, `STILL_LEASED`, or why there is no answer: an error to be retried (it
+            may have been written or not: send the same again) or one that is not (it was not, and
+            never would).
         """

@@ -40,6 +40,7 @@ class StreamWriter:
     backlog: Backlog
     on_fenced: Callable[[], None]
     take: Callable[["StreamWriter", TranscriptEvent], None]
+    opened_s: float  # on the monotonic clock
     signed_at_s: float  # when a batch was last acknowledged, which renewed the lease
     acknowledged_n: int = 0
     spooled: int = 0  # batches in the spool: what is in the backlog comes after them

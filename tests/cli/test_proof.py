@@ -175,6 +175,54 @@ def test_a_takeover_goes_on_with_a_fresh_interpolator() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS)
 
 
+def lost_and_resumed() -> Story:
+    """A gateway that slept in its second segment: closed by a janitor, and then resumed."""
+    story = Story()
+    story.utter(0, 400)
+    story.gap(400, 480)
+    story.segment += 1
+    words: list[str] = []
+    story.say(480, 800, words=words)
+    story.epoch += 1
+    story.end("lost", duration_ms=800)
+    story.epoch += 1
+    story.add("stream.started", resumes=story.epoch - 2)
+    story.say(800, LENGTH_MS, words=words)
+    story.text("transcript.final", " ".join(words), 480, LENGTH_MS)
+    story.finals += 1
+    story.end()
+    return story
+
+
+def test_a_lost_stream_that_is_resumed_counts_whole() -> None:
+    found = lost_and_resumed().account()
+    assert found == Account(LENGTH_MS, LENGTH_MS - 80, 80)
+
+
+def test_a_resumed_stream_may_be_lost_again() -> None:
+    story = lost_and_resumed()
+    del story.events[-1]
+    story.epoch += 1
+    story.end("lost")
+    assert story.account() == Account(LENGTH_MS, LENGTH_MS - 80, 80)
+
+
+def test_what_resumes_no_epoch_is_a_problem() -> None:
+    story = lost_and_resumed()
+    resumed = next(event for event in story.events if "resumes" in event)
+    resumed["resumes"] = "7"
+    assert f"epoch {story.epoch} resumes 7" in story.account().problems
+
+
+def test_a_stream_that_ended_well_does_not_go_on() -> None:
+    story = Story()
+    story.utter(0, LENGTH_MS)
+    story.end()
+    story.epoch += 1
+    story.add("stream.started")
+    assert "stream.started after end" in story.account().problems
+
+
 def test_a_dead_gateway_s_words_count_as_far_as_they_go() -> None:
     story = Story()
     story.segment = 1

@@ -80,6 +80,33 @@ def test_a_takeover_begins_at_one_again() -> None:
     assert (call.missing, call.status) == (0, "lost")
 
 
+def test_a_lost_stream_that_is_resumed_goes_on_where_it_was() -> None:
+    call = fold(
+        event("stream.started", 1),
+        words("transcript.final", 2, "one"),
+        words("transcript.delta", 3, "two", segment=2),
+        ended(1, "lost", epoch=2),
+    )
+    assert (call.over, call.status) == (True, "lost")
+    call.apply(event("stream.started", 1, epoch=3, resumes=1))
+    assert (call.over, call.status) == (False, "live")
+    call.apply(words("transcript.delta", 2, " and a half", segment=2, epoch=3))
+    assert texts(call) == [("one", True), ("two and a half", False)]
+    call.apply(ended(3, epoch=3))
+    assert (call.over, call.status, call.missing) == (True, "completed", 0)
+
+
+def test_segments_of_a_gateway_that_takes_over_are_others() -> None:
+    """They are numbered from 1 again: the first gateway's words were overwritten."""
+    call = fold(
+        event("stream.started", 1),
+        words("transcript.final", 2, "one"),
+        event("stream.started", 1, epoch=2),
+        words("transcript.final", 2, "two", epoch=2, start_ms=80),
+    )
+    assert texts(call) == [("one", True), ("two", True)]
+
+
 def test_unknown_types_are_counted_and_nothing_else() -> None:
     call = fold(event("stream.started", 1), event("stream.something-new", 2))
     assert (call.events, call.missing, call.segments) == (2, 0, [])

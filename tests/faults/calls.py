@@ -47,4 +47,4 @@ async def account_of(call: Call, redis_port: int) -> Account:
 async def end_of(call: Call, redis_port: int) -> str:
     """Give the status and reason of a call's last event."""
     last = (await events_of(call, redis_port))[-1]
-    return f"{last['status']} {last['reason']}"
+    return f"{last.get('status')} {last.get('reason')}"

@@ -127,6 +127,36 @@ async def test_a_killed_gateways_call_is_closed_within_its_lease(
     assert found.transcribed_ms > 0
 
 
+async def test_a_gateway_that_slept_takes_its_stream_again(stack: Stack, redis_port: int) -> None:
+    """Symptom: it was fenced by the janitor's record, and the rest of the call was not heard."""
+    call = new_call()
+    caller = Caller(call, pace=0.8)  # still speaks when the gateway wakes
+    async with (
+        aiohttp.ClientSession() as http,
+        janitor(stack, redis_port) as watching,
+        gateway_process(stack, "sleeping", lease_s=LEASE_S) as gateway,
+    ):
+        await watching.until_ready(LIMIT_S)
+        await gateway.until_ready()
+        playing = asyncio.ensure_future(caller.play(http, gateway.port))
+        await caller.spoke.wait()
+        os.kill(gateway.running.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                while not await is_ended(call, redis_port):  # noqa: ASYNC110 - another process's doing
+                    await asyncio.sleep(0.05)
+        finally:
+            os.kill(gateway.running.pid, signal.SIGCONT)
+        await playing
+        async with asyncio.timeout(LIMIT_S):
+            while await end_of(call, redis_port) != "completed carrier-stopped":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+    told = await events_of(call, redis_port)
+    ends = [event["status"] for event in told if event["type"] == "stream.ended"]
+    assert ends == ["lost", "completed"]
+    assert await account_of(call, redis_port) == WHOLE
+
+
 async def test_a_stream_taken_over_is_written_by_the_new_owner_alone(
     stack: Stack, redis_port: int
 ) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
 from gateway.upstream.transport import StreamReceiver, UpstreamTransport
@@ -136,9 +137,10 @@ class ScriptedTicket:
         self.full = False
         self.has_a_bug = False
         self.roles: dict[str, str] = {}
+        self.tenant = "default"
 
-    def choose(self, start: CallStarted) -> Mapping[str, str]:
-        return self.roles
+    def choose(self, start: CallStarted) -> RouteTerms:
+        return RouteTerms(self.tenant, self.roles)
 
     async def settle(self, start: CallStarted) -> None:
         if self.refusal:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,21 @@ async def test_all_is_well(
     assert "wss://gw.example.com/media/<carrier>" in lines["public-url"][1]
     assert "takes writes" in lines["redis"][1]
     assert "1 s of silence answered" in lines[model][1]
+
+
+async def test_the_folder_of_secrets_is_read(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    environment.delenv("GATEWAY_TELNYX_SECRET")
+    environment.setenv("GATEWAY_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "GATEWAY_PLIVO_AUTH_TOKEN").write_text("hush")
+    (tmp_path / "GATEWAY_PLIVO_DIAL").write_text("+15550001111")
+    _, lines = await checked(capsys)
+    assert lines["settings"][0]
+    assert lines["carriers"][1].strip() == "open: plivo"
+    environment.setenv("GATEWAY_SECRETS_DIR", str(tmp_path / "nowhere"))
+    _, lines = await checked(capsys)
+    assert "the folder of secrets can't be read" in lines["settings"][1]
 
 
 async def test_every_check_runs_though_others_fail(

@@ -13,11 +13,11 @@ import pytest
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.stock import Taken
 from gateway.errors import PublishError
-from gateway.ingress.once_store import claims_in
 from gateway.transcript.encode import pack_batch, pack_event, pack_stream
 from gateway.transcript.publisher import Limits
 from gateway.transcript.redis import RedisClient, append, probe_writes
 from gateway.transcript.store import AppendCall
+from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.transcript.publishing import (
     PARTITIONS,
     client_of,
@@ -124,7 +124,7 @@ async def test_readiness_and_janitor_reach_the_new_primary(pair: Pair) -> None:
 
     def batch(n: int) -> list[AppendCall]:
         event = pack_event(["transcript.final", "at", "text", "x"])
-        return [(keys_of("CA1"), constants, pack_batch(n, [event], ends_stream=False))]
+        return [AppendCall(keys_of("CA1"), constants, pack_batch(n, [event], ends_stream=False))]
 
     async with client_of(pair.url) as probing, client_of(pair.url) as janitor:
         streams = RedisStreams(janitor)
@@ -194,7 +194,7 @@ async def test_a_batch_is_appended_once_whatever_connection_answers(pair: Pair) 
     """READONLY says that nothing was written: the same batch, sent again, is written once."""
     constants = pack_stream("1", "CA2", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
     events = [pack_event(["transcript.final", "at", "text", text]) for text in "ab"]
-    call = (keys_of("CA2"), constants, pack_batch(1, events, ends_stream=False))
+    call = AppendCall(keys_of("CA2"), constants, pack_batch(1, events, ends_stream=False))
     async with client_of(pair.url) as client:
         await append(client, [call], 5)
         await pair.fail_over()

@@ -1,11 +1,16 @@
 """The gateway's settings: what must go together, what excludes each other, what is secret."""
 
+from pathlib import Path
+
 import pytest
 import structlog
 from pydantic_settings import BaseSettings
 
-from gateway.app import make_carriers
+from gateway.carriers.parts import plain
+from gateway.carriers.plivo import Plivo
 from gateway.carriers.registry import CARRIERS
+from gateway.carriers.twilio import Twilio
+from gateway.reload import CarrierSettings
 from gateway.settings import Settings, Upstream
 from process.settings import SettingsError, load
 
@@ -95,8 +100,38 @@ def test_a_carrier_that_is_half_configured_is_no_secret(environment: pytest.Monk
     environment.setenv("GATEWAY_CXONE_SECRET", "sixteen characters")
     environment.setenv("GATEWAY_TELNYX_DIAL", "+15551234567")
     with structlog.testing.capture_logs() as logs:
-        make_carriers(CARRIERS)
+        CarrierSettings(CARRIERS).make()
     assert [(each["carrier"], each["needs"]) for each in logs] == [
         ("telnyx", "GATEWAY_TELNYX_SECRET"),
         ("cxone", "GATEWAY_CXONE_EXPERIMENTAL"),
     ]
+
+
+@pytest.mark.parametrize("secret", ["1234567890123456", "true", "null", '"quoted"', "{}", "1e5"])
+def test_a_secret_that_looks_like_json_is_taken_as_it_is(
+    environment: pytest.MonkeyPatch, tmp_path: Path, secret: str
+) -> None:
+    """Symptom to prevent: a token of digits alone is read as a number, and refused."""
+    environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", secret)
+    (tmp_path / "GATEWAY_PLIVO_AUTH_TOKEN").write_text(secret + "\n")
+    assert plain(load(Twilio.Settings).auth_token) == (secret,)
+    assert plain(load(Plivo.Settings, (), tmp_path).auth_token) == (secret,)
+
+
+def test_files_of_secrets(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As Docker and Kubernetes mount them; the environment outweighs them."""
+    environment.setenv("GATEWAY_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "GATEWAY_REALTIME_API_KEY").write_text("from-a-file\n")
+    (tmp_path / "GATEWAY_MODEL").write_text("of-a-file")
+    (tmp_path / "..data").mkdir()
+    environment.setenv("GATEWAY_MODEL", "of-the-environment")
+    loaded, _ = load_all()
+    assert loaded.realtime_api_key is not None
+    assert loaded.realtime_api_key.get_secret_value() == "from-a-file"
+    assert loaded.model == "of-the-environment"
+    (tmp_path / "GATEWAY_MODLE").write_text("x")
+    with pytest.raises(SettingsError, match="unknown: GATEWAY_MODLE"):
+        load_all()
+    environment.setenv("GATEWAY_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match="folder of secrets can't be read: No such file"):
+        load_all()

@@ -10,6 +10,8 @@ import pybase64
 
 from tests.simulation.plan import CHUNK_MS, Call, Hangup, rng
 
+LEG: Final = "leg"
+
 _SILENCE: Final = b"\xff"
 _BYTES_PER_MS: Final = 8
 
@@ -52,13 +54,15 @@ class Caller:
     """Plays a call from a frame on; a second one may go on where the first was cut off.
 
     Attributes:
+        leg: the number of this socket in its world, published as a parameter of the stream.
         heard: per track the audio that the gateway took, from this socket's beginning on; what was
             lost on the way stands as silence in it.
         frame: the next one.
     """
 
-    def __init__(self, call: Call, audio: dict[str, bytes], frame: int = 0) -> None:
+    def __init__(self, call: Call, audio: dict[str, bytes], leg: int, frame: int = 0) -> None:
         self.call = call
+        self.leg = leg
         self.heard = {track: bytearray() for track in call.tracks}
         self.frame = frame
         self._audio = audio
@@ -77,6 +81,7 @@ class Caller:
             "callSid": self.call.call_id,
             "streamSid": self.call.stream_id,
             "tracks": list(self.call.tracks),
+            "customParameters": {LEG: str(self.leg)},
         }
         for message in ({"event": "connected"}, {"event": "start", "start": start}):
             if not line.receive(json.dumps(message).encode()):

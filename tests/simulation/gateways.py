@@ -23,6 +23,7 @@ from gateway.transcript.publisher import Limits, Publisher
 from gateway.transcript.spool import Spool
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng
+from tests.simulation.process import Process
 from tests.simulation.redis import Wire
 from tests.simulation.trace import Trace
 
@@ -73,9 +74,14 @@ def _publishing(memory_events: int) -> Limits:
 
 
 class MediaLine:
-    """The gateway's end of a media socket; implements `carrier.Line`."""
+    """The gateway's end of a media socket; implements `carrier.Line`.
 
-    def __init__(self) -> None:
+    Args:
+        process: the gateway's. While it is stopped, what the carrier sends waits.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
         self.stream: CallStream | None = None  # None: refused before the upgrade
         self.answered = asyncio.Event()  # upgraded or refused
         self.closed = asyncio.Event()
@@ -87,20 +93,25 @@ class MediaLine:
         """Pass a message to the stream."""
         if self.stream is None or self._read_no_more.is_set():
             return False
+        self._process.enter(self._take, message)
+        return not self._read_no_more.is_set()
+
+    def _take(self, message: bytes) -> None:
+        if self.stream is None or self._read_no_more.is_set():
+            return
         try:
             self.stream.receive_text(message)
         except CarrierError as error:
             self._stop(error)
-        return not self._read_no_more.is_set()
 
     def close(self) -> None:
         """Pass on the carrier's close."""
         if self.stream is not None:
-            self.stream.end(CLOSED)
+            self._process.enter(self.stream.end, CLOSED)
 
     def lose(self) -> None:
         """Have the reader find the socket broken."""
-        self._stop(CarrierError("socket-lost"))
+        self._process.enter(self._stop, CarrierError("socket-lost"))
 
     async def wait_closed(self) -> None:
         """Wait until the stream has lived its life."""
@@ -112,6 +123,12 @@ class MediaLine:
         self.left_s = asyncio.get_running_loop().time()
         if self._error:
             raise self._error
+
+    def let_go(self) -> None:
+        """End the socket: nobody serves it any more, or ever did."""
+        self.answered.set()
+        self.wake()
+        self.closed.set()
 
     def wake(self) -> None:
         """Have the reader look at the stream's ending."""
@@ -146,9 +163,13 @@ class Gateway:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
+        self.process = Process(name)
         self.is_dead = False
         self.streams = LiveStreams(MAX_CALLS)
-        self.links = {each: Link(endpoint, name) for each, endpoint in endpoints.items()}
+        self.links = {
+            each: Link(endpoint, name, self.process) for each, endpoint in endpoints.items()
+        }
+        wall_s = WALL_S + plan.clocks_s[int(name.rpartition("-")[2])]
         self._metrics = metrics = Metrics()
         self.spool = Spool(folder, name, _SPOOL_BYTES, lambda reason: trace.note(name, reason))
         self.publisher = Publisher(
@@ -160,15 +181,15 @@ class Gateway:
             spool=self.spool,
             jitter=rng(plan.seed, name, "publisher"),
             clock=loop.time,
-            wall=lambda: WALL_S + loop.time(),
+            wall=lambda: wall_s + loop.time(),
         )
         self._services = CallServices(
             open_writer=self.publisher.open_stream,
             metrics=metrics,
             limits=call_limits(plan.finish_timeout_s),
             monotonic_s=loop.time,
-            new_epoch=epochs(lambda: WALL_S + loop.time()),
-            wall_s=lambda: WALL_S + loop.time(),
+            new_epoch=epochs(lambda: wall_s + loop.time()),
+            wall_s=lambda: wall_s + loop.time(),
             random=rng(plan.seed, name, "calls"),
         )
         routes = _routes(plan)
@@ -196,15 +217,19 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to publish, and to keep its leases."""
+        await self.process.spawn(self._start())
+
+    async def _start(self) -> None:
         self.publisher.start()
         await self.capacity.__aenter__()
 
     async def connect(self) -> MediaLine:
         """Have a carrier open a media socket; `stream` is None if it was refused."""
-        line = MediaLine()
-        task = asyncio.create_task(self._serve(line))
+        line = MediaLine(self.process)
+        task = self.process.spawn(self._serve(line))
         self._serving[task] = None
         task.add_done_callback(self._serving.pop)
+        task.add_done_callback(lambda _: line.let_go())
         await line.answered.wait()
         return line
 
@@ -228,10 +253,6 @@ class Gateway:
                     self._trace.note(self.name, f"stream over: {ending.status} {ending.reason}")
         except CarrierError as error:
             self._trace.note(self.name, f"refused: {error.reason}")
-        finally:
-            line.answered.set()
-            line.wake()
-            line.closed.set()
 
     async def crash(self) -> None:
         """End as by `kill -9`: its ways out are cut, so what its tasks still do reaches nobody."""
@@ -239,6 +260,7 @@ class Gateway:
         self._wire.is_cut = True
         for link in self.links.values():
             link.die()
+        self.process.go_on()
         for task in list(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -247,6 +269,9 @@ class Gateway:
 
     async def stop(self, drain_s: float, finish_timeout_s: float) -> None:
         """End as after a SIGTERM: calls go on for a while, then are ended with their last words."""
+        await self.process.spawn(self._stop(drain_s, finish_timeout_s))
+
+    async def _stop(self, drain_s: float, finish_timeout_s: float) -> None:
         await self.streams.drain(drain_s, asyncio.Event())
         await self.streams.end_all(finish_timeout_s)
 

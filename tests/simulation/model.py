@@ -22,6 +22,7 @@ from container.cpu.session import Phase, RealtimeSession
 from container.cpu.slots import Slots
 from gateway.errors import UpstreamError
 from gateway.upstream.transport import StreamReceiver
+from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.trace import Trace
 
 MODEL: Final = "simulated"
@@ -132,9 +133,10 @@ class Endpoint:
 class Link:
     """One gateway's transport to an endpoint; implements `UpstreamTransport`."""
 
-    def __init__(self, endpoint: Endpoint, gateway: str) -> None:
+    def __init__(self, endpoint: Endpoint, gateway: str, process: Process) -> None:
         self._endpoint = endpoint
         self._gateway = gateway
+        self._process = process
         self._streams: dict[Stream, None] = {}
         self._dead = False
 
@@ -151,7 +153,7 @@ class Link:
             if fate.blow is Blow.REFUSED:
                 await asyncio.sleep(fate.after_s)
                 raise UpstreamError(fate.reason)
-            stream = Stream(name, endpoint, receiver, fate, self._forget)
+            stream = Stream(name, endpoint, receiver, fate, self._forget, self._process)
         finally:
             del endpoint.held[holder]
         endpoint.hold(stream, self._gateway)
@@ -189,12 +191,14 @@ class Stream:
         receiver: StreamReceiver,
         fate: Fate,
         on_over: Callable[["Stream"], None],
+        process: Process,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
         self._receiver: StreamReceiver | None = receiver
         self._fate = fate
         self._on_over = on_over
+        self._process = process  # the gateway's
         self._loop = asyncio.get_running_loop()
         self._session = RealtimeSession(endpoint.rules)
         self.is_half_closed = False
@@ -208,7 +212,7 @@ class Stream:
         self._struck = False
         endpoint.streams[self] = None
         if fate.blow not in (Blow.NONE, Blow.UNCREATED):
-            self._loop.call_later(fate.after_s, self._strike)
+            self._loop.call_later(fate.after_s, self._strike, context=OUTSIDE)
         if fate.blow is not Blow.UNCREATED:
             self._reply([protocol.session_created("0" * 16, 0)])
 
@@ -247,7 +251,7 @@ class Stream:
     def vanish(self) -> None:
         """End without a word to the gateway."""
         self._let_go()
-        self._loop.call_later(self._endpoint.nature.latency_s, self._leave)
+        self._loop.call_later(self._endpoint.nature.latency_s, self._leave, context=OUTSIDE)
 
     # What befalls it
 
@@ -280,7 +284,8 @@ class Stream:
         now_s = self._loop.time()
         self._free_s = max(now_s, self._free_s + (_THROTTLED_S if self._is(Blow.THROTTLED) else 0))
         self._up.append(message)
-        self._loop.call_at(self._free_s + self._endpoint.nature.latency_s, self._arrive)
+        at_s = self._free_s + self._endpoint.nature.latency_s
+        self._loop.call_at(at_s, self._arrive, context=OUTSIDE)
 
     def _arrive(self) -> None:
         """Have the oldest message leave the window and reach the server."""
@@ -288,22 +293,22 @@ class Stream:
         self._queued -= 1
         if self._blocked and self._receiver is not None:
             self._blocked = False
-            self._receiver.on_writable()
+            self._process.enter(self._receiver.on_writable)
         if self._is(Blow.SLOW):
             self._heard_s = max(self._loop.time(), self._heard_s) + _SLOW_S
-            self._loop.call_at(self._heard_s, self._serve, message)
+            self._loop.call_at(self._heard_s, self._serve, message, context=OUTSIDE)
         else:
             self._serve(message)
 
     def _reply(self, messages: Sequence[str]) -> None:
         if messages:
             self._down.append(list(messages))
-            self._loop.call_later(self._endpoint.nature.latency_s, self._deliver)
+            self._loop.call_later(self._endpoint.nature.latency_s, self._deliver, context=OUTSIDE)
 
     def _deliver(self) -> None:
         for message in self._down.popleft() if self._down else ():
             if self._receiver is not None:
-                self._receiver.on_message(message.encode())
+                self._process.enter(self._receiver.on_message, message.encode())
 
     # The server's end
 
@@ -311,7 +316,8 @@ class Stream:
         if self not in self._endpoint.streams:
             return  # it has ended meanwhile
         if message is None:
-            self._loop.call_later(self._endpoint.nature.latency_s, self._close, None)
+            latency_s = self._endpoint.nature.latency_s
+            self._loop.call_later(latency_s, self._close, None, context=OUTSIDE)
             return
         replies = self._session.receive(message)
         self._follow()
@@ -347,7 +353,7 @@ class Stream:
         if receiver is not None:
             self._endpoint.trace.note(self._name, f"closed: {error or 'end of stream'}")
             self._let_go()
-            receiver.on_closed(error)
+            self._process.enter(receiver.on_closed, error)
 
     def _let_go(self) -> None:
         self._receiver = None

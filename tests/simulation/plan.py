@@ -53,6 +53,8 @@ class Trouble(StrEnum):
     CUT_OFF = auto()  # a gateway from Redis: it lives on, and may come back as a zombie
     DRAIN = auto()  # of a gateway
     TAKEOVER = auto()  # a stream comes to the other gateway though this one still has it
+    SLEEP = auto()  # of a gateway: stopped and continued, as a paused virtual machine
+    REDIS_REFUSES = auto()  # writes, as without memory; it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Plan:
     admission_wait_s: float
     memory_events: int  # that a publisher keeps; then they go to disk
     route_known: bool  # before the call starts: then refusals come before the upgrade
+    clocks_s: tuple[float, ...] = (0.0,) * GATEWAYS  # by which each gateway's wall clock is ahead
     fates: tuple[Fate, ...] = ()  # of the first streams; those of all others are drawn
 
 
@@ -130,16 +133,20 @@ def draw(seed: int) -> Plan:
         permanent=chance.random() < 0.08,
         events=tuple(
             _draw_event(chance, calls, len(endpoints)) for _ in range(chance.choice(_EVENTS))
-        ),
+        )
+        + _draw_lapses(rng(seed, "lapses"), calls),
         redis_latency_s=chance.choice((0.0005, 0.002, 0.02)),
         finish_timeout_s=chance.choice((2.5, 6.0)),
         admission_wait_s=chance.choice((0, 0, 2)),
         memory_events=chance.choice((10_000, 50)),
         route_known=chance.random() < 0.7,
+        clocks_s=_draw_clocks(rng(seed, "clocks")),
     )
 
 
 _EVENTS: Final = (0, 1, 1, 2, 3)
+LAPSES: Final = (Trouble.SLEEP, Trouble.REDIS_REFUSES)  # of leases whose gateway lives
+_TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble not in LAPSES)
 _BLOWS: Final = tuple(blow for blow in Blow if blow is not Blow.NONE)
 
 
@@ -221,10 +228,32 @@ def _draw_hold(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
 def _draw_event(chance: random.Random, calls: Sequence[Call], endpoints: int) -> Event:
     longest_s = max(call.begins_s + call.chunks * CHUNK_MS / 1000 for call in calls)
     return Event(
-        trouble=chance.choice(tuple(Trouble)),
+        trouble=chance.choice(_TROUBLES),
         at_s=chance.uniform(0, longest_s),
         for_s=chance.choice((chance.uniform(0.05, 1), chance.uniform(1, 8))),
         gateway=chance.choice(calls).gateway,
         endpoint=chance.randrange(endpoints),
         reason=chance.choice(REFUSALS),
+    )
+
+
+def _draw_lapses(chance: random.Random, calls: Sequence[Call]) -> tuple[Event, ...]:
+    """Draw what lets leases lapse though their gateway lives; mostly for longer than they last."""
+    longest_s = max(call.begins_s + call.chunks * CHUNK_MS / 1000 for call in calls)
+    return tuple(
+        Event(
+            trouble=chance.choice(LAPSES),
+            at_s=chance.uniform(0, longest_s),
+            for_s=chance.choice((chance.uniform(0.05, 3), chance.uniform(3, 14))),
+            gateway=chance.choice(calls).gateway,
+            endpoint=0,
+            reason="",
+        )
+        for _ in range(chance.choice((0, 0, 1, 2)))
+    )
+
+
+def _draw_clocks(chance: random.Random) -> tuple[float, ...]:
+    return tuple(
+        chance.choice((0, 0, 3600, -3600, chance.uniform(-0.01, 0.01))) for _ in range(GATEWAYS)
     )

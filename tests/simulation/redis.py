@@ -1,6 +1,7 @@
 """Redis as a process meets it: servers in memory behind a network that may fail in every way."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from gateway.errors import PublishError
 from gateway.transcript.store import AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.simulation.plan import Trouble
+from tests.simulation.process import OUTSIDE
 
 _UNAVAILABLE: Final = "redis-unavailable"
 _CAPACITY_TIMEOUT_S: Final = 0.2
@@ -57,18 +59,21 @@ class Wire:
     async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
         """Take places, as `CapacityStore` says."""
         return await self._ask(
-            lambda: self._places.take(stock, leases, limit, lease_s), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._places.take(stock, leases, limit, lease_s)),
+            _CAPACITY_TIMEOUT_S,
         )
 
     async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
         """Renew leases, as `CapacityStore` says."""
         return await self._ask(
-            lambda: self._places.renew(stock, leases, lease_s), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._places.renew(stock, leases, lease_s)), _CAPACITY_TIMEOUT_S
         )
 
     async def release(self, stock: str, leases: Sequence[str]) -> None:
         """Give places back, as `CapacityStore` says."""
-        await self._ask(lambda: self._places.release(stock, leases), _CAPACITY_TIMEOUT_S)
+        await self._ask(
+            self._writing(lambda: self._places.release(stock, leases)), _CAPACITY_TIMEOUT_S
+        )
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
         """Give the leases that have lapsed, as `LeaseStore` says."""
@@ -86,10 +91,25 @@ class Wire:
         async for event in self._events.events(call_key):
             yield event
 
+    def _writing[T](self, do: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+        """Have it fail while the server refuses writes."""
+
+        async def write() -> T:
+            if self._events.refuses:
+                raise PublishError(_UNAVAILABLE)
+            return await do()
+
+        return write
+
     async def _nothing(self) -> None:
         """Stand for the reading of a page."""
 
     async def _ask[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """Have it done outside of the process that asks, which may be stopped meanwhile."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_task(self._exchange(do, timeout_s), context=OUTSIDE.copy())
+
+    async def _exchange[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Have it done, or not, and say so, or not."""
         trouble = Trouble.REDIS_AWAY if self.is_cut else self._weather.trouble
         await asyncio.sleep(self._weather.latency_s)
@@ -115,7 +135,9 @@ class Wire:
 
         async def later() -> object:
             await asyncio.sleep(self._chance.uniform(0, longest_s))
-            return await do()
+            with contextlib.suppress(PublishError):  # nobody hears of it
+                return await do()
+            return None
 
         task = asyncio.create_task(later())
         self._late[task] = None

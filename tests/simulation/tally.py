@@ -16,6 +16,7 @@ EXPECTED: Final = frozenset(
     | {f"final {reason}" for reason in ("pause", "length", "rollover", "hangup")}
     | {f"gap {cause}" for cause in ("carrier_loss", "not_sent", "backpressure", "reconnect")}
     | {"reason fenced", "reason finish-timeout", "segments heard again", "sessions", "spools"}
+    | {"streams resumed"}
 )
 
 
@@ -38,6 +39,8 @@ def tally(evidence: Evidence) -> Counter[str]:
     for events in evidence.records.values():
         for event in events:
             match event["type"]:
+                case "stream.started":
+                    counts["streams resumed"] += "resumes" in event
                 case "stream.ended":
                     counts[f"status {event['status']}"] += 1
                 case "transcript.final":

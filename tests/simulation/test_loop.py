@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.simulation import loop
+from tests.simulation.process import Process
 
 
 def test_an_hour_takes_no_time() -> None:
@@ -87,3 +88,59 @@ def test_tasks_in_a_set_come_in_the_same_order_in_every_run() -> None:
     first = loop.run(main(), 10)
     _ = [object() for _ in range(1000)]  # other addresses
     assert loop.run(main(), 10) == first
+
+
+def test_a_stopped_process_runs_nothing_until_it_goes_on() -> None:
+    """Its timers and what came from outside follow in the order they were due."""
+
+    async def main() -> list[tuple[str, float]]:
+        running = asyncio.get_running_loop()
+        process, happened = Process("one"), list[tuple[str, float]]()
+
+        def note(what: str) -> None:
+            happened.append((what, round(running.time(), 3)))
+
+        async def tick() -> None:
+            for number in range(3):
+                await asyncio.sleep(1)
+                note(f"tick {number}")
+
+        ticking = process.spawn(tick())
+        running.call_later(1.6, process.enter, note, "message")
+        process.enter(note, "entered")
+        await asyncio.sleep(1.5)
+        process.stop()
+        await asyncio.sleep(2.5)
+        note("outside")
+        process.go_on()
+        await ticking
+        assert process.stopped_s(since_s=2.0) == pytest.approx(2.0, abs=0.01)
+        return happened
+
+    assert loop.run(main(), 20) == [
+        ("entered", 0.0),
+        ("tick 0", 1.0),
+        ("outside", 4.0),
+        ("message", 4.0),
+        ("tick 1", 4.0),
+        ("tick 2", 5.0),
+    ]
+
+
+def test_a_timer_that_is_cancelled_while_its_process_is_stopped_does_not_run() -> None:
+    async def main() -> list[str]:
+        process, happened = Process("one"), list[str]()
+        timers: list[asyncio.TimerHandle] = []
+
+        def set_timer() -> None:
+            timers.append(asyncio.get_running_loop().call_later(1, happened.append, "rang"))
+
+        process.enter(set_timer)
+        process.stop()
+        await asyncio.sleep(2)
+        timers[0].cancel()
+        process.go_on()
+        await asyncio.sleep(1)
+        return happened
+
+    assert loop.run(main(), 20) == []

@@ -1,6 +1,7 @@
 """The simulation must notice what it is there for: each fault here, made on purpose, is found."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,10 @@ from gateway.calls.ring import ReplayRing
 from gateway.calls.stock import Stock
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
-from tests.gateway.transcript.memory_store import MemoryStore
+from tests.gateway.transcript import memory_store
+from tests.gateway.transcript.memory_store import Claim, MemoryStore, Owner
 from tests.simulation import model, plan, world
+from tests.simulation.plan import Event, Plan, Trouble
 from tests.simulation.verdict import judge
 from tests.simulation.world import Events, Evidence
 
@@ -111,9 +114,28 @@ def nothing(*_: object, **__: object) -> Any:
     return 0
 
 
-def forget_what_was_written(store: MemoryStore, keys: Any, constants: bytes, batch: bytes) -> int:
+def forget_what_was_written(store: MemoryStore, keys: Any, *arguments: Any) -> int:
     store.owners[keys[0]].clear()
-    return _append(store, keys, constants, batch)
+    return _append(store, keys, *arguments)
+
+
+def believe_the_wall_clock(proposed: int, owner_epoch: int) -> int:
+    return proposed
+
+
+def fence_whom_a_janitor_declared_lost(owner: Owner, claim: Claim) -> None:
+    return None
+
+
+def write_again_what_was_written(owner: Owner, claim: Claim) -> Any:
+    claim.lost_n = 0
+    return _resume(owner, claim)
+
+
+def believe_who_comes_last(
+    owner: Owner, name: tuple[int, str], last: int, since_ms: int, now_ms: int
+) -> Any:
+    return _claim(owner, name, last, now_ms, now_ms)
 
 
 def lose_replies(stream: model.Stream) -> None:
@@ -123,6 +145,8 @@ def lose_replies(stream: model.Stream) -> None:
 
 
 _append = MemoryStore._append  # noqa: SLF001
+_claim = memory_store._claim  # noqa: SLF001
+_resume = memory_store._resume  # noqa: SLF001
 _deliver = model.Stream._deliver  # noqa: SLF001
 
 
@@ -142,3 +166,45 @@ def test_logic_that_is_wrong_is_found(
 ) -> None:
     monkeypatch.setattr(owner, name, mutant)
     assert any(judge(world.run(plan.draw(seed))) for seed in SEEDS)
+
+
+def _befall(seed: int, *troubles: tuple[Trouble, float, float]) -> Plan:
+    """Draw a world, and have its first call's gateway meet troubles: what, from when, how long."""
+    drawn = plan.draw(seed)
+    gateway = drawn.calls[0].gateway
+    events = tuple(Event(each, at_s, for_s, gateway, 0, "") for each, at_s, for_s in troubles)
+    return dataclasses.replace(drawn, events=events, clocks_s=(3600.0, -3600.0))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "mutant", "troubles"),
+    [
+        # A janitor looks without a write.
+        (MemoryStore, "_probe", nothing, [(Trouble.REDIS_REFUSES, 0.5, 6.0)]),
+        (memory_store, "decide_epoch", believe_the_wall_clock, [(Trouble.TAKEOVER, 1.0, 0.0)]),
+        (
+            memory_store,
+            "_claim",
+            believe_who_comes_last,
+            [(Trouble.CUT_OFF, 0.0, 6.0), (Trouble.TAKEOVER, 3.0, 0.0)],
+        ),
+        (
+            memory_store,
+            "_resume",
+            fence_whom_a_janitor_declared_lost,
+            [(Trouble.SLEEP, 1.0, 7.0)],
+        ),
+        (memory_store, "_resume", write_again_what_was_written, [(Trouble.SLEEP, 1.0, 7.0)]),
+    ],
+)
+def test_a_wrong_owner_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    mutant: Callable[..., Any],
+    troubles: list[tuple[Trouble, float, float]],
+) -> None:
+    worlds = [_befall(seed, *troubles) for seed in range(12)]
+    assert not any(judge(world.run(each)) for each in worlds)
+    monkeypatch.setattr(owner, name, mutant)
+    assert any(judge(world.run(each)) for each in worlds)

@@ -1,19 +1,29 @@
 """Whether a run kept the promise: each word once, what is missing declared, streams ended. Pure.
 
-Each ownership of a stream (`Incarnation`) is held against the audio that its gateway took. One that
-was cut off, by the gateway's death or a higher epoch, may lack its end and its last words; what it
-did publish must be right all the same.
+Each ownership of a stream (`Incarnation`) is held against the audio that its gateway took, over all
+the epochs that it resumed the stream at. One that was cut off, by the gateway's death or by another
+gateway, may lack its end and its last words; what it did publish must be right all the same.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from cli.proof import account
-from tests.simulation.gateways import WALL_S
-from tests.simulation.plan import Plan, Trouble
+from tests.simulation.carrier import LEG
+from tests.simulation.plan import Trouble
 from tests.simulation.world import Events, Evidence, Incarnation
 
 LOST: Final = "lost"
+
+_MUTES_ALL: Final = {Trouble.REDIS_AWAY, Trouble.REDIS_REFUSES}
+_MUTES: Final = {Trouble.SLEEP, Trouble.CUT_OFF}  # the gateway that they befall
+_NEAR_S: Final = 0.25  # two gateways that take a stream within it are not told apart for sure
+_TOLD_APART_S: Final = 2.0  # nor within this, if a batch is late
+_FIRST_FLUSH_S: Final = 0.1
+_BACK_S: Final = 1.0  # the longest backoff, and the exchange
 
 
 def judge(evidence: Evidence) -> list[str]:
@@ -41,32 +51,55 @@ def _judge_stream(
         yield "a lower epoch wrote after a higher one"
     if not events or events[-1]["type"] != "stream.ended":
         yield "its last event is no stream.ended"
-    owners = {incarnation.epoch: incarnation for incarnation in incarnations}
-    for epoch in dict.fromkeys([*owners, *epochs]):
-        mine = [event for event in events if int(event["epoch"]) == epoch]
-        if epoch in owners:
-            owner = owners[epoch]
-            if mine:
-                yield from _judge_incarnation(mine, owner)
-            elif epoch > max(epochs, default=0) and not _died_mute(evidence.plan, owner):
-                yield f"{owner.gateway} published nothing"
-        else:
-            yield from _judge_janitor(evidence, mine, incarnations)
+    owners = {str(incarnation.leg): incarnation for incarnation in incarnations}
+    mine: dict[str, Events] = {leg: [] for leg in owners}
+    newest = ""  # of the legs that have written
+    lost: Events = []  # a janitor's record that came last
+    for _, group in groupby(events, key=itemgetter("epoch")):
+        written = list(group)
+        leg = _leg_of(written[0])
+        if leg is None:
+            yield from _judge_janitor(evidence, written, incarnations)
+            lost = written
+            continue
+        if leg not in owners or _is_older(owners[leg], owners.get(newest), _TOLD_APART_S):
+            yield "a gateway wrote that had lost the stream"
+        before = mine.setdefault(leg, [])
+        resumes = before[-1]["epoch"] if before else None
+        if written[0].get("resumes") != resumes or (resumes and not (lost and leg == newest)):
+            yield "an epoch resumes what it does not go on with"
+        mine[leg] += [*(lost if resumes else ()), *written]
+        newest, lost = leg, []
+    if lost and newest in owners and owners[newest].gateway not in evidence.dead:
+        yield "lost for good, though its gateway woke"
+    for leg, owner in owners.items():
+        if mine[leg]:
+            yield from _judge_incarnation(mine[leg], owner)
+        elif not _is_older(owner, owners.get(newest), -_NEAR_S) and not _died_mute(evidence, owner):
+            yield f"{owner.gateway} published nothing"
 
 
-def _died_mute(plan: Plan, owner: Incarnation) -> bool:
-    """Whether a gateway died before Redis, which was away, could hear of the stream from it."""
-    begin_s = owner.epoch / 1000 - WALL_S
-    deaths_s = [
-        event.at_s
-        for event in plan.events
-        if event.trouble is Trouble.CRASH and owner.gateway == f"gateway-{event.gateway}"
-    ]
+def _leg_of(event: Mapping[str, str]) -> str | None:
+    """Return which socket's gateway began an epoch, by what the carrier told it; None: none did."""
+    leg: str | None = json.loads(event.get("params", "{}")).get(LEG)
+    return leg
+
+
+def _is_older(owner: Incarnation, than: Incarnation | None, by_s: float) -> bool:
+    """Whether a gateway took a stream before another, by more than so long."""
+    return than is not None and owner.begin_s < than.begin_s - by_s
+
+
+def _died_mute(evidence: Evidence, owner: Incarnation) -> bool:
+    """Whether a gateway died before it could tell Redis, which was away, of the stream."""
+    begin_s, events = owner.begin_s, evidence.plan.events
+    is_its = {event: owner.gateway == f"gateway-{event.gateway}" for event in events}
+    deaths_s = [e.at_s for e in events if e.trouble is Trouble.CRASH and is_its[e]]
     return any(
-        away.trouble is Trouble.REDIS_AWAY
-        and away.at_s <= begin_s
-        and any(begin_s <= death_s <= away.at_s + away.for_s for death_s in deaths_s)
-        for away in plan.events
+        (away.trouble in _MUTES_ALL or (away.trouble in _MUTES and is_its[away]))
+        and away.at_s <= begin_s + _FIRST_FLUSH_S
+        and any(begin_s <= death_s <= away.at_s + away.for_s + _BACK_S for death_s in deaths_s)
+        for away in events
     )
 
 
@@ -91,7 +124,7 @@ def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
 
 def _end_after(event: Mapping[str, str], audio: Mapping[str, bytes]) -> dict[str, str]:
     """Make the end that an incarnation which was cut off never had."""
-    common = ("v", "call_id", "stream_id", "epoch", "at", "gateway")
+    common = ("v", "call_id", "tenant", "stream_id", "epoch", "at", "gateway")
     duration_ms = max(len(heard) for heard in audio.values()) // 8
     return {name: event[name] for name in common} | {
         "type": "stream.ended",

@@ -1,6 +1,7 @@
 """One small world, from its first call to its last trace: what happens in it is its plan's."""
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ _JANITORS: Final = 2
 
 _OF_REDIS: Final = {
     Trouble.REDIS_AWAY, Trouble.REDIS_FORGETS_ANSWERS, Trouble.REDIS_LATE, Trouble.REDIS_SLOW,
-    Trouble.CUT_OFF,
+    Trouble.CUT_OFF, Trouble.REDIS_REFUSES, Trouble.SLEEP,
 }  # fmt: skip
 
 type Events = list[dict[str, str]]
@@ -48,8 +49,9 @@ class Incarnation:
     """One gateway's ownership of a stream, and the audio it got."""
 
     call: Call
+    leg: int
     gateway: str
-    epoch: int
+    begin_s: float
     heard: dict[str, bytearray]
 
 
@@ -61,7 +63,8 @@ class Evidence:
     trace: Trace
     incarnations: list[Incarnation] = field(default_factory=list)
     records: dict[str, Events] = field(default_factory=dict)  # per call, as Redis has them
-    unreachable: set[str] = field(default_factory=set)  # gateways that died or were cut off
+    unreachable: set[str] = field(default_factory=set)  # gateways that died, slept, or were cut off
+    dead: set[str] = field(default_factory=set)  # gateways that died
     broken: list[str] = field(default_factory=list)  # what was seen to be wrong meanwhile
 
 
@@ -119,6 +122,7 @@ class _World:
         ]
         self._janitors = [self._janitor(number) for number in range(_JANITORS)]
         self._callers: dict[str, Caller] = {}  # by stream, the last one
+        self._legs = itertools.count()
 
     def _janitor(self, number: int) -> Janitor:
         chance = rng(self._plan.seed, number, "janitor")
@@ -156,12 +160,15 @@ class _World:
         audio = make_audio(call)
         number, frame = call.gateway, 0
         for _ in range(4):
-            caller = Caller(call, audio, frame)
+            caller = self._caller(call, audio, frame)
             died = await self._place(caller, self._gateways[number])
             if caller.is_played or not (died and call.comes_again):
                 return
             await asyncio.sleep(_DIALS_AGAIN_S)
             number, frame = 1 - number, caller.frame
+
+    def _caller(self, call: Call, audio: dict[str, bytes], frame: int) -> Caller:
+        return Caller(call, audio, next(self._legs), frame)
 
     async def _place(self, caller: Caller, gateway: Gateway) -> bool:
         """Play on one socket; says whether there was none, or its gateway died."""
@@ -171,20 +178,19 @@ class _World:
         if line.stream is None:
             return True
         self._callers[caller.call.stream_id] = caller
-        playing = asyncio.create_task(caller.play(line))
-        await asyncio.sleep(0)
-        if snapshot := line.stream.snapshot():
-            self._evidence.incarnations.append(
-                Incarnation(caller.call, gateway.name, snapshot.epoch, caller.heard)
-            )
-            self._trace.note(gateway.name, f"{caller.call.stream_id} started")
-        await playing
+        begin_s = asyncio.get_running_loop().time()
+        self._evidence.incarnations.append(
+            Incarnation(caller.call, caller.leg, gateway.name, begin_s, caller.heard)
+        )
+        self._trace.note(gateway.name, f"{caller.call.stream_id} leg {caller.leg}")
+        await caller.play(line)
         await line.wait_closed()
         self._check_end(line, gateway)
         return gateway.is_dead
 
     def _check_end(self, line: MediaLine, gateway: Gateway) -> None:
-        took_s = asyncio.get_running_loop().time() - (line.left_s or 0)
+        left_s = line.left_s or 0
+        took_s = asyncio.get_running_loop().time() - left_s - gateway.process.stopped_s(left_s)
         if not gateway.is_dead and took_s > self._plan.finish_timeout_s + _SLACK_S:
             self._broken(f"a stream took {took_s:.1f} s to end")
 
@@ -205,8 +211,18 @@ class _World:
                 endpoint.break_all("connection-lost")
             case Trouble.CRASH:
                 self._evidence.unreachable.add(gateway.name)
+                self._evidence.dead.add(gateway.name)
                 if not gateway.is_dead:
                     await gateway.crash()
+            case Trouble.SLEEP:
+                self._evidence.unreachable.add(gateway.name)
+                gateway.process.stop()
+                await asyncio.sleep(event.for_s)
+                gateway.process.go_on()
+            case Trouble.REDIS_REFUSES:
+                self._store.refuses = True
+                await asyncio.sleep(event.for_s)
+                self._store.refuses = False
             case Trouble.CUT_OFF:
                 self._evidence.unreachable.add(gateway.name)
                 self._wires[event.gateway].is_cut = True
@@ -227,7 +243,7 @@ class _World:
         """Have a stream that lives come to the other gateway as well, from where it is."""
         for caller in list(self._callers.values()):
             if not caller.is_played and caller.call.gateway == event.gateway:
-                again = Caller(caller.call, make_audio(caller.call), caller.frame)
+                again = self._caller(caller.call, make_audio(caller.call), caller.frame)
                 await self._place(again, self._gateways[1 - event.gateway])
                 return
 

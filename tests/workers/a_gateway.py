@@ -1,6 +1,6 @@
 """A process that publishes as a gateway does, until it is killed or told it is fenced.
 
-python -m tests.workers.a_gateway URL CALL_ID EPOCH LEASE_S
+python -m tests.workers.a_gateway URL CALL_ID EPOCH LEASE_S NAME
 """
 
 import asyncio
@@ -13,15 +13,17 @@ from gateway.transcript.publisher import Limits, Publisher
 from gateway.transcript.redis import RedisStore, create_client
 
 
-async def publish(url: str, call_id: str, epoch: int, lease_s: float) -> None:
-    """Publish a delta each 20 ms until another epoch owns the stream."""
+async def publish(url: str, call_id: str, epoch: int, lease_s: float, name: str) -> None:
+    """Publish a delta each 20 ms until another gateway has taken the stream."""
     fenced = asyncio.Event()
     client = create_client(url)
     publisher = Publisher(
-        RedisStore(client), gateway="g1", metrics=Metrics(), limits=Limits(lease_s=lease_s)
+        RedisStore(client), gateway=name, metrics=Metrics(), limits=Limits(lease_s=lease_s)
     )
     async with publisher:
-        writer = publisher.open_stream(call_id, "MZ1", epoch, fenced.set)
+        writer = publisher.open_stream(
+            call_id, "MZ1", epoch, fenced.set, tenant="default", carrier="twilio"
+        )
         track = TrackInfo("inbound", "customer", "pcmu", 8000)
         writer.publish(StreamStarted("twilio", (track,), {}))
         n = 0
@@ -36,4 +38,6 @@ async def publish(url: str, call_id: str, epoch: int, lease_s: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(publish(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    asyncio.run(
+        publish(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
+    )

@@ -17,7 +17,7 @@ from gateway.transcript.events import (
     TranscriptGap,
 )
 from gateway.transcript.keys import call_keys, partition_of
-from gateway.transcript.store import FENCED, AppendCall
+from gateway.transcript.store import FENCED, RESUMED, AppendCall
 from tests.gateway.transcript.memory_store import MemoryStore
 from tests.gateway.transcript.publishing import delta, final, started
 from tests.simulation.loop import VirtualTimeLoop
@@ -56,7 +56,7 @@ class World:
         ends = bool(events) and isinstance(events[-1], StreamEnded)
         batch = pack_batch(first, packed, ends_stream=ends)
         keys = call_keys(call_id, _PARTITIONS)
-        (answer,) = await self.memory.append([(keys, constants, batch)], 1)
+        (answer,) = await self.memory.append([AppendCall(keys, constants, batch)], 1)
         assert isinstance(answer, int)
         return answer
 
@@ -128,6 +128,7 @@ async def test_a_lost_stream_is_closed_with_what_is_known_of_it() -> None:
         "stream_id": "MZ1",
         "n": "1",
         "gateway": "janitor",
+        "tenant": "default",
         "status": "lost",
         "reason": "gateway-lost",
         "duration_ms": "740",
@@ -230,14 +231,60 @@ async def test_a_gateway_that_took_over_is_left_alone_and_the_dead_one_refused()
     assert await world.write("CA1", 5, 2, final("late")) == FENCED
 
 
-async def test_a_gateway_that_only_slept_is_refused() -> None:
+async def test_a_gateway_that_only_slept_resumes_its_stream() -> None:
+    """Symptom: it was fenced, though no other gateway had taken the stream."""
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
-    await world.write("CA1", 5, 1, started())
+    gap = TranscriptGap("inbound", 500, 740, GapCause.RECONNECT)
+    await world.write("CA1", 5, 1, started(), final("a"), gap)
     await watch(world, janitor, 8)
-    assert await world.write("CA1", 5, 2, final("late")) == FENCED
-    assert [e["type"] for e in world.of_call("CA1")] == ["stream.started", "stream.ended"]
+    assert await world.write("CA1", 5, 4, final("late")) == RESUMED - 3
+    assert [e["type"] for e in world.of_call("CA1")] == [
+        "stream.started",
+        "transcript.final",
+        "transcript.gap",
+        "stream.ended",
+        "stream.started",
+        "transcript.final",
+    ]
+    await watch(world, janitor, 8)
+    ending = world.of_call("CA1")[-1]
+    assert [ending[k] for k in ("duration_ms", "segments", "gap_ms")] == ["740", "2", "240"]
+    assert world.ends("CA1") == ["lost", "lost"]
+
+
+async def test_while_redis_refuses_writes_nothing_is_declared_lost() -> None:
+    """Symptom: after 45 s without memory living streams were closed, for none could be renewed."""
+    world = World()
+    janitor = world.janitor()
+    await sweep(janitor)
+    await watch(world, janitor, 10)
+    await world.write("CA1", 5, 1, started())
+    await world.write("CA2", 5, 1, started())
+    world.memory.refuses = True
+    for _ in range(9):
+        world.now_ms += _LOOK_MS
+        assert await look(janitor) == []
+    world.memory.refuses = False
+    await watch(world, janitor, 5)
+    await world.write("CA1", 5, 2)
+    await watch(world, janitor, 3)
+    assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
+
+
+async def test_one_refused_look_begins_the_watch_anew() -> None:
+    """Two looks with a refused one between them may be a third of a lease apart, to the ms."""
+    world = World()
+    janitor = world.janitor()
+    await world.write("CA1", 5, 1, started())
+    await sweep(janitor)
+    await watch(world, janitor, 5)
+    world.memory.refuses = True
+    await watch(world, janitor, 1)
+    world.memory.refuses = False
+    assert await watch(world, janitor, 6) == 0
+    assert await watch(world, janitor, 1) == 1
 
 
 async def test_of_several_janitors_one_writes() -> None:

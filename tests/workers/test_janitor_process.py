@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
 
@@ -50,9 +49,9 @@ async def janitor(redis_url: str) -> AsyncIterator[tuple[Process, str]]:
 
 
 def gateway(
-    redis_url: str, call_id: str, epoch: int = EPOCH
+    redis_url: str, call_id: str, epoch: int = EPOCH, name: str = "g1"
 ) -> contextlib.AbstractAsyncContextManager[Process]:
-    arguments = (redis_url, call_id, str(epoch), str(_LEASE_S))
+    arguments = (redis_url, call_id, str(epoch), str(_LEASE_S), name)
     return process("tests.workers.a_gateway", *arguments)
 
 
@@ -73,6 +72,7 @@ def is_speaking(types: list[str]) -> bool:
 
 
 async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
+    """Symptom: a gateway that was frozen for longer than its lease was fenced when it woke."""
     async with (
         client_of(redis_url) as redis,
         janitor(redis_url) as (_, url),
@@ -92,10 +92,19 @@ async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
             assert int(last["duration_ms"]) == 80 * (len(before) - 1)
             assert [int(e["n"]) for e in before] == list(range(1, len(before) + 1))
         frozen.send_signal(signal.SIGCONT)
-        assert await asyncio.wait_for(frozen.wait(), _LIMIT_S) == 0, "it was told that it is fenced"
-        assert (await entries(redis, keys_of("FROZEN").call))[-1]["type"] == "stream.ended"
-        async with gateway(redis_url, "FROZEN", time.time_ns() // 1_000_000):
-            await until(redis, "FROZEN", is_speaking)
+        told = await until(redis, "FROZEN", is_speaking)
+        at = next(i for i, e in enumerate(told) if e["type"] == "stream.ended")
+        before, resumed = told[:at], told[at + 1 :]
+        assert [e["type"] for e in resumed[:2]] == ["stream.started", "transcript.delta"]
+        assert {e["epoch"] for e in resumed} == {str(int(told[at]["epoch"]) + 1)}
+        assert resumed[0]["resumes"] == before[0]["epoch"]
+        assert [int(e["n"]) for e in resumed] == list(range(1, len(resumed) + 1))
+        deltas = [e for e in told if e["type"] == "transcript.delta"]
+        assert [int(e["end_ms"]) for e in deltas] == [80 * n for n in range(1, len(deltas) + 1)]
+        async with gateway(redis_url, "FROZEN", EPOCH - 3_600_000, name="g2"):  # an hour behind
+            assert await asyncio.wait_for(frozen.wait(), _LIMIT_S) == 0, "another gateway fences it"
+            told = await until(redis, "FROZEN", lambda types: types.count("stream.started") == 3)
+            assert int(told[-1]["epoch"]) == int(resumed[-1]["epoch"]) + 1
         await until(redis, "ALIVE", is_speaking)
         async with http.get(f"{url}/metrics") as response:
             assert "callscribe_janitor_lost_streams_total 2.0" in await response.text()

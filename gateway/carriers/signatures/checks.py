@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from gateway.errors import CarrierError
@@ -37,14 +37,25 @@ def read_unix_time(text: str) -> int:
     return int(text)
 
 
+def any_equal[T: (str, bytes)](given: Iterable[T], expected: Collection[T]) -> bool:
+    """Compare each with each in constant time; how long it takes does not say which was equal."""
+    equal = [hmac.compare_digest(one, other) for one in given for other in expected]
+    return any(equal)
+
+
 def require_match(given: Iterable[str], expected: Collection[str]) -> None:
     """Compare ASCII texts in constant time; one that is expected suffices.
 
     Raises:
         CarrierError: signature-invalid.
     """
-    if not any(hmac.compare_digest(one, other) for one in given for other in expected):
+    if not any_equal(given, expected):
         raise CarrierError("signature-invalid")
+
+
+def listed(secrets: str | Sequence[str]) -> Sequence[str]:
+    """Return one or several secrets as several."""
+    return (secrets,) if isinstance(secrets, str) else secrets
 
 
 def require_fresh(signed_s: float, now_s: float, tolerance_s: float) -> None:

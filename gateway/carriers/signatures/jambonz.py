@@ -8,11 +8,13 @@ Sources: jambonz.org, "Webhooks: overview"; jambonz-feature-server, lib/utils/ba
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.carriers.signatures.checks import (
     MAX_SIGNATURES,
     TOLERANCE_S,
+    listed,
     read_header,
     read_unix_time,
     require_fresh,
@@ -40,7 +42,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 def verify(
-    secret: str,
+    secret: str | Sequence[str],
     signature: str | None,
     body: bytes,
     now_s: float,
@@ -49,15 +51,15 @@ def verify(
     """Check a webhook's signature.
 
     Args:
-        secret: see `sign`.
+        secret: see `sign`; one, or several of which any may have signed.
         signature: its header's value; of several `v1` one suffices.
         body: as it came.
         now_s: Unix seconds.
         tolerance_s: how far the header's time may be from it.
 
     Returns:
-        The signature, which the caller must refuse a second time, until twice the tolerance from
-        now. (The header could say the same in other words.)
+        The signature by the first secret, by which the caller tells that a webhook is repeated,
+        until twice the tolerance from now. (The header could say the same in other words.)
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.
@@ -69,7 +71,7 @@ def verify(
         raise CarrierError("signature-invalid")
     signed_s = read_unix_time(times[0])
     given = [value for name, value in pairs if name == "v1"][:MAX_SIGNATURES]
-    expected = sign(secret, times[0], body)
-    require_match(given, [expected])
+    expected = [sign(each, times[0], body) for each in listed(secret)]
+    require_match(given, expected)
     require_fresh(signed_s, now_s, tolerance_s)
-    return expected
+    return expected[0]

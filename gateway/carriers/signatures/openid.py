@@ -57,6 +57,11 @@ class OpenIdKeys:
         self._issuer = ""
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
 
+    @property
+    def source(self) -> tuple[str, str]:
+        """Whose keys they are, and for whom its tokens must be."""
+        return self.url, self._audience
+
     def read_configuration(self, document: bytes) -> str:
         """Read the issuer's configuration.
 

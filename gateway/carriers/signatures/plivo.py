@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from gateway.carriers.signatures.checks import (
     MAX_SIGNATURES,
+    listed,
     read_header,
     require_match,
     wire_bytes,
@@ -52,7 +53,7 @@ def sign(auth_token: str, url: str, nonce: str, form: Sequence[tuple[str, str]] 
 
 
 def verify(
-    auth_token: str,
+    auth_token: str | Sequence[str],
     url: str,
     signature: str | None,
     nonce: str | None,
@@ -64,15 +65,14 @@ def verify(
     including protocol", the SDK takes whatever it is given.
 
     Args:
-        auth_token: see `sign`.
+        auth_token: see `sign`; one, or several of which any may have signed.
         url: see `sign`; for an upgrade the scheme is wss.
         signature: its header's value; of several, separated by commas, one suffices.
         nonce: its header's value.
         form: the POST's fields.
 
     Returns:
-        The nonce, which the caller must refuse a second time: no time is signed, so for as long as
-        it can remember.
+        The nonce, by which the caller tells that a request is repeated. No time is signed.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
@@ -81,7 +81,8 @@ def verify(
     nonce = read_header(nonce, _MAX_NONCE_CHARACTERS)
     if not _NONCE.fullmatch(nonce):
         raise CarrierError("signature-invalid")
-    expected = [sign(auth_token, each, nonce, form) for each in _scheme_variants(url)]
+    urls = _scheme_variants(url)
+    expected = [sign(key, each, nonce, form) for key in listed(auth_token) for each in urls]
     require_match((each.strip() for each in given), expected)
     return nonce
 

@@ -6,6 +6,7 @@ Sources: developers.telnyx.com/api-reference/callbacks; telnyx-python, telnyx/we
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -39,7 +40,7 @@ def read_public_key(text: str) -> Ed25519PublicKey:
 
 
 def verify(
-    public_key: Ed25519PublicKey,
+    public_key: Ed25519PublicKey | Sequence[Ed25519PublicKey],
     signature: str | None,
     timestamp: str | None,
     body: bytes,
@@ -49,7 +50,7 @@ def verify(
     """Check a webhook's signature.
 
     Args:
-        public_key: the account's.
+        public_key: the account's; one, or several of which any may have signed.
         signature: its header's value.
         timestamp: its header's value, Unix seconds.
         body: as it came.
@@ -57,8 +58,8 @@ def verify(
         tolerance_s: how far the timestamp may be from it.
 
     Returns:
-        The signature in the one spelling it has in hex, which the caller must refuse a second time,
-        until twice the tolerance from now.
+        The signature in the one spelling it has in hex, by which the caller tells that a webhook is
+        repeated, until twice the tolerance from now.
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.
@@ -68,8 +69,18 @@ def verify(
     signed_s = read_unix_time(timestamp)
     try:
         decoded = base64.b64decode(given, validate=True)
-        public_key.verify(decoded, timestamp.encode() + b"|" + body)
-    except (binascii.Error, InvalidSignature):
+    except binascii.Error:
         raise CarrierError("signature-invalid") from None
+    keys = [public_key] if isinstance(public_key, Ed25519PublicKey) else public_key
+    if not any(_is_signed(key, decoded, timestamp.encode() + b"|" + body) for key in keys):
+        raise CarrierError("signature-invalid")
     require_fresh(signed_s, now_s, tolerance_s)
     return decoded.hex()
+
+
+def _is_signed(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
+    try:
+        key.verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True

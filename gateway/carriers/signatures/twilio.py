@@ -1,10 +1,6 @@
-"""Twilio's signature, which SignalWire has too: HMAC-SHA1 over the URL and the form. Pure.
+"""Twilio's signature: HMAC-SHA1 over the URL and the form. Pure.
 
-SignalWire signs what is compatible with Twilio (cXML) so; its secret is the space's signing key,
-and the header may have either name. Upgrades are signed by Twilio alone.
-
-Sources: twilio.com/docs/usage/security; twilio-python, request_validator.py;
-signalwire.com/docs/platform/webhooks.
+Sources: twilio.com/docs/usage/security; twilio-python, request_validator.py.
 """
 
 import base64
@@ -14,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.carriers.signatures.checks import read_header, require_match, wire_bytes
+from gateway.carriers.signatures.checks import listed, read_header, require_match, wire_bytes
 
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
-SIGNALWIRE_SIGNATURE_HEADER: Final = "X-SignalWire-Signature"
 
 _MAX_CHARACTERS: Final = 28  # base64 of 20 bytes
 _DEFAULT_PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
@@ -40,20 +35,32 @@ def sign(auth_token: str, url: str, form: Iterable[tuple[str, str]] = ()) -> str
 
 
 def verify(
-    auth_token: str, url: str, signature: str | None, form: Sequence[tuple[str, str]] = ()
-) -> None:
+    auth_token: str | Sequence[str],
+    url: str,
+    signature: str | None,
+    form: Sequence[tuple[str, str]] = (),
+) -> str:
     """Check a request's signature, with and without the URL's port, as Twilio's own validator does.
 
-    Neither a time nor a nonce is signed: the same request may be shown again.
+    Args:
+        auth_token: see `sign`; one, or several of which any may have signed.
+        url: see `sign`.
+        signature: its header's value.
+        form: see `sign`.
+
+    Returns:
+        The signature. Neither a time nor a nonce is signed: it alone tells requests apart.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
     """
     given = read_header(signature, _MAX_CHARACTERS)
-    require_match([given], [sign(auth_token, each, form) for each in _port_variants(url)])
+    urls = port_variants(url)
+    require_match([given], [sign(key, each, form) for key in listed(auth_token) for each in urls])
+    return given
 
 
-def _port_variants(url: str) -> list[str]:
+def port_variants(url: str) -> list[str]:
     """The URL as it is, without its port, and with its scheme's default port.
 
     The rest stays as it came: joined again from its parts, a bare `?` would be lost.

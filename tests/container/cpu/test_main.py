@@ -43,7 +43,8 @@ async def test_a_port_in_use_is_one_line_and_exit_2() -> None:
 
 async def test_an_unknown_setting_is_one_line_and_exit_2() -> None:
     code, errors = await outcome(await start({"ENGINE_PROT": "1"}))
-    assert (code, errors) == (2, "container.cpu: unknown: ENGINE_PROT (did you mean ENGINE_PORT?)\n")
+    hint = "(did you mean ENGINE_PORT?)"
+    assert (code, errors) == (2, f"container.cpu: unknown: ENGINE_PROT {hint}\n")
 
 
 async def test_sigterm_tells_clients_to_come_back_and_exits_0() -> None:

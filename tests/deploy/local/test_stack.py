@@ -22,7 +22,7 @@ async def test_a_call_through_it_and_a_clean_end() -> None:
         tracks = {"inbound": audio, "outbound": audio}
         result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
         async with events.connect(stack.redis_url) as redis:
-            seen = await events.until_ended(redis, result.call.call_id, idle_s=5)
+            seen = await events.until_ended(redis, result.transcript.call_id, idle_s=5)
         parts = stack.parts.values()
         assert all(psutil.pid_exists(part.pid) for part in parts)
     assert {part.name: part.exit_code for part in parts} == dict.fromkeys(stack.parts, 0)

@@ -12,11 +12,12 @@ import redis
 import deploy
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.stock import Taken
-from gateway.ingress.once_store import claims_in
+from gateway.ingress.once_redis import RedisMemory
 from gateway.metrics import Metrics
 from gateway.transcript.eviction import EvictionWatch
 from gateway.transcript.health import RedisHealth
 from gateway.transcript.redis import check
+from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.transcript.publishing import (
     PARTITIONS,
     client_of,
@@ -119,6 +120,7 @@ async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.Fixt
         await store.release("a", ["2"])
         assert await claim("token", 60)
         assert not await claim("token", 60)
+        assert await RedisMemory(client).find("token") is not None
         health = RedisHealth(
             client, PARTITIONS, outage=publisher.outage, fullness=publisher.fullness
         )

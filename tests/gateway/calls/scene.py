@@ -88,9 +88,17 @@ class Scene:
             raise CarrierError("token-invalid")
 
     def open_writer(
-        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+        self,
+        call_id: str,
+        stream_id: str,
+        epoch: int,
+        on_fenced: Callable[[], None],
+        *,
+        tenant: str,
+        carrier: str,
     ) -> "Scene":
         self.opened = (call_id, stream_id, epoch)
+        self.owner = (tenant, carrier)
         self.fence = on_fenced
         return self
 

@@ -19,8 +19,11 @@ LONG_S = 60.0
 class Stream:
     """A live stream as the registry knows it."""
 
-    def __init__(self, call_id: str | None, stream_id: str = "MZ1") -> None:
+    def __init__(
+        self, call_id: str | None, stream_id: str = "MZ1", carrier: str = "twilio"
+    ) -> None:
         self.call_id = call_id
+        self.carrier = carrier
         self.stream_id = stream_id
         self.endings: list[Ending] = []
         self.given_up_after_s: float | None = None
@@ -37,7 +40,8 @@ class Stream:
         return StreamSnapshot(
             call_id=self.call_id,
             stream_id=self.stream_id,
-            carrier="twilio",
+            carrier=self.carrier,
+            tenant="default",
             state="live",
             epoch=1000,
             age_s=1.0,
@@ -107,6 +111,16 @@ class TestFinding:
             assert [each.stream_id for each in streams.end_call("a", CLOSED)] == ["1", "2"]
             assert streams.end_call("c", CLOSED) == []
         assert [each.endings for each in (one, two, other, unknown)] == [[CLOSED], [CLOSED], [], []]
+
+    async def test_one_carrier_ends_its_own_streams_of_an_id(self) -> None:
+        streams = LiveStreams(9)
+        mine, other = Stream("a", "1", "twilio"), Stream("a", "1", "plivo")
+        with ExitStack() as stack:
+            for each in (mine, other):
+                stack.enter_context(streams.hold(each))
+            assert len(streams.end_call("a", CLOSED, carrier="twilio", stream_id="1")) == 1
+            assert (mine.endings, other.endings) == ([CLOSED], [])
+            assert len(streams.end_call("a", CLOSED)) == 2
 
 
 class TestDrain:

@@ -68,6 +68,7 @@ async def test_a_whole_call() -> None:
         ending = await task
     assert ending.close_code == 1000
     assert scene.opened == ("CA1", "MZ1", 1_700_000_000_000)
+    assert scene.owner == ("default", "twilio")
     [started] = scene.of(StreamStarted)
     assert [(t.track, t.role, t.encoding, t.rate) for t in started.tracks] == [
         ("inbound", "customer", "pcmu", 8000),

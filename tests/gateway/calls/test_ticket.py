@@ -267,5 +267,5 @@ async def test_the_chosen_route_says_who_speaks(calls: AsyncExitStack) -> None:
     )
     for call, roles in ((start(q="1"), outbound), (start(), {})):
         ticket = await calls.enter_async_context(house.admission.enter("twilio"))
-        assert ticket.choose(call) == roles
+        assert ticket.choose(call).roles == roles
         await ticket.settle(call)

@@ -45,7 +45,7 @@ def test_the_secret_opens_it_for_any_call(kind: Any, headers: dict[str, Any]) ->
 
 
 @each
-def test_a_token_opens_it_for_one_call_once(kind: Any) -> None:
+def test_a_token_opens_it_for_one_call_until_its_end(kind: Any) -> None:
     carrier = opened(kind)
     made = token(kind.name)
     shown = [
@@ -57,7 +57,7 @@ def test_a_token_opens_it_for_one_call_once(kind: Any) -> None:
     onces = [carrier.upgrade(request).once for request in shown]
     assert onces[0] == onces[1] == onces[2]
     assert len({once.value for once in onces}) == 2
-    assert {once.until_s for once in onces} == {NOW_S + 300}
+    assert {(once.until_s, once.until_end) for once in onces} == {(NOW_S + 300, True)}
 
 
 @each

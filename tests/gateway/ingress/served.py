@@ -26,6 +26,7 @@ from gateway.settings import Settings
 from gateway.transcript.events import StreamEnded, TranscriptEvent
 from process.connections import Runner
 from tests.gateway.calls.memory_capacity import MemoryCapacityStore
+from tests.gateway.ingress.remembered import Remembered
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 
 PUBLIC_URL = "https://gw.example.com/prefix"
@@ -41,6 +42,7 @@ class Served:
         self.events: list[TranscriptEvent] = []
         self.sockets: list[ClientWebSocketResponse] = []  # kept: the carrier's ends of calls
         self.ended = asyncio.Event()
+        self.now_s = now_s
         self.metrics = Metrics()
         self.transport = ScriptedTransport(greet=self.greet)
         values: dict[str, Any] = {
@@ -72,13 +74,14 @@ class Served:
             limits=call_limits(self.settings),
             monotonic_s=time.monotonic,
             new_epoch=epochs(lambda: now_s),
-            wall_s=lambda: now_s,
+            wall_s=lambda: self.now_s,
         )
         names = [route.name for route in routes.routes]
         refusals = Refusals(self.metrics, time.monotonic, self.settings.public_url, names)
         middlewares = [noting_unserved(refusals, carriers)]
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
-        shown = Shown(self.claim, lambda: now_s)
+        self.remembered = Remembered()
+        shown = Shown(self.remembered, lambda: self.now_s)
         for carrier in carriers:
             routes_of = CarrierRoutes(
                 carrier, self.settings, services, self.streams, admission, shown, refusals
@@ -86,9 +89,6 @@ class Served:
             routes_of.add_to(app)
         self.notices: list[str] = []
         self.runner = Runner(app, notice=self.notices.append, shutdown_timeout=0.1)
-
-    async def claim(self, _key: str, _seconds: float) -> bool:
-        return True
 
     def greet(self, stream: ScriptedStream) -> None:
         """Answer as a model that hears silence: empty deltas and done at the final commit."""
@@ -103,7 +103,14 @@ class Served:
         stream.send = answering  # type: ignore[method-assign]  # the script's own hook
 
     def open_writer(
-        self, call_id: str, stream_id: str, epoch: int, on_fenced: Callable[[], None]
+        self,
+        call_id: str,
+        stream_id: str,
+        epoch: int,
+        on_fenced: Callable[[], None],
+        *,
+        tenant: str,
+        carrier: str,
     ) -> "Served":
         return self
 

@@ -55,7 +55,12 @@ ACTIONS = [
     Action("terminate", "DELETE", "/calls/CA1", TERMINATE, "CA1"),
     Action("drain", "POST", "/drain", DRAIN),
     Action(
-        "mint", "POST", "/stream-tokens", MINT, "CA1", '{"carrier": "browser", "call_id": "CA1"}'
+        "mint",
+        "POST",
+        "/stream-tokens",
+        MINT,
+        "CA1",
+        '{"carrier": "browser", "call_id": "CA1"}',
     ),
 ]
 each_action = pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
@@ -82,8 +87,9 @@ TRACK = TrackSnapshot(
 class Stream:
     """A live stream of call CA1, or of another."""
 
-    def __init__(self, call_id: str, stream_id: str) -> None:
+    def __init__(self, call_id: str, stream_id: str, carrier: str = "twilio") -> None:
         self.call_id = encode_id(call_id)
+        self.carrier = carrier
         self.stream_id = stream_id
         self.endings: list[Ending] = []
 
@@ -97,7 +103,8 @@ class Stream:
         return StreamSnapshot(
             call_id=self.call_id,
             stream_id=self.stream_id,
-            carrier="twilio",
+            carrier=self.carrier,
+            tenant="acme",
             state="live",
             epoch=1_792_577_216_123,
             age_s=5.0004,
@@ -242,6 +249,7 @@ class TestLook:
             "call_id": "a%2Fb%20%7B%C3%BC%7D%252F",
             "stream_id": "MZ2",
             "carrier": "twilio",
+            "tenant": "acme",
             "state": "live",
             "started": "2026-10-21T10:06:56.123Z",
             "tracks": ["inbound"],
@@ -257,6 +265,7 @@ class TestLook:
         assert call["streams"][0] == {
             "stream_id": "MZ1",
             "carrier": "twilio",
+            "tenant": "acme",
             "state": "live",
             "started": "2026-10-21T10:06:56.123Z",
             "age_s": 5.0,
@@ -281,6 +290,15 @@ class TestLook:
                 }
             ],
         }
+
+    async def test_calls_of_two_carriers_with_one_id(self, gateway: Gateway) -> None:
+        """The path names the id only; each stream shows whose it is."""
+        with gateway.streams.hold(Stream("CA1", "MZ1", "plivo")):
+            response = await gateway.ask("GET", "/calls/CA1", READ)
+            found = [(s["stream_id"], s["carrier"]) for s in (await response.json())["streams"]]
+            assert found == [("MZ1", "twilio"), ("MZ3", "twilio"), ("MZ1", "plivo")]
+            response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
+            assert (await response.json())["ending"] == ["MZ1", "MZ3", "MZ1"]
 
     async def test_the_call_id_of_events_is_its_path(self, gateway: Gateway) -> None:
         """Symptom: a call whose carrier's id has braces was not found by the path."""
@@ -340,6 +358,7 @@ class TestMint:
         token = minted.pop("token")
         assert minted == {
             "url": f"wss://gw.example.com/media/browser/default/{token}",
+            "tenant": "default",
             "route": "default",
             "expires": "2026-10-21T10:11:56.000Z",
         }

@@ -229,10 +229,10 @@ class Watched(Served):
         stream.on_sent = answer
         stream.created()
 
-    def open_writer(self, call_id: str, *rest: Any) -> Any:
+    def open_writer(self, call_id: str, *rest: Any, **owner: Any) -> Any:
         if call_id == "CA-beside":
             return type("Beside", (), {"publish": lambda _, event: self.beside.append(event)})()
-        return super().open_writer(call_id, *rest)
+        return super().open_writer(call_id, *rest, **owner)
 
 
 class Beside(Twilio):

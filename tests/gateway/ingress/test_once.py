@@ -1,30 +1,24 @@
-"""What was shown once is refused, here and elsewhere, as long as it would be believed."""
+"""What was shown before is refused, or answered alike: here and at other gateways."""
 
 import pytest
 
 from gateway.carriers.carrier import Once
-from gateway.errors import CarrierError, PublishError
+from gateway.errors import CarrierError
 from gateway.ingress.once import Shown
+from gateway.ingress.once_redis import RedisMemory
+from tests.gateway.ingress.remembered import Remembered
+from tests.gateway.transcript.publishing import client_of
+
+DAY_S = 86_400
 
 
-class Elsewhere:
+class Elsewhere(Remembered):
     """What all gateways remember together."""
 
-    def __init__(self) -> None:
-        self.claimed: dict[str, float] = {}
-        self.is_away = False
-        self.now_s = 1000.0
-
-    async def claim(self, key: str, seconds: float) -> bool:
-        if self.is_away:
-            raise PublishError("redis-unavailable")
-        if key in self.claimed:
-            return False
-        self.claimed[key] = seconds
-        return True
+    now_s = 1000.0
 
     def gateway(self) -> Shown:
-        return Shown(self.claim, lambda: self.now_s)
+        return Shown(self, lambda: self.now_s, DAY_S)
 
 
 @pytest.fixture
@@ -57,18 +51,72 @@ async def test_without_the_others_each_remembers_for_itself(elsewhere: Elsewhere
 async def test_nothing_is_remembered_longer_than_it_is_believed(elsewhere: Elsewhere) -> None:
     shown = elsewhere.gateway()
     await shown.refuse_again(Once("a", 1060))
-    assert list(elsewhere.claimed.values()) == [120]  # and a minute, for clocks that differ
-    elsewhere.claimed.clear()
+    assert list(elsewhere.seconds.values()) == [120]  # and a minute, for clocks that differ
+    elsewhere.moments.clear()
     elsewhere.now_s = 1121
     await shown.refuse_again(Once("a", 1181))
 
 
 async def test_what_was_shown_is_kept_as_a_digest(elsewhere: Elsewhere) -> None:
     await elsewhere.gateway().refuse_again(Once("a-secret", 1060))
-    assert "secret" not in str(elsewhere.claimed)
+    assert "secret" not in str(elsewhere.moments)
 
 
 async def test_nothing_to_refuse(elsewhere: Elsewhere) -> None:
     shown = elsewhere.gateway()
     await shown.refuse_again(None)
     await shown.refuse_again(None)
+
+
+class TestUsedUp:
+    async def test_good_again_and_again_until_it_is_used_up(self, elsewhere: Elsewhere) -> None:
+        here, there = elsewhere.gateway(), elsewhere.gateway()
+        once = Once("a", 1300, until_end=True)
+        for gateway in (here, here, there):
+            await gateway.refuse_used_up(once)
+        await here.use_up(once)
+        for gateway in (here, there, elsewhere.gateway()):
+            with pytest.raises(CarrierError, match="replayed"):
+                await gateway.refuse_used_up(once)
+
+    async def test_without_the_others_where_it_was_used_up(self, elsewhere: Elsewhere) -> None:
+        elsewhere.is_away = True
+        here, there = elsewhere.gateway(), elsewhere.gateway()
+        once = Once("a", 1300, until_end=True)
+        await here.use_up(once)
+        with pytest.raises(CarrierError, match="replayed"):
+            await here.refuse_used_up(once)
+        await there.refuse_used_up(once)
+
+
+class TestFirstShown:
+    async def test_the_same_moment_for_all(self, elsewhere: Elsewhere) -> None:
+        """Symptom: a webhook that the vendor sent again after a time-out was refused."""
+        once = Once("a", None)
+        assert await elsewhere.gateway().first_shown(once) == 1000
+        elsewhere.now_s = 1299
+        shown = elsewhere.gateway()
+        assert await shown.first_shown(once) == 1000
+        assert await shown.first_shown(once) == 1000
+
+    async def test_later_than_carriers_repeat_it_is_refused(self, elsewhere: Elsewhere) -> None:
+        """Symptom: a captured webhook without a time had a new token minted, for ever."""
+        once = Once("a", None)
+        shown = elsewhere.gateway()
+        await shown.first_shown(once)
+        for later_s in (1301, 1000 + DAY_S):
+            elsewhere.now_s = later_s
+            for gateway in (shown, elsewhere.gateway()):
+                with pytest.raises(CarrierError, match="replayed"):
+                    await gateway.first_shown(once)
+        assert list(elsewhere.seconds.values()) == [DAY_S + 60]
+
+
+async def test_redis_remembers_the_first_moment(redis_url: str) -> None:
+    async with client_of(redis_url) as client:
+        memory = RedisMemory(client, timeout_s=20)
+        assert await memory.find("a") is None
+        assert await memory.claim("a", 1000.25, 60) is None
+        assert await memory.claim("a", 2000.0, 60) == 1000.25
+        assert await memory.find("a") == 1000.25
+        assert 0 < await client.ttl("cs:once:a") <= 60

@@ -107,8 +107,13 @@ def open_stream(
     stream_id: str = "MZ1",
     epoch: int = EPOCH,
     on_fenced: Callable[[], None] = never_fenced,
+    *,
+    tenant: str = "default",
+    carrier: str = "twilio",
 ) -> StreamWriter:
-    return publisher.open_stream(call_id, stream_id, epoch, on_fenced)
+    return publisher.open_stream(
+        call_id, stream_id, epoch, on_fenced, tenant=tenant, carrier=carrier
+    )
 
 
 def keys_of(call_id: str) -> CallKeys:

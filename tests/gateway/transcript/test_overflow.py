@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -14,7 +15,8 @@ from structlog.testing import capture_logs
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
-from gateway.transcript.encode import pack_batch, pack_stream
+from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
+from gateway.transcript.events import VERSION, Status, StreamEnded
 from gateway.transcript.overflow import Overflow
 from gateway.transcript.publisher import Limits, Publisher, StreamWriter
 from gateway.transcript.spool import Spool
@@ -67,7 +69,7 @@ class UnreliableStore:
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        with_events = [constants for _, constants, _ in calls]
+        with_events = [call.constants for call in calls]
         assert len(with_events) <= 2 * len(set(with_events)), "a renewal beside a batch, at most"
         self.exchanges += 1
         fault = "away" if self.away else self.faults.pop(0) if self.faults else "well"
@@ -82,7 +84,9 @@ class UnreliableStore:
         late, self._late = self._late, []
         await self.memory.append(late, timeout_s)
         if fault == "renewals-only":
-            renewals = [call for call in calls if call[2] == pack_batch(1, [], ends_stream=False)]
+            renewals = [
+                call for call in calls if call.payload == pack_batch(1, [], ends_stream=False)
+            ]
             await self.memory.append(renewals, timeout_s)
             return unavailable
         if fault == "half":  # as of a cluster of which one node is away
@@ -400,6 +404,119 @@ async def test_a_higher_epoch_drops_what_is_in_the_spool(tmp_path: Path) -> None
     assert fenced == ["CA1"]
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 31
     assert total(metrics, "redis_errors_total", reason="fenced") == 1
+    assert spooled_files(tmp_path) == []
+
+
+async def declare_lost(store: UnreliableStore, call_id: str) -> None:
+    """Close a stream as a janitor does, once its lease has lapsed."""
+    store.now_ms += 10_000_000
+    keys = keys_of(call_id)
+    event = pack_event(flatten(StreamEnded(Status.LOST, "gateway-lost", 0, 0, 0), 0, 0))
+    constants = pack_stream(VERSION, call_id, "MZ1", 2 * EPOCH, "janitor", 1, 1000, 1000, 1000)
+    batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
+    assert await store.memory.append([AppendCall(keys, constants, batch)], 1) == [0]
+
+
+def epochs(events: list[dict[str, str]]) -> list[tuple[str, list[int]]]:
+    """Return each epoch with its numbers, in the order of writing."""
+    found: dict[str, list[int]] = {}
+    for event in events:
+        found.setdefault(event["epoch"], []).append(int(event["n"]))
+    return list(found.items())
+
+
+@pytest.mark.parametrize("fault", ["well", "answers-lost", "late", "away"])
+async def test_a_stream_declared_lost_goes_on_with_what_had_no_answer(
+    tmp_path: Path, fault: str
+) -> None:
+    """Symptom: the gateway that woke was fenced, and what it had not written yet was dropped."""
+    store, metrics = UnreliableStore(), Metrics()
+    async with running(make_publisher(store, _SMALL, metrics, tmp_path)) as publisher:
+        writer = open_stream(publisher, "CA1")
+        writer.publish(started())
+        writer.publish(final("0"))
+        await eventually(lambda: not publisher.buffered_events)
+        store.faults = [fault] * 3
+        for n in range(1, 100):
+            writer.publish(final(str(n)))
+        await eventually(lambda: not store.faults)
+        store.away = True
+        await declare_lost(store, "CA1")
+        store.away = False
+        await eventually(lambda: not publisher.buffered_events)
+        writer.publish(ended())
+        await eventually(lambda: not publisher.buffered_events)
+    events = store.events("CA1")
+    lost = next(n for n, e in enumerate(events) if e["type"] == "stream.ended")
+    assert texts(events) == [str(n) for n in range(100)]
+    assert [numbers for _, numbers in epochs(events)] == [
+        list(range(1, lost + 1)),
+        [1],
+        list(range(1, len(events) - lost)),
+    ]
+    resumed = events[lost + 1]
+    assert (resumed["type"], resumed["resumes"]) == ("stream.started", str(EPOCH))
+    assert resumed["tracks"] == events[0]["tracks"]
+    assert int(resumed["epoch"]) == 2 * EPOCH + 1
+    assert (events[-1]["type"], events[-1]["status"]) == ("stream.ended", "completed")
+    # It is not counted if the answer to the batch that resumed it was lost.
+    assert (fault == "well") <= total(metrics, "redis_resumed_streams_total") <= 1
+    assert store.live() == set()
+
+
+@pytest.mark.parametrize("is_declared_lost", [False, True])
+async def test_the_spool_of_a_dead_process_is_written_though_a_janitor_closed_the_stream(
+    tmp_path: Path, is_declared_lost: bool
+) -> None:
+    """Symptom: the words that waited on disk were refused and dropped."""
+    store = UnreliableStore()
+    first = make_publisher(store, _SMALL, None, tmp_path)
+    first.start()
+    writer = open_stream(first, "CA1")
+    writer.publish(started())
+    await eventually(lambda: not first.buffered_events)
+    store.away = True
+    for n in range(60):
+        writer.publish(final(str(n)))
+    writer.publish(ended())
+    with capture_logs():
+        await first.close(0)
+    if is_declared_lost:
+        await declare_lost(store, "CA1")
+    store.away = False
+    async with running(make_publisher(store, _SMALL, None, tmp_path)):
+        pass
+    events = store.events("CA1")
+    assert texts(events) == [str(n) for n in range(60)]
+    assert len(epochs(events)) == (3 if is_declared_lost else 1)
+    assert (events[-1]["type"], events[-1]["status"]) == ("stream.ended", "completed")
+    assert spooled_files(tmp_path) == []
+
+
+async def test_the_spool_of_a_dead_process_takes_no_stream_from_a_newer_gateway(
+    tmp_path: Path,
+) -> None:
+    """Redis had never heard of its stream; the carrier came to another gateway meanwhile."""
+    store, metrics = UnreliableStore(), Metrics()
+    first = make_publisher(store, _SMALL, None, tmp_path)
+    first.start()
+    store.away = True
+    epoch = round(time.time() * 1000) - 10_000
+    writer = open_stream(first, "CA1", epoch=epoch)
+    for n in range(60):
+        writer.publish(final(str(n)))
+    with capture_logs():
+        await first.close(0)
+    store.away = False
+    async with running(make_publisher(store, _SMALL)) as newer:
+        taken = open_stream(newer, "CA1", epoch=epoch - 3_600_000)  # an hour behind
+        taken.publish(final("new"))
+        await eventually(lambda: not newer.buffered_events)
+        async with running(make_publisher(store, _SMALL, metrics, tmp_path)):
+            pass
+        taken.publish(ended())
+    assert texts(store.events("CA1")) == ["new"]
+    assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 60
     assert spooled_files(tmp_path) == []
 
 

@@ -55,6 +55,7 @@ async def test_an_event_as_a_reader_finds_it(redis: RedisClient, redis_url: str)
         "epoch": str(EPOCH),
         "n": "1",
         "gateway": "g1",
+        "tenant": "default",
         "track": "inbound",
         "role": "customer",
         "segment": "1",
@@ -253,7 +254,11 @@ async def test_what_is_published_after_the_end_is_dropped(
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 1
 
 
-async def test_the_highest_epoch_owns_a_stream(redis: RedisClient, redis_url: str) -> None:
+@pytest.mark.parametrize("ahead_ms", [1, 3_600_000, -3_600_000])
+async def test_the_gateway_that_opened_a_stream_last_owns_it(
+    redis: RedisClient, redis_url: str, ahead_ms: int
+) -> None:
+    """Symptom: a gateway whose clock was behind the former owner's was fenced."""
     fenced: list[str] = []
     metrics = Metrics()
     async with (
@@ -264,7 +269,7 @@ async def test_the_highest_epoch_owns_a_stream(redis: RedisClient, redis_url: st
         beside = open_stream(losing, "CA2")
         old.publish(final("old"))
         await eventually(lambda: not losing.buffered_events)
-        new = open_stream(taking, "CA1", epoch=EPOCH + 1)
+        new = open_stream(taking, "CA1", epoch=EPOCH + ahead_ms)
         new.publish(final("new"))
         await eventually(lambda: not taking.buffered_events)
         old.publish(final("refused"))
@@ -275,11 +280,25 @@ async def test_the_highest_epoch_owns_a_stream(redis: RedisClient, redis_url: st
     events = await events_of(redis, "CA1")
     assert [(e["epoch"], e["n"], e["text"]) for e in events] == [
         (str(EPOCH), "1", "old"),
-        (str(EPOCH + 1), "1", "new"),
+        (str(EPOCH + max(1, ahead_ms)), "1", "new"),
     ]
     assert texts(await events_of(redis, "CA2")) == ["beside"]
     assert total(metrics, "redis_errors_total", reason="fenced") == 1
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 2
+
+
+async def test_a_stream_that_comes_twice_to_one_gateway_is_the_later_sockets(
+    redis: RedisClient, redis_url: str
+) -> None:
+    fenced: list[str] = []
+    async with publisher_at(redis_url) as publisher:
+        first = open_stream(publisher, "CA1", on_fenced=lambda: fenced.append("first"))
+        second = open_stream(publisher, "CA1", epoch=EPOCH + 1)
+        for writer, text in ((first, "a"), (second, "b"), (first, "x"), (second, "c")):
+            writer.publish(final(text))
+            await eventually(lambda: not publisher.buffered_events)
+        assert fenced == ["first"]
+    assert texts(await events_of(redis, "CA1")) == ["a", "b", "c"]
 
 
 async def test_the_reader_in_the_reference_reads_a_call(

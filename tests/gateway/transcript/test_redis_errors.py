@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import PublishError
 from gateway.transcript.encode import pack_batch, pack_stream
 from gateway.transcript.redis import append, check, execute
+from gateway.transcript.store import AppendCall
 from tests.gateway.transcript.publishing import client_of, keys_of
 
 _SHA = "e4c8d662c900e36d864be2e4a69d13e3e3dcca81"
@@ -167,7 +168,7 @@ async def what_append_makes_of(text: str) -> int | PublishError:
     constants = pack_stream("1", "CA1", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
     batch = pack_batch(1, [], ends_stream=False)
     async with server_that_says(lambda _: f"-{text}") as url, client_of(url) as client:
-        return (await append(client, [(keys_of("CA1"), constants, batch)], 20))[0]
+        return (await append(client, [AppendCall(keys_of("CA1"), constants, batch)], 20))[0]
 
 
 async def what_execute_makes_of(text: str) -> PublishError:

@@ -12,9 +12,9 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.calls.capacity_store import RedisCapacityStore
 from gateway.calls.stock import Taken
 from gateway.errors import PublishError
-from gateway.ingress.once_store import claims_in
 from gateway.transcript.publisher import Limits
 from gateway.transcript.redis import RedisClient, check, destination, probe_writes
+from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.transcript.publishing import (
     PARTITIONS,
     client_of,

@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from gateway.errors import PublishError
-from gateway.ingress.once_store import claims_in
 from gateway.transcript.redis import check, create_client, execute, probe_writes
 from process.settings import SettingsError
+from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.transcript.publishing import (
     PARTITIONS,
     client_of,

@@ -16,6 +16,7 @@ def stream(call_id: str, signed_at_s: float = 0.0) -> StreamWriter:
         backlog=Backlog(),
         on_fenced=never_fenced,
         take=lambda _writer, _event: None,
+        opened_s=0.0,
         signed_at_s=signed_at_s,
     )
 

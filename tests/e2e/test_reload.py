@@ -1,0 +1,170 @@
+"""SIGHUP at a real gateway: a secret is changed while calls go on."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from deploy.local.processes import answers
+from gateway.carriers.signatures.twilio import sign
+from tests.redis_servers import free_port
+
+LIMIT_S = 30.0
+OLD, NEW = "the-token-of-last-year", "the-token-of-this-year"
+SECRET, NEW_SECRET = "last-year-s-secret-of-ours", "this-year-s-secret-of-ours"
+PUBLIC_URL = "https://gw.example.com"
+FORM = {"CallSid": "CA1", "From": "+15550000001"}
+
+
+class Gateway:
+    """A gateway process whose carriers' secrets are in files, and the lines of its log."""
+
+    def __init__(self, process: Process, port: int, http: ClientSession, folder: Path) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = http
+        self.folder = folder
+        self._process = process
+        self.lines: list[str] = []
+
+    def write(self, **secrets: str) -> None:
+        write(self.folder, **secrets)
+
+    async def reload(self) -> dict[str, Any]:
+        """Send SIGHUP; give the line of the log that tells what came of it."""
+        self._process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                assert self._process.stderr
+                line = (await self._process.stderr.readline()).decode()
+                assert line, "it ended"
+                self.lines.append(line)
+                event: dict[str, Any] = json.loads(line)
+                if event["event"].startswith("settings-reload"):
+                    return event
+
+    async def ring(self, token: str) -> int:
+        """Announce a call of Twilio's."""
+        signature = sign(token, f"{PUBLIC_URL}/voice/twilio", FORM.items())
+        headers = {"X-Twilio-Signature": signature}
+        async with self.http.post(f"{self.url}/voice/twilio", data=FORM, headers=headers) as reply:
+            return reply.status
+
+    async def upgrade(self, secret: str) -> int:
+        """Open a media socket of a page's with a secret, and leave it."""
+        headers = {"Authorization": f"Bearer {secret}"}
+        try:
+            async with self.http.ws_connect(f"{self.url}/media/browser", headers=headers):
+                return 101
+        except Exception as error:  # noqa: BLE001 - aiohttp's for a refused upgrade has a status
+            return int(getattr(error, "status", 0))
+
+
+def write(folder: Path, **secrets: str) -> None:
+    """Write secrets, a file for each."""
+    for name, value in secrets.items():
+        (folder / f"GATEWAY_{name}").write_text(value + "\n")
+
+
+@asynccontextmanager
+async def running(redis_url: str, tmp_path: Path, **settings: str) -> AsyncIterator[Gateway]:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    port, admin = free_port(), free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "GATEWAY_PUBLIC_URL": PUBLIC_URL,
+        "GATEWAY_UPSTREAM": "websocket",
+        "GATEWAY_REALTIME_URL": "ws://127.0.0.1:1/v1/realtime",
+        "GATEWAY_REDIS_URL": redis_url,
+        "GATEWAY_SPOOL_DIR": str(tmp_path / "spool"),
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_ADMIN_PORT": str(admin),
+        "GATEWAY_DRAIN_TIMEOUT_S": "0",
+        "GATEWAY_FINISH_TIMEOUT_S": "0.5",  # no model is there
+        "GATEWAY_SECRETS_DIR": str(folder),
+        "GATEWAY_TWILIO_DIAL": "+15550001111",
+        **settings,
+    }
+    async with ClientSession() as http:
+        write(folder, TWILIO_AUTH_TOKEN=OLD, BROWSER_SECRET=SECRET)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway"), cwd=tmp_path, env=environment, stderr=PIPE
+        )
+        gateway = Gateway(process, port, http, folder)
+        try:
+            ready = answers("127.0.0.1", admin, "/readyz")
+            async with asyncio.timeout(LIMIT_S):
+                while not await ready():
+                    assert process.returncode is None
+                    await asyncio.sleep(0.02)
+            yield gateway
+        finally:
+            process.terminate()
+            _, output = await process.communicate()
+            gateway.lines.append(output.decode())
+
+
+async def test_a_new_secret_is_accepted_and_the_old_one_refused(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Symptom: a secret could be changed by a restart only, which ends or drains live calls."""
+    async with running(redis_url, tmp_path) as gateway:
+        assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [200, 403]
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        live = await gateway.http.ws_connect(f"{gateway.url}/media/browser", headers=headers)
+        start = {"type": "start", "call_id": "c1", "stream_id": "s1", "rate": 16000}
+        await live.send_str(json.dumps(start))
+
+        gateway.write(TWILIO_AUTH_TOKEN=NEW)
+        line = await gateway.reload()
+        assert (line["event"], line["carriers"]) == ("settings-reloaded", ["twilio"])
+        assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [403, 200]
+
+        gateway.write(TWILIO_AUTH_TOKEN=f"{OLD},{NEW}", BROWSER_SECRET=NEW_SECRET)
+        assert (await gateway.reload())["carriers"] == ["twilio", "browser"]
+        assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [200, 200]
+        assert [await gateway.upgrade(SECRET), await gateway.upgrade(NEW_SECRET)] == [403, 101]
+
+        await live.send_bytes(bytes(3200))
+        await live.send_str('{"type": "stop"}')
+        await asyncio.wait_for(live.receive(), LIMIT_S)
+        assert live.close_code == 1000
+    log = "".join(gateway.lines)
+    assert not any(secret in log for secret in (OLD, NEW, SECRET, NEW_SECRET))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"BROWSER_SECRET": "short"}, "GATEWAY_BROWSER_SECRET: must have at least 16 characters"),
+        (
+            {"TWILIO_AUTH_TOKN": "x"},
+            "unknown: GATEWAY_TWILIO_AUTH_TOKN (did you mean GATEWAY_TWILIO_AUTH_TOKEN?)",
+        ),
+        (
+            {"BANDWIDTH_SECRET": SECRET},
+            "bandwidth: to open or close a carrier or its webhook, restart",
+        ),
+    ],
+)
+async def test_what_is_wrong_changes_nothing(
+    redis_url: str, tmp_path: Path, wrong: dict[str, str], problem: str
+) -> None:
+    """One line says what is wrong; the secrets that were there stay, all of them."""
+    async with running(redis_url, tmp_path) as gateway:
+        gateway.write(TWILIO_AUTH_TOKEN=NEW, **wrong)
+        line = await gateway.reload()
+        assert (line["event"], line["level"]) == ("settings-reload-failed", "error")
+        assert line["problem"] == problem
+        assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [200, 403]
+        assert await gateway.upgrade(SECRET) == 101

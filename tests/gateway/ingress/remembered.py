@@ -1,0 +1,37 @@
+"""What gateways remember together: a `Memory` for tests without a server, and claims in Redis."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import PublishError
+from gateway.ingress.once_redis import RedisMemory
+from gateway.transcript.redis import RedisClient
+
+
+class Remembered:
+    """Moments by keys, and for how long; away while `is_away`."""
+
+    def __init__(self) -> None:
+        self.moments: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+        self.is_away = False
+
+    async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
+        before_s = await self.find(key)
+        if before_s is None:
+            self.moments[key], self.seconds[key] = now_s, seconds
+        return before_s
+
+    async def find(self, key: str) -> float | None:
+        if self.is_away:
+            raise PublishError("redis-unavailable")
+        return self.moments.get(key)
+
+
+def claims_in(client: RedisClient) -> Callable[[str, float], Awaitable[bool]]:
+    """Return what claims a key in Redis, and tells whether it was the first to do so."""
+    memory = RedisMemory(client)
+
+    async def claim(key: str, seconds: float) -> bool:
+        return await memory.claim(key, 0, seconds) is None
+
+    return claim
