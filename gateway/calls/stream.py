@@ -99,9 +99,7 @@ class CallStream:
         self._record = StreamRecord(carrier, services)
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came, or a pause ended
-        self._silent_from_s = (
-            0.0  # since then, without holds, no track was loud; see `Track.loud_s`
-        )
+        self._silent_from_s = 0.0  # no track was loud since then, holds left out
         self._is_paused = False
         self._is_stopped = False  # by the carrier
         self._tracks: dict[str, Track] = {}

@@ -12,6 +12,7 @@ from tests.simulation.plan import CHUNK_MS, Call, Hangup, rng
 
 LEG: Final = "leg"
 
+_MARK: Final = b'{"event":"mark","mark":{"name":"m"}}'
 _SILENCE: Final = b"\xff"
 _BYTES_PER_MS: Final = 8
 
@@ -94,6 +95,10 @@ class Caller:
         begin_s, frame_s = loop.time(), self.call.frame_ms / 1000
         held_s = 0.0
         while not self.is_played or self.call.hangup is Hangup.NEVER:
+            if self.call.flood and self.frame == self.call.flood[0]:
+                for _ in range(self.call.flood[1]):
+                    if not line.receive(_MARK):
+                        return False
             if self.call.hold and self.frame == self.call.hold[0] > self._first:
                 self._hold(self.call.hold[1] * CHUNK_MS)
             if self.call.hiccup and self.frame == self.call.hiccup[0]:

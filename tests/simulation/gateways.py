@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.calls.admission import Admission, stocks
+from gateway.calls.allowance import Allowance
 from gateway.calls.capacity import Capacity
 from gateway.calls.ending import CLOSED
 from gateway.calls.registry import LiveStreams
@@ -28,6 +29,7 @@ from tests.simulation.redis import Wire
 from tests.simulation.trace import Trace
 
 MAX_CALLS: Final = 100
+_TURN_MESSAGES: Final = 60  # as `ingress/turns.py` reads them
 PARTITIONS: Final = 2
 LEASE_S: Final = 3.0
 REPLAY_MS: Final = 4000
@@ -88,6 +90,8 @@ class MediaLine:
         self.left_s: float | None = None  # when the stream's end began, on the loop's clock
         self._read_no_more = asyncio.Event()
         self._error: CarrierError | None = None
+        self._allowance = Allowance(asyncio.get_running_loop().time())
+        self._messages = 0  # since it was looked at
 
     def receive(self, message: bytes) -> bool:
         """Pass a message to the stream."""
@@ -100,6 +104,11 @@ class MediaLine:
         if self.stream is None or self._read_no_more.is_set():
             return
         try:
+            self._messages += 1
+            if self._messages >= _TURN_MESSAGES:
+                now_s = asyncio.get_running_loop().time()
+                self._allowance.spend(self._messages, *self.stream.audio_ms, now_s)
+                self._messages = 0
             self.stream.receive_text(message)
         except CarrierError as error:
             self._stop(error)

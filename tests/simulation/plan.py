@@ -85,6 +85,7 @@ class Call:
     hiccup: tuple[int, float] | None  # before which frame the carrier holds back, and how long
     lost: tuple[int, int]  # frames that never come, from and to
     hold: tuple[int, int] | None  # before which frame nothing is sent, and for how many chunks
+    flood: tuple[int, int] | None  # before which frame marks are sent, and how many
     comes_again: bool  # at the other gateway, should its socket break
 
 
@@ -212,9 +213,18 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
                 else (0, 0),
                 comes_again=chance.random() < 0.7,
                 hold=_draw_hold(mine, frames, audio_seed),
+                flood=_draw_flood(mine, frames, audio_seed),
             )
         )
     return tuple(calls)
+
+
+def _draw_flood(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
+    """Draw a flood apart from all else, likewise: one that is allowed, or one that is not."""
+    chance = rng(seed, "flood")
+    if chance.random() >= 0.1:
+        return None
+    return chance.randrange(1, chunks * CHUNK_MS // frame_ms), chance.choice((1000, 5000))
 
 
 def _draw_hold(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ EXPECTED: Final = frozenset(
     | {f"final {reason}" for reason in ("pause", "length", "rollover", "hangup")}
     | {f"gap {cause}" for cause in ("carrier_loss", "not_sent", "backpressure", "reconnect")}
     | {"reason fenced", "reason finish-timeout", "segments heard again", "sessions", "spools"}
-    | {"streams resumed"}
+    | {"streams resumed", "reason message-flood"}
 )
 
 

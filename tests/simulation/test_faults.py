@@ -79,6 +79,7 @@ def plan(
         lost=(0, 0),
         comes_again=False,
         hold=None,
+        flood=None,
     )
     return Plan(
         seed=1,

@@ -179,12 +179,13 @@ class _World:
             return True
         self._callers[caller.call.stream_id] = caller
         begin_s = asyncio.get_running_loop().time()
-        self._evidence.incarnations.append(
-            Incarnation(caller.call, caller.leg, gateway.name, begin_s, caller.heard)
-        )
+        mine = Incarnation(caller.call, caller.leg, gateway.name, begin_s, caller.heard)
+        self._evidence.incarnations.append(mine)
         self._trace.note(gateway.name, f"{caller.call.stream_id} leg {caller.leg}")
         await caller.play(line)
         await line.wait_closed()
+        if not line.stream.started:  # the gateway ended it before the start message came
+            self._evidence.incarnations.remove(mine)
         self._check_end(line, gateway)
         return gateway.is_dead
 
