@@ -114,6 +114,7 @@ class Track:
         self._gaps = GapLedger(form.track)
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
         self._hung_up = asyncio.Event()
+        self._hung_up_s = 0.0  # when, on the loop's clock
         self._deadline: asyncio.Timeout | None = None  # of the last words
         self._starts_over = False  # the next token is the first of a replay
         self._arrivals = None if is_timed else Arrivals(form.bytes_per_ms)
@@ -294,6 +295,7 @@ class Track:
                 self._receive(frame, now_s)
             self._keep(self.pipeline.flush(), now_s)
             self._hung_up.set()
+            self._hung_up_s = asyncio.get_running_loop().time()
             self._limit_the_end()
             self._sessions.wake()
 
@@ -357,8 +359,7 @@ class Track:
     def _limit_the_end(self) -> None:
         """Once the carrier has hung up, give the last words their time."""
         if self._hung_up.is_set() and self._deadline:
-            now_s = asyncio.get_running_loop().time()
-            self._deadline.reschedule(now_s + self._limits.finish_timeout_s)
+            self._deadline.reschedule(self._hung_up_s + self._limits.finish_timeout_s)
 
     # The sessions' side: see `Listening`
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.carriers.events import CallStarted
 from gateway.errors import UpstreamError
 from gateway.transcript.events import (
     GapCause,
@@ -125,6 +126,23 @@ async def test_a_burst_before_the_first_session_is_no_reconnect() -> None:
         scene.finish_all()
         await asyncio.wait_for(task, 10)
     assert {gap.cause for gap in scene.of(TranscriptGap)} == {GapCause.BACKPRESSURE}
+
+
+@virtually
+async def test_the_last_words_time_runs_from_the_hang_up_also_while_slots_are_waited_for() -> None:
+    """Symptom: a call that hung up while it waited for its slots got that time on top."""
+    transport = ScriptedTransport()
+    transport.refusal = UpstreamError("host-unreachable")
+    async with living(transport, finish_timeout_s=6, retry_budget_s=60) as (scene, task):
+
+        async def wait(start: CallStarted) -> None:
+            await asyncio.sleep(4)
+
+        scene.ticket.settle = wait  # type: ignore[method-assign]  # slow
+        scene.start()
+        scene.audio(10)
+        scene.feed("stop")
+        await asyncio.wait_for(task, 7)
 
 
 def circuit_open_after(error: UpstreamError) -> ScriptedTransport:
