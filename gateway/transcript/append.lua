@@ -25,15 +25,16 @@
 -- event was written.
 --
 -- Whose call it is. The first batch of a call sets the tenant and the carrier that own its id. The
--- same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its events
--- and leases and in the names of its keys, which lie in the same partition.
+-- same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its
+-- events and leases and in the names of its keys, which lie in the same partition.
 --
--- Who owns a stream. Proposed epoch and gateway together name one ownership. Its first batch claims
--- the stream; the epoch is the proposed one, or the owner's plus one if that is more, so clocks do
--- not matter. Of two gateways the one that took the stream last owns it, whichever is heard first.
--- A janitor's record closes a stream and takes it from nobody: if its gateway writes again, the
--- stream is resumed at a higher epoch, which begins with the stream's `stream.started`. A gateway
--- counts its events from 1 over all its epochs; in each of them `n` starts at 1, `base` lower.
+-- Who owns a stream. Proposed epoch, gateway and whose call it is name one ownership. Its first
+-- batch claims the stream; the epoch is the proposed one, or the owner's plus one if that is more,
+-- so clocks do not matter. Of two gateways the one that took the stream last owns it, whichever is
+-- heard first. A janitor's record closes a stream and takes it from nobody: if its gateway writes
+-- again, the stream is resumed at a higher epoch, which begins with the stream's `stream.started`.
+-- A gateway counts its events from 1 over all its epochs; in each of them `n` starts at 1, `base`
+-- lower.
 --
 -- All keys share a hash tag. Needs Redis 7.0 or Valkey 8, nothing newer.
 
@@ -52,42 +53,46 @@ local function decimal(number)
   return string.format('%.0f', number)
 end
 
-local writers_key, call_key = KEYS[1], KEYS[2]
 local mine = tenant and tenant .. ' ' .. carrier
-
-local function read_writers()
-  return unpack(redis.call('HMGET', writers_key, stream_id, stream_id .. ':claim', ':owner'))
-end
-
-local owner, claim, whose = read_writers()
-while mine and whose and whose ~= mine do -- again if somebody chose the longer id, too
-  -- The id stays the other's for as long as this call needs its own.
+local name = decimal(proposed) .. ' ' .. gateway .. ' ' .. (mine or '')
+local writers_key, call_key = KEYS[1], KEYS[2]
+local claim
+local whose -- the call's tenant and carrier; false: nobody's yet; nil: ours, and not read
+while true do -- once, unless the id is another's
+  claim = redis.call('HGET', writers_key, stream_id .. ':claim')
+  claim = claim and cmsgpack.unpack(claim)
+  if claim and claim[1] == name then
+    break -- the stream is ours, so the call is
+  end
+  whose = redis.call('HGET', writers_key, ':owner')
+  if not mine or not whose or whose == mine then
+    break
+  end
+  -- The id stays the other's for as long as this call needs its own. If somebody chose the longer
+  -- one, it gets longer still.
   redis.call('EXPIRE', writers_key, decimal(retention_s), 'GT')
-  local others = call_id
-  call_id = tenant .. '.' .. carrier .. '.' .. others
-  writers_key = string.sub(writers_key, 1, -1 - #others) .. call_id
-  call_key = string.sub(call_key, 1, -1 - #others) .. call_id
-  owner, claim, whose = read_writers()
+  local longer = tenant .. '.' .. carrier .. '.' .. call_id
+  writers_key = string.sub(writers_key, 1, -1 - #call_id) .. longer
+  call_key = string.sub(call_key, 1, -1 - #call_id) .. longer
+  call_id = longer
 end
 tenant = tenant or string.match(whose or '', '^%S+') or 'default'
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local member = call_id .. ' ' .. stream_id
-
-local name = decimal(proposed) .. ' ' .. gateway
-local since_ms = now_ms - math.max(0, tonumber(ARGV[3] or 0))
-
+local owner = redis.call('HGET', writers_key, stream_id)
 local owner_epoch, owner_n = string.match(owner or '0:0', '^(%d+):(%d+)$')
 owner_epoch, owner_n = tonumber(owner_epoch), tonumber(owner_n)
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local since_ms = now_ms - math.max(0, tonumber(ARGV[3] or 0))
+local member = call_id .. ' ' .. stream_id
 
 -- What is kept of the last gateway that claimed the stream: its name, epoch and base, since when it
 -- has the stream by the server's clock, the entry of its stream.started, the epoch of the janitor's
 -- record that closed the stream (0: none) with the n written by then, and the names of former owners.
 local claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former
 if claim then
-  claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former =
-    unpack(cmsgpack.unpack(claim))
+  claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former = unpack(claim)
 elseif owner then -- written by a version that kept no claims
   claimant, claim_epoch, base = proposed == owner_epoch and name or '', owner_epoch, 0
   claimed_ms, started, lost_epoch, lost_n, former = owner_epoch, '', 0, 0, {}
@@ -222,7 +227,7 @@ redis.call('HSET', writers_key, stream_id, decimal(epoch) .. ':' .. decimal(last
 if is_claim_changed then
   keep_claim()
 end
-if mine and not whose then
+if mine and whose == false then
   redis.call('HSET', writers_key, ':owner', mine)
 end
 redis.call('EXPIRE', writers_key, decimal(retention_s))

@@ -12,7 +12,7 @@ from gateway.calls.stock import Stock
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
 from tests.gateway.transcript import memory_store
-from tests.gateway.transcript.memory_store import Claim, MemoryStore, Owner
+from tests.gateway.transcript.memory_store import Claim, MemoryStore, Name, Owner
 from tests.simulation import model, plan, world
 from tests.simulation.plan import Event, Plan, Trouble
 from tests.simulation.verdict import judge
@@ -132,9 +132,7 @@ def write_again_what_was_written(owner: Owner, claim: Claim) -> Any:
     return _resume(owner, claim)
 
 
-def believe_who_comes_last(
-    owner: Owner, name: tuple[int, str], last: int, since_ms: int, now_ms: int
-) -> Any:
+def believe_who_comes_last(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> Any:
     return _claim(owner, name, last, now_ms, now_ms)
 
 

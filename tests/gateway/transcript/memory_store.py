@@ -17,6 +17,7 @@ from gateway.transcript.store import FENCED, RESUMED, STILL_LEASED, AppendCall
 
 _Batch = tuple[int, bool, list[list[str]], bool]
 
+type Name = tuple[int, str, str | None, str | None]  # epoch, gateway, tenant, carrier
 type Entries = list[dict[str, str]]
 
 _REMEMBERED = 8
@@ -43,10 +44,10 @@ class _Stream(msgspec.Struct, array_like=True):
 class Claim:
     """The last gateway that claimed a stream, as `append.lua` keeps it."""
 
-    name: tuple[int, str]
+    name: Name
     epoch: int
     since_ms: int
-    former: list[tuple[int, str]]
+    former: list[Name]
     base: int = 0
     started: dict[str, str] | None = None
     lost_epoch: int = 0
@@ -122,7 +123,7 @@ class MemoryStore:
                 return STILL_LEASED
             place = _close(owner, stream.proposed)
         else:
-            name = (stream.proposed, stream.gateway)
+            name = (stream.proposed, stream.gateway, stream.tenant, stream.carrier)
             found = _claim(owner, name, last, now_ms - max(0, age_ms), now_ms)
             if found is None:
                 return FENCED
@@ -213,9 +214,7 @@ def _close(owner: Owner, proposed: int) -> _Place:
     return _Place(proposed)
 
 
-def _claim(
-    owner: Owner, name: tuple[int, str], last: int, since_ms: int, now_ms: int
-) -> _Place | None:
+def _claim(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> _Place | None:
     """Decide where a gateway's batch is written; None if another gateway has the stream."""
     claim = owner.claim
     if claim and claim.name == name:

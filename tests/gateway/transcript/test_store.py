@@ -449,9 +449,9 @@ async def test_an_id_that_looks_like_another_calls_is_another_call(store: Store)
 async def test_who_names_no_owner_writes_to_the_call_that_has_the_id(store: Store) -> None:
     """A spool of a former version names neither tenant nor carrier."""
     await write(store, 5, 1, "a", owner=())
-    await write(store, 5, 2, "b", owner=("acme", "twilio"))
-    await write(store, 5, 3, "c", owner=())
-    assert await of_call(store, "CA1") == ["default 5 1 a", "acme 5 2 b", "acme 5 3 c"]
+    await write(store, 6, 1, "b", owner=("acme", "twilio"))
+    await write(store, 7, 1, "c", owner=())
+    assert await of_call(store, "CA1") == ["default 5 1 a", "acme 6 1 b", "acme 7 1 c"]
 
 
 async def test_an_id_is_kept_while_another_call_needs_to_know_of_it(redis_url: str) -> None:
