@@ -62,7 +62,7 @@ class HistogramMetric(Histogram, Collector):
         self._text = text
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """Give the metric's samples."""
+        """Yield the metric's samples."""
         labels = [*map(floatToGoString, self.bounds), "+Inf"]
         buckets = list(zip(labels, itertools.accumulate(self.counts), strict=True))
         yield HistogramMetricFamily(self._name, self._text, buckets=buckets, sum_value=self.sum)

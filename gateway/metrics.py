@@ -152,7 +152,7 @@ class Metrics:
             "1 while this gateway counts an endpoint's places by itself: Redis does not answer.",
             "endpoint",
         )
-        self.overloaded = gauge("overloaded", "1 while new calls are refused for want of CPU.")
+        self.overloaded = gauge("overloaded", "1 while new calls are refused because CPU is short.")
         self.cpu_ratio = gauge(
             "cpu_ratio", "CPU of the last 2 s as a share of what carries calls; 1 is all."
         )

@@ -44,7 +44,7 @@ _DESCRIBED: Final = {"missing", "url_parsing", "url_scheme"}
 
 
 def sentence(problem: Any, description: str | None) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
-    """Say what a value must be; never quotes it.
+    """Describe what a value must be; never quotes it.
 
     Args:
         problem: one of `ValidationError.errors(include_context=True, include_input=False)`.

@@ -14,7 +14,7 @@ _SLOWEST = 8.0
 
 @functools.cache
 def unit() -> float:
-    """Give the factor of this machine: 1 if it is idle and as fast as the reference, up to 8.
+    """Return the factor of this machine: 1 if it is idle and as fast as the reference, up to 8.
 
     Measured once per process, by the wall clock: other work on the machine counts.
     """

@@ -54,7 +54,7 @@ def in_context(path: Path) -> bool:
 
 
 def copies(stage: str) -> Iterator[tuple[str, str]]:
-    """Give the COPY instructions of a stage: source and destination."""
+    """Yield the COPY instructions of a stage: source and destination."""
     current = ""
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         match line.split():
@@ -119,7 +119,7 @@ def test_what_is_installed_imports(context: Path, tmp_path: Path, stage: str) ->
 
 
 def not_installed(stage: str) -> list[str]:
-    """Give the modules that an image of this stage does not have, by its extras."""
+    """Return the modules that an image of this stage does not have, by its extras."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = extras["optional-dependencies"]["dev"]
     if stage == "gateway":

@@ -88,7 +88,7 @@ class CodecDetector:
         self._shapes: list[_Samples] = []  # of the votes against what is announced
 
     def receive(self, payload: bytes) -> None:
-        """Take the next bytes of the track; judge each window that they complete."""
+        """Add the next bytes of the track; judge each window that they complete."""
         self._pending += payload
         while len(self._pending) >= self._window_bytes and not self.is_done:
             window = bytes(self._pending[: self._window_bytes])

@@ -163,7 +163,7 @@ class TrackPipeline:
     def lose(
         self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
     ) -> list[AudioChunk | AudioGap]:
-        """Take one frame whose audio is lost; it is declared with those that follow.
+        """Count one frame whose audio is lost; it is declared with those that follow.
 
         Args:
             frame_bytes: how long its payload should be.

@@ -25,7 +25,7 @@ _MAX_HELD_MS: Final = 2000  # of audio of a sender that catches up
 
 
 class Arrivals:
-    """Gives the first frame after each silence its time; passes all others on as they are.
+    """Sets the time of the first frame after each silence; passes all others on as they are.
 
     Args:
         bytes_per_ms: of the track's audio.
@@ -43,7 +43,7 @@ class Arrivals:
         self._held_audio_ms = 0.0
 
     def receive(self, frame: AudioFrame, now_ms: float) -> Sequence[AudioFrame]:
-        """Take a frame; return those whose times are known.
+        """Process a frame; return those whose times are known.
 
         Args:
             frame: with a time only where its track begins later than the others.

@@ -133,7 +133,7 @@ class Hearing:
             checking.cancel()
 
     async def _check_the_end(self) -> None:
-        """Give the session up if it falls silent, or takes longer than all last words may."""
+        """End the session if it stops answering, or exceeds the time for all last words."""
         limits = self._services.limits
         until_s = self._services.monotonic_s() + limits.finish_timeout_s
         while not self.is_over:

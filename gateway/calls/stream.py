@@ -346,7 +346,7 @@ class CallStream:
                     await self._over.wait()
 
     def _limits_due(self, now_s: float) -> Iterator[tuple[float, Ending]]:
-        """Give the limits that apply now: when each ends the stream, and how."""
+        """Yield the limits that apply now: when each ends the stream, and how."""
         limits = self._services.limits
         yield self._started_s + limits.max_call_s, TOO_LONG
         if now_s - self._media_s < STALL_S:

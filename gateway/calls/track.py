@@ -216,7 +216,7 @@ class Track:
         self.error = error
 
     def receive(self, frame: AudioFrame, now_s: float) -> None:
-        """Take one frame; one whose audio is lost does not keep the track from being idle."""
+        """Process one frame; one whose audio is lost does not keep the track from being idle."""
         if self.first_audio_s is None:
             self.first_audio_s = now_s
         if self._arrivals:
@@ -326,7 +326,7 @@ class Track:
         self._gaps.forget(from_ms)
 
     def _cause_of(self, missing: AudioGap, now_s: float) -> GapCause:
-        """Tell audio that was lost on its way from audio that was never sent."""
+        """Distinguish audio that was lost on its way from audio that was never sent."""
         if missing.is_lost:
             return GapCause.CARRIER_LOSS
         if missing.from_ms == self._paused_ms:

@@ -170,7 +170,7 @@ class AcsAdapter(Adapter):
         raise CarrierError("binary-message")
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take a message that is no audio, or not as documented."""
+        """Process a message that is no audio, or not as documented."""
         decoded: Mapping[str, object] = {}
         try:
             decoded = read(message)
@@ -216,7 +216,7 @@ class AcsAdapter(Adapter):
         return (self._started, *early)
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Take audio that is not as documented; what can't be decoded is lost.
+        """Process audio that is not as documented; what can't be decoded is lost.
 
         Args:
             message: as it came.

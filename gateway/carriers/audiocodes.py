@@ -201,7 +201,7 @@ class AudioCodesAdapter(Adapter):
         return _reply(what, participant=participant) if participant else _reply(what)
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Take a chunk that is not as documented; what can't be decoded is lost audio.
+        """Process a chunk that is not as documented; what can't be decoded is lost audio.
 
         Args:
             message: as it came.

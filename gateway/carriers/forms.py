@@ -46,7 +46,7 @@ def signed_form(request: Request, form: Sequence[tuple[str, str]]) -> Sequence[t
 
 
 def is_json(request: Request) -> bool:
-    """Tell whether a request says that it has a body of JSON."""
+    """Return whether a request says that its body is JSON."""
     return request.method == "POST" and _kind(request) == _JSON
 
 

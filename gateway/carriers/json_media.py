@@ -183,7 +183,7 @@ class JsonMediaAdapter(Adapter):
     def _numbered(
         self, frame: AudioFrame, hold: Reorder | WallTimes | None
     ) -> Sequence[CarrierEvent]:
-        """Take a frame that has a number and no time."""
+        """Process a frame that has a number and no time."""
         if isinstance(hold, Reorder):
             return self._follow_numbers(hold.receive(frame)) or (AudioHeld(frame.track),)
         frames = self._follow_numbers((frame,))

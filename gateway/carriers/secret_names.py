@@ -41,6 +41,6 @@ _STEMS: Final = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a parameter's name says that its value is a secret."""
+    """Return whether a parameter's name says that its value is a secret."""
     words = (word.lower() for word in _WORD.findall(name))
     return not _WORDS.isdisjoint(words) or bool(_STEMS.search(name.lower()))

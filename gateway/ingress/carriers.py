@@ -116,7 +116,7 @@ class CarrierRoutes:
             app.router.add_route(method, each, handler)
 
     def renew(self, carrier: Carrier) -> None:
-        """Have a carrier with other settings, open as the one before, decide from now on."""
+        """Replace the carrier by one with other settings, which is open as well."""
         self._carrier = carrier
 
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
@@ -143,7 +143,7 @@ class CarrierRoutes:
         return web.Response(body=document.body, content_type=document.content_type)
 
     async def _take_status(self, request: web.Request) -> web.Response:
-        """Take a status callback: a stream's socket may never show that the stream is over."""
+        """Handle a status callback: a stream's socket may never show that the stream is over."""
         assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
         body = await read_body(request)
         try:

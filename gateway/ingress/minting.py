@@ -54,7 +54,7 @@ class Mint:
         self._wall_s = wall_s
 
     def renew(self, carriers: Iterable[Carrier]) -> None:
-        """Have carriers with other settings, open as those before, make tokens from now on."""
+        """Replace the carriers that make tokens by ones with other settings, open as well."""
         self._gates |= _open_gates(carriers)
 
     def make(self, order: Order) -> Minted:

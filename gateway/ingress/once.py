@@ -59,7 +59,7 @@ class Shown:
         self._long: dict[str, tuple[float, float]] = {}
 
     async def refuse_again(self, once: Once | None) -> None:
-        """Take something that is good once; None is nothing.
+        """Claim something that is good once; None is nothing.
 
         Raises:
             CarrierError: replayed: it was shown before.
@@ -68,7 +68,7 @@ class Shown:
             raise CarrierError("replayed")
 
     async def refuse_used_up(self, once: Once) -> None:
-        """Take something that is good until `use_up`.
+        """Claim something that is good until `use_up`.
 
         Raises:
             CarrierError: replayed: it is used up.

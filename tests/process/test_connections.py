@@ -173,7 +173,7 @@ class Wire(asyncio.Transport):
 
 
 class Sink:
-    """Takes what it is fed."""
+    """Collects what it is fed."""
 
     def feed_data(self, _: bytes) -> tuple[bool, bytes]:
         return False, b""

@@ -55,7 +55,7 @@ def refusal(kind: type[BaseSettings]) -> str:
 def refusals(
     kind: type[BaseSettings], environment: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, str]]:
-    """Give each bad value that is refused, and how."""
+    """Yield each bad value that is refused, and how."""
     for name, value in itertools.product(kind.model_fields, BAD):
         with environment.context() as patch:
             patch.setenv(variable_of(kind, name), value)

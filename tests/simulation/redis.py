@@ -92,7 +92,7 @@ class Wire:
             yield event
 
     def _writing[T](self, do: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-        """Have it fail while the server refuses writes."""
+        """Fail while the server refuses writes, else run it."""
 
         async def write() -> T:
             if self._events.refuses:
@@ -105,7 +105,7 @@ class Wire:
         """Stand for the reading of a page."""
 
     async def _ask[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
-        """Have it done outside of the process that asks, which may be stopped meanwhile."""
+        """Run it outside of the process that asks, which may be stopped meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.create_task(self._exchange(do, timeout_s), context=OUTSIDE.copy())
 

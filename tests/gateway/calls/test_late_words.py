@@ -20,7 +20,7 @@ from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
 
 def published(scene: Scene) -> str:
-    """Give the words a reader has at the end, who followed the rules of docs/events.md."""
+    """Return the words of a reader who followed the rules of docs/events.md to the end."""
     texts: dict[int, tuple[int, str]] = {}
     for event in scene.events:
         if isinstance(event, TranscriptDelta):

@@ -32,7 +32,7 @@ class Process:
         self._now_s = self._cpu_s = 0.0
 
     def live(self, for_s: float, *, calls: int = 0, lag_s: float = 0.0) -> None:
-        """Let time pass, and calls come evenly in it."""
+        """Advance the time, with calls evenly spread over it."""
         samples = round(for_s / SAMPLE_S)
         for n in range(samples):
             for _ in range(calls * (n + 1) // samples - calls * n // samples):

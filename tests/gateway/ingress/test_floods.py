@@ -92,7 +92,7 @@ HOLLOW: Final = frame(CONTINUATION, fin=False)  # adds nothing to a message, and
 
 
 class Watched(Served):
-    """Knows the ends of its streams."""
+    """Records the ends of its streams."""
 
     @property
     def reasons(self) -> list[str]:

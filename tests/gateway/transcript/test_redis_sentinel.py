@@ -64,7 +64,7 @@ async def replication(client: RedisClient, line: bytes) -> None:
 
 
 async def fail_over(watched: Watched) -> None:
-    """Have the sentinel promote the replica; ends when the old primary is one."""
+    """Make the sentinel promote the replica; return when the old primary is one."""
     async with client_of(f"redis://127.0.0.1:{watched.sentinel_port}") as asked:
         async with asyncio.timeout(60):
             while True:

@@ -222,7 +222,7 @@ def test_files_without_tls_are_refused() -> None:
 
 
 async def refusal_at(url: str) -> str:
-    """Give what the start says of a URL, after the place."""
+    """Return what the start says of a URL, after the place."""
     async with client_of(url) as client:
         with pytest.raises(PublishError) as caught:
             await check(client)
