@@ -50,3 +50,14 @@ def test_the_two_of_a_hundred_thousand_that_failed_once(seed: int) -> None:
     events = tuple(event for event in drawn.events if event.trouble not in plan.LAPSES)
     as_it_was = dataclasses.replace(drawn, events=events, clocks_s=(0.0,) * plan.GATEWAYS)
     assert judge(world.run(as_it_was)) == []
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(302_480, id="a call hangs up while it waits for its slots"),
+        pytest.param(308_077, id="a gateway takes over and dies while Redis is slow"),
+    ],
+)
+def test_the_two_of_twenty_five_thousand_that_failed_once(seed: int) -> None:
+    assert judge(world.run(plan.draw(seed))) == []

@@ -20,6 +20,8 @@ LOST: Final = "lost"
 
 _MUTES_ALL: Final = {Trouble.REDIS_AWAY, Trouble.REDIS_REFUSES}
 _MUTES: Final = {Trouble.SLEEP, Trouble.CUT_OFF}  # the gateway that they befall
+_SLOW: Final = {Trouble.REDIS_SLOW, Trouble.REDIS_LATE}  # a first batch may be on its way as long
+_FIRST_BATCH_S: Final = 0.4  # as a flush and an exchange take
 _NEAR_S: Final = 0.25  # two gateways that take a stream within it are not told apart for sure
 _TOLD_APART_S: Final = 2.0  # nor within this, if a batch is late
 _FIRST_FLUSH_S: Final = 0.1
@@ -91,10 +93,16 @@ def _is_older(owner: Incarnation, than: Incarnation | None, by_s: float) -> bool
 
 
 def _died_mute(evidence: Evidence, owner: Incarnation) -> bool:
-    """Whether a gateway died before it could tell Redis, which was away, of the stream."""
+    """Whether a gateway died before Redis, which was away or slow, had its first batch."""
     begin_s, events = owner.begin_s, evidence.plan.events
     is_its = {event: owner.gateway == f"gateway-{event.gateway}" for event in events}
     deaths_s = [e.at_s for e in events if e.trouble is Trouble.CRASH and is_its[e]]
+    is_early = any(begin_s <= death_s <= begin_s + _FIRST_BATCH_S for death_s in deaths_s)
+    if is_early and any(
+        slow.trouble in _SLOW and slow.at_s <= begin_s + _FIRST_FLUSH_S <= slow.at_s + slow.for_s
+        for slow in events
+    ):
+        return True
     return any(
         (away.trouble in _MUTES_ALL or (away.trouble in _MUTES and is_its[away]))
         and away.at_s <= begin_s + _FIRST_FLUSH_S
