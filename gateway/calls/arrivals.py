@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.carriers.events import AudioFrame
+from gateway.carriers.events import AudioFrame, AudioLost, AudioReceived
 
 _STALL_MS: Final = 500  # a shorter one is jitter
 _JUDGED_MS: Final = 400  # of the time after a stall
 _CATCH_UP_MS: Final = 100  # audio gained in it: more is a sender that catches up
 _WINDOW_MS: Final = 2000  # of the least delay: clocks drift, and a path may become longer
 _MAX_HELD_MS: Final = 2000  # of audio of a sender that catches up
+_LATER_MS: Final = 1000  # a track that begins so long after another one does not begin with it
 
 
 class Arrivals:
@@ -29,16 +30,20 @@ class Arrivals:
 
     Args:
         bytes_per_ms: of the track's audio.
+        peers: those of the stream's tracks, to which this one is added. A track that begins later
+            than another lies where it arrives by that one's clock.
     """
 
-    def __init__(self, bytes_per_ms: int) -> None:
+    def __init__(self, bytes_per_ms: int, peers: list["Arrivals"] | None = None) -> None:
         self._bytes_per_ms = bytes_per_ms
+        self._peers = [] if peers is None else peers
+        self._peers.append(self)
         self._position_ms = 0.0  # where the next frame lies on the media clock
         # How much later than its place on the media clock a frame arrives: the least of lately
-        self._delay_ms: float | None = None
+        self.delay_ms: float | None = None
         self._window_ms = 0.0  # when the window after that began
         self._window_delay_ms = 0.0  # and its least delay
-        self._held: deque[tuple[AudioFrame, float]] = deque()  # and each one's delay
+        self._held: deque[tuple[AudioFrame, float, float]] = deque()  # its delay, its arrival
         self._held_since_ms = 0.0
         self._held_audio_ms = 0.0
 
@@ -52,24 +57,35 @@ class Arrivals:
         length_ms = len(frame.payload) / self._bytes_per_ms
         if frame.timestamp_ms is not None:
             self._position_ms = max(self._position_ms, float(frame.timestamp_ms))
+        if self.delay_ms is None:
+            frame = self._begin(frame, now_ms)
         ready: Sequence[AudioFrame] = self.release(now_ms) if self._held else ()
         delay_ms = now_ms - self._position_ms - self._held_audio_ms
-        if self._delay_ms is None:
-            self._delay_ms = self._window_delay_ms = delay_ms
+        if self.delay_ms is None:
+            self.delay_ms = self._window_delay_ms = delay_ms
             self._window_ms = now_ms
-        if not self._held and delay_ms - self._delay_ms < _STALL_MS:
+        if not self._held and delay_ms - self.delay_ms < _STALL_MS:
             self._follow(delay_ms, now_ms)
             self._position_ms += length_ms
             return (*ready, frame) if ready else (frame,)
         if not self._held:
             self._held_since_ms = now_ms
-        self._held.append((frame, delay_ms))
+        self._held.append((frame, delay_ms, now_ms))
         self._held_audio_ms += length_ms
-        has_caught_up = delay_ms - self._delay_ms < _STALL_MS
+        has_caught_up = delay_ms - self.delay_ms < _STALL_MS
         is_catching_up = self._held[0][1] - delay_ms >= _CATCH_UP_MS
         if has_caught_up or (is_catching_up and self._held_audio_ms >= _MAX_HELD_MS):
             return (*ready, *self._pass_on())
         return ready
+
+    def _begin(self, frame: AudioFrame, now_ms: float) -> AudioFrame:
+        """Set the time of a track's first frame, if it begins later than the others."""
+        delays_ms = [peer.delay_ms for peer in self._peers if peer.delay_ms is not None]
+        at_ms = now_ms - min(delays_ms, default=now_ms)
+        if at_ms - self._position_ms < _LATER_MS:
+            return frame
+        self._position_ms = float(int(at_ms))
+        return type(frame)(frame.track, frame.payload, int(at_ms), frame.sequence)
 
     def release(self, now_ms: float) -> Sequence[AudioFrame]:
         """Return held frames that have waited long enough to be judged."""
@@ -81,18 +97,25 @@ class Arrivals:
         """Judge by the frames that are held, and return them."""
         if not self._held:
             return ()
-        least_ms = min(delay_ms for _, delay_ms in self._held)
-        silence_ms = int(least_ms - (self._delay_ms or 0.0))
-        first, delay_ms = self._held[0]
-        if delay_ms - least_ms < _CATCH_UP_MS and silence_ms >= _STALL_MS:
+        least_ms = min(delay_ms for _, delay_ms, _ in self._held)
+        silence_ms = int(least_ms - (self.delay_ms or 0.0))
+        first, delay_ms, now_ms = self._held[0]
+        # Who catches up still gains in the second half; a few frames at once are no catching up.
+        half_ms = self._held_since_ms + _JUDGED_MS / 2
+        gained_ms = min(delay for _, delay, at_ms in self._held if at_ms <= half_ms) - least_ms
+        if gained_ms < _CATCH_UP_MS / 2 and silence_ms >= _STALL_MS:
             self._position_ms += silence_ms
             at_ms = int(self._position_ms)
-            late = type(first)(first.track, first.payload, at_ms, first.sequence)
-            self._held[0] = (late, delay_ms)
+            if isinstance(first, AudioLost):  # its time would make the silence a loss
+                mark = AudioReceived(first.track, b"", at_ms, None)
+                self._held.appendleft((mark, delay_ms, now_ms))
+            else:
+                late = type(first)(first.track, first.payload, at_ms, first.sequence)
+                self._held[0] = (late, delay_ms, now_ms)
         return self._pass_on()
 
     def _pass_on(self) -> Sequence[AudioFrame]:
-        frames = tuple(frame for frame, _ in self._held)
+        frames = tuple(frame for frame, _, _ in self._held)
         self._position_ms += self._held_audio_ms
         self._held.clear()
         self._held_audio_ms = 0.0
@@ -100,9 +123,9 @@ class Arrivals:
 
     def _follow(self, delay_ms: float, now_ms: float) -> None:
         """Keep the least delay of the last two windows."""
-        self._delay_ms = min(self._delay_ms or 0.0, delay_ms)
+        self.delay_ms = min(self.delay_ms or 0.0, delay_ms)
         self._window_delay_ms = min(self._window_delay_ms, delay_ms)
         if now_ms - self._window_ms >= _WINDOW_MS:
-            self._delay_ms = self._window_delay_ms
+            self.delay_ms = self._window_delay_ms
             self._window_delay_ms = delay_ms
             self._window_ms = now_ms

@@ -125,6 +125,8 @@ class Hearing:
         Raises:
             UpstreamError: it failed before its `done`.
         """
+        if self.is_well:  # and nobody has checked it for a while
+            self._well_s = self._services.monotonic_s()
         self._is_finishing = True
         checking = asyncio.create_task(self._check_the_end(), name="finishing")
         try:

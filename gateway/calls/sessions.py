@@ -19,9 +19,11 @@ from gateway.audio.pipeline import AudioChunk
 from gateway.calls.hearing import Hearing, Token
 from gateway.calls.services import CallServices, Ticket
 from gateway.errors import UpstreamError
+from gateway.transcript.token_clock import TOKEN_MS
 
 _TICK_S: Final = 1.0  # how often a session is looked after
 _SHUT: Final = "circuit-open"
+_MUCH_MS: Final = 12 * TOKEN_MS  # unanswered after a `done`: it was not about our commit
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to take over in
@@ -297,7 +299,9 @@ class Sessions:
             return old
         self._fed = new
         self._track.send()
-        if not await _finish(old):
+        if await _finish(old) and old.lag_ms >= _MUCH_MS:
+            old.error = UpstreamError("context-full")  # its `done` came before it had our commit
+        if old.error:
             new.abort()
             self._fed = old
             return old

@@ -20,6 +20,7 @@ from typing import Final
 
 import structlog
 
+from gateway.calls.arrivals import Arrivals
 from gateway.calls.ending import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Ending
 from gateway.calls.record import StreamRecord
 from gateway.calls.services import CallServices, Ticket
@@ -268,10 +269,11 @@ class CallStream:
             track.look_after(now_s, is_stalled=is_stalled)
 
     def _release(self, track: str) -> bool:
-        """Take what was held back of a track; False if nothing was."""
+        """Process what was held back of a track, as of its arrival; False if nothing was."""
         frames = self._adapter.release(track)
+        arrived_s = self._tracks[track].arrived_s or self._media_s
         for frame in frames:
-            self._take(frame)
+            self._tracks[track].receive(frame, arrived_s)
         return bool(frames)
 
     def publish(self, event: TranscriptEvent) -> None:
@@ -299,6 +301,7 @@ class CallStream:
         self._record.open(
             event, terms.tenant, lambda: self.end(Ending.failed(GatewayError("fenced")))
         )
+        counted: list[Arrivals] | None = None if event.is_timed else []
         roles = {**services.limits.roles, **event.roles, **terms.roles}
         self._tracks = {
             form.track: Track(
@@ -309,7 +312,7 @@ class CallStream:
                 self._ticket,
                 self,
                 self._on_track_failed,
-                is_timed=event.is_timed,
+                counted=counted,
             )
             for form in event.tracks
         }

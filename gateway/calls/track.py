@@ -77,7 +77,7 @@ class Track:
         writer: EventWriter,
         on_failed: Callable[[], None],
         *,
-        is_timed: bool = True,
+        counted: list[Arrivals] | None = None,
     ) -> None:
         limits = services.limits
         self.form = form
@@ -117,7 +117,8 @@ class Track:
         self._hung_up_s = 0.0  # when, on the loop's clock
         self._deadline: asyncio.Timeout | None = None  # of the last words
         self._starts_over = False  # the next token is the first of a replay
-        self._arrivals = None if is_timed else Arrivals(form.bytes_per_ms)
+        # Of frames without times; `counted` holds those of the stream's other tracks.
+        self._arrivals = None if counted is None else Arrivals(form.bytes_per_ms, counted)
         self._stall_ended_s: float | None = None
         self._token_s = 0.0  # when the last token came, or padding was sent
         self._paused_ms: int | None = None  # where the stream was paused last, on the media clock
@@ -350,8 +351,10 @@ class Track:
             self.send()  # each at once: a burst must not push itself out of the ring
 
     def _fail(self, error: UpstreamError) -> None:
-        """Keep the failure; the track's audio has no way to the model any more."""
+        """Keep the failure; the track's audio has no way to the model any more, nor has a word."""
         self.error = error
+        is_over = self._hung_up.is_set()
+        self._close_segment(FinalReason.HANGUP if is_over else FinalReason.ROLLOVER)
         self._ring.clear()
         self._dropped = None  # part of what is unanswered
         self._on_failed()

@@ -156,8 +156,19 @@ class Segmenter:
         return self._add(kept, placement.start_ms, placement.end_ms, placement.heard_s, received_s)
 
     def _say_again(self) -> TranscriptDelta:
-        """Replace what the replay said by the words of the revision that came further."""
+        """Publish the words of the revision that came further, as one delta.
+
+        If the replay said more than that revision had by there, its words stand, and those that it
+        did not come to follow.
+        """
         words, self._furthest = self._furthest, []
+        rest = [each for each in words if each.start_ms >= self._covered_ms]
+        texts = [each.text for each in words]
+        if self._is_open and len(self._said) > len(words) - len(rest):
+            words = [*self._said, *rest]
+            texts = [each.text for each in words]
+            if rest and not (self._space or texts[-len(rest)][0].isspace()):
+                texts.insert(-len(rest), " ")
         self._open()
         if self._said:
             self._rev += 1
@@ -165,7 +176,7 @@ class Segmenter:
         self._space = ""
         self._start_ms = words[0].start_ms
         newest = words[-1]
-        text = "".join(each.text for each in words).lstrip()
+        text = "".join(texts).lstrip()
         return self._add(text, self._start_ms, newest.end_ms, newest.heard_s, newest.received_s)
 
     def _open(self) -> None:

@@ -1,6 +1,7 @@
 """Words that come late, sessions that give up, bursts: no word less than was published."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -172,3 +173,112 @@ async def test_a_stream_that_failed_names_the_cause_and_not_the_breaker() -> Non
         scene.start()
         await asyncio.wait_for(task, 60)
     assert scene.ended.reason == "connect-refused"
+
+
+@virtually
+async def test_words_that_only_the_replay_found_stand_when_it_is_given_up() -> None:
+    """Symptom: 30 words of a replay were replaced by the 4 that the session before had said."""
+    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (scene, task):
+        scene.start()
+        await settle()
+        scene.audio(50)
+        for number in range(40):
+            scene.peer.delta("" if number < 36 else f" w{number}")
+        scene.peer.close(UpstreamError("stream-reset"))
+        await asyncio.sleep(1)
+        second = scene.transport.streams[1]
+        for number in range(30):
+            second.delta(f" v{number}")
+        scene.transport.refusal = UpstreamError("access-denied")
+        second.close(UpstreamError("stream-reset"))
+        await asyncio.wait_for(asyncio.gather(task, _stop(scene)), 60)
+    words = [f"v{number}" for number in range(30)] + [f"w{number}" for number in range(36, 40)]
+    assert published(scene) == " ".join(words)
+
+
+@virtually
+async def test_a_failed_track_has_its_final_before_the_hang_up() -> None:
+    """Symptom: the open segment of a track without a way to the model closed with the call."""
+    async with living(retry_budget_s=1) as (scene, _):
+        scene.start("inbound", "outbound")
+        await settle()
+        scene.audio(10)
+        for number in range(5):
+            scene.peer.delta(f" w{number}")
+        scene.transport.refusal = UpstreamError("access-denied")
+        scene.peer.close(UpstreamError("stream-reset"))
+        await asyncio.sleep(5)
+        assert [final.text for final in scene.of(TranscriptFinal)] == ["w0 w1 w2 w3 w4"]
+
+
+@virtually
+async def test_a_rollover_whose_old_context_is_full_at_its_commit_replays_the_rest() -> None:
+    """Symptom: a `done` that did not answer the final commit; 2 s declared, though in the ring."""
+    transport = ScriptedTransport()
+    async with living(transport, rollover_soft_s=1000, rollover_hard_s=5) as (scene, _):
+        scene.start()
+        await settle()
+        old = transport.streams[0]
+        for number in range(62):
+            scene.audio(1)
+            if number < 40:
+                old.delta(f" w{number}")
+            await asyncio.sleep(0.08)
+        for _ in range(100):
+            if old.types.count("commit") == 1:
+                scene.audio(1)
+                await asyncio.sleep(0.08)
+        old.done()
+        await asyncio.sleep(1)
+        assert scene.of(TranscriptGap) == []
+        assert len(transport.streams) == 3
+
+
+def answering_late() -> ScriptedTransport:
+    """A model with a delay of 480 ms, which says what is left two seconds after the commit."""
+
+    def greet(stream: ScriptedStream) -> None:
+        heard = said = 0
+
+        def say(until: int) -> None:
+            nonlocal said
+            while said < until and not stream.aborted:
+                said += 1
+                stream.delta(" w" if said < 20 else "")
+
+        async def end() -> None:
+            await asyncio.sleep(2)
+            say(heard // 2560)
+            if not stream.aborted:
+                stream.done()
+
+        def take(message: dict[str, Any]) -> None:
+            nonlocal heard
+            heard += len(base64.b64decode(message.get("audio", "")))
+            say(heard // 2560 - 6)
+            if message.get("final"):
+                stream.ending = asyncio.create_task(end())  # type: ignore[attr-defined]  # kept
+
+        stream.on_sent = take
+        stream.created()
+
+    return ScriptedTransport(greet)
+
+
+@virtually
+async def test_a_session_that_nobody_checked_is_not_stalled() -> None:
+    """Symptom: a healthy session failed 1 s after its commit, because the next one opened late."""
+    transport = answering_late()
+    async with living(transport, rollover_soft_s=8, open_timeout_s=30, done_timeout_s=20) as (
+        scene,
+        task,
+    ):
+        scene.start()
+        await send(scene, 0, 2000)
+        await asyncio.sleep(3)
+        transport.gate.clear()
+        await asyncio.sleep(14)
+        transport.gate.set()
+        await asyncio.sleep(5)
+        await hang_up(scene, task)
+    assert {verdict for place in scene.ticket.places for verdict in place.verdicts} == {"worked"}
