@@ -30,6 +30,9 @@ from gateway.audio.encodings import Encoding, TrackFormat, decode
 
 _WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
 _MAX_WINDOWS: Final = 100  # with sound: 40 s of G.711, 20 s of 16-bit audio
+# Sound that does not vote, music on hold say, is looked at ever less often.
+_PATIENCE: Final = 8  # windows without a vote in a row, before one is skipped after each ...
+_MAX_SKIPPED: Final = 8  # ... then two, and so on up to this
 _VOTES: Final = 6  # for one encoding decide ...
 _SHARE: Final = 0.8  # ... if they are this share of all votes
 
@@ -68,8 +71,10 @@ class CodecDetector:
 
     __slots__ = (
         "_announced",
+        "_fruitless",
         "_pending",
         "_shapes",
+        "_skip",
         "_votes",
         "_window_bytes",
         "_windows_left",
@@ -83,6 +88,8 @@ class CodecDetector:
         self._announced = form.encoding
         self._window_bytes = _WINDOW_MS * form.rate_hz // 1000
         self._windows_left = _MAX_WINDOWS
+        self._fruitless = 0  # windows without a vote since the last one with
+        self._skip = 0
         self._pending = bytearray()
         self._votes: Counter[Encoding] = Counter()
         self._shapes: list[_Samples] = []  # of the votes against what is announced
@@ -93,7 +100,13 @@ class CodecDetector:
         while len(self._pending) >= self._window_bytes and not self.is_done:
             window = bytes(self._pending[: self._window_bytes])
             del self._pending[: self._window_bytes]
-            if len(set(window)) >= _MIN_DISTINCT:
+            if len(set(window)) < _MIN_DISTINCT:
+                continue
+            self._windows_left -= 1
+            self.is_done = not self._windows_left
+            if self._skip:
+                self._skip -= 1
+            else:
                 self._judge(window)
 
     def align(self) -> None:
@@ -101,11 +114,12 @@ class CodecDetector:
         self._pending += bytes(len(self._pending) % 2)
 
     def _judge(self, window: bytes) -> None:
-        self._windows_left -= 1
-        self.is_done = not self._windows_left
         fit = find_fit(window, self._announced)
         if fit is None:
+            self._fruitless += 1
+            self._skip = min(max(0, self._fruitless - _PATIENCE), _MAX_SKIPPED)
             return
+        self._fruitless = 0
         if fit.encoding is not self._announced:
             self._shapes.append(fit.shape_db)
         self._votes[fit.encoding] += 1
