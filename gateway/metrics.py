@@ -194,7 +194,7 @@ class Metrics:
             "Time from opening an upstream session until it takes audio.",
             _LATENCY_S,
         )
-        self.append_latency_seconds = histogram(
+        self.append_latency_seconds = fast_histogram(
             "append_latency_seconds",
             "Time from an append's sending until it was signed and handed to the network.",
             _LATENCY_S,
@@ -215,7 +215,7 @@ class Metrics:
             "Time from a delta's arrival until Redis acknowledged it.",
             _LATENCY_S,
         )
-        self.redis_batch_seconds = histogram(
+        self.redis_batch_seconds = fast_histogram(
             "redis_batch_seconds", "Time of one write of a batch to Redis.", _LATENCY_S
         )
         self.redis_events_total = counter("redis_events_total", "Events Redis acknowledged.")

@@ -190,8 +190,10 @@ class Settings(BaseSettings):
         1800, description="A stream with silence on all tracks for so long is ended, in seconds."
     )
     max_call_s: PositiveFloat = Field(14_400, description="A stream's greatest age, in seconds.")
-    heartbeat_s: PositiveFloat = Field(
-        20, description="Between pings to the carrier; half of it without a pong and it is gone."
+    heartbeat_s: float = Field(
+        20,
+        ge=1,
+        description="Between pings to the carrier; half of it without a pong and it is gone.",
     )
     drain_timeout_s: float = Field(
         1800, ge=0, description="After SIGTERM live calls may go on for so long, in seconds."

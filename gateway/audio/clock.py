@@ -96,20 +96,29 @@ class MediaClock:
         jump_bytes = 0
         if _usable(timestamp_ms):
             lead_bytes = self._lead(timestamp_ms)
-            if not self._placed:
-                self.position_bytes += lead_bytes
-            elif lead_bytes <= -JUMP_MS * self._bytes_per_ms:
-                self._shift_bytes -= lead_bytes
-                self.leaps += ANEW_LEAPS
-            elif jump_bytes := self._jump(lead_bytes, frame_bytes, sequence):
-                self._shift_bytes += jump_bytes - lead_bytes
-                self.leaps += 1
-            self._last_lead_bytes = min(0, self._lead(timestamp_ms) - jump_bytes)
+            if lead_bytes or self._last_lead_bytes:  # rare
+                jump_bytes = self._correct(timestamp_ms, lead_bytes, frame_bytes, sequence)
         self._placed = True
         if sequence is not None:
             self._counts_frames = self._last_sequence in (None, sequence - 1)
             self._last_sequence = sequence
         self.position_bytes += jump_bytes + frame_bytes
+        return jump_bytes
+
+    def _correct(
+        self, timestamp_ms: int, lead_bytes: int, frame_bytes: int, sequence: int | None
+    ) -> int:
+        """Handle a timestamp that differs from the count; return the jump before the frame."""
+        jump_bytes = 0
+        if not self._placed:
+            self.position_bytes += lead_bytes
+        elif lead_bytes <= -JUMP_MS * self._bytes_per_ms:
+            self._shift_bytes -= lead_bytes
+            self.leaps += ANEW_LEAPS
+        elif jump_bytes := self._jump(lead_bytes, frame_bytes, sequence):
+            self._shift_bytes += jump_bytes - lead_bytes
+            self.leaps += 1
+        self._last_lead_bytes = min(0, self._lead(timestamp_ms) - jump_bytes)
         return jump_bytes
 
     def lose(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> None:

@@ -31,8 +31,8 @@ from gateway.audio.encodings import Encoding, TrackFormat, decode
 _WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
 _MAX_WINDOWS: Final = 100  # with sound: 40 s of G.711, 20 s of 16-bit audio
 # Sound that does not vote, music on hold say, is looked at ever less often.
-_PATIENCE: Final = 8  # windows without a vote in a row, before one is skipped after each ...
-_MAX_SKIPPED: Final = 8  # ... then two, and so on up to this
+_PATIENCE: Final = 8  # windows without a vote in a row; after the next one, two are skipped ...
+_MAX_SKIPPED: Final = 16  # ... then four, and so on up to this
 _VOTES: Final = 6  # for one encoding decide ...
 _SHARE: Final = 0.8  # ... if they are this share of all votes
 
@@ -100,14 +100,15 @@ class CodecDetector:
         while len(self._pending) >= self._window_bytes and not self.is_done:
             window = bytes(self._pending[: self._window_bytes])
             del self._pending[: self._window_bytes]
-            if len(set(window)) < _MIN_DISTINCT:
-                continue
-            self._windows_left -= 1
-            self.is_done = not self._windows_left
             if self._skip:
                 self._skip -= 1
-            else:
+            elif _has_sound(window):
                 self._judge(window)
+            else:
+                continue
+            self._windows_left -= 1
+            if not self._windows_left:
+                self.is_done = True
 
     def align(self) -> None:
         """Complete a half sample: what comes next begins with a whole one."""
@@ -117,7 +118,8 @@ class CodecDetector:
         fit = find_fit(window, self._announced)
         if fit is None:
             self._fruitless += 1
-            self._skip = min(max(0, self._fruitless - _PATIENCE), _MAX_SKIPPED)
+            if self._fruitless > _PATIENCE:
+                self._skip = min(2 ** (self._fruitless - _PATIENCE), _MAX_SKIPPED)
             return
         self._fruitless = 0
         if fit.encoding is not self._announced:
@@ -131,6 +133,11 @@ class CodecDetector:
         elif {fit.encoding, self._announced} != _G711 or _change_db(self._shapes) >= _MIN_CHANGE_DB:
             self.is_done = True
             self.found = fit.encoding
+
+
+def _has_sound(window: bytes) -> bool:
+    values = np.frombuffer(window, np.uint8)
+    return int(np.count_nonzero(np.bincount(values))) >= _MIN_DISTINCT
 
 
 class Fit(NamedTuple):

@@ -156,8 +156,13 @@ class TrackPipeline:
         self.received_bytes += len(payload)
         self._buffer += payload
         if self._detector is not None:
-            self._detect(self._detector, payload)
-        pieces += self._cut_chunks()
+            # What came, without the silence for what did not.
+            self._detector.receive(payload)
+            if self._detector.is_done:
+                self.suspected_encoding = self._detector.found
+                self._detector = None
+        while len(self._buffer) >= self._chunk_bytes:
+            pieces.append(self._cut(self._chunk_bytes, self._clock.position_bytes))
         return pieces
 
     def lose(
@@ -221,13 +226,6 @@ class TrackPipeline:
         pcm = rest.pcm + self._resampler.flush()
         return [AudioChunk(pcm, rest.start_ms, rest.end_ms)] if pcm else []
 
-    def _detect(self, detector: CodecDetector, payload: bytes) -> None:
-        """Judge the first audio by what came, without the silence for what did not."""
-        detector.receive(payload)
-        if detector.is_done:
-            self.suspected_encoding = detector.found
-            self._detector = None
-
     def _skip(
         self, jump_bytes: int, frame_bytes: int, *, is_lost: bool
     ) -> list[AudioChunk | AudioGap]:
@@ -258,12 +256,6 @@ class TrackPipeline:
     def _room_bytes(self) -> int:
         """Silence that may still be added."""
         return self._silence_left_bytes + self.received_bytes
-
-    def _cut_chunks(self) -> list[AudioChunk]:
-        chunks = []
-        while len(self._buffer) >= self._chunk_bytes:
-            chunks.append(self._cut(self._chunk_bytes, self._clock.position_bytes))
-        return chunks
 
     def _cut(self, size: int, end: int) -> AudioChunk:
         """Make a chunk of the first bytes of the buffer.

@@ -213,9 +213,9 @@ class CallStream:
     def _take(self, event: CarrierEvent) -> None:
         match event:
             case AudioReceived() | AudioLost():
-                now_s = self._note_media()
-                self._tracks[event.track].receive(event, now_s)
-                if self._tracks[event.track].pipeline.is_nonsense:
+                track = self._tracks[event.track]
+                track.receive(event, self._note_media())
+                if track.pipeline.is_nonsense:
                     self.end(NONSENSE)
             case AudioHeld():
                 self._tracks[event.track].note_arrival(self._note_media())

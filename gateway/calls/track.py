@@ -100,6 +100,7 @@ class Track:
         self._audio_seconds_total = services.metrics.audio_seconds_total.labels(carrier, role)
         self._words_total = services.metrics.words_total.labels(carrier, role)
         self._frames_counted = 0
+        self._uncounted_ms = 0
         self._is_suspect = False  # and that has been reported
         self._segmenter = Segmenter(
             form.track,
@@ -208,6 +209,7 @@ class Track:
                 if self.error:
                     await self._hung_up.wait()
             finally:  # also when another track's bug ends the stream
+                self._count()
                 self._close_segment(FinalReason.HANGUP)
                 self._declare_unanswered()
                 self._ring.clear()  # the garbage collector may find the track only much later
@@ -235,13 +237,14 @@ class Track:
         self.arrived_s = now_s
 
     def _receive(self, frame: AudioFrame, now_s: float) -> None:
+        pipeline = self.pipeline
         if isinstance(frame, AudioLost):
             size = len(frame.payload)
-            self._keep(self.pipeline.lose(size, frame.timestamp_ms, frame.sequence), now_s)
+            self._keep(pipeline.lose(size, frame.timestamp_ms, frame.sequence), now_s)
             return
-        received_bytes = self.pipeline.received_bytes
-        pieces = self.pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
-        if not self._arrivals and self.pipeline.received_bytes > received_bytes:
+        received_bytes = pipeline.received_bytes
+        pieces = pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
+        if pipeline.received_bytes > received_bytes and not self._arrivals:
             self.note_arrival(now_s)
         if pieces:
             self._keep(pieces, now_s)
@@ -268,6 +271,7 @@ class Track:
             now_s: on the monotonic clock.
             is_stalled: no frame is on its way, as far as anybody knows.
         """
+        self._count()
         if self._arrivals:
             for frame in self._arrivals.release(now_s * 1000):
                 self._receive(frame, now_s)
@@ -300,6 +304,13 @@ class Track:
             self._limit_the_end()
             self._sessions.wake()
 
+    def _count(self) -> None:
+        """Add to the metrics what came since the last time."""
+        self._frames_total.inc(self.pipeline.frames - self._frames_counted)
+        self._frames_counted = self.pipeline.frames
+        self._audio_seconds_total.inc(self._uncounted_ms / 1000)
+        self._uncounted_ms = 0
+
     def give_up(self, after_s: float) -> None:
         """After the hang-up: end if no session has been live for so long; 0 ends in any case."""
         deadline = self._deadline
@@ -320,8 +331,6 @@ class Track:
             self._is_suspect = True
             found = self.pipeline.suspected_encoding
             report_mismatch(self._carrier, self.form, found, self._services.metrics)
-        self._frames_total.inc(self.pipeline.frames - self._frames_counted)
-        self._frames_counted = self.pipeline.frames
         from_ms = self._find_replay_ms()
         self._ring.forget(from_ms)
         self._gaps.forget(from_ms)
@@ -337,7 +346,7 @@ class Track:
         return GapCause.NOT_SENT if was_stalled or self._arrivals else GapCause.CARRIER_LOSS
 
     def _keep_chunk(self, chunk: AudioChunk, now_s: float) -> None:
-        self._audio_seconds_total.inc((chunk.end_ms - chunk.start_ms) / 1000)
+        self._uncounted_ms += chunk.end_ms - chunk.start_ms
         self._audio_end_ms = chunk.end_ms
         if self._settled_ms is None:
             self._settled_ms = self._answered_ms = chunk.start_ms
@@ -479,8 +488,11 @@ class Track:
         answered_ms, settled_ms = self._answered_ms or 0, self._settled_ms or 0
         # Loud, answered for as long as a rut takes to show, and still no word: it holds none.
         self._loud.forget(answered_ms - self._rut.span_ms)
-        begins = (answered_ms, self._loud.start_ms, self._segmenter.open_from_ms)
-        from_ms = min(begin for begin in begins if begin is not None)
+        from_ms = answered_ms
+        if self._loud.start_ms is not None:
+            from_ms = min(from_ms, self._loud.start_ms)
+        if (open_from_ms := self._segmenter.open_from_ms) is not None:
+            from_ms = min(from_ms, open_from_ms)
         return max(settled_ms, from_ms - _LEAD_IN_MS)
 
     def _publish(self, events: Iterable[TranscriptDelta | TranscriptFinal]) -> None:

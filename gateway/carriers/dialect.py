@@ -28,6 +28,7 @@ USUAL_FRAME_MS: Final = 20
 
 MAX_START_BYTES: Final = 1 << 16
 
+_NUMBER_LIMIT: Final = 1 << 63
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
@@ -240,15 +241,18 @@ def _track_format(track: str, described: Mapping[str, object], dialect: Dialect)
 
 def number(value: object) -> int | None:
     """A whole number from its digits or itself; None for anything else, or beyond 64 bits."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        try:
+            found = int(value)
+        except ValueError:
+            return None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        found = value
+    elif isinstance(value, float) and value.is_integer():
+        found = int(value)
+    else:
         return None
-    try:
-        found = int(value) if isinstance(value, int | str) else None
-    except ValueError:
-        return None
-    return found if found is not None and found.bit_length() < 64 else None
+    return found if -_NUMBER_LIMIT < found < _NUMBER_LIMIT else None
 
 
 def find(message: object, places: Sequence[str]) -> object:

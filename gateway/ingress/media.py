@@ -28,6 +28,7 @@ _FLOOD_CLOSE_S: Final = 1.0  # to a peer that floods: what it sends meanwhile co
 _REPLY_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 5.0  # to our goodbye
 _UNREAD_TIMEOUT_S: Final = 1.0  # to read what a lost socket has received
+_TEXT: Final = WSMsgType.TEXT  # looked up per message
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE)
 _NO_END: Final = (WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 _MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
@@ -137,7 +138,10 @@ class MediaSocket:
             turns = Turns(lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
                 try:
-                    ending = await stream.run(lambda: reader.feed(stream, turns))
+                    # A task of its own: else each read resumes every coroutine from here on.
+                    ending = await stream.run(
+                        lambda: asyncio.create_task(reader.feed(stream, turns), name="reader")
+                    )
                 finally:
                     await self._tokens.release(upgrade, stream)
             farewell.say(ending.reason)
@@ -254,27 +258,31 @@ class _Reader:
 
     async def feed(self, stream: CallStream, turns: Turns) -> None:
         """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
-        if await self._feed(stream, turns, lambda: stream.started, self._start_timeout_s):
+        if await self._feed(stream, turns, self._start_timeout_s, until_start=True):
             stream.begin()
             if not stream.started and stream.ending is None:
                 raise CarrierError("start-timeout")
-        await self._feed(stream, turns, lambda: False, None)
+        await self._feed(stream, turns, None)
 
     async def _feed(
         self,
         stream: CallStream,
         turns: Turns,
-        is_done: Callable[[], bool],
         timeout_s: float | None,
+        *,
+        until_start: bool = False,
     ) -> bool:
-        """Pass messages on until that is done or the stream ends; True if the time was up."""
+        """Pass messages on until the stream ends, or has started; True if the time was up."""
         try:
             async with asyncio.timeout(timeout_s) as self._scope:
-                while stream.ending is None and not is_done():
+                while stream.ending is None and not (until_start and stream.started):
                     message = await self._socket.receive()
                     if turns.spend(message):
                         await turns.end()
-                    await self._pass_on(stream, turns, message)
+                    if message.type is _TEXT:
+                        stream.receive_text(message.data)
+                    else:
+                        await self._pass_on(stream, turns, message)
         except TimeoutError:
             return stream.ending is None
         except ConnectionError:

@@ -192,7 +192,7 @@ async def test_who_sends_more_than_a_slice_allows_is_not_read_for_a_while(
         assert isinstance(connection, Connection)
         wire = Wire()
         connection.connection_made(wire)
-        connection.set_parser(Sink())  # type: ignore[arg-type]  # what it is upgraded to
+        connection.set_parser(Sink())  # what it is upgraded to
         count = 0
         while wire.is_read:
             connection.data_received(bytes(size))
@@ -201,6 +201,34 @@ async def test_who_sends_more_than_a_slice_allows_is_not_read_for_a_while(
         connection.resume_reading()
         assert not wire.is_read  # whatever else would have it read
         await eventually(lambda: wire.is_read)
+        connection.connection_lost(None)
+
+
+async def test_a_busy_socket_restarts_its_heartbeat_now_and_then() -> None:
+    """Each restart is a callback of the event loop, and media come a hundred times a second."""
+    async with answering() as answers:
+        assert answers.runner.server
+        connection = answers.runner.server()
+        assert isinstance(connection, Connection)
+        connection.connection_made(Wire())
+        restarts = 0
+
+        def restart() -> None:
+            nonlocal restarts
+            restarts += 1
+
+        connection.set_parser(Sink(), restart)
+        connection.data_received(b"x")
+        assert restarts == 1
+        for _ in range(100):
+            connection.data_received(b"x")
+        assert restarts < 50
+
+        def is_restarted_again(seen: int = restarts) -> bool:
+            connection.data_received(b"x")
+            return restarts > seen
+
+        await eventually(is_restarted_again)
         connection.connection_lost(None)
 
 
