@@ -16,9 +16,12 @@ pytest_plugins = ["tests.redis_servers"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what is quick first: then a mistake shows soon. Whole calls and real speech come last."""
+    """Run what is quick first: then a mistake shows soon. Whole calls and real speech come last.
+
+    Speech before the calls: its files are long, and the last one would keep one process alone.
+    """
 
     def slowness(item: pytest.Item) -> int:
-        return 2 * bool(item.get_closest_marker("speech")) + ("tests/e2e/" in item.nodeid)
+        return 1 if item.get_closest_marker("speech") else 2 * ("tests/e2e/" in item.nodeid)
 
     items.sort(key=slowness)

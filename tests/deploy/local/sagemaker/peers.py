@@ -56,14 +56,18 @@ class _TrustingTransport(AWSCRTHTTPClient):
 class SdkStream:
     """One invocation through the real SDK, every wait bounded."""
 
-    def __init__(self, duplex: Any) -> None:
+    def __init__(self, duplex: Any, writers: set[asyncio.Task[Any]]) -> None:
         self._duplex = duplex
+        self._writers = writers
         self._receiver: Any = None
 
     async def output(self) -> InvokeEndpointWithBidirectionalStreamOutput:
         """Wait for the response's headers."""
-        async with asyncio.timeout(TIMEOUT_S):
-            output, self._receiver = await self._duplex.await_output()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                output, self._receiver = await self._duplex.await_output()
+        finally:
+            self._writers |= {task for task in asyncio.all_tasks() if _is_writer(task)}
         assert isinstance(output, InvokeEndpointWithBidirectionalStreamOutput)
         return output
 
@@ -95,12 +99,23 @@ class Sdk:
 
     def __init__(self, client: AsyncSageMakerRuntimeHTTP2Client) -> None:
         self._client = client
+        self._writers: set[asyncio.Task[Any]] = set()
 
     async def invoke(self, endpoint_name: str = "callscribe", **fields: str) -> SdkStream:
         given = InvokeEndpointWithBidirectionalStreamInput(endpoint_name=endpoint_name, **fields)
         async with asyncio.timeout(TIMEOUT_S):
             duplex = await self._client.invoke_endpoint_with_bidirectional_stream(given)
-        return SdkStream(duplex)
+        return SdkStream(duplex, self._writers)
+
+    async def end_writers(self) -> None:
+        """End the tasks that the SDK leaves behind when the service ends a stream first."""
+        for task in self._writers:
+            task.cancel()
+        await asyncio.gather(*self._writers, return_exceptions=True)
+
+
+def _is_writer(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__name__", "") == "_set_request_body_generator"
 
 
 @contextlib.asynccontextmanager
@@ -121,10 +136,12 @@ async def sdk(
         aws_credentials_identity_resolver=StaticCredentialsResolver(identity),
         transport=transport,
     )
+    client = Sdk(AsyncSageMakerRuntimeHTTP2Client(config=config))
     try:
-        yield Sdk(AsyncSageMakerRuntimeHTTP2Client(config=config))
+        yield client
     finally:
         async with asyncio.timeout(TIMEOUT_S):
+            await client.end_writers()
             await transport.close()
 
 
