@@ -29,8 +29,8 @@ from tests.gateway.transcript.publishing import (
     publisher_at,
     texts,
 )
-from tests.redis_fronts import Front
 from tests.redis_servers import cluster_with_replica, valkey
+from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from workers.redis_streams import RedisStreams
 
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
     url: str  # of the name that moves
     new_url: str
-    front: Front
+    front: TcpProxy
     old: RedisClient
     new: RedisClient
 
@@ -62,7 +62,7 @@ async def pair() -> AsyncIterator[Pair]:
         async with asyncio.timeout(30):
             while b"master_link_status:up" not in await raw_info(new):  # noqa: ASYNC110  # its own time
                 await asyncio.sleep(0.02)
-        front = await stack.enter_async_context(Front(int(urls[0].rpartition(":")[2])))
+        front = await stack.enter_async_context(TcpProxy(int(urls[0].rpartition(":")[2])))
         yield Pair(f"redis://127.0.0.1:{front.port}", urls[1], front, old, new)
 
 
@@ -173,7 +173,7 @@ async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
         first = contextlib.ExitStack()
         old_url, _ = stack.enter_context(first).enter_context(cluster_with_replica())
         new_url, _ = stack.enter_context(cluster_with_replica())
-        async with Front(int(old_url.rpartition(":")[2])) as front:
+        async with TcpProxy(int(old_url.rpartition(":")[2])) as front:
             url = f"redis+cluster://127.0.0.1:{front.port}"
             async with client_of(url, 1.0) as client, publisher_at(url, _QUICK) as publisher:
                 store, writer = RedisCapacityStore(client), open_stream(publisher, "CA1")

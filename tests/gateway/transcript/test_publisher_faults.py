@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 from gateway.metrics import Metrics
 from gateway.transcript.publisher import Limits
 from gateway.transcript.redis import RedisClient
-from tests.cutting_proxy import Cut, CuttingProxy
 from tests.gateway.transcript.publishing import (
     client_of,
     delta,
@@ -34,6 +33,7 @@ from tests.gateway.transcript.publishing import (
     total,
 )
 from tests.redis_servers import free_port, valkey
+from tests.tcp_proxy import Cut, TcpProxy
 from tests.waiting import eventually
 
 # Quick to try again, so that the tests are quick; the times themselves are not what they show.
@@ -91,7 +91,7 @@ async def test_wherever_connections_break_each_event_is_written_once(
     redis_server_url: str, cuts: list[Cut]
 ) -> None:
     calls = [f"CUT{next(_call_numbers)}" for _ in range(3)]
-    async with CuttingProxy(port_of(redis_server_url), cuts) as proxy:
+    async with TcpProxy(port_of(redis_server_url), cuts=cuts) as proxy:
         await publish_words(f"redis://127.0.0.1:{proxy.port}", calls)
     async with client_of(redis_server_url) as client:
         await assert_complete(client, calls)
@@ -102,7 +102,7 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_and_written_once(
 ) -> None:
     metrics = Metrics()
     lose_first_answer = [Cut(of_replies=True, after_bytes=0)]
-    async with CuttingProxy(port_of(redis_url), lose_first_answer * 2) as proxy:
+    async with TcpProxy(port_of(redis_url), cuts=lose_first_answer * 2) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}"
         await publish_words(url, ["CA1", "CA2"], metrics)
         assert proxy.connections >= 3

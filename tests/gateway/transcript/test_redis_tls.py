@@ -23,8 +23,8 @@ from tests.gateway.transcript.publishing import (
     open_stream,
     publisher_at,
 )
-from tests.redis_fronts import Front
 from tests.redis_servers import free_port
+from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
 _REFUSED = "refuses us: TLS: "
@@ -92,7 +92,7 @@ async def test_everything_works_over_tls(
     tls_1_2: bool,
 ) -> None:
     context = server_side(authority, asks=asks, tls_1_2=tls_1_2)
-    async with Front(port_of(redis_url), context) as front:
+    async with TcpProxy(port_of(redis_url), context) as front:
         url = with_files(front.port, files.ca, files.client if asks else None)
         async with client_of(url) as client:
             await check(client)
@@ -107,7 +107,7 @@ async def test_everything_works_over_tls(
 async def test_a_ca_that_is_not_trusted_is_named(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
-    async with Front(port_of(redis_url), server_side(authority)) as front:
+    async with TcpProxy(port_of(redis_url), server_side(authority)) as front:
         for url in (with_files(front.port, files.strange_ca), f"rediss://127.0.0.1:{front.port}"):
             assert await refusal_at(url) == f"{_REFUSED}unknown CA"
 
@@ -115,7 +115,7 @@ async def test_a_ca_that_is_not_trusted_is_named(
 async def test_a_wrong_host_name_is_named(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
-    async with Front(port_of(redis_url), server_side(authority, "redis.example.com")) as front:
+    async with TcpProxy(port_of(redis_url), server_side(authority, "redis.example.com")) as front:
         assert await refusal_at(with_files(front.port, files.ca)) == f"{_REFUSED}host name"
 
 
@@ -125,7 +125,7 @@ async def test_an_expired_certificate_is_named(
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     authority.issue_cert("127.0.0.1", not_after=past).configure_cert(context)
-    async with Front(port_of(redis_url), context) as front:
+    async with TcpProxy(port_of(redis_url), context) as front:
         assert (
             await refusal_at(with_files(front.port, files.ca)) == f"{_REFUSED}certificate expired"
         )
@@ -171,7 +171,7 @@ async def test_a_server_that_closes_without_a_word_is_waited_for(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
     """It may be a proxy whose Redis is away: that must not end the process."""
-    async with Front(port_of(redis_url), server_side(authority, asks=True)) as front:
+    async with TcpProxy(port_of(redis_url), server_side(authority, asks=True)) as front:
         async with client_of(with_files(front.port, files.ca)) as client:
             with pytest.raises(PublishError, match="a client certificate may be needed") as caught:
                 await check(client)
@@ -184,7 +184,7 @@ async def test_a_server_that_closes_without_a_word_is_waited_for(
 async def test_a_cluster_over_tls_names_its_failure(
     redis_cluster_nodes: tuple[str, ...], authority: trustme.CA, files: Certificates
 ) -> None:
-    async with Front(port_of(redis_cluster_nodes[0]), server_side(authority)) as front:
+    async with TcpProxy(port_of(redis_cluster_nodes[0]), server_side(authority)) as front:
         url = with_files(front.port, files.strange_ca, scheme="rediss+cluster")
         assert await refusal_at(url) == f"{_REFUSED}unknown CA"
 
@@ -194,7 +194,7 @@ async def test_during_a_call_a_failure_of_tls_is_waited_for(
 ) -> None:
     """A certificate is replaced: until it is right events wait, and the reason is known."""
     async with (
-        Front(port_of(redis_url), server_side(authority)) as front,
+        TcpProxy(port_of(redis_url), server_side(authority)) as front,
         client_of(with_files(front.port, files.strange_ca)) as client,
     ):
         with pytest.raises(PublishError) as caught:

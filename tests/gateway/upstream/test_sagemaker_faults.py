@@ -22,7 +22,6 @@ from gateway.upstream.sagemaker import SageMakerTransport
 from gateway.upstream.sagemaker_connections import Connection
 from gateway.upstream.sagemaker_stream import SageMakerStream
 from process.settings import SettingsError
-from tests.cutting_proxy import CuttingProxy
 from tests.gateway.upstream.peers import (
     LIMIT_S,
     SECRET,
@@ -33,6 +32,7 @@ from tests.gateway.upstream.peers import (
     sagemaker_to,
     texts,
 )
+from tests.tcp_proxy import TcpProxy
 
 PROMPT_S = 10.0  # "prompt" on the slowest machine; the stock transport waits for ever
 
@@ -288,7 +288,7 @@ async def until_a_place_is_free(transport: SageMakerTransport) -> None:
 
 
 async def test_streams_one_after_another_share_a_connection(platform: Platform) -> None:
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
         for _ in range(10):
             stream, recorder = await opened(transport)
@@ -300,7 +300,7 @@ async def test_streams_one_after_another_share_a_connection(platform: Platform) 
 
 async def test_streams_started_together_share_connections_up_to_the_cap(platform: Platform) -> None:
     """The stock transport opens one connection each: 50 for 50, and loses track of 49."""
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=10)
         await asyncio.gather(*(opened(transport) for _ in range(50)))
         assert proxy.connections == 5
@@ -310,7 +310,7 @@ async def test_streams_started_together_share_connections_up_to_the_cap(platform
 async def test_the_peer_s_stream_limit_is_kept(platform: Platform) -> None:
     """Above MAX_CONCURRENT_STREAMS the stock transport waits for ever."""
     platform.endpoint.faults.max_concurrent_streams = 2
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
         streams = await asyncio.gather(*(opened(transport) for _ in range(7)))
         for stream, recorder in streams:
@@ -321,7 +321,7 @@ async def test_the_peer_s_stream_limit_is_kept(platform: Platform) -> None:
 
 
 async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform) -> None:
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=1)
         for end in ("finish", "abort", "close:1011"):
             stream, recorder = await opened(transport)
@@ -337,7 +337,7 @@ async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform)
 
 async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: Platform) -> None:
     """There is no reset by the CRT: only the connection's end frees such a stream."""
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=0.2)
         platform.endpoint.faults.inject(faults.stall(after_events=1))
         stalled, recorder = await opened(transport)
@@ -363,7 +363,7 @@ async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: P
 
 async def test_a_connection_that_does_not_answer_gets_no_new_stream(platform: Platform) -> None:
     """Symptom: sessions on a dead connection, given up, were followed by others there."""
-    async with CuttingProxy(platform.endpoint.port, []) as proxy:
+    async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=60)
         platform.endpoint.faults.inject(faults.stall(after_events=1))
         stalled, recorder = await opened(transport)

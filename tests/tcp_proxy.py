@@ -1,8 +1,9 @@
-"""A TCP proxy that breaks connections at chosen bytes: what a network does, on demand."""
+"""A TCP proxy that adds TLS, moves to another server, and breaks connections at chosen bytes."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,23 +17,30 @@ class Cut:
     after_bytes: int
 
 
-class CuttingProxy:
-    """Stands before a server; its first connections are cut as told, later ones live.
+class TcpProxy:
+    """Carries each connection to the server that is the target when it is made.
+
+    Connections that are open stay with their server when the target changes, as those of a managed
+    Redis do at a planned failover.
 
     Args:
-        port: of the server, on loopback.
-        cuts: one per connection, in the order they are made.
+        target: a port on loopback.
+        tls: None takes plain connections.
+        cuts: one per connection, in the order they are made; later connections live.
     """
 
-    def __init__(self, port: int, cuts: list[Cut]) -> None:
-        self._server_port = port
+    def __init__(
+        self, target: int, tls: ssl.SSLContext | None = None, *, cuts: Iterable[Cut] = ()
+    ) -> None:
+        self.target = target
+        self._tls = tls
         self._cuts: Iterator[Cut] = iter(cuts)
         self._links: set[asyncio.Task[None]] = set()
         self._ends: list[asyncio.StreamWriter] = []
         self.connections = 0
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = self._listener.sockets[0].getsockname()[1]
         return self
 
@@ -64,7 +72,7 @@ class CuttingProxy:
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Cut | None
     ) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
         self._ends.append(server_writer)
         requests = cut.after_bytes if cut and not cut.of_replies else None
         replies = cut.after_bytes if cut and cut.of_replies else None
