@@ -100,19 +100,24 @@ class Connection(web.RequestHandler):
         parser: Any,  # noqa: ANN401
         data_received_cb: Callable[[], None] | None = None,
     ) -> None:
-        """Read a WebSocket from now on. Restart its heartbeat at most ten times a second.
+        """Switch to the parser of an upgraded connection.
 
-        aiohttp would restart it with a callback for each read: a twentieth of a media stream's CPU.
+        Its heartbeat is restarted at most ten times a second. aiohttp restarts it for each read,
+        with a callback of the event loop.
         """
-        restart, due_s, now_s = data_received_cb, 0.0, self._loop.time
+        restart = data_received_cb
+        if restart is None:
+            super().set_parser(parser)
+            return
+        due_s, now_s = 0.0, self._loop.time
 
         def on_read() -> None:
             nonlocal due_s
-            if restart is not None and now_s() >= due_s:
+            if now_s() >= due_s:
                 due_s = now_s() + _HEARTBEAT_TICK_S
                 restart()
 
-        super().set_parser(parser, on_read if restart else None)
+        super().set_parser(parser, on_read)
 
     def data_received(self, data: bytes) -> None:
         """Process input; pause reading if the slice's bytes are used up."""
