@@ -34,6 +34,7 @@ app.command()(simulate.simulate)
 app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(faults.faults)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
+app.command()(checks.fix)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`./run test` and `./run check`: what a change must pass."""
+"""`./run test` and `./run check`: what a change must pass; `./run fix`: what a tool can mend."""
 
 import os
 import subprocess
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import typer
+
+from cli import settings_page
 
 PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -44,6 +46,15 @@ def check() -> None:
     with ThreadPoolExecutor(len(_CHECKS)) as pool:
         passed = list(pool.map(_run, _CHECKS))
     raise typer.Exit(0 if all(passed) else 1)
+
+
+def fix() -> None:
+    """Format the code, apply lint fixes, write docs/settings.md."""
+    settings_page.PAGE.write_text(settings_page.render(), encoding="utf-8")
+    for arguments in (("check", "--fix-only", "--quiet", "."), ("format", "--quiet", ".")):
+        done = subprocess.run((_BIN / "ruff", *arguments), cwd=_ROOT, check=False)  # noqa: S603
+        if done.returncode:
+            raise typer.Exit(1)
 
 
 def _run(name: str) -> bool:

@@ -29,6 +29,7 @@ COMMANDS = (
     "simulate",
     "test",
     "check",
+    "fix",
 )
 
 

@@ -1,0 +1,48 @@
+"""docs/settings.md: the settings of every process, generated from the settings classes."""
+
+from pathlib import Path
+from typing import Final
+
+from pydantic_settings import BaseSettings
+
+from container.bridge.settings import Settings as BridgeSettings
+from container.cpu.settings import Settings as EngineSettings
+from deploy.local.sagemaker.settings import Settings as EndpointSettings
+from gateway.carriers.registry import CARRIERS
+from gateway.settings import Settings as GatewaySettings
+from process.manual import tabulate
+from workers.settings import Settings as WorkerSettings
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs/settings.md"
+
+_INTRODUCTION: Final = """# Settings
+
+Every environment variable that a Callscribe process reads, with its default. The gateway and the
+workers also read `.env` in the folder that they are started in; a variable of the environment wins.
+An unknown or invalid variable prevents startup, with one line that names it.
+
+Check a gateway's settings, and what they lead to, before you start it:
+
+```
+.venv/bin/python -m gateway --check
+```
+
+This page is generated: change the field in the code, then run `./run fix`.
+"""
+
+_PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] = (
+    ("Gateway", "python -m gateway", (GatewaySettings, *(each.Settings for each in CARRIERS))),
+    ("Workers", "python -m workers", (WorkerSettings,)),
+    ("Bridge", "python -m container.bridge", (BridgeSettings,)),
+    ("CPU speech engine", "python -m container.cpu", (EngineSettings,)),
+    ("Local SageMaker endpoint", "python -m deploy.local.sagemaker", (EndpointSettings,)),
+)
+
+
+def render() -> str:
+    """Return the page as Markdown."""
+    parts = [_INTRODUCTION]
+    for title, command, kinds in _PROCESSES:
+        tables = "\n\n".join(tabulate(kind) for kind in kinds)
+        parts.append(f"## {title}\n\n`{command}`\n\n{tables}\n")
+    return "\n".join(parts)
