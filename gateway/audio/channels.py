@@ -19,7 +19,7 @@ class Deinterleaver:
         self._rest = b""
 
     def split(self, payload: bytes) -> list[bytes]:
-        """Give each channel's part, equally long, in the order of the channels."""
+        """Return each channel's samples, equally long, in channel order."""
         data = self._rest + payload
         whole = len(data) - len(data) % (self._channels * self._sample_bytes)
         self._rest = data[whole:]

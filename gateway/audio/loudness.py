@@ -36,7 +36,7 @@ class LoudRuns:
         return sum(end_ms - start_ms for start_ms, end_ms in self._runs)
 
     def note(self, start_ms: int, end_ms: int) -> None:
-        """Learn of a loud chunk, not before the last one."""
+        """Record a loud chunk. Chunks come in order."""
         if self._runs and (self._runs[-1][1] == start_ms or len(self._runs) >= _MAX_RUNS):
             start_ms = self._runs.pop()[0]
         self._runs.append((start_ms, end_ms))

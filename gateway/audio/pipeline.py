@@ -132,7 +132,7 @@ class TrackPipeline:
     def receive(
         self, payload: bytes, timestamp_ms: int | None, sequence: int | None
     ) -> list[AudioChunk | AudioGap]:
-        """Take one frame.
+        """Process one frame.
 
         Args:
             payload: any number of bytes, in the track's encoding.
@@ -217,7 +217,7 @@ class TrackPipeline:
         return pieces
 
     def _end_at(self, end: int) -> list[AudioChunk | AudioGap]:
-        """Give what is left up to there on the clock, and the filter's tail."""
+        """Return the buffered audio up to a clock position, and the filter's tail."""
         if self.received_bytes == self._flushed_bytes:
             return []
         self._flushed_bytes = self.received_bytes

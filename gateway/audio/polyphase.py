@@ -93,7 +93,7 @@ class PolyphaseFilter:
         return samples.astype("<i2").tobytes()[: 2 * groups * design.up]
 
     def flush(self) -> bytes:
-        """Give the tail and begin anew.
+        """Return the filter's tail and reset it.
 
         Returns:
             `tail_samples`, after what the samples that waited make: all in all `tail_samples` more

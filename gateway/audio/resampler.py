@@ -16,10 +16,10 @@ class Resampler(Protocol):
     """
 
     def process(self, pcm: bytes) -> bytes:
-        """Take the next samples; give what they complete at 16 kHz."""
+        """Resample the next samples; return what they complete at 16 kHz."""
 
     def flush(self) -> bytes:
-        """Give what is still to come of those taken, and begin anew."""
+        """Return the remaining output and reset."""
 
 
 class Unchanged:
@@ -28,11 +28,11 @@ class Unchanged:
     __slots__ = ()
 
     def process(self, pcm: bytes) -> bytes:
-        """Give the samples back."""
+        """Return the samples unchanged."""
         return pcm
 
     def flush(self) -> bytes:
-        """Give nothing: nothing was kept."""
+        """Return nothing, because nothing is buffered."""
         return b""
 
 

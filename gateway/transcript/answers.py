@@ -61,7 +61,7 @@ class Answers:
     def settle(
         self, writer: StreamWriter, batch: Batch, answer: int | PublishError, now_s: float
     ) -> None:
-        """Take the answer to a batch, or to a renewal, of a stream of ours."""
+        """Process the reply to a batch, or to a lease renewal, of an open stream."""
         if writer not in self._streams:  # fenced, by what was written of it from the spool
             return
         self._streams.note_answer(writer)
@@ -86,7 +86,7 @@ class Answers:
             self.go_on(writer, at_once=len(batch) == self._batch_events)
 
     def settle_record(self, record: Record, answer: int | PublishError, now_s: float) -> None:
-        """Take the answer to a batch from the spool, whoever's it was."""
+        """Process the reply to a batch from the spool, whichever process wrote it."""
         writer = self._overflow.writer_of(record)
         if isinstance(answer, PublishError):
             self._metrics.redis_errors_total.labels(answer.reason).inc()

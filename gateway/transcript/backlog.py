@@ -57,7 +57,7 @@ class Backlog:
         self._next_n = 1
 
     def __bool__(self) -> bool:
-        """Tell whether anything is to be written."""
+        """Return whether anything is to be written."""
         return bool(self._batch) or bool(self._queue)
 
     def take(self, event: TranscriptEvent, taken_unix_s: float) -> None:
@@ -92,7 +92,7 @@ class Backlog:
         return before - len(self._queue)
 
     def batch(self, limit: int, now_s: float) -> Batch:
-        """Give the batch that is not settled yet, or pack a new one of at most `limit` events.
+        """Return the unsettled batch, or pack a new one of at most `limit` events.
 
         With nothing to write the batch is empty, which renews the stream's lease.
 

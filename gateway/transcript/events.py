@@ -142,7 +142,7 @@ class EventWriter(Protocol):
     """Where one stream's events go. Implemented by the Redis publisher."""
 
     def publish(self, event: TranscriptEvent) -> None:
-        """Take one event, in order; never waits."""
+        """Queue one event, in order, without waiting."""
 
 
 EventType = Literal[

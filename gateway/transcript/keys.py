@@ -25,7 +25,7 @@ class CallKeys(NamedTuple):
 
 
 def encode_id(carrier_id: str) -> str:
-    """Give the form of a carrier's call or stream id that keys, fields and members hold.
+    """Encode a carrier's call or stream id as keys, fields and members hold it.
 
     Everything outside `[A-Za-z0-9._~-]` is percent-encoded as UTF-8. A result past 128 characters
     is cut and closed by `~` and 32 hex digits of the id's SHA-256, so different ids stay different.

@@ -41,7 +41,7 @@ class Outage:
         is_anything_waiting: bool,
         buffered_events: int,
     ) -> None:
-        """Learn what an exchange gave; say in the log when the outage begins and ends.
+        """Record the outcome of an exchange; log when an outage begins and ends.
 
         Args:
             answers: one per call of the exchange.
@@ -64,7 +64,7 @@ class Outage:
             self.cause = ""
 
     def next_wait_s(self) -> float:
-        """Give the wait before the next try: exponential, half of it jitter."""
+        """Return the delay before the next retry: exponential, half of it jitter."""
         doubled_s = self._first_s * 2.0 ** min(self._waits, _MOST_DOUBLINGS)
         self._waits += 1
         return min(self._longest_s, doubled_s) * self._jitter.uniform(0.5, 1.0)

@@ -43,7 +43,7 @@ class Overflow:
         self.events = 0  # here, of our own streams
 
     def start(self) -> None:
-        """Take over what processes that are gone left behind; find out whether the disk is well."""
+        """Adopt what crashed processes left in the spool, and test that the disk can be written."""
         if self._spool:
             self._spool.adopt()
             self._spool.probe()
@@ -58,7 +58,7 @@ class Overflow:
         return True
 
     def next(self, room: int) -> list[Record]:
-        """Give the oldest batch of each stream that may be written now, `room` events in all."""
+        """Return the oldest batch of each stream that may be written now, `room` events in all."""
         if self._spool and self._may_read:
             read = self._spool.read(_WINDOW_RECORDS - len(self._window))
             self._window.update((record, None) for record in read)
@@ -76,7 +76,7 @@ class Overflow:
 
     @property
     def has_next(self) -> bool:
-        """Tell whether `next` would give something."""
+        """Whether `next` would return something."""
         return self._may_read or any(r.constants not in self._unanswered for r in self._window)
 
     @property
@@ -87,11 +87,11 @@ class Overflow:
 
     @property
     def is_waiting(self) -> bool:
-        """Tell whether something waits for `try_again`: a stream without an answer, or the disk."""
+        """Whether something waits for `try_again`: an unacknowledged stream, or the disk."""
         return bool(self._unanswered) or self._unreadable
 
     def pass_over(self, record: Record) -> None:
-        """Learn that a record had no answer; its stream waits for `try_again`."""
+        """Hold the stream of a record that was not acknowledged until `try_again`."""
         self._unanswered.add(record.constants)
 
     def try_again(self) -> None:
@@ -100,7 +100,7 @@ class Overflow:
         self._unreadable = False
 
     def settle(self, record: Record) -> None:
-        """Learn that a record is written, or refused for good."""
+        """Remove a record that was written, or permanently refused."""
         if self._spool:
             self._spool.settle(record)
         del self._window[record]
@@ -111,9 +111,9 @@ class Overflow:
                 del self._writers[record.constants]
 
     def forget_damaged(self) -> Sequence[StreamWriter]:
-        """Give the streams, none as a rule, whose batches the disk did not give back.
+        """Return and forget the streams whose batches could not be read back. Usually none.
 
-        Once nothing is here any more they need not wait for them; the hole in n stays.
+        They need not wait once no record is left; the hole in n stays.
         """
         if self._window or not self._writers or (self._spool and self._spool.has_unread):
             return ()
@@ -125,7 +125,7 @@ class Overflow:
         return freed
 
     def writer_of(self, record: Record) -> StreamWriter | None:
-        """Give the writer of a record of ours; None: another process's, or fenced since."""
+        """Return the writer of a record, or None if it is another process's or was fenced."""
         return self._writers.get(record.constants)
 
     def call_of(self, record: Record, now_s: float) -> AppendCall:
@@ -145,7 +145,7 @@ class Overflow:
         return AppendCall(keys, record.constants, record.payload, age_ms)
 
     def close(self) -> None:
-        """Let go; what is here stays on disk for the next start."""
+        """Close the spool. Its records stay on disk for the next start."""
         if self._spool:
             self._spool.close()
 

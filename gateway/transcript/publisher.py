@@ -278,7 +278,7 @@ class Publisher:
                 self._back_off()
 
     def _next_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
-        """Give what is to be written now, and how many events have room beside it."""
+        """Return what is to be written now, and how many more events fit."""
         self._timers.stop(self._wake.set)
         self._fresh = 0
         now_s = self._clock()
@@ -338,7 +338,7 @@ class Publisher:
     # Leases
 
     def _renew_leases(self) -> None:
-        """Have each stream that was silent for a third of its lease write an empty batch."""
+        """Renew leases: write an empty batch for each stream idle for a third of its lease."""
         self._timers.stop(self._renew_leases)
         third_s = self._limits.lease_s / 3
         self._streams.make_silent_ready(self._clock() - third_s)

@@ -58,7 +58,7 @@ class Segmenter:
     def delta(
         self, text: str, placement: Placement, received_s: float
     ) -> list[TranscriptDelta | TranscriptFinal]:
-        """Take one delta, empty or not.
+        """Add one delta, empty or not.
 
         Args:
             text: what the model added.

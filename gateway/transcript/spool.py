@@ -95,13 +95,13 @@ class Spool:
             self._note("spool-failed", error)
 
     def adopt(self) -> None:
-        """Take over what processes that are gone left behind; called once, before anything else."""
+        """Adopt the records that crashed processes left. Call once, before anything else."""
         for owner, path, size in self._owners.adopt():
             self.bytes += size
             self._unread.append(_Segment(owner, path, size=size, disk_bytes=size))
 
     def append(self, constants: bytes, payload: bytes, events: int) -> bool:
-        """Take a batch; False if it has to stay where it is: no room, or the disk refuses."""
+        """Write a batch; return False if there is no room or the disk refuses it."""
         record = pack_record(constants, payload, events)
         if self.bytes + len(record) > self.max_bytes:
             self._note("spool-full")
@@ -122,7 +122,7 @@ class Spool:
         return True
 
     def read(self, limit: int) -> list[Record]:
-        """Give up to `limit` records not given before, about a MiB at most, the oldest first.
+        """Return up to `limit` unread records, about a MiB at most, oldest first.
 
         With none, though there are unread ones, the disk does not give them now.
         """
@@ -150,7 +150,7 @@ class Spool:
         return records
 
     def settle(self, record: Record) -> None:
-        """Learn that a record is written, or refused for good."""
+        """Count a record as written or permanently refused; delete its segment once all are."""
         record.segment.unsettled -= 1
         self._remove_if_done(record.segment)
 
@@ -161,11 +161,11 @@ class Spool:
 
     @property
     def has_unread(self) -> bool:
-        """Tell whether `read` has something to give."""
+        """Whether `read` would return something."""
         return any(segment.read < segment.size for segment in self._unread)
 
     def close(self) -> None:
-        """Let go of the files; what is not settled stays for the next start."""
+        """Close the files. Unsettled records stay for the next start."""
         self._seal()
         self._owners.close()
         self._unread.clear()
@@ -196,14 +196,14 @@ class Spool:
         return self._writing
 
     def _seal(self, segment: _Segment | None = None) -> None:
-        """Write no more to the segment that is being written (if it is this one)."""
+        """Stop writing to the open segment (if it is this one)."""
         if self._writing and segment in (None, self._writing[0]):
             fd = self._writing[1]
             self._writing = None
             self._owners.close_fd(fd)
 
     def _give_up_segment(self) -> None:
-        """Write no more to the segment of a failed write; leave no empty file."""
+        """Stop writing to the segment of a failed write; leave no empty file."""
         segment = self._writing[0] if self._writing else None
         self._seal()
         if segment and not segment.size:

@@ -55,7 +55,7 @@ class Owners:
         self._written = 0  # segments of ours, so far
 
     def ours(self) -> Owner:
-        """Give the owner that this process writes as, with its lock in the folder.
+        """Return the owner that this process writes as, with its lock in the folder.
 
         Raises:
             OSError: the folder is not ours, or cannot be written or locked.
@@ -69,7 +69,7 @@ class Owners:
         return owner
 
     def adopt(self) -> list[tuple[Owner, Path, int]]:
-        """Take over what processes that are gone left behind: its segments, with their sizes."""
+        """Adopt the segments that crashed processes left; return them with their sizes."""
         adopted: list[tuple[Owner, Path, int]] = []
         try:
             locks = sorted(self._folder.glob("*.lock")) if self._is_ours() else []
@@ -86,7 +86,7 @@ class Owners:
         return adopted
 
     def new_segment(self) -> tuple[Owner, Path, int]:
-        """Make an empty segment of ours; give its file descriptor too.
+        """Create an empty segment; return it with its file descriptor.
 
         Raises:
             OSError: the disk refuses.
@@ -112,14 +112,14 @@ class Owners:
             self._note("spool-failed", error, 0)
 
     def close(self) -> None:
-        """Let go of all locks; segments that are left stay for the next start."""
+        """Release all locks. Remaining segments stay for the next start."""
         for owner in self._held:
             self._release(owner)
         self._held.clear()
         self._ours = None
 
     def _is_ours(self) -> bool:
-        """Tell whether the folder is there; refuse one that somebody else could have put there."""
+        """Return whether the folder exists; refuse one that another user may have created."""
         try:
             found = self._folder.lstat()
         except FileNotFoundError:
@@ -167,7 +167,7 @@ class Owners:
         return [(owner, path, size) for path, size in found]
 
     def _left_of(self, lock: Path) -> list[tuple[Path, int]]:
-        """Give the segments of a process that is gone, with their sizes; delete those too old."""
+        """Return a crashed process's segments with their sizes; delete expired ones."""
         found = []
         for path in sorted(self._folder.glob(f"{lock.stem}-*.spool")):
             status = path.stat()

@@ -13,13 +13,13 @@ _HEADER: Final = Struct("<IIII")
 
 
 def pack_record(constants: bytes, payload: bytes, events: int) -> bytes:
-    """Give the record of a batch with so many events."""
+    """Return the record of a batch with so many events."""
     rest = _HEADER.pack(0, len(constants), len(payload), events)[4:] + constants + payload
     return zlib.crc32(rest).to_bytes(4, "little") + rest
 
 
 def record_bytes(head: bytes) -> int:
-    """Give the length of the record that begins so; of a header, if it is not even that long."""
+    """Return the length of the record at the head of `data`, or a header's if `data` is shorter."""
     if len(head) < _HEADER.size:
         return _HEADER.size
     _, constants_bytes, payload_bytes, _ = _HEADER.unpack_from(head)
@@ -27,7 +27,7 @@ def record_bytes(head: bytes) -> int:
 
 
 def parse_records(data: bytes, limit: int) -> tuple[list[tuple[bytes, bytes, int]], int]:
-    """Give the whole records at the head of `data`, up to `limit`, and their length in bytes.
+    """Return the complete records at the head of `data`, up to `limit`, and their bytes.
 
     Returns:
         For each record what `pack_record` took; then where in `data` the last of them ends.

@@ -23,7 +23,7 @@ class Streams:
         self._unanswered: dict[StreamWriter, None] = {}  # held, or tried again since
 
     def __iter__(self) -> Iterator[StreamWriter]:
-        """Give those that are open."""
+        """Iterate over the open streams."""
         return iter(self._open)
 
     def __len__(self) -> int:
@@ -31,22 +31,22 @@ class Streams:
         return len(self._open)
 
     def __contains__(self, writer: StreamWriter) -> bool:
-        """Tell whether a stream is open."""
+        """Return whether a stream is open."""
         return writer in self._open
 
     def open(self, writer: StreamWriter) -> None:
-        """Let a stream begin, with nothing to write."""
+        """Register a stream with nothing to write."""
         self._open[writer] = None
 
     def forget(self, writer: StreamWriter) -> None:
-        """Let a stream go: it has ended, or another gateway owns it."""
+        """Remove a stream that has ended or that another gateway owns."""
         self._open.pop(writer, None)
         self._ready.pop(writer, None)
         self._held.pop(writer, None)
         self._unanswered.pop(writer, None)
 
     def forget_all(self) -> None:
-        """Let all streams go."""
+        """Remove all streams."""
         for waiting in (self._open, self._ready, self._held, self._unanswered):
             waiting.clear()
 
@@ -57,58 +57,58 @@ class Streams:
 
     @property
     def has_unwritten(self) -> bool:
-        """Tell whether any is ready or held."""
+        """Whether any stream is ready or held."""
         return bool(self._ready or self._held)
 
     def make_ready(self, writer: StreamWriter) -> None:
-        """Have a stream written next."""
+        """Schedule a stream for the next write."""
         self._ready[writer] = None
 
     def make_ready_unless_waiting(self, writer: StreamWriter) -> bool:
-        """Have a stream written next if nothing older of it waits; say whether."""
+        """Schedule a stream for the next write unless older events of it wait; return whether."""
         if writer in self._held or writer.spooled:
             return False
         self._ready[writer] = None
         return True
 
     def make_silent_ready(self, since_s: float) -> None:
-        """Have those written that gave no sign since then and are not held."""
+        """Schedule the streams that were last written before a time and are not held."""
         for writer in self._open:
             if writer.signed_at_s <= since_s and writer not in self._held:
                 self._ready[writer] = None
 
     def unready(self, writer: StreamWriter) -> None:
-        """Learn that a stream is on its way, or has nothing left to write."""
+        """Mark a stream as being written, or as having nothing left to write."""
         self._ready.pop(writer, None)
 
     @property
     def has_held(self) -> bool:
-        """Tell whether any wait for the backoff."""
+        """Whether any stream waits for the backoff."""
         return bool(self._held)
 
     def is_waiting(self, writer: StreamWriter) -> bool:
-        """Tell whether a stream waits for the backoff, or for its batches in the spool."""
+        """Return whether a stream waits for the backoff, or for its batches in the spool."""
         return writer in self._held or bool(writer.spooled)
 
     @property
     def has_unanswered(self) -> bool:
-        """Tell whether any is without an answer; that it is tried again is not one."""
+        """Whether any stream waits for an acknowledgement; scheduling its retry keeps that."""
         return bool(self._held or self._unanswered)
 
     def note_answer(self, writer: StreamWriter) -> None:
-        """Learn that Redis answered, or did not: then `hold` follows."""
+        """Clear a stream's missing acknowledgement. If the exchange failed, call `hold` next."""
         self._unanswered.pop(writer, None)
 
     def hold(self, writer: StreamWriter) -> None:
-        """Have a stream that had no answer wait for the backoff."""
+        """Hold a stream whose batch was not acknowledged until the backoff ends."""
         self._ready.pop(writer, None)
         self._held[writer] = self._unanswered[writer] = None
 
     def hold_unwritten(self) -> None:
-        """Have all wait that have something to write: nobody knows what became of it."""
+        """Hold every stream that has something to write, because its outcome is unknown."""
         self._held.update((writer, None) for writer in self._open if writer.backlog)
 
     def release_held(self) -> None:
-        """Have those written next that waited for the backoff."""
+        """Schedule the streams that waited for the backoff."""
         self._ready.update(self._held)
         self._held.clear()

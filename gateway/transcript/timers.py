@@ -13,7 +13,7 @@ class Timers:
         self._handles: dict[Purpose, asyncio.TimerHandle] = {}
 
     def __contains__(self, purpose: Purpose) -> bool:
-        """Tell whether there is a timer for this."""
+        """Return whether a timer is set for this callback."""
         return purpose in self._handles
 
     def after(self, delay_s: float, purpose: Purpose) -> None:
@@ -23,11 +23,11 @@ class Timers:
             self._handles[purpose] = loop.call_later(delay_s, purpose)
 
     def stop(self, purpose: Purpose) -> None:
-        """Take a timer away, if there is one, so that it can be set anew."""
+        """Cancel a timer, if one is set, so that it can be set again."""
         if handle := self._handles.pop(purpose, None):
             handle.cancel()
 
     def stop_all(self) -> None:
-        """Let none of those that are set run; they cannot be set anew."""
+        """Cancel all timers; none can be set again."""
         for handle in self._handles.values():
             handle.cancel()

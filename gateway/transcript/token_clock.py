@@ -61,7 +61,7 @@ class TokenClock:
         self._heard_s = 0.0
 
     def sent(self, start_ms: int, end_ms: int, audio_ms: int, heard_s: float) -> None:
-        """Learn that a chunk went to the session.
+        """Record a chunk that was sent to the session.
 
         Args:
             start_ms: where it begins on the media clock, not before the last one's end.

@@ -48,5 +48,5 @@ class StreamWriter:
     refused: bool = False
 
     def publish(self, event: TranscriptEvent) -> None:
-        """Take one event, in order; never waits. After the stream's end it is dropped, counted."""
+        """Queue one event, in order, without waiting; drop and count events after the end."""
         self.take(self, event)
