@@ -274,7 +274,7 @@ async def _redis_client(
 async def _admission(
     settings: Settings, routes: Routes, metrics: Metrics
 ) -> AsyncIterator[Admission]:
-    """Give what admits streams: endpoints' transports, and places shared with all gateways.
+    """Create the admission: the endpoints' transports, and slots shared with all gateways.
 
     The places have a Redis client of their own, with shorter time-outs: calls that start wait.
     """
@@ -333,7 +333,7 @@ def make_transport(
 
 
 def call_limits(settings: Settings) -> CallLimits:
-    """Give the limits that the settings set to each call."""
+    """Return each call's limits, from the settings."""
     return CallLimits(
         chunk_ms=settings.chunk_ms,
         open_timeout_s=settings.open_timeout_s,

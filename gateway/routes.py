@@ -156,7 +156,7 @@ class Routes(_Model):
         return next((r for r in self.routes if r.name == name and r.serves(carrier)), None)
 
     def certain(self, carrier: str) -> Route | None:
-        """Give the route that a carrier's every call takes; None if that depends on the call."""
+        """Return the route of all of a carrier's calls, or None if it depends on the call."""
         first = next((route for route in self.routes if route.serves(carrier)), None)
         return first if first and not first.is_conditional else None
 
@@ -165,7 +165,7 @@ class Routes(_Model):
         return any(route.serves(carrier) for route in self.routes)
 
     def choose(self, carrier: str, called: str | None, params: Mapping[str, str]) -> Route | None:
-        """Give the first route that matches a call."""
+        """Return the first route that matches a call."""
         return next((r for r in self.routes if r.matches(carrier, called, params)), None)
 
     def encoding(
@@ -256,7 +256,7 @@ def _fits(called: str | None, pattern: str) -> bool:
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
-    """Say each problem in the file's own words: `endpoints.main: ...`, `routes[2].called: ...`."""
+    """Yield one line per problem, with its place in the file: `routes[2].called: ...`."""
     for problem in error.errors(include_input=False, include_url=False):
         steps = problem["loc"]
         path = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -27,13 +27,13 @@ class HearingListener(Protocol):
     """Who gets what a session hears. Called on the event loop; must not raise."""
 
     def on_token(self, hearing: "Hearing", token: Token) -> None:
-        """Take one delta, empty or not."""
+        """Process one delta, empty or not."""
 
     def on_writable(self) -> None:
-        """Learn that `append` takes audio again after it said False."""
+        """Called when `append` accepts audio again, after it returned False."""
 
     def on_over(self, hearing: "Hearing") -> None:
-        """Learn that the session is over; `error` says whether it failed."""
+        """Called when the session is over; `error` is set if it failed."""
 
 
 class Hearing:

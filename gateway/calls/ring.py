@@ -59,12 +59,12 @@ class ReplayRing:
         return dropped
 
     def sent(self) -> None:
-        """Learn that the oldest unsent chunk was sent."""
+        """Mark the oldest unsent chunk as sent."""
         self._sent.append(heard := self._pop_unsent())
         self._sent_ms += heard[0].end_ms - heard[0].start_ms
 
     def rewind(self, to_ms: int) -> int:
-        """Have everything from a media time on sent again, and forget the rest, sent or not.
+        """Mark all audio from a media time on as unsent; drop the rest, sent or not.
 
         Returns:
             How much audio will be sent again.

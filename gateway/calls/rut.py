@@ -25,7 +25,7 @@ class RutWatch:
         return self._tokens * TOKEN_MS
 
     def note(self, text: str) -> None:
-        """Take a token's text; a word makes it as impatient as it was at first."""
+        """Count a token; a word resets the count and the threshold."""
         if text:
             self._tokens = self._first_tokens
             self._wordless = 0

@@ -59,7 +59,7 @@ class Listening(Protocol):
         """Likewise, from where words may be missing, because a new session hears it."""
 
     def take(self, token: Token) -> None:
-        """Take a token of the session that speaks."""
+        """Process a token of the current session."""
 
     def close_segment(self) -> None:
         """End the open segment: the next session begins another one."""
@@ -135,11 +135,11 @@ class Sessions:
         return self._fed is not None and self._fed.append(chunk, heard_s)
 
     def wake(self) -> None:
-        """Have `run` look whether the track has all sent."""
+        """Wake `run` to check whether the track has sent everything."""
         self._moved.set()
 
     def made_progress(self) -> None:
-        """Learn that sessions get on: the next failure is the first in a row."""
+        """Reset the failure counter after progress."""
         self.failure = None
         self._failures = 0
         self._failing_since_s = None
@@ -185,11 +185,11 @@ class Sessions:
             hearing.held.append(token)
 
     def on_writable(self) -> None:
-        """Have what waited sent."""
+        """Send the waiting audio."""
         self._track.send()
 
     def on_over(self, hearing: Hearing) -> None:
-        """Have `run` look after it."""
+        """Wake `run`."""
         self._open.discard(hearing)
         if hearing is self._fed:
             self._without_since_s = self._services.monotonic_s()

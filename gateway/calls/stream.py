@@ -155,7 +155,7 @@ class CallStream:
         return sum(each), max(each, default=0.0)
 
     def snapshot(self) -> StreamSnapshot | None:
-        """Say how the stream fares, without content; None before its start."""
+        """Return the stream's state without content; None before its start."""
         if not self.started:
             return None
         now_s = self._services.monotonic_s()
@@ -193,12 +193,12 @@ class CallStream:
             self.end(STOPPED)
 
     def receive_text(self, message: bytes) -> None:
-        """Take one text message; raises CarrierError as the adapter does."""
+        """Process one text message; raises CarrierError as the adapter does."""
         for event in self._adapter.receive_text(message):
             self._take(event)
 
     def receive_binary(self, message: bytes) -> None:
-        """Take one binary message; raises CarrierError as the adapter does."""
+        """Process one binary message; raises CarrierError as the adapter does."""
         for event in self._adapter.receive_binary(message):
             self._take(event)
 
@@ -283,7 +283,7 @@ class CallStream:
             self._tell(event)
 
     def _tell(self, final: TranscriptFinal) -> None:
-        """Tell the carrier a final text, if it wants any; one that takes none is ended with."""
+        """Send a final text to the carrier, if it wants any; end the stream if it takes none."""
         times = {"start_ms": final.start_ms, "end_ms": final.end_ms}
         replies = self._adapter.transcript(final.track, final.segment, final.text, **times)
         try:

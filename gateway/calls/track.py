@@ -158,7 +158,7 @@ class Track:
         return self._gaps.total_ms
 
     def snapshot(self, started_s: float) -> TrackSnapshot:
-        """Say how the track fares; `started_s` is the stream's, on the monotonic clock."""
+        """Return the track's state; `started_s` is the stream's, on the monotonic clock."""
         audio_s = None if self.first_audio_s is None else self.first_audio_s - started_s
         is_heard = audio_s is not None and self.first_delta_s is not None
         return TrackSnapshot(
@@ -215,7 +215,7 @@ class Track:
                 self._ring.clear()  # the garbage collector may find the track only much later
 
     def refuse(self, error: UpstreamError) -> None:
-        """Learn, before `run`, that no session will be opened."""
+        """Set the error, before `run`: no session will be opened."""
         self.error = error
 
     def receive(self, frame: AudioFrame, now_s: float) -> None:
@@ -293,7 +293,7 @@ class Track:
             self._keep(self.pipeline.pad(padding_ms), now_s)
 
     def hang_up(self) -> None:
-        """Take what the pipeline still holds; `run` then finishes, in bounded time. Idempotent."""
+        """Flush the pipeline; `run` then finishes in bounded time. Idempotent."""
         if not self._hung_up.is_set():
             now_s = self._services.monotonic_s()
             for frame in self._arrivals.flush() if self._arrivals else ():

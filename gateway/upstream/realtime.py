@@ -58,7 +58,7 @@ class ErrorReceived(msgspec.Struct, frozen=True, tag="error"):
     code: str | None = None
 
     def as_upstream_error(self) -> UpstreamError:
-        """Say which of our reasons it is."""
+        """Map it to one of our reasons."""
         reason = "model-not-found" if self.code == "model_not_found" else "realtime-error"
         return UpstreamError(reason, self.code if self.code in _ERROR_CODES else "unknown code")
 
@@ -116,7 +116,7 @@ def decode(message: bytes) -> ServerMessage:
 
 
 def _decode_unusual(message: bytes) -> UnknownMessage:
-    """Tell a message of another type from one that breaks the protocol."""
+    """Return `UnknownMessage` for an unknown type; raise UpstreamError for malformed messages."""
     try:
         kind = _ANY.decode(message).type
     except _NOT_UNDERSTOOD:

@@ -104,7 +104,7 @@ class FrameSigner:
         return encode_frame(b"".join((date, _SIGNATURE_HEADER, signature)), inner)
 
     def _enter(self, second: int) -> None:
-        """Take up a new second: its time stamp and, at UTC midnight, the new day's key."""
+        """Start a new second: compute its timestamp and, at UTC midnight, the day's key."""
         self._second = second
         stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         day = stamp[:8]

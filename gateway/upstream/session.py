@@ -39,13 +39,13 @@ class SessionListener(Protocol):
     """Who hears what the model says. Called on the event loop; must not raise."""
 
     def on_delta(self, text: str) -> None:
-        """Take one token's text; called for empty ones too, they are the clock."""
+        """Receive one token's text. Called for empty tokens too, because they advance the clock."""
 
     def on_writable(self) -> None:
-        """Learn that `append` takes audio again after it said False."""
+        """Called when `append` accepts audio again, after it returned False."""
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Learn the end, once: None after a final `done` or `abort`."""
+        """Called once at the end; `error` is None after a final `done` or `abort`."""
 
 
 class RealtimeSession:
@@ -137,7 +137,7 @@ class RealtimeSession:
     # What the transport calls
 
     def on_message(self, message: bytes) -> None:
-        """Take one message of the peer."""
+        """Process one message from the peer."""
         if self.state is SessionState.CLOSED:
             return
         try:
@@ -152,7 +152,7 @@ class RealtimeSession:
             self._listener.on_writable()
 
     def on_closed(self, error: UpstreamError | None) -> None:
-        """Tell a failure, or an end of stream that came too early, from the end we wanted."""
+        """Fail the session, unless it is closed already; a clean end before `done` is an error."""
         self._stream = None
         self._fail(error or UpstreamError("ended-without-done"))
 

@@ -37,13 +37,13 @@ class StreamReceiver(Protocol):
     """Who listens to a stream. Called on the event loop's thread; must not raise."""
 
     def on_message(self, message: bytes) -> None:
-        """Take one message from the peer, whole."""
+        """Receive one complete message from the peer."""
 
     def on_writable(self) -> None:
-        """Learn that the stream takes messages again after `send` said False."""
+        """Called when the stream accepts messages again, after `send` returned False."""
 
     def on_closed(self, error: UpstreamError | None) -> None:
-        """Learn the end: None after the peer's clean end of stream or our own `abort`."""
+        """Called once at the end; `error` is None after a clean end of stream or our `abort`."""
 
 
 class UpstreamTransport(Protocol):
