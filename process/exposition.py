@@ -7,7 +7,7 @@ from prometheus_client.exposition import choose_encoder
 
 
 def metrics_of(registry: CollectorRegistry) -> Handler:
-    """Give what answers /metrics."""
+    """Return the handler of /metrics."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

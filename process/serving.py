@@ -119,7 +119,7 @@ def stop_signals() -> StopSignals:
 
 
 def stop_requested() -> asyncio.Event:
-    """Give an event that SIGTERM or SIGINT sets, for a process that always ends at once."""
+    """Return an event that SIGTERM or SIGINT sets, for a process that always ends at once."""
     return stop_signals().stop
 
 
@@ -131,7 +131,7 @@ async def listening(
     descriptors: Descriptors | None = None,
     notice: Notice | None = None,
 ) -> AsyncIterator[int]:
-    """Serve an application for as long as the context lasts; gives the port.
+    """Serve an application for as long as the context lasts; yield the port.
 
     Args:
         app: what is served.

@@ -79,7 +79,7 @@ def matching(pattern: str, what: str) -> AfterValidator:
 
 
 def config(prefix: str, env_file: str | None = None) -> SettingsConfigDict:
-    """Give the `model_config` of a process whose variables begin with `prefix`."""
+    """Return the `model_config` of a process whose variables begin with `prefix`."""
     return SettingsConfigDict(
         env_prefix=prefix,
         env_file=env_file,

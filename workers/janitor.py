@@ -47,10 +47,10 @@ class LeaseStore(Protocol):
         """
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
-        """Give the epoch that owns a stream, 0 if none does."""
+        """Return the epoch that owns a stream, or 0."""
 
     def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
-        """Give the events of a call, in order."""
+        """Return the events of a call, in order."""
 
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
@@ -108,7 +108,7 @@ class Watch:
         return self.is_long_enough(lease_ms)
 
     def is_long_enough(self, lease_ms: int) -> bool:
-        """Tell whether the partition has been seen for a whole lease."""
+        """Return whether the partition has been watched for a whole lease."""
         return self.last_ms - self.since_ms >= lease_ms
 
 

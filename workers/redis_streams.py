@@ -45,12 +45,12 @@ class RedisStreams:
         return int(now_ms), [member.decode(errors="replace") for member in members]
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
-        """Give the epoch that owns a stream, 0 if none does."""
+        """Return the epoch that owns a stream, or 0."""
         owner: bytes | None = await self._execute("HGET", writers_key, stream_id)
         return int(owner.partition(b":")[0]) if owner else 0
 
     async def events(self, call_key: str) -> AsyncIterator[dict[str, str]]:
-        """Give the events of a call, in order."""
+        """Return the events of a call, in order."""
         after = "-"
         while page := await self._execute("XRANGE", call_key, after, "+", "COUNT", _PAGE_EVENTS):
             for entry_id, fields in page:

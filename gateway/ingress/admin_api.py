@@ -176,7 +176,7 @@ def _summary(stream: StreamSnapshot) -> dict[str, object]:
 
 
 def _details(stream: StreamSnapshot) -> dict[str, object]:
-    """Tell all of a stream of one call."""
+    """Return all details of one stream."""
     return {
         **_heading(stream),
         "age_s": round(stream.age_s, 3),
@@ -196,7 +196,7 @@ def _heading(stream: StreamSnapshot) -> dict[str, object]:
 
 
 def path_call_id(segment: str) -> str:
-    """Give the call id of a path, as events spell it: a path may percent-encode it otherwise."""
+    """Return a path's call id as events spell it; a path may percent-encode it differently."""
     return encode_id(unquote(segment, errors="surrogateescape"))
 
 

@@ -67,7 +67,7 @@ class AdminTokens:
         return cls(holders)
 
     def holder(self, token: str) -> Holder | None:
-        """Say who holds a token; how long that takes tells nothing about any token."""
+        """Return the holder of a token, in constant time."""
         digest = _digest(token)
         found = None
         for known, holder in self._holders.items():

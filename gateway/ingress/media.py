@@ -168,7 +168,7 @@ async def _hear_out(
 
 
 async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
-    """Say goodbye; a peer that does not even read is cut off, so that it can't hold its place."""
+    """Close the socket; abort the connection if the peer does not read the close frame."""
     within_s = _FLOOD_CLOSE_S if ending.reason in FLOODS else 2 * _CLOSE_TIMEOUT_S
     try:
         async with asyncio.timeout(within_s):
@@ -186,7 +186,7 @@ class Replies:
         self.is_stuck = False  # one could not be sent in time
 
     def send(self, message: str) -> None:
-        """Have a text message sent; raises CarrierError if the carrier takes none."""
+        """Queue a text message; raises CarrierError if the carrier reads none."""
         if self.is_stuck or self.unsent.full():
             raise CarrierError("replies-unread")
         self.unsent.put_nowait(message)
@@ -229,12 +229,12 @@ class _Farewell:
         self._is_said = False
 
     def expect(self, reason: str) -> None:
-        """Say it in time, though the stream's last words may take longer."""
+        """Schedule it for its deadline, which may be before the stream's last words."""
         if (within_s := self._adapter.farewell_within_s) is not None:
             asyncio.get_running_loop().call_later(within_s, self.say, reason)
 
     def say(self, reason: str) -> None:
-        """Say it, unless it was said."""
+        """Send it, unless it was sent."""
         if self._is_said:
             return
         self._is_said = True
@@ -338,7 +338,7 @@ async def _unread(socket: web.WebSocketResponse) -> list[Any]:
 
 
 def _loss(message: WSMessage) -> CarrierError:
-    """Say why the socket is gone without the carrier's close."""
+    """Return why the socket was lost without the carrier's close frame."""
     if isinstance(message.data, WebSocketError):
         too_big = message.data.code == WSCloseCode.MESSAGE_TOO_BIG
         return CarrierError("message-too-big" if too_big else "malformed-message")
