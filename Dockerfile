@@ -13,6 +13,7 @@ FROM base AS local
 COPY pyproject.toml requirements.lock README.md ./
 COPY process process
 COPY gateway gateway
+COPY workers workers
 COPY container container
 COPY deploy deploy
 COPY cli cli
