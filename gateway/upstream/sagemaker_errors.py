@@ -61,7 +61,8 @@ _BY_CRT_NAME: Final = {
     "AWS_IO_DNS_INVALID_NAME": "host-unreachable",
     "AWS_IO_DNS_QUERY_FAILED": "host-unreachable",
     "AWS_IO_DNS_NO_ADDRESS_FOR_HOST": "host-unreachable",
-    "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE": "tls-untrusted",
+    # A handshake that broke off. An untrusted certificate is found by a probe of our own.
+    "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE": "connection-lost",
     "AWS_IO_TLS_NEGOTIATION_TIMEOUT": "connect-timeout",
     "AWS_ERROR_HTTP_UNSUPPORTED_PROTOCOL": "platform-protocol-error",
     "AWS_ERROR_HTTP_PROTOCOL_ERROR": "platform-protocol-error",

@@ -221,6 +221,22 @@ async def test_a_host_that_has_no_address() -> None:
     await transport.close()
 
 
+async def test_a_handshake_that_breaks_off_is_retried() -> None:
+    """Symptom: a link that broke while a rollover connected ended the call as `tls-untrusted`."""
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # the alert handshake_failure, fatal
+        writer.close()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = sagemaker_to(f"https://127.0.0.1:{port}", None)
+        error = await why_not_opened(transport)
+        assert error.meaning.retry, error
+        await transport.close()
+
+
 async def test_a_certificate_we_do_not_trust(tmp_path: Path) -> None:
     """The CRT holds a failed handshake back for 10 to 30 s."""
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
