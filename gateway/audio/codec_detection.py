@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from gateway.audio.encodings import Encoding, TrackFormat, decode
 
 _WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
-_MAX_WINDOWS: Final = 100  # with sound: 40 s of G.711, 20 s of 16-bit audio
+_MAX_WINDOWS: Final = 100  # with sound, or skipped: 40 s of G.711, 20 s of 16-bit audio
 # Sound that does not vote, music on hold say, is looked at ever less often.
 _PATIENCE: Final = 8  # windows without a vote in a row; after the next one, two are skipped ...
 _MAX_SKIPPED: Final = 16  # ... then four, and so on up to this

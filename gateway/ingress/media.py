@@ -279,7 +279,7 @@ class _Reader:
                     message = await self._socket.receive()
                     if turns.spend(message):
                         await turns.end()
-                    if message.type is _TEXT:
+                    if message.type is _TEXT:  # media, mostly: without another coroutine
                         stream.receive_text(message.data)
                     else:
                         await self._pass_on(stream, turns, message)
