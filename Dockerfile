@@ -11,7 +11,7 @@ WORKDIR /src
 
 FROM base AS local
 COPY pyproject.toml requirements.lock README.md ./
-COPY process process
+COPY common common
 COPY gateway gateway
 COPY workers workers
 COPY container container
@@ -23,7 +23,7 @@ USER callscribe
 
 FROM base AS gateway
 COPY pyproject.toml requirements.lock README.md ./
-COPY process process
+COPY common common
 COPY gateway gateway
 COPY workers workers
 RUN pip install -c requirements.lock . \

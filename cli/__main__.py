@@ -10,8 +10,8 @@ from cli import call, checks, demo, faults, simulate, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
+from common.settings import SettingsError
 from deploy.local.processes import ProcessFailed
-from process.settings import SettingsError
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 

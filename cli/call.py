@@ -19,9 +19,9 @@ from cli.callers.registry import CALLERS
 from cli.carrier_option import CARRIER
 from cli.errors import CommandError, UnreachableError
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
+from common.settings import split_secrets
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
-from process.settings import split_secrets
 
 _TWILIO: Final = "GATEWAY_TWILIO_AUTH_TOKEN"
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")

@@ -28,6 +28,7 @@ from cli.wav import RATE_HZ
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
+from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import call_keys, encode_id
 
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
@@ -152,7 +153,7 @@ class _Status:
         return self._spinner
 
 
-async def _read(redis: events.RedisClient, result: Result, view: TranscriptView | None) -> None:
+async def _read(redis: RedisClient, result: Result, view: TranscriptView | None) -> None:
     """Fold the call's events as they appear, until it is over."""
     transcript = result.transcript
     async for event in events.follow(redis, [events.call_key(transcript.call_id)]):

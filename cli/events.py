@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from redis.exceptions import RedisClusterException, RedisError
 
 from cli.errors import CommandError
+from common.settings import SettingsError
 from gateway.errors import PublishError
-from gateway.transcript import redis
+from gateway.redis_client.check import check
+from gateway.redis_client.client import RedisClient, create_client
 from gateway.transcript.keys import call_keys, encode_id, partition_key
-from gateway.transcript.redis import check, create_client
-from process.settings import SettingsError
 
 # The installation's, as the gateway reads it.
 PARTITIONS: Final = int(os.environ.get("GATEWAY_PARTITIONS") or 64)
@@ -24,7 +24,6 @@ _BLOCK_MS: Final = 1000
 _BATCH: Final = 500
 
 type Event = Mapping[str, str]
-type RedisClient = redis.RedisClient
 
 
 @asynccontextmanager
@@ -92,7 +91,7 @@ async def follow(
     positions: dict[Any, Any] = dict.fromkeys(keys, since)
     if since == "$":  # means "now" at every call: fix it, or what comes between two is missed
         positions = {key: await _last_id(client, key) for key in positions}
-    heard_s = time.monotonic()
+    received_at = time.monotonic()
     while True:
         reply: Any = await client.xread(positions, count=_BATCH, block=_BLOCK_MS)
         for key, entries in reply:
@@ -100,8 +99,8 @@ async def follow(
                 positions[key.decode()] = entry_id.decode()
                 yield _decoded(fields)
         if reply:
-            heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > idle_s:
+            received_at = time.monotonic()
+        elif time.monotonic() - received_at > idle_s:
             raise TimeoutError
         await asyncio.sleep(0)  # a long backlog must not starve whoever else runs here
 

@@ -5,12 +5,12 @@ from typing import Final
 
 from pydantic_settings import BaseSettings
 
+from common.manual import tabulate
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
-from process.manual import tabulate
 from workers.settings import Settings as WorkerSettings
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs/settings.md"

@@ -59,7 +59,7 @@ def transcribe(
 ) -> None:
     """Stream a recording to a deployed model; print the words."""
     # Imported here: the SDK takes a second, and no other command needs it.
-    from gateway.upstream.sagemaker import SageMakerTransport
+    from gateway.upstream.sagemaker.transport import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
 
     def transport() -> UpstreamTransport:

@@ -1,34 +1,27 @@
-"""The gateway: phone calls' audio in, transcript events out.
+"""The gateway: call audio in, transcript events out.
 
-One call, walked:
+The way of one call:
 
- 1. `ingress/carriers.py` answers the carrier's webhook with the document that starts the fork, and
-    has the media socket checked before it is upgraded: how, the carrier's own file says
-    (`carriers/twilio.py`; all are in `carriers/registry.py`).
- 2. `ingress/media.py` reads the socket and feeds a `CallStream` (`calls/stream.py`), admitted by
-    `calls/registry.py` (this gateway's limit) and `calls/admission.py`: by the routes (`routes.py`)
-    it gets a ticket (`calls/ticket.py`), which holds places at endpoints that all gateways share
-    (`calls/capacity.py`).
- 3. The carrier's adapter (`carriers/adapter.py`) turns its messages into `carriers/events.py`; many
-    carriers share one, with a table of their names for things (`carriers/json_media.py`).
- 4. Each track (`calls/track.py`) has an audio path (`audio/pipeline.py`): media clock, G.711
-    decoding, interpolation to 16 kHz, chunks of 80 ms, kept in `calls/ring.py` while they may be
-    needed again.
- 5. `calls/sessions.py` keeps a session open for it, one after another; each (`calls/hearing.py`,
-    `upstream/session.py`) speaks the Realtime protocol (`upstream/realtime.py`) over a transport
-    (`upstream/transport.py`: `sagemaker.py` or `websocket.py`).
- 6. The model's deltas come back; `transcript/token_clock.py` places them on the media clock and
-    `transcript/segmenter.py` makes `transcript/events.py` of them.
- 7. `transcript/publisher.py` writes all calls' events to Redis in batches (`append.lua`); while
-    Redis is away they wait in memory, then in `transcript/spool.py`.
- 8. At the hang-up the track sends what is left, commits, waits for the model's `done`; then the
-    stream's last event, `stream.ended`, is published and its one log line written.
+ 1. Webhook. `ingress/carriers.py` receives it, the carrier authenticates and answers it
+    (`carriers/vendors/twilio.py`; `carriers/registry.py` lists all carriers).
+ 2. Upgrade. `ingress/media.py` authenticates the media socket, then `admission/admission.py`
+    chooses the route (`routes.py`) and reserves a session slot per track (`reservation.py`).
+ 3. Frames. The carrier's adapter (`carriers/adapter.py`) turns each message into an event of
+    `carriers/events.py`. Carriers with a common protocol share an adapter (`carriers/protocols/`).
+ 4. Audio. `calls/stream.py` passes audio to its track (`calls/track.py`). `audio/pipeline.py` puts
+    it on the media clock, decodes and resamples it, and cuts it into chunks of 80 ms.
+ 5. Upstream. `calls/sessions.py` keeps one model session per track open (`calls/model_session.py`).
+    `upstream/session.py` speaks the Realtime protocol (`realtime.py`) over a transport: SageMaker
+    (`upstream/sagemaker/`) or a WebSocket (`upstream/websocket.py`).
+ 6. Words. Each delta of the model comes back to the track. `transcript/token_clock.py` gives it
+    its time, `transcript/segmenter.py` makes transcript events (`transcript/events.py`) of it.
+ 7. Publishing. `publishing/publisher.py` writes the events of all calls to Redis in batches
+    (`append.lua`). While Redis is unavailable they wait in memory, then in `publishing/spool/`.
+ 8. Hang-up. The track sends its last audio, commits and waits for the model's last words. Then
+    `calls/stream_reporter.py` publishes `stream.ended` and writes the stream's log line.
 
-Operators look in through `ingress/admin_api.py`; `readiness.py` collects what `/readyz` reports,
-of Redis `transcript/health.py` and `transcript/eviction.py` know. At the end of the process
-`calls/registry.py` refuses new calls and lets the live ones go on for a while.
-
-`app.py` builds the parts from `settings.py`, and `check.py` tries them before the first call.
-`errors.py` names every way to fail, `hints.py` what to do about it, `metrics.py` every number that
-Prometheus sees. `process/` is what all processes of the house do alike.
+What is around it: `app.py` builds all parts from `settings.py`; `check.py` tries a configuration
+without serving; `readiness.py` answers `/readyz`; `ingress/admin_api.py` lists and ends live calls;
+`errors.py` lists every failure, `hints.py` what to do about each, `metrics.py` every metric.
+Modules whose docstring says "Pure." do no I/O; `./run check` enforces it.
 """

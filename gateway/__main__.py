@@ -3,11 +3,11 @@
 import asyncio
 import sys
 
+from common import serving
 from gateway import app, logs
 from gateway.carriers.registry import CARRIERS
 from gateway.check import check
 from gateway.settings import Settings
-from process import serving
 
 
 async def _serve(settings: Settings) -> int:

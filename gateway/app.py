@@ -13,11 +13,16 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiohttp import web
 
-from gateway.calls.admission import Admission, stocks
-from gateway.calls.capacity import Capacity
-from gateway.calls.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
-from gateway.calls.capacity_store import RedisCapacityStore
-from gateway.calls.overload import Load, watching
+from common.descriptors import Descriptors
+from common.memory import giving_back
+from common.serving import listening, stop_signals
+from common.version import version
+from gateway.admission.admission import Admission, pools
+from gateway.admission.capacity import Capacity
+from gateway.admission.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
+from gateway.admission.capacity_store import RedisCapacityStore
+from gateway.admission.overload import Load, watching
+from gateway.admission.routes import EndpointConfig, Routes, load_routes
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
@@ -26,29 +31,26 @@ from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.doors import Doors
-from gateway.ingress.minting import Mint
-from gateway.ingress.once import Shown
-from gateway.ingress.once_redis import TIMEOUT_S as ONCE_TIMEOUT_S
-from gateway.ingress.once_redis import RedisMemory
 from gateway.ingress.openid import keeping
 from gateway.ingress.refusals import Refusals, noting_unserved
+from gateway.ingress.replay_guard import ReplayGuard
+from gateway.ingress.token_issuer import TokenIssuer
 from gateway.metrics import Metrics, add_process_metrics
+from gateway.publishing.eviction import EvictionWatch
+from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.redis_health import RedisHealth
+from gateway.publishing.redis_store import RedisStore
+from gateway.publishing.spool.spool import Spool
 from gateway.readiness import Condition, Readiness, degraded, not_ready
+from gateway.redis_client.check import check_settings
+from gateway.redis_client.client import RedisClient, create_client, destination
+from gateway.redis_client.single_use_store import TIMEOUT_S as ONCE_TIMEOUT_S
+from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings
-from gateway.routes import Endpoint, Routes, load_routes
 from gateway.settings import Settings
-from gateway.transcript import redis
-from gateway.transcript.eviction import EvictionWatch
-from gateway.transcript.health import RedisHealth
-from gateway.transcript.publisher import Limits, Publisher
-from gateway.transcript.spool import Spool
-from gateway.upstream.sagemaker import SageMakerTransport
+from gateway.upstream.sagemaker.transport import SageMakerTransport
 from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
-from process.descriptors import Descriptors
-from process.memory import giving_back
-from process.serving import listening, stop_signals
-from process.version import version
 
 _BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
 _GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
@@ -128,7 +130,7 @@ async def serve(
             wall_s=time.time,
         )
         once = await stack.enter_async_context(_redis_client(settings, ONCE_TIMEOUT_S))
-        shown = Shown(RedisMemory(once), remember_s=settings.retention_s)
+        shown = ReplayGuard(RedisSingleUseStore(once), remember_s=settings.retention_s)
         names = [route.name for route in routes.routes]
         refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
         public = web.Application(
@@ -151,7 +153,7 @@ async def serve(
         metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
         metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
         admin = admin_app(metrics.registry, readiness)
-        mint = Mint(carriers, settings, routes, time.time)
+        mint = TokenIssuer(carriers, settings, routes, time.time)
         if admin_tokens:
             AdminApi(admin_tokens, streams, mint).add_to(admin)
         notice = Doors(metrics).notice
@@ -171,7 +173,7 @@ async def serve(
             port=port,
             admin_port=admin_port,
             public_url=settings.public_url,
-            carriers=[carrier.name for carrier in carriers if not carrier.closed_for_want_of],
+            carriers=[carrier.name for carrier in carriers if not carrier.missing_setting],
             endpoints=list(routes.endpoints),
             routes=names,
             admin_api=admin_tokens is not None,
@@ -188,10 +190,10 @@ async def serve(
 
 
 def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
-    if names := [carrier.name for carrier in carriers if not carrier.closed_for_want_of]:
+    if names := [carrier.name for carrier in carriers if not carrier.missing_setting]:
         _log.info("carriers-open", carriers=names)
         return
-    needs = [f"{carrier.name}: {carrier.closed_for_want_of}" for carrier in carriers]
+    needs = [f"{carrier.name}: {carrier.missing_setting}" for carrier in carriers]
     _log.warning("all-carriers-closed", needs=needs)
 
 
@@ -216,17 +218,17 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
         events_age_s=settings.retention_s,
     )
     async with _redis_client(settings) as client:
-        if away := await redis.check_settings(client):
+        if away := await check_settings(client):
             _log.warning("redis-unavailable", error=away, consequence="not ready; events wait")
         spool = Spool(
             settings.spool_dir or Path(tempfile.gettempdir()),
-            redis.destination(client),
+            destination(client),
             settings.spool_max_mb * 1024 * 1024,
             lambda reason: metrics.redis_errors_total.labels(reason).inc(),
             retention_s=settings.retention_s,
         )
         async with Publisher(
-            redis.RedisStore(client),
+            RedisStore(client),
             gateway=settings.id,
             metrics=metrics,
             partitions=settings.partitions,
@@ -260,10 +262,8 @@ async def _readiness(
 
 
 @contextlib.asynccontextmanager
-async def _redis_client(
-    settings: Settings, timeout_s: float = 2.0
-) -> AsyncIterator[redis.RedisClient]:
-    client = redis.create_client(settings.redis_url.get_secret_value(), timeout_s)
+async def _redis_client(settings: Settings, timeout_s: float = 2.0) -> AsyncIterator[RedisClient]:
+    client = create_client(settings.redis_url.get_secret_value(), timeout_s)
     try:
         yield client
     finally:
@@ -288,7 +288,7 @@ async def _admission(
         capacity = await stack.enter_async_context(
             Capacity(
                 RedisCapacityStore(client),
-                stocks(routes),
+                pools(routes),
                 owner=f"{settings.id}.{time.time_ns() // 1_000_000}",
                 lease_s=settings.lease_s,
             )
@@ -306,7 +306,7 @@ async def _admission(
 
 
 def make_transport(
-    endpoint: Endpoint, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
+    endpoint: EndpointConfig, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
 ) -> UpstreamTransport:
     """Make what opens sessions at an endpoint.
 

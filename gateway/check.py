@@ -19,19 +19,21 @@ from urllib.parse import urlsplit
 import uvloop
 from pydantic import ValidationError
 
+from common.settings import SettingsError, secrets_folder, sentences, unknown, variable_of
 from gateway import logs
+from gateway.admission.routes import EndpointConfig, Routes, load_routes
 from gateway.app import make_transport
 from gateway.carriers.carrier import Carrier
 from gateway.carriers.registry import CARRIERS
 from gateway.errors import GatewayError, UpstreamError
 from gateway.hints import hint
 from gateway.ingress.admin_tokens import AdminTokens
-from gateway.routes import Endpoint, Routes, load_routes
+from gateway.publishing.redis_store import probe_writes
+from gateway.redis_client.check import check_settings
+from gateway.redis_client.client import create_client, destination
 from gateway.settings import Settings, Upstream
-from gateway.transcript import redis
-from gateway.upstream.credentials import CredentialSource
+from gateway.upstream.sagemaker.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
-from process.settings import SettingsError, secrets_folder, sentences, unknown, variable_of
 
 _LIMIT_S: Final = 60.0  # for any check, whatever the settings say
 _CREDENTIALS_S: Final = 10.0
@@ -175,7 +177,7 @@ async def _check_settings(inputs: _Inputs) -> str:
 
 
 async def _check_carriers(inputs: _Inputs) -> str:
-    named = [(carrier.name, carrier.closed_for_want_of) for carrier in inputs.carriers]
+    named = [(carrier.name, carrier.missing_setting) for carrier in inputs.carriers]
     if names := [name for name, needs in named if needs is None]:
         return f"open: {', '.join(names)}"
     examples = ", ".join(f"{name} needs {needs}" for name, needs in named[:3])
@@ -211,15 +213,15 @@ def _is_near(host: str) -> bool:
 
 async def _check_redis(inputs: _Inputs) -> str:
     settings = inputs.settings
-    client = redis.create_client(settings.redis_url.get_secret_value())
+    client = create_client(settings.redis_url.get_secret_value())
     began_s = time.monotonic()
     async with contextlib.aclosing(client):
-        if away := await redis.check_settings(client):
+        if away := await check_settings(client):
             raise CheckError(away)
-        failures = await redis.probe_writes(client, settings.partitions, 2.0)
+        failures = await probe_writes(client, settings.partitions, 2.0)
         if failure := next((each for each in failures if each), None):
             raise failure
-        return f"{redis.destination(client)} takes writes ({_ms_since(began_s)} ms)"
+        return f"{destination(client)} takes writes ({_ms_since(began_s)} ms)"
 
 
 async def _check_no_endpoint() -> str:
@@ -231,7 +233,7 @@ async def _check_credentials() -> str:
     return "AWS credentials found, good for a whole session"
 
 
-def _model_check(inputs: _Inputs, endpoint: Endpoint) -> _Run:
+def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
     settings = inputs.settings
 
     async def run() -> str:
@@ -254,7 +256,7 @@ def _model_check(inputs: _Inputs, endpoint: Endpoint) -> _Run:
 
 @contextlib.asynccontextmanager
 async def _session(
-    settings: Settings, endpoint: Endpoint
+    settings: Settings, endpoint: EndpointConfig
 ) -> AsyncIterator[tuple[RealtimeSession, "_Answers"]]:
     transport = make_transport(endpoint, settings)
     answers = _Answers()

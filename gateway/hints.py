@@ -80,5 +80,5 @@ _TABLE: Final = {
 
 def hint(reason: str) -> str | None:
     """Return what an operator can do about a reason: its own text, or that of its fault."""
-    meaning = REASONS.get(reason)
-    return _TABLE.get(reason) or (_BY_FAULT[meaning.fault] if meaning else None)
+    info = REASONS.get(reason)
+    return _TABLE.get(reason) or (_BY_FAULT[info.fault] if info else None)

@@ -18,8 +18,8 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.throttle import Throttle
 from gateway.errors import GatewayError
-from process.throttle import Throttle
 
 _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 

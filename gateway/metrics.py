@@ -11,8 +11,8 @@ from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from common.version import version
 from gateway.histogram import HistogramMetric
-from process.version import version
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # Spoken until published: the model's delay and its pace, and 10 ms or so of ours.

@@ -15,8 +15,8 @@ from typing import Any, Final
 import structlog
 from pydantic_settings import BaseSettings
 
+from common.settings import SettingsError, load
 from gateway.carriers.carrier import Carrier, ForkingCarrier, OpenIdCarrier
-from process.settings import SettingsError, load
 
 _log = structlog.get_logger()
 
@@ -42,8 +42,8 @@ class CarrierSettings:
         """Make the carriers; logs which are set, but not sufficiently to open them."""
         self._carriers = {kind.name: kind(self._read[kind.name]) for kind in self._kinds}
         for name, carrier in self._carriers.items():
-            if self._read[name].model_fields_set and carrier.closed_for_want_of:
-                _log.warning("carrier-closed", carrier=name, needs=carrier.closed_for_want_of)
+            if self._read[name].model_fields_set and carrier.missing_setting:
+                _log.warning("carrier-closed", carrier=name, needs=carrier.missing_setting)
         return [*self._carriers.values()]
 
     @contextlib.asynccontextmanager
@@ -108,4 +108,4 @@ def _check_renewal(old: Carrier, new: Carrier) -> None:
 
 def _wants(carrier: Carrier) -> tuple[str | None, ...]:
     webhook = carrier.webhook_closed_for_want_of if isinstance(carrier, ForkingCarrier) else None
-    return carrier.closed_for_want_of, webhook
+    return carrier.missing_setting, webhook

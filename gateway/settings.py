@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
 from pydantic_settings import BaseSettings
 
-from process.settings import Names, Port, Url, config, matching
+from common.settings import Names, Port, Url, config, matching
 
 _PUBLIC_URL: Final = "must have no query, no fragment and no user name"
 
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
 
     model_config = config("GATEWAY_", env_file=".env")
     sections: ClassVar = {
-        "host": "Listening",
+        "host": "SessionHost",
         "redis_url": "Redis",
         "upstream": "The model",
         "endpoint_instances": "Places for sessions",
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         "inbound_role": "Who speaks",
     }
 
-    # Listening. Loopback unless opened: the images open both.
+    # SessionHost. Loopback unless opened: the images open both.
     host: str = Field(
         "127.0.0.1",
         description="Addresses of the public port, comma-separated; :: is all "

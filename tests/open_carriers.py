@@ -1,6 +1,6 @@
 """Carriers that let anybody in, for tests whose calls are not about that."""
 
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.twilio import Twilio
 
 
 def open_twilio() -> Twilio:

@@ -6,9 +6,10 @@ import logging
 import sys
 from typing import Final
 
-from gateway.transcript.redis import check_settings, create_client
-from process import serving
-from process.exposition import private_app
+from common import serving
+from common.exposition import private_app
+from gateway.redis_client.check import check_settings
+from gateway.redis_client.client import create_client
 from workers.janitor import Janitor, Metrics
 from workers.redis_streams import RedisStreams
 from workers.settings import Settings

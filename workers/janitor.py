@@ -22,11 +22,11 @@ from typing import Final, NamedTuple, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.errors import PublishError
+from gateway.publishing.event_store import AppendCall
+from gateway.publishing.publisher import Limits
 from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
 from gateway.transcript.events import VERSION, Status, StreamEnded
 from gateway.transcript.keys import keys_in
-from gateway.transcript.publisher import Limits
-from gateway.transcript.store import AppendCall
 
 _log = logging.getLogger("workers.janitor")
 
@@ -213,7 +213,7 @@ class Janitor:
         keys = keys_in(lost.partition, call_id)  # whatever number of partitions the gateways have
         epoch = await self._store.owner_epoch(keys.writers, stream_id)
         ending = await self._ending(keys.call, stream_id, epoch)
-        constants = pack_stream(
+        stream_header = pack_stream(
             VERSION,
             call_id,
             stream_id,
@@ -226,7 +226,7 @@ class Janitor:
         )
         event = pack_event(flatten(ending, lost.now_ms / 1000, 0))
         batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
-        call = AppendCall(keys, constants, batch)
+        call = AppendCall(keys, stream_header, batch)
         (answer,) = await self._store.append([call], _TIMEOUT_S)
         if isinstance(answer, PublishError):
             raise answer

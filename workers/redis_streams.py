@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.errors import PublishError
+from gateway.publishing.event_store import AppendCall
+from gateway.publishing.redis_store import append
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key
-from gateway.transcript.redis import RedisClient, append, execute
-from gateway.transcript.store import AppendCall
 
 # The server's clock and the leases that it holds, read together. First a write of the kind that
 # renews a lease (ZADD, but of a member that is not there and stays so): a server that refuses those
@@ -28,7 +30,7 @@ class RedisStreams:
     Every method raises `PublishError` when Redis does not answer, or refuses.
 
     Args:
-        client: from `gateway.transcript.redis.create_client`, with a time-out of its own.
+        client: from `gateway.publishing.redis_store.create_client`, with a time-out of its own.
     """
 
     def __init__(self, client: RedisClient) -> None:

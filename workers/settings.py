@@ -6,7 +6,7 @@ import socket
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
-from process.settings import Port, config
+from common.settings import Port, config
 
 
 class Settings(BaseSettings):

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli import demo, events, proof, running
+from cli import audit, demo, events, running
 from cli.bench import gauges
 from cli.callers import twilio
 from cli.callers.call import Call
@@ -22,6 +22,7 @@ from cli.errors import CommandError
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
+from gateway.redis_client.client import RedisClient
 
 _RAMP_S: Final = 3.0  # the calls begin one after the other, spread over this
 _SETTLE_S: Final = 2.0  # then all live for a while before the window opens
@@ -45,7 +46,7 @@ class Outcome:
     after: gauges.Reading
     idle_rss_bytes: int
     sent_ms: int  # audio, all tracks
-    found: proof.Account
+    found: audit.Account
     first_delta_ms: int  # of one call alone
 
     @property
@@ -95,9 +96,9 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
         console.print(f"Playing them for {length_ms / 1000:.0f} s ...", style="dim")
         before, after, idle = await _play(stack, calls, seconds)
         console.print("Comparing checksums ...", style="dim")
-        found = proof.Account()
+        found = audit.Account()
         for call in calls:
-            found += proof.account(await _events(redis, call.call_id), call.tracks)
+            found += audit.account(await _events(redis, call.call_id), call.tracks)
     sent_ms = sum(len(audio) // 8 for call in calls for audio in call.tracks.values())
     return Outcome(count, seconds, before, after, idle.gateway_rss_bytes, sent_ms, found, first_ms)
 
@@ -105,7 +106,7 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
 async def _first_delta_ms(stack: local.Stack) -> int:
     """Play one call alone, which also warms up the gateway; gives its time to the first text."""
     result = await demo.play(
-        stack, twilio.Twilio(CREDENTIALS), {"inbound": proof.noise(0, _WARM_UP_MS)}
+        stack, twilio.Twilio(CREDENTIALS), {"inbound": audit.noise(0, _WARM_UP_MS)}
     )
     if result.first_delta_ms is None:
         raise CommandError(f"a first call came to nothing: {result.transcript.reason}")
@@ -115,8 +116,8 @@ async def _first_delta_ms(stack: local.Stack) -> int:
 def _noise_call(number: int, length_ms: int) -> Call:
     """Prepare a call that is like no other, its messages written beforehand."""
     tracks = {
-        "inbound": proof.noise(2 * number, length_ms),
-        "outbound": proof.noise(2 * number + 1, length_ms),
+        "inbound": audit.noise(2 * number, length_ms),
+        "outbound": audit.noise(2 * number + 1, length_ms),
     }
     call = Call(tracks)
     call.prepared = list(twilio.dialogue(call, {}).media())
@@ -152,7 +153,7 @@ async def _play(
     return before, after, idle
 
 
-async def _events(redis: events.RedisClient, call_id: str) -> list[events.Event]:
+async def _events(redis: RedisClient, call_id: str) -> list[events.Event]:
     try:
         return await events.until_ended(redis, call_id, idle_s=_GRACE_S)
     except TimeoutError:

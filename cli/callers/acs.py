@@ -1,7 +1,7 @@
 """Azure Communication Services: unmixed audio at 16 kHz, stamped with the time of day.
 
 `transportUrl` has a stream token and names who is heard. Sources: as those of
-`gateway/carriers/acs.py`.
+`gateway/carriers/vendors/acs.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from cli.callers.forms import CALLER
 from cli.callers.frames import linear_16k
 from cli.callers.json_media import Frame, JsonDialogue
 from cli.callers.json_texts import moment
-from gateway.carriers.acs import CALL_HEADER, CONNECTION_HEADER
+from gateway.carriers.vendors.acs import CALL_HEADER, CONNECTION_HEADER
 
 _HEARD: Final = {"inbound": ("customer", "4:"), "outbound": ("agent", "8:")}
 _RAW_IDS: Final = {"inbound": f"4:{CALLER}", "outbound": "8:acs:made-up"}

@@ -2,7 +2,7 @@
 
     Dial(WebSocket/stt/c(ulaw)v(call=<id>,track=inbound,role=customer))
 
-Sources: as those of `gateway/carriers/asterisk.py`.
+Sources: as those of `gateway/carriers/vendors/asterisk.py`.
 """
 
 from collections.abc import Mapping, Sequence

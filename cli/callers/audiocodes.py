@@ -1,6 +1,6 @@
 """AudioCodes VoiceAI Connect: the session and each participant's stream wait to be accepted.
 
-Sources: as those of `gateway/carriers/audiocodes.py`.
+Sources: as those of `gateway/carriers/vendors/audiocodes.py`.
 """
 
 import uuid

@@ -1,6 +1,6 @@
 """Bandwidth: a webhook with Basic credentials, answered in BXML; flat media without any times.
 
-Sources: as those of `gateway/carriers/bandwidth.py`.
+Sources: as those of `gateway/carriers/vendors/bandwidth.py`.
 """
 
 from collections.abc import Mapping, Sequence

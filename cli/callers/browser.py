@@ -1,6 +1,6 @@
 """A browser's pages, one for each person: a token each in the URL, 16-bit linear audio.
 
-The protocol is ours: `gateway/carriers/browser.py`.
+The protocol is ours: `gateway/carriers/vendors/browser.py`.
 """
 
 from collections.abc import Mapping, Sequence

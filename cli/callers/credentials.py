@@ -4,7 +4,7 @@ import base64
 from typing import Final
 
 from cli.callers.gateway import with_route
-from gateway.carriers.gate import Tokens
+from gateway.carriers.auth.stream_authenticator import Tokens
 
 _TOKEN_TTL_S: Final = 300
 

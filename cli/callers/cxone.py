@@ -1,6 +1,6 @@
 """NICE CXone: a socket for each perspective, which waits until its audio is asked for; mu-law.
 
-Sources: as those of `gateway/carriers/cxone.py`.
+Sources: as those of `gateway/carriers/vendors/cxone.py`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ from cli.callers.caller import AnnouncingCaller, Caller, Dialogue, Stream
 from cli.callers.frames import FRAME_MS
 from cli.callers.gateway import Gateway
 from cli.errors import CommandError, UnreachableError
+from common.http_body import read_bounded
 from deploy.local.processes import together
-from process.answers import read_bounded
 
 _ANSWER_TIMEOUT_S: Final = 15.0  # what Twilio gives a webhook
 _ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)

@@ -1,6 +1,6 @@
 """Exotel's Stream applet: the caller's audio alone, linear, 100 ms a message, in snake_case.
 
-Sources: as those of `gateway/carriers/exotel.py`.
+Sources: as those of `gateway/carriers/vendors/exotel.py`.
 """
 
 from collections.abc import Mapping, Sequence

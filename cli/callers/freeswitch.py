@@ -2,7 +2,7 @@
 
     uuid_audio_stream <uuid> start wss://...?mix=stereo&rate=8k stereo 8k {"call_id": ...}
 
-Sources: as those of `gateway/carriers/freeswitch.py`.
+Sources: as those of `gateway/carriers/vendors/freeswitch.py`.
 """
 
 from collections.abc import Mapping, Sequence

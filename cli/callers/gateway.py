@@ -1,10 +1,10 @@
-"""Where calls go. Pure."""
+"""Where calls go."""
 
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.routes import DEFAULT_ROUTE
+from gateway.admission.routes import DEFAULT_ROUTE
 
 _MEDIA: Final = "/media/"
 

@@ -1,7 +1,7 @@
 """Genesys Cloud AudioHook: a signed upgrade, a session that is opened and closed, and pings.
 
 Audio is sent as the reference client does: 200 ms at once, both channels interleaved. Sources: as
-those of `gateway/carriers/genesys.py`.
+those of `gateway/carriers/vendors/genesys/carrier.py`.
 """
 
 import base64
@@ -19,7 +19,7 @@ from cli.callers.caller import Caller, Dialogue, Stream
 from cli.callers.forms import CALLED, CALLER
 from cli.callers.frames import FRAME_BYTES, FRAME_MS, cut, interleave
 from cli.callers.json_texts import text
-from gateway.carriers.http_signature import API_KEY, ORGANIZATION_ID, SESSION_ID, sign
+from gateway.carriers.auth.http_signature import API_KEY, ORGANIZATION_ID, SESSION_ID, sign
 
 _ORGANIZATION: Final = "d7934305-0972-4844-938e-9060eef73d05"  # made up
 _LABELS: Final = {"inbound": "external", "outbound": "internal"}

@@ -1,6 +1,6 @@
 """jambonz: a signed webhook, whose `dial` has a `listen` in it; the caller left, the callee right.
 
-Sources: as those of `gateway/carriers/jambonz.py`.
+Sources: as those of `gateway/carriers/vendors/jambonz.py`.
 """
 
 import uuid
@@ -13,8 +13,8 @@ from cli.callers.credentials import basic
 from cli.callers.forms import CALLED, CALLER
 from cli.callers.frames import linear
 from cli.callers.json_texts import actions, text
-from gateway.carriers.jambonz import SUBPROTOCOL
-from gateway.carriers.signatures.jambonz import SIGNATURE_HEADER, sign
+from gateway.carriers.auth.signatures.jambonz import SIGNATURE_HEADER, sign
+from gateway.carriers.vendors.jambonz import SUBPROTOCOL
 
 
 class Jambonz(AnnouncingCaller):

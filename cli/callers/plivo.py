@@ -1,6 +1,6 @@
 """Plivo: webhook and upgrade signed with a nonce; times are Unix ms, and the close is the end.
 
-Sources: as those of `gateway/carriers/plivo.py`.
+Sources: as those of `gateway/carriers/vendors/plivo.py`.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.forms import CALLED, CALLER, find_stream, post
 from cli.callers.json_media import Frame, JsonDialogue
-from gateway.carriers.signatures.plivo import NONCE_HEADER, SIGNATURE_HEADER, sign
+from gateway.carriers.auth.signatures.plivo import NONCE_HEADER, SIGNATURE_HEADER, sign
 
 
 class Plivo(AnnouncingCaller):

@@ -1,6 +1,6 @@
 """RingCX: perspectives for tracks, a stop of each, no times, and a secret in the URL.
 
-Sources: as those of `gateway/carriers/ringcx.py`.
+Sources: as those of `gateway/carriers/vendors/ringcx.py`.
 """
 
 from collections.abc import Mapping, Sequence

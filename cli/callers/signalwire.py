@@ -1,6 +1,6 @@
 """SignalWire: a cXML webhook, a bearer token on the upgrade, Twilio's messages with less in them.
 
-Sources: as those of `gateway/carriers/signalwire.py`.
+Sources: as those of `gateway/carriers/vendors/signalwire.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
 from cli.callers.forms import ACCOUNT_SID, find_stream, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
-from gateway.carriers.signatures.signalwire import SIGNATURE_HEADER, sign
+from gateway.carriers.auth.signatures.signalwire import SIGNATURE_HEADER, sign
 
 
 class SignalWire(AnnouncingCaller):

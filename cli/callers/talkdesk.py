@@ -1,6 +1,6 @@
 """Talkdesk: Twilio's messages with the labels the other way round, and a secret in the URL.
 
-Sources: as those of `gateway/carriers/talkdesk.py`.
+Sources: as those of `gateway/carriers/vendors/talkdesk.py`.
 """
 
 from collections.abc import Mapping, Sequence

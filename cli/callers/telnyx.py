@@ -1,6 +1,6 @@
 """Telnyx: a TeXML webhook, signed with the account's key; media with snake_case names.
 
-Sources: as those of `gateway/carriers/telnyx.py`.
+Sources: as those of `gateway/carriers/vendors/telnyx.py`.
 """
 
 import base64
@@ -13,7 +13,7 @@ from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
 from cli.callers.forms import CALLED, CALLER, find_stream, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
-from gateway.carriers.signatures.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from gateway.carriers.auth.signatures.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
 class Telnyx(AnnouncingCaller):

@@ -10,7 +10,7 @@ from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.forms import ACCOUNT_SID, find_stream, parameters_of, post, twilio_form, url_of
 from cli.callers.json_media import Frame, JsonDialogue, last_sequence
-from gateway.carriers.signatures.twilio import SIGNATURE_HEADER, sign
+from gateway.carriers.auth.signatures.twilio import SIGNATURE_HEADER, sign
 
 
 class Twilio(AnnouncingCaller):

@@ -1,7 +1,7 @@
 """Vonage: a signed webhook, then a socket for each person of the call, as an application adds them.
 
 The webhook's NCCO notifies an application of the sockets' URLs; what that does with them by REST is
-done here. Sources: as those of `gateway/carriers/vonage.py`.
+done here. Sources: as those of `gateway/carriers/vendors/vonage.py`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from cli.callers.credentials import bearer
 from cli.callers.forms import CALLED, CALLER
 from cli.callers.frames import linear
 from cli.callers.json_texts import actions, text
-from gateway.carriers.signatures.vonage import SIGNATURE_HEADER
+from gateway.carriers.auth.signatures.vonage import SIGNATURE_HEADER
 
 _ROLES: Final = {"inbound": "customer", "outbound": "agent"}
 _MIN_KEY_BYTES: Final = 32  # HMAC fills a shorter one up with zeros itself; the library warns

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 from redis.exceptions import RedisError
 
-from cli import events, proof
+from cli import audit, events
 from cli.callers.call import Call
 from cli.callers.caller import Caller
 from cli.callers.driver import place
@@ -17,6 +17,7 @@ from cli.callers.frames import FRAME_MS
 from cli.callers.gateway import Gateway
 from cli.errors import CommandError
 from cli.wav import MULAW_SILENCE
+from gateway.redis_client.client import RedisClient
 
 _WARM_UP_MS: Final = 3000
 _LENGTH_S: Final = (10.0, 90.0)
@@ -52,13 +53,13 @@ class Callers:
         http: aiohttp.ClientSession,
         gateway: Gateway,
         caller: Caller,
-        redis: events.RedisClient,
+        redis: RedisClient,
         say: Callable[[str], None],
     ) -> None:
         self.live = 0
         self.calls = 0
         self.unclosed = 0
-        self.found = proof.Account()
+        self.found = audit.Account()
         self._http = http
         self._gateway = gateway
         self._caller = caller
@@ -75,7 +76,7 @@ class Callers:
         await asyncio.gather(*(self._call(_WARM_UP_MS, None) for _ in range(count)))
         if self.calls != count or not self.found.whole:
             raise CommandError(f"of {count} first calls {self.calls} got through, {self.found}")
-        self.calls, self.found = 0, proof.Account()
+        self.calls, self.found = 0, audit.Account()
 
     async def call_on(self, until_s: float, chance: Random) -> None:
         """Make one call after another until a moment of the event loop's clock."""
@@ -111,7 +112,7 @@ class Callers:
         if story[-1]["type"] != "stream.ended":
             self.unclosed += 1
         found = await asyncio.to_thread(
-            lambda: proof.account(story, tracks(seed, length_ms), frame_ms=FRAME_MS)
+            lambda: audit.account(story, tracks(seed, length_ms), frame_ms=FRAME_MS)
         )
         if not found.whole:
             self._say(f"{call.call_id}: {found}")
@@ -137,7 +138,7 @@ def tracks(seed: int, length_ms: int) -> Mapping[str, bytes]:
 def speech(seed: int, length_ms: int) -> bytes:
     """Make mu-law noise with pauses of digital silence, as two who take turns."""
     chance = Random(seed)  # noqa: S311 (the same each time is the point)
-    audio = bytearray(proof.noise(seed, length_ms))
+    audio = bytearray(audit.noise(seed, length_ms))
     at_ms = 0
     while at_ms < length_ms:
         at_ms += chance.randint(*_SPEECH_MS)

@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
-from cli import proof, running
+from cli import audit, running
 from cli.callers.gateway import Gateway
 from cli.callers.twilio import Twilio
 from cli.soak.callers import Callers
-from cli.soak.troubles import Link, Troubles
+from cli.soak.fault_injection import Link, Troubles
 from cli.soak.watch import Reading, Watch
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
@@ -43,7 +43,7 @@ class Outcome:
     seconds: float
     calls: int
     faults: int
-    found: proof.Account
+    found: audit.Account
     unclosed_calls: int
     leaked_slots: int
     leaked_tasks: int

@@ -3,9 +3,9 @@
 import logging
 import sys
 
+from common import serving
 from container.bridge.app import Bridge
 from container.bridge.settings import Settings
-from process import serving
 
 _log = logging.getLogger("container.bridge")
 

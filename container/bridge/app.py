@@ -15,10 +15,10 @@ from aiohttp import (
 )
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from common.exposition import metrics_of
 from container.bridge.health import EngineHealth
 from container.bridge.relay import End, Ended, EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
-from process.exposition import metrics_of
 
 _LIMIT_BYTES = 16 * 1024 * 1024 + 1  # the engine takes 16 MiB; aiohttp refuses its limit itself
 _CLOSE_TIMEOUT_S = 2.0

@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings
 
-from process.settings import Port, Url, config
+from common.settings import Port, Url, config
 
 
 class Settings(BaseSettings):

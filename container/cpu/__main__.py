@@ -4,11 +4,11 @@ import asyncio
 import logging
 import sys
 
+from common import serving
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.server import Engine, OnFailed
 from container.cpu.settings import ModelName, Settings
 from container.cpu.transcriber import Transcriber
-from process import serving
 
 _log = logging.getLogger("container.cpu")
 

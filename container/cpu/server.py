@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
+from common.exposition import metrics_of
 from container.cpu import protocol
 from container.cpu.connection import Connection
 from container.cpu.settings import Settings
 from container.cpu.slots import Slots
 from container.cpu.transcriber import Transcriber
-from process.exposition import metrics_of
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from common.settings import Port, config
 from container.cpu.clock import TOKEN_MS, TokenClock
 from container.cpu.generation import Rules
-from process.settings import Port, config
 
 
 class ModelName(StrEnum):

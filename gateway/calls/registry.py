@@ -16,9 +16,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.calls.ending import DRAINED, Ending
-from gateway.calls.overload import Load
 from gateway.calls.snapshot import StreamSnapshot
+from gateway.calls.termination import DRAINED, Termination
 from gateway.errors import CarrierError
 
 # A track of a stream that is being ended may be without a session for so long. By then about six
@@ -30,13 +29,22 @@ _RECORDS_S: Final = 2.0  # for the last events of streams that are ended at once
 _log = structlog.get_logger()
 
 
+class LoadGauge(Protocol):
+    """The measured load of the process: `admission/overload.py`."""
+
+    is_overloaded: bool
+
+    def refuses(self, calls: int) -> bool:
+        """Return whether this number of calls would be too many."""
+
+
 class LiveStream(Protocol):
     """A media stream, as far as it is known here."""
 
-    def end(self, ending: Ending) -> None:
+    def end(self, termination: Termination) -> None:
         """End it with its last words; the first reason stays. Does not wait."""
 
-    def give_up(self, after_s: float) -> None:
+    def fail_unreachable(self, after_s: float) -> None:
         """Stop waiting for tracks that have been without a session for so long. Does not wait."""
 
     def snapshot(self) -> StreamSnapshot | None:
@@ -53,14 +61,14 @@ class LiveStreams:
     """
 
     def __init__(
-        self, limit: int, draining: asyncio.Event | None = None, load: Load | None = None
+        self, limit: int, draining: asyncio.Event | None = None, load: LoadGauge | None = None
     ) -> None:
         self.admitted = 0
         self._limit = limit
         self._draining = draining or asyncio.Event()
         self._load = load
         self._streams: dict[LiveStream, None] = {}  # in the order they came
-        self._ending: Ending | None = None  # what a stream that was late to be known gets
+        self._termination: Termination | None = None  # what a stream that was late to be known gets
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -108,8 +116,8 @@ class LiveStreams:
     def hold(self, stream: LiveStream) -> Iterator[None]:
         """Know a stream while it lives."""
         self._streams[stream] = None
-        if self._ending:  # its upgrade took until now
-            stream.end(self._ending)
+        if self._termination:  # its upgrade took until now
+            stream.end(self._termination)
         try:
             yield
         finally:
@@ -122,7 +130,7 @@ class LiveStreams:
     def end_call(
         self,
         call_id: str,
-        ending: Ending,
+        termination: Termination,
         *,
         carrier: str | None = None,
         stream_id: str | None = None,
@@ -132,7 +140,7 @@ class LiveStreams:
 
         Args:
             call_id: the call's.
-            ending: why.
+            termination: why.
             carrier: None ends those of all carriers that have a call of that id.
             stream_id: None ends all of the call.
             idle_s: only streams without media for so long.
@@ -148,7 +156,7 @@ class LiveStreams:
             and snapshot.idle_s >= idle_s
         ]
         for stream, _ in found:
-            stream.end(ending)
+            stream.end(termination)
         return [snapshot for _, snapshot in found]
 
     def _announced(self, call_id: str | None) -> Iterator[tuple[LiveStream, StreamSnapshot]]:
@@ -175,22 +183,22 @@ class LiveStreams:
             at_once: once set, nothing but the streams' last events is waited for.
         """
         self.start_draining()
-        self._ending = DRAINED
+        self._termination = DRAINED
         for stream in list(self._streams):
             stream.end(DRAINED)
         at_once = at_once or asyncio.Event()
         try:
             async with asyncio.timeout(timeout_s):
                 while not (self._empty.is_set() or at_once.is_set()):
-                    self._give_up(_HOPELESS_S)
+                    self._fail_unreachable(_HOPELESS_S)
                     await asyncio.sleep(_LOOK_S)
             async with asyncio.timeout(_RECORDS_S):
                 while at_once.is_set() and self._streams:
-                    self._give_up(0)
+                    self._fail_unreachable(0)
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             _log.error("drain-timeout", streams=self.admitted)
 
-    def _give_up(self, after_s: float) -> None:
+    def _fail_unreachable(self, after_s: float) -> None:
         for stream in list(self._streams):
-            stream.give_up(after_s)
+            stream.fail_unreachable(after_s)

@@ -29,20 +29,20 @@ class OpenWriter(Protocol):
         """Return where the stream's events go; `on_fenced` tells that another gateway owns it."""
 
 
-class Place(Protocol):
+class SessionSlot(Protocol):
     """The right to hold one session at one endpoint, leased from all gateways' common stock."""
 
     endpoint: str  # its name, for logs and the admin API
     model: str  # the name the model is served under there
     transport: UpstreamTransport
 
-    async def another(self) -> "Place":
+    async def another(self) -> "SessionSlot":
         """Lease a place for the session that will replace the one here, while that lives on.
 
         It is one more: never what the call keeps for another track's next session.
 
         Raises:
-            UpstreamError: as `Ticket.place`.
+            UpstreamError: as `Reservation.place`.
         """
 
     def worked(self) -> None:
@@ -70,7 +70,7 @@ class RouteTerms:
     publish_params: Collection[str] | None = None
 
 
-class Ticket(Protocol):
+class Reservation(Protocol):
     """One stream's admission: which route it takes, and the places its sessions get."""
 
     @property
@@ -87,7 +87,7 @@ class Ticket(Protocol):
             CarrierError: no-route, route-at-capacity, endpoint-at-capacity, circuit-open.
         """
 
-    async def place(self) -> Place:
+    async def place(self) -> SessionSlot:
         """Give a reserved place, or lease another one.
 
         Raises:

@@ -8,7 +8,7 @@
     the carrier hangs up               final commit, last words, the end
 
 Backing off is exponential with full jitter, and has a budget; a fault that no other attempt would
-mend ends it at once. `Hearing` is one session; the audio and the words are the track's.
+mend ends it at once. `ModelSession` is one session; the audio and the words are the track's.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.audio.pipeline import AudioChunk
-from gateway.calls.hearing import Hearing, Token
-from gateway.calls.services import CallServices, Ticket
+from gateway.calls.model_session import ModelSession, Token
+from gateway.calls.services import CallServices, Reservation
 from gateway.errors import UpstreamError
 from gateway.transcript.token_clock import TOKEN_MS
 
@@ -30,7 +30,7 @@ _PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to tak
 _PAUSE_TICK_S: Final = 0.25  # and looks so often
 
 
-class Listening(Protocol):
+class SessionHost(Protocol):
     """The track, as its sessions see it. Nothing here waits."""
 
     @property
@@ -64,7 +64,7 @@ class Listening(Protocol):
     def close_segment(self) -> None:
         """End the open segment: the next session begins another one."""
 
-    def give_up_audio(self, until_ms: int) -> None:
+    def abandon_audio(self, until_ms: int) -> None:
         """Declare what was not answered up to there: no session will hear it."""
 
 
@@ -78,7 +78,9 @@ class Sessions:
         endpoints: where sessions were opened, or tried to.
     """
 
-    def __init__(self, track: Listening, services: CallServices, ticket: Ticket) -> None:
+    def __init__(
+        self, track: SessionHost, services: CallServices, reservation: Reservation
+    ) -> None:
         self.failure: UpstreamError | None = None
         self.reconnects = 0
         self.rollovers = 0
@@ -86,10 +88,12 @@ class Sessions:
         self._track = track
         self._services = services
         self._limits = services.limits
-        self._ticket = ticket
-        self._open: set[Hearing] = set()
-        self._fed: Hearing | None = None  # gets the audio
-        self._speaking: Hearing | None = None  # whose tokens count; another one in a rollover only
+        self._reservation = reservation
+        self._open: set[ModelSession] = set()
+        self._fed: ModelSession | None = None  # gets the audio
+        self._speaking: ModelSession | None = (
+            None  # whose tokens count; another one in a rollover only
+        )
         self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
         self._failures = 0  # in a row
         self._failing_since_s: float | None = None
@@ -130,9 +134,9 @@ class Sessions:
         speaking = self._speaking
         return self.is_rolling_over or speaking is None or not speaking.is_well
 
-    def append(self, chunk: AudioChunk, heard_s: float) -> bool:
+    def append(self, chunk: AudioChunk, received_at: float) -> bool:
         """Send a chunk; False if no session took it."""
-        return self._fed is not None and self._fed.append(chunk, heard_s)
+        return self._fed is not None and self._fed.append(chunk, received_at)
 
     def wake(self) -> None:
         """Wake `run` to check whether the track has sent everything."""
@@ -153,63 +157,63 @@ class Sessions:
         try:
             while not self._track.is_all_said:
                 try:
-                    self._fed = self._speaking = hearing = await self._connect()
+                    self._fed = self._speaking = session = await self._connect()
                 except UpstreamError as error:
                     await self._back_off(error)
                     continue
                 self._track.send_again()
-                while not hearing.is_over:
+                while not session.is_over:
                     if self._track.is_all_sent:
-                        if not await _finish(hearing):
+                        if not await _finish(session):
                             break
                         if not self._track.is_much_unanswered:
                             return
                         # Its context was full: this `done` came before it had our commit.
-                        hearing.error = UpstreamError("context-full")
+                        session.error = UpstreamError("context-full")
                     await self._until(self._is_due, _TICK_S)
-                    hearing = await self._look_after(hearing)
-                if hearing.error and not self._track.is_all_said:
-                    await self._recover(hearing.error)
+                    session = await self._look_after(session)
+                if session.error and not self._track.is_all_said:
+                    await self._recover(session.error)
         finally:
-            for hearing in list(self._open):
-                hearing.abort()
+            for session in list(self._open):
+                session.abort()
             self._fed = self._speaking = None
 
     # What a session calls
 
-    def on_token(self, hearing: Hearing, token: Token) -> None:
+    def on_token(self, session: ModelSession, token: Token) -> None:
         """Pass on a token, in its session's turn."""
-        if hearing is self._speaking:
+        if session is self._speaking:
             self._track.take(token)
         else:
-            hearing.held.append(token)
+            session.held.append(token)
 
     def on_writable(self) -> None:
         """Send the waiting audio."""
         self._track.send()
 
-    def on_over(self, hearing: Hearing) -> None:
+    def on_over(self, session: ModelSession) -> None:
         """Wake `run`."""
-        self._open.discard(hearing)
-        if hearing is self._fed:
+        self._open.discard(session)
+        if session is self._fed:
             self._without_since_s = self._services.monotonic_s()
-        self.failure = hearing.error or self.failure
+        self.failure = session.error or self.failure
         self._moved.set()
 
     # Opening, and opening again
 
-    async def _connect(self, old: Hearing | None = None) -> Hearing:
+    async def _connect(self, old: ModelSession | None = None) -> ModelSession:
         """Lease a place, one more if an old session lives on, and open a session there.
 
         Raises:
             UpstreamError: classified.
         """
-        place = await (old.place.another() if old else self._ticket.place())
+        place = await (old.place.another() if old else self._reservation.place())
         self.endpoints.add(place.endpoint)
-        hearing = Hearing(place, self._services, self)
-        self._open.add(hearing)
-        await hearing.open()
-        return hearing
+        session = ModelSession(place, self._services, self)
+        self._open.add(session)
+        await session.open()
+        return session
 
     async def _recover(self, error: UpstreamError) -> None:
         """Make ready for the session after one that failed.
@@ -242,33 +246,33 @@ class Sessions:
         self._failures += 1
         wait_s = self._services.random.uniform(0, longest_s)
         spent_s = now_s + wait_s - self._failing_since_s
-        if not error.meaning.retry or spent_s > self._limits.retry_budget_s:
+        if not error.info.retry or spent_s > self._limits.retry_budget_s:
             raise self.failure
         await asyncio.sleep(wait_s)
 
     # Looking after the one that is open
 
-    async def _look_after(self, hearing: Hearing) -> Hearing:
+    async def _look_after(self, session: ModelSession) -> ModelSession:
         """Give up a sick session, replace an old one; gives the one that is fed afterwards."""
         now_s = self._services.monotonic_s()
-        self._services.metrics.session_lag_seconds.observe(hearing.lag_ms / 1000)
-        hearing.check(now_s)
-        if hearing.is_well and now_s - hearing.opened_s >= _BACKOFF_MAX_S:
+        self._services.metrics.session_lag_seconds.observe(session.lag_ms / 1000)
+        session.check(now_s)
+        if session.is_well and now_s - session.opened_s >= _BACKOFF_MAX_S:
             self.made_progress()  # though nobody speaks
         if self._track.finds_rut():
-            hearing.give_up(UpstreamError("model-rut"))
-        if hearing.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
-            return hearing
-        age_s = now_s - hearing.opened_s
-        if hearing.is_lagging(now_s):
-            return await self._roll_over(hearing, "lag", must=True)
+            session.fail(UpstreamError("model-rut"))
+        if session.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
+            return session
+        age_s = now_s - session.opened_s
+        if session.is_lagging(now_s):
+            return await self._roll_over(session, "lag", must=True)
         if age_s >= self._limits.rollover_hard_s:
-            return await self._roll_over(hearing, "age", must=True)
+            return await self._roll_over(session, "age", must=True)
         if age_s >= self._limits.rollover_soft_s and self._track.is_quiet:
-            return await self._roll_over(hearing, "pause", must=False)
-        return hearing
+            return await self._roll_over(session, "pause", must=False)
+        return session
 
-    async def _roll_over(self, old: Hearing, why: str, *, must: bool) -> Hearing:
+    async def _roll_over(self, old: ModelSession, why: str, *, must: bool) -> ModelSession:
         """Have another session go on where this one is cut; it is open before this one is closed.
 
         Args:
@@ -308,13 +312,13 @@ class Sessions:
         self.rollovers += 1
         self._services.metrics.rollovers_total.labels(why).inc()
         self._track.close_segment()
-        self._track.give_up_audio(old.clock.sent_ms or 0)
+        self._track.abandon_audio(old.clock.sent_ms or 0)
         self._speaking = new
         while new.held:
             self._track.take(new.held.popleft())
         return new
 
-    async def _connect_meanwhile(self, old: Hearing) -> Hearing | None:
+    async def _connect_meanwhile(self, old: ModelSession) -> ModelSession | None:
         """Open another session while the one that is fed, the old one, lives on.
 
         Returns:
@@ -348,10 +352,10 @@ class Sessions:
             return
 
 
-async def _finish(hearing: Hearing) -> bool:
+async def _finish(session: ModelSession) -> bool:
     """Hear a session's last words; False if it failed before its `done`."""
     try:
-        await hearing.finish()
+        await session.finish()
     except UpstreamError:
         return False
     return True

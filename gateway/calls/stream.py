@@ -21,10 +21,10 @@ from typing import Final
 import structlog
 
 from gateway.calls.arrivals import Arrivals
-from gateway.calls.ending import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Ending
-from gateway.calls.record import StreamRecord
-from gateway.calls.services import CallServices, Ticket
+from gateway.calls.services import CallServices, Reservation
 from gateway.calls.snapshot import StreamSnapshot
+from gateway.calls.stream_reporter import StreamReporter
+from gateway.calls.termination import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Termination
 from gateway.calls.track import STALL_S, Track
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
@@ -65,9 +65,9 @@ class CallStream:
         carrier: the carrier's name, for events and metrics.
         adapter: reads its messages.
         services: what all calls share.
-        ticket: its admission.
+        reservation: its admission.
         authorize: checks what only the start message can show; raises CarrierError.
-        on_ending: told once why the stream ends; makes the reader of the socket look at `ending`.
+        on_termination: called once with why the stream ends; wakes the reader of the socket.
         reply: sends a text message to the carrier; never waits.
         is_probed: the socket is closed once its peer answers no pings, so that a stream without
             media may live; else the idle limit ends it.
@@ -78,26 +78,26 @@ class CallStream:
         carrier: str,
         adapter: Adapter,
         services: CallServices,
-        ticket: Ticket,
+        reservation: Reservation,
         *,
         authorize: Callable[[CallStarted], None],
-        on_ending: Callable[[Ending], None],
+        on_termination: Callable[[Termination], None],
         reply: Callable[[str], None],
         is_probed: bool = True,
     ) -> None:
         self.state = StreamState.AWAITING_START
-        self.ending: Ending | None = None
+        self.termination: Termination | None = None
         self._carrier = carrier
         self._adapter = adapter
         self._services = services
-        self._ticket = ticket
+        self._reservation = reservation
         self._authorize = authorize
-        self._on_ending = on_ending
+        self._on_termination = on_termination
         self._reply = reply
         self._is_probed = is_probed
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `ending` is set
-        self._record = StreamRecord(carrier, services)
+        self._record = StreamReporter(carrier, services)
         self._started_s = 0.0
         self._media_s = 0.0  # when the last frame came, or a pause ended
         self._silent_from_s = 0.0  # no track was loud since then, holds left out
@@ -105,12 +105,13 @@ class CallStream:
         self._is_stopped = False  # by the carrier
         self._tracks: dict[str, Track] = {}
 
-    async def run(self, read: Callable[[], Awaitable[None]]) -> Ending:
+    async def run(self, read: Callable[[], Awaitable[None]]) -> Termination:
         """Run the stream until it has ended.
 
         Args:
-            read: feeds the socket's messages to `receive_text` and `receive_binary` until `ending`
-                is set or it raises. Whatever it raises, the tracks finish what was received.
+            read: feeds the socket's messages to `receive_text` and `receive_binary` until
+                `termination` is set or it raises. Whatever it raises, the tracks finish what was
+                received.
 
         Returns:
             Why it ended; its last event has been published.
@@ -120,10 +121,10 @@ class CallStream:
                 try:
                     await read()
                 except CarrierError as error:
-                    self.end(Ending.failed(error))
+                    self.end(Termination.failed(error))
                 except Exception:  # noqa: BLE001  # of a socket or an adapter: no track's fault
                     _log.exception("stream-reader-crashed")
-                    self.end(Ending.failed(GatewayError("internal-error")))
+                    self.end(Termination.failed(GatewayError("internal-error")))
                 self.begin()
                 for name in self._tracks:
                     self._release(name)
@@ -133,10 +134,10 @@ class CallStream:
                     track.hang_up()
         except* Exception:  # noqa: BLE001  # a bug in one call must not end without its last event
             _log.exception("stream-crashed")
-            self.ending = Ending.failed(GatewayError("internal-error"))
+            self.termination = Termination.failed(GatewayError("internal-error"))
         finally:
-            ending = self._publish_end()
-        return ending
+            termination = self._publish_end()
+        return termination
 
     @property
     def started(self) -> bool:
@@ -171,18 +172,18 @@ class CallStream:
             tracks=tuple(track.snapshot(self._started_s) for track in self._tracks.values()),
         )
 
-    def end(self, ending: Ending) -> None:
+    def end(self, termination: Termination) -> None:
         """End the stream; the first reason stays."""
-        if self.ending is None:
-            is_ours = ending.fault is Fault.OURS  # fenced, say
-            self.ending = STOPPED if self._is_stopped and not is_ours else ending
+        if self.termination is None:
+            is_ours = termination.fault is Fault.OURS  # fenced, say
+            self.termination = STOPPED if self._is_stopped and not is_ours else termination
             self._over.set()
-            self._on_ending(self.ending)
+            self._on_termination(self.termination)
 
-    def give_up(self, after_s: float) -> None:
+    def fail_unreachable(self, after_s: float) -> None:
         """Stop waiting for tracks that have been without a session for so long."""
         for track in self._tracks.values():
-            track.give_up(after_s)
+            track.fail_unreachable(after_s)
 
     def _stop(self, late_s: float) -> None:
         """End the stream as the carrier said, now or once media can't come late any more."""
@@ -208,7 +209,7 @@ class CallStream:
             for event in self._adapter.begin():
                 self._take(event)
         except CarrierError as error:
-            self.end(Ending.failed(error))
+            self.end(Termination.failed(error))
 
     def _take(self, event: CarrierEvent) -> None:
         match event:
@@ -290,16 +291,16 @@ class CallStream:
             for reply in replies:
                 self._reply(reply.message)
         except CarrierError as error:
-            self.end(Ending.failed(error))
+            self.end(Termination.failed(error))
 
     def _start(self, event: CallStarted) -> None:
         """Make the stream known: its events, its tracks, their sessions."""
         self._authorize(event)
         services = self._services
         self._started_s = self._media_s = services.monotonic_s()
-        terms = self._ticket.choose(event)
+        terms = self._reservation.choose(event)
         self._record.open(
-            event, terms.tenant, lambda: self.end(Ending.failed(GatewayError("fenced")))
+            event, terms.tenant, lambda: self.end(Termination.failed(GatewayError("fenced")))
         )
         counted: list[Arrivals] | None = None if event.is_timed else []
         roles = {**services.limits.roles, **event.roles, **terms.roles}
@@ -309,7 +310,7 @@ class CallStream:
                 roles.get(form.track, "unknown"),
                 self._carrier,
                 services,
-                self._ticket,
+                self._reservation,
                 self,
                 self._on_track_failed,
                 counted=counted,
@@ -324,12 +325,14 @@ class CallStream:
     async def _transcribe(self, start: CallStarted) -> None:
         """Get the tracks their places; then each lives its life."""
         try:
-            await self._ticket.settle(start)
+            await self._reservation.settle(start)
         except CarrierError as error:
-            refused = Ending.failed(error, Status.REFUSED)
+            refused = Termination.failed(error, Status.REFUSED)
             self.end(refused)
-            if self.ending and self.ending.status is Status.COMPLETED:  # hung up while it waited
-                self.ending = refused
+            if (
+                self.termination and self.termination.status is Status.COMPLETED
+            ):  # hung up while it waited
+                self.termination = refused
             for track in self._tracks.values():
                 track.refuse(UpstreamError(error.reason))
         for track in self._tracks.values():
@@ -339,16 +342,16 @@ class CallStream:
         """End the stream when it is too old, silent or idle; meanwhile look after its tracks."""
         while not self._over.is_set():
             now_s = self._services.monotonic_s()
-            due_s, ending = min(self._limits_due(now_s), key=lambda due: due[0])
+            due_s, termination = min(self._limits_due(now_s), key=lambda due: due[0])
             if due_s <= now_s:
-                self.end(ending)
+                self.end(termination)
                 return
             self._look_after_tracks(now_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(due_s - now_s, _TICK_S)):
                     await self._over.wait()
 
-    def _limits_due(self, now_s: float) -> Iterator[tuple[float, Ending]]:
+    def _limits_due(self, now_s: float) -> Iterator[tuple[float, Termination]]:
         """Yield the limits that apply now: when each ends the stream, and how."""
         limits = self._services.limits
         yield self._started_s + limits.max_call_s, TOO_LONG
@@ -362,18 +365,18 @@ class CallStream:
         """End the stream once no track has a way to the model."""
         errors = [track.error for track in self._tracks.values()]
         if errors[0] and all(errors):
-            self.end(Ending.failed(errors[0]))
+            self.end(Termination.failed(errors[0]))
 
-    def _publish_end(self) -> Ending:
+    def _publish_end(self) -> Termination:
         """Publish the last event, and write the log line."""
         tracks = list(self._tracks.values())
-        ending = self.ending or Ending.failed(GatewayError("internal-error"))
+        termination = self.termination or Termination.failed(GatewayError("internal-error"))
         error = next((track.error for track in tracks if track.error), None) or _deafness(tracks)
-        if error and ending.status is Status.COMPLETED:
-            ending = replace(Ending.failed(error), close_code=ending.close_code)
-        self._record.tell_end(ending, tracks, self._position_ms, self._ticket.route)
+        if error and termination.status is Status.COMPLETED:
+            termination = replace(Termination.failed(error), close_code=termination.close_code)
+        self._record.tell_end(termination, tracks, self._position_ms, self._reservation.route)
         self.state = StreamState.ENDED
-        return ending
+        return termination
 
 
 def _deafness(tracks: Sequence[Track]) -> CarrierError | None:

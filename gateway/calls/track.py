@@ -4,9 +4,9 @@
     take(token)    -> segmenter -> writer
 
 Everything here runs on the event loop and nothing per frame or delta awaits. Audio stays in the
-ring (`calls/ring.py`) until its words are in a final or cannot come any more, so that another
-session can hear it when one fails (`calls/sessions.py`). What no session will answer is declared as
-a gap, once (`calls/gaps.py`).
+replay buffer (`calls/replay_buffer.py`) until its words are in a final or cannot come any more, so
+that it can be sent to another session when one fails (`calls/sessions.py`). What no session will
+answer is declared as a gap, once (`calls/gaps.py`).
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from gateway.audio.loudness import LoudRuns, is_loud
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
 from gateway.calls.arrivals import Arrivals
 from gateway.calls.gaps import GapLedger
-from gateway.calls.hearing import LONGEST_DELAY_MS, USUAL_DELAY_MS, Token
 from gateway.calls.mismatch import report_mismatch
-from gateway.calls.ring import ReplayRing
-from gateway.calls.rut import RutWatch
-from gateway.calls.services import CallServices, Ticket
+from gateway.calls.model_session import LONGEST_DELAY_MS, USUAL_DELAY_MS, Token
+from gateway.calls.replay_buffer import ReplayBuffer
+from gateway.calls.services import CallServices, Reservation
 from gateway.calls.sessions import Sessions
+from gateway.calls.silent_model import SilentModelWatch
 from gateway.calls.snapshot import TrackSnapshot
 from gateway.carriers.events import AudioFrame, AudioLost, TrackFormat
 from gateway.errors import UpstreamError
@@ -73,7 +73,7 @@ class Track:
         role: str,
         carrier: str,
         services: CallServices,
-        ticket: Ticket,
+        reservation: Reservation,
         writer: EventWriter,
         on_failed: Callable[[], None],
         *,
@@ -108,10 +108,10 @@ class Track:
             pause_ms=limits.segment_pause_ms,
             max_ms=limits.segment_max_ms,
         )
-        self._sessions = Sessions(self, services, ticket)
-        self._ring = ReplayRing(limits.replay_ms)
+        self._sessions = Sessions(self, services, reservation)
+        self._ring = ReplayBuffer(limits.replay_ms)
         self._loud = LoudRuns()  # what may hold words that no token has said
-        self._rut = RutWatch(limits.rut_deltas)
+        self._rut = SilentModelWatch(limits.rut_deltas)
         self._gaps = GapLedger(form.track)
         self._dropped: AudioGap | None = None  # the run of dropped chunks not yet declared
         self._hung_up = asyncio.Event()
@@ -311,7 +311,7 @@ class Track:
         self._audio_seconds_total.inc(self._uncounted_ms / 1000)
         self._uncounted_ms = 0
 
-    def give_up(self, after_s: float) -> None:
+    def fail_unreachable(self, after_s: float) -> None:
         """After the hang-up: end if no session has been live for so long; 0 ends in any case."""
         deadline = self._deadline
         if not self._hung_up.is_set() or deadline is None or deadline.expired():
@@ -373,7 +373,7 @@ class Track:
         if self._hung_up.is_set() and self._deadline:
             self._deadline.reschedule(self._hung_up_s + self._limits.finish_timeout_s)
 
-    # The sessions' side: see `Listening`
+    # The sessions' side: see `SessionHost`
 
     @property
     def is_all_sent(self) -> bool:
@@ -421,7 +421,7 @@ class Track:
             # The segment's beginning is gone: what was heard of it stays, and the rest follows.
             self._dropped = None  # it lies between what was answered and what is kept
             self.close_segment()
-            self._give_up(self._ring.lost_ms, self._cause_of_drop)
+            self._abandon(self._ring.lost_ms, self._cause_of_drop)
             from_ms = self._find_replay_ms()
         self._starts_over = True
         replayed_ms = self._ring.rewind(from_ms)
@@ -471,11 +471,11 @@ class Track:
             self._answered_ms = max(self._answered_ms, self._furthest_ms)
         self._publish(self._segmenter.close(reason))
 
-    def give_up_audio(self, until_ms: int) -> None:
+    def abandon_audio(self, until_ms: int) -> None:
         """Declare what the sessions have not answered up to there: none will."""
-        self._give_up(until_ms, GapCause.RECONNECT)
+        self._abandon(until_ms, GapCause.RECONNECT)
 
-    def _give_up(self, until_ms: int, cause: GapCause) -> None:
+    def _abandon(self, until_ms: int, cause: GapCause) -> None:
         if self._answered_ms is not None and until_ms > self._answered_ms:
             self._declare(self._answered_ms, until_ms, cause)
             self._answered_ms = until_ms
@@ -499,7 +499,7 @@ class Track:
         for event in events:
             self._writer.publish(event)
             if isinstance(event, TranscriptDelta):
-                self.latency.observe(event.received_s - event.heard_s)
+                self.latency.observe(event.received_s - event.received_at)
             else:
                 words = len(event.text.split())
                 self.words += words

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 from pydantic_settings import BaseSettings
 
 from gateway.carriers.adapter import Adapter
+from gateway.carriers.auth.signatures.checks import TOLERANCE_S
+from gateway.carriers.auth.signatures.openid import OpenIdKeys
 from gateway.carriers.events import CallStarted
-from gateway.carriers.signatures.checks import TOLERANCE_S
-from gateway.carriers.signatures.openid import OpenIdKeys
 
 MAX_MESSAGE_BYTES = 1 << 20  # about 300 are usual; a minute of audio in one fits
 
@@ -56,7 +56,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class SingleUse:
     """What tells a request from all others: a nonce, a token, a signature.
 
     Attributes:
@@ -71,7 +71,7 @@ class Once:
     until_end: bool = False
 
     @classmethod
-    def signed(cls, carrier: str, shown: str, now_s: float) -> "Once":
+    def signed(cls, carrier: str, shown: str, now_s: float) -> "SingleUse":
         """Make it of a signature with a time, which may be off by `TOLERANCE_S` both ways."""
         return cls(f"{carrier} {shown}", now_s + 2 * TOLERANCE_S)
 
@@ -92,7 +92,7 @@ class Upgrade:
 
     adapter: Adapter
     authorize: Callable[[CallStarted], None] = _let_in
-    once: Once | None = None
+    once: SingleUse | None = None
 
 
 class Carrier(Protocol):
@@ -107,7 +107,7 @@ class Carrier(Protocol):
     answers_pings: bool = True  # its sockets may be pinged; else the idle limit finds dead ones
 
     @property
-    def closed_for_want_of(self) -> str | None:
+    def missing_setting(self) -> str | None:
         """The setting without which nobody is let in; None if it is there."""
 
     @property
@@ -135,7 +135,7 @@ class Announced:
 
     call_id: str
     called: str | None = field(default=None, repr=False)
-    once: Once | None = None
+    once: SingleUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class StreamStatus:
     call_id: str
     stream_id: str
     is_over: bool
-    once: Once | None = None
+    once: SingleUse | None = None
 
 
 @runtime_checkable

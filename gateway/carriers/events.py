@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
+from gateway.carriers.protocols.tolerant import printable
 from gateway.carriers.secret_names import is_secret_name
-from gateway.carriers.tolerant import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from common.exposition import private_app
 from gateway.readiness import Readiness
-from process.exposition import private_app
 
 
 def admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Application:

@@ -14,12 +14,12 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.calls.ending import TERMINATED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
+from gateway.calls.termination import TERMINATED
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
 from gateway.ingress.bodies import read_body
-from gateway.ingress.minting import Mint, Order
+from gateway.ingress.token_issuer import TokenIssuer, TokenRequest
 from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import encode_id
 
@@ -59,7 +59,7 @@ type _Answer = Callable[[_Asked], web.Response]
 class AdminApi:
     """What an operator may ask of a gateway."""
 
-    def __init__(self, tokens: AdminTokens, streams: LiveStreams, mint: Mint) -> None:
+    def __init__(self, tokens: AdminTokens, streams: LiveStreams, mint: TokenIssuer) -> None:
         self._tokens = tokens
         self._streams = streams
         self._mint = mint
@@ -135,7 +135,7 @@ class AdminApi:
 
     def _mint_token(self, asked: _Asked) -> web.Response:
         try:
-            order = msgspec.json.decode(asked.body, type=Order)
+            order = msgspec.json.decode(asked.body, type=TokenRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _error(
                 400, 'the body must be {"carrier": "...", "route": "...", "call_id": "..."}'

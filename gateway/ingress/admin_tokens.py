@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-from process.settings import SettingsError
+from common.settings import SettingsError
 
 MIN_TOKEN_CHARACTERS: Final = 16
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it stands in every audit line

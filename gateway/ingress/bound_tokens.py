@@ -2,8 +2,8 @@
 
 A carrier that lost its socket, or never got the answer to its upgrade, connects again by the same
 URL, often before we notice that its first socket is dead. So the newer one has the token, and the
-stream of the older one ends; what it received is transcribed. Once a stream has ended as the call
-does, its token is used up, for all gateways. One that was lost, drained or refused leaves it good.
+stream of the older one ends; what it received is transcribed. When a stream ends with its call,
+its token expires, at all gateways. It stays valid if the stream was lost, drained or refused.
 
 A socket at another gateway is not known here. Of a stream with the same ids there, the higher epoch
 is the owner; others end when their socket's heartbeat finds nobody.
@@ -11,15 +11,15 @@ is the owner; others end when their socket's heartbeat finds nobody.
 
 from typing import Final
 
-from gateway.calls.ending import Ending
 from gateway.calls.stream import CallStream
+from gateway.calls.termination import Termination
 from gateway.carriers.carrier import Upgrade
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError
-from gateway.ingress.once import Shown
+from gateway.ingress.replay_guard import ReplayGuard
 from gateway.transcript.events import Status
 
-_SUPERSEDED: Final = Ending.failed(CarrierError("superseded"))
+_SUPERSEDED: Final = Termination.failed(CarrierError("superseded"))
 
 
 class BoundTokens:
@@ -29,7 +29,7 @@ class BoundTokens:
         shown: remembers which are used up.
     """
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: ReplayGuard) -> None:
         self._shown = shown
         self._streams: dict[str, CallStream] = {}
 
@@ -70,8 +70,8 @@ class BoundTokens:
 
 def _is_over(stream: CallStream | None) -> bool:
     """Whether a stream ends, or has ended, as the call does; its last words may yet come."""
-    ending = stream.ending if stream else None
-    return ending is not None and ending.status is Status.COMPLETED
+    termination = stream.termination if stream else None
+    return termination is not None and termination.status is Status.COMPLETED
 
 
 def _refuse_after_end(stream: CallStream | None) -> None:

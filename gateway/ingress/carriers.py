@@ -6,9 +6,9 @@
 
 Each may end in a slash, which signatures cover. Webhooks that a carrier signs so may be GET.
 
-Whom to believe is the carrier's to say (`carriers/carrier.py`), with our public URL, the raw body
-and the time. What was shown before is remembered, by all gateways together (`once.py`): the same
-webhook gets the same document again, for a while.
+Each carrier authenticates its own requests (`carriers/carrier.py`), by our public URL, the raw body
+and the time. All gateways share a record of the credentials they have accepted (`replay_guard.py`):
+a repeated webhook gets the same document again for a while.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from gateway.calls.admission import Admission
-from gateway.calls.ending import STOPPED
+from gateway.admission.admission import Admission
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
+from gateway.calls.termination import STOPPED
 from gateway.carriers.carrier import (
     Carrier,
     ForkingCarrier,
-    Once,
     ReportingCarrier,
     Request,
+    SingleUse,
     StreamLink,
     StreamStatus,
 )
@@ -37,8 +37,8 @@ from gateway.errors import CarrierError
 from gateway.ingress.bodies import read_body
 from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.media import MediaSocket
-from gateway.ingress.once import Shown
 from gateway.ingress.refusals import Refusals
+from gateway.ingress.replay_guard import ReplayGuard
 from gateway.settings import Settings
 from gateway.transcript.keys import encode_id
 
@@ -67,7 +67,7 @@ class CarrierRoutes:
         services: CallServices,
         streams: LiveStreams,
         admission: Admission,
-        shown: Shown,
+        shown: ReplayGuard,
         refusals: Refusals,
     ) -> None:
         self._carrier = carrier
@@ -93,7 +93,7 @@ class CarrierRoutes:
     def add_to(self, app: web.Application) -> None:
         """Add the routes that the settings open."""
         carrier = self._carrier
-        if carrier.closed_for_want_of:
+        if carrier.missing_setting:
             return
         if warning := carrier.warning:
             _log.warning(warning)
@@ -188,12 +188,12 @@ class CarrierRoutes:
             method=request.method,
         )
 
-    def _identity(self, asked: Request, once: Once | None) -> Once:
+    def _identity(self, asked: Request, once: SingleUse | None) -> SingleUse:
         """Return what tells a webhook from all others: what it is signed with, or all of it."""
         if once:
             return once
         digest = hashlib.sha256(asked.url.encode(errors="surrogateescape") + b" " + asked.body)
-        return Once(f"{self._carrier.name} {digest.hexdigest()}", None)
+        return SingleUse(f"{self._carrier.name} {digest.hexdigest()}", None)
 
     def _link(self, called: str | None, seed: str) -> StreamLink | None:
         """Return where a call's media go; None if no route fits: then it is not transcribed."""
@@ -215,7 +215,7 @@ class CarrierRoutes:
     async def _refuse(self, error: CarrierError, request: web.Request) -> web.Response:
         """Answer a request that is not let in; which check failed is for our log, not for them."""
         self._refusals.note(self._carrier.name, error, request)
-        if error.meaning.close_code in _TRY_LATER:
+        if error.info.close_code in _TRY_LATER:
             return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})
         status = _STATUSES.get(error.reason)
         if status is None:

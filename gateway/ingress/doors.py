@@ -5,8 +5,8 @@ from typing import Final
 
 import structlog
 
+from common.throttle import Throttle
 from gateway.metrics import Metrics
-from process.throttle import Throttle
 
 _EXHAUSTED: Final = "descriptors-exhausted"
 _HINT: Final = "raise the limit of open files (ulimit -n), or run more gateways"
@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 class Doors:
-    """Receives the notices of `process/connections.py`; logs each kind once a minute."""
+    """Receives the notices of `common/connections.py`; logs each kind once a minute."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._refused_total = metrics.refused_connections_total

@@ -7,21 +7,21 @@ from typing import Any, Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
-from gateway.calls.admission import Admission
+from common.connections import Connection
+from gateway.admission.admission import Admission
 from gateway.calls.allowance import FLOODS
-from gateway.calls.ending import CLOSED, FLOODED, Ending
 from gateway.calls.registry import LiveStreams
-from gateway.calls.services import CallServices, Ticket
+from gateway.calls.services import CallServices, Reservation
 from gateway.calls.stream import CallStream
+from gateway.calls.termination import CLOSED, FLOODED, Termination
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.carrier import Carrier, Upgrade
 from gateway.carriers.events import CallStarted, Reply
-from gateway.carriers.formats import with_encoding
+from gateway.carriers.protocols.formats import with_encoding
 from gateway.errors import CarrierError
 from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.refusals import require_upgrade
 from gateway.ingress.turns import Turns
-from process.connections import Connection
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _FLOOD_CLOSE_S: Final = 1.0  # to a peer that floods: what it sends meanwhile costs CPU
@@ -77,7 +77,7 @@ class MediaSocket:
         """
         require_upgrade(request)
         with self._streams.admit():
-            async with self._admission.enter(self._carrier.name, route_name) as ticket:
+            async with self._admission.enter(self._carrier.name, route_name) as reservation:
                 await self._tokens.check(upgrade)
                 socket = web.WebSocketResponse(
                     compress=False,  # base64 of noise: no gain, much CPU
@@ -94,8 +94,8 @@ class MediaSocket:
                 except ConnectionError:
                     raise CarrierError("socket-lost") from None
                 upgrade.adapter.correct = self._by_route(route_name, upgrade.adapter.correct)
-                ending = await self._live(request, socket, upgrade, ticket)
-            await _close(request, socket, ending)
+                termination = await self._live(request, socket, upgrade, reservation)
+            await _close(request, socket, termination)
             return socket
 
     def _by_route(self, route_name: str | None, correct: _Correct) -> _Correct:
@@ -113,23 +113,23 @@ class MediaSocket:
         request: web.Request,
         socket: web.WebSocketResponse,
         upgrade: Upgrade,
-        ticket: Ticket,
-    ) -> Ending:
+        reservation: Reservation,
+    ) -> Termination:
         reader = _Reader(socket, self._start_timeout_s)
         async with replying(socket) as replies:
             farewell = _Farewell(upgrade.adapter, replies)
 
-            def on_ending(ending: Ending) -> None:
+            def on_termination(termination: Termination) -> None:
                 reader.wake()
-                farewell.expect(ending.reason)
+                farewell.expect(termination.reason)
 
             stream = CallStream(
                 self._carrier.name,
                 upgrade.adapter,
                 self._services,
-                ticket,
+                reservation,
                 authorize=lambda start: self._tokens.authorize(upgrade, start, stream),
-                on_ending=on_ending,
+                on_termination=on_termination,
                 reply=replies.send,
                 is_probed=self._carrier.answers_pings,
             )
@@ -139,14 +139,14 @@ class MediaSocket:
             with self._streams.hold(stream):
                 try:
                     # A task of its own: else each read resumes every coroutine from here on.
-                    ending = await stream.run(
+                    termination = await stream.run(
                         lambda: asyncio.create_task(reader.feed(stream, turns), name="reader")
                     )
                 finally:
                     await self._tokens.release(upgrade, stream)
-            farewell.say(ending.reason)
+            farewell.say(termination.reason)
             await _hear_out(socket, turns, upgrade.adapter, replies)
-            return ending
+            return termination
 
 
 async def _hear_out(
@@ -167,12 +167,14 @@ async def _hear_out(
                     return
 
 
-async def _close(request: web.Request, socket: web.WebSocketResponse, ending: Ending) -> None:
+async def _close(
+    request: web.Request, socket: web.WebSocketResponse, termination: Termination
+) -> None:
     """Close the socket; abort the connection if the peer does not read the close frame."""
-    within_s = _FLOOD_CLOSE_S if ending.reason in FLOODS else 2 * _CLOSE_TIMEOUT_S
+    within_s = _FLOOD_CLOSE_S if termination.reason in FLOODS else 2 * _CLOSE_TIMEOUT_S
     try:
         async with asyncio.timeout(within_s):
-            await socket.close(code=ending.close_code, message=ending.reason.encode())
+            await socket.close(code=termination.close_code, message=termination.reason.encode())
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
@@ -260,7 +262,7 @@ class _Reader:
         """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
         if await self._feed(stream, turns, self._start_timeout_s, until_start=True):
             stream.begin()
-            if not stream.started and stream.ending is None:
+            if not stream.started and stream.termination is None:
                 raise CarrierError("start-timeout")
         await self._feed(stream, turns, None)
 
@@ -275,7 +277,7 @@ class _Reader:
         """Pass messages on until the stream ends, or has started; True if the time was up."""
         try:
             async with asyncio.timeout(timeout_s) as self._scope:
-                while stream.ending is None and not (until_start and stream.started):
+                while stream.termination is None and not (until_start and stream.started):
                     message = await self._socket.receive()
                     if turns.spend(message):
                         await turns.end()
@@ -284,7 +286,7 @@ class _Reader:
                     else:
                         await self._pass_on(stream, turns, message)
         except TimeoutError:
-            return stream.ending is None
+            return stream.termination is None
         except ConnectionError:
             raise CarrierError("socket-lost") from None
         finally:
@@ -305,11 +307,11 @@ class _Reader:
                 stream.end(CLOSED)
             case _:
                 for unread in await _unread(self._socket):
-                    if unread.type in _MESSAGES and stream.ending is None:
+                    if unread.type in _MESSAGES and stream.termination is None:
                         if turns.spend(unread):
                             await turns.end()
                         await self._pass_on(stream, turns, unread)
-                if stream.ending is None:
+                if stream.termination is None:
                     raise _loss(message)
 
     async def _pong(self, data: bytes) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 from aiohttp import ClientSession, ClientTimeout
 
-from gateway.carriers.signatures.openid import OpenIdKeys
-from process.answers import read_bounded
+from common.http_body import read_bounded
+from gateway.carriers.auth.signatures.openid import OpenIdKeys
 
 _TIMEOUT: Final = ClientTimeout(total=10)
 _MAX_BYTES: Final = 1 << 18  # a few kB are usual

@@ -13,11 +13,11 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from common.throttle import Throttle
 from gateway.carriers.carrier import Carrier, ForkingCarrier
 from gateway.errors import CarrierError
 from gateway.hints import hint
 from gateway.metrics import Metrics
-from process.throttle import Throttle
 
 _CARRIER: Final = re.compile(r"/(voice|media)/([a-z0-9]{1,32})(?:/|$)")
 _NOBODY: Final = "unknown"  # the label where no carrier is named
@@ -107,7 +107,7 @@ class Refusals:
 
 def _closed(carrier: Carrier, kind: str) -> tuple[str, str] | None:
     """Return why a carrier's route is not there, and what it needs; None if it is there."""
-    if needs := carrier.closed_for_want_of:
+    if needs := carrier.missing_setting:
         return "carrier-not-open", needs
     if kind == "voice" and isinstance(carrier, ForkingCarrier):
         needs = carrier.webhook_closed_for_want_of

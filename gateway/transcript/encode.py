@@ -54,12 +54,12 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
     Args:
         event: what happened.
         taken_unix_s: when the publisher took it, in Unix seconds; becomes `at`.
-        now_s: the moment of writing on the monotonic clock of `heard_s`; gives `latency_ms`.
+        now_s: the moment of writing on the monotonic clock of `received_at`; gives `latency_ms`.
     """
     head = [type_of(event), rfc3339_ms(taken_unix_s)]
     match event:
         case TranscriptDelta():
-            latency_ms = max(0, round((now_s - event.heard_s) * 1000))
+            latency_ms = max(0, round((now_s - event.received_at) * 1000))
             return [*head, *_text_fields(event), "latency_ms", str(latency_ms)]
         case TranscriptFinal():
             return [*head, *_text_fields(event), "reason", event.reason]

@@ -71,7 +71,7 @@ class TranscriptDelta(msgspec.Struct, frozen=True):
     text: str
     start_ms: int
     end_ms: int
-    heard_s: float  # when the newest audio it covers reached us, on the monotonic clock
+    received_at: float  # when the newest audio it covers reached us, on the monotonic clock
     received_s: float  # when the delta reached us, on the monotonic clock
 
 

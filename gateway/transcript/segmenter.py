@@ -153,7 +153,9 @@ class Segmenter:
         text = self._space + text if self._said else text.lstrip()
         kept = text.rstrip()
         self._space = text[len(kept) :]
-        return self._add(kept, placement.start_ms, placement.end_ms, placement.heard_s, received_s)
+        return self._add(
+            kept, placement.start_ms, placement.end_ms, placement.received_at, received_s
+        )
 
     def _say_again(self) -> TranscriptDelta:
         """Publish the words of the revision that came further, as one delta.
@@ -177,7 +179,7 @@ class Segmenter:
         self._start_ms = words[0].start_ms
         newest = words[-1]
         text = "".join(texts).lstrip()
-        return self._add(text, self._start_ms, newest.end_ms, newest.heard_s, newest.received_s)
+        return self._add(text, self._start_ms, newest.end_ms, newest.received_at, newest.received_s)
 
     def _open(self) -> None:
         if not self._is_open:
@@ -187,7 +189,7 @@ class Segmenter:
             self._said = []
 
     def _add(
-        self, text: str, start_ms: int, end_ms: int, heard_s: float, received_s: float
+        self, text: str, start_ms: int, end_ms: int, received_at: float, received_s: float
     ) -> TranscriptDelta:
         self._end_ms = end_ms
         self._padded_ms = 0
@@ -199,7 +201,7 @@ class Segmenter:
             text=text,
             start_ms=start_ms,
             end_ms=end_ms,
-            heard_s=heard_s,
+            received_at=received_at,
             received_s=received_s,
         )
         self._said.append(delta)

@@ -28,7 +28,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
     start_ms: int  # on the media clock
     end_ms: int
-    heard_s: float  # when the audio at `end_ms` reached us, on the monotonic clock
+    received_at: float  # when the audio at `end_ms` reached us, on the monotonic clock
     padding_ms: int = 0  # of the audio: has no place on the media clock
 
 
@@ -37,7 +37,7 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
     to_ms: int
     start_ms: int  # on the media clock
     end_ms: int
-    heard_s: float
+    received_at: float
 
     def media_ms(self, session_ms: int) -> int:
         """A time in the session's audio on the media clock, within this chunk or at its ends."""
@@ -58,16 +58,16 @@ class TokenClock:
         self._ticks = 0
         self._session_ms = 0  # length of the audio sent to this generation
         self._chunks: deque[_Sent] = deque()
-        self._heard_s = 0.0
+        self._received_at = 0.0
 
-    def sent(self, start_ms: int, end_ms: int, audio_ms: int, heard_s: float) -> None:
+    def sent(self, start_ms: int, end_ms: int, audio_ms: int, received_at: float) -> None:
         """Record a chunk that was sent to the session.
 
         Args:
             start_ms: where it begins on the media clock, not before the last one's end.
             end_ms: where it ends.
             audio_ms: how long its audio is; not shorter than that.
-            heard_s: when its audio reached us, on the monotonic clock.
+            received_at: when its audio reached us, on the monotonic clock.
         """
         begins = self._session_ms
         self._session_ms += audio_ms
@@ -75,7 +75,7 @@ class TokenClock:
         if last and start_ms - last.start_ms == begins - last.from_ms:
             begins, start_ms = last.from_ms, last.start_ms
             self._chunks.pop()
-        self._chunks.append(_Sent(begins, self._session_ms, start_ms, end_ms, heard_s))
+        self._chunks.append(_Sent(begins, self._session_ms, start_ms, end_ms, received_at))
         self.sent_ms = end_ms
         if self.covered_ms is None:
             self.covered_ms = start_ms
@@ -97,12 +97,12 @@ class TokenClock:
             start_ms = chunks[0].media_ms(from_ms)
             newest = next((chunk for chunk in chunks if to_ms <= chunk.to_ms), chunks[-1])
             self.covered_ms = newest.media_ms(to_ms)
-            self._heard_s = newest.heard_s
+            self._received_at = newest.received_at
         else:
             start_ms = self.covered_ms or 0
         end_ms = self.covered_ms or 0
         padding_ms = max(0, to_ms - from_ms - (end_ms - start_ms))
-        return Placement(start_ms, end_ms, self._heard_s, padding_ms)
+        return Placement(start_ms, end_ms, self._received_at, padding_ms)
 
     @property
     def lag_ms(self) -> int:

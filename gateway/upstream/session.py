@@ -130,7 +130,7 @@ class RealtimeSession:
         """End now; what the model has not said is lost."""
         self._close(None)
 
-    def give_up(self, error: UpstreamError) -> None:
+    def fail(self, error: UpstreamError) -> None:
         """End now because of a failure that only the listener can see."""
         self._fail(error)
 

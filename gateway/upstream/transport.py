@@ -1,7 +1,7 @@
 """The seam between a session and whatever carries it: one stream of messages each way.
 
 Synchronous with callbacks, so that a chunk of audio costs no task switch on its way out and a delta
-none on its way in. `sagemaker.py` and `websocket.py` implement it, and the same conformance tests
+none on its way in. `transport.py` and `websocket.py` implement it, and the same conformance tests
 hold both.
 
     stream = await transport.open(receiver)      # UpstreamError: never opened

@@ -24,9 +24,9 @@ from aiohttp import (
     WSMsgType,
 )
 
+from common.settings import SettingsError
 from gateway.errors import UpstreamError
 from gateway.upstream.transport import StreamReceiver, ignore
-from process.settings import SettingsError
 
 type Socket = ClientWebSocketResponse[Literal[False]]
 

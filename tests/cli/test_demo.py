@@ -5,11 +5,11 @@ import json
 import msgspec
 from rich.console import Console
 
+from cli.audit import Account
 from cli.bench import command as bench
 from cli.bench.gauges import Reading
 from cli.callers.call import Call
 from cli.demo import Result, report, summary
-from cli.proof import Account
 from cli.transcript import CallTranscript
 from cli.view import TranscriptView
 from tests.cli.test_transcript import Event, ended, event, fold, words

@@ -16,10 +16,10 @@ import trustme
 from aiohttp import ClientSession, TCPConnector, WSServerHandshakeError
 from structlog.testing import capture_logs
 
-from gateway.carriers.browser import Browser
+from gateway.carriers.auth.signatures import twilio as signature
 from gateway.carriers.carrier import StreamLink
-from gateway.carriers.signatures import twilio as signature
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.browser import Browser
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.transcript.events import StreamStarted
 from tests.gateway.ingress.served import NOW_S, Served, serving
 from tests.redis_servers import free_port
@@ -168,10 +168,10 @@ def said(output: Path) -> str:
 
 
 def with_token(front: Front) -> tuple[str, str]:
-    """Mint a token; give the path of the URL with it, and the token."""
+    """Issue a token; give the path of the URL with it, and the token."""
     browser = Browser(Browser.Settings(_env_file=None, secret=SECRET))
     link = StreamLink(f"wss://{HOST}:{front.port}/media/browser", "default", is_certain=True)
-    url = browser.gate.url_with_token(link, None, NOW_S)
+    url = browser.authenticator.url_with_token(link, None, NOW_S)
     return url.partition(str(front.port))[2], url.rpartition("/")[2]
 
 

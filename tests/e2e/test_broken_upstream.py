@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from cli import events
-from process.serving import listening
-from process.version import version
+from common.serving import listening
+from common.version import version
 from tests.e2e.test_drain import LIMIT_S, Call, Gateway, running
 from tests.waiting import eventually
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from cli import events, proof
+from cli import audit, events
 from cli.callers.call import Call
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
@@ -44,8 +44,8 @@ async def play(stack: local.Stack, carrier: str, seed: int) -> tuple[Call, Story
     """Place one call and read its events up to the end of its last stream."""
     call = Call(
         {
-            "inbound": proof.noise(2 * seed, CALL_MS),
-            "outbound": proof.noise(2 * seed + 1, CALL_MS),
+            "inbound": audit.noise(2 * seed, CALL_MS),
+            "outbound": audit.noise(2 * seed + 1, CALL_MS),
         }
     )
     async with aiohttp.ClientSession() as http:
@@ -82,7 +82,7 @@ async def test_every_sample_arrives_once_in_order_and_in_its_place(
         assert (told[0]["type"], told[-1]["type"]) == ("stream.started", "stream.ended")
         assert (told[0]["carrier"], told[-1]["status"]) == (carrier, "completed")
         audio_ms = CALL_MS * len(tracks)
-        assert proof.account(told, tracks) == proof.Account(audio_ms, audio_ms)
+        assert audit.account(told, tracks) == audit.Account(audio_ms, audio_ms)
     assert sent == {}, "not all tracks were heard"
 
 

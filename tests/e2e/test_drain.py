@@ -1,6 +1,6 @@
 """A gateway process at its end: what goes on, what is refused, what is still said, the exit code.
 
-Real processes and signals; the model is the checksum engine, so that every word is a proof.
+Real processes and signals; the model is the checksum engine, so that every word is a audit.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from cli import events, proof
+from cli import audit, events
 from cli.transcript import CallTranscript
 from deploy.local.processes import answers
 from tests.container.cpu.dialogue import checksum_engine
@@ -91,7 +91,7 @@ class Call:
         await self._socket.send_str(json.dumps({"event": event, **fields}))
 
     async def speak(self, milliseconds: int) -> None:
-        more = proof.noise(len(self.audio), milliseconds)
+        more = audit.noise(len(self.audio), milliseconds)
         for at in range(0, len(more), FRAME_BYTES):
             payload = base64.b64encode(more[at : at + FRAME_BYTES]).decode()
             timestamp = str((len(self.audio) + at) // 8)
@@ -109,7 +109,7 @@ async def record(redis_url: str, call: Call) -> CallTranscript:
     async with events.connect(redis_url) as redis:
         seen = await events.until_ended(redis, call.call_sid, idle_s=LIMIT_S)
     length_ms = len(call.audio) // 8
-    assert proof.account(seen, {"inbound": call.audio}) == proof.Account(length_ms, length_ms)
+    assert audit.account(seen, {"inbound": call.audio}) == audit.Account(length_ms, length_ms)
     transcript = CallTranscript(call.call_sid)
     for event in seen:
         transcript.apply(event)

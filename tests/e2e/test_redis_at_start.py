@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from tests.gateway.transcript.publishing import client_of
+from tests.gateway.publishing.publisher_harness import client_of
 from tests.redis_servers import free_port, valkey
 
 LIMIT_S = 60.0

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from deploy.local.processes import answers
-from gateway.carriers.signatures.twilio import sign
+from gateway.carriers.auth.signatures.twilio import sign
 from tests.redis_servers import free_port
 
 LIMIT_S = 30.0

@@ -10,10 +10,10 @@ import pytest
 import redis.asyncio
 from aiohttp import ClientSession, WSServerHandshakeError
 
+from common.settings import SettingsError
 from gateway import app
-from gateway.calls.capacity_store import stock_key
+from gateway.admission.capacity_store import pool_key
 from gateway.settings import Settings
-from process.settings import SettingsError
 from tests.open_carriers import open_twilio
 from tests.redis_servers import valkey
 
@@ -68,12 +68,12 @@ async def test_what_one_holds_the_other_refuses(
                     await http.ws_connect(url)
                 assert caught.value.status == 503
         async with asyncio.timeout(20):
-            while await client.zcard(stock_key("endpoint:main")):  # noqa: ASYNC110  # in Redis
+            while await client.zcard(pool_key("endpoint:main")):  # noqa: ASYNC110  # in Redis
                 await asyncio.sleep(0.01)
         async with http.ws_connect(second):
-            assert await client.zcard(stock_key("endpoint:main")) == 2
+            assert await client.zcard(pool_key("endpoint:main")) == 2
     async with redis.asyncio.Redis.from_url(redis_url) as client:
-        assert await client.zcard(stock_key("endpoint:main")) == 0
+        assert await client.zcard(pool_key("endpoint:main")) == 0
 
 
 async def test_a_call_that_comes_while_redis_is_gone_is_let_in(

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from cli import events, proof
+from cli import audit, events
 from tests.e2e.test_drain import Call, running
 
 LIMIT_S: Final = 30.0
@@ -47,8 +47,8 @@ async def test_the_customer_here_and_the_agent_there(redis_url: str) -> None:
     assert story.keys() == spoken.keys()
     for stream_id, (track, call) in spoken.items():
         length_ms = len(call.audio) // 8
-        found = proof.account(story[stream_id], {track: call.audio})
-        assert found == proof.Account(length_ms, length_ms)
+        found = audit.account(story[stream_id], {track: call.audio})
+        assert found == audit.Account(length_ms, length_ms)
     gateways = {
         stream_id: {event["gateway"] for event in told} for stream_id, told in story.items()
     }

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from streamdouble import api as streamdouble
 from streamdouble.session import Impairments, SessionConfig
 
-from cli import events, proof
+from cli import audit, events
 from cli.callers.call import Call
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
@@ -53,8 +53,8 @@ async def open_stack() -> AsyncIterator[local.Stack]:
 def noise_call(milliseconds: int, seed: int = 1) -> Call:
     return Call(
         {
-            "inbound": proof.noise(2 * seed, milliseconds),
-            "outbound": proof.noise(2 * seed + 1, milliseconds),
+            "inbound": audit.noise(2 * seed, milliseconds),
+            "outbound": audit.noise(2 * seed + 1, milliseconds),
         }
     )
 
@@ -83,7 +83,7 @@ def assert_whole(call: Call, transcript: CallTranscript, seen: list[Any]) -> Non
     assert transcript.missing == 0
     assert transcript.gap_ms == 0
     sent_ms = sum(len(audio) // 8 for audio in call.tracks.values())
-    assert proof.account(seen, call.tracks) == proof.Account(sent_ms, sent_ms)
+    assert audit.account(seen, call.tracks) == audit.Account(sent_ms, sent_ms)
 
 
 async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.Stack) -> None:
@@ -151,7 +151,7 @@ async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
         transcript, seen = await read_all(stack, call.call_id)
     assert (transcript.status, transcript.reason, transcript.gap_ms) == ("drained", "draining", 0)
     # Up to where it was received, and not a sample less: one frame may be the other track's.
-    found = proof.account(seen, call.tracks)
+    found = audit.account(seen, call.tracks)
     assert found.whole
     assert 0 <= 2 * transcript.duration_ms - found.transcribed_ms <= 20
 
@@ -179,21 +179,21 @@ class TestCallersNotOurs:
         return *await read_all(stack, result.identity.call_sid), result.frames_dropped
 
     async def test_a_clean_call(self, open_stack: local.Stack) -> None:
-        audio = proof.noise(50, 2000)
+        audio = audit.noise(50, 2000)
         transcript, seen, _ = await self.place(open_stack, audio)
         assert_whole(Call({"inbound": audio}), transcript, seen)
 
     async def test_jitter_is_no_loss(self, open_stack: local.Stack) -> None:
-        audio = proof.noise(51, 2000)
+        audio = audit.noise(51, 2000)
         transcript, seen, _ = await self.place(open_stack, audio, jitter_ms=60)
         assert_whole(Call({"inbound": audio}), transcript, seen)
 
     async def test_every_lost_frame_is_declared(self, open_stack: local.Stack) -> None:
         """What is left arrives whole, with silence exactly where a gap was declared."""
-        audio = proof.noise(52, 2000)
+        audio = audit.noise(52, 2000)
         transcript, seen, lost = await self.place(open_stack, audio, loss=0.1)
         causes = {event["cause"] for event in seen if event["type"] == "transcript.gap"}
         assert lost >= 5
         assert (transcript.gap_ms, causes) == (lost * 20, {"carrier_loss"})
-        found = proof.account(seen, {"inbound": audio})
-        assert found == proof.Account(2000, 2000 - lost * 20, lost * 20)
+        found = audit.account(seen, {"inbound": audio})
+        assert found == audit.Account(2000, 2000 - lost * 20, lost * 20)

@@ -7,10 +7,10 @@ from typing import Final
 
 import aiohttp
 
+from cli.audit import noise
 from cli.callers import twilio
 from cli.callers.call import Call
 from cli.callers.frames import FRAME_MS
-from cli.proof import noise
 
 TRACK: Final = "inbound"
 SPEECH_MS: Final = 1600

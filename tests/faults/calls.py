@@ -8,8 +8,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from cli import events
+from cli.audit import Account, account
 from cli.callers.call import Call
-from cli.proof import Account, account
 from gateway.app import Gateway
 from tests.faults.caller import CALL_MS, TRACK, speech_pause_speech
 from tests.faults.stack import HOST

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from cli.audit import Account, account
 from cli.callers.call import Call
-from cli.proof import Account, account
 from deploy.local.proxy import (
     BlackHole,
     Delay,

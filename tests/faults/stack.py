@@ -18,6 +18,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import SecretStr
 
+from common.serving import listening
 from container.bridge.app import Bridge
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
@@ -29,7 +30,6 @@ from deploy.local.sagemaker import LocalEndpoint
 from deploy.local.sagemaker import Settings as EndpointSettings
 from gateway import app
 from gateway.settings import Settings
-from process.serving import listening
 from tests import pace
 from tests.open_carriers import open_twilio
 

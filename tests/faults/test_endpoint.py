@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from cli.audit import Account
 from cli.callers.call import Call
-from cli.proof import Account
 from deploy.local.sagemaker import ends, faults
 from tests.faults.caller import Caller
 from tests.faults.calls import WHOLE, account_of, end_of, new_call, over

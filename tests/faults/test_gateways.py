@@ -13,8 +13,8 @@ from typing import Final
 import aiohttp
 import pytest
 
+from cli.audit import account
 from cli.callers.call import Call
-from cli.proof import account
 from deploy.local.processes import Part, RunningPart, answers
 from tests.faults.caller import TRACK, Caller
 from tests.faults.calls import WHOLE, account_of, end_of, events_of, new_call, over

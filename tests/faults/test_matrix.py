@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.proof import Account
+from cli.audit import Account
 from tests.faults.matrix import (
     CELLS,
     FAULTS,

@@ -100,21 +100,21 @@ class ScriptedTransport:
         pass
 
 
-class ScriptedPlace:
+class ScriptedSlot:
     """A place for a session over a scripted transport."""
 
     endpoint: str = "main"
     model: str = "m"
 
-    def __init__(self, ticket: "ScriptedTicket") -> None:
-        self.transport: UpstreamTransport = ticket.transport
-        self._ticket = ticket
+    def __init__(self, reservation: "ScriptedReservation") -> None:
+        self.transport: UpstreamTransport = reservation.transport
+        self._reservation = reservation
         self.held = True
         self.verdicts: list[str] = []
-        ticket.places.append(self)
+        reservation.places.append(self)
 
-    async def another(self) -> "ScriptedPlace":
-        return await self._ticket.place()
+    async def another(self) -> "ScriptedSlot":
+        return await self._reservation.place()
 
     def worked(self) -> None:
         self.verdicts.append("worked")
@@ -126,12 +126,12 @@ class ScriptedPlace:
         self.held = False
 
 
-class ScriptedTicket:
+class ScriptedReservation:
     """Admits a stream, and gives places without end, unless told otherwise."""
 
     def __init__(self, transport: ScriptedTransport) -> None:
         self.transport = transport
-        self.places: list[ScriptedPlace] = []
+        self.places: list[ScriptedSlot] = []
         self.refusal: CarrierError | None = None
         self.route: str | None = "default"
         self.full = False
@@ -146,12 +146,12 @@ class ScriptedTicket:
         if self.refusal:
             raise self.refusal
 
-    async def place(self) -> ScriptedPlace:
+    async def place(self) -> ScriptedSlot:
         if self.full:
             raise UpstreamError("endpoint-at-capacity")
         if self.has_a_bug:
             raise ZeroDivisionError
-        return ScriptedPlace(self)
+        return ScriptedSlot(self)
 
 
 async def settle() -> None:

@@ -9,11 +9,11 @@ import pytest
 from gateway.audio.loudness import LoudRuns
 from gateway.audio.pipeline import AudioChunk
 from gateway.calls.gaps import GapLedger
-from gateway.calls.ring import ReplayRing
+from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.carriers.events import AudioReceived
-from gateway.carriers.reorder import Reorder
-from gateway.carriers.wall_times import Epoch, WallTimes
-from gateway.transcript.backlog import Backlog
+from gateway.carriers.protocols.reorder import Reorder
+from gateway.carriers.protocols.wall_times import Epoch, WallTimes
+from gateway.publishing.backlog import Backlog
 from gateway.transcript.events import GapCause, TranscriptGap
 from gateway.transcript.segmenter import Segmenter
 from gateway.transcript.token_clock import Placement, TokenClock
@@ -46,7 +46,7 @@ def declare_again(count: int) -> None:
 
 
 def push_unsent(count: int) -> None:
-    ring = ReplayRing(30_000)
+    ring = ReplayBuffer(30_000)
     for n in range(count):
         ring.push(AudioChunk(b"", 10 * n, 10 * n + 10), 0.0)
         assert ring.unsent_ms <= 30_000

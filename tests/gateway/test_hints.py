@@ -21,6 +21,6 @@ def test_no_hint_without_a_reason() -> None:
 
 def test_reasons_that_an_operator_meets_first_have_a_hint_of_their_own() -> None:
     """Symptom: `no-credentials`, and nothing about what to do."""
-    met = {r for r, meaning in REASONS.items() if meaning.fault is Fault.CREDENTIALS}
+    met = {r for r, info in REASONS.items() if info.fault is Fault.CREDENTIALS}
     met |= {"connect-refused", "endpoint-not-found", "tls-untrusted", "model-not-found"}
     assert met <= set(hints._TABLE)  # noqa: SLF001 - as above

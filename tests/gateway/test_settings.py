@@ -6,13 +6,13 @@ import pytest
 import structlog
 from pydantic_settings import BaseSettings
 
-from gateway.carriers.parts import plain
-from gateway.carriers.plivo import Plivo
+from common.settings import SettingsError, load
 from gateway.carriers.registry import CARRIERS
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.settings import plain
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.reload import CarrierSettings
 from gateway.settings import Settings, Upstream
-from process.settings import SettingsError, load
 
 GOOD = {
     "GATEWAY_PUBLIC_URL": "https://gw.example.com/",

@@ -8,20 +8,20 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from gateway.calls.admission import Admission, stocks
+from gateway.admission.admission import Admission, pools
+from gateway.admission.capacity import Capacity
+from gateway.admission.routes import Routes
 from gateway.calls.allowance import Allowance
-from gateway.calls.capacity import Capacity
-from gateway.calls.ending import CLOSED
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.calls.stream import CallStream
-from gateway.carriers import twilio
-from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.calls.termination import CLOSED
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.vendors import twilio
 from gateway.errors import CarrierError
 from gateway.metrics import Metrics
-from gateway.routes import Routes
-from gateway.transcript.publisher import Limits, Publisher
-from gateway.transcript.spool import Spool
+from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.spool.spool import Spool
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng
 from tests.simulation.process import Process
@@ -202,7 +202,7 @@ class Gateway:
             random=rng(plan.seed, name, "calls"),
         )
         routes = _routes(plan)
-        self.capacity = Capacity(wire, stocks(routes), owner=name, lease_s=LEASE_S)
+        self.capacity = Capacity(wire, pools(routes), owner=name, lease_s=LEASE_S)
         self._admission = Admission(
             routes,
             self.links,
@@ -246,20 +246,22 @@ class Gateway:
         """Live a stream's life, as `ingress/media.py` does."""
         try:
             with self.streams.admit():
-                async with self._admission.enter("twilio") as ticket:
+                async with self._admission.enter("twilio") as reservation:
                     line.stream = stream = CallStream(
                         "twilio",
                         JsonMediaAdapter(twilio.DIALECT),
                         self._services,
-                        ticket,
+                        reservation,
                         authorize=lambda _: None,
-                        on_ending=lambda _: line.wake(),
+                        on_termination=lambda _: line.wake(),
                         reply=lambda _: None,
                     )
                     line.answered.set()
                     with self.streams.hold(stream):
-                        ending = await stream.run(line.read)
-                    self._trace.note(self.name, f"stream over: {ending.status} {ending.reason}")
+                        termination = await stream.run(line.read)
+                    self._trace.note(
+                        self.name, f"stream over: {termination.status} {termination.reason}"
+                    )
         except CarrierError as error:
             self._trace.note(self.name, f"refused: {error.reason}")
 

@@ -205,7 +205,7 @@ class Stream:
         self._queued = 0  # in our window
         self._blocked = False  # the gateway waits for room
         self._free_s = 0.0  # when the network takes the next message
-        self._heard_s = 0.0  # when the server is done with the last
+        self._received_at = 0.0  # when the server is done with the last
         self._up: deque[bytes | None] = deque()  # under way to the server; None: half-closed
         self._down: deque[list[str]] = deque()  # under way to the gateway
         self._final = False  # committed
@@ -295,8 +295,8 @@ class Stream:
             self._blocked = False
             self._process.enter(self._receiver.on_writable)
         if self._is(Blow.SLOW):
-            self._heard_s = max(self._loop.time(), self._heard_s) + _SLOW_S
-            self._loop.call_at(self._heard_s, self._serve, message, context=OUTSIDE)
+            self._received_at = max(self._loop.time(), self._received_at) + _SLOW_S
+            self._loop.call_at(self._received_at, self._serve, message, context=OUTSIDE)
         else:
             self._serve(message)
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.calls.stock import CapacityStore, Taken
+from gateway.admission.lease_pool import CapacityStore, Taken
 from gateway.errors import PublishError
-from gateway.transcript.store import AppendCall
-from tests.gateway.transcript.memory_store import MemoryStore
+from gateway.publishing.event_store import AppendCall
+from tests.gateway.publishing.memory_store import MemoryStore
 from tests.simulation.plan import Trouble
 from tests.simulation.process import OUTSIDE
 
@@ -56,23 +56,23 @@ class Wire:
         except PublishError as error:
             return [error] * len(calls)
 
-    async def take(self, stock: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+    async def take(self, pool: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
         """Take places, as `CapacityStore` says."""
         return await self._ask(
-            self._writing(lambda: self._places.take(stock, leases, limit, lease_s)),
+            self._writing(lambda: self._places.take(pool, leases, limit, lease_s)),
             _CAPACITY_TIMEOUT_S,
         )
 
-    async def renew(self, stock: str, leases: Sequence[str], lease_s: float) -> int:
+    async def renew(self, pool: str, leases: Sequence[str], lease_s: float) -> int:
         """Renew leases, as `CapacityStore` says."""
         return await self._ask(
-            self._writing(lambda: self._places.renew(stock, leases, lease_s)), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._places.renew(pool, leases, lease_s)), _CAPACITY_TIMEOUT_S
         )
 
-    async def release(self, stock: str, leases: Sequence[str]) -> None:
+    async def release(self, pool: str, leases: Sequence[str]) -> None:
         """Give places back, as `CapacityStore` says."""
         await self._ask(
-            self._writing(lambda: self._places.release(stock, leases)), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._places.release(pool, leases)), _CAPACITY_TIMEOUT_S
         )
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from tests.simulation import plan, world
+from tests.simulation.oracle import judge
 from tests.simulation.tally import tally
-from tests.simulation.verdict import judge
 
 _AT_ONCE: Final = 5  # given to a process
 

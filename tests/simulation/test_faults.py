@@ -10,8 +10,8 @@ import pytest
 
 from tests.simulation import world
 from tests.simulation.model import Blow, Fate, Nature
+from tests.simulation.oracle import judge
 from tests.simulation.plan import Call, Event, Hangup, Plan, Trouble
-from tests.simulation.verdict import judge
 
 TRACKS = ("inbound", "outbound")
 AT_S = 1.5  # in speech

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.ring import ReplayRing
-from gateway.calls.stock import Stock
+from gateway.admission.lease_pool import LeasePool
+from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
-from tests.gateway.transcript import memory_store
-from tests.gateway.transcript.memory_store import Claim, MemoryStore, Name, Owner
+from tests.gateway.publishing import memory_store
+from tests.gateway.publishing.memory_store import Claim, MemoryStore, Name, Owner
 from tests.simulation import model, plan, world
+from tests.simulation.oracle import judge
 from tests.simulation.plan import Event, Plan, Trouble
-from tests.simulation.verdict import judge
 from tests.simulation.world import Events, Evidence
 
 SEEDS = range(60)
@@ -151,9 +151,9 @@ _deliver = model.Stream._deliver  # noqa: SLF001
 @pytest.mark.parametrize(
     ("owner", "name", "mutant"),
     [
-        (ReplayRing, "rewind", nothing),  # nothing is heard again
+        (ReplayBuffer, "rewind", nothing),  # nothing is heard again
         (Segmenter, "restart", nothing),  # what is heard again is said twice
-        (Stock, "release", nothing),  # places leak
+        (LeasePool, "release", nothing),  # places leak
         (CallStream, "_publish_end", nothing),
         (MemoryStore, "_append", forget_what_was_written),  # retries write twice
         (model.Stream, "_deliver", lose_replies),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation import plan, world
+from tests.simulation.oracle import judge
 from tests.simulation.tally import EXPECTED
-from tests.simulation.verdict import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 

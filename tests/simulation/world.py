@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.transcript.keys import call_keys
-from tests.gateway.calls.memory_capacity import MemoryCapacityStore
-from tests.gateway.transcript.memory_store import MemoryStore
+from tests.gateway.admission.memory_capacity import MemoryCapacityStore
+from tests.gateway.publishing.memory_store import MemoryStore
 from tests.simulation import loop
 from tests.simulation.carrier import Caller, make_audio
 from tests.simulation.gateways import (

@@ -8,9 +8,10 @@ import sys
 import time
 
 from gateway.metrics import Metrics
+from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.redis_store import RedisStore
+from gateway.redis_client.client import create_client
 from gateway.transcript.events import StreamStarted, TrackInfo, TranscriptDelta
-from gateway.transcript.publisher import Limits, Publisher
-from gateway.transcript.redis import RedisStore, create_client
 
 
 async def publish(url: str, call_id: str, epoch: int, lease_s: float, name: str) -> None:

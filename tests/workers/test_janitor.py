@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import PublishError
+from gateway.publishing.event_store import FENCED, RESUMED, AppendCall
 from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
 from gateway.transcript.events import (
     GapCause,
@@ -17,9 +18,8 @@ from gateway.transcript.events import (
     TranscriptGap,
 )
 from gateway.transcript.keys import call_keys, partition_of
-from gateway.transcript.store import FENCED, RESUMED, AppendCall
-from tests.gateway.transcript.memory_store import MemoryStore
-from tests.gateway.transcript.publishing import delta, final, started
+from tests.gateway.publishing.memory_store import MemoryStore
+from tests.gateway.publishing.publisher_harness import delta, final, started
 from tests.simulation.loop import VirtualTimeLoop
 from workers.janitor import Janitor, Lost, Metrics, Watch
 
@@ -51,12 +51,14 @@ class World:
         self, call_id: str, epoch: int, first: int, *events: TranscriptEvent, stream: str = "MZ1"
     ) -> int:
         """Write as a gateway does; without events, renew the lease."""
-        constants = pack_stream("1", call_id, stream, epoch, "g1", _LEASE_MS, 86_400, 1000, 1 << 40)
+        stream_header = pack_stream(
+            "1", call_id, stream, epoch, "g1", _LEASE_MS, 86_400, 1000, 1 << 40
+        )
         packed = [pack_event(flatten(event, 0, 0)) for event in events]
         ends = bool(events) and isinstance(events[-1], StreamEnded)
         batch = pack_batch(first, packed, ends_stream=ends)
         keys = call_keys(call_id, _PARTITIONS)
-        (answer,) = await self.memory.append([AppendCall(keys, constants, batch)], 1)
+        (answer,) = await self.memory.append([AppendCall(keys, stream_header, batch)], 1)
         assert isinstance(answer, int)
         return answer
 

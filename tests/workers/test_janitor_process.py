@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from gateway.transcript.redis import RedisClient
-from tests.gateway.transcript.publishing import EPOCH, client_of, entries, keys_of
+from gateway.redis_client.client import RedisClient
+from tests.gateway.publishing.publisher_harness import EPOCH, client_of, entries, keys_of
 from tests.redis_servers import free_port
 
 _LEASE_S = 3.0  # a busy machine may hold up a living gateway for a while

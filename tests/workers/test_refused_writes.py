@@ -12,10 +12,11 @@ from redis.exceptions import ResponseError
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics as GatewayMetrics
+from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.redis_store import RedisStore
+from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import call_keys
-from gateway.transcript.publisher import Limits, Publisher
-from gateway.transcript.redis import RedisClient, RedisStore
-from tests.gateway.transcript.publishing import (
+from tests.gateway.publishing.publisher_harness import (
     client_of,
     delta,
     ended,

@@ -3,10 +3,10 @@
 import logging
 import sys
 
+from common import serving
+from common.settings import SettingsError
 from deploy.local.sagemaker.server import LocalEndpoint
 from deploy.local.sagemaker.settings import Settings
-from process import serving
-from process.settings import SettingsError
 
 _log = logging.getLogger("deploy.local.sagemaker")
 

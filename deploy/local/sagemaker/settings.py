@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
-from process.settings import Names, Port, Url, config
+from common.settings import Names, Port, Url, config
 
 
 class Settings(BaseSettings):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.proof import Account
+from cli.audit import Account
 from cli.soak import command as soak
 from cli.soak.callers import speech, tracks
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from cli.soak.watch import Reading, Watch, mb_per_min, parse
+from common.serving import listening
 from gateway.metrics import Metrics, add_process_metrics
-from process.serving import listening
 
 EXPOSITION = """\
 # TYPE process_resident_memory_bytes gauge

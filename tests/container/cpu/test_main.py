@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from common.settings import SettingsError, load
 from container.cpu.settings import Settings
-from process.settings import SettingsError, load
 from tests.container.cpu.dialogue import dialogue
 
 OTHERS = {name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")}

@@ -91,7 +91,8 @@ def test_nothing_survives_a_parent_that_was_killed(tmp_path: Path) -> None:
     code = f"""
 import asyncio, sys
 from pathlib import Path
-from deploy.local.processes import Part, RunningPart
+from deploy.local.processes import Part
+from deploy.local.processes import RunningPart
 async def main():
     part = Part("part", (sys.executable, "-c", "import time; time.sleep(60)"), {{}}, None)
     running = await RunningPart.start(part, Path({str(tmp_path)!r}))

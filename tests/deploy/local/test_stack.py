@@ -7,7 +7,7 @@ import signal
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
-from cli import demo, events, proof
+from cli import audit, demo, events
 from cli.callers.twilio import Twilio
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
@@ -17,7 +17,7 @@ from deploy.local.processes import ProcessFailed, answers
 async def test_a_call_through_it_and_a_clean_end() -> None:
     """Symptom: the endpoint did not end when asked, and every demo took five seconds longer."""
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
-    audio = proof.noise(1, 800)
+    audio = audit.noise(1, 800)
     async with local.running(settings) as stack:
         tracks = {"inbound": audio, "outbound": audio}
         result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
@@ -31,7 +31,7 @@ async def test_a_call_through_it_and_a_clean_end() -> None:
     assert result.transcript.status == "completed"
     assert result.transcript.missing == 0
     assert result.first_delta_ms is not None
-    assert proof.account(seen, tracks) == proof.Account(audio_ms=1600, transcribed_ms=1600)
+    assert audit.account(seen, tracks) == audit.Account(audio_ms=1600, transcribed_ms=1600)
 
 
 async def test_a_part_that_does_not_start_is_named_and_nothing_is_left() -> None:

@@ -10,15 +10,15 @@ import pytest
 import redis
 
 import deploy
-from gateway.calls.capacity_store import RedisCapacityStore
-from gateway.calls.stock import Taken
-from gateway.ingress.once_redis import RedisMemory
+from gateway.admission.capacity_store import RedisCapacityStore
+from gateway.admission.lease_pool import Taken
 from gateway.metrics import Metrics
-from gateway.transcript.eviction import EvictionWatch
-from gateway.transcript.health import RedisHealth
-from gateway.transcript.redis import check
+from gateway.publishing.eviction import EvictionWatch
+from gateway.publishing.redis_health import RedisHealth
+from gateway.redis_client.check import check
+from gateway.redis_client.single_use_store import RedisSingleUseStore
 from tests.gateway.ingress.remembered import claims_in
-from tests.gateway.transcript.publishing import (
+from tests.gateway.publishing.publisher_harness import (
     PARTITIONS,
     client_of,
     ended,
@@ -120,7 +120,7 @@ async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.Fixt
         await store.release("a", ["2"])
         assert await claim("token", 60)
         assert not await claim("token", 60)
-        assert await RedisMemory(client).find("token") is not None
+        assert await RedisSingleUseStore(client).find("token") is not None
         health = RedisHealth(
             client, PARTITIONS, outage=publisher.outage, fullness=publisher.fullness
         )

@@ -15,15 +15,15 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
 from tests.gateway.calls.test_holds import answering, hang_up, send, words_until
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
 
-def published(scene: Scene) -> str:
+def published(harness: StreamHarness) -> str:
     """Return the words of a reader who followed the rules of docs/events.md to the end."""
     texts: dict[int, tuple[int, str]] = {}
-    for event in scene.events:
+    for event in harness.events:
         if isinstance(event, TranscriptDelta):
             rev, text = texts.get(event.segment, (event.rev, ""))
             assert event.rev >= rev
@@ -38,26 +38,26 @@ async def test_an_engine_that_is_slow_at_the_end_is_waited_for() -> None:
     """Symptom: 5 tokens/s of the 12.5 needed; `done-timeout` though deltas came; 29 s lost."""
     transport = answering(words_until(375), token_s=0.2)
     limits: dict[str, Any] = {"finish_timeout_s": 60, "max_lag_ms": 60_000}
-    async with living(transport, **limits) as (scene, task):
-        scene.start()
-        await send(scene, 0, 30_000)
-        await hang_up(scene, task)
-    assert scene.ended.status is Status.COMPLETED
-    assert scene.of(TranscriptGap) == []
-    assert published(scene) == " ".join(f"w{number}" for number in range(375))
+    async with living(transport, **limits) as (harness, task):
+        harness.start()
+        await send(harness, 0, 30_000)
+        await hang_up(harness, task)
+    assert harness.ended.status is Status.COMPLETED
+    assert harness.of(TranscriptGap) == []
+    assert published(harness) == " ".join(f"w{number}" for number in range(375))
 
 
 @virtually
 async def test_a_session_that_is_mute_at_the_hang_up_is_found_by_its_watchdog() -> None:
     """Symptom: found only after the 20 s of `done_timeout_s`."""
-    async with living(done_timeout_s=20, finish_timeout_s=60, mute_timeout_s=8) as (scene, task):
-        scene.start()
-        await send(scene, 0, 1600)
-        scene.feed("stop")
+    async with living(done_timeout_s=20, finish_timeout_s=60, mute_timeout_s=8) as (harness, task):
+        harness.start()
+        await send(harness, 0, 1600)
+        harness.feed("stop")
         await asyncio.sleep(10)
-        assert len(scene.transport.streams) == 2
-        assert scene.ticket.places[0].verdicts == ["session-mute"]
-        scene.transport.streams[1].answer_all()
+        assert len(harness.transport.streams) == 2
+        assert harness.reservation.places[0].verdicts == ["session-mute"]
+        harness.transport.streams[1].answer_all()
         await asyncio.wait_for(task, 10)
 
 
@@ -65,46 +65,46 @@ async def test_a_session_that_is_mute_at_the_hang_up_is_found_by_its_watchdog() 
 @virtually
 async def test_when_a_replay_comes_to_less_what_was_published_stands(said_again: int) -> None:
     """Symptom: the final held only the words of a replay that was given up early."""
-    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (scene, task):
-        scene.start()
+    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (harness, task):
+        harness.start()
         await settle()
-        scene.audio(50)
+        harness.audio(50)
         for number in range(40):
-            scene.peer.delta(f" w{number}")
-        scene.peer.close(UpstreamError("stream-reset"))
+            harness.peer.delta(f" w{number}")
+        harness.peer.close(UpstreamError("stream-reset"))
         await asyncio.sleep(1)
         for number in range(said_again):
-            scene.transport.streams[1].delta(f" v{number}")
-        scene.transport.refusal = UpstreamError("access-denied")
-        scene.transport.streams[1].close(UpstreamError("stream-reset"))
-        await asyncio.wait_for(asyncio.gather(task, _stop(scene)), 60)
-    assert published(scene) == " ".join(f"w{number}" for number in range(40))
-    [gap] = scene.of(TranscriptGap)
+            harness.transport.streams[1].delta(f" v{number}")
+        harness.transport.refusal = UpstreamError("access-denied")
+        harness.transport.streams[1].close(UpstreamError("stream-reset"))
+        await asyncio.wait_for(asyncio.gather(task, _stop(harness)), 60)
+    assert published(harness) == " ".join(f"w{number}" for number in range(40))
+    [gap] = harness.of(TranscriptGap)
     assert (gap.from_ms, gap.to_ms) == (3200, 4000)
 
 
-async def _stop(scene: Scene) -> None:
+async def _stop(harness: StreamHarness) -> None:
     await asyncio.sleep(5)
-    scene.feed("stop")
+    harness.feed("stop")
 
 
 @virtually
 async def test_a_replay_that_closed_a_segment_early_loses_nothing_either() -> None:
-    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (scene, task):
-        scene.start()
+    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (harness, task):
+        harness.start()
         await settle()
-        scene.audio(50)
+        harness.audio(50)
         for number in range(40):
-            scene.peer.delta(f" w{number}")
-        scene.peer.close(UpstreamError("stream-reset"))
+            harness.peer.delta(f" w{number}")
+        harness.peer.close(UpstreamError("stream-reset"))
         await asyncio.sleep(1)
-        second = scene.transport.streams[1]
+        second = harness.transport.streams[1]
         for text in (" v0", " v1", *[""] * 14):
             second.delta(text)
-        scene.transport.refusal = UpstreamError("access-denied")
+        harness.transport.refusal = UpstreamError("access-denied")
         second.close(UpstreamError("stream-reset"))
-        await asyncio.wait_for(asyncio.gather(task, _stop(scene)), 60)
-    first, second_final = scene.of(TranscriptFinal)
+        await asyncio.wait_for(asyncio.gather(task, _stop(harness)), 60)
+    first, second_final = harness.of(TranscriptFinal)
     assert first.text == "v0 v1"
     assert second_final.text == " ".join(f"w{number}" for number in range(14, 40))
 
@@ -114,19 +114,19 @@ async def test_a_burst_before_the_first_session_is_no_reconnect() -> None:
     """Symptom: 45 s at once exceeded the ring; declared `reconnect` though nothing had failed."""
     transport = ScriptedTransport()
     transport.gate.clear()
-    async with living(transport, replay_ms=30_000) as (scene, task):
-        scene.start()
+    async with living(transport, replay_ms=30_000) as (harness, task):
+        harness.start()
         await settle()
         for _ in range(45):
-            scene.audio(12)
-            scene.audio(1)
+            harness.audio(12)
+            harness.audio(1)
         transport.gate.set()
         await settle()
-        scene.feed("stop")
+        harness.feed("stop")
         await settle()
-        scene.finish_all()
+        harness.finish_all()
         await asyncio.wait_for(task, 10)
-    assert {gap.cause for gap in scene.of(TranscriptGap)} == {GapCause.BACKPRESSURE}
+    assert {gap.cause for gap in harness.of(TranscriptGap)} == {GapCause.BACKPRESSURE}
 
 
 @virtually
@@ -134,15 +134,15 @@ async def test_the_last_words_time_runs_from_the_hang_up_also_while_slots_are_wa
     """Symptom: a call that hung up while it waited for its slots got that time on top."""
     transport = ScriptedTransport()
     transport.refusal = UpstreamError("host-unreachable")
-    async with living(transport, finish_timeout_s=6, retry_budget_s=60) as (scene, task):
+    async with living(transport, finish_timeout_s=6, retry_budget_s=60) as (harness, task):
 
         async def wait(start: CallStarted) -> None:
             await asyncio.sleep(4)
 
-        scene.ticket.settle = wait  # type: ignore[method-assign]  # slow
-        scene.start()
-        scene.audio(10)
-        scene.feed("stop")
+        harness.reservation.settle = wait  # type: ignore[method-assign]  # slow
+        harness.start()
+        harness.audio(10)
+        harness.feed("stop")
         await asyncio.wait_for(task, 7)
 
 
@@ -157,80 +157,80 @@ def circuit_open_after(error: UpstreamError) -> ScriptedTransport:
 async def test_a_stream_that_failed_names_the_cause_and_not_the_breaker() -> None:
     """Symptom: `stream.ended` said `circuit-open` of a call that had been refused before."""
     async with living(circuit_open_after(UpstreamError("connect-refused")), retry_budget_s=3) as (
-        scene,
+        harness,
         task,
     ):
-        place = scene.ticket.place
+        place = harness.reservation.place
 
         async def shut() -> None:
             raise UpstreamError("circuit-open")
 
         async def place_once() -> object:
-            scene.ticket.place = shut  # type: ignore[method-assign, assignment]  # from now on
+            harness.reservation.place = shut  # type: ignore[method-assign, assignment]  # from now on
             return await place()
 
-        scene.ticket.place = place_once  # type: ignore[method-assign, assignment]  # a breaker
-        scene.start()
+        harness.reservation.place = place_once  # type: ignore[method-assign, assignment]  # a breaker
+        harness.start()
         await asyncio.wait_for(task, 60)
-    assert scene.ended.reason == "connect-refused"
+    assert harness.ended.reason == "connect-refused"
 
 
 @virtually
 async def test_words_that_only_the_replay_found_stand_when_it_is_given_up() -> None:
     """Symptom: 30 words of a replay were replaced by the 4 that the session before had said."""
-    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (scene, task):
-        scene.start()
+    async with living(retry_budget_s=0.5, finish_timeout_s=20) as (harness, task):
+        harness.start()
         await settle()
-        scene.audio(50)
+        harness.audio(50)
         for number in range(40):
-            scene.peer.delta("" if number < 36 else f" w{number}")
-        scene.peer.close(UpstreamError("stream-reset"))
+            harness.peer.delta("" if number < 36 else f" w{number}")
+        harness.peer.close(UpstreamError("stream-reset"))
         await asyncio.sleep(1)
-        second = scene.transport.streams[1]
+        second = harness.transport.streams[1]
         for number in range(30):
             second.delta(f" v{number}")
-        scene.transport.refusal = UpstreamError("access-denied")
+        harness.transport.refusal = UpstreamError("access-denied")
         second.close(UpstreamError("stream-reset"))
-        await asyncio.wait_for(asyncio.gather(task, _stop(scene)), 60)
+        await asyncio.wait_for(asyncio.gather(task, _stop(harness)), 60)
     words = [f"v{number}" for number in range(30)] + [f"w{number}" for number in range(36, 40)]
-    assert published(scene) == " ".join(words)
+    assert published(harness) == " ".join(words)
 
 
 @virtually
 async def test_a_failed_track_has_its_final_before_the_hang_up() -> None:
     """Symptom: the open segment of a track without a way to the model closed with the call."""
-    async with living(retry_budget_s=1) as (scene, _):
-        scene.start("inbound", "outbound")
+    async with living(retry_budget_s=1) as (harness, _):
+        harness.start("inbound", "outbound")
         await settle()
-        scene.audio(10)
+        harness.audio(10)
         for number in range(5):
-            scene.peer.delta(f" w{number}")
-        scene.transport.refusal = UpstreamError("access-denied")
-        scene.peer.close(UpstreamError("stream-reset"))
+            harness.peer.delta(f" w{number}")
+        harness.transport.refusal = UpstreamError("access-denied")
+        harness.peer.close(UpstreamError("stream-reset"))
         await asyncio.sleep(5)
-        assert [final.text for final in scene.of(TranscriptFinal)] == ["w0 w1 w2 w3 w4"]
+        assert [final.text for final in harness.of(TranscriptFinal)] == ["w0 w1 w2 w3 w4"]
 
 
 @virtually
 async def test_a_rollover_whose_old_context_is_full_at_its_commit_replays_the_rest() -> None:
     """Symptom: a `done` that did not answer the final commit; 2 s declared, though in the ring."""
     transport = ScriptedTransport()
-    async with living(transport, rollover_soft_s=1000, rollover_hard_s=5) as (scene, _):
-        scene.start()
+    async with living(transport, rollover_soft_s=1000, rollover_hard_s=5) as (harness, _):
+        harness.start()
         await settle()
         old = transport.streams[0]
         for number in range(62):
-            scene.audio(1)
+            harness.audio(1)
             if number < 40:
                 old.delta(f" w{number}")
             await asyncio.sleep(0.08)
         for _ in range(100):
             if old.types.count("commit") == 1:
-                scene.audio(1)
+                harness.audio(1)
                 await asyncio.sleep(0.08)
         old.done()
         await asyncio.sleep(1)
-        assert scene.of(TranscriptGap) == []
+        assert harness.of(TranscriptGap) == []
         assert len(transport.streams) == 3
 
 
@@ -257,7 +257,7 @@ def answering_late() -> ScriptedTransport:
             heard += len(base64.b64decode(message.get("audio", "")))
             say(heard // 2560 - 6)
             if message.get("final"):
-                stream.ending = asyncio.create_task(end())  # type: ignore[attr-defined]  # kept
+                stream.termination = asyncio.create_task(end())  # type: ignore[attr-defined]  # kept
 
         stream.on_sent = take
         stream.created()
@@ -270,15 +270,17 @@ async def test_a_session_that_nobody_checked_is_not_stalled() -> None:
     """Symptom: a healthy session failed 1 s after its commit, because the next one opened late."""
     transport = answering_late()
     async with living(transport, rollover_soft_s=8, open_timeout_s=30, done_timeout_s=20) as (
-        scene,
+        harness,
         task,
     ):
-        scene.start()
-        await send(scene, 0, 2000)
+        harness.start()
+        await send(harness, 0, 2000)
         await asyncio.sleep(3)
         transport.gate.clear()
         await asyncio.sleep(14)
         transport.gate.set()
         await asyncio.sleep(5)
-        await hang_up(scene, task)
-    assert {verdict for place in scene.ticket.places for verdict in place.verdicts} == {"worked"}
+        await hang_up(harness, task)
+    assert {verdict for place in harness.reservation.places for verdict in place.verdicts} == {
+        "worked"
+    }

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.calls.ending import CLOSED, Ending
-from gateway.carriers import bandwidth, exotel, freeswitch, plivo, ringcx, telnyx, twilio
+from gateway.calls.termination import CLOSED, Termination
 from gateway.carriers.adapter import Adapter
-from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.vendors import bandwidth, exotel, freeswitch, plivo, ringcx, telnyx, twilio
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import (
     GapCause,
@@ -21,8 +21,8 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living, virtually
-from tests.gateway.carriers.test_early_media import SENDERS, Sender
+from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
+from tests.gateway.carriers.protocols.test_early_media import SENDERS, Sender
 from tests.gateway.scripted import ScriptedTransport, settle
 
 JSON: Final = (
@@ -58,9 +58,9 @@ def half(message: bytes) -> bytes:
     return message[: -len(message) // 3]
 
 
-def feed(scene: Scene, message: object) -> None:
+def feed(harness: StreamHarness, message: object) -> None:
     text = message if isinstance(message, bytes) else json.dumps(message).encode()
-    scene.stream.receive_text(text)
+    harness.stream.receive_text(text)
 
 
 def written(sender: Sender, number: int) -> bytes:
@@ -68,18 +68,20 @@ def written(sender: Sender, number: int) -> bytes:
     return json.dumps(sender.write(number, b"\x7f" * sender.frame_bytes)).encode()
 
 
-async def play(sender: Sender, bad: Sequence[int], spoil: Spoil) -> tuple[Scene, StreamEnded]:
-    async with living(adapter=sender.adapter()) as (scene, task):
-        feed(scene, sender.start)
+async def play(
+    sender: Sender, bad: Sequence[int], spoil: Spoil
+) -> tuple[StreamHarness, StreamEnded]:
+    async with living(adapter=sender.adapter()) as (harness, task):
+        feed(harness, sender.start)
         await settle()
         for number in range(1, FRAMES + 1):
             message = written(sender, number)
-            feed(scene, spoil(message) if number in bad else message)
-        scene.stream.end(CLOSED)
+            feed(harness, spoil(message) if number in bad else message)
+        harness.stream.end(CLOSED)
         await settle()
-        scene.finish_all()
+        harness.finish_all()
         await task
-    return scene, scene.ended
+    return harness, harness.ended
 
 
 @pytest.mark.parametrize("spoil", [no_base64, no_text, half])
@@ -98,8 +100,8 @@ async def test_what_cannot_be_decoded_is_a_gap_where_it_lies(
     name: str, bad: Sequence[int], expected: list[tuple[int, int]], spoil: Spoil
 ) -> None:
     """Symptom: only a hole in the middle of a stream with times was declared."""
-    scene, ended = await play(SENDERS[name], bad, spoil)
-    gaps = [gap for gap in scene.of(TranscriptGap) if gap.cause is GapCause.CARRIER_LOSS]
+    harness, ended = await play(SENDERS[name], bad, spoil)
+    gaps = [gap for gap in harness.of(TranscriptGap) if gap.cause is GapCause.CARRIER_LOSS]
     assert [(gap.from_ms, gap.to_ms) for gap in gaps] == expected
     assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-closed")
     assert (ended.duration_ms, ended.gap_ms) == (1000, sum(b - a for a, b in expected))
@@ -109,17 +111,17 @@ async def test_what_cannot_be_decoded_is_a_gap_where_it_lies(
 @pytest.mark.parametrize("name", JSON)
 async def test_a_stream_of_which_nothing_could_be_heard_fails(name: str, spoil: Spoil) -> None:
     """Symptom: all frames were bad, and the stream was `completed` with no gap."""
-    scene, ended = await play(SENDERS[name], range(1, FRAMES + 1), spoil)
+    harness, ended = await play(SENDERS[name], range(1, FRAMES + 1), spoil)
     assert (ended.status, ended.reason) == (Status.FAILED, "undecodable-media")
     assert (ended.duration_ms, ended.gap_ms) == (1000, 1000)
-    assert len(scene.of(TranscriptGap)) == 1
+    assert len(harness.of(TranscriptGap)) == 1
 
 
 async def test_they_are_counted_as_ignored_too() -> None:
-    scene, _ = await play(SENDERS["twilio"], [2, 3], no_base64)
+    harness, _ = await play(SENDERS["twilio"], [2, 3], no_base64)
     metric = "callscribe_ignored_messages_total"
     labels = {"carrier": "twilio", "kind": "undecodable-payload"}
-    assert scene.metrics.registry.get_sample_value(metric, labels) == 2
+    assert harness.metrics.registry.get_sample_value(metric, labels) == 2
 
 
 async def test_a_stream_with_a_word_in_it_is_complete() -> None:
@@ -129,53 +131,53 @@ async def test_a_stream_with_a_word_in_it_is_complete() -> None:
 
 async def test_lost_audio_at_the_end_makes_no_other_session() -> None:
     """Symptom to prevent: a tail that no session answers looks like a context that was full."""
-    async with living() as (scene, task):
-        scene.start()
+    async with living() as (harness, task):
+        harness.start()
         await settle()
         for _ in range(8):
-            scene.feed("media", media={"track": "inbound", "payload": FRAME})
+            harness.feed("media", media={"track": "inbound", "payload": FRAME})
         for _ in range(100):
-            scene.feed("media", media={"track": "inbound", "payload": "%"})
-        scene.feed("stop")
+            harness.feed("media", media={"track": "inbound", "payload": "%"})
+        harness.feed("stop")
         await settle()
-        scene.peer.delta(" hello")
-        scene.finish_all()
+        harness.peer.delta(" hello")
+        harness.finish_all()
         await task
-    assert len(scene.transport.streams) == 1
-    assert scene.ended.status is Status.COMPLETED
-    assert (scene.ended.duration_ms, scene.ended.gap_ms) == (2160, 2000)
+    assert len(harness.transport.streams) == 1
+    assert harness.ended.status is Status.COMPLETED
+    assert (harness.ended.duration_ms, harness.ended.gap_ms) == (2160, 2000)
 
 
 async def test_without_a_way_to_the_model_it_is_declared_all_the_same() -> None:
     transport = ScriptedTransport()
     transport.refusal = UpstreamError("access-denied")
-    async with living(transport) as (scene, task):
-        scene.start()
+    async with living(transport) as (harness, task):
+        harness.start()
         for _ in range(10):
-            scene.feed("media", media={"track": "inbound", "payload": "%" * 216})
+            harness.feed("media", media={"track": "inbound", "payload": "%" * 216})
         await settle()
         await task
-    assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
-    assert (scene.ended.duration_ms, scene.ended.gap_ms) == (200, 200)
+    assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "access-denied")
+    assert (harness.ended.duration_ms, harness.ended.gap_ms) == (200, 200)
 
 
 @virtually
 async def test_words_before_a_run_of_lost_frames_are_said() -> None:
     """Symptom to prevent: frames that nobody can hear keep the last words in the model."""
-    async with living() as (scene, task):
-        scene.start()
+    async with living() as (harness, task):
+        harness.start()
         await settle()
-        scene.audio(4)
-        scene.peer.delta(" hello")
+        harness.audio(4)
+        harness.peer.delta(" hello")
         for _ in range(10):
             await asyncio.sleep(0.5)
-            scene.feed("media", media={"track": "inbound", "payload": "%"})
-        scene.peer.answer_all()
+            harness.feed("media", media={"track": "inbound", "payload": "%"})
+        harness.peer.answer_all()
         await settle()
-        assert [final.text for final in scene.of(TranscriptFinal)] == ["hello"]
-        scene.feed("stop")
+        assert [final.text for final in harness.of(TranscriptFinal)] == ["hello"]
+        harness.feed("stop")
         await settle()
-        scene.finish_all()
+        harness.finish_all()
         await task
 
 
@@ -191,34 +193,34 @@ class TestFreeSwitch:
 
     @pytest.mark.parametrize("frames", [1, 10, 99, 100, 150])
     async def test_a_stream_that_ends_before_its_metadata(self, frames: int) -> None:
-        async with living(adapter=self.adapter()) as (scene, task):
+        async with living(adapter=self.adapter()) as (harness, task):
             for _ in range(frames):
-                scene.stream.receive_binary(self.FRAME)
-            scene.stream.end(CLOSED)
-            scene.woken.set()
+                harness.stream.receive_binary(self.FRAME)
+            harness.stream.end(CLOSED)
+            harness.woken.set()
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        [started] = scene.of(StreamStarted)
+        [started] = harness.of(StreamStarted)
         assert started.params == {"queue": "sales"}
-        assert (scene.ended.status, scene.ended.duration_ms) == (Status.COMPLETED, 20 * frames)
+        assert (harness.ended.status, harness.ended.duration_ms) == (Status.COMPLETED, 20 * frames)
 
     async def test_a_socket_that_is_lost_before_its_metadata(self) -> None:
-        async with living(adapter=self.adapter()) as (scene, task):
-            scene.stream.receive_binary(self.FRAME)
-            scene.stream.end(Ending.failed(CarrierError("socket-lost")))
-            scene.woken.set()
+        async with living(adapter=self.adapter()) as (harness, task):
+            harness.stream.receive_binary(self.FRAME)
+            harness.stream.end(Termination.failed(CarrierError("socket-lost")))
+            harness.woken.set()
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert (scene.ended.reason, scene.ended.duration_ms) == ("socket-lost", 20)
+        assert (harness.ended.reason, harness.ended.duration_ms) == ("socket-lost", 20)
 
     async def test_no_audio_is_no_stream(self) -> None:
-        async with living(adapter=self.adapter()) as (scene, task):
-            scene.stream.end(CLOSED)
-            scene.woken.set()
+        async with living(adapter=self.adapter()) as (harness, task):
+            harness.stream.end(CLOSED)
+            harness.woken.set()
             await task
-        assert scene.events == []
+        assert harness.events == []
 
 
 @pytest.mark.parametrize(
@@ -235,11 +237,11 @@ class TestFreeSwitch:
 )
 async def test_media_without_a_start_are_no_stream(dialect: Any) -> None:
     sender = SENDERS[dialect.carrier]
-    async with living(adapter=JsonMediaAdapter(dialect)) as (scene, task):
-        feed(scene, written(sender, 1))
-        scene.stream.end(CLOSED)
+    async with living(adapter=JsonMediaAdapter(dialect)) as (harness, task):
+        feed(harness, written(sender, 1))
+        harness.stream.end(CLOSED)
         await task
-    assert scene.events == []
+    assert harness.events == []
 
 
 class TestWhereAudioIsCounted:
@@ -250,55 +252,55 @@ class TestWhereAudioIsCounted:
         message = {"eventType": "media", "track": "inbound", "payload": payload}
         return message | {"sequenceNumber": str(number)}
 
-    async def played(self, messages: Sequence[dict[str, Any] | None]) -> Scene:
+    async def played(self, messages: Sequence[dict[str, Any] | None]) -> StreamHarness:
         """Play frames at the speed of speech; None is one that never came."""
         adapter = JsonMediaAdapter(bandwidth.DIALECT)
-        async with living(adapter=adapter) as (scene, task):
-            feed(scene, SENDERS["bandwidth"].start)
+        async with living(adapter=adapter) as (harness, task):
+            feed(harness, SENDERS["bandwidth"].start)
             for message in messages:
                 await asyncio.sleep(0.02)
                 if message:
-                    feed(scene, message)
-            scene.stream.end(CLOSED)
+                    feed(harness, message)
+            harness.stream.end(CLOSED)
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        return scene
+        return harness
 
     @staticmethod
-    def gaps(scene: Scene) -> list[tuple[int, int, GapCause]]:
-        found = [gap for gap in scene.of(TranscriptGap) if gap.cause is not GapCause.MODEL_MUTE]
+    def gaps(harness: StreamHarness) -> list[tuple[int, int, GapCause]]:
+        found = [gap for gap in harness.of(TranscriptGap) if gap.cause is not GapCause.MODEL_MUTE]
         return [(gap.from_ms, gap.to_ms, gap.cause) for gap in found]
 
     @virtually
     async def test_50_missing_frames_of_200(self) -> None:
         """Symptom: Bandwidth's numbers were not read, and 50 missing frames were no gap."""
         messages = [None if 100 <= n < 150 else self.written(n) for n in range(200)]
-        scene = await self.played(messages)
-        assert self.gaps(scene) == [(2000, 3000, GapCause.CARRIER_LOSS)]
-        assert scene.ended.duration_ms == 4000
+        harness = await self.played(messages)
+        assert self.gaps(harness) == [(2000, 3000, GapCause.CARRIER_LOSS)]
+        assert harness.ended.duration_ms == 4000
 
     @virtually
     async def test_five_seconds_that_cannot_be_decoded(self) -> None:
         bad = range(100, 350)
         messages = [self.written(n, "%" if n in bad else FRAME) for n in range(450)]
-        scene = await self.played(messages)
-        assert self.gaps(scene) == [(2000, 7000, GapCause.CARRIER_LOSS)]
-        assert scene.ended.duration_ms == 9000
+        harness = await self.played(messages)
+        assert self.gaps(harness) == [(2000, 7000, GapCause.CARRIER_LOSS)]
+        assert harness.ended.duration_ms == 9000
 
     @virtually
     async def test_media_that_waited_for_their_start_are_no_silence(self) -> None:
-        async with living(adapter=TestFreeSwitch.adapter()) as (scene, task):
+        async with living(adapter=TestFreeSwitch.adapter()) as (harness, task):
             for number in range(300):
                 await asyncio.sleep(0.02)
                 if number == 75:
-                    scene.stream.receive_text(b'{"call_id": "f1"}')
-                scene.stream.receive_binary(TestFreeSwitch.FRAME)
-            scene.stream.end(CLOSED)
-            scene.woken.set()
+                    harness.stream.receive_text(b'{"call_id": "f1"}')
+                harness.stream.receive_binary(TestFreeSwitch.FRAME)
+            harness.stream.end(CLOSED)
+            harness.woken.set()
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert scene.opened[0] == "f1"
-        assert self.gaps(scene) == []
-        assert scene.ended.duration_ms == 6000
+        assert harness.opened[0] == "f1"
+        assert self.gaps(harness) == []
+        assert harness.ended.duration_ms == 6000

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.calls.ending import CLOSED, DRAINED, Ending
-from gateway.calls.overload import Load
+from gateway.admission.overload import Load
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
+from gateway.calls.termination import CLOSED, DRAINED, Termination
 from gateway.errors import CarrierError
 from tests.gateway.scripted import settle
 from tests.waiting import eventually
@@ -25,14 +25,14 @@ class Stream:
         self.call_id = call_id
         self.carrier = carrier
         self.stream_id = stream_id
-        self.endings: list[Ending] = []
+        self.terminations: list[Termination] = []
         self.given_up_after_s: float | None = None
 
-    def give_up(self, after_s: float) -> None:
+    def fail_unreachable(self, after_s: float) -> None:
         self.given_up_after_s = after_s
 
-    def end(self, ending: Ending) -> None:
-        self.endings.append(ending)
+    def end(self, termination: Termination) -> None:
+        self.terminations.append(termination)
 
     def snapshot(self) -> StreamSnapshot | None:
         if self.call_id is None:
@@ -110,7 +110,12 @@ class TestFinding:
                 stack.enter_context(streams.hold(each))
             assert [each.stream_id for each in streams.end_call("a", CLOSED)] == ["1", "2"]
             assert streams.end_call("c", CLOSED) == []
-        assert [each.endings for each in (one, two, other, unknown)] == [[CLOSED], [CLOSED], [], []]
+        assert [each.terminations for each in (one, two, other, unknown)] == [
+            [CLOSED],
+            [CLOSED],
+            [],
+            [],
+        ]
 
     async def test_one_carrier_ends_its_own_streams_of_an_id(self) -> None:
         streams = LiveStreams(9)
@@ -119,7 +124,7 @@ class TestFinding:
             for each in (mine, other):
                 stack.enter_context(streams.hold(each))
             assert len(streams.end_call("a", CLOSED, carrier="twilio", stream_id="1")) == 1
-            assert (mine.endings, other.endings) == ([CLOSED], [])
+            assert (mine.terminations, other.terminations) == ([CLOSED], [])
             assert len(streams.end_call("a", CLOSED)) == 2
 
 
@@ -137,7 +142,7 @@ class TestDrain:
             await settle()
             assert not drain.done()
         await asyncio.wait_for(drain, LONG_S)
-        assert stream.endings == []
+        assert stream.terminations == []
 
     async def test_a_hurry_ends_it(self) -> None:
         streams, hurry = LiveStreams(1), asyncio.Event()
@@ -159,7 +164,7 @@ class TestEndAll:
         with streams.admit(), streams.hold(stream):
             end = asyncio.create_task(streams.end_all(LONG_S))
             await settle()
-            assert stream.endings == [DRAINED]
+            assert stream.terminations == [DRAINED]
             assert not end.done()
         await asyncio.wait_for(end, LONG_S)
 
@@ -170,7 +175,7 @@ class TestEndAll:
             end = asyncio.create_task(streams.end_all(LONG_S))
             await settle()
             with streams.hold(stream):
-                assert stream.endings == [DRAINED]
+                assert stream.terminations == [DRAINED]
         await asyncio.wait_for(end, LONG_S)
 
     async def test_one_that_never_ends_is_not_waited_for_for_ever(self) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.calls.ending import CLOSED
-from gateway.carriers import twilio
-from gateway.carriers.dialect import Times
-from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.calls.termination import CLOSED
+from gateway.carriers.protocols.dialect import Times
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.vendors import twilio
 from gateway.transcript.events import GapCause, TranscriptFinal, TranscriptGap
-from tests.gateway.calls.scene import Scene, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
 from tests.gateway.calls.test_holds import TestLeftOutSilence, answering, hang_up
 
 COUNTED = replace(twilio.DIALECT, times=Times.NONE)  # as Bandwidth's
@@ -19,15 +19,15 @@ COUNTED_IN_DISORDER = replace(COUNTED, reorder_ms=60)  # as RingCX'
 IN_DISORDER = replace(twilio.DIALECT, reorder_ms=200)  # as Telnyx'
 
 
-def frame(scene: Scene, track: str = "inbound", **media: str) -> None:
+def frame(harness: StreamHarness, track: str = "inbound", **media: str) -> None:
     payload = base64.b64encode(bytes(160)).decode()
-    scene.feed("media", media={"track": track, "payload": payload, **media})
+    harness.feed("media", media={"track": track, "payload": payload, **media})
 
 
-async def talk(scene: Scene, track: str = "inbound", *, first: int | None = None) -> None:
+async def talk(harness: StreamHarness, track: str = "inbound", *, first: int | None = None) -> None:
     """Send two seconds of audio in real time, numbered from the first."""
     for number in range(100):
-        frame(scene, track, **({} if first is None else {"chunk": str(first + number)}))
+        frame(harness, track, **({} if first is None else {"chunk": str(first + number)}))
         await asyncio.sleep(0.02)
 
 
@@ -40,15 +40,15 @@ def test_a_track_that_begins_after_left_out_silence_lies_where_it_arrived(
 
     @virtually
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED)) as (scene, task):
-            scene.start("inbound", "outbound")
-            await talk(scene)
+        async with living(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
+            harness.start("inbound", "outbound")
+            await talk(harness)
             await asyncio.sleep(silence_s)
             if before == 2:
-                await talk(scene)
-            await talk(scene, "outbound")
-            await hang_up(scene, task)
-        finals = [final for final in scene.of(TranscriptFinal) if final.track == "outbound"]
+                await talk(harness)
+            await talk(harness, "outbound")
+            await hang_up(harness, task)
+        finals = [final for final in harness.of(TranscriptFinal) if final.track == "outbound"]
         assert abs(finals[0].start_ms - 1000 * (2 * before + silence_s)) < 200
 
     play()
@@ -60,15 +60,15 @@ def test_frames_lost_at_the_end_of_left_out_silence_do_not_change_what_it_was(lo
 
     @virtually
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED)) as (scene, task):
-            scene.start()
-            await talk(scene, first=1)
+        async with living(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
+            harness.start()
+            await talk(harness, first=1)
             await asyncio.sleep(20)
-            await talk(scene, first=101 + lost)
-            await hang_up(scene, task)
-        gaps = {gap.cause: gap.to_ms - gap.from_ms for gap in scene.of(TranscriptGap)}
+            await talk(harness, first=101 + lost)
+            await hang_up(harness, task)
+        gaps = {gap.cause: gap.to_ms - gap.from_ms for gap in harness.of(TranscriptGap)}
         assert gaps[GapCause.NOT_SENT] >= 20_000 - 20 * lost - 100
-        assert scene.of(TranscriptFinal)[1].start_ms > 21_000
+        assert harness.of(TranscriptFinal)[1].start_ms > 21_000
 
     play()
 
@@ -76,18 +76,18 @@ def test_frames_lost_at_the_end_of_left_out_silence_do_not_change_what_it_was(lo
 @virtually
 async def test_a_few_frames_at_once_after_silence_are_no_late_delivery() -> None:
     """Symptom: the first 400 ms after the silence lay before it."""
-    async with living(answering(), TestLeftOutSilence.adapter()) as (scene, task):
-        scene.start()
+    async with living(answering(), TestLeftOutSilence.adapter()) as (harness, task):
+        harness.start()
         for burst in (1, 6):
             for _ in range(burst - 1):
-                scene.stream.receive_binary(bytes(160))
+                harness.stream.receive_binary(bytes(160))
             for _ in range(100):
-                scene.stream.receive_binary(bytes(160))
+                harness.stream.receive_binary(bytes(160))
                 await asyncio.sleep(0.02)
             await asyncio.sleep(20)
-        scene.stream.end(CLOSED)
+        harness.stream.end(CLOSED)
         await asyncio.wait_for(task, 100)
-    assert scene.of(TranscriptFinal)[1].start_ms > 21_000
+    assert harness.of(TranscriptFinal)[1].start_ms > 21_000
 
 
 @pytest.mark.parametrize("wait_s", [0.7, 2, 10])
@@ -96,17 +96,17 @@ def test_frames_that_waited_for_their_order_lie_where_they_arrived(wait_s: float
 
     @virtually
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED_IN_DISORDER)) as (scene, task):
-            scene.start()
+        async with living(answering(), JsonMediaAdapter(COUNTED_IN_DISORDER)) as (harness, task):
+            harness.start()
             for number in range(1, 102):
                 if number != 100:
-                    frame(scene, chunk=str(number))
+                    frame(harness, chunk=str(number))
                 await asyncio.sleep(0.02)
             await asyncio.sleep(wait_s)
-            await hang_up(scene, task)
-        [gap] = scene.of(TranscriptGap)
+            await hang_up(harness, task)
+        [gap] = harness.of(TranscriptGap)
         assert (gap.from_ms, gap.to_ms) == (1980, 2000)
-        assert scene.ended.duration_ms == 2020
+        assert harness.ended.duration_ms == 2020
 
     play()
 
@@ -114,16 +114,16 @@ def test_frames_that_waited_for_their_order_lie_where_they_arrived(wait_s: float
 @virtually
 async def test_a_loss_before_a_hold_stays_a_loss() -> None:
     """Symptom: a frame that was lost just before a hold was declared `not_sent`."""
-    async with living(answering(), JsonMediaAdapter(IN_DISORDER)) as (scene, task):
-        scene.start()
+    async with living(answering(), JsonMediaAdapter(IN_DISORDER)) as (harness, task):
+        harness.start()
         for numbers in (range(100), range(1100, 1200)):
             for number in numbers:
                 if number != 96:
                     chunk = number + 1 if number < 100 else number - 999
-                    frame(scene, chunk=str(chunk), timestamp=str(20 * number))
+                    frame(harness, chunk=str(chunk), timestamp=str(20 * number))
                     await asyncio.sleep(0.02)
             if numbers[0] == 0:
                 await asyncio.sleep(20)
-        await hang_up(scene, task)
-    causes = {(gap.from_ms, gap.to_ms): gap.cause for gap in scene.of(TranscriptGap)}
+        await hang_up(harness, task)
+    causes = {(gap.from_ms, gap.to_ms): gap.cause for gap in harness.of(TranscriptGap)}
     assert causes == {(1920, 1940): GapCause.CARRIER_LOSS, (2000, 22_000): GapCause.NOT_SENT}

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.calls.ending import CLOSED, DRAINED, IDLE, STOPPED, Ending
 from gateway.calls.stream import StreamState
-from gateway.carriers import telnyx, twilio
+from gateway.calls.termination import CLOSED, DRAINED, IDLE, STOPPED, Termination
 from gateway.carriers.events import (
     AudioReceived,
     CallStarted,
@@ -22,7 +21,8 @@ from gateway.carriers.events import (
 )
 from gateway.carriers.events import StreamPaused as CarrierPaused
 from gateway.carriers.events import StreamResumed as CarrierResumed
-from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.vendors import telnyx, twilio
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import (
     FinalReason,
@@ -37,14 +37,14 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
 from tests.gateway.scripted import ScriptedTransport, settle
 from tests.waiting import eventually
 
 
 async def test_a_whole_call() -> None:
-    async with living() as (scene, task):
-        scene.start(
+    async with living() as (harness, task):
+        harness.start(
             "inbound",
             "outbound",
             Tok="t",
@@ -53,70 +53,70 @@ async def test_a_whole_call() -> None:
             queue="sales",
         )
         await settle()
-        scene.audio(2)
-        assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 2
-        scene.peer.delta(" hello")
-        scene.peer.delta(" you")
-        scene.feed("stop")
+        harness.audio(2)
+        assert harness.metrics.registry.get_sample_value("callscribe_sessions_live") == 2
+        harness.peer.delta(" hello")
+        harness.peer.delta(" you")
+        harness.feed("stop")
         await settle()
-        assert [p.types for p in scene.transport.streams] == [
+        assert [p.types for p in harness.transport.streams] == [
             ["session.update", "commit", "append", "append", "append", "commit"],
             ["session.update", "commit", "commit"],
         ]
-        scene.peer.delta(" there")
-        scene.finish_all()
-        ending = await task
-    assert ending.close_code == 1000
-    assert scene.opened == ("CA1", "MZ1", 1_700_000_000_000)
-    assert scene.owner == ("default", "twilio")
-    [started] = scene.of(StreamStarted)
+        harness.peer.delta(" there")
+        harness.finish_all()
+        termination = await task
+    assert termination.close_code == 1000
+    assert harness.opened == ("CA1", "MZ1", 1_700_000_000_000)
+    assert harness.owner == ("default", "twilio")
+    [started] = harness.of(StreamStarted)
     assert [(t.track, t.role, t.encoding, t.rate) for t in started.tracks] == [
         ("inbound", "customer", "pcmu", 8000),
         ("outbound", "agent", "pcmu", 8000),
     ]
     assert started.params == {"queue": "sales"}
-    assert [d.text for d in scene.of(TranscriptDelta)] == ["hello", " you", " there"]
-    [final] = scene.of(TranscriptFinal)
+    assert [d.text for d in harness.of(TranscriptDelta)] == ["hello", " you", " there"]
+    [final] = harness.of(TranscriptFinal)
     assert (final.text, final.start_ms, final.end_ms) == ("hello you there", 0, 160)
     assert (final.segment, final.role, final.reason) == (1, "customer", FinalReason.HANGUP)
-    assert scene.ended == StreamEnded(Status.COMPLETED, "carrier-stopped", 160, 1, 0)
-    assert scene.metrics.registry.get_sample_value("callscribe_sessions_live") == 0
-    assert scene.stream.state is StreamState.ENDED
+    assert harness.ended == StreamEnded(Status.COMPLETED, "carrier-stopped", 160, 1, 0)
+    assert harness.metrics.registry.get_sample_value("callscribe_sessions_live") == 0
+    assert harness.stream.state is StreamState.ENDED
 
 
 @pytest.mark.parametrize("hang_up", [STOPPED, CLOSED])
-async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Ending) -> None:
+async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Termination) -> None:
     """Symptom: a call that was not let in counted as failed, because its caller was quicker."""
-    async with living() as (scene, task):
+    async with living() as (harness, task):
         decided = asyncio.Event()
 
         async def refuse(start: CallStarted) -> None:
             await decided.wait()
             raise CarrierError("endpoint-at-capacity")
 
-        scene.ticket.settle = refuse  # type: ignore[method-assign]  # after a wait
-        scene.start("inbound", "outbound")
+        harness.reservation.settle = refuse  # type: ignore[method-assign]  # after a wait
+        harness.start("inbound", "outbound")
         await settle()
-        scene.stream.end(hang_up)
+        harness.stream.end(hang_up)
         await settle()
         decided.set()
         await task
-    assert (scene.ended.status, scene.ended.reason) == (Status.REFUSED, "endpoint-at-capacity")
+    assert (harness.ended.status, harness.ended.reason) == (Status.REFUSED, "endpoint-at-capacity")
 
 
 async def test_what_prometheus_sees_of_a_call() -> None:
-    async with living() as (scene, task):
-        scene.start("inbound", "outbound")
-        scene.feed("mark")
+    async with living() as (harness, task):
+        harness.start("inbound", "outbound")
+        harness.feed("mark")
         await settle()
-        scene.audio(2, timestamp="0", chunk="1")
-        scene.audio(1, timestamp="400", chunk="2")
-        scene.peer.delta(" hello")
-        scene.transport.streams[1].close(UpstreamError("access-denied"))
+        harness.audio(2, timestamp="0", chunk="1")
+        harness.audio(1, timestamp="400", chunk="2")
+        harness.peer.delta(" hello")
+        harness.transport.streams[1].close(UpstreamError("access-denied"))
         await settle()
-        scene.feed("stop")
+        harness.feed("stop")
         await settle()
-        scene.peer.answer_all()
+        harness.peer.answer_all()
         await task
     carrier = {"carrier": "twilio"}
     for name, labels, value in (
@@ -132,270 +132,277 @@ async def test_what_prometheus_sees_of_a_call() -> None:
         ("calls_total", carrier | {"status": "failed"}, 1),
         ("live_calls", carrier, 0),
     ):
-        sample = scene.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
+        sample = harness.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
         assert sample == pytest.approx(value), name
 
 
 class TestBeforeTheStart:
     async def test_a_stream_that_never_starts_publishes_nothing(self) -> None:
-        async with living() as (scene, task):
-            scene.feed("connected")
-            scene.stream.end(CLOSED)
+        async with living() as (harness, task):
+            harness.feed("connected")
+            harness.stream.end(CLOSED)
             await task
-        assert scene.events == []
-        assert scene.transport.streams == []
+        assert harness.events == []
+        assert harness.transport.streams == []
 
     async def test_a_forged_token_creates_nothing(self) -> None:
-        async with living() as (scene, _):
+        async with living() as (harness, _):
             with pytest.raises(CarrierError, match="token-invalid"):
-                scene.start("inbound", tok="forged")
+                harness.start("inbound", tok="forged")
             await settle()
-        assert scene.events == []
-        assert scene.transport.streams == []
+        assert harness.events == []
+        assert harness.transport.streams == []
 
 
 class TestAudio:
     async def test_audio_waits_for_the_session_and_is_sent_in_order(self) -> None:
         transport = ScriptedTransport()
         transport.gate.clear()
-        async with living(transport) as (scene, task):
-            scene.start()
+        async with living(transport) as (harness, task):
+            harness.start()
             for _ in range(3):
-                scene.audio()
-            scene.feed("stop")
+                harness.audio()
+            harness.feed("stop")
             await settle()
             transport.gate.set()
             await settle()
-            assert scene.peer.types.count("append") == 4  # the fourth: the interpolator's tail
-            assert scene.peer.sent[-1]["final"] is True
-            scene.finish_all()
+            assert harness.peer.types.count("append") == 4  # the fourth: the interpolator's tail
+            assert harness.peer.sent[-1]["final"] is True
+            harness.finish_all()
             await task
-        assert scene.ended.gap_ms == 0
+        assert harness.ended.gap_ms == 0
 
     async def test_a_window_that_stays_full_drops_the_oldest_as_one_gap(self) -> None:
-        async with living(replay_ms=160) as (scene, task):
-            scene.start()
+        async with living(replay_ms=160) as (harness, task):
+            harness.start()
             await settle()
-            scene.peer.room = 1
+            harness.peer.room = 1
             for _ in range(5):  # one is sent, two wait, two are dropped
-                scene.audio()
-            assert scene.of(TranscriptGap) == []
-            scene.peer.make_room(100)
-            scene.audio()
-            scene.feed("stop")
+                harness.audio()
+            assert harness.of(TranscriptGap) == []
+            harness.peer.make_room(100)
+            harness.audio()
+            harness.feed("stop")
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 240, GapCause.BACKPRESSURE)]
-        assert scene.ended.gap_ms == 160
-        assert scene.ended.status is Status.COMPLETED
+        assert harness.of(TranscriptGap) == [
+            TranscriptGap("inbound", 80, 240, GapCause.BACKPRESSURE)
+        ]
+        assert harness.ended.gap_ms == 160
+        assert harness.ended.status is Status.COMPLETED
 
     async def test_deltas_after_dropped_audio_keep_their_place_on_the_media_clock(self) -> None:
-        async with living(replay_ms=160) as (scene, _):
-            scene.start()
+        async with living(replay_ms=160) as (harness, _):
+            harness.start()
             await settle()
-            scene.peer.room = 1
+            harness.peer.room = 1
             for _ in range(5):
-                scene.audio()
-            scene.peer.make_room(100)
-            scene.peer.delta(" one")
-            scene.peer.delta(" two")
-        assert [(d.start_ms, d.end_ms) for d in scene.of(TranscriptDelta)] == [(0, 80), (240, 320)]
+                harness.audio()
+            harness.peer.make_room(100)
+            harness.peer.delta(" one")
+            harness.peer.delta(" two")
+        assert [(d.start_ms, d.end_ms) for d in harness.of(TranscriptDelta)] == [
+            (0, 80),
+            (240, 320),
+        ]
 
     async def test_a_jump_of_the_timestamps_is_a_gap_and_silence(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(timestamp="0", chunk="1")
-            scene.audio(timestamp="400", chunk="2")
-            scene.feed("stop")
+            harness.audio(timestamp="0", chunk="1")
+            harness.audio(timestamp="400", chunk="2")
+            harness.feed("stop")
             await settle()
-            assert scene.peer.types.count("append") == 7  # 480 ms and the interpolator's tail
-            scene.finish_all()
+            assert harness.peer.types.count("append") == 7  # 480 ms and the interpolator's tail
+            harness.finish_all()
             await task
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 400, GapCause.CARRIER_LOSS)]
-        assert (scene.ended.duration_ms, scene.ended.gap_ms) == (480, 320)
+        assert harness.of(TranscriptGap) == [
+            TranscriptGap("inbound", 80, 400, GapCause.CARRIER_LOSS)
+        ]
+        assert (harness.ended.duration_ms, harness.ended.gap_ms) == (480, 320)
 
     async def test_a_key_is_told_without_its_digit(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
-            scene.feed("dtmf", dtmf={"track": "inbound_track", "digit": "7"})
-        assert scene.of(StreamDtmf) == [StreamDtmf("inbound")]
+        async with living() as (harness, _):
+            harness.start()
+            harness.feed("dtmf", dtmf={"track": "inbound_track", "digit": "7"})
+        assert harness.of(StreamDtmf) == [StreamDtmf("inbound")]
 
     async def test_a_flood_of_keys_is_told_up_to_a_bound(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
+        async with living() as (harness, _):
+            harness.start()
             for _ in range(1100):
-                scene.feed("dtmf", dtmf={"digit": "7"})
-        assert len(scene.of(StreamDtmf)) == 1000
+                harness.feed("dtmf", dtmf={"digit": "7"})
+        assert len(harness.of(StreamDtmf)) == 1000
 
 
 class TestFailures:
     async def test_one_track_fails_for_good_the_other_keeps_every_word(self) -> None:
-        async with living() as (scene, task):
-            scene.start("inbound", "outbound")
+        async with living() as (harness, task):
+            harness.start("inbound", "outbound")
             await settle()
-            scene.audio(3, "inbound")
-            scene.peer.delta(" heard")
-            scene.peer.close(UpstreamError("access-denied"))
+            harness.audio(3, "inbound")
+            harness.peer.delta(" heard")
+            harness.peer.close(UpstreamError("access-denied"))
             await settle()
-            scene.audio(2, "inbound")
-            scene.audio(1, "outbound")
-            scene.feed("stop")
+            harness.audio(2, "inbound")
+            harness.audio(1, "outbound")
+            harness.feed("stop")
             await settle()
-            other = scene.transport.streams[1]
+            other = harness.transport.streams[1]
             other.delta(" fine")
             other.answer_all()
             await task
-        assert {f.text for f in scene.of(TranscriptFinal)} == {"heard", "fine"}
+        assert {f.text for f in harness.of(TranscriptFinal)} == {"heard", "fine"}
         # 80 ms were answered before the failure; the rest of the track is declared
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 400, GapCause.RECONNECT)]
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
+        assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 400, GapCause.RECONNECT)]
+        assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "access-denied")
 
     async def test_when_every_track_failed_the_stream_ends_by_itself(self) -> None:
         transport = ScriptedTransport()
         transport.refusal = UpstreamError("access-denied")
-        async with living(transport) as (scene, task):
-            scene.start("inbound", "outbound")
-            scene.audio(1, "inbound")
-            ending = await task
-        assert ending.close_code == 1011
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "access-denied")
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 0, 80, GapCause.RECONNECT)]
+        async with living(transport) as (harness, task):
+            harness.start("inbound", "outbound")
+            harness.audio(1, "inbound")
+            termination = await task
+        assert termination.close_code == 1011
+        assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "access-denied")
+        assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 0, 80, GapCause.RECONNECT)]
 
     async def test_a_failed_track_on_a_lossy_line_declares_one_gap(self) -> None:
-        async with living() as (scene, task):
-            scene.start("inbound", "outbound")
+        async with living() as (harness, task):
+            harness.start("inbound", "outbound")
             await settle()
-            scene.peer.close(UpstreamError("access-denied"))
+            harness.peer.close(UpstreamError("access-denied"))
             await settle()
             for frame in range(50):
-                scene.audio(1, timestamp=str(frame * 400), chunk=str(frame))
-            scene.feed("stop")
+                harness.audio(1, timestamp=str(frame * 400), chunk=str(frame))
+            harness.feed("stop")
             await settle()
-            scene.transport.streams[1].answer_all()
+            harness.transport.streams[1].answer_all()
             await task
-        assert [(g.from_ms, g.to_ms) for g in scene.of(TranscriptGap)] == [(0, 49 * 400 + 80)]
+        assert [(g.from_ms, g.to_ms) for g in harness.of(TranscriptGap)] == [(0, 49 * 400 + 80)]
 
     async def test_done_before_all_was_answered_is_declared(self) -> None:
         """Symptom: the context was full at the hang-up; the tail was lost without a word."""
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(4)
-            scene.feed("stop")
+            harness.audio(4)
+            harness.feed("stop")
             await settle()
-            scene.peer.delta(" one")
-            scene.peer.done()
+            harness.peer.delta(" one")
+            harness.peer.done()
             await task
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
-        assert (scene.ended.status, scene.ended.gap_ms) == (Status.COMPLETED, 240)
+        assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
+        assert (harness.ended.status, harness.ended.gap_ms) == (Status.COMPLETED, 240)
 
     async def test_a_bug_in_one_track_costs_the_other_no_final_and_no_gap(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with living() as (scene, task):
-            scene.start("inbound", "outbound")
+        async with living() as (harness, task):
+            harness.start("inbound", "outbound")
             await settle()
-            scene.audio(2, "inbound")
-            scene.peer.delta(" one")
-            outbound = scene.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
+            harness.audio(2, "inbound")
+            harness.peer.delta(" one")
+            outbound = harness.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
             monkeypatch.setattr(outbound._sessions, "_look_after", lambda _: 1 / 0)  # noqa: SLF001
-            scene.feed("stop")
+            harness.feed("stop")
             await task
-        assert [f.text for f in scene.of(TranscriptFinal)] == ["one"]
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 80, 160, GapCause.MODEL_MUTE)]
-        assert (scene.ended.reason, scene.ended.segments) == ("internal-error", 1)
+        assert [f.text for f in harness.of(TranscriptFinal)] == ["one"]
+        assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 160, GapCause.MODEL_MUTE)]
+        assert (harness.ended.reason, harness.ended.segments) == ("internal-error", 1)
 
     async def test_a_model_that_never_says_done(self) -> None:
-        async with living(done_timeout_s=0.01, finish_timeout_s=0.3) as (scene, task):
-            scene.start()
+        async with living(done_timeout_s=0.01, finish_timeout_s=0.3) as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(2)
-            scene.feed("stop")
+            harness.audio(2)
+            harness.feed("stop")
             await task
-        assert len(scene.transport.streams) > 1  # it was tried again
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "done-timeout")
-        assert scene.of(TranscriptGap)[0].to_ms == 160
+        assert len(harness.transport.streams) > 1  # it was tried again
+        assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "done-timeout")
+        assert harness.of(TranscriptGap)[0].to_ms == 160
 
     async def test_a_stalled_upstream_cannot_hold_the_hang_up(self) -> None:
-        async with living(finish_timeout_s=0.01) as (scene, task):
-            scene.start()
+        async with living(finish_timeout_s=0.01) as (harness, task):
+            harness.start()
             await settle()
-            scene.peer.room = 0
-            scene.audio(2)
-            scene.feed("stop")
+            harness.peer.room = 0
+            harness.audio(2)
+            harness.feed("stop")
             await task
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "finish-timeout")
-        assert scene.of(TranscriptGap) == [TranscriptGap("inbound", 0, 160, GapCause.RECONNECT)]
+        assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "finish-timeout")
+        assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 0, 160, GapCause.RECONNECT)]
 
     async def test_a_carrier_that_breaks_its_protocol(self) -> None:
-        scene = Scene(ScriptedTransport())
+        harness = StreamHarness(ScriptedTransport())
 
         async def read() -> None:
-            scene.start()
+            harness.start()
             raise CarrierError("malformed-message")
 
-        task = asyncio.create_task(scene.stream.run(read))
+        task = asyncio.create_task(harness.stream.run(read))
         await settle()
-        scene.finish_all()
-        ending = await task
-        assert ending.close_code == 1007
-        assert (scene.ended.status, scene.ended.reason) == (Status.FAILED, "malformed-message")
+        harness.finish_all()
+        termination = await task
+        assert termination.close_code == 1007
+        assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "malformed-message")
 
     async def test_a_bug_still_ends_the_stream(self) -> None:
         async def read() -> None:
             raise ZeroDivisionError
 
-        scene = Scene(ScriptedTransport())
-        ending = await scene.stream.run(read)
-        assert (ending.status, ending.reason) == (Status.FAILED, "internal-error")
+        harness = StreamHarness(ScriptedTransport())
+        termination = await harness.stream.run(read)
+        assert (termination.status, termination.reason) == (Status.FAILED, "internal-error")
 
 
 class TestEnds:
     async def test_drained_with_the_last_words(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(1)
-            scene.stream.end(DRAINED)
+            harness.audio(1)
+            harness.stream.end(DRAINED)
             await settle()
-            scene.peer.delta(" bye")
-            scene.finish_all()
-            ending = await task
-        assert ending.close_code == 1012
-        assert [f.text for f in scene.of(TranscriptFinal)] == ["bye"]
-        assert scene.ended.status is Status.DRAINED
+            harness.peer.delta(" bye")
+            harness.finish_all()
+            termination = await task
+        assert termination.close_code == 1012
+        assert [f.text for f in harness.of(TranscriptFinal)] == ["bye"]
+        assert harness.ended.status is Status.DRAINED
 
     async def test_fenced_by_another_gateway(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.fence()
+            harness.fence()
             await settle()
-            scene.finish_all()
-            ending = await task
-        assert (ending.status, ending.reason) == (Status.FAILED, "fenced")
+            harness.finish_all()
+            termination = await task
+        assert (termination.status, termination.reason) == (Status.FAILED, "fenced")
 
     async def test_the_log_says_what_to_ask_of_the_carrier(self) -> None:
         wanted = "ask for PCMU"
         with structlog.testing.capture_logs() as logs:
-            async with living() as (scene, task):
-                scene.stream.end(Ending.failed(CarrierError("unsupported-encoding", wanted)))
-                scene.woken.set()
+            async with living() as (harness, task):
+                harness.stream.end(Termination.failed(CarrierError("unsupported-encoding", wanted)))
+                harness.woken.set()
                 await task
         assert (logs[-1]["event"], logs[-1]["detail"]) == ("stream-never-started", wanted)
 
     async def test_the_first_reason_stays(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.feed("stop")
-            scene.stream.end(DRAINED)
+            harness.feed("stop")
+            harness.stream.end(DRAINED)
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert scene.ended.status is Status.COMPLETED
+        assert harness.ended.status is Status.COMPLETED
 
 
 class PausingAdapter(JsonMediaAdapter):
@@ -427,148 +434,148 @@ class PausingAdapter(JsonMediaAdapter):
 
 class TestBesidesMedia:
     async def test_pauses_are_told_once_each_and_where(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.feed("mark")  # before the start: of no call
-            scene.start()
-            scene.audio(3)
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.feed("mark")  # before the start: of no call
+            harness.start()
+            harness.audio(3)
             for event in ("mark", "mark", "other", "other"):
-                scene.feed(event)
+                harness.feed(event)
             await settle()
-            assert scene.of(StreamPaused) == [StreamPaused(240)]
-            assert scene.of(StreamResumed) == [StreamResumed(240)]
+            assert harness.of(StreamPaused) == [StreamPaused(240)]
+            assert harness.of(StreamResumed) == [StreamResumed(240)]
 
     async def test_in_a_pause_the_model_says_the_last_words(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
-            scene.audio(3)
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.start()
+            harness.audio(3)
             await settle()
-            scene.peer.delta("last words")
-            scene.feed("mark")
+            harness.peer.delta("last words")
+            harness.feed("mark")
             await settle()
-            scene.peer.answer_all()
-            [final] = scene.of(TranscriptFinal)
+            harness.peer.answer_all()
+            [final] = harness.of(TranscriptFinal)
             assert (final.text, final.end_ms, final.reason) == ("last words", 80, FinalReason.PAUSE)
-            snapshot = scene.stream.snapshot()
+            snapshot = harness.stream.snapshot()
             assert snapshot
             assert snapshot.duration_ms == 240
             assert snapshot.tracks[0].lag_ms == 0
 
     async def test_a_pause_without_audio_since_the_last_one_is_not_padded_again(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
-            scene.audio(3)
-            scene.feed("mark")
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.start()
+            harness.audio(3)
+            harness.feed("mark")
             await settle()
-            sent = len(scene.peer.sent)
+            sent = len(harness.peer.sent)
             assert sent > 40
             for event in ("other", "mark"):
-                scene.feed(event)
+                harness.feed(event)
             await settle()
-            assert len(scene.peer.sent) == sent
+            assert len(harness.peer.sent) == sent
 
     async def test_pauses_after_each_frame_make_no_more_silence_than_time(self) -> None:
         """Symptom to prevent: 4 s of silence for the model, at each of 100 pauses a second."""
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.start()
             await settle()
             for _ in range(50):
-                scene.audio(1)
+                harness.audio(1)
                 for event in ("mark", "other"):
-                    scene.feed(event)
+                    harness.feed(event)
             await settle()
-            assert scene.peer.types.count("append") < 50 + 60  # one padding, and the frames
+            assert harness.peer.types.count("append") < 50 + 60  # one padding, and the frames
 
     async def test_pauses_are_told_a_thousand_times_at_most(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.start()
             for _ in range(2000):
                 for event in ("mark", "other"):
-                    scene.feed(event)
-            assert len(scene.of(StreamPaused)) == len(scene.of(StreamResumed)) == 500
+                    harness.feed(event)
+            assert len(harness.of(StreamPaused)) == len(harness.of(StreamResumed)) == 500
 
     async def test_what_a_pause_left_out_is_a_gap_of_its_own_kind(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.start()
-            scene.audio(3, timestamp="0")
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.start()
+            harness.audio(3, timestamp="0")
             for event in ("mark", "other"):
-                scene.feed(event)
-            scene.audio(1, timestamp="20240")
-            scene.audio(1, timestamp="20720")
-            assert scene.of(TranscriptGap) == [
+                harness.feed(event)
+            harness.audio(1, timestamp="20240")
+            harness.audio(1, timestamp="20720")
+            assert harness.of(TranscriptGap) == [
                 TranscriptGap("inbound", 240, 20_240, GapCause.PAUSED),
                 TranscriptGap("inbound", 20_320, 20_720, GapCause.CARRIER_LOSS),
             ]
 
     async def test_words_after_a_pause_shorter_than_its_padding(self) -> None:
         """Symptom to prevent: words heard after it were lost, or lay elsewhere."""
-        async with living(adapter=PausingAdapter()) as (scene, task):
-            scene.start()
-            scene.audio(1, timestamp="0")
-            scene.feed("mark")
+        async with living(adapter=PausingAdapter()) as (harness, task):
+            harness.start()
+            harness.audio(1, timestamp="0")
+            harness.feed("mark")
             await settle()
-            scene.feed("other")
-            scene.audio(1, timestamp="80")
-            scene.audio(1)
-            scene.feed("stop")
+            harness.feed("other")
+            harness.audio(1, timestamp="80")
+            harness.audio(1)
+            harness.feed("stop")
             await settle()
-            for _ in range(scene.peer.types.count("append") - 2):
-                scene.peer.delta("")
-            scene.peer.delta("last")
-            scene.peer.delta("")  # for the tail of the resampler
-            scene.peer.done()
+            for _ in range(harness.peer.types.count("append") - 2):
+                harness.peer.delta("")
+            harness.peer.delta("last")
+            harness.peer.delta("")  # for the tail of the resampler
+            harness.peer.done()
             await task
-            [final] = scene.of(TranscriptFinal)
+            [final] = harness.of(TranscriptFinal)
             assert (final.start_ms, final.end_ms) == (160, 240)
-            assert scene.of(TranscriptGap) == []
+            assert harness.of(TranscriptGap) == []
 
     async def test_no_media_is_due_in_a_pause(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter, idle_timeout_s=0.02, is_probed=False) as (scene, _):
-            scene.start()
-            scene.feed("mark")
+        async with living(adapter=adapter, idle_timeout_s=0.02, is_probed=False) as (harness, _):
+            harness.start()
+            harness.feed("mark")
             await asyncio.sleep(0.1)
-            assert scene.stream.ending is None
-            scene.feed("other")
-            await eventually(lambda: scene.stream.ending == IDLE)
+            assert harness.stream.termination is None
+            harness.feed("other")
+            await eventually(lambda: harness.stream.termination == IDLE)
 
     async def test_replies_go_to_the_carrier(self) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, _):
-            scene.feed("other")
-            assert scene.replies == ["pong"]
+        async with living(adapter=PausingAdapter()) as (harness, _):
+            harness.feed("other")
+            assert harness.replies == ["pong"]
 
     @pytest.mark.parametrize("takes_replies", [True, False])
     async def test_finals_go_to_the_carrier(self, takes_replies: bool) -> None:
-        async with living(adapter=PausingAdapter()) as (scene, task):
-            scene.takes_replies = takes_replies
-            scene.start()
-            scene.audio(20)
+        async with living(adapter=PausingAdapter()) as (harness, task):
+            harness.takes_replies = takes_replies
+            harness.start()
+            harness.audio(20)
             await settle()
-            scene.peer.delta("first")
+            harness.peer.delta("first")
             for _ in range(14):
-                scene.peer.delta("")
-            scene.peer.delta("second")
-            scene.feed("stop")
+                harness.peer.delta("")
+            harness.peer.delta("second")
+            harness.feed("stop")
             await settle()
-            scene.peer.answer_all()
+            harness.peer.answer_all()
             await task
-            assert [final.text for final in scene.of(TranscriptFinal)] == ["first", "second"]
+            assert [final.text for final in harness.of(TranscriptFinal)] == ["first", "second"]
         if takes_replies:
-            assert scene.replies == ["inbound 1 0-80 first", "inbound 2 1200-1280 second"]
-            assert scene.ended.status is Status.COMPLETED
+            assert harness.replies == ["inbound 1 0-80 first", "inbound 2 1200-1280 second"]
+            assert harness.ended.status is Status.COMPLETED
         else:
-            assert scene.ended.reason == "replies-unread"
+            assert harness.ended.reason == "replies-unread"
 
     async def test_what_the_adapter_held_back_is_transcribed(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter) as (scene, task):
-            scene.start()
+        async with living(adapter=adapter) as (harness, task):
+            harness.start()
             await settle()
             adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-            assert scene.ended.duration_ms == 80
+            assert harness.ended.duration_ms == 80
 
 
 class TestLeftOutSilence:
@@ -576,138 +583,138 @@ class TestLeftOutSilence:
 
     @virtually
     async def test_the_last_words_are_not_kept_back_until_somebody_speaks(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
-            scene.audio(3, timestamp="0")
+        async with living() as (harness, _):
+            harness.start()
+            harness.audio(3, timestamp="0")
             await settle()
-            scene.peer.delta("last words")
+            harness.peer.delta("last words")
             await asyncio.sleep(5)
-            scene.peer.answer_all()
-            [final] = scene.of(TranscriptFinal)
+            harness.peer.answer_all()
+            [final] = harness.of(TranscriptFinal)
             assert (final.text, final.end_ms, final.reason) == ("last words", 80, FinalReason.PAUSE)
-            snapshot = scene.stream.snapshot()
+            snapshot = harness.stream.snapshot()
             assert snapshot
             assert snapshot.tracks[0].lag_ms == 0
 
     @virtually
     async def test_words_that_the_model_says_late_are_not_lost(self) -> None:
         """Symptom: all it said in the padding after a segment had closed there was dropped."""
-        async with living() as (scene, task):
-            scene.start()
-            scene.audio(3, code=0)
+        async with living() as (harness, task):
+            harness.start()
+            harness.audio(3, code=0)
             await asyncio.sleep(5)
             for text in (" hello", "", "", *[""] * 14, " wor", "ld", " again", *[""] * 14):
-                scene.peer.delta(text)
-            scene.feed("stop")
+                harness.peer.delta(text)
+            harness.feed("stop")
             await settle()
-            scene.finish_all()
+            harness.finish_all()
             await task
-            [final] = scene.of(TranscriptFinal)
+            [final] = harness.of(TranscriptFinal)
             assert final.text == "hello world again"  # where they were said
 
     @virtually
     async def test_where_nobody_spoke_there_is_nothing_to_say(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
-            scene.audio(3, code=0xFF)
+        async with living() as (harness, _):
+            harness.start()
+            harness.audio(3, code=0xFF)
             await asyncio.sleep(10)
-            assert scene.peer.types.count("append") == 3
+            assert harness.peer.types.count("append") == 3
 
     @virtually
     async def test_frames_without_audio_do_not_keep_the_last_words_back(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
-            scene.audio(1, chunk="1", timestamp="0")
+        async with living() as (harness, _):
+            harness.start()
+            harness.audio(1, chunk="1", timestamp="0")
             for _ in range(20):
-                scene.audio(0)
-                scene.audio(1, chunk="1", timestamp="0")
+                harness.audio(0)
+                harness.audio(1, chunk="1", timestamp="0")
                 await asyncio.sleep(0.5)
-            assert scene.peer.types.count("append") == 1 + 45
+            assert harness.peer.types.count("append") == 1 + 45
 
     @virtually
     async def test_padding_pushes_no_audio_out(self) -> None:
         """Symptom: a word and the silence after it were more than the ring holds."""
-        async with living(replay_ms=3000) as (scene, _):
-            scene.start()
-            scene.audio(12, code=0)
+        async with living(replay_ms=3000) as (harness, _):
+            harness.start()
+            harness.audio(12, code=0)
             await asyncio.sleep(5)
-            scene.peer.close()  # end of stream without done
+            harness.peer.close()  # end of stream without done
             await asyncio.sleep(5)
-            [_, again] = scene.transport.streams
+            [_, again] = harness.transport.streams
             assert again.types.count("append") >= 12
-            assert scene.of(TranscriptGap) == []
+            assert harness.of(TranscriptGap) == []
 
     @virtually
     async def test_one_track_is_quiet_while_the_other_speaks(self) -> None:
-        async with living() as (scene, _):
-            scene.start("inbound", "outbound")
-            scene.audio(1, "inbound")
+        async with living() as (harness, _):
+            harness.start("inbound", "outbound")
+            harness.audio(1, "inbound")
             for _ in range(80):
-                scene.audio(1, "outbound")
+                harness.audio(1, "outbound")
                 await asyncio.sleep(0.08)
-            sent = sorted(stream.types.count("append") for stream in scene.transport.streams)
+            sent = sorted(stream.types.count("append") for stream in harness.transport.streams)
             assert sent == [1 + 45, 80]
 
     @virtually
     async def test_once_until_audio_comes_again(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
-            scene.audio(1)
+        async with living() as (harness, _):
+            harness.start()
+            harness.audio(1)
             await asyncio.sleep(7)
-            assert scene.peer.types.count("append") == 1 + 45
-            scene.audio(1)
+            assert harness.peer.types.count("append") == 1 + 45
+            harness.audio(1)
             await asyncio.sleep(7)
-            assert scene.peer.types.count("append") == 2 + 90
+            assert harness.peer.types.count("append") == 2 + 90
 
     @virtually
     async def test_frames_that_wait_for_others_are_not_kept_back_either(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter) as (scene, _):
-            scene.start()
+        async with living(adapter=adapter) as (harness, _):
+            harness.start()
             await settle()
             adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
             await asyncio.sleep(5)
-            assert scene.peer.types.count("append") == 1 + 45  # and the padding
+            assert harness.peer.types.count("append") == 1 + 45  # and the padding
 
     @virtually
     async def test_a_stall_of_two_seconds_is_no_silence(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
+        async with living() as (harness, _):
+            harness.start()
             for _ in range(10):
-                scene.audio(1)
+                harness.audio(1)
                 await asyncio.sleep(2)
-            assert scene.peer.types.count("append") == 10
+            assert harness.peer.types.count("append") == 10
 
 
 class TestStopThatOvertakesMedia:
     @staticmethod
-    def telnyx(scene: Scene, kind: str, **body: Any) -> None:
-        scene.stream.receive_text(json.dumps({"event": kind, "stream_id": "S", **body}).encode())
+    def telnyx(harness: StreamHarness, kind: str, **body: Any) -> None:
+        harness.stream.receive_text(json.dumps({"event": kind, "stream_id": "S", **body}).encode())
 
-    def media(self, scene: Scene, chunk: int) -> None:
+    def media(self, harness: StreamHarness, chunk: int) -> None:
         payload = base64.b64encode(bytes(640)).decode()
         stamp = str(80 * (chunk - 1))
         media = {"track": "inbound", "chunk": str(chunk), "timestamp": stamp, "payload": payload}
-        self.telnyx(scene, "media", media=media)
+        self.telnyx(harness, "media", media=media)
 
     @virtually
     @pytest.mark.parametrize("closes", [True, False])
     async def test_its_media_are_heard(self, closes: bool) -> None:
-        async with living(adapter=JsonMediaAdapter(telnyx.DIALECT)) as (scene, task):
-            self.telnyx(scene, "start", start={"call_control_id": "C"})
-            self.media(scene, 1)
-            self.media(scene, 3)
-            self.telnyx(scene, "stop")
-            self.media(scene, 2)
+        async with living(adapter=JsonMediaAdapter(telnyx.DIALECT)) as (harness, task):
+            self.telnyx(harness, "start", start={"call_control_id": "C"})
+            self.media(harness, 1)
+            self.media(harness, 3)
+            self.telnyx(harness, "stop")
+            self.media(harness, 2)
             await settle()
-            assert scene.stream.ending is None
+            assert harness.stream.termination is None
             if closes:
-                scene.stream.end(CLOSED)
+                harness.stream.end(CLOSED)
             await asyncio.sleep(0.3)
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert (scene.ended.reason, scene.ended.duration_ms) == ("carrier-stopped", 240)
-        assert scene.of(TranscriptGap) == []
+        assert (harness.ended.reason, harness.ended.duration_ms) == ("carrier-stopped", 240)
+        assert harness.of(TranscriptGap) == []
 
 
 class KnowingAdapter(JsonMediaAdapter):
@@ -737,8 +744,8 @@ class KnowingAdapter(JsonMediaAdapter):
 async def test_the_route_knows_best_who_speaks_then_the_carrier(
     adapter: JsonMediaAdapter | None, route_s: dict[str, str], expected: list[str]
 ) -> None:
-    async with living(adapter=adapter) as (scene, _):
-        scene.ticket.roles = route_s
-        scene.start("inbound", "outbound")
-        [started] = scene.of(StreamStarted)
+    async with living(adapter=adapter) as (harness, _):
+        harness.reservation.roles = route_s
+        harness.start("inbound", "outbound")
+        [started] = harness.of(StreamStarted)
         assert [track.role for track in started.tracks] == expected

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.calls.ending import (
+from gateway.calls.stream import StreamState
+from gateway.calls.termination import (
     CLOSED,
     DRAINED,
     IDLE,
@@ -10,12 +11,11 @@ from gateway.calls.ending import (
     STOPPED,
     TERMINATED,
     TOO_LONG,
-    Ending,
+    Termination,
 )
-from gateway.calls.stream import StreamState
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import StreamDtmf, StreamStarted, TranscriptGap
-from tests.gateway.calls.scene import Scene, living
+from tests.gateway.calls.stream_harness import StreamHarness, living
 from tests.gateway.scripted import settle
 
 AWAITING_START, LIVE, ENDING, ENDED = StreamState
@@ -24,7 +24,7 @@ STATES = (AWAITING_START, LIVE, ENDING, ENDED)
 IGNORED = "ignored"
 FENCED = "fenced"
 
-type Outcome = str | Ending
+type Outcome = str | Termination
 
 # What it ends with, or the error it raises, in
 #               AWAITING_START         LIVE                  ENDING   ENDED
@@ -57,70 +57,70 @@ ENDINGS = {
 }
 
 
-def play(event: str, scene: Scene) -> None:
+def play(event: str, harness: StreamHarness) -> None:
     match event:
         case "start":
-            scene.start()
+            harness.start()
         case "another start":
-            scene.feed("start", start={"callSid": "CA2", "streamSid": "MZ2"})
+            harness.feed("start", start={"callSid": "CA2", "streamSid": "MZ2"})
         case "media":
-            scene.audio()
+            harness.audio()
         case "dtmf":
-            scene.feed("dtmf", dtmf={"track": "inbound_track", "digit": "1"})
+            harness.feed("dtmf", dtmf={"track": "inbound_track", "digit": "1"})
         case "connected" | "stop":
-            scene.feed(event)
+            harness.feed(event)
         case "no message":
-            scene.stream.receive_text(b"{")
+            harness.stream.receive_text(b"{")
         case "binary":
-            scene.stream.receive_binary(b"\x00")
+            harness.stream.receive_binary(b"\x00")
         case "fence":
-            scene.fence()
+            harness.fence()
         case "session fails":
-            for stream in scene.transport.streams[:1]:
+            for stream in harness.transport.streams[:1]:
                 stream.close(UpstreamError("access-denied"))
         case _:
-            scene.stream.end(ENDINGS[event])
+            harness.stream.end(ENDINGS[event])
 
 
 @pytest.mark.parametrize("at", STATES, ids=lambda state: state.name)
 @pytest.mark.parametrize("event", TABLE)
 async def test_every_event_in_every_state(event: str, at: StreamState) -> None:
-    async with living() as (scene, task):
+    async with living() as (harness, task):
         if at is not AWAITING_START:
-            scene.start()
+            harness.start()
             await settle()
-            scene.audio()
+            harness.audio()
         if at in (ENDING, ENDED):
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
         if at is ENDED:
-            scene.finish_all()
+            harness.finish_all()
             await task
-        assert scene.stream.state is at
-        before, ending = len(scene.events), scene.stream.ending
+        assert harness.stream.state is at
+        before, termination = len(harness.events), harness.stream.termination
         outcome = TABLE[event][STATES.index(at)]
         refused = None
         try:
-            play(event, scene)
+            play(event, harness)
         except CarrierError as error:
             refused = error.reason
         await settle()
-        news = scene.events[before:]
+        news = harness.events[before:]
         match outcome:
-            case Ending():
-                assert scene.stream.ending == outcome
+            case Termination():
+                assert harness.stream.termination == outcome
             case "live":
                 assert [type(event) for event in news] == [StreamStarted]
-                assert scene.stream.state is LIVE
+                assert harness.stream.state is LIVE
             case "audio":
-                assert scene.peer.types.count("append") == 2
+                assert harness.peer.types.count("append") == 2
             case "key":
                 assert news == [StreamDtmf("inbound")]
             case "fenced" | "access-denied":
-                assert scene.stream.ending is not None
-                assert scene.stream.ending.reason == outcome
+                assert harness.stream.termination is not None
+                assert harness.stream.termination.reason == outcome
             case "ignored":
-                assert (scene.stream.ending, scene.stream.state) == (ending, at)
+                assert (harness.stream.termination, harness.stream.state) == (termination, at)
                 assert [each for each in news if not isinstance(each, TranscriptGap)] == []
             case _:
                 assert refused == outcome

@@ -10,7 +10,7 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.scene import Scene, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
 from tests.gateway.calls.test_sessions import SILENCE, answering, sent_ms, talk
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
@@ -23,37 +23,37 @@ def answering_nothing(stream: ScriptedStream) -> None:
     stream.created()
 
 
-def texts(scene: Scene) -> list[tuple[int, int, str]]:
-    return [(f.segment, f.rev, f.text) for f in scene.of(TranscriptFinal)]
+def texts(harness: StreamHarness) -> list[tuple[int, int, str]]:
+    return [(f.segment, f.rev, f.text) for f in harness.of(TranscriptFinal)]
 
 
-async def speech_after_silence(scene: Scene) -> None:
+async def speech_after_silence(harness: StreamHarness) -> None:
     """4 s of silence, then 1.6 s of speech: its 1st token says hello, its 10th world."""
-    scene.start()
+    harness.start()
     await settle()
     for _ in range(50):
-        scene.audio(1, code=SILENCE)
-        scene.peer.delta("")
-    scene.audio(20)
-    scene.peer.delta(" hello")
+        harness.audio(1, code=SILENCE)
+        harness.peer.delta("")
+    harness.audio(20)
+    harness.peer.delta(" hello")
     for _ in range(8):
-        scene.peer.delta("")
-    scene.peer.delta(" world")
+        harness.peer.delta("")
+    harness.peer.delta(" world")
 
 
 class TestLostWords:
     @virtually
     async def test_a_second_failure_early_in_the_replay(self) -> None:
-        async with living() as (scene, task):
-            await speech_after_silence(scene)
-            scene.peer.close(LOST)
+        async with living() as (harness, task):
+            await speech_after_silence(harness)
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            second = scene.transport.streams[1]
+            second = harness.transport.streams[1]
             assert sent_ms(second) == 800 + 1600
             second.delta("")  # the lead-in
             second.close(LOST)
             await asyncio.sleep(1)
-            third = scene.transport.streams[2]
+            third = harness.transport.streams[2]
             heard_again_ms = sent_ms(third)
             for _ in range(10):
                 third.delta("")
@@ -61,54 +61,54 @@ class TestLostWords:
             for _ in range(8):
                 third.delta("")
             third.delta(" world")
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
             third.answer_all()
             await task
         assert heard_again_ms == 2400
-        assert texts(scene) == [(1, 1, "hello world")]
+        assert texts(harness) == [(1, 1, "hello world")]
 
     @virtually
     async def test_a_full_context_early_in_a_replay(self) -> None:
-        async with living() as (scene, task):
-            await speech_after_silence(scene)
-            scene.peer.close(LOST)
+        async with living() as (harness, task):
+            await speech_after_silence(harness)
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            second = scene.transport.streams[1]
+            second = harness.transport.streams[1]
             second.delta("")
             second.done()  # unasked
             await asyncio.sleep(1)
-            third = scene.transport.streams[2]
-            assert scene.of(TranscriptGap) == []
+            third = harness.transport.streams[2]
+            assert harness.of(TranscriptGap) == []
             heard_again_ms = sent_ms(third)
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
             third.answer_all()
             await task
         # If "hello world" was taken back, it is heard again.
-        assert texts(scene)[0][2] == "hello world" or heard_again_ms >= 1600
+        assert texts(harness)[0][2] == "hello world" or heard_again_ms >= 1600
 
     @virtually
     async def test_the_ring_loses_the_beginning_of_a_replay_that_failed(self) -> None:
-        async with living(replay_ms=3000) as (scene, task):
-            await speech_after_silence(scene)
-            scene.peer.close(LOST)
+        async with living(replay_ms=3000) as (harness, task):
+            await speech_after_silence(harness)
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            second = scene.transport.streams[1]
+            second = harness.transport.streams[1]
             second.delta("")
-            scene.transport.refusal = UpstreamError("connect-refused")
+            harness.transport.refusal = UpstreamError("connect-refused")
             second.close(LOST)
-            scene.audio(20)  # pushes out the first 1000 ms of the replay: kept from 4200
-            scene.transport.refusal = None
+            harness.audio(20)  # pushes out the first 1000 ms of the replay: kept from 4200
+            harness.transport.refusal = None
             await asyncio.sleep(6)
-            third = scene.transport.streams[2]
-            scene.feed("stop")
+            third = harness.transport.streams[2]
+            harness.feed("stop")
             await settle()
             third.answer_all()
             await task
         # If the words were taken back, all up to the end (7200) was heard again, or is in the gap.
-        gap_to_ms = max((gap.to_ms for gap in scene.of(TranscriptGap)), default=0)
-        assert texts(scene)[0][2] == "hello world" or gap_to_ms + sent_ms(third) >= 7200
+        gap_to_ms = max((gap.to_ms for gap in harness.of(TranscriptGap)), default=0)
+        assert texts(harness)[0][2] == "hello world" or gap_to_ms + sent_ms(third) >= 7200
 
 
 class TestRepeatedWords:
@@ -120,23 +120,23 @@ class TestRepeatedWords:
             stream.created()
 
         transport = ScriptedTransport(narrow)
-        async with living(transport) as (scene, task):
-            scene.start()
+        async with living(transport) as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(25)
-            scene.peer.delta(" one")
+            harness.audio(25)
+            harness.peer.delta(" one")
             for _ in range(19):
-                scene.peer.delta("")
-            scene.peer.delta(" two")  # ends at 1680
-            scene.peer.close(LOST)
+                harness.peer.delta("")
+            harness.peer.delta(" two")  # ends at 1680
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            scene.transport.streams[1].done()
+            harness.transport.streams[1].done()
             await asyncio.sleep(1)
-            third = scene.transport.streams[2]
-            final_end_ms = max(f.end_ms for f in scene.of(TranscriptFinal))
+            third = harness.transport.streams[2]
+            final_end_ms = max(f.end_ms for f in harness.of(TranscriptFinal))
             # What is in a final is not heard again.
             assert sent_ms(third) <= 2000 - final_end_ms
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
             third.answer_all()
             await task
@@ -146,51 +146,51 @@ class TestFullAtTheEnd:
     @virtually
     async def test_what_a_full_context_leaves_of_the_last_words_is_heard_by_another(self) -> None:
         """Symptom: `done` for a full context, taken for the answer to our commit; a gap."""
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(20)
-            scene.feed("stop")
+            harness.audio(20)
+            harness.feed("stop")
             await settle()
             for _ in range(5):
-                scene.peer.delta(" one")
-            scene.peer.done()
+                harness.peer.delta(" one")
+            harness.peer.done()
             await asyncio.sleep(1)
-            second = scene.transport.streams[1]
+            second = harness.transport.streams[1]
             assert sent_ms(second) == 1600 - 400 + 2
             second.delta(" two")
             second.answer_all()
             await task
-        assert [text for _, _, text in texts(scene)] == ["one one one one one", "two"]
-        assert scene.ended.gap_ms == 0
+        assert [text for _, _, text in texts(harness)] == ["one one one one one", "two"]
+        assert harness.ended.gap_ms == 0
 
 
 class TestHolds:
     @virtually
     async def test_after_a_long_hold_the_segment_starts_over_too(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(10, code=SILENCE, timestamp="0")
+            harness.audio(10, code=SILENCE, timestamp="0")
             for _ in range(10):
-                scene.peer.delta("")
-            scene.audio(10, timestamp="60000")  # a hold of a minute: not filled
-            scene.peer.delta("")
+                harness.peer.delta("")
+            harness.audio(10, timestamp="60000")  # a hold of a minute: not filled
+            harness.peer.delta("")
             for text in (" hel", "lo", " wo"):
-                scene.peer.delta(text)
-            scene.audio(1)  # forgets what is before the hold
-            scene.peer.close(LOST)
+                harness.peer.delta(text)
+            harness.audio(1)  # forgets what is before the hold
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            second = scene.transport.streams[1]
+            second = harness.transport.streams[1]
             assert sent_ms(second) >= 800
-            assert scene.of(TranscriptFinal) == []  # it is open, and all of it is in the ring
+            assert harness.of(TranscriptFinal) == []  # it is open, and all of it is in the ring
             second.delta(" hello")
             second.delta(" world")
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
             second.answer_all()
             await task
-        assert texts(scene) == [(1, 1, "hello world")]
+        assert texts(harness) == [(1, 1, "hello world")]
 
 
 class TestGapsAndWords:
@@ -202,170 +202,170 @@ class TestGapsAndWords:
             stream.created()
 
         transport = ScriptedTransport(narrow)
-        async with living(transport, replay_ms=3000) as (scene, task):
-            scene.start()
+        async with living(transport, replay_ms=3000) as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(25)
+            harness.audio(25)
             for _ in range(25):
-                scene.peer.delta(" w")
-            scene.peer.close(LOST)
+                harness.peer.delta(" w")
+            harness.peer.close(LOST)
             await asyncio.sleep(0.2)
             for _ in range(25):
-                scene.audio(1)  # pushes out 1000 ms that session 1 had answered
+                harness.audio(1)  # pushes out 1000 ms that session 1 had answered
             second = transport.streams[1]
             second.make_room(1)  # declares them as a gap
             second.close(LOST)
             await asyncio.sleep(1)
             third = transport.streams[2]
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
             third.answer_all()
             await task
-        [final] = scene.of(TranscriptFinal)
-        for gap in scene.of(TranscriptGap):
+        [final] = harness.of(TranscriptFinal)
+        for gap in harness.of(TranscriptGap):
             assert gap.from_ms >= final.end_ms or gap.to_ms <= final.start_ms
 
 
 class TestBudget:
     @virtually
     async def test_two_failures_minutes_apart_on_a_track_nobody_speaks_on(self) -> None:
-        async with living(ScriptedTransport(answering), retry_budget_s=60) as (scene, task):
-            scene.start("inbound", "outbound")
+        async with living(ScriptedTransport(answering), retry_budget_s=60) as (harness, task):
+            harness.start("inbound", "outbound")
             await settle()
-            await talk(scene, 2, track="outbound")
-            await talk(scene, 2)
-            outbound = [s for s in scene.transport.streams if not s.aborted][1]
+            await talk(harness, 2, track="outbound")
+            await talk(harness, 2)
+            outbound = [s for s in harness.transport.streams if not s.aborted][1]
             outbound.close(LOST)
-            await talk(scene, 100)  # the other track; its session is well
-            open_ones = [s for s in scene.transport.streams if s is not outbound]
+            await talk(harness, 100)  # the other track; its session is well
+            open_ones = [s for s in harness.transport.streams if s is not outbound]
             idle = open_ones[-1]
             idle.close(LOST)  # the first failure for 100 s
-            await talk(scene, 3)
-            await talk(scene, 2, track="outbound")
-            snapshot = scene.stream.snapshot()
-            scene.feed("stop")
+            await talk(harness, 3)
+            await talk(harness, 2, track="outbound")
+            snapshot = harness.stream.snapshot()
+            harness.feed("stop")
             await settle()
-            for stream in scene.transport.streams:
+            for stream in harness.transport.streams:
                 stream.done()
             await task
         assert snapshot
         assert [track.state for track in snapshot.tracks] == ["live", "live"]
-        assert scene.ended.status is Status.COMPLETED
+        assert harness.ended.status is Status.COMPLETED
 
 
 class TestEndings:
     @virtually
     async def test_a_call_without_audio_has_no_last_words_to_wait_for(self) -> None:
-        async with living() as (scene, task):
-            scene.ticket.full = True
-            scene.start()
+        async with living() as (harness, task):
+            harness.reservation.full = True
+            harness.start()
             await asyncio.sleep(1)
             began_s = asyncio.get_running_loop().time()
-            scene.feed("stop")
+            harness.feed("stop")
             await task
             took_s = asyncio.get_running_loop().time() - began_s
-        assert (scene.ended.status, scene.ended.reason) == (Status.COMPLETED, "carrier-stopped")
+        assert (harness.ended.status, harness.ended.reason) == (Status.COMPLETED, "carrier-stopped")
         assert took_s < 4.9
 
     @virtually
     async def test_a_permanent_failure_after_the_last_word_takes_nothing_away(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
-            scene.peer.close(UpstreamError("validation-error"))
+            harness.peer.close(UpstreamError("validation-error"))
             await task
-        assert scene.ended.gap_ms == 0
-        assert scene.ended.status is Status.COMPLETED
+        assert harness.ended.gap_ms == 0
+        assert harness.ended.status is Status.COMPLETED
 
     @virtually
     async def test_the_reason_is_that_there_was_no_place(self) -> None:
-        async with living() as (scene, task):
-            scene.ticket.full = True
-            scene.start()
+        async with living() as (harness, task):
+            harness.reservation.full = True
+            harness.start()
             await settle()
-            scene.audio(3)
-            scene.feed("stop")
+            harness.audio(3)
+            harness.feed("stop")
             await task
-        assert scene.ended.reason == "endpoint-at-capacity"
+        assert harness.ended.reason == "endpoint-at-capacity"
 
     @virtually
     async def test_one_track_crashes_and_the_other_had_failed(self) -> None:
-        async with living() as (scene, task):
-            scene.start("inbound", "outbound")
+        async with living() as (harness, task):
+            harness.start("inbound", "outbound")
             await settle()
-            scene.audio(3)
-            scene.peer.delta(" hello")
-            scene.peer.close(UpstreamError("validation-error"))
+            harness.audio(3)
+            harness.peer.delta(" hello")
+            harness.peer.close(UpstreamError("validation-error"))
             await settle()
-            scene.ticket.has_a_bug = True
-            scene.transport.streams[1].close(LOST)
+            harness.reservation.has_a_bug = True
+            harness.transport.streams[1].close(LOST)
             await asyncio.gather(task, return_exceptions=True)
-        assert [f.text for f in scene.of(TranscriptFinal)] == ["hello"]
-        assert GapCause.RECONNECT in [gap.cause for gap in scene.of(TranscriptGap)]
+        assert [f.text for f in harness.of(TranscriptFinal)] == ["hello"]
+        assert GapCause.RECONNECT in [gap.cause for gap in harness.of(TranscriptGap)]
 
     @virtually
     async def test_words_once_heard_survive_a_replay_that_comes_to_nothing(self) -> None:
-        async with living() as (scene, task):
-            await speech_after_silence(scene)
-            scene.peer.close(LOST)
+        async with living() as (harness, task):
+            await speech_after_silence(harness)
+            harness.peer.close(LOST)
             await asyncio.sleep(1)
-            scene.transport.streams[1].delta("")  # the lead-in
-            scene.transport.streams[1].close(UpstreamError("validation-error"))
+            harness.transport.streams[1].delta("")  # the lead-in
+            harness.transport.streams[1].close(UpstreamError("validation-error"))
             await task
-        assert [f.text for f in scene.of(TranscriptFinal)] == ["hello world"]
+        assert [f.text for f in harness.of(TranscriptFinal)] == ["hello world"]
 
 
 class TestRollover:
     @virtually
     async def test_the_pause_that_is_waited_for_is_seen(self) -> None:
         transport = ScriptedTransport(answering)
-        async with living(transport, rollover_soft_s=5) as (scene, _):
-            scene.start()
-            await talk(scene, 5.2)
+        async with living(transport, rollover_soft_s=5) as (harness, _):
+            harness.start()
+            await talk(harness, 5.2)
             transport.gate.clear()  # opening takes long
-            await talk(scene, 2.4, code=SILENCE)
+            await talk(harness, 2.4, code=SILENCE)
             transport.gate.set()
-            scene.audio(1)  # speech goes on just then
-            await talk(scene, 1)
-            await talk(scene, 3, code=SILENCE)  # the next pause
+            harness.audio(1)  # speech goes on just then
+            await talk(harness, 1)
+            await talk(harness, 3, code=SILENCE)  # the next pause
             assert len(transport.streams) == 2
-            assert scene.peer.types[-1] == "commit"
+            assert harness.peer.types[-1] == "commit"
 
     @virtually
     async def test_nothing_is_cut_over_to_a_session_that_has_died(self) -> None:
         transport = ScriptedTransport(answering)
-        async with living(transport, rollover_soft_s=5) as (scene, _):
-            scene.start()
-            await talk(scene, 5.2)
+        async with living(transport, rollover_soft_s=5) as (harness, _):
+            harness.start()
+            await talk(harness, 5.2)
             transport.gate.clear()
-            await talk(scene, 2.4, code=SILENCE)
+            await talk(harness, 2.4, code=SILENCE)
             transport.gate.set()
-            scene.audio(1)
-            await talk(scene, 2)
+            harness.audio(1)
+            await talk(harness, 2)
             transport.streams[1].close(LOST)  # while it waits for a pause
-            await talk(scene, 4, code=SILENCE)
-            assert scene.peer.types[-1] == "append"
+            await talk(harness, 4, code=SILENCE)
+            assert harness.peer.types[-1] == "append"
 
     @virtually
     async def test_the_hang_up_while_the_next_session_opens_leaves_the_last_words_their_time(
         self,
     ) -> None:
         transport = ScriptedTransport(answering)
-        async with living(transport, rollover_hard_s=5) as (scene, task):
-            scene.start()
-            await talk(scene, 4.5)
+        async with living(transport, rollover_hard_s=5) as (harness, task):
+            harness.start()
+            await talk(harness, 4.5)
             transport.gate.clear()
-            await talk(scene, 1.6)
-            scene.peer.on_sent = lambda message: (
-                scene.peer.answer_all() if message.get("final") else None
+            await talk(harness, 1.6)
+            harness.peer.on_sent = lambda message: (
+                harness.peer.answer_all() if message.get("final") else None
             )
-            scene.feed("stop")
+            harness.feed("stop")
             began_s = asyncio.get_running_loop().time()
             await task
             took_s = asyncio.get_running_loop().time() - began_s
-        assert scene.ended.status is Status.COMPLETED
+        assert harness.ended.status is Status.COMPLETED
         assert took_s < 1
 
     @virtually
@@ -373,43 +373,46 @@ class TestRollover:
         self,
     ) -> None:
         transport = ScriptedTransport(answering)
-        async with living(transport, rollover_hard_s=5, retry_budget_s=20) as (scene, _):
-            scene.start()
-            await talk(scene, 3)
+        async with living(transport, rollover_hard_s=5, retry_budget_s=20) as (harness, _):
+            harness.start()
+            await talk(harness, 3)
             transport.refusal = UpstreamError("connect-refused")
-            await talk(scene, 4)
-            assert scene.peer.types[-1] == "append"
+            await talk(harness, 4)
+            assert harness.peer.types[-1] == "append"
 
 
 class TestClock:
     @virtually
     async def test_a_token_before_any_audio_answers_nothing(self) -> None:
-        async with living(ScriptedTransport(answering_nothing), rollover_soft_s=5) as (scene, task):
-            scene.start()
-            await talk(scene, 4, code=SILENCE)
+        async with living(ScriptedTransport(answering_nothing), rollover_soft_s=5) as (
+            harness,
+            task,
+        ):
+            harness.start()
+            await talk(harness, 4, code=SILENCE)
             await asyncio.sleep(3.5)  # rolled over in the pause; the new session gets no audio
-            old, new = scene.transport.streams
+            old, new = harness.transport.streams
             old.done()
             await settle()
             new.delta("")
             new.close(LOST)
             await asyncio.sleep(1)
-            scene.feed("stop")
+            harness.feed("stop")
             await settle()
-            scene.transport.streams[2].done()
+            harness.transport.streams[2].done()
             await task
-        assert scene.of(TranscriptGap) == []
+        assert harness.of(TranscriptGap) == []
 
 
 class TestBursts:
     @virtually
     async def test_a_filled_hole_does_not_push_out_audio_that_a_session_would_take(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(1, timestamp="0")
-            scene.peer.delta(" one")
-            scene.feed(  # 60 ms of speech, then 30 s are missing: filled with silence
+            harness.audio(1, timestamp="0")
+            harness.peer.delta(" one")
+            harness.feed(  # 60 ms of speech, then 30 s are missing: filled with silence
                 "media",
                 media={
                     "track": "inbound",
@@ -417,48 +420,48 @@ class TestBursts:
                     "timestamp": "80",
                 },
             )
-            scene.audio(1, timestamp="30140")
-            scene.feed("stop")
+            harness.audio(1, timestamp="30140")
+            harness.feed("stop")
             await settle()
-            scene.peer.answer_all()
+            harness.peer.answer_all()
             await task
-        assert [gap.cause for gap in scene.of(TranscriptGap)] == [GapCause.CARRIER_LOSS]
+        assert [gap.cause for gap in harness.of(TranscriptGap)] == [GapCause.CARRIER_LOSS]
 
     @virtually
     async def test_a_long_message_is_heard_whole(self) -> None:
-        async with living() as (scene, task):
-            scene.start()
+        async with living() as (harness, task):
+            harness.start()
             await settle()
-            scene.audio(400)  # 32 s: less than a message may hold; the session has room
-            scene.feed("stop")
+            harness.audio(400)  # 32 s: less than a message may hold; the session has room
+            harness.feed("stop")
             await settle()
-            scene.peer.answer_all()
+            harness.peer.answer_all()
             await task
-        assert scene.of(TranscriptGap) == []
+        assert harness.of(TranscriptGap) == []
 
 
 class TestMemory:
     @virtually
     async def test_lost_frames_of_a_silent_track_are_not_remembered_for_ever(self) -> None:
-        async with living(ScriptedTransport(answering_nothing)) as (scene, _):
-            scene.start()
+        async with living(ScriptedTransport(answering_nothing)) as (harness, _):
+            harness.start()
             await settle()
             for i in range(600):  # every second frame of 80 ms is lost, nobody speaks
-                scene.audio(1, code=SILENCE, timestamp=str(i * 160), chunk=str(2 * i + 1))
+                harness.audio(1, code=SILENCE, timestamp=str(i * 160), chunk=str(2 * i + 1))
                 await asyncio.sleep(0.08)
-            [track] = scene.stream._tracks.values()  # noqa: SLF001 - what it keeps is the point
+            [track] = harness.stream._tracks.values()  # noqa: SLF001 - what it keeps is the point
             assert len(track._gaps) < 20  # noqa: SLF001
 
     @virtually
     async def test_chunks_of_no_length_count(self) -> None:
-        async with living() as (scene, _):
-            scene.start()
+        async with living() as (harness, _):
+            harness.start()
             await settle()
-            scene.peer.room = 0
+            harness.peer.room = 0
             for i in range(2000):  # no audio in them, but an ever later time
-                scene.feed(
+                harness.feed(
                     "media",
                     media={"track": "inbound", "payload": "", "timestamp": str(i * 40_000)},
                 )
-            [track] = scene.stream._tracks.values()  # noqa: SLF001
+            [track] = harness.stream._tracks.values()  # noqa: SLF001
             assert len(track._ring._unsent) < 20  # noqa: SLF001

@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.carriers import plivo
-from gateway.carriers.acs import Acs
 from gateway.carriers.adapter import Adapter
+from gateway.carriers.auth.http_signature import sign
+from gateway.carriers.auth.signatures import plivo as plivo_signature
+from gateway.carriers.auth.stream_authenticator import AuthenticatedCarrier
 from gateway.carriers.events import AudioReceived, CallStarted, CarrierEvent
-from gateway.carriers.formats import with_encoding
-from gateway.carriers.gate import GatedCarrier
-from gateway.carriers.genesys import Genesys
-from gateway.carriers.http_signature import sign
-from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.parts import AudioSettings, L16Settings
+from gateway.carriers.protocols.formats import with_encoding
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
 from gateway.carriers.registry import CARRIERS
-from gateway.carriers.signatures import plivo as plivo_signature
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.settings import AudioSettings, L16Settings
+from gateway.carriers.vendors import plivo
+from gateway.carriers.vendors.acs import Acs
+from gateway.carriers.vendors.genesys.carrier import Genesys
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.errors import CarrierError
 from tests.gateway.carriers.asking import NOW_S, OPEN, SECRET, upgrade
-from tests.gateway.carriers.signatures import test_openid as openid
-from tests.gateway.carriers.test_genesys import Client, open_
+from tests.gateway.carriers.auth.signatures import test_openid as openid
 from tests.gateway.carriers.test_wire import ADAPTERS
+from tests.gateway.carriers.vendors.test_genesys import Client, open_
 from tests.wire import playbook
 
 NO_FILE: dict[str, Any] = {"_env_file": None}
@@ -101,7 +101,7 @@ def test_without_a_setting_only_telnyx_differs_from_little_endian() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in CARRIERS if GatedCarrier in kind.__mro__],
+    [kind for kind in CARRIERS if AuthenticatedCarrier in kind.__mro__],
     ids=lambda kind: kind.name,
 )
 def test_every_gate_passes_the_setting_to_the_adapter(kind: Any) -> None:

@@ -9,22 +9,22 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.carriers import http_signature
+from common.settings import SettingsError, load
+from gateway.carriers.auth import http_signature
+from gateway.carriers.auth.signatures import jambonz, plivo, signalwire, telnyx, twilio, vonage
+from gateway.carriers.auth.stream_authenticator import AuthenticatedCarrier
 from gateway.carriers.events import CallStarted
-from gateway.carriers.gate import GatedCarrier
-from gateway.carriers.genesys import Genesys
-from gateway.carriers.plivo import Plivo
 from gateway.carriers.registry import CARRIERS
-from gateway.carriers.signatures import jambonz, plivo, signalwire, telnyx, twilio, vonage
-from gateway.carriers.telnyx import Telnyx
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.genesys.carrier import Genesys
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.telnyx import Telnyx
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.errors import CarrierError
-from process.settings import SettingsError, load
 from tests.gateway.carriers.asking import NOW_S, basic, link, upgrade, upgrade_of
 
 OLD, NEW = "last-year-s-secret-of-the-operator", "this-year-s-secret-of-the-operator"
 QUERY = "mix=stereo"  # what FreeSWITCH's needs; nobody else minds
-GATED: list[Any] = [carrier for carrier in CARRIERS if GatedCarrier in carrier.__mro__]
+GATED: list[Any] = [carrier for carrier in CARRIERS if AuthenticatedCarrier in carrier.__mro__]
 each = pytest.mark.parametrize("kind", GATED, ids=lambda kind: kind.name)
 EXPERIMENTAL = {"cxone": {"experimental": True}}
 
@@ -52,7 +52,7 @@ def test_tokens_are_made_by_the_first_and_accepted_of_all(kind: Any) -> None:
     """So that gateways with the old and the new list accept each other's tokens."""
     old, both, new = (made(kind, secret) for secret in (OLD, f"{NEW},{OLD}", NEW))
     for maker, accepts, refuses in ((old, (old, both), (new,)), (both, (both, new), (old,))):
-        url = maker.gate.url_with_token(link(kind.name), "c1", NOW_S) + f"?{QUERY}"
+        url = maker.authenticator.url_with_token(link(kind.name), "c1", NOW_S) + f"?{QUERY}"
         for carrier in accepts:
             carrier.upgrade(upgrade_of(url)).authorize(CallStarted("c1", "s1", ()))
         for carrier in refuses:

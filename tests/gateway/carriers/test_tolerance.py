@@ -9,16 +9,22 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 
-from gateway.carriers import exotel, freeswitch, telnyx, twilio
-from gateway.carriers.dialect import find, read
 from gateway.carriers.events import CallStarted, MessageIgnored
-from gateway.carriers.json_media import JsonMediaAdapter
-from gateway.carriers.tolerant import mend, scrap
+from gateway.carriers.protocols.dialect import find, read
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.protocols.tolerant import mend, scrap
+from gateway.carriers.vendors import exotel, freeswitch, telnyx, twilio
 from gateway.errors import CarrierError
 from gateway.transcript.encode import flatten, pack_event
 from gateway.transcript.events import StreamStarted
 from tests.gateway.carriers.hostile import JSON_VALUES
-from tests.gateway.carriers.test_early_media import SENDERS, Sender, say, twilio_media, twilio_start
+from tests.gateway.carriers.protocols.test_early_media import (
+    SENDERS,
+    Sender,
+    say,
+    twilio_media,
+    twilio_start,
+)
 
 HALF: Final = "\ud83d"
 OBJECTS: Final = {name: each for name, each in SENDERS.items() if isinstance(each.start, dict)}

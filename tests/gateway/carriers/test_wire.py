@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.carriers import (
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.vendors import (
     bandwidth,
     browser,
     exotel,
@@ -19,13 +21,11 @@ from gateway.carriers import (
     twilio,
     vonage,
 )
-from gateway.carriers.acs import AcsAdapter
-from gateway.carriers.adapter import Adapter
-from gateway.carriers.asterisk import AsteriskAdapter, StreamQuery
-from gateway.carriers.audiocodes import AudioCodesAdapter
-from gateway.carriers.cxone import CxoneAdapter
-from gateway.carriers.genesys_adapter import AudioHookAdapter
-from gateway.carriers.json_media import JsonMediaAdapter
+from gateway.carriers.vendors.acs import AcsAdapter
+from gateway.carriers.vendors.asterisk import AsteriskAdapter, StreamQuery
+from gateway.carriers.vendors.audiocodes import AudioCodesAdapter
+from gateway.carriers.vendors.cxone import CxoneAdapter
+from gateway.carriers.vendors.genesys.adapter import AudioHookAdapter
 from tests.wire import playbook
 
 ADAPTERS: dict[str, Callable[[], Adapter]] = {

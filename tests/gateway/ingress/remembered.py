@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from gateway.errors import PublishError
-from gateway.ingress.once_redis import RedisMemory
-from gateway.transcript.redis import RedisClient
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.single_use_store import RedisSingleUseStore
 
 
 class Remembered:
@@ -29,7 +29,7 @@ class Remembered:
 
 def claims_in(client: RedisClient) -> Callable[[str, float], Awaitable[bool]]:
     """Return what claims a key in Redis, and tells whether it was the first to do so."""
-    memory = RedisMemory(client)
+    memory = RedisSingleUseStore(client)
 
     async def claim(key: str, seconds: float) -> bool:
         return await memory.claim(key, 0, seconds) is None

@@ -10,22 +10,22 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError, web
 
+from common.connections import Runner
+from gateway.admission.admission import Admission, pools
+from gateway.admission.capacity import Capacity
+from gateway.admission.overload import Load
+from gateway.admission.routes import load_routes
 from gateway.app import call_limits
-from gateway.calls.admission import Admission, stocks
-from gateway.calls.capacity import Capacity
-from gateway.calls.overload import Load
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices, epochs
 from gateway.carriers.carrier import Carrier
 from gateway.ingress.carriers import CarrierRoutes
-from gateway.ingress.once import Shown
 from gateway.ingress.refusals import Refusals, noting_unserved
+from gateway.ingress.replay_guard import ReplayGuard
 from gateway.metrics import Metrics
-from gateway.routes import load_routes
 from gateway.settings import Settings
 from gateway.transcript.events import StreamEnded, TranscriptEvent
-from process.connections import Runner
-from tests.gateway.calls.memory_capacity import MemoryCapacityStore
+from tests.gateway.admission.memory_capacity import MemoryCapacityStore
 from tests.gateway.ingress.remembered import Remembered
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 
@@ -56,7 +56,7 @@ class Served:
         routes = load_routes(self.settings)
         self.endpoints = list(routes.endpoints)
         self.capacity = Capacity(
-            MemoryCapacityStore(lambda: 0.0), stocks(routes), owner="gw", lease_s=3000
+            MemoryCapacityStore(lambda: 0.0), pools(routes), owner="gw", lease_s=3000
         )
         admission = Admission(
             routes,
@@ -81,7 +81,7 @@ class Served:
         middlewares = [noting_unserved(refusals, carriers)]
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
         self.remembered = Remembered()
-        shown = Shown(self.remembered, lambda: self.now_s)
+        shown = ReplayGuard(self.remembered, lambda: self.now_s)
         for carrier in carriers:
             routes_of = CarrierRoutes(
                 carrier, self.settings, services, self.streams, admission, shown, refusals

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from yarl import URL
 
-from gateway.calls.ending import Ending
+from gateway.admission.routes import load_routes
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
-from gateway.carriers.browser import Browser
+from gateway.calls.termination import Termination
+from gateway.carriers.vendors.browser import Browser
 from gateway.ingress.admin_api import AdminApi, path_call_id
 from gateway.ingress.admin_tokens import AdminTokens
-from gateway.ingress.minting import Mint
-from gateway.routes import load_routes
+from gateway.ingress.token_issuer import TokenIssuer
 from gateway.settings import Settings
 from gateway.transcript.events import Status
 from gateway.transcript.keys import encode_id
@@ -91,13 +91,13 @@ class Stream:
         self.call_id = encode_id(call_id)
         self.carrier = carrier
         self.stream_id = stream_id
-        self.endings: list[Ending] = []
+        self.terminations: list[Termination] = []
 
-    def give_up(self, after_s: float) -> None:
+    def fail_unreachable(self, after_s: float) -> None:
         pass
 
-    def end(self, ending: Ending) -> None:
-        self.endings.append(ending)
+    def end(self, termination: Termination) -> None:
+        self.terminations.append(termination)
 
     def snapshot(self) -> StreamSnapshot:
         return StreamSnapshot(
@@ -129,7 +129,7 @@ class Gateway:
             upstream="websocket",
             realtime_url="ws://127.0.0.1:1/v1/realtime",
         )
-        mint = Mint([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
+        mint = TokenIssuer([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
         AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams, mint).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
@@ -206,7 +206,7 @@ class TestWhoMay:
             ("reader" if other == READ else "drainer", action.name, "forbidden")
         ]
         assert not gateway.streams.draining
-        assert gateway.live[0].endings == []
+        assert gateway.live[0].terminations == []
 
     @each_action
     @pytest.mark.parametrize("header", ["", "Bearer", "Bearer no-such-token", "Basic {}", "{}"])
@@ -222,7 +222,7 @@ class TestWhoMay:
         ]
         assert action.token not in repr(audit)
         assert not gateway.streams.draining
-        assert gateway.live[0].endings == []
+        assert gateway.live[0].terminations == []
 
     async def test_the_path_of_an_unauthenticated_request_is_not_audited(
         self, gateway: Gateway, audit: list[Any]
@@ -331,8 +331,12 @@ class TestAct:
         response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
         assert response.status == 202
         assert await response.json() == {"call_id": "CA1", "ending": ["MZ1", "MZ3"]}
-        ending = Ending(Status.COMPLETED, "terminated")
-        assert [stream.endings for stream in gateway.live] == [[ending], [], [ending]]
+        termination = Termination(Status.COMPLETED, "terminated")
+        assert [stream.terminations for stream in gateway.live] == [
+            [termination],
+            [],
+            [termination],
+        ]
 
     async def test_drain_refuses_new_calls_and_leaves_the_live_ones(self, gateway: Gateway) -> None:
         for _ in range(2):
@@ -340,7 +344,7 @@ class TestAct:
             assert response.status == 202
             assert await response.json() == {"draining": True, "streams": 3}
         assert gateway.streams.draining
-        assert [stream.endings for stream in gateway.live] == [[], [], []]
+        assert [stream.terminations for stream in gateway.live] == [[], [], []]
 
     async def test_what_fails_is_audited_too(
         self, gateway: Gateway, audit: list[Any], monkeypatch: pytest.MonkeyPatch

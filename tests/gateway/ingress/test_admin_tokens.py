@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.settings import SettingsError
 from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
-from process.settings import SettingsError
 
 HUSH = "hush-0123456789abcdef"
 OTHER = "other-0123456789abcdef"

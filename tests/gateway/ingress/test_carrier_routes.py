@@ -17,13 +17,13 @@ from xml.etree import ElementTree
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.carriers.auth.signatures import plivo as plivo_signature
+from gateway.carriers.auth.signatures import twilio as twilio_signature
 from gateway.carriers.carrier import Carrier
-from gateway.carriers.plivo import Plivo
-from gateway.carriers.signalwire import SignalWire
-from gateway.carriers.signatures import plivo as plivo_signature
-from gateway.carriers.signatures import twilio as twilio_signature
-from gateway.carriers.talkdesk import Talkdesk
-from gateway.carriers.telnyx import Telnyx
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.signalwire import SignalWire
+from gateway.carriers.vendors.talkdesk import Talkdesk
+from gateway.carriers.vendors.telnyx import Telnyx
 from gateway.transcript.events import Status, StreamStarted
 from tests.gateway.ingress.served import NOW_S, PUBLIC_URL, Served, serving
 from tests.waiting import eventually

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.carriers.freeswitch import FreeSwitch
+from gateway.carriers.vendors.freeswitch import FreeSwitch
 from gateway.transcript.events import Status, StreamStarted
 from tests.gateway.ingress.served import Served, serving
 from tests.waiting import eventually

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 import uvloop
 
-from gateway.carriers.freeswitch import FreeSwitch
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.freeswitch import FreeSwitch
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.transcript.events import StreamEnded
 from tests import pace
 from tests.gateway.ingress.flooding import (

@@ -21,10 +21,10 @@ from typing import Any, Final
 import pytest
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
 
-from gateway.calls import ending
+from gateway.calls import termination
 from gateway.carriers.carrier import Carrier, Request, Upgrade
 from gateway.carriers.registry import CARRIERS
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.errors import REASONS
 from gateway.transcript.events import (
     StreamEnded,
@@ -45,7 +45,9 @@ LIMIT_S: Final = 30.0
 HUGE: Final = 10 << 20
 MAX_GROWTH_MB: Final = 150
 
-ENDINGS: Final = {each.reason for each in vars(ending).values() if isinstance(each, ending.Ending)}
+ENDINGS: Final = {
+    each.reason for each in vars(termination).values() if isinstance(each, termination.Termination)
+}
 DOCUMENTED: Final = (REASONS.keys() | ENDINGS) - {"internal-error"}
 VALUES: Final[tuple[Any, ...]] = (
     *(None, True, -1, 10**40, 1e308, "", "\0", "9" * 5000),
@@ -59,7 +61,7 @@ def open_to_all(kind: Any) -> Any:
     """Make a carrier that lets anybody in."""
 
     class Open(kind):  # type: ignore[misc]  # it is one of the registry's
-        closed_for_want_of = None
+        missing_setting = None
         webhook_closed_for_want_of = "it is about media"
         warning = None
 

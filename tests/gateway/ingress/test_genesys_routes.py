@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from gateway.carriers.genesys import Genesys
-from gateway.carriers.genesys_adapter import AudioHookAdapter
-from gateway.carriers.http_signature import sign
+from gateway.carriers.auth.http_signature import sign
+from gateway.carriers.vendors.genesys.adapter import AudioHookAdapter
+from gateway.carriers.vendors.genesys.carrier import Genesys
 from gateway.transcript.events import (
     GapCause,
     Status,

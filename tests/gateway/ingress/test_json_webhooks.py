@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.carriers.asterisk import Asterisk
-from gateway.carriers.bandwidth import Bandwidth
-from gateway.carriers.freeswitch import FreeSwitch
-from gateway.carriers.jambonz import Jambonz
+from gateway.carriers.vendors.asterisk import Asterisk
+from gateway.carriers.vendors.bandwidth import Bandwidth
+from gateway.carriers.vendors.freeswitch import FreeSwitch
+from gateway.carriers.vendors.jambonz import Jambonz
 from gateway.transcript.events import Status
 from tests.gateway.ingress.served import Served, serving
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.transcript.events import StreamStarted
 from tests.gateway.ingress.served import Served, serving
 

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from gateway.carriers.acs import Acs
-from gateway.carriers.signatures.openid import OpenIdKeys
+from gateway.carriers.auth.signatures.openid import OpenIdKeys
+from gateway.carriers.vendors.acs import Acs
 from gateway.errors import CarrierError
 from gateway.ingress.openid import keeping
-from tests.gateway.carriers.signatures.test_openid import (
+from tests.gateway.carriers.auth.signatures.test_openid import (
     KEY,
     NOW_S,
     OTHER_KEY,

@@ -12,15 +12,15 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 from structlog.testing import capture_logs
 
-from gateway.carriers.signalwire import SignalWire
-from gateway.carriers.signatures.twilio import sign
-from gateway.carriers.talkdesk import Talkdesk
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.auth.signatures.twilio import sign
+from gateway.carriers.vendors.signalwire import SignalWire
+from gateway.carriers.vendors.talkdesk import Talkdesk
+from gateway.carriers.vendors.twilio import Twilio
+from gateway.publishing.publisher import Publisher
+from gateway.publishing.redis_store import RedisStore
 from gateway.transcript.keys import keys_in, partition_of
-from gateway.transcript.publisher import Publisher
-from gateway.transcript.redis import RedisStore
 from tests.gateway.ingress.served import PUBLIC_URL, Served, serving
-from tests.gateway.transcript.publishing import (
+from tests.gateway.publishing.publisher_harness import (
     EPOCH,
     PARTITIONS,
     client_of,

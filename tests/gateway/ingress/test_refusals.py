@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.carriers.browser import Browser
-from gateway.carriers.genesys import Genesys
-from gateway.carriers.plivo import Plivo
-from gateway.carriers.signatures import twilio as signature
-from gateway.carriers.telnyx import Telnyx
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.auth.signatures import twilio as signature
+from gateway.carriers.vendors.browser import Browser
+from gateway.carriers.vendors.genesys.carrier import Genesys
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.telnyx import Telnyx
+from gateway.carriers.vendors.twilio import Twilio
 from tests.gateway.ingress.served import PUBLIC_URL, Served, serving
 
 AUTH_TOKEN = "an-auth-token"

@@ -14,19 +14,19 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.carriers.bandwidth import Bandwidth
-from gateway.carriers.freeswitch import FreeSwitch
-from gateway.carriers.gate import Tokens
-from gateway.carriers.jambonz import Jambonz
-from gateway.carriers.plivo import Plivo
-from gateway.carriers.signalwire import SignalWire
-from gateway.carriers.signatures import jambonz as jambonz_signature
-from gateway.carriers.signatures import plivo as plivo_signature
-from gateway.carriers.signatures import signalwire as signalwire_signature
-from gateway.carriers.signatures import twilio as twilio_signature
-from gateway.carriers.telnyx import Telnyx
-from gateway.carriers.twilio import Twilio
-from gateway.carriers.vonage import Vonage
+from gateway.carriers.auth.signatures import jambonz as jambonz_signature
+from gateway.carriers.auth.signatures import plivo as plivo_signature
+from gateway.carriers.auth.signatures import signalwire as signalwire_signature
+from gateway.carriers.auth.signatures import twilio as twilio_signature
+from gateway.carriers.auth.stream_authenticator import Tokens
+from gateway.carriers.vendors.bandwidth import Bandwidth
+from gateway.carriers.vendors.freeswitch import FreeSwitch
+from gateway.carriers.vendors.jambonz import Jambonz
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.signalwire import SignalWire
+from gateway.carriers.vendors.telnyx import Telnyx
+from gateway.carriers.vendors.twilio import Twilio
+from gateway.carriers.vendors.vonage import Vonage
 from gateway.transcript.events import StreamEnded, StreamStarted
 from tests.gateway.ingress.served import NOW_S, PUBLIC_URL, Served, serving
 from tests.gateway.scripted import ScriptedStream

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gateway.carriers.acs import Acs
-from gateway.carriers.audiocodes import AudioCodes
 from gateway.carriers.carrier import StreamLink
-from gateway.carriers.cxone import Cxone
+from gateway.carriers.vendors.acs import Acs
+from gateway.carriers.vendors.audiocodes import AudioCodes
+from gateway.carriers.vendors.cxone import Cxone
 from gateway.transcript.events import Status, StreamStarted
 from tests.gateway.ingress.served import NOW_S, Served, serving
 
@@ -51,7 +51,7 @@ class Script:
         if self.carrier is not Acs:
             return f"/media/{self.carrier.name}{self.query}", BEARER
         link = StreamLink("wss://gw.example.com/prefix/media/acs", "default", is_certain=False)
-        url = self.made().gate.url_with_token(link, "c1", NOW_S) + self.query
+        url = self.made().authenticator.url_with_token(link, "c1", NOW_S) + self.query
         return url.partition("/prefix")[2], dict(self.headers)
 
 

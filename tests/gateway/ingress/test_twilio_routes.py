@@ -12,9 +12,9 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
 from structlog.testing import capture_logs
 
-from gateway.carriers.gate import Tokens
-from gateway.carriers.signatures.twilio import sign
-from gateway.carriers.twilio import Twilio
+from gateway.carriers.auth.signatures.twilio import sign
+from gateway.carriers.auth.stream_authenticator import Tokens
+from gateway.carriers.vendors.twilio import Twilio
 from gateway.transcript.events import Status, StreamEnded, StreamStarted
 from tests.gateway.ingress.served import NOW_S, PUBLIC_URL, Served, serving
 from tests.waiting import eventually

@@ -11,15 +11,15 @@ import jwt
 import pytest
 from yarl import URL
 
+from gateway.carriers.auth.signatures import plivo as plivo_signature
+from gateway.carriers.auth.signatures import twilio as twilio_signature
 from gateway.carriers.carrier import Carrier
-from gateway.carriers.exotel import Exotel
-from gateway.carriers.genesys import Genesys
-from gateway.carriers.plivo import Plivo
-from gateway.carriers.signalwire import SignalWire
-from gateway.carriers.signatures import plivo as plivo_signature
-from gateway.carriers.signatures import twilio as twilio_signature
-from gateway.carriers.twilio import Twilio
-from gateway.carriers.vonage import Vonage
+from gateway.carriers.vendors.exotel import Exotel
+from gateway.carriers.vendors.genesys.carrier import Genesys
+from gateway.carriers.vendors.plivo import Plivo
+from gateway.carriers.vendors.signalwire import SignalWire
+from gateway.carriers.vendors.twilio import Twilio
+from gateway.carriers.vendors.vonage import Vonage
 from gateway.transcript.events import StreamStarted
 from tests.gateway.carriers.asking import basic
 from tests.gateway.ingress.served import NOW_S, PUBLIC_URL, Served, serving

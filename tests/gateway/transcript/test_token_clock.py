@@ -22,7 +22,7 @@ def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
 
 def ticks(clock: TokenClock, count: int) -> list[tuple[int, int, float]]:
     placed = [clock.tick() for _ in range(count)]
-    return [(placement.start_ms, placement.end_ms, placement.heard_s) for placement in placed]
+    return [(placement.start_ms, placement.end_ms, placement.received_at) for placement in placed]
 
 
 STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
@@ -93,7 +93,7 @@ def test_a_model_that_never_answers_costs_bounded_memory_and_no_place() -> None:
     assert [(start, end) for start, end, _ in placed] == [
         (80 * n, 80 * n + 80) for n in range(12_500)
     ]
-    heard = [heard_s for *_, heard_s in placed]
+    heard = [received_at for *_, received_at in placed]
     assert heard == sorted(heard)
 
 
@@ -107,7 +107,7 @@ def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
     steps: list[tuple[int, int, int] | str],
 ) -> None:
     clock = TokenClock()
-    sent_ms, first_ms, heard_s = 0, None, 0.0
+    sent_ms, first_ms, received_at = 0, None, 0.0
     placed = [Placement(0, 0, 0.0)]
     for step in steps:
         if step == "tick":
@@ -117,11 +117,11 @@ def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
             placed.append(placement)
         else:
             assert isinstance(step, tuple)
-            start_ms, heard_s = sent_ms + step[1], heard_s + 0.1
+            start_ms, received_at = sent_ms + step[1], received_at + 0.1
             sent_ms = start_ms + step[0]
             first_ms = start_ms if first_ms is None else first_ms
-            clock.sent(start_ms, sent_ms, step[0] + step[2], heard_s)
+            clock.sent(start_ms, sent_ms, step[0] + step[2], received_at)
     for before, after in pairwise(placed):
         assert before.start_ms <= after.start_ms
         assert before.end_ms <= after.end_ms
-        assert before.heard_s <= after.heard_s
+        assert before.received_at <= after.received_at

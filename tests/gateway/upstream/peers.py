@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 
 from deploy.local.sagemaker import LocalEndpoint, Settings
 from gateway.errors import UpstreamError
-from gateway.upstream.credentials import CredentialSource
-from gateway.upstream.sagemaker import SageMakerTransport
+from gateway.upstream.sagemaker.credentials import CredentialSource
+from gateway.upstream.sagemaker.transport import SageMakerTransport
 
 LIMIT_S = 20.0  # far beyond any expectation: a slow machine must not fail a test
 GREETING = b'{"type":"session.created"}'

@@ -97,7 +97,7 @@ class TestReceived:
     )
     def test_errors(self, code: str | None, reason: str, retry: bool) -> None:
         error = ErrorReceived(code).as_upstream_error()
-        assert (error.reason, error.meaning.retry) == (reason, retry)
+        assert (error.reason, error.info.retry) == (reason, retry)
         assert "secret" not in str(error)
 
     def test_no_repr_holds_text(self) -> None:

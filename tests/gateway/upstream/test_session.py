@@ -29,7 +29,7 @@ class Listener:
         self.heard.append(("ENDED", error.reason if error else None))
 
 
-class Scene:
+class StreamHarness:
     """A session, its listener and its scripted peer."""
 
     def __init__(self, transport: ScriptedTransport | None = None, timeout_s: float = 5) -> None:
@@ -42,24 +42,24 @@ class Scene:
         [stream] = self.transport.streams
         return stream
 
-    async def opened(self) -> "Scene":
+    async def opened(self) -> "StreamHarness":
         await self.session.open(self.transport, timeout_s=5)
         return self
 
-    async def finishing(self) -> "Scene":
+    async def finishing(self) -> "StreamHarness":
         await self.opened()
         self.task = asyncio.create_task(self.session.finish())
         await settle()
         return self
 
-    async def closed(self) -> "Scene":
+    async def closed(self) -> "StreamHarness":
         await self.opened()
         self.session.abort()
         return self
 
 
 async def test_a_whole_life() -> None:
-    scene = await Scene().opened()
+    scene = await StreamHarness().opened()
     assert scene.session.append(PCM)
     scene.peer.delta(" hello")
     scene.peer.delta("")
@@ -79,7 +79,7 @@ async def test_a_whole_life() -> None:
 
 class TestOpening:
     async def test_nothing_is_sent_before_session_created(self) -> None:
-        scene = Scene(ScriptedTransport(greet=lambda _: None))
+        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
         task = asyncio.create_task(scene.session.open(scene.transport, 5))
         await settle()
         assert scene.peer.sent == []
@@ -89,31 +89,31 @@ class TestOpening:
         assert scene.session.state is SessionState.LIVE
 
     async def test_a_refusal_is_raised_and_heard(self) -> None:
-        scene = Scene()
+        scene = StreamHarness()
         scene.transport.refusal = UpstreamError("throttled")
         with pytest.raises(UpstreamError, match="throttled"):
             await scene.opened()
         assert scene.listener.heard == [("ENDED", "throttled")]
 
     async def test_a_transport_that_never_opens_times_out(self) -> None:
-        scene = Scene()
+        scene = StreamHarness()
         scene.transport.gate.clear()
         with pytest.raises(UpstreamError, match="response-timeout"):
             await scene.session.open(scene.transport, timeout_s=0.01)
 
     async def test_a_mute_server_times_out_and_is_aborted(self) -> None:
-        scene = Scene(ScriptedTransport(greet=lambda _: None))
+        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
         with pytest.raises(UpstreamError, match="created-timeout"):
             await scene.session.open(scene.transport, timeout_s=0.01)
         assert scene.peer.aborted
 
     async def test_an_end_before_session_created(self) -> None:
-        scene = Scene(ScriptedTransport(greet=lambda stream: stream.close(RESET)))
+        scene = StreamHarness(ScriptedTransport(greet=lambda stream: stream.close(RESET)))
         with pytest.raises(UpstreamError, match="stream-reset"):
             await scene.opened()
 
     async def test_cancelled_it_aborts_the_stream(self) -> None:
-        scene = Scene(ScriptedTransport(greet=lambda _: None))
+        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
         task = asyncio.create_task(scene.session.open(scene.transport, 5))
         await settle()
         task.cancel()
@@ -125,7 +125,7 @@ class TestOpening:
 
 class TestLive:
     async def test_a_full_window_holds_audio_back_and_tells_when_there_is_room(self) -> None:
-        scene = await Scene().opened()
+        scene = await StreamHarness().opened()
         scene.peer.room = 1
         assert scene.session.append(PCM)
         assert not scene.session.append(PCM)
@@ -134,7 +134,7 @@ class TestLive:
         assert scene.session.append(PCM)
 
     async def test_an_unasked_done_is_the_end_of_the_context(self) -> None:
-        scene = await Scene().opened()
+        scene = await StreamHarness().opened()
         scene.peer.delta("x")
         scene.peer.done()
         assert scene.listener.heard == ["x", ("ENDED", "context-full")]
@@ -142,21 +142,21 @@ class TestLive:
 
     async def test_more_deltas_than_any_audio_could_make(self) -> None:
         """Symptom: an engine that never stops talking, and a segment that grows without end."""
-        scene = await Scene().opened()
+        scene = await StreamHarness().opened()
         scene.session.append(PCM)
         for _ in range(300):
             scene.peer.delta("x")
         assert scene.listener.heard == ["x"] * 251 + [("ENDED", "realtime-protocol-error")]
 
     async def test_unknown_messages_are_ignored(self) -> None:
-        scene = await Scene().opened()
+        scene = await StreamHarness().opened()
         scene.peer.say("something.new")
         assert scene.listener.heard == []
 
 
 class TestFinishing:
     async def test_the_final_commit_waits_for_room(self) -> None:
-        scene = await Scene().opened()
+        scene = await StreamHarness().opened()
         scene.peer.room = 0
         task = asyncio.create_task(scene.session.finish())
         await settle()
@@ -168,7 +168,7 @@ class TestFinishing:
         await task
 
     async def test_exactly_one_final_and_no_append_after_it(self) -> None:
-        scene = await Scene().finishing()
+        scene = await StreamHarness().finishing()
         assert not scene.session.append(PCM)
         again = asyncio.create_task(scene.session.finish())
         await settle()
@@ -177,23 +177,23 @@ class TestFinishing:
         await asyncio.gather(scene.task, again)
 
     async def test_done_that_never_comes_times_out(self) -> None:
-        scene = await Scene(timeout_s=0.01).opened()
+        scene = await StreamHarness(timeout_s=0.01).opened()
         with pytest.raises(UpstreamError, match="done-timeout"):
             await scene.session.finish()
         assert scene.peer.aborted
         assert scene.listener.heard == [("ENDED", "done-timeout")]
 
     async def test_a_clean_end_of_stream_without_done_is_a_failure(self) -> None:
-        scene = await Scene().finishing()
+        scene = await StreamHarness().finishing()
         scene.peer.close()
         with pytest.raises(UpstreamError, match="ended-without-done"):
             await scene.task
 
 
-STATES: dict[SessionState, Callable[[Scene], Awaitable[Scene]]] = {
-    SessionState.LIVE: Scene.opened,
-    SessionState.FINISHING: Scene.finishing,
-    SessionState.CLOSED: Scene.closed,
+STATES: dict[SessionState, Callable[[StreamHarness], Awaitable[StreamHarness]]] = {
+    SessionState.LIVE: StreamHarness.opened,
+    SessionState.FINISHING: StreamHarness.finishing,
+    SessionState.CLOSED: StreamHarness.closed,
 }
 PEER_EVENTS: dict[str, Callable[[ScriptedStream], None]] = {
     "created": ScriptedStream.created,
@@ -234,7 +234,7 @@ TABLE: list[tuple[SessionState, str, SessionState, list[object]]] = [
 async def test_every_state_and_event(
     state: SessionState, event: str, next_state: SessionState, heard: list[object]
 ) -> None:
-    scene = Scene()
+    scene = StreamHarness()
     await STATES[state](scene)
     assert scene.session.state is state
     PEER_EVENTS[event](scene.peer)

@@ -61,7 +61,7 @@ async def play(event: str, session: RealtimeSession, peer: ScriptedStream) -> ob
         case "abort":
             session.abort()
         case "give up":
-            session.give_up(UpstreamError("stream-reset"))
+            session.fail(UpstreamError("stream-reset"))
         case _:
             finishing = asyncio.create_task(session.finish())
             await settle()

@@ -165,7 +165,7 @@ async def test_a_peer_that_fails_ends_the_stream_with_a_reason(rig: Rig, code: i
     stream.send(b"close:%d" % code)
     error = await recorder.end()
     assert error is not None
-    assert error.meaning.retry
+    assert error.info.retry
     assert str(code) in error.detail
     assert not stream.send(b"too late")
 

@@ -1,0 +1,270 @@
+"""Which call goes to which endpoint: routes, from a TOML file or from the settings alone.
+
+The file is read and validated before the gateway listens; docs/routes.md is its reference.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    WebsocketUrl,
+    model_validator,
+)
+
+from common import wording
+from common.settings import SettingsError, matching
+from gateway.audio.encodings import Encoding
+from gateway.settings import Role, Settings, Upstream
+from gateway.transcript.keys import DEFAULT_TENANT
+
+DEFAULT_ROUTE: Final = "default"  # the only one of a gateway without a routes file
+_LEAST_PLACES: Final = 2  # a call has two tracks
+_WEBSOCKET_URL = TypeAdapter(WebsocketUrl)
+
+
+def _check_websocket_url(text: str) -> str:
+    return str(_WEBSOCKET_URL.validate_python(text))
+
+
+type Name = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}",
+        "must be 1 to 127 of A-Z a-z 0-9 . _ - and begin with a letter or a digit",
+    ),
+]
+type Tenant = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}",
+        "must be 1 to 63 of A-Z a-z 0-9 _ - and begin with a letter or a digit",
+    ),
+]
+type CalledPattern = Annotated[
+    str, matching(r"[^*\s]+\*?", "must be a number, or how it begins and *"), Field(max_length=128)
+]
+type SageMakerName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}",
+        "must be the name of a SageMaker endpoint: letters, digits and hyphens",
+    ),
+]
+
+
+class Priority(StrEnum):
+    """Whether a route's calls may take the places that an endpoint keeps for important ones."""
+
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class Spread(StrEnum):
+    """Which of a route's endpoints a call takes."""
+
+    MOST_FREE = "most-free"
+    IN_ORDER = "in-order"  # the first that has room
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class EndpointConfig(_Model):
+    """Where sessions are opened, and how many."""
+
+    endpoint: SageMakerName | None = None
+    variant: str | None = Field(None, max_length=63)
+    url: Annotated[str, AfterValidator(_check_websocket_url)] | None = None
+    model: str | None = None  # None: the settings'
+    instances: PositiveInt = 1
+    sessions: PositiveInt | None = None  # each instance takes; None: no limit
+    reserved: NonNegativeInt = 0  # places that only routes of high priority take
+
+    @property
+    def places(self) -> int | None:
+        """Sessions that all gateways together may hold; None without limit."""
+        return None if self.sessions is None else self.instances * self.sessions
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if (self.endpoint is None) == (self.url is None):
+            raise ValueError("needs either endpoint (SageMaker) or url (WebSocket)")
+        if self.url and self.variant:
+            raise ValueError("variant is for SageMaker endpoints")
+        if self.places is None and self.reserved:
+            raise ValueError("reserved needs sessions")
+        if self.places is not None and self.places < _LEAST_PLACES + self.reserved:
+            raise ValueError("instances x sessions leave no room for a call: it takes two places")
+        return self
+
+
+class Route(_Model):
+    """Which calls it is for, and what they get. Conditions that are absent hold for every call."""
+
+    name: Name
+    tenant: Tenant = DEFAULT_TENANT  # whose calls they are
+    carrier: str | None = None
+    called: tuple[CalledPattern, ...] = Field((), repr=False)
+    params: dict[str, str] = Field(default_factory=dict, repr=False)
+    roles: dict[Name, Role] = Field(default_factory=dict)  # by track
+    publish_params: tuple[str, ...] | None = None  # by name; None: as the settings say
+    encoding: Encoding | None = None  # of all tracks, whatever is announced
+    endpoints: tuple[Name, ...] = Field(min_length=1)
+    spread: Spread = Spread.MOST_FREE
+    priority: Priority = Priority.NORMAL
+    max_calls: PositiveInt | None = None  # at once, in all gateways
+
+    def serves(self, carrier: str) -> bool:
+        """Whether it takes this carrier's calls."""
+        return self.carrier in (None, carrier)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the called number or the custom parameters decide."""
+        return bool(self.called or self.params)
+
+    def matches(self, carrier: str, called: str | None, params: Mapping[str, str]) -> bool:
+        """Whether a call is one of its calls."""
+        return (
+            self.serves(carrier)
+            and (not self.called or any(_fits(called, pattern) for pattern in self.called))
+            and self.params.items() <= params.items()
+        )
+
+
+class Routes(_Model):
+    """All endpoints by their names, and the routes in order: the first that matches counts."""
+
+    endpoints: dict[Name, EndpointConfig] = Field(min_length=1)
+    routes: tuple[Route, ...] = Field(min_length=1)
+
+    def named(self, carrier: str, name: str) -> Route | None:
+        """Find a route of a carrier by its name, whatever its conditions."""
+        return next((r for r in self.routes if r.name == name and r.serves(carrier)), None)
+
+    def certain(self, carrier: str) -> Route | None:
+        """Return the route of all of a carrier's calls, or None if it depends on the call."""
+        first = next((route for route in self.routes if route.serves(carrier)), None)
+        return first if first and not first.is_conditional else None
+
+    def serve(self, carrier: str) -> bool:
+        """Whether any route takes this carrier's calls."""
+        return any(route.serves(carrier) for route in self.routes)
+
+    def choose(self, carrier: str, called: str | None, params: Mapping[str, str]) -> Route | None:
+        """Return the first route that matches a call."""
+        return next((r for r in self.routes if r.matches(carrier, called, params)), None)
+
+    def encoding(
+        self, carrier: str, name: str | None, called: str | None, params: Mapping[str, str]
+    ) -> Encoding | None:
+        """Return the encoding that a call's route names.
+
+        Args:
+            carrier: whose call it is.
+            name: the route that the stream's URL names, if it names one.
+            called: the number dialled, if the carrier tells.
+            params: the custom parameters.
+        """
+        route = self.named(carrier, name) if name else self.choose(carrier, called, params)
+        return route.encoding if route else None
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        names = [route.name for route in self.routes]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"more than one route is named {', '.join(twice)}")
+        for route in self.routes:
+            if unknown := [name for name in route.endpoints if name not in self.endpoints]:
+                raise ValueError(f"route {route.name}: no endpoint is named {', '.join(unknown)}")
+            if len(set(route.endpoints)) < len(route.endpoints):
+                raise ValueError(f"route {route.name}: an endpoint is named twice")
+        return self
+
+
+def load_routes(settings: Settings) -> Routes:
+    """Read the routes file; without one, make one route to one endpoint of the settings.
+
+    Raises:
+        SettingsError: one line that says what is wrong where, and quotes no number or parameter.
+    """
+    if settings.routes_file is None:
+        return _routes_of_settings(settings)
+    where = f"routes file {settings.routes_file}"
+    try:
+        text = settings.routes_file.read_text(encoding="utf-8")
+        routes = Routes.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:  # a ValueError, as the next two are
+        raise SettingsError(f"{where} is no TOML: {error}") from None
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {'; '.join(_sentences(error))}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where} cannot be read: {type(error).__name__}") from None
+    if settings.aws_region is None and any(e.endpoint for e in routes.endpoints.values()):
+        raise SettingsError(f"{where}: SageMaker endpoints need AWS_REGION")
+    return routes
+
+
+def _routes_of_settings(settings: Settings) -> Routes:
+    name, where = _endpoint_of_settings(settings)
+    try:
+        endpoint = EndpointConfig(
+            **where,
+            instances=settings.endpoint_instances,
+            sessions=settings.endpoint_sessions,
+        )
+    except ValidationError:
+        raise SettingsError(
+            "GATEWAY_ENDPOINT_INSTANCES x GATEWAY_ENDPOINT_SESSIONS leave no room for a call: "
+            "it takes two places"
+        ) from None
+    return Routes(
+        endpoints={name: endpoint}, routes=(Route(name=DEFAULT_ROUTE, endpoints=(name,)),)
+    )
+
+
+def _endpoint_of_settings(settings: Settings) -> tuple[str, dict[str, str | None]]:
+    """Name the settings' endpoint: the same in all gateways that share it, and in Redis."""
+    match settings.upstream:
+        case Upstream.SAGEMAKER:
+            endpoint, variant = settings.sagemaker_endpoint or "", settings.sagemaker_variant
+            name = f"{endpoint}.{variant}" if variant else endpoint
+            return name, {"endpoint": endpoint, "variant": variant}
+        case Upstream.WEBSOCKET:
+            url = str(settings.realtime_url)
+            host = re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(url).netloc.rpartition("@")[2])
+            return f"realtime-{host}"[:127], {"url": url}
+
+
+def _fits(called: str | None, pattern: str) -> bool:
+    if called is None:
+        return False
+    return called.startswith(pattern[:-1]) if pattern.endswith("*") else called == pattern
+
+
+def _sentences(error: ValidationError) -> Iterable[str]:
+    """Yield one line per problem, with its place in the file: `routes[2].called: ...`."""
+    for problem in error.errors(include_input=False, include_url=False):
+        steps = problem["loc"]
+        path = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps)
+        label = f"{path.removeprefix('.')}: " if path else ""
+        text = wording.sentence(problem, None)
+        known = (*Routes.model_fields, *EndpointConfig.model_fields, *Route.model_fields)
+        if problem["type"] == "extra_forbidden" and (
+            close := wording.near_miss(str(steps[-1]), known)
+        ):
+            text += f" (did you mean {close}?)"
+        yield label + text

@@ -1,0 +1,143 @@
+"""A JWT (RS256) by keys that its issuer changes and publishes: OpenID Connect. Pure.
+
+    Authorization: Bearer <JWT>    {"iss": ..., "aud": ..., "exp": ..., "nbf": ...}
+
+The issuer's configuration names it and the place of its keys; others fetch both, and give them to
+`OpenIdKeys`. Source: OpenID Connect Discovery 1.0, section 4.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jwt
+import msgspec
+from jwt.types import Options
+
+from gateway.carriers.auth.signatures.checks import TOLERANCE_S, read_header
+from gateway.errors import CarrierError
+
+SIGNATURE_HEADER: Final = "Authorization"
+
+_MAX_CHARACTERS: Final = 8192  # about 1000 are usual
+# All times are judged by the clock that is passed in.
+_OPTIONS: Final[Options] = {
+    "verify_iat": False,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "require": ["iss", "aud", "exp"],
+}
+
+
+class _Configuration(msgspec.Struct):
+    issuer: str
+    jwks_uri: str
+
+
+class _KeySet(msgspec.Struct):
+    keys: list[dict[str, Any]]
+
+
+class OpenIdKeys:
+    """The keys of one issuer, as they were read last.
+
+    Args:
+        url: of the issuer's configuration.
+        audience: whom its tokens must be for.
+
+    Attributes:
+        on_unknown: told that a token names a key that is not there; it may be new.
+    """
+
+    def __init__(self, url: str, audience: str) -> None:
+        self.url = url
+        self._audience = audience
+        self.on_unknown: Callable[[], None] = lambda: None
+        self._issuer = ""
+        self._keys: Mapping[str | None, jwt.PyJWK] = {}
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Whose keys they are, and for whom its tokens must be."""
+        return self.url, self._audience
+
+    def read_configuration(self, document: bytes) -> str:
+        """Read the issuer's configuration.
+
+        Returns:
+            Where its keys are.
+
+        Raises:
+            ValueError: it is none, or names a place by another scheme than its own.
+        """
+        found = msgspec.json.decode(document, type=_Configuration)
+        if urlsplit(found.jwks_uri).scheme != urlsplit(self.url).scheme:
+            raise ValueError("the keys are elsewhere")
+        self._issuer = found.issuer
+        return found.jwks_uri
+
+    def read_keys(self, document: bytes) -> None:
+        """Read the issuer's keys, a JSON Web Key Set; they take the place of those before.
+
+        Raises:
+            ValueError: it is none, or has no key that we know the kind of.
+        """
+        found = msgspec.json.decode(document, type=_KeySet).keys
+        try:
+            keys = jwt.PyJWKSet(found).keys
+        except jwt.PyJWTError:
+            raise ValueError("no keys") from None
+        usable = {key.key_id: key for key in keys if key.key_type == "RSA"}
+        if not usable:
+            raise ValueError("no RSA key")
+        self._keys = usable
+
+    def verify(self, authorization: str | None, now_s: float) -> tuple[str, float]:
+        """Check a request's token.
+
+        Args:
+            authorization: the header's value.
+            now_s: Unix seconds; the token's times may be off by `TOLERANCE_S`.
+
+        Returns:
+            A digest of what is signed, which the caller must refuse a second time, and until when.
+
+        Raises:
+            CarrierError: signature-missing, signature-invalid, signature-stale, or
+                keys-unavailable: they could not be read yet.
+        """
+        scheme, _, rest = read_header(authorization, _MAX_CHARACTERS).partition(" ")
+        if scheme.lower() != "bearer":
+            raise CarrierError("signature-invalid")
+        if not self._keys:
+            raise CarrierError("keys-unavailable")
+        token = rest.strip()
+        match self._claims(token):
+            case {"exp": int() | float() as until_s, "nbf": int() | float() as from_s}:
+                pass
+            case {"exp": int() | float() as until_s}:
+                from_s = 0
+            case _:
+                raise CarrierError("signature-invalid")
+        if not from_s - TOLERANCE_S <= now_s <= until_s + TOLERANCE_S:
+            raise CarrierError("signature-stale")
+        signed = token.rpartition(".")[0]  # the signature itself can be spelled in several ways
+        return sha256(signed.encode()).hexdigest(), until_s + TOLERANCE_S
+
+    def _claims(self, token: str) -> dict[str, object]:
+        try:
+            key = self._keys.get(jwt.get_unverified_header(token).get("kid"))
+            if key is None:
+                self.on_unknown()
+                raise CarrierError("signature-invalid")
+            return jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=self._audience,
+                issuer=self._issuer,
+                options=_OPTIONS,
+            )
+        except jwt.PyJWTError:
+            raise CarrierError("signature-invalid") from None

@@ -1,0 +1,1 @@
+"""Message formats that several carriers share. Pure."""

@@ -1,0 +1,277 @@
+"""Media streams of JSON texts with base64 audio: what Twilio began and many carriers speak. Pure.
+
+    connected . start . (media | dtmf | mark ...)* . stop
+
+Their dialects differ in names and in what they leave out (`dialect.py`). Numbers may be strings of
+digits. Nothing here is ever sent back.
+
+A media message is the hot path: it is decoded by its dialect's struct, base64 included. Whatever is
+not media, or not as the vendor's page has it, is read as plain JSON and looked up by name. Media
+whose audio can't be decoded are lost audio, half a message among them if it says that it is media.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.audio.encodings import TrackFormat
+from gateway.carriers.adapter import Adapter
+from gateway.carriers.events import (
+    AudioFrame,
+    AudioHeld,
+    AudioLost,
+    AudioReceived,
+    CallStarted,
+    CallStopped,
+    CarrierEvent,
+    DtmfReceived,
+    MessageIgnored,
+)
+from gateway.carriers.protocols.dialect import (
+    MAX_START_BYTES,
+    NOT_UNDERSTOOD,
+    USUAL_FRAME_MS,
+    Dialect,
+    Kind,
+    Times,
+    decode_base64,
+    find,
+    lost_bytes,
+    number,
+    read,
+    read_start,
+)
+from gateway.carriers.protocols.early_media import EarlyMedia
+from gateway.carriers.protocols.frame_numbers import FrameNumbers
+from gateway.carriers.protocols.reorder import Reorder
+from gateway.carriers.protocols.tolerant import fold, scrap
+from gateway.carriers.protocols.wall_times import Epoch, WallTimes
+from gateway.errors import CarrierError
+
+MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
+
+_LATE_MS: Final = 1000  # of audio on one track, before the first frame of another
+
+
+class JsonMediaAdapter(Adapter):
+    """One media stream in a dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._decode = msgspec.json.Decoder(dialect.media[bytes]).decode
+        self._kinds = {fold(name): (name, kind) for name, kind in dialect.kinds.items()}
+        self._started: CallStarted | None = None
+        self._tracks: dict[str | None, str] = {}  # those announced, by the names of media
+        self._unstopped: set[str] = set()  # of those
+        self._holds: Mapping[str, Reorder | WallTimes] = {}  # frames back, by track, if any do
+        self._early = EarlyMedia()
+        self._bytes_per_ms: dict[str, int] = {}
+        self._is_counted = dialect.times is Times.NONE
+        self._counted_ms: dict[str, float] = {}  # by track, where media have no times
+        self._numbers = FrameNumbers()
+        self._last_bytes = 0  # of audio in the last frame
+        self._stopped = False
+
+    def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Understand one message; see `Adapter`."""
+        try:
+            frame = self._decode(message).frame
+        except NOT_UNDERSTOOD:
+            return self._receive_unusual(message)
+        if self._stopped:
+            return (MessageIgnored("after-stop"),)
+        track = self._tracks.get(frame.track)
+        if track is None:
+            if self._started is None:
+                return self._early.hold(message)
+            track = self._find_track(frame.track)
+            if track is None:
+                return (MessageIgnored("unannounced-track"),)
+        payload = frame.payload
+        self._last_bytes = len(payload)
+        return self._audio(AudioReceived, track, payload, frame.timestamp, frame.chunk)
+
+    def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Refuse: the protocol has text only."""
+        raise CarrierError("binary-message")
+
+    def release(self, track: str) -> Sequence[AudioFrame]:
+        """Return what waits for other frames; see `Adapter`."""
+        hold = self._holds.get(track)
+        if hold is None:
+            return ()
+        return hold.flush() if isinstance(hold, WallTimes) else self._follow_numbers(hold.flush())
+
+    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
+        """Take a message that is no media, or none as documented."""
+        decoded: Mapping[str, object] = {}
+        try:
+            decoded = read(message)
+            event = str(find(decoded, (self._dialect.event,)))
+        except CarrierError:
+            event = scrap(message, self._dialect.event) or ""
+            if self._kinds.get(fold(event), ("", None))[1] is not Kind.MEDIA:
+                raise
+        if self._stopped:
+            return (MessageIgnored("after-stop"),)
+        name, kind = self._kinds.get(fold(event), ("unknown", Kind.NOTE))
+        match kind:
+            case Kind.MEDIA:
+                return self._loose_audio(message, decoded)
+            case Kind.START:
+                return self._start(decoded, len(message))
+            case Kind.STOP:
+                return self._stop(decoded)
+            case Kind.DTMF:
+                track = find(decoded, self._dialect.dtmf_track)
+                return (
+                    DtmfReceived(self._dialect.track_of(track) if isinstance(track, str) else None),
+                )
+            case Kind.NOTE:
+                return (MessageIgnored(name),)
+
+    # The start and the end
+
+    def _start(self, message: Mapping[str, object], size: int) -> Sequence[CarrierEvent]:
+        if size > MAX_START_BYTES:
+            raise CarrierError("message-too-big", "start")
+        start = read_start(message, self._dialect)
+        if self._started:
+            if start.stream_id == self._started.stream_id:
+                return (MessageIgnored("repeated-start"),)
+            raise CarrierError("second-start")
+        self._started = start = self.correct(start)
+        self._unstopped = {form.track for form in start.tracks}
+        names = self._dialect.track_names.items()
+        self._tracks = {name: track for name, track in names if track in self._unstopped}
+        self._tracks[""] = self._tracks[None] = start.tracks[0].track
+        self._bytes_per_ms = {form.track: form.bytes_per_ms for form in start.tracks}
+        self._holds = _holds(self._dialect, start.tracks)
+        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        return (start, *early)
+
+    def _stop(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
+        """End the stream, or one track where each has a stop of its own."""
+        name = find(message, self._dialect.stop_track)
+        if isinstance(name, str):
+            self._unstopped.discard(self._dialect.track_of(name) or "")
+            if self._unstopped:
+                return (MessageIgnored("stop-of-one-track"),)
+        late_ms = self._dialect.reorder_ms
+        self._stopped = not late_ms
+        return (CallStopped(late_ms),)
+
+    # Media
+
+    def _audio(
+        self,
+        kind: type[AudioReceived] | type[AudioLost],
+        track: str,
+        payload: bytes,
+        timestamp: object,
+        chunk: object,
+    ) -> Sequence[CarrierEvent]:
+        at_ms = self._count(track, len(payload)) if self._is_counted else number(timestamp)
+        sequence = number(chunk)
+        frame = kind(track, payload, at_ms, sequence)
+        hold = self._holds.get(track)
+        if sequence is not None and (self._is_counted or at_ms is None):
+            return self._numbered(frame, hold)
+        return hold.receive(frame) or (AudioHeld(track),) if hold else (frame,)
+
+    def _numbered(
+        self, frame: AudioFrame, hold: Reorder | WallTimes | None
+    ) -> Sequence[CarrierEvent]:
+        """Process a frame that has a number and no time."""
+        if isinstance(hold, Reorder):
+            return self._follow_numbers(hold.receive(frame)) or (AudioHeld(frame.track),)
+        frames = self._follow_numbers((frame,))
+        if hold is None:
+            return frames
+        times = self._holds
+        timed = [event for each in frames for event in times[each.track].receive(each)]
+        return timed or (AudioHeld(frame.track),)
+
+    def _follow_numbers(self, frames: Sequence[AudioFrame]) -> Sequence[AudioFrame]:
+        """Put lost audio before frames that have no times, where numbers are missing."""
+        if not self._is_counted and all(frame.timestamp_ms is not None for frame in frames):
+            return frames
+        found: list[AudioFrame] = []
+        for frame in frames:
+            lost_and_frame = self._numbers.follow(frame, self._bytes_per_ms[frame.track])
+            for lost in lost_and_frame[:-1]:
+                self._count(lost.track, len(lost.payload))
+            found += lost_and_frame
+        return found
+
+    def _count(self, track: str, size: int) -> int | None:
+        """Count a track's audio; say where its first frame lies if others are far ahead."""
+        begins_ms = None
+        if track not in self._counted_ms:
+            furthest_ms = max(self._counted_ms.values(), default=0.0)
+            begins_ms = int(furthest_ms) if furthest_ms >= _LATE_MS else 0
+            self._counted_ms[track] = float(begins_ms)
+        self._counted_ms[track] += size / self._bytes_per_ms[track]
+        return begins_ms
+
+    def _find_track(self, name: object) -> str | None:
+        """Find the track of media that name it in another spelling; None: it is not announced.
+
+        Raises:
+            CarrierError: unknown-track: there is none of that name.
+        """
+        if not isinstance(name, str) or not name:
+            return self._tracks[None]
+        track = self._dialect.track_of(name)
+        if track is None:
+            raise CarrierError("unknown-track")
+        return track if track in self._bytes_per_ms else None
+
+    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+        """Take media that are not as documented; what can't be decoded is lost audio.
+
+        Args:
+            message: as it came.
+            decoded: as it was read; empty if it could not be.
+        """
+        if self._started is None:
+            return self._early.hold(message)
+        dialect = self._dialect
+        text = find(decoded, dialect.payload)
+        name = find(decoded, dialect.track) if decoded else scrap(message, _last(dialect.track))
+        track = self._find_track(name)
+        if track is None:
+            return (MessageIgnored("unannounced-track"),)
+        timestamp, chunk = find(decoded, dialect.timestamp), find(decoded, dialect.chunk)
+        payload = decode_base64(text) if isinstance(text, str) else None
+        if payload is not None and isinstance(name, str | None):
+            self._last_bytes = len(payload)
+            return self._audio(AudioReceived, track, payload, timestamp, chunk)
+        size = self._lost_bytes(track, text, timestamp)
+        lost = self._audio(AudioLost, track, bytes(size), timestamp, chunk)
+        is_text = isinstance(text, str) and isinstance(name, str | None)
+        why = MessageIgnored("undecodable-payload" if is_text else "malformed-media")
+        return (*lost, why)
+
+    def _lost_bytes(self, track: str, text: object, timestamp: object) -> int:
+        """Return how much audio is lost: as much as its text says, or as the last frame had."""
+        if self._last_bytes and number(timestamp) is not None:
+            return self._last_bytes  # where it ends, the next time tells
+        usual_bytes = self._last_bytes or USUAL_FRAME_MS * self._bytes_per_ms[track]
+        return lost_bytes(text, usual_bytes)
+
+
+def _last(places: Sequence[str]) -> str:
+    """Return the name at the end of the first place."""
+    return places[0].rpartition(".")[2]
+
+
+def _holds(dialect: Dialect, tracks: Sequence[TrackFormat]) -> Mapping[str, Reorder | WallTimes]:
+    """Make what each track's frames may have to wait in."""
+    if dialect.times is Times.WALL:
+        epoch = Epoch()
+        return {form.track: WallTimes(form.bytes_per_ms, epoch) for form in tracks}
+    if dialect.reorder_ms:
+        return {form.track: Reorder(dialect.reorder_ms * form.bytes_per_ms) for form in tracks}
+    return {}

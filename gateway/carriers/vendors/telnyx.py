@@ -1,0 +1,141 @@
+"""Telnyx media streaming. Pure.
+
+The order of events is expressly not guaranteed: frames are put in order by `chunk`, and may even
+come before the start. The start does not list the tracks, so both are expected. Without a
+`stream_codec` the call's own comes, G.722 or Opus among them: ask for PCMU. The payload is that of
+RTP, so L16 is taken to be in network order (RFC 3551), unless a setting says otherwise; Telnyx's
+page does not.
+
+Webhooks are signed. Upgrades are not: our TeXML puts a token in the stream's URL. It is not bound
+to the call, because nothing says that TeXML's CallSid is the `call_control_id` of the start.
+Sources: developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket;
+developers.telnyx.com, TeXML `<Stream>`.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from common.settings import Secrets, config
+from gateway.carriers.auth.signatures import telnyx as signature
+from gateway.carriers.auth.stream_authenticator import AuthenticatedCarrier, StreamAuthenticator
+from gateway.carriers.carrier import (
+    Announced,
+    Document,
+    ReportingCarrier,
+    Request,
+    SingleUse,
+    StreamLink,
+    StreamStatus,
+    Upgrade,
+)
+from gateway.carriers.protocols.dialect import KINDS, Dialect, Kind
+from gateway.carriers.protocols.json_media import JsonMediaAdapter
+from gateway.carriers.settings import (
+    BYTE_ORDER,
+    ByteOrder,
+    L16Settings,
+    NextStepSettings,
+    SecretSettings,
+    variable,
+)
+from gateway.carriers.webhooks.forms import read_call, read_form, read_status
+from gateway.carriers.webhooks.twiml import fork
+from gateway.errors import CarrierError
+
+DIALECT: Final = Dialect(
+    carrier="telnyx",
+    kinds={**KINDS, "error": Kind.NOTE},
+    call_id=("start.call_control_id",),
+    stream_id=("stream_id",),
+    params=("start.custom_parameters",),
+    called=("start.to",),
+    unlisted_tracks=2,
+    encoding=("start.media_format.encoding",),
+    rate=("start.media_format.sample_rate",),
+    channels=("start.media_format.channels",),
+    reorder_ms=200,
+)
+
+
+def _check_key(text: str) -> str:
+    try:
+        signature.read_public_key(text)
+    except ValueError:
+        raise ValueError(
+            "must be base64 of 32 bytes (44 characters), from the account's page "
+            "Keys & Credentials > Public Key in the Telnyx portal"
+        ) from None
+    return text
+
+
+class Telnyx(ReportingCarrier, AuthenticatedCarrier):
+    """Telnyx, closed unless its secret is configured."""
+
+    name = "telnyx"
+
+    class Settings(NextStepSettings, L16Settings, SecretSettings):
+        """How it is configured."""
+
+        model_config = config("GATEWAY_TELNYX_", env_file=".env")
+
+        public_key: Secrets[Annotated[str, AfterValidator(_check_key)]] | None = Field(
+            None,
+            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
+            "separated by commas, are all accepted.",
+        )
+        l16_byte_order: ByteOrder = Field("big", description=BYTE_ORDER)
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.authenticator = StreamAuthenticator(self.name, settings)
+        self._public_keys = [signature.read_public_key(key) for key in settings.public_key or ()]
+
+    @property
+    def webhook_closed_for_want_of(self) -> str | None:
+        """The setting without which a call is not answered."""
+        if not self._settings.public_key:
+            return variable(self._settings, "public_key")
+        return self._settings.next_step_missing
+
+    def upgrade(self, request: Request) -> Upgrade:
+        """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
+        return self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))
+
+    def announced(self, request: Request) -> Announced:
+        """Check the TeXML webhook's signature; see `ForkingCarrier`."""
+        form, once = self._read(request)
+        if any(name.startswith("Stream") for name, _ in form):  # a callback: it signs no URL
+            raise CarrierError("signature-invalid")
+        return replace(read_call(form, "CallSid"), once=once)
+
+    def status(self, request: Request) -> StreamStatus:
+        """Check a callback's signature; see `ReportingCarrier`."""
+        form, once = self._read(request)
+        return replace(read_status(form), once=once)
+
+    def _read(self, request: Request) -> tuple[list[tuple[str, str]], SingleUse]:
+        headers = request.headers
+        shown = signature.verify(
+            self._public_keys,
+            headers.get(signature.SIGNATURE_HEADER),
+            headers.get(signature.TIMESTAMP_HEADER),
+            request.body,
+            request.now_s,
+        )
+        return read_form(request), SingleUse.signed(self.name, shown, request.now_s)
+
+    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+        """Write the TeXML; see `ForkingCarrier`."""
+        if link is None:
+            return fork(None, {}, self._settings.next_step)
+        url = self.authenticator.url_with_token(link, None, now_s)
+        stream = {
+            "url": url,
+            "track": "both_tracks",
+            "codec": "PCMU",
+            "statusCallback": link.status_url,
+        }
+        return fork(stream, {}, self._settings.next_step)

@@ -1,0 +1,1 @@
+"""What carriers post to webhooks, and the documents they are answered with. Pure."""

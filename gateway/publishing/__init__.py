@@ -1,0 +1,1 @@
+"""Write transcript events to Redis, in batches and exactly once."""

@@ -1,0 +1,52 @@
+"""How a batch lies in a segment of the spool. Pure.
+
+A record is a header of four little-endian 32-bit numbers (CRC-32 of the rest of the record, lengths
+of the stream's constants and of the batch, events in it), then both as `append.lua` takes them.
+Records follow each other without a gap.
+"""
+
+import zlib
+from struct import Struct
+from typing import Final
+
+_HEADER: Final = Struct("<IIII")
+
+
+def pack_record(stream_header: bytes, payload: bytes, events: int) -> bytes:
+    """Return the record of a batch with so many events."""
+    rest = _HEADER.pack(0, len(stream_header), len(payload), events)[4:] + stream_header + payload
+    return zlib.crc32(rest).to_bytes(4, "little") + rest
+
+
+def record_bytes(head: bytes) -> int:
+    """Return the length of the record at the head of `data`, or a header's if `data` is shorter."""
+    if len(head) < _HEADER.size:
+        return _HEADER.size
+    _, constants_bytes, payload_bytes, _ = _HEADER.unpack_from(head)
+    return _HEADER.size + int(constants_bytes) + int(payload_bytes)
+
+
+def parse_records(data: bytes, limit: int) -> tuple[list[tuple[bytes, bytes, int]], int]:
+    """Return the complete records at the head of `data`, up to `limit`, and their bytes.
+
+    Returns:
+        For each record what `pack_record` took; then where in `data` the last of them ends.
+
+    Raises:
+        ValueError: there is none: the first one is torn or damaged.
+    """
+    records: list[tuple[bytes, bytes, int]] = []
+    at = 0
+    while at < len(data) and len(records) < limit:
+        end = at + record_bytes(data[at : at + _HEADER.size])
+        if end > len(data):
+            break
+        checksum, constants_bytes, _, events = _HEADER.unpack_from(data, at)
+        if zlib.crc32(data[at + 4 : end]) != checksum:
+            break
+        middle = at + _HEADER.size + constants_bytes
+        records.append((data[at + _HEADER.size : middle], data[middle:end], events))
+        at = end
+    if not records:
+        raise ValueError("a record is damaged")
+    return records, at

@@ -1,0 +1,189 @@
+"""A Redis client from its URL: one server, a cluster, or the primary that sentinels name.
+
+    redis://user:password@host:6379/0                   rediss:// the same over TLS
+    redis+cluster://host:6379,host2:6379                rediss+cluster://
+    redis+sentinel://host:26379,host2:26379/service/0   rediss+sentinel://
+        ?sentinel_username=...&sentinel_password=...    what the sentinels ask for, if they do
+
+User, password and parameters are percent-encoded. A URL may hold credentials, and a malformed one
+may hold them anywhere: no message quotes a part of it.
+"""
+
+import ssl
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from common.settings import SettingsError
+
+type RedisClient = Redis | RedisCluster
+
+_KINDS: Final = ("", "cluster", "sentinel")
+_PORT: Final = 6379
+_SENTINEL_PORT: Final = 26379
+
+
+class _Address(NamedTuple):
+    host: str
+    port: int
+
+
+class _SentinelPool(SentinelConnectionPool):
+    """Connections to the primary; it closes those to the sentinels with them."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
+    """Build a client; it connects at its first command.
+
+    The publisher retries, so the client does not: retries made unseen would spend the publisher's
+    time-outs.
+
+    Args:
+        url: one of the forms above.
+        timeout_s: for connecting, for each send and for each reply.
+
+    Raises:
+        SettingsError: the URL is none of these, or a file that it names can't be used; the message
+            does not quote it.
+    """
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,  # nothing is pushed to a writer, so RESP3 has nothing to give
+        "decode_responses": False,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "socket_keepalive": True,
+        "driver_info": None,  # no CLIENT SETINFO: one permission and one round trip less
+    }
+    try:
+        return _build(url, options)
+    except (ValueError, TypeError, RedisError, RedisClusterException):
+        raise SettingsError("the Redis URL is not valid") from None  # the cause may quote the URL
+
+
+def _build(url: str, options: dict[str, Any]) -> RedisClient:
+    scheme, _, rest = url.partition("://")
+    tls, _, kind = scheme.partition("+")
+    if tls not in ("redis", "rediss") or kind not in _KINDS or scheme.endswith("+"):
+        raise SettingsError(
+            "the Redis URL must start with redis://, redis+cluster:// or redis+sentinel://, or "
+            "with rediss in place of redis for TLS"
+        )
+    parts = urlsplit(f"{tls}://{rest}")
+    addresses = _addresses(parts, _SENTINEL_PORT if kind == "sentinel" else _PORT)
+    path = [unquote(part) for part in parts.path.split("/")[1:] if part]
+    service = path.pop(0) if kind == "sentinel" and path and not path[0].isdecimal() else ""
+    if kind == "sentinel" and not service:
+        raise SettingsError("the Redis URL names no service: redis+sentinel://host:26379/<service>")
+    options = {**_parameters(parts), **options}
+    if path:
+        options["db"] = int("/".join(path))
+    if parts.scheme == "rediss":
+        options["ssl"] = True
+        _check_tls(options)
+    elif any(name.startswith("ssl") for name in options):
+        raise SettingsError("the Redis URL has parameters of TLS, but not the scheme rediss")
+    if kind == "cluster":
+        return _cluster(addresses, options)
+    if kind == "sentinel":
+        return _sentinel(addresses, service, options)
+    if len(addresses) > 1:
+        raise SettingsError("the Redis URL names several hosts, and is of neither kind that may")
+    return _usable(Redis(host=addresses[0].host, port=addresses[0].port, **options))
+
+
+def _cluster(addresses: list[_Address], options: dict[str, Any]) -> RedisCluster:
+    # Without full coverage: a lost node must not stop the calls of the others.
+    nodes = [ClusterNode(address.host, address.port) for address in addresses]
+    return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
+
+
+def _sentinel(addresses: list[_Address], service: str, options: dict[str, Any]) -> Redis:
+    own = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    shared = {
+        name: value
+        for name, value in options.items()
+        if name.startswith(("socket_", "ssl")) or name in ("retry", "protocol")
+    }
+    # redis-py leaves both untyped
+    sentinels = Sentinel(addresses, sentinel_kwargs={**shared, **own})  # type: ignore[no-untyped-call]
+    pool = _SentinelPool(service, sentinels, **options)  # type: ignore[no-untyped-call]
+    return _usable(Redis.from_pool(pool))
+
+
+def _usable(client: Redis) -> Redis:
+    # Not connected; finds unknown parameters. redis-py leaves it untyped.
+    client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    return client
+
+
+def _addresses(parts: SplitResult, default_port: int) -> list[_Address]:
+    if "@" in parts.path or "@" in parts.query or parts.fragment:
+        raise SettingsError(
+            "the Redis URL is not valid: percent-encode the characters / ? # @ in the password"
+        )
+    addresses = []
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        at = urlsplit(f"//{place}")
+        if not at.hostname or at.port == 0:
+            raise SettingsError("the Redis URL names no host, or an invalid port")
+        addresses.append(_Address(unquote(at.hostname), at.port or default_port))
+    return addresses
+
+
+def _parameters(parts: SplitResult) -> dict[str, Any]:
+    """Read the user, the password and what follows the question mark, as redis-py names it."""
+    user, at, _ = parts.netloc.rpartition("@")
+    if len(parse_qs(parts.query, keep_blank_values=True)) != len(parse_qs(parts.query)):
+        raise ValueError("a parameter without a value")
+    read: dict[str, Any] = dict(parse_url(f"redis://{user}{at}host?{parts.query}"))
+    del read["host"]
+    return read
+
+
+def _check_tls(options: dict[str, Any]) -> None:
+    """Load the certificates now: at the first connection it would look as if Redis were away."""
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    try:
+        _ = SSLConnection(**tls).ssl_context.get()
+    except (OSError, ssl.SSLError):
+        names = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in tls]
+        raise SettingsError(
+            f"the Redis URL: a file of {', '.join(names)} can't be read, or is not in PEM form"
+        ) from None
+
+
+def destination(client: RedisClient) -> str:
+    """Name the Redis of a client, without credentials: places, and the number of the database."""
+    if isinstance(client, RedisCluster):
+        return place_of(client)
+    return f"{place_of(client)}/{client.connection_pool.connection_kwargs.get('db') or 0}"
+
+
+def place_of(client: RedisClient) -> str:
+    """Name where a client connects, as its URL does."""
+    if isinstance(client, RedisCluster):
+        # Not as the cluster does: what it tells of its nodes changes with every failover.
+        return ", ".join(f"{node.host}:{node.port}" for node in client.startup_nodes)
+    pool: ConnectionPool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return (
+            f"{pool.service_name} of {', '.join(sorted(map(_at, pool.sentinel_manager.sentinels)))}"
+        )
+    return _at(client)
+
+
+def _at(client: Redis) -> str:
+    at = client.connection_pool.connection_kwargs
+    return f"{at.get('host', 'localhost')}:{at.get('port', _PORT)}"

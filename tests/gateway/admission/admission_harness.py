@@ -1,0 +1,88 @@
+"""One gateway's admission, and who comes to it."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from gateway.admission.admission import Admission, pools
+from gateway.admission.breaker import THRESHOLD
+from gateway.admission.capacity import Capacity
+from gateway.admission.routes import Routes
+from gateway.audio.encodings import Encoding, TrackFormat
+from gateway.carriers.events import CallStarted
+from gateway.errors import CarrierError, UpstreamError
+from gateway.metrics import Metrics
+from tests.gateway.admission.memory_capacity import MemoryCapacityStore
+from tests.gateway.scripted import ScriptedTransport
+
+TRACKS = [TrackFormat("inbound", Encoding.PCMU, 8000), TrackFormat("outbound", Encoding.PCMU, 8000)]
+BROKEN = UpstreamError("connect-refused")
+
+
+def start(tracks: int = 2, called: str | None = None, **params: str) -> CallStarted:
+    return CallStarted("CA1", "MZ1", tuple(TRACKS[:tracks]), params, called)
+
+
+def endpoint(sessions: int | None = 4, **more: Any) -> dict[str, Any]:
+    return {"url": "ws://127.0.0.1:1/", "sessions": sessions, **more}
+
+
+class AdmissionHarness:
+    """One gateway's admission, with a clock of the test's for the breakers."""
+
+    def __init__(
+        self,
+        endpoints: dict[str, dict[str, Any]] | None = None,
+        routes: list[dict[str, Any]] | None = None,
+        *,
+        store: MemoryCapacityStore | None = None,
+        owner: str = "gw-0",
+        wait_s: float = 0,
+    ) -> None:
+        endpoints = endpoints or {"a": endpoint()}
+        routes = routes or [{"name": "all", "endpoints": list(endpoints)}]
+        parsed = Routes.model_validate({"endpoints": endpoints, "routes": routes})
+        self.now_s = 0.0
+        self.store = store or MemoryCapacityStore(lambda: 0.0)
+        self.metrics = Metrics()
+        self.capacity = Capacity(self.store, pools(parsed), owner=owner, lease_s=3000)
+        self.transports = {name: ScriptedTransport() for name in endpoints}
+        self.admission = Admission(
+            parsed,
+            self.transports,
+            self.capacity,
+            self.metrics,
+            model="voxtral",
+            wait_s=wait_s,
+            random=Random(1),  # noqa: S311  # jitter
+            monotonic_s=lambda: self.now_s,
+        )
+
+    def held(self, name: str = "a") -> int:
+        return self.capacity[f"endpoint:{name}"].held
+
+    def calls(self, route: str = "all") -> int:
+        return self.capacity[f"route:{route}"].held
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
+
+    async def break_endpoint(self, name: str = "a") -> None:
+        """Have calls fail at the endpoint, which must be the one they prefer, until it is shut."""
+        for _ in range(THRESHOLD):
+            async with self.admission.enter("twilio") as reservation:
+                place = await reservation.place()
+                assert place.endpoint == name
+                place.failed(BROKEN)
+                place.release()
+        assert self.metric("breaker_state", endpoint=name) == 2
+
+
+async def refusal(
+    harness: AdmissionHarness, carrier: str = "twilio", route: str | None = None
+) -> str:
+    with pytest.raises(CarrierError) as caught:
+        async with harness.admission.enter(carrier, route):
+            pytest.fail("it was let in")
+    return caught.value.reason

@@ -1,0 +1,243 @@
+"""Who is let in, to which endpoint, and that everything comes back on every way out."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.errors import CarrierError, UpstreamError
+from tests.gateway.admission.admission_harness import AdmissionHarness, endpoint, refusal, start
+
+
+class TestBeforeTheUpgrade:
+    async def test_two_places_are_held_and_come_back(self) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio"):
+            assert (harness.held(), harness.calls()) == (2, 1)
+            assert harness.metric("places_held", endpoint="a") == 2
+        assert (harness.held(), harness.calls()) == (0, 0)
+
+    async def test_a_full_endpoint(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness()
+        for _ in range(2):
+            await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert await refusal(harness) == "endpoint-at-capacity"
+        assert harness.metric("admissions_refused_total", reason="endpoint-at-capacity") == 1
+        assert (harness.held(), harness.calls()) == (4, 2)
+
+    async def test_a_full_route(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(routes=[{"name": "all", "endpoints": ["a"], "max_calls": 1}])
+        await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert await refusal(harness) == "route-at-capacity"
+        assert (harness.held(), harness.calls()) == (2, 1)
+
+    async def test_a_route_is_full_for_all_gateways(self, calls: AsyncExitStack) -> None:
+        routes = [{"name": "all", "endpoints": ["a"], "max_calls": 1}]
+        harness = AdmissionHarness(routes=routes)
+        other = AdmissionHarness(routes=routes, store=harness.store, owner="gw-1")
+        await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert await refusal(other) == "route-at-capacity"
+
+    async def test_a_broken_endpoint(self) -> None:
+        harness = AdmissionHarness()
+        await harness.break_endpoint()
+        assert await refusal(harness) == "circuit-open"
+        assert harness.metric("breaker_state", endpoint="a") == 2
+        harness.now_s = 100
+        async with harness.admission.enter("twilio"):
+            assert harness.metric("breaker_state", endpoint="a") == 1
+
+    async def test_nobody_s_call(self) -> None:
+        harness = AdmissionHarness(
+            routes=[{"name": "one", "endpoints": ["a"], "carrier": "telnyx"}]
+        )
+        assert await refusal(harness) == "no-route"
+        assert await refusal(harness, route="one") == "no-route"
+        assert await refusal(harness, "telnyx", "two") == "no-route"
+        assert harness.metric("admissions_refused_total", reason="no-route") == 3
+        async with harness.admission.enter("telnyx", "one"):
+            assert harness.calls("one") == 1
+
+    async def test_whoever_leaves_by_an_error_or_is_cancelled_gives_everything_back(self) -> None:
+        harness = AdmissionHarness()
+
+        async def call(end: asyncio.Event) -> None:
+            async with harness.admission.enter("twilio") as reservation:
+                await reservation.place()
+                await end.wait()
+                raise CarrierError("socket-lost")
+
+        end = asyncio.Event()
+        end.set()
+        with pytest.raises(CarrierError, match="socket-lost"):
+            await call(end)
+        assert (harness.held(), harness.calls()) == (0, 0)
+        task = asyncio.create_task(call(asyncio.Event()))
+        await asyncio.sleep(0)
+        assert harness.held() == 2
+        task.cancel()
+        await asyncio.wait([task])
+        assert (harness.held(), harness.calls()) == (0, 0)
+
+
+class TestWaiting:
+    async def test_a_place_that_comes_free_in_time(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)}, wait_s=20)
+
+        async def call(may_leave: asyncio.Event) -> None:
+            async with harness.admission.enter("twilio"):
+                await may_leave.wait()
+
+        async with harness.capacity:
+            leaves, stays = asyncio.Event(), asyncio.Event()
+            first = asyncio.create_task(call(leaves))
+            await asyncio.sleep(0)
+            second = asyncio.create_task(call(stays))
+            await asyncio.sleep(0)
+            assert harness.calls() == 2  # the second has its route, and waits for places
+            leaves.set()
+            await first
+            stays.set()
+            await second
+        assert (harness.held(), harness.calls()) == (0, 0)
+
+    async def test_none_comes_free(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)}, wait_s=0.02)
+        await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert await refusal(harness) == "endpoint-at-capacity"
+        assert harness.metric("admissions_refused_total", reason="endpoint-at-capacity") == 1
+
+    async def test_what_waiting_would_not_mend(self) -> None:
+        harness = AdmissionHarness(
+            routes=[{"name": "one", "endpoints": ["a"], "params": {"q": "1"}}], wait_s=1000
+        )
+        async with harness.admission.enter("twilio") as reservation:
+            with pytest.raises(CarrierError, match="no-route"):
+                await reservation.settle(start())
+
+
+class TestSettling:
+    @pytest.mark.parametrize(("tracks", "held"), [(1, 1), (2, 2)])
+    async def test_a_place_for_each_track(self, tracks: int, held: int) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio") as reservation:
+            await reservation.settle(start(tracks))
+            assert harness.held() == held
+
+    async def test_a_route_that_only_the_start_message_tells(self) -> None:
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(), "b": endpoint()},
+            routes=[
+                {"name": "vip", "endpoints": ["b"], "params": {"queue": "vip"}},
+                {"name": "near", "endpoints": ["b"], "called": ["+1555*"]},
+                {"name": "all", "endpoints": ["a"]},
+            ],
+        )
+        for call, name, route in (
+            (start(queue="vip"), "b", "vip"),
+            (start(called="+15550001"), "b", "near"),
+            (start(), "a", "all"),
+        ):
+            async with harness.admission.enter("twilio") as reservation:
+                assert (harness.held("a"), harness.held("b")) == (0, 0)
+                await reservation.settle(call)
+                assert (harness.held(name), harness.calls(route)) == (2, 1)
+                assert (await reservation.place()).endpoint == name
+            assert (harness.held(name), harness.calls(route)) == (0, 0)
+
+    async def test_refused_then(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(sessions=2)},
+            routes=[{"name": "one", "endpoints": ["a"], "params": {"q": "1"}}],
+        )
+        first = await calls.enter_async_context(harness.admission.enter("twilio"))
+        await first.settle(start(q="1"))
+        async with harness.admission.enter("twilio") as reservation:
+            with pytest.raises(CarrierError, match="endpoint-at-capacity"):
+                await reservation.settle(start(q="1"))
+        assert harness.held() == 2
+
+
+class TestPriorities:
+    async def test_places_are_kept_for_important_routes(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(sessions=6, reserved=2)},
+            routes=[
+                {"name": "vip", "endpoints": ["a"], "priority": "high", "carrier": "telnyx"},
+                {"name": "all", "endpoints": ["a"]},
+            ],
+        )
+        for _ in range(2):
+            await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert await refusal(harness) == "endpoint-at-capacity"
+        await calls.enter_async_context(harness.admission.enter("telnyx"))
+        assert await refusal(harness, "telnyx") == "endpoint-at-capacity"
+
+
+class TestSpreading:
+    async def test_by_free_places(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=4), "b": endpoint(sessions=8)})
+        names = []
+        for _ in range(6):
+            reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+            names.append((await reservation.place()).endpoint)
+        assert names == ["b", "b", "a", "b", "a", "b"]
+        assert await refusal(harness) == "endpoint-at-capacity"
+
+    async def test_without_limits_by_use(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(None), "b": endpoint(None)})
+        for _ in range(4):
+            await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert (harness.held("a"), harness.held("b")) == (4, 4)
+
+    async def test_in_order(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(sessions=2), "b": endpoint(sessions=8)},
+            routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
+        )
+        for _ in range(2):
+            await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert (harness.held("a"), harness.held("b")) == (2, 2)
+
+    async def test_what_others_took_unseen_is_no_refusal(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
+        await harness.store.take("endpoint:a", ["gw-9:1", "gw-9:2", "gw-9:3"], 4, 3000)
+        async with harness.admission.enter("twilio"):
+            assert (harness.held("a"), harness.held("b")) == (0, 2)
+
+    async def test_an_endpoint_that_refuses_for_good_does_not_attract_all_calls(self) -> None:
+        """Symptom: a deleted endpoint held no calls, so it was the most free: all went there."""
+        harness = AdmissionHarness(endpoints={"a": endpoint(8), "b": endpoint(8)})
+        went = []
+
+        async def call() -> None:
+            async with harness.admission.enter("twilio") as reservation:
+                place = await reservation.place()
+                went.append(place.endpoint)
+                if place.endpoint == "a":
+                    place.failed(UpstreamError("endpoint-not-found"))
+                place.release()
+
+        for now_s in (0, 10, 29, 31):
+            harness.now_s = now_s
+            await call()
+        assert went == list("abba")
+
+    async def test_a_broken_endpoint_is_passed_over(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(8), "b": endpoint(4)})
+        await harness.break_endpoint("a")
+        async with harness.admission.enter("twilio") as reservation:
+            assert (await reservation.place()).endpoint == "b"
+            assert (await reservation.place()).endpoint == "b"
+
+
+class TestWithoutRedis:
+    async def test_calls_go_on_by_our_own_count(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness()
+        harness.store.unavailable = True
+        for _ in range(2):
+            reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+            await reservation.settle(start())
+            await reservation.place()
+        assert harness.metric("capacity_store_away", endpoint="a") == 1
+        assert await refusal(harness) == "endpoint-at-capacity"

@@ -1,0 +1,92 @@
+"""All stocks of a gateway: renewed in time, and told of a store that is away."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from gateway.admission.capacity import Capacity
+from gateway.admission.lease_pool import Taken
+from tests.gateway.admission.memory_capacity import MemoryCapacityStore
+from tests.simulation import loop
+from tests.waiting import eventually
+
+
+class TestCapacity:
+    def capacity(self, store: MemoryCapacityStore, owner: str, lease_s: float = 0.3) -> Capacity:
+        return Capacity(store, {"a": 2, "b": 2, "c": None}, owner=owner, lease_s=lease_s)
+
+    @pytest.fixture
+    def store(self) -> MemoryCapacityStore:
+        return MemoryCapacityStore(lambda: asyncio.get_running_loop().time())
+
+    async def test_leases_live_as_long_as_the_context(self, store: MemoryCapacityStore) -> None:
+        loop = asyncio.get_running_loop()
+        async with self.capacity(store, "gw-0", lease_s=1.0) as capacity:
+            await capacity["a"].take(2)
+            lapsed_s = loop.time() + 1.1  # unless renewed
+            await eventually(lambda: loop.time() > lapsed_s and store.taken("a") == 2)
+        assert store.taken("a") == 0
+
+    async def test_what_is_given_back_is_free_at_once(self, store: MemoryCapacityStore) -> None:
+        async with self.capacity(store, "gw-0", lease_s=3000) as capacity:
+            leases = await capacity["a"].take(2)
+            waiting = asyncio.create_task(capacity.freed(20))
+            await asyncio.sleep(0)
+            capacity["a"].release(leases)
+            await waiting
+            assert store.taken("a") == 0
+
+    async def test_what_others_hold_is_known_from_the_start(
+        self, store: MemoryCapacityStore
+    ) -> None:
+        await store.take("a", ["gw-9:1"], 2, 3000)
+        async with self.capacity(store, "gw-0") as capacity:
+            await eventually(lambda: capacity["a"].free == 1)
+            assert capacity["b"].free == 2
+
+    async def test_it_comes_back_to_the_store_by_itself(self, store: MemoryCapacityStore) -> None:
+        store.unavailable = True
+        async with self.capacity(store, "gw-0") as capacity:
+            await capacity["a"].take(2)
+            await eventually(lambda: capacity["a"].unavailable)
+            store.unavailable = False
+            await eventually(lambda: store.taken("a") == 2)
+
+    async def test_freed_waits_no_longer_than_asked(self, store: MemoryCapacityStore) -> None:
+        capacity = self.capacity(store, "gw-0")
+        await asyncio.wait_for(capacity.freed(0.01), 10)
+
+    async def test_the_end_does_not_wait_for_a_store_that_is_away(
+        self, store: MemoryCapacityStore
+    ) -> None:
+        async with self.capacity(store, "gw-0") as capacity:
+            await capacity["a"].take(1)
+            store.unavailable = True
+        assert capacity["a"].held == 0
+
+
+def test_a_slow_store_holds_nobody_up_for_long() -> None:
+    """Symptom: a store just quicker than its time-out made a burst of calls wait for minutes."""
+
+    class Slow(MemoryCapacityStore):
+        async def take(self, pool: str, leases: Sequence[str], *limits: Any) -> Taken:
+            await asyncio.sleep(0.9)
+            return await super().take(pool, leases, *limits)
+
+    async def main() -> None:
+        now_s = asyncio.get_running_loop().time
+        capacity = Capacity(Slow(lambda: 0.0), {"a": 1000, "b": 1000}, owner="gw-0", lease_s=30)
+
+        async def wait() -> float:
+            began_s = now_s()
+            assert await capacity["a"].take(2)
+            assert await capacity["b"].take(2)
+            return now_s() - began_s
+
+        assert max(await asyncio.gather(*(wait() for _ in range(100)))) <= 4
+        assert capacity["a"].held == capacity["b"].held == 200
+        assert capacity["b"].unavailable  # it was told
+
+    loop.run(main(), limit_s=1000)

@@ -1,0 +1,277 @@
+"""A live call's places: its own between sessions, where the next ones go, what they tell."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.admission.breaker import LONE_THRESHOLD, PROBE_S
+from gateway.calls.services import SessionSlot
+from gateway.errors import REASONS, UpstreamError
+from tests.gateway.admission.admission_harness import (
+    BROKEN,
+    AdmissionHarness,
+    endpoint,
+    refusal,
+    start,
+)
+
+
+class TestPlaces:
+    async def test_what_a_session_needs(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint(model="other")})
+        async with harness.admission.enter("twilio") as reservation:
+            place: SessionSlot = await reservation.place()
+            assert (place.endpoint, place.model) == ("a", "voxtral")
+            assert place.transport is harness.transports["a"]
+
+    async def test_a_rollover_holds_one_more_for_a_while(self) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio") as reservation:
+            old = await reservation.place()
+            await reservation.place()
+            assert harness.held() == 2
+            await old.another()
+            assert harness.held() == 3
+            old.release()
+            old.release()
+            assert harness.held() == 2
+
+    async def test_a_rollover_leaves_the_other_track_its_place(self) -> None:
+        """Symptom: a track that backed off found its place taken by the other's rollover."""
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
+        async with harness.admission.enter("twilio") as reservation:
+            rolling, failed = await reservation.place(), await reservation.place()
+            failed.release()
+            with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
+                await rolling.another()
+            await reservation.place()
+
+    async def test_the_other_track_s_place_is_not_given_back_during_a_rollover(self) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio") as reservation:
+            rolling, other = await reservation.place(), await reservation.place()
+            new = await rolling.another()
+            other.release()
+            assert harness.held() == 3
+            rolling.release()
+            assert harness.held() == 2
+            newer = await new.another()
+            assert harness.held() == 3
+            newer.release()
+            assert harness.held() == 2
+
+    async def test_instead_of_a_session_that_is_over_the_call_s_own_place_does(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
+        async with harness.admission.enter("twilio") as reservation:
+            old, _ = await reservation.place(), await reservation.place()
+            old.release()
+            await old.another()
+            assert harness.held() == 2
+
+    async def test_a_live_call_keeps_its_places_between_sessions(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: a call that reconnected found its place taken by a new one."""
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
+        reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+        place = await reservation.place()
+        place.failed(BROKEN)
+        place.release()
+        assert await refusal(harness) == "endpoint-at-capacity"
+        assert (await reservation.place()).endpoint == "a"
+
+    async def test_what_a_session_gives_back_late_is_not_given_back_twice(self) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio") as first:
+            place = await first.place()
+        async with harness.admission.enter("twilio"):
+            place.release()
+            assert harness.held() == 2
+
+    async def test_a_live_call_s_next_session_may_have_them(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(sessions=3, reserved=1)})
+        async with harness.admission.enter("twilio") as reservation:
+            for _ in range(3):
+                await reservation.place()
+            with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
+                await reservation.place()
+
+
+class TestTheNextSession:
+    async def test_a_failure_sends_the_next_session_elsewhere(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
+        async with harness.admission.enter("twilio") as reservation:
+            first = await reservation.place()
+            first.failed(BROKEN)
+            first.release()
+            second = await reservation.place()
+            assert (first.endpoint, second.endpoint) == ("a", "b")
+            assert harness.held("a") + harness.held("b") == 2
+            second.worked()
+
+    async def test_the_third_endpoint_is_reached(self) -> None:
+        """Symptom: a call went to and fro between two endpoints that failed."""
+        harness = AdmissionHarness(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        went = []
+        async with harness.admission.enter("twilio") as reservation:
+            for _ in range(6):
+                place = await reservation.place()
+                went.append(place.endpoint)
+                place.failed(BROKEN)
+                place.release()
+        assert went == list("abcabc")
+
+    async def test_a_success_clears_only_its_own_endpoint(self) -> None:
+        """Symptom: one track's word at another endpoint sent the other track back to a dead one."""
+        harness = AdmissionHarness(
+            endpoints={name: endpoint(8) for name in "abc"},
+            routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
+        )
+        async with harness.admission.enter("twilio") as reservation:
+            first = await reservation.place()
+            first.failed(BROKEN)
+            first.release()
+            second = await reservation.place()
+            second.worked()
+            assert (second.endpoint, (await reservation.place()).endpoint) == ("b", "b")
+
+    @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
+    async def test_what_would_come_anywhere_is_no_reason_to_leave_a_well_endpoint(
+        self, reason: str
+    ) -> None:
+        """Symptom: long calls moved to the fallback endpoint with every full context."""
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(8), "fallback": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "fallback"], "spread": "in-order"}],
+        )
+        async with harness.admission.enter("twilio") as reservation:
+            place = await reservation.place()
+            place.worked()
+            place.failed(UpstreamError(reason))
+            place.release()
+            assert (await reservation.place()).endpoint == "a"
+
+    async def test_a_call_leaves_an_endpoint_that_refused_another_for_good(
+        self, calls: AsyncExitStack
+    ) -> None:
+        harness = AdmissionHarness(
+            endpoints={"a": endpoint(8), "b": endpoint(8)},
+            routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
+        )
+        first = await calls.enter_async_context(harness.admission.enter("twilio"))
+        second = await calls.enter_async_context(harness.admission.enter("twilio"))
+        (await first.place()).failed(UpstreamError("access-denied"))
+        place = await second.place()
+        assert (place.endpoint, harness.held("a"), harness.held("b")) == ("b", 3, 1)
+
+
+class TestBreaker:
+    async def test_one_probe_at_a_time(self, calls: AsyncExitStack) -> None:
+        harness = AdmissionHarness()
+        await harness.break_endpoint()
+        harness.now_s = 100
+        first = await calls.enter_async_context(harness.admission.enter("twilio"))
+        second = await calls.enter_async_context(harness.admission.enter("twilio"))
+        probe = await first.place()
+        with pytest.raises(UpstreamError, match="circuit-open"):
+            await second.place()
+        probe.release()  # it told nothing: another may
+        probe = await second.place()
+        probe.failed(BROKEN)
+        with pytest.raises(UpstreamError, match="circuit-open"):
+            await first.place()
+        harness.now_s = 200
+        probe = await first.place()
+        probe.worked()
+        await second.place()
+        assert harness.metric("breaker_state", endpoint="a") == 0
+
+    async def test_a_probe_of_a_silent_call_does_not_keep_a_well_endpoint_shut(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: all calls were refused while the probe's call waited for its first word."""
+        harness = AdmissionHarness(endpoints={"a": endpoint(None)})
+        await harness.break_endpoint()
+        harness.now_s = 100
+        silent = await calls.enter_async_context(harness.admission.enter("twilio"))
+        await silent.place()
+        assert await refusal(harness) == "circuit-open"
+        harness.now_s += PROBE_S
+        reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+        (await reservation.place()).worked()
+        await silent.place()
+
+    async def test_one_bad_call_does_not_shut_the_endpoint_for_all(
+        self, calls: AsyncExitStack
+    ) -> None:
+        """Symptom: one call's audio made the model fail five times, and new calls were refused."""
+        harness = AdmissionHarness(endpoints={"a": endpoint(None)})
+        well = await calls.enter_async_context(harness.admission.enter("twilio"))
+        bad = await calls.enter_async_context(harness.admission.enter("twilio"))
+        (await well.place()).worked()
+        for _ in range(LONE_THRESHOLD - 1):
+            place = await bad.place()
+            place.failed(UpstreamError("model-error"))
+            place.release()
+        await calls.enter_async_context(harness.admission.enter("twilio"))
+
+    async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
+        self, calls: AsyncExitStack
+    ) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(None)})
+        await harness.break_endpoint()
+        harness.now_s = 100
+        reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+        probe = await reservation.place()
+        probe.release()
+        probe.failed(BROKEN)
+        assert harness.metric("breaker_state", endpoint="a") == 2
+
+    @pytest.mark.parametrize("reason", sorted(REASONS))
+    async def test_which_failures_speak_against_an_endpoint(self, reason: str) -> None:
+        info = REASONS[reason]
+        expected = info.retry and info.fault in ("network", "platform", "model")
+        harness = AdmissionHarness(endpoints={"a": endpoint(None)})
+        async with harness.admission.enter("twilio") as reservation:
+            for _ in range(LONE_THRESHOLD):
+                place = await reservation.place()
+                place.failed(UpstreamError(reason))
+                place.release()
+        assert harness.metric("breaker_state", endpoint="a") == (2 if expected else 0)
+
+    async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
+        harness = AdmissionHarness(endpoints={"a": endpoint(None)})
+        async with harness.admission.enter("twilio") as reservation:
+            for _ in range(LONE_THRESHOLD - 1):
+                place = await reservation.place()
+                place.failed(BROKEN)
+                place.failed(BROKEN)
+                place.release()
+        assert harness.metric("breaker_state", endpoint="a") == 0
+
+    async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
+        harness = AdmissionHarness()
+        async with harness.admission.enter("twilio") as reservation:
+            for _ in range(2 * LONE_THRESHOLD):
+                place = await reservation.place()
+                place.worked()
+                place.failed(BROKEN)
+                place.release()
+        assert harness.metric("breaker_state", endpoint="a") == 0
+
+
+async def test_the_chosen_route_says_who_speaks(calls: AsyncExitStack) -> None:
+    outbound = {"inbound": "agent", "outbound": "customer"}
+    harness = AdmissionHarness(
+        routes=[
+            {"name": "calls-out", "params": {"q": "1"}, "roles": outbound, "endpoints": ["a"]},
+            {"name": "rest", "endpoints": ["a"]},
+        ]
+    )
+    for call, roles in ((start(q="1"), outbound), (start(), {})):
+        reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
+        assert reservation.choose(call).roles == roles
+        await reservation.settle(call)

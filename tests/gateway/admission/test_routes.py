@@ -1,0 +1,237 @@
+"""Routes: what the file may say, what is refused and how, and which call takes which."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.settings import SettingsError
+from gateway.admission.routes import DEFAULT_ROUTE, Priority, Routes, Spread, load_routes
+from gateway.settings import Settings
+
+ENDPOINTS = """
+[endpoints.main]
+endpoint = "voxtral"
+variant = "blue"
+instances = 2
+sessions = 8
+reserved = 4
+
+[endpoints.spare]
+url = "ws://vllm.internal:8000/v1/realtime"
+model = "other"
+"""
+ROUTES = """
+[[routes]]
+name = "vip"
+params = { queue = "vip" }
+endpoints = ["spare"]
+
+[[routes]]
+name = "critical"
+carrier = "twilio"
+called = ["+15550000001", "+1555111*"]
+endpoints = ["main"]
+priority = "high"
+spread = "in-order"
+max_calls = 3
+
+[[routes]]
+name = "rest"
+endpoints = ["main", "spare"]
+"""
+GOOD = ENDPOINTS + ROUTES
+
+
+def settings(**values: Any) -> Settings:
+    base: dict[str, Any] = {
+        "public_url": "https://gw.example.com",
+        "sagemaker_endpoint": "voxtral",
+        "aws_region": "eu-central-1",
+    }
+    return Settings(_env_file=None, **base | values)
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Any:
+    def load(text: str) -> Routes:
+        path = tmp_path / "routes.toml"
+        path.write_text(text)
+        return load_routes(settings(routes_file=path))
+
+    return load
+
+
+class TestFile:
+    def test_all_it_may_say(self, load: Any) -> None:
+        routes = load(GOOD)
+        main, spare = routes.endpoints["main"], routes.endpoints["spare"]
+        assert (main.endpoint, main.variant, main.places, main.reserved) == (
+            "voxtral",
+            "blue",
+            16,
+            4,
+        )
+        assert (spare.url, spare.model, spare.places) == (
+            "ws://vllm.internal:8000/v1/realtime",
+            "other",
+            None,
+        )
+        critical = routes.routes[1]
+        assert (critical.priority, critical.spread, critical.max_calls) == (
+            Priority.HIGH,
+            Spread.IN_ORDER,
+            3,
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "complaint"),
+        [
+            ("[endpoints", "is no TOML: "),
+            ("", "endpoints: must be set; routes: must be set"),
+            (ENDPOINTS, "routes: must be set"),
+            (ENDPOINTS + "[[routes]]\nname='a'\nendpoints=[]", "routes[1].endpoints: "),
+            (
+                ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['main']\nroles={inbound='boss'}",
+                "routes[1].roles.inbound: ",
+            ),
+            (
+                ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['nowhere']",
+                "route a: no endpoint is named nowhere",
+            ),
+            (
+                ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['main','main']",
+                "route a: an endpoint is named twice",
+            ),
+            (ENDPOINTS + 2 * "[[routes]]\nname='a'\nendpoints=['main']\n", "named a"),
+            (GOOD.replace("priority", "prio"), "routes[2].prio: is not known"),
+            (GOOD.replace("carrier", "carier"), "carier: is not known (did you mean carrier?)"),
+            (GOOD.replace("instances", "instance"), "instance: is not known (did you mean inst"),
+            (GOOD.replace("sessions = 8", "sessions = 0"), "sessions: must be more than 0"),
+            (GOOD.replace('"high"', "3"), "priority: must be 'normal' or 'high'"),
+            (GOOD.replace('"high"', '"highest"'), "routes[2].priority: "),
+            (GOOD.replace('name = "vip"', 'name = "v/ip"'), "routes[1].name: "),
+            (GOOD.replace('"+1555111*"', '"+1*555"'), "routes[2].called[2]: "),
+            (GOOD.replace("max_calls = 3", "max_calls = 0"), "routes[2].max_calls: "),
+            (GOOD.replace("instances = 2", "instances = 'x'"), "endpoints.main.instances: "),
+            (GOOD.replace("reserved = 4", "reserved = 15"), "endpoints.main: instances x"),
+            (GOOD.replace('endpoint = "voxtral"\n', ""), "endpoints.main: needs either"),
+            (GOOD.replace("sessions = 8\n", ""), "endpoints.main: reserved needs sessions"),
+            (GOOD.replace("ws://", "http://"), "endpoints.spare.url: "),
+            (GOOD.replace('model = "other"', 'variant = "b"'), "endpoints.spare: variant is"),
+        ],
+    )
+    def test_what_is_refused_in_one_line(self, load: Any, text: str, complaint: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load(text)
+        assert complaint in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "Input" not in str(caught.value)
+        assert "String" not in str(caught.value)
+
+    def test_refusals_quote_no_number_and_no_parameter(self, load: Any) -> None:
+        for text in (
+            GOOD.replace('"+15550000001"', '"+1555 secret"'),
+            GOOD.replace('queue = "vip"', 'queue = ["secret"]'),
+        ):
+            with pytest.raises(SettingsError) as caught:
+                load(text)
+            assert "secret" not in str(caught.value)
+        assert "+1555" not in repr(load(GOOD))
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="cannot be read: FileNotFoundError"):
+            load_routes(settings(routes_file=tmp_path / "none.toml"))
+
+    def test_sagemaker_needs_a_region(self, tmp_path: Path) -> None:
+        path = tmp_path / "routes.toml"
+        path.write_text(GOOD)
+        with pytest.raises(SettingsError, match="AWS_REGION"):
+            load_routes(
+                settings(
+                    routes_file=path,
+                    upstream="websocket",
+                    realtime_url="ws://127.0.0.1:1/",
+                    aws_region=None,
+                )
+            )
+
+
+def test_the_documented_example_is_one(load: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs/routes.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    routes = load(example)
+    assert routes.endpoints["main"].places == 64
+    assert [route.name for route in routes.routes] == [
+        "claims-hotline",
+        "tenant-b",
+        "everything-else",
+    ]
+
+
+class TestChoice:
+    @pytest.mark.parametrize(
+        ("carrier", "called", "params", "name"),
+        [
+            ("twilio", "+15550000001", {}, "critical"),
+            ("twilio", "+15551119999", {}, "critical"),
+            ("twilio", "+1555111", {}, "critical"),
+            ("twilio", "+155500000012", {}, "rest"),
+            ("twilio", None, {}, "rest"),
+            ("telnyx", "+15550000001", {}, "rest"),
+            ("twilio", "+15550000001", {"queue": "vip"}, "vip"),
+            ("twilio", "+15550000001", {"queue": "sales", "x": "y"}, "critical"),
+            ("telnyx", None, {"queue": "vip", "x": "y"}, "vip"),
+        ],
+    )
+    def test_the_first_that_matches(
+        self, load: Any, carrier: str, called: str | None, params: dict[str, str], name: str
+    ) -> None:
+        route = load(GOOD).choose(carrier, called, params)
+        assert route is not None
+        assert route.name == name
+
+    def test_by_its_name_whatever_its_conditions(self, load: Any) -> None:
+        routes = load(GOOD)
+        assert routes.named("twilio", "critical") is routes.routes[1]
+        assert routes.named("telnyx", "critical") is None
+        assert routes.named("twilio", "nowhere") is None
+
+    def test_certain_only_if_nothing_of_the_call_matters(self, load: Any) -> None:
+        routes = load(GOOD)
+        assert routes.certain("telnyx") is None
+        only_rest = routes.model_copy(update={"routes": routes.routes[2:]})
+        assert only_rest.certain("telnyx") is routes.routes[2]
+        only_critical = routes.model_copy(update={"routes": routes.routes[1:2]})
+        assert only_critical.certain("telnyx") is None
+        assert not only_critical.serve("telnyx")
+        assert only_critical.serve("twilio")
+        assert only_critical.choose("twilio", "+2", {}) is None
+
+
+class TestSettingsAlone:
+    def test_sagemaker(self) -> None:
+        routes = load_routes(settings(sagemaker_variant="blue", endpoint_sessions=8))
+        assert routes.endpoints.keys() == {"voxtral.blue"}
+        endpoint = routes.endpoints["voxtral.blue"]
+        assert (endpoint.endpoint, endpoint.variant, endpoint.places) == ("voxtral", "blue", 8)
+        route = routes.certain("any")
+        assert route is not None
+        assert route.name == DEFAULT_ROUTE
+
+    @pytest.mark.parametrize(
+        ("url", "name"),
+        [
+            ("ws://127.0.0.1:8081/v1/realtime", "realtime-127.0.0.1-8081"),
+            ("wss://user:secret@vllm.example.com/v1/realtime", "realtime-vllm.example.com"),
+            ("ws://[::1]:8081/v1/realtime", "realtime----1--8081"),
+        ],
+    )
+    def test_websocket(self, url: str, name: str) -> None:
+        routes = load_routes(settings(upstream="websocket", realtime_url=url))
+        assert routes.endpoints.keys() == {name}
+        assert routes.endpoints[name].places is None
+
+    def test_too_few_places_for_one_call(self) -> None:
+        with pytest.raises(SettingsError, match="GATEWAY_ENDPOINT_SESSIONS"):
+            load_routes(settings(endpoint_sessions=1))

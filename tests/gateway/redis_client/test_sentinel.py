@@ -1,0 +1,149 @@
+"""Redis behind sentinels: the primary that they name, also after a failover."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.admission.capacity_store import RedisCapacityStore
+from gateway.admission.lease_pool import Taken
+from gateway.errors import PublishError
+from gateway.publishing.publisher import Limits
+from gateway.publishing.redis_store import probe_writes
+from gateway.redis_client.check import check
+from gateway.redis_client.client import RedisClient, destination
+from tests.gateway.ingress.remembered import claims_in
+from tests.gateway.publishing.publisher_harness import (
+    PARTITIONS,
+    client_of,
+    events_of,
+    final,
+    numbers,
+    open_stream,
+    publisher_at,
+)
+from tests.redis_servers import free_port, valkey
+from tests.sentinels import sentinel
+from tests.waiting import eventually
+
+_QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.05)
+
+
+class Watched(NamedTuple):
+    url: str  # of the service
+    sentinel_port: int
+    primary: RedisClient
+    replica: RedisClient
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    """A primary and a replica that a sentinel watches; the first sentinel in the URL is dead."""
+    async with contextlib.AsyncExitStack() as stack:
+        urls = [stack.enter_context(valkey(repl_diskless_sync_delay="0")) for _ in range(2)]
+        clients = [await stack.enter_async_context(client_of(url)) for url in urls]
+        await clients[1].execute_command("REPLICAOF", "127.0.0.1", urls[0].rpartition(":")[2])
+        await replication(clients[1], b"master_link_status:up")
+        port = stack.enter_context(sentinel(tmp_path, urls[0]))
+        dead = free_port()
+        url = f"redis+sentinel://127.0.0.1:{dead},127.0.0.1:{port}/calls"
+        yield Watched(url, port, *clients)
+
+
+async def replication(client: RedisClient, line: bytes) -> None:
+    """Wait until a server says this of its replication."""
+    ask = ("EVAL", "return redis.call('INFO', 'replication')", 0)
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(RedisError):  # sentinels close a demoted primary's connections
+                if line in await client.execute_command(*ask):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def fail_over(watched: Watched) -> None:
+    """Make the sentinel promote the replica; return when the old primary is one."""
+    async with client_of(f"redis://127.0.0.1:{watched.sentinel_port}") as asked:
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(ResponseError):  # it has not found the replica yet
+                    await asked.execute_command("SENTINEL", "FAILOVER", "calls")
+                    break
+                await asyncio.sleep(0.1)
+    await replication(watched.replica, b"role:master")
+    await replication(watched.primary, b"role:slave")
+
+
+async def test_every_client_follows_the_sentinels_to_the_new_primary(watched: Watched) -> None:
+    async with (
+        client_of(watched.url) as one,
+        client_of(watched.url) as two,
+        publisher_at(watched.url, _QUICK) as publisher,
+    ):
+        store, claim = RedisCapacityStore(one), claims_in(two)
+        writer = open_stream(publisher, "CA1")
+        writer.publish(final("a"))
+        assert await store.take("a", ["1"], 1, 60) == Taken(True, 1)
+        assert await claim("before", 60)
+        await eventually(lambda: not publisher.buffered_events)
+        await fail_over(watched)
+        writer.publish(final("b"))
+        await eventually(lambda: not publisher.buffered_events)
+        assert await store.take("a", ["2"], 1, 60) == Taken(False, 1)
+        assert not await claim("before", 60)
+        assert await claim("after", 60)
+        assert not await claim("after", 60)
+        assert await probe_writes(one, PARTITIONS, 5) == [None]
+        assert numbers(await events_of(watched.replica, "CA1")) == [1, 2]
+
+
+async def test_the_database_of_the_url_is_used(watched: Watched) -> None:
+    async with client_of(f"{watched.url}/3") as client:
+        await client.execute_command("SET", "a", "b")
+        assert "db3" in await client.execute_command("INFO", "keyspace")
+
+
+async def test_the_destination_names_service_and_sentinels_and_no_credentials() -> None:
+    url = "redis+sentinel://user:secret@b:1,a/calls/2?sentinel_username=u&sentinel_password=secret2"
+    async with client_of(url) as client:
+        assert destination(client) == "calls of a:26379, b:1/2"
+        assert "secret" not in repr(client)
+
+
+async def test_sentinels_and_redis_have_credentials_of_their_own(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        redis_url = stack.enter_context(valkey())
+        async with client_of(redis_url) as client:
+            await client.execute_command("CONFIG", "SET", "requirepass", "r@1")
+        port = stack.enter_context(
+            sentinel(tmp_path, redis_url, "sentinel auth-pass calls r@1", "requirepass s@3")
+        )
+        place = f"127.0.0.1:{port}/calls"
+        right = f"redis+sentinel://:r%401@{place}?sentinel_password=s%403"
+        async with client_of(right) as client:
+            await check(client)
+        for url, message in (
+            (f"redis+sentinel://:r%401@{place}", "the sentinels of calls of"),
+            (
+                f"redis+sentinel://:r%401@{place}?sentinel_password=x",
+                "wrong user or password",
+            ),
+            (f"redis+sentinel://:wrong@{place}?sentinel_password=s%403", "wrong user or password"),
+        ):
+            async with client_of(url) as client:
+                with pytest.raises(PublishError, match=message) as caught:
+                    await check(client)
+            assert caught.value.reason == "redis-refused"
+            assert "s@3" not in str(caught.value)
+            assert "r@1" not in str(caught.value)
+
+
+async def test_a_service_that_no_sentinel_knows_is_waited_for(watched: Watched) -> None:
+    async with client_of(watched.url.replace("/calls", "/other")) as client:
+        with pytest.raises(PublishError, match="no sentinel knows other of") as caught:
+            await check(client)
+    assert caught.value.reason == "redis-unavailable"
