@@ -19,7 +19,9 @@ from typing import Final, NamedTuple
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _PHRASES: Final = Path(__file__).with_name("style_phrases.txt")
-_FIRST_VERBS: Final = frozenset("Give Take Learn Have Tell Say Let Know See Live".split())
+_FIRST_VERBS: Final = frozenset(
+    ["Give", "Take", "Learn", "Have", "Tell", "Say", "Let", "Know", "See", "Live"]
+)
 _PROPERTIES: Final = frozenset({"property", "cached_property"})
 _QUOTED: Final = re.compile(r"`[^`]*`|\"[^\"\n]*\"")
 _FENCED: Final = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)

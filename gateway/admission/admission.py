@@ -1,8 +1,8 @@
 """Which streams are let in, and where their sessions go.
 
-    async with admission.enter(carrier, route_name) as ticket:    # before the upgrade: 503
-        await ticket.settle(start)                                # the call is known: refused
-        place = await ticket.place()                              # each session's
+    async with admission.enter(carrier, route_name) as reservation:  # before the upgrade
+        await reservation.reserve_slots(start)                       # once the call is known
+        slot = await reservation.acquire_slot()                      # for each session
 
 A stream takes a route; the route limits its calls and names its endpoints (`endpoint_pool.py`). A
 call's places are leased before the upgrade where the route is certain then, once the call has

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 
@@ -31,10 +31,12 @@ class RedisCapacityStore:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
-    async def take(self, pool: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+    async def acquire(
+        self, pool: str, leases: Sequence[str], limit: int, lease_s: float
+    ) -> Acquisition:
         """Register leases, all or none."""
         granted, places = await self._run(pool, limit, round(lease_s * 1000), *leases)
-        return Taken(granted == 1, places)
+        return Acquisition(granted == 1, places)
 
     async def renew(self, pool: str, leases: Sequence[str], lease_s: float) -> int:
         """Register or renew leases; gives how many places are taken."""

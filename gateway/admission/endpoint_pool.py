@@ -27,7 +27,7 @@ class EndpointPool:
         calls: each route's stock of calls, by the route's name.
         freed: waits until places came free here, for so many seconds at most.
         metrics: counts refusals, shows places and breakers.
-        wait_s: a stream may wait so long for a place.
+        wait_s: a stream may wait so long for a slot.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class EndpointPool:
         return self._calls[route.name]
 
     async def attempt(self, reserve: Callable[[], Awaitable[None]]) -> None:
-        """Reserve, again and again while there is no place, within the time a stream may wait.
+        """Reserve, again and again while there is no slot, within the time a stream may wait.
 
         Raises:
             CarrierError: the last refusal; it is counted.

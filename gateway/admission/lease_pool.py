@@ -18,13 +18,13 @@ import structlog
 from gateway.errors import PublishError
 
 _ASKED_AT_ONCE: Final = 8  # per stock; a burst of calls must not exhaust the store's connections
-_TAKE_TIMEOUT_S: Final = 2.0  # with the wait for one's turn: a call that starts waits for it
+_ACQUIRE_TIMEOUT_S: Final = 2.0  # with the wait for one's turn: a call that starts waits for it
 _MOST_RELEASED: Final = 10_000  # per stock, remembered while the store is away
 
 _log = structlog.get_logger()
 
 
-class Taken(NamedTuple):
+class Acquisition(NamedTuple):
     """The store's answer to an attempt to take places."""
 
     granted: bool
@@ -38,7 +38,9 @@ class CapacityStore(Protocol):
         PublishError: the store did not answer; what was asked may have been done or not.
     """
 
-    async def take(self, pool: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+    async def acquire(
+        self, pool: str, leases: Sequence[str], limit: int, lease_s: float
+    ) -> Acquisition:
         """Register leases, all or none, unless more than `limit` places would then be taken."""
 
     async def renew(self, pool: str, leases: Sequence[str], lease_s: float) -> int:
@@ -105,7 +107,7 @@ class LeasePool:
             return float("inf")
         return max(0, self.places - self._others() - self.held)
 
-    async def take(self, count: int, kept_free: int = 0) -> list[str]:
+    async def acquire(self, count: int, kept_free: int = 0) -> list[str]:
         """Take places: all or none.
 
         Args:
@@ -116,7 +118,7 @@ class LeasePool:
             Their leases; empty if there are not enough.
         """
         leases = [f"{self._owner}:{next(self._numbers)}" for _ in range(count)]
-        if self.places is None or await self._take_of(self.places - kept_free, leases):
+        if self.places is None or await self._acquire_of(self.places - kept_free, leases):
             self._held.update(leases)
             return leases
         return []
@@ -129,7 +131,7 @@ class LeasePool:
             self._forget(returned)
 
     def release_all(self) -> None:
-        """Give back every place."""
+        """Give back every slot."""
         self.release(list(self._held))
 
     async def refresh(self, *, renew: bool) -> None:
@@ -169,10 +171,10 @@ class LeasePool:
         self._saw(taken - len(renewed | self._held))
         return self._held <= renewed
 
-    async def _take_of(self, limit: int, leases: list[str]) -> bool:
+    async def _acquire_of(self, limit: int, leases: list[str]) -> bool:
         try:
             if not self.unavailable:
-                async with asyncio.timeout(_TAKE_TIMEOUT_S), self._gate:
+                async with asyncio.timeout(_ACQUIRE_TIMEOUT_S), self._gate:
                     return await self._ask(limit, leases)
         except PublishError as error:
             self._lost(error.reason)
@@ -192,7 +194,7 @@ class LeasePool:
             return self._has_room(limit, leases)
         self._asked += len(leases)
         try:
-            granted, taken = await self._store.take(self.name, leases, limit, self._lease_s)
+            granted, taken = await self._store.acquire(self.name, leases, limit, self._lease_s)
         finally:
             self._asked -= len(leases)
         self._saw(taken - self.held - len(leases) * granted)

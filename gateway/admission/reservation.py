@@ -63,7 +63,7 @@ class StreamReservation:
             RouteTerms(route.tenant, route.roles, route.publish_params) if route else RouteTerms()
         )
 
-    async def settle(self, start: CallStarted) -> None:
+    async def reserve_slots(self, start: CallStarted) -> None:
         """Hold a place for each track, as `Reservation` says."""
         self.choose(start)
         await self.reserve(len(start.tracks))
@@ -78,31 +78,31 @@ class StreamReservation:
         self._give_back_surplus()
         await self._endpoints.attempt(self._reserve)
 
-    async def place(self, beside: str | None = None) -> "LeasedSlot":
+    async def acquire_slot(self, beside: str | None = None) -> "LeasedSlot":
         """Give a place for a session, as `Reservation` says.
 
         Args:
             beside: the lease of a session that it will replace. While that lives, it gets one more
-                place, none that is kept for other tracks.
+                slot, none that is kept for other tracks.
         """
         route = self._route
         endpoints = self._endpoints.best_first(route) if route else []
         for endpoint in self._preferred(endpoints):
             lease = None if self._is_in_use(beside) else self._pop_spare(endpoint)
-            lease = lease or next(iter(await endpoint.pool.take(1)), None)
+            lease = lease or next(iter(await endpoint.pool.acquire(1)), None)
             if lease is None:
                 continue
             self._in_use.append((endpoint, lease))
             if beside and self._is_in_use(beside):
                 self._beside[lease] = beside
             if not endpoint.is_open:  # while the lease was waited for
-                self.take_back(endpoint, lease)
+                self.return_slot(endpoint, lease)
                 continue
             self._give_back_surplus()
             return LeasedSlot(endpoint, self, lease, probe=endpoint.begin())
         raise UpstreamError("endpoint-at-capacity" if endpoints else "circuit-open")
 
-    def take_back(self, endpoint: Endpoint, lease: str) -> None:
+    def return_slot(self, endpoint: Endpoint, lease: str) -> None:
         """Keep a place that a session has left for the next one, if the call needs it."""
         if (endpoint, lease) in self._in_use:
             self._in_use.remove((endpoint, lease))
@@ -134,7 +134,7 @@ class StreamReservation:
         if route is None:
             raise CarrierError("no-route")
         if not self._call:
-            self._call = await self._endpoints.calls(route).take(1)
+            self._call = await self._endpoints.calls(route).acquire(1)
             if not self._call:
                 raise CarrierError("route-at-capacity")
         missing = self._tracks - len(self._spare)
@@ -143,7 +143,7 @@ class StreamReservation:
         endpoints = self._endpoints.best_first(route)
         for endpoint in endpoints:
             kept_free = endpoint.kept_free(route.priority)
-            if leases := await endpoint.pool.take(missing, kept_free):
+            if leases := await endpoint.pool.acquire(missing, kept_free):
                 self._spare += [(endpoint, lease) for lease in leases]
                 return
         raise CarrierError("endpoint-at-capacity" if endpoints else "circuit-open")
@@ -190,9 +190,9 @@ class LeasedSlot:
         self._judged = False  # the breaker knows how this attempt went
         self._released = False
 
-    async def another(self) -> "LeasedSlot":
-        """Lease one more place, as `SessionSlot` says."""
-        return await self._reservation.place(beside=self._lease)
+    async def acquire_replacement(self) -> "LeasedSlot":
+        """Lease one more slot, as `SessionSlot` says."""
+        return await self._reservation.acquire_slot(beside=self._lease)
 
     def worked(self) -> None:
         """Learn that a session there answered."""
@@ -220,4 +220,4 @@ class LeasedSlot:
         self._released = True
         if self._probe and not self._judged:
             self._endpoint.breaker.forgo()
-        self._reservation.take_back(self._endpoint, self._lease)
+        self._reservation.return_slot(self._endpoint, self._lease)

@@ -59,7 +59,7 @@ class Arrivals:
             self._position_ms = max(self._position_ms, float(frame.timestamp_ms))
         if self.delay_ms is None:
             frame = self._begin(frame, now_ms)
-        ready: Sequence[AudioFrame] = self.release(now_ms) if self._held else ()
+        ready: Sequence[AudioFrame] = self.pop_due(now_ms) if self._held else ()
         delay_ms = now_ms - self._position_ms - self._held_audio_ms
         if self.delay_ms is None:
             self.delay_ms = self._window_delay_ms = delay_ms
@@ -87,7 +87,7 @@ class Arrivals:
         self._position_ms = float(int(at_ms))
         return type(frame)(frame.track, frame.payload, int(at_ms), frame.sequence)
 
-    def release(self, now_ms: float) -> Sequence[AudioFrame]:
+    def pop_due(self, now_ms: float) -> Sequence[AudioFrame]:
         """Return held frames that have waited long enough to be judged."""
         if not self._held or now_ms - self._held_since_ms < _JUDGED_MS:
             return ()

@@ -20,7 +20,7 @@ _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
 
-type Token = tuple[str, Placement, float]  # text, its place, when it came (monotonic seconds)
+type Token = tuple[str, Placement, float]  # text, placement, arrival time (monotonic seconds)
 
 
 class ModelSessionListener(Protocol):
@@ -45,10 +45,10 @@ class ModelSession:
     """
 
     def __init__(
-        self, place: SessionSlot, services: CallServices, listener: ModelSessionListener
+        self, slot: SessionSlot, services: CallServices, listener: ModelSessionListener
     ) -> None:
         limits = services.limits
-        self.place = place
+        self.slot = slot
         self.clock = TokenClock()
         self.tokens = 0
         self.error: UpstreamError | None = None
@@ -59,7 +59,7 @@ class ModelSession:
         self._listener = listener
         self._live = services.metrics.sessions_live
         self._session = RealtimeSession(
-            self, model=place.model, done_timeout_s=limits.done_timeout_s
+            self, model=slot.model, done_timeout_s=limits.done_timeout_s
         )
         self._well_s = 0.0  # when it last owed us nothing, or answered
         self._is_late = False  # and that was counted
@@ -75,7 +75,7 @@ class ModelSession:
         """
         services = self._services
         began_s = services.monotonic_s()
-        await self._session.open(self.place.transport, services.limits.open_timeout_s)
+        await self._session.open(self.slot.transport, services.limits.open_timeout_s)
         self.opened_s = self._well_s = services.monotonic_s()
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
@@ -159,8 +159,8 @@ class ModelSession:
         limits, silent_s = self._services.limits, now_s - self._well_s
         if silent_s >= limits.first_delta_late_s and not (self.tokens or self._is_late):
             self._is_late = True
-            self._services.metrics.first_deltas_late_total.labels(self.place.endpoint).inc()
-            _log.warning("first-delta-late", endpoint=self.place.endpoint)
+            self._services.metrics.first_deltas_late_total.labels(self.slot.endpoint).inc()
+            _log.warning("first-delta-late", endpoint=self.slot.endpoint)
         if silent_s >= limits.mute_timeout_s:
             reason = "session-stalled" if self.tokens else "session-mute"
             self.fail(UpstreamError(reason))
@@ -191,7 +191,7 @@ class ModelSession:
             return
         now_s = self._services.monotonic_s()
         if not self.tokens:
-            self.place.worked()
+            self.slot.worked()
         self.tokens += 1
         self._well_s = now_s
         self._listener.on_token(self, (text, self.clock.tick(), now_s))
@@ -206,8 +206,8 @@ class ModelSession:
         if self._is_counted:
             self._live.dec()
         if error is not None:
-            self.place.failed(error)
+            self.slot.failed(error)
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
-        self.place.release()
+        self.slot.release()
         self._listener.on_over(self)

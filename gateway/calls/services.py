@@ -36,13 +36,13 @@ class SessionSlot(Protocol):
     model: str  # the name the model is served under there
     transport: UpstreamTransport
 
-    async def another(self) -> "SessionSlot":
+    async def acquire_replacement(self) -> "SessionSlot":
         """Lease a place for the session that will replace the one here, while that lives on.
 
         It is one more: never what the call keeps for another track's next session.
 
         Raises:
-            UpstreamError: as `Reservation.place`.
+            UpstreamError: as `Reservation.acquire_slot`.
         """
 
     def worked(self) -> None:
@@ -80,15 +80,15 @@ class Reservation(Protocol):
     def choose(self, start: CallStarted) -> RouteTerms:
         """Choose the route for good; return what it says of the call."""
 
-    async def settle(self, start: CallStarted) -> None:
+    async def reserve_slots(self, start: CallStarted) -> None:
         """Reserve a place for each track, as the chosen route has it; chooses it first if need be.
 
         Raises:
             CarrierError: no-route, route-at-capacity, endpoint-at-capacity, circuit-open.
         """
 
-    async def place(self) -> SessionSlot:
-        """Give a reserved place, or lease another one.
+    async def acquire_slot(self) -> SessionSlot:
+        """Give a reserved slot, or lease another one.
 
         Raises:
             UpstreamError: endpoint-at-capacity, circuit-open; both worth another try.

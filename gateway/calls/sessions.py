@@ -103,7 +103,7 @@ class Sessions:
     @property
     def endpoint(self) -> str | None:
         """Where the session that speaks is; None without one."""
-        return self._speaking.place.endpoint if self.is_live and self._speaking else None
+        return self._speaking.slot.endpoint if self.is_live and self._speaking else None
 
     @property
     def is_live(self) -> bool:
@@ -203,14 +203,14 @@ class Sessions:
     # Opening, and opening again
 
     async def _connect(self, old: ModelSession | None = None) -> ModelSession:
-        """Lease a place, one more if an old session lives on, and open a session there.
+        """Lease a slot, one more if an old session lives on, and open a session there.
 
         Raises:
             UpstreamError: classified.
         """
-        place = await (old.place.another() if old else self._reservation.place())
-        self.endpoints.add(place.endpoint)
-        session = ModelSession(place, self._services, self)
+        slot = await (old.slot.acquire_replacement() if old else self._reservation.acquire_slot())
+        self.endpoints.add(slot.endpoint)
+        session = ModelSession(slot, self._services, self)
         self._open.add(session)
         await session.open()
         return session

@@ -231,7 +231,7 @@ class CallStream:
             case StreamResumed():
                 self._note_pause(is_paused=False, at_ms=event.at_ms)
             case DtmfReceived():
-                self._record.tell_key(event.track)
+                self._record.report_key(event.track)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
@@ -258,7 +258,7 @@ class CallStream:
         if not is_paused:
             self._note_media()
         kind = events.StreamPaused if is_paused else events.StreamResumed
-        self._record.tell_pause(kind(self._position_ms if at_ms is None else at_ms))
+        self._record.report_pause(kind(self._position_ms if at_ms is None else at_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
@@ -271,7 +271,7 @@ class CallStream:
 
     def _release(self, track: str) -> bool:
         """Process what was held back of a track, as of its arrival; False if nothing was."""
-        frames = self._adapter.release(track)
+        frames = self._adapter.flush_held(track)
         arrived_s = self._tracks[track].arrived_s or self._media_s
         for frame in frames:
             self._tracks[track].receive(frame, arrived_s)
@@ -317,7 +317,7 @@ class CallStream:
             )
             for form in event.tracks
         }
-        self._record.tell_start(event, [*self._tracks.values()], terms.publish_params)
+        self._record.report_start(event, [*self._tracks.values()], terms.publish_params)
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
         self._group.create_task(self._watch())
@@ -325,7 +325,7 @@ class CallStream:
     async def _transcribe(self, start: CallStarted) -> None:
         """Get the tracks their places; then each lives its life."""
         try:
-            await self._reservation.settle(start)
+            await self._reservation.reserve_slots(start)
         except CarrierError as error:
             refused = Termination.failed(error, Status.REFUSED)
             self.end(refused)
@@ -374,7 +374,7 @@ class CallStream:
         error = next((track.error for track in tracks if track.error), None) or _deafness(tracks)
         if error and termination.status is Status.COMPLETED:
             termination = replace(Termination.failed(error), close_code=termination.close_code)
-        self._record.tell_end(termination, tracks, self._position_ms, self._reservation.route)
+        self._record.report_end(termination, tracks, self._position_ms, self._reservation.route)
         self.state = StreamState.ENDED
         return termination
 

@@ -85,7 +85,7 @@ class StreamReporter:
         if self._writer:
             self._writer.publish(event)
 
-    def tell_start(
+    def report_start(
         self, start: CallStarted, tracks: Sequence[Track], publish_params: Collection[str] | None
     ) -> None:
         """Publish that the stream has begun.
@@ -104,7 +104,7 @@ class StreamReporter:
         )
         self.publish(StreamStarted(self._carrier, tuple(infos), params))
 
-    def tell_key(self, track: str | None) -> None:
+    def report_key(self, track: str | None) -> None:
         """Publish that a key was pressed; a flood must not crowd out other calls' words."""
         self._dtmf_count += 1
         if self._writer and self._dtmf_count <= _MAX_DTMF:
@@ -113,13 +113,13 @@ class StreamReporter:
             metric = self._services.metrics.ignored_messages_total
             metric.labels(self._carrier, "dtmf").inc()
 
-    def tell_pause(self, event: StreamPaused | StreamResumed) -> None:
+    def report_pause(self, event: StreamPaused | StreamResumed) -> None:
         """Publish that a pause began or ended, up to a limit per stream."""
         self._pause_count += 1
         if self._pause_count <= _MAX_PAUSES:
             self.publish(event)
 
-    def tell_end(
+    def report_end(
         self, termination: Termination, tracks: Sequence[Track], duration_ms: int, route: str | None
     ) -> None:
         """Publish the last event, and write the log line."""

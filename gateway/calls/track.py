@@ -273,7 +273,7 @@ class Track:
         """
         self._count()
         if self._arrivals:
-            for frame in self._arrivals.release(now_s * 1000):
+            for frame in self._arrivals.pop_due(now_s * 1000):
                 self._receive(frame, now_s)
         if is_stalled:
             self.pad()

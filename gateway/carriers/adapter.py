@@ -36,7 +36,7 @@ class Adapter(Protocol):
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
         """Understand one binary message; raises as `receive_text` does."""
 
-    def release(self, track: str) -> Sequence[AudioFrame]:
+    def flush_held(self, track: str) -> Sequence[AudioFrame]:
         """Return the frames of a track that wait for others: those will not come."""
         return ()
 

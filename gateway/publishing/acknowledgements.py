@@ -58,7 +58,7 @@ class Acknowledgements:
         self._batch_events = batch_events
         self._flush = flush
 
-    def settle(
+    def acknowledge(
         self, writer: StreamWriter, batch: Batch, answer: int | PublishError, now_s: float
     ) -> None:
         """Process the reply to a batch, or to a lease renewal, of an open stream."""
@@ -82,10 +82,10 @@ class Acknowledgements:
             self._written(writer.call_id, answer)
             writer.lease_renewed_at = now_s
         if is_ours:
-            self._buffer.settle(writer, batch)
+            self._buffer.acknowledge(writer, batch)
             self.go_on(writer, at_once=len(batch) == self._batch_events)
 
-    def settle_record(self, record: Record, answer: int | PublishError, now_s: float) -> None:
+    def acknowledge_record(self, record: Record, answer: int | PublishError, now_s: float) -> None:
         """Process the reply to a batch from the spool, whichever process wrote it."""
         writer = self._overflow.writer_of(record)
         if isinstance(answer, PublishError):
@@ -102,7 +102,7 @@ class Acknowledgements:
         else:
             self._written(writer.call_id if writer else None, answer)
             self._metrics.redis_events_total.inc(record.events)
-        self._overflow.settle(record)
+        self._overflow.acknowledge(record)
         if writer:
             writer.lease_renewed_at = now_s
             self.go_on(writer, at_once=True)

@@ -1,7 +1,7 @@
 """One stream's events between the call and Redis. Pure.
 
 `take` queues an event; `batch` numbers the oldest ones and packs them; the batch stays the same
-until `settle`, however often it has to be sent.
+until `acknowledge`, however often it has to be sent.
 
 Numbers are given when a batch is packed, so a delta that was shed before leaves no hole in n. An
 event of another type that had to be dropped does leave one: what is missing must be seen.
@@ -60,7 +60,7 @@ class Backlog:
         """Return whether anything is to be written."""
         return bool(self._batch) or bool(self._queue)
 
-    def take(self, event: TranscriptEvent, taken_unix_s: float) -> None:
+    def add(self, event: TranscriptEvent, taken_unix_s: float) -> None:
         """Queue an event."""
         self._queue.append((event, taken_unix_s))
         self._queued_deltas += isinstance(event, TranscriptDelta)
@@ -110,7 +110,7 @@ class Backlog:
         """The batch that is not settled yet."""
         return self._batch
 
-    def settle(self) -> None:
+    def acknowledge(self) -> None:
         """Forget the batch: it is written, or refused for good."""
         self._batch = None
 

@@ -58,7 +58,7 @@ class Buffer:
         self._full_until_s = 0.0  # no room was found anywhere
         self.events = 0
 
-    def take(self, writer: StreamWriter, event: TranscriptEvent) -> bool:
+    def add(self, writer: StreamWriter, event: TranscriptEvent) -> bool:
         """Put an event into its stream's backlog; False if it was dropped for want of room."""
         is_delta = isinstance(event, TranscriptDelta)
         has_room = self.events < self._limits.buffered_events or self._find_room(is_delta=is_delta)
@@ -68,7 +68,7 @@ class Buffer:
             if not is_delta:
                 writer.backlog.lose()
             return False
-        writer.backlog.take(event, self._wall())
+        writer.backlog.add(event, self._wall())
         self.events += 1
         return True
 
@@ -97,15 +97,15 @@ class Buffer:
                 if len(batch) and not self._overflow.take(writer, batch):
                     return moved
                 moved += len(batch)
-                self.settle(writer, batch)
+                self.acknowledge(writer, batch)
                 self._streams.unready(writer)
         if not self._streams.has_held:
             self._on_spilled()
         return moved
 
-    def settle(self, writer: StreamWriter, batch: Batch) -> None:
+    def acknowledge(self, writer: StreamWriter, batch: Batch) -> None:
         """Forget a batch: it is written, refused for good, or in the spool."""
-        writer.backlog.settle()
+        writer.backlog.acknowledge()
         self.events -= len(batch)
         if unencodable := batch.unencodable:
             self.events -= 1

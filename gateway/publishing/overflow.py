@@ -101,10 +101,10 @@ class Overflow:
         self._unanswered.clear()
         self._unreadable = False
 
-    def settle(self, record: Record) -> None:
+    def acknowledge(self, record: Record) -> None:
         """Remove a record that was written, or permanently refused."""
         if self._spool:
-            self._spool.settle(record)
+            self._spool.acknowledge(record)
         del self._window[record]
         if writer := self._writers.get(record.stream_header):
             self.events -= record.events

@@ -242,7 +242,7 @@ class Publisher:
             self._buffer.count_dropped([type_of(event)])
             return
         writer.closed = isinstance(event, StreamEnded)
-        if self._buffer.take(writer, event) and self._streams.make_ready_unless_waiting(writer):
+        if self._buffer.add(writer, event) and self._streams.make_ready_unless_waiting(writer):
             self._fresh += 1
             self._flush(at_once=self._fresh >= self._limits.flush_events)
 
@@ -312,9 +312,9 @@ class Publisher:
         now_s = self._clock()
         self._metrics.redis_batch_seconds.observe(now_s - started_s)
         for (writer, batch), answer in zip(batches, acknowledgements[: len(batches)], strict=True):
-            self._acknowledgements.settle(writer, batch, answer, now_s)
+            self._acknowledgements.acknowledge(writer, batch, answer, now_s)
         for record, answer in zip(records, acknowledgements[len(batches) :], strict=True):
-            self._acknowledgements.settle_record(record, answer, now_s)
+            self._acknowledgements.acknowledge_record(record, answer, now_s)
         self._outage.note(
             acknowledgements,
             now_s,

@@ -134,7 +134,7 @@ def converse(caller: Caller, call: Call, stream: Stream, adapter: Adapter, heard
             assert played_ms - late_ms < heard_ms <= played_ms or form.track not in spoken
     say(dialogue.closing())
     for form in heard.starts[-1].tracks:
-        take(adapter.release(form.track), heard, dialogue)
+        take(adapter.flush_held(form.track), heard, dialogue)
     take(adapter.farewell("carrier-stopped"), heard, dialogue)
     assert dialogue.may_hang_up
 

@@ -113,8 +113,8 @@ class ScriptedSlot:
         self.verdicts: list[str] = []
         reservation.places.append(self)
 
-    async def another(self) -> "ScriptedSlot":
-        return await self._reservation.place()
+    async def acquire_replacement(self) -> "ScriptedSlot":
+        return await self._reservation.acquire_slot()
 
     def worked(self) -> None:
         self.verdicts.append("worked")
@@ -142,11 +142,11 @@ class ScriptedReservation:
     def choose(self, start: CallStarted) -> RouteTerms:
         return RouteTerms(self.tenant, self.roles)
 
-    async def settle(self, start: CallStarted) -> None:
+    async def reserve_slots(self, start: CallStarted) -> None:
         if self.refusal:
             raise self.refusal
 
-    async def place(self) -> ScriptedSlot:
+    async def acquire_slot(self) -> ScriptedSlot:
         if self.full:
             raise UpstreamError("endpoint-at-capacity")
         if self.has_a_bug:

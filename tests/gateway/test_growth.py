@@ -95,10 +95,10 @@ def say_much(count: int) -> None:
 def queue_gaps(count: int) -> None:
     backlog = Backlog()
     for n in range(count):
-        backlog.take(TranscriptGap("inbound", n, n + 1, GapCause.CARRIER_LOSS), 0.0)
+        backlog.add(TranscriptGap("inbound", n, n + 1, GapCause.CARRIER_LOSS), 0.0)
         if n % 500 == 0:
             backlog.batch(100, 0.0)
-            backlog.settle()
+            backlog.acknowledge()
 
 
 @pytest.mark.parametrize(

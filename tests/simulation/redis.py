@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.admission.lease_pool import CapacityStore, Taken
+from gateway.admission.lease_pool import Acquisition, CapacityStore
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
 from tests.gateway.publishing.memory_store import MemoryStore
@@ -56,10 +56,12 @@ class Wire:
         except PublishError as error:
             return [error] * len(calls)
 
-    async def take(self, pool: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+    async def acquire(
+        self, pool: str, leases: Sequence[str], limit: int, lease_s: float
+    ) -> Acquisition:
         """Take places, as `CapacityStore` says."""
         return await self._ask(
-            self._writing(lambda: self._places.take(pool, leases, limit, lease_s)),
+            self._writing(lambda: self._places.acquire(pool, leases, limit, lease_s)),
             _CAPACITY_TIMEOUT_S,
         )
 

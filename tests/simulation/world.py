@@ -161,7 +161,7 @@ class _World:
         number, frame = call.gateway, 0
         for _ in range(4):
             caller = self._caller(call, audio, frame)
-            died = await self._place(caller, self._gateways[number])
+            died = await self._slot(caller, self._gateways[number])
             if caller.is_played or not (died and call.comes_again):
                 return
             await asyncio.sleep(_DIALS_AGAIN_S)
@@ -170,7 +170,7 @@ class _World:
     def _caller(self, call: Call, audio: dict[str, bytes], frame: int) -> Caller:
         return Caller(call, audio, next(self._legs), frame)
 
-    async def _place(self, caller: Caller, gateway: Gateway) -> bool:
+    async def _slot(self, caller: Caller, gateway: Gateway) -> bool:
         """Play on one socket; says whether there was none, or its gateway died."""
         if gateway.is_dead:
             return True
@@ -245,7 +245,7 @@ class _World:
         for caller in list(self._callers.values()):
             if not caller.is_played and caller.call.gateway == event.gateway:
                 again = self._caller(caller.call, make_audio(caller.call), caller.frame)
-                await self._place(again, self._gateways[1 - event.gateway])
+                await self._slot(again, self._gateways[1 - event.gateway])
                 return
 
     async def _watch(self) -> None:

@@ -94,7 +94,7 @@ def _receive(
         return adapter.receive_binary(base64.b64decode(line["binary"]))
     if "ended" in line:
         return adapter.farewell(line["ended"])
-    return [*adapter.begin(), *(frame for track in tracks for frame in adapter.release(track))]
+    return [*adapter.begin(), *(frame for track in tracks for frame in adapter.flush_held(track))]
 
 
 def _only(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:

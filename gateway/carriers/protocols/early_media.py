@@ -41,7 +41,7 @@ class EarlyMedia:
         self._messages.append(message)
         return ()
 
-    def take(self) -> list[bytes]:
+    def drain(self) -> list[bytes]:
         """Return what is held, and hold it no longer."""
         messages, self._messages = self._messages, []
         self.size_bytes = 0

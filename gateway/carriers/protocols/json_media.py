@@ -96,7 +96,7 @@ class JsonMediaAdapter(Adapter):
         """Refuse: the protocol has text only."""
         raise CarrierError("binary-message")
 
-    def release(self, track: str) -> Sequence[AudioFrame]:
+    def flush_held(self, track: str) -> Sequence[AudioFrame]:
         """Return what waits for other frames; see `Adapter`."""
         hold = self._holds.get(track)
         if hold is None:
@@ -148,7 +148,7 @@ class JsonMediaAdapter(Adapter):
         self._tracks[""] = self._tracks[None] = start.tracks[0].track
         self._bytes_per_ms = {form.track: form.bytes_per_ms for form in start.tracks}
         self._holds = _holds(self._dialect, start.tracks)
-        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        early = [event for each in self._early.drain() for event in self.receive_text(each)]
         return (start, *early)
 
     def _stop(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:

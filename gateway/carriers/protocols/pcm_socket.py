@@ -95,7 +95,7 @@ class PcmSocketAdapter(Adapter):
             self._tracks = tuple(form.track for form in start.tracks)
             sample_bytes = start.tracks[0].encoding.sample_bytes
             self._deinterleaver = Deinterleaver(len(self._tracks), sample_bytes)
-            return (start, *self._audio(b"".join(self._early.take())))
+            return (start, *self._audio(b"".join(self._early.drain())))
         if self._unannounced is not None:
             return (MessageIgnored("text"),)
         if start.call_id == self._started.call_id:

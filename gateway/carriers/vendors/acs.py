@@ -163,7 +163,7 @@ class AcsAdapter(Adapter):
             return self._early.hold(message)
         return self._audio(audio.participant or "", audio.data, audio.timestamp)
 
-    def release(self, track: str) -> Sequence[AudioFrame]:
+    def flush_held(self, track: str) -> Sequence[AudioFrame]:
         """Return what waits for other frames; see `Adapter`."""
         return self._times[track].flush()
 
@@ -214,7 +214,7 @@ class AcsAdapter(Adapter):
         epoch = Epoch()
         self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
         self._times = {track: WallTimes(self._bytes_per_ms, epoch) for track in self._names}
-        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        early = [event for each in self._early.drain() for event in self.receive_text(each)]
         return (self._started, *early)
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:

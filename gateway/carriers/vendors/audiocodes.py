@@ -192,7 +192,7 @@ class AudioCodesAdapter(Adapter):
         )
         self._started = self.correct(start)
         self._bytes_per_ms = self._started.tracks[0].bytes_per_ms
-        early = [event for each in self._early.take() for event in self.receive_text(each)]
+        early = [event for each in self._early.drain() for event in self.receive_text(each)]
         return (self._started, accepted, *early)
 
     def _confirm(self, what: str, message: Mapping[str, object]) -> Reply:

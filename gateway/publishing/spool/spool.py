@@ -149,7 +149,7 @@ class Spool:
                 self._remove_if_done(segment)
         return records
 
-    def settle(self, record: Record) -> None:
+    def acknowledge(self, record: Record) -> None:
         """Count a record as written or permanently refused; delete its segment once all are."""
         record.segment.unsettled -= 1
         self._remove_if_done(record.segment)

@@ -11,7 +11,7 @@ import redis
 
 import deploy
 from gateway.admission.capacity_store import RedisCapacityStore
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from gateway.metrics import Metrics
 from gateway.publishing.eviction import EvictionWatch
 from gateway.publishing.redis_health import RedisHealth
@@ -115,7 +115,7 @@ async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.Fixt
             writer.publish(event)
         await eventually(lambda: not publisher.buffered_events)
         store, claim = RedisCapacityStore(client), claims_in(client)
-        assert await store.take("a", ["1", "2"], 3, 60) == Taken(True, 2)
+        assert await store.acquire("a", ["1", "2"], 3, 60) == Acquisition(True, 2)
         assert await store.renew("a", ["1", "2"], 60) == 2
         await store.release("a", ["2"])
         assert await claim("token", 60)

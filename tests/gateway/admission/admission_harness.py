@@ -72,10 +72,10 @@ class AdmissionHarness:
         """Have calls fail at the endpoint, which must be the one they prefer, until it is shut."""
         for _ in range(THRESHOLD):
             async with self.admission.enter("twilio") as reservation:
-                place = await reservation.place()
-                assert place.endpoint == name
-                place.failed(BROKEN)
-                place.release()
+                slot = await reservation.acquire_slot()
+                assert slot.endpoint == name
+                slot.failed(BROKEN)
+                slot.release()
         assert self.metric("breaker_state", endpoint=name) == 2
 
 

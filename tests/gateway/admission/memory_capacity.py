@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from gateway.errors import PublishError
 
 
@@ -19,13 +19,15 @@ class MemoryCapacityStore:
         """Places taken now."""
         return len(self._leases(pool))
 
-    async def take(self, pool: str, leases: Sequence[str], limit: int, lease_s: float) -> Taken:
+    async def acquire(
+        self, pool: str, leases: Sequence[str], limit: int, lease_s: float
+    ) -> Acquisition:
         held = self._reach(pool)
         granted = len(held.keys() | set(leases)) <= limit
         if granted:
             self._register(held, leases, lease_s)
         self._answer()
-        return Taken(granted, len(held))
+        return Acquisition(granted, len(held))
 
     async def renew(self, pool: str, leases: Sequence[str], lease_s: float) -> int:
         held = self._reach(pool)

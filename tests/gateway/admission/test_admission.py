@@ -63,7 +63,7 @@ class TestBeforeTheUpgrade:
 
         async def call(end: asyncio.Event) -> None:
             async with harness.admission.enter("twilio") as reservation:
-                await reservation.place()
+                await reservation.acquire_slot()
                 await end.wait()
                 raise CarrierError("socket-lost")
 
@@ -113,7 +113,7 @@ class TestWaiting:
         )
         async with harness.admission.enter("twilio") as reservation:
             with pytest.raises(CarrierError, match="no-route"):
-                await reservation.settle(start())
+                await reservation.reserve_slots(start())
 
 
 class TestSettling:
@@ -121,7 +121,7 @@ class TestSettling:
     async def test_a_place_for_each_track(self, tracks: int, held: int) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
-            await reservation.settle(start(tracks))
+            await reservation.reserve_slots(start(tracks))
             assert harness.held() == held
 
     async def test_a_route_that_only_the_start_message_tells(self) -> None:
@@ -140,9 +140,9 @@ class TestSettling:
         ):
             async with harness.admission.enter("twilio") as reservation:
                 assert (harness.held("a"), harness.held("b")) == (0, 0)
-                await reservation.settle(call)
+                await reservation.reserve_slots(call)
                 assert (harness.held(name), harness.calls(route)) == (2, 1)
-                assert (await reservation.place()).endpoint == name
+                assert (await reservation.acquire_slot()).endpoint == name
             assert (harness.held(name), harness.calls(route)) == (0, 0)
 
     async def test_refused_then(self, calls: AsyncExitStack) -> None:
@@ -151,10 +151,10 @@ class TestSettling:
             routes=[{"name": "one", "endpoints": ["a"], "params": {"q": "1"}}],
         )
         first = await calls.enter_async_context(harness.admission.enter("twilio"))
-        await first.settle(start(q="1"))
+        await first.reserve_slots(start(q="1"))
         async with harness.admission.enter("twilio") as reservation:
             with pytest.raises(CarrierError, match="endpoint-at-capacity"):
-                await reservation.settle(start(q="1"))
+                await reservation.reserve_slots(start(q="1"))
         assert harness.held() == 2
 
 
@@ -180,7 +180,7 @@ class TestSpreading:
         names = []
         for _ in range(6):
             reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
-            names.append((await reservation.place()).endpoint)
+            names.append((await reservation.acquire_slot()).endpoint)
         assert names == ["b", "b", "a", "b", "a", "b"]
         assert await refusal(harness) == "endpoint-at-capacity"
 
@@ -201,7 +201,7 @@ class TestSpreading:
 
     async def test_what_others_took_unseen_is_no_refusal(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
-        await harness.store.take("endpoint:a", ["gw-9:1", "gw-9:2", "gw-9:3"], 4, 3000)
+        await harness.store.acquire("endpoint:a", ["gw-9:1", "gw-9:2", "gw-9:3"], 4, 3000)
         async with harness.admission.enter("twilio"):
             assert (harness.held("a"), harness.held("b")) == (0, 2)
 
@@ -212,11 +212,11 @@ class TestSpreading:
 
         async def call() -> None:
             async with harness.admission.enter("twilio") as reservation:
-                place = await reservation.place()
-                went.append(place.endpoint)
-                if place.endpoint == "a":
-                    place.failed(UpstreamError("endpoint-not-found"))
-                place.release()
+                slot = await reservation.acquire_slot()
+                went.append(slot.endpoint)
+                if slot.endpoint == "a":
+                    slot.failed(UpstreamError("endpoint-not-found"))
+                slot.release()
 
         for now_s in (0, 10, 29, 31):
             harness.now_s = now_s
@@ -227,8 +227,8 @@ class TestSpreading:
         harness = AdmissionHarness(endpoints={"a": endpoint(8), "b": endpoint(4)})
         await harness.break_endpoint("a")
         async with harness.admission.enter("twilio") as reservation:
-            assert (await reservation.place()).endpoint == "b"
-            assert (await reservation.place()).endpoint == "b"
+            assert (await reservation.acquire_slot()).endpoint == "b"
+            assert (await reservation.acquire_slot()).endpoint == "b"
 
 
 class TestWithoutRedis:
@@ -237,7 +237,7 @@ class TestWithoutRedis:
         harness.store.unavailable = True
         for _ in range(2):
             reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
-            await reservation.settle(start())
-            await reservation.place()
+            await reservation.reserve_slots(start())
+            await reservation.acquire_slot()
         assert harness.metric("capacity_store_away", endpoint="a") == 1
         assert await refusal(harness) == "endpoint-at-capacity"

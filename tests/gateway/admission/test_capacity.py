@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.admission.capacity import Capacity
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
 from tests.simulation import loop
 from tests.waiting import eventually
@@ -24,14 +24,14 @@ class TestCapacity:
     async def test_leases_live_as_long_as_the_context(self, store: MemoryCapacityStore) -> None:
         loop = asyncio.get_running_loop()
         async with self.capacity(store, "gw-0", lease_s=1.0) as capacity:
-            await capacity["a"].take(2)
+            await capacity["a"].acquire(2)
             lapsed_s = loop.time() + 1.1  # unless renewed
             await eventually(lambda: loop.time() > lapsed_s and store.taken("a") == 2)
         assert store.taken("a") == 0
 
     async def test_what_is_given_back_is_free_at_once(self, store: MemoryCapacityStore) -> None:
         async with self.capacity(store, "gw-0", lease_s=3000) as capacity:
-            leases = await capacity["a"].take(2)
+            leases = await capacity["a"].acquire(2)
             waiting = asyncio.create_task(capacity.freed(20))
             await asyncio.sleep(0)
             capacity["a"].release(leases)
@@ -41,7 +41,7 @@ class TestCapacity:
     async def test_what_others_hold_is_known_from_the_start(
         self, store: MemoryCapacityStore
     ) -> None:
-        await store.take("a", ["gw-9:1"], 2, 3000)
+        await store.acquire("a", ["gw-9:1"], 2, 3000)
         async with self.capacity(store, "gw-0") as capacity:
             await eventually(lambda: capacity["a"].free == 1)
             assert capacity["b"].free == 2
@@ -49,7 +49,7 @@ class TestCapacity:
     async def test_it_comes_back_to_the_store_by_itself(self, store: MemoryCapacityStore) -> None:
         store.unavailable = True
         async with self.capacity(store, "gw-0") as capacity:
-            await capacity["a"].take(2)
+            await capacity["a"].acquire(2)
             await eventually(lambda: capacity["a"].unavailable)
             store.unavailable = False
             await eventually(lambda: store.taken("a") == 2)
@@ -62,7 +62,7 @@ class TestCapacity:
         self, store: MemoryCapacityStore
     ) -> None:
         async with self.capacity(store, "gw-0") as capacity:
-            await capacity["a"].take(1)
+            await capacity["a"].acquire(1)
             store.unavailable = True
         assert capacity["a"].held == 0
 
@@ -71,9 +71,9 @@ def test_a_slow_store_holds_nobody_up_for_long() -> None:
     """Symptom: a store just quicker than its time-out made a burst of calls wait for minutes."""
 
     class Slow(MemoryCapacityStore):
-        async def take(self, pool: str, leases: Sequence[str], *limits: Any) -> Taken:
+        async def acquire(self, pool: str, leases: Sequence[str], *limits: Any) -> Acquisition:
             await asyncio.sleep(0.9)
-            return await super().take(pool, leases, *limits)
+            return await super().acquire(pool, leases, *limits)
 
     async def main() -> None:
         now_s = asyncio.get_running_loop().time
@@ -81,8 +81,8 @@ def test_a_slow_store_holds_nobody_up_for_long() -> None:
 
         async def wait() -> float:
             began_s = now_s()
-            assert await capacity["a"].take(2)
-            assert await capacity["b"].take(2)
+            assert await capacity["a"].acquire(2)
+            assert await capacity["b"].acquire(2)
             return now_s() - began_s
 
         assert max(await asyncio.gather(*(wait() for _ in range(100)))) <= 4

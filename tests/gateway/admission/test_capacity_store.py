@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.admission.capacity_store import TIMEOUT_S, RedisCapacityStore, pool_key
-from gateway.admission.lease_pool import CapacityStore, Taken
+from gateway.admission.lease_pool import Acquisition, CapacityStore
 from gateway.errors import PublishError
 from gateway.redis_client.client import create_client
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
@@ -27,56 +27,56 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[CapacityStore]:
 
 
 async def test_all_or_none(store: CapacityStore) -> None:
-    assert await store.take("a", ["1", "2"], 3, LONG_S) == Taken(True, 2)
-    assert await store.take("a", ["3", "4"], 3, LONG_S) == Taken(False, 2)
-    assert await store.take("a", ["3"], 3, LONG_S) == Taken(True, 3)
-    assert await store.take("a", ["5"], 3, LONG_S) == Taken(False, 3)
+    assert await store.acquire("a", ["1", "2"], 3, LONG_S) == Acquisition(True, 2)
+    assert await store.acquire("a", ["3", "4"], 3, LONG_S) == Acquisition(False, 2)
+    assert await store.acquire("a", ["3"], 3, LONG_S) == Acquisition(True, 3)
+    assert await store.acquire("a", ["5"], 3, LONG_S) == Acquisition(False, 3)
 
 
 async def test_stocks_are_apart(store: CapacityStore) -> None:
-    assert await store.take("a", ["1"], 1, LONG_S) == Taken(True, 1)
-    assert await store.take("b", ["1"], 1, LONG_S) == Taken(True, 1)
+    assert await store.acquire("a", ["1"], 1, LONG_S) == Acquisition(True, 1)
+    assert await store.acquire("b", ["1"], 1, LONG_S) == Acquisition(True, 1)
 
 
 async def test_a_repeated_attempt_takes_nothing_more(store: CapacityStore) -> None:
-    assert await store.take("a", ["1", "2"], 2, LONG_S) == Taken(True, 2)
-    assert await store.take("a", ["1", "2"], 2, LONG_S) == Taken(True, 2)
+    assert await store.acquire("a", ["1", "2"], 2, LONG_S) == Acquisition(True, 2)
+    assert await store.acquire("a", ["1", "2"], 2, LONG_S) == Acquisition(True, 2)
 
 
 async def test_released_places_are_free(store: CapacityStore) -> None:
-    await store.take("a", ["1", "2"], 2, LONG_S)
+    await store.acquire("a", ["1", "2"], 2, LONG_S)
     await store.release("a", ["1", "unknown"])
-    assert await store.take("a", ["3"], 2, LONG_S) == Taken(True, 2)
+    assert await store.acquire("a", ["3"], 2, LONG_S) == Acquisition(True, 2)
 
 
 async def test_renewing_registers_what_is_unknown_even_over_the_limit(
     store: CapacityStore,
 ) -> None:
-    await store.take("a", ["1"], 1, LONG_S)
+    await store.acquire("a", ["1"], 1, LONG_S)
     assert await store.renew("a", ["2", "3"], LONG_S) == 3
-    assert await store.take("a", ["4"], 3, LONG_S) == Taken(False, 3)
+    assert await store.acquire("a", ["4"], 3, LONG_S) == Acquisition(False, 3)
 
 
 async def test_renewing_nothing_only_looks(store: CapacityStore) -> None:
     assert await store.renew("a", [], LONG_S) == 0
-    await store.take("a", ["1"], 1, LONG_S)
+    await store.acquire("a", ["1"], 1, LONG_S)
     assert await store.renew("a", [], LONG_S) == 1
 
 
 async def test_leases_end_unless_renewed(store: CapacityStore) -> None:
-    await store.take("a", ["kept", "lapsed"], 2, 0.2)
+    await store.acquire("a", ["kept", "lapsed"], 2, 0.2)
     await store.renew("a", ["kept"], LONG_S)
     async with asyncio.timeout(20):
         while await store.renew("a", [], LONG_S) > 1:  # noqa: ASYNC110  # the server's clock
             await asyncio.sleep(0.02)
-    assert await store.take("a", ["next"], 2, LONG_S) == Taken(True, 2)
-    assert await store.take("a", ["another"], 2, LONG_S) == Taken(False, 2)
+    assert await store.acquire("a", ["next"], 2, LONG_S) == Acquisition(True, 2)
+    assert await store.acquire("a", ["another"], 2, LONG_S) == Acquisition(False, 2)
 
 
 async def test_a_shorter_lease_does_not_end_longer_ones(store: CapacityStore) -> None:
     """Symptom: while gateways had different GATEWAY_LEASE_S, live calls' places vanished."""
-    await store.take("a", ["long", "longer"], 4, LONG_S)
-    await store.take("a", ["short"], 4, 0.2)
+    await store.acquire("a", ["long", "longer"], 4, LONG_S)
+    await store.acquire("a", ["short"], 4, 0.2)
     async with asyncio.timeout(20):
         while await store.renew("a", [], LONG_S) > 2:  # noqa: ASYNC110  # the server's clock
             await asyncio.sleep(0.02)
@@ -85,7 +85,7 @@ async def test_a_shorter_lease_does_not_end_longer_ones(store: CapacityStore) ->
 
 async def test_of_many_at_once_no_more_get_in_than_there_are_places(store: CapacityStore) -> None:
     answers = await asyncio.gather(
-        *(store.take("a", [f"{i}a", f"{i}b"], 7, LONG_S) for i in range(20))
+        *(store.acquire("a", [f"{i}a", f"{i}b"], 7, LONG_S) for i in range(20))
     )
     assert sum(answer.granted for answer in answers) == 3
     assert await store.renew("a", [], LONG_S) == 6
@@ -94,7 +94,7 @@ async def test_of_many_at_once_no_more_get_in_than_there_are_places(store: Capac
 async def test_a_stock_that_nobody_uses_leaves_no_key(redis_url: str) -> None:
     client = create_client(redis_url)
     store = RedisCapacityStore(client)
-    await store.take("a", ["1"], 1, 0.05)
+    await store.acquire("a", ["1"], 1, 0.05)
     async with asyncio.timeout(20):
         while await client.execute_command("EXISTS", pool_key("a")):  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.02)
@@ -105,7 +105,7 @@ async def test_a_server_that_is_not_there() -> None:
     client = create_client(f"redis://127.0.0.1:{free_port()}", TIMEOUT_S)
     store = RedisCapacityStore(client)
     with pytest.raises(PublishError, match="redis-unavailable"):
-        await store.take("a", ["1"], 1, LONG_S)
+        await store.acquire("a", ["1"], 1, LONG_S)
     with pytest.raises(PublishError, match="redis-unavailable"):
         await store.release("a", ["1"])
     await client.aclose()
@@ -115,5 +115,5 @@ async def test_a_key_that_holds_something_else(redis_url: str) -> None:
     client = create_client(redis_url, TIMEOUT_S)
     await client.execute_command("SET", pool_key("a"), "x")
     with pytest.raises(PublishError):
-        await RedisCapacityStore(client).take("a", ["1"], 1, LONG_S)
+        await RedisCapacityStore(client).acquire("a", ["1"], 1, LONG_S)
     await client.aclose()

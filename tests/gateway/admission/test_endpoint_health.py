@@ -21,9 +21,9 @@ UPSTREAM = [
 async def fail(harness: AdmissionHarness, reason: str, times: int = 1, detail: str = "") -> None:
     for _ in range(times):
         async with harness.admission.enter("twilio") as reservation:
-            place = await reservation.place()
-            place.failed(UpstreamError(reason, detail))
-            place.release()
+            slot = await reservation.acquire_slot()
+            slot.failed(UpstreamError(reason, detail))
+            slot.release()
 
 
 def warnings(logs: list[Any], event: str = "upstream-failing") -> list[Any]:
@@ -67,7 +67,7 @@ async def test_another_reason_and_another_endpoint_have_lines_of_their_own() -> 
         await fail(harness, "no-credentials", 2)
         await fail(harness, "access-denied", 2)
         async with harness.admission.enter("telnyx") as reservation:
-            (await reservation.place()).failed(UpstreamError("no-credentials"))
+            (await reservation.acquire_slot()).failed(UpstreamError("no-credentials"))
     lines = [(line["endpoint"], line["reason"]) for line in warnings(logs)]
     assert lines == [("a", "no-credentials"), ("a", "access-denied"), ("b", "no-credentials")]
 
@@ -118,7 +118,7 @@ async def test_a_session_that_answers_ends_the_trouble_and_is_logged_once() -> N
         await fail(harness, "no-credentials", 3)
         for _ in range(2):
             async with harness.admission.enter("twilio") as reservation:
-                (await reservation.place()).worked()
+                (await reservation.acquire_slot()).worked()
     assert harness.admission.troubles() == {}
     assert harness.metric("endpoint_failing", endpoint="a") == 0
     [line] = [line for line in logs if line["event"] == "upstream-recovered"]
@@ -131,7 +131,7 @@ async def test_flapping_is_not_a_line_per_failure() -> None:
         for _ in range(20):
             await fail(harness, "connection-lost")
             async with harness.admission.enter("twilio") as reservation:
-                (await reservation.place()).worked()
+                (await reservation.acquire_slot()).worked()
     assert len(logs) == 2  # failing, recovered
 
 

@@ -31,34 +31,34 @@ class Gateways:
 async def test_gateways_share_the_places() -> None:
     gateways = Gateways(places=4)
     first, second = gateways.pools
-    mine = await first.take(2)
+    mine = await first.acquire(2)
     assert len(mine) == 2
-    assert len(await second.take(2)) == 2
-    assert await second.take(1) == []
+    assert len(await second.acquire(2)) == 2
+    assert await second.acquire(1) == []
     assert (first.held, second.held, second.free) == (2, 2, 0)
     first.release(mine)
     await first.refresh(renew=False)
-    assert len(await second.take(2)) == 2
+    assert len(await second.acquire(2)) == 2
 
 
 async def test_what_was_just_given_back_can_be_taken_again() -> None:
     pool, _ = Gateways(places=2).pools
-    pool.release(await pool.take(2))
-    assert len(await pool.take(2)) == 2
+    pool.release(await pool.acquire(2))
+    assert len(await pool.acquire(2)) == 2
 
 
 async def test_places_are_kept_free_for_others_of_more_importance() -> None:
     pool, _ = Gateways(places=4).pools
-    assert len(await pool.take(2, kept_free=2)) == 2
-    assert await pool.take(1, kept_free=2) == []
-    assert len(await pool.take(2)) == 2
+    assert len(await pool.acquire(2, kept_free=2)) == 2
+    assert await pool.acquire(1, kept_free=2) == []
+    assert len(await pool.acquire(2)) == 2
 
 
 async def test_without_a_limit_there_is_no_store() -> None:
     gateways = Gateways(places=None)
     gateways.store.unavailable = True
     pool, _ = gateways.pools
-    leases = await pool.take(1000)
+    leases = await pool.acquire(1000)
     assert (pool.held, pool.free, pool.unavailable) == (1000, float("inf"), False)
     pool.release(leases)
     await pool.refresh(renew=True)
@@ -68,7 +68,7 @@ async def test_without_a_limit_there_is_no_store() -> None:
 async def test_giving_back_twice_gives_back_once() -> None:
     gateways = Gateways(places=2)
     pool, _ = gateways.pools
-    leases = await pool.take(1)
+    leases = await pool.acquire(1)
     pool.release(leases)
     pool.release(leases)
     assert (pool.held, pool.free) == (0, 2)
@@ -77,56 +77,56 @@ async def test_giving_back_twice_gives_back_once() -> None:
 async def test_a_gateway_that_died_loses_its_places() -> None:
     gateways = Gateways(places=2)
     dead, living = gateways.pools
-    await dead.take(2)
+    await dead.acquire(2)
     gateways.now_s = LEASE_S - 1
-    assert await living.take(1) == []
+    assert await living.acquire(1) == []
     gateways.now_s = LEASE_S
-    assert len(await living.take(1)) == 1
+    assert len(await living.acquire(1)) == 1
 
 
 async def test_a_gateway_that_lives_keeps_them() -> None:
     gateways = Gateways(places=2)
     first, second = gateways.pools
-    await first.take(2)
+    await first.acquire(2)
     for _ in range(5):
         gateways.now_s += LEASE_S * 0.9
         await first.refresh(renew=True)
-    assert await second.take(1) == []
+    assert await second.acquire(1) == []
 
 
 async def test_while_the_store_is_away_each_counts_for_itself() -> None:
     gateways = Gateways(places=3)
     gateways.store.unavailable = True
     first, second = gateways.pools
-    assert len(await first.take(2)) == 2
+    assert len(await first.acquire(2)) == 2
     assert first.unavailable
     assert gateways.wake.is_set()
-    assert await first.take(2) == []
-    assert len(await first.take(1)) == 1
-    assert len(await second.take(3)) == 3  # nobody can tell it
+    assert await first.acquire(2) == []
+    assert len(await first.acquire(1)) == 1
+    assert len(await second.acquire(3)) == 3  # nobody can tell it
 
 
 async def test_what_is_held_is_registered_when_the_store_is_back() -> None:
     gateways = Gateways(places=3)
     gateways.store.unavailable = True
     first, second = gateways.pools
-    await first.take(2)
-    given_back = await first.take(1)
+    await first.acquire(2)
+    given_back = await first.acquire(1)
     first.release(given_back)
     gateways.store.unavailable = False
     await first.refresh(renew=False)
     assert not first.unavailable
     assert gateways.store.taken("s") == 2
-    assert len(await second.take(1)) == 1
-    assert await second.take(1) == []
+    assert len(await second.acquire(1)) == 1
+    assert await second.acquire(1) == []
 
 
 async def test_a_store_that_forgot_everything_does_not_let_us_exceed_our_own_count() -> None:
     gateways = Gateways(places=2)
     pool, _ = gateways.pools
-    await pool.take(2)
+    await pool.acquire(2)
     await gateways.store.release("s", ["gw-0:1", "gw-0:2"])
-    assert await pool.take(1) == []
+    assert await pool.acquire(1) == []
 
 
 async def test_a_lost_answer_leaks_nothing() -> None:
@@ -134,29 +134,29 @@ async def test_a_lost_answer_leaks_nothing() -> None:
     gateways = Gateways(places=2)
     first, second = gateways.pools
     gateways.store.loses_answers = True
-    leases = await first.take(2)
+    leases = await first.acquire(2)
     assert len(leases) == 2
     first.release(leases)
     gateways.store.loses_answers = False
     await first.refresh(renew=True)
     assert gateways.store.taken("s") == 0
-    assert len(await second.take(2)) == 2
+    assert len(await second.acquire(2)) == 2
 
 
 async def test_a_cancelled_attempt_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     gateways = Gateways(places=2)
     pool, other = gateways.pools
-    take = gateways.store.take
+    acquire = gateways.store.acquire
     registered = asyncio.Event()
 
     async def slow(*arguments: Any) -> object:
-        answer = await take(*arguments)
+        answer = await acquire(*arguments)
         registered.set()
         await asyncio.Event().wait()
         return answer
 
-    monkeypatch.setattr(gateways.store, "take", slow)
-    attempt = asyncio.create_task(pool.take(2))
+    monkeypatch.setattr(gateways.store, "acquire", slow)
+    attempt = asyncio.create_task(pool.acquire(2))
     await registered.wait()
     attempt.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -165,7 +165,7 @@ async def test_a_cancelled_attempt_holds_nothing(monkeypatch: pytest.MonkeyPatch
     assert gateways.store.taken("s") == 2
     await pool.refresh(renew=True)
     assert (pool.held, gateways.store.taken("s")) == (0, 0)
-    assert len(await other.take(2)) == 2
+    assert len(await other.acquire(2)) == 2
 
 
 class SlowRenewals(MemoryCapacityStore):
@@ -193,11 +193,11 @@ class TestRenewalsThatOtherRequestsOvertake:
         """Symptom: places of ended calls stayed taken until their leases ran out."""
         store = SlowRenewals(renews_first=False)
         pool = self.pool(store)
-        leases = await pool.take(2)
+        leases = await pool.acquire(2)
         renewal = asyncio.create_task(pool.refresh(renew=True))
         await asyncio.sleep(0)
         pool.release(leases)
-        new = await pool.take(1)  # tells the store first what was released
+        new = await pool.acquire(1)  # tells the store first what was released
         store.go.set()
         await renewal
         await pool.refresh(renew=False)  # the keeper's next round
@@ -210,7 +210,7 @@ class TestRenewalsThatOtherRequestsOvertake:
         renewal = asyncio.create_task(pool.refresh(renew=True))
         await asyncio.sleep(0)
         store.unavailable = True
-        assert await pool.take(2)
+        assert await pool.acquire(2)
         store.unavailable = False
         store.go.set()
         await renewal
@@ -222,15 +222,15 @@ class TestRenewalsThatOtherRequestsOvertake:
         store = SlowRenewals(renews_first=True)
         pool, other = self.pool(store), self.pool(store, "gw-1")
         store.unavailable = True
-        await pool.take(2)
+        await pool.acquire(2)
         store.unavailable = False
         back = asyncio.create_task(pool.refresh(renew=False))
         await asyncio.sleep(0)
-        assert await pool.take(2)  # alone: the store is still thought to be away
+        assert await pool.acquire(2)  # alone: the store is still thought to be away
         store.go.set()
         await back
         await pool.refresh(renew=False)
-        assert await other.take(2) == []
+        assert await other.acquire(2) == []
 
 
 def test_what_others_held_counts_for_a_lease_s_time_while_the_store_is_away() -> None:
@@ -239,13 +239,13 @@ def test_what_others_held_counts_for_a_lease_s_time_while_the_store_is_away() ->
     async def main() -> None:
         gateways = Gateways(places=4)
         first, second = gateways.pools
-        await second.take(3)
-        assert await first.take(2) == []  # now it knows
+        await second.acquire(3)
+        assert await first.acquire(2) == []  # now it knows
         gateways.store.unavailable = True
-        assert await first.take(2) == []
-        assert len(await first.take(1)) == 1
+        assert await first.acquire(2) == []
+        assert len(await first.acquire(1)) == 1
         await asyncio.sleep(LEASE_S + 1)
-        assert len(await first.take(3)) == 3
+        assert len(await first.acquire(3)) == 3
 
     loop.run(main(), limit_s=1000)
 
@@ -271,7 +271,7 @@ async def test_never_more_than_there_are(operations: list[tuple[str, int, int]])
         pool = gateways.pools[who]
         match what:
             case "take":
-                leases[who] += await pool.take(count)
+                leases[who] += await pool.acquire(count)
             case "release":
                 pool.release([leases[who].pop() for _ in range(min(count, len(leases[who])))])
             case "refresh":

@@ -20,17 +20,17 @@ class TestPlaces:
     async def test_what_a_session_needs(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint(model="other")})
         async with harness.admission.enter("twilio") as reservation:
-            place: SessionSlot = await reservation.place()
-            assert (place.endpoint, place.model) == ("a", "voxtral")
-            assert place.transport is harness.transports["a"]
+            slot: SessionSlot = await reservation.acquire_slot()
+            assert (slot.endpoint, slot.model) == ("a", "voxtral")
+            assert slot.transport is harness.transports["a"]
 
     async def test_a_rollover_holds_one_more_for_a_while(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
-            old = await reservation.place()
-            await reservation.place()
+            old = await reservation.acquire_slot()
+            await reservation.acquire_slot()
             assert harness.held() == 2
-            await old.another()
+            await old.acquire_replacement()
             assert harness.held() == 3
             old.release()
             old.release()
@@ -40,22 +40,22 @@ class TestPlaces:
         """Symptom: a track that backed off found its place taken by the other's rollover."""
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         async with harness.admission.enter("twilio") as reservation:
-            rolling, failed = await reservation.place(), await reservation.place()
+            rolling, failed = await reservation.acquire_slot(), await reservation.acquire_slot()
             failed.release()
             with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
-                await rolling.another()
-            await reservation.place()
+                await rolling.acquire_replacement()
+            await reservation.acquire_slot()
 
     async def test_the_other_track_s_place_is_not_given_back_during_a_rollover(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
-            rolling, other = await reservation.place(), await reservation.place()
-            new = await rolling.another()
+            rolling, other = await reservation.acquire_slot(), await reservation.acquire_slot()
+            new = await rolling.acquire_replacement()
             other.release()
             assert harness.held() == 3
             rolling.release()
             assert harness.held() == 2
-            newer = await new.another()
+            newer = await new.acquire_replacement()
             assert harness.held() == 3
             newer.release()
             assert harness.held() == 2
@@ -63,9 +63,9 @@ class TestPlaces:
     async def test_instead_of_a_session_that_is_over_the_call_s_own_place_does(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         async with harness.admission.enter("twilio") as reservation:
-            old, _ = await reservation.place(), await reservation.place()
+            old, _ = await reservation.acquire_slot(), await reservation.acquire_slot()
             old.release()
-            await old.another()
+            await old.acquire_replacement()
             assert harness.held() == 2
 
     async def test_a_live_call_keeps_its_places_between_sessions(
@@ -74,37 +74,37 @@ class TestPlaces:
         """Symptom: a call that reconnected found its place taken by a new one."""
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
-        place = await reservation.place()
-        place.failed(BROKEN)
-        place.release()
+        slot = await reservation.acquire_slot()
+        slot.failed(BROKEN)
+        slot.release()
         assert await refusal(harness) == "endpoint-at-capacity"
-        assert (await reservation.place()).endpoint == "a"
+        assert (await reservation.acquire_slot()).endpoint == "a"
 
     async def test_what_a_session_gives_back_late_is_not_given_back_twice(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as first:
-            place = await first.place()
+            slot = await first.acquire_slot()
         async with harness.admission.enter("twilio"):
-            place.release()
+            slot.release()
             assert harness.held() == 2
 
     async def test_a_live_call_s_next_session_may_have_them(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=3, reserved=1)})
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(3):
-                await reservation.place()
+                await reservation.acquire_slot()
             with pytest.raises(UpstreamError, match="endpoint-at-capacity"):
-                await reservation.place()
+                await reservation.acquire_slot()
 
 
 class TestTheNextSession:
     async def test_a_failure_sends_the_next_session_elsewhere(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
         async with harness.admission.enter("twilio") as reservation:
-            first = await reservation.place()
+            first = await reservation.acquire_slot()
             first.failed(BROKEN)
             first.release()
-            second = await reservation.place()
+            second = await reservation.acquire_slot()
             assert (first.endpoint, second.endpoint) == ("a", "b")
             assert harness.held("a") + harness.held("b") == 2
             second.worked()
@@ -118,10 +118,10 @@ class TestTheNextSession:
         went = []
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(6):
-                place = await reservation.place()
-                went.append(place.endpoint)
-                place.failed(BROKEN)
-                place.release()
+                slot = await reservation.acquire_slot()
+                went.append(slot.endpoint)
+                slot.failed(BROKEN)
+                slot.release()
         assert went == list("abcabc")
 
     async def test_a_success_clears_only_its_own_endpoint(self) -> None:
@@ -131,12 +131,12 @@ class TestTheNextSession:
             routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
         )
         async with harness.admission.enter("twilio") as reservation:
-            first = await reservation.place()
+            first = await reservation.acquire_slot()
             first.failed(BROKEN)
             first.release()
-            second = await reservation.place()
+            second = await reservation.acquire_slot()
             second.worked()
-            assert (second.endpoint, (await reservation.place()).endpoint) == ("b", "b")
+            assert (second.endpoint, (await reservation.acquire_slot()).endpoint) == ("b", "b")
 
     @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
     async def test_what_would_come_anywhere_is_no_reason_to_leave_a_well_endpoint(
@@ -148,11 +148,11 @@ class TestTheNextSession:
             routes=[{"name": "all", "endpoints": ["a", "fallback"], "spread": "in-order"}],
         )
         async with harness.admission.enter("twilio") as reservation:
-            place = await reservation.place()
-            place.worked()
-            place.failed(UpstreamError(reason))
-            place.release()
-            assert (await reservation.place()).endpoint == "a"
+            slot = await reservation.acquire_slot()
+            slot.worked()
+            slot.failed(UpstreamError(reason))
+            slot.release()
+            assert (await reservation.acquire_slot()).endpoint == "a"
 
     async def test_a_call_leaves_an_endpoint_that_refused_another_for_good(
         self, calls: AsyncExitStack
@@ -163,9 +163,9 @@ class TestTheNextSession:
         )
         first = await calls.enter_async_context(harness.admission.enter("twilio"))
         second = await calls.enter_async_context(harness.admission.enter("twilio"))
-        (await first.place()).failed(UpstreamError("access-denied"))
-        place = await second.place()
-        assert (place.endpoint, harness.held("a"), harness.held("b")) == ("b", 3, 1)
+        (await first.acquire_slot()).failed(UpstreamError("access-denied"))
+        slot = await second.acquire_slot()
+        assert (slot.endpoint, harness.held("a"), harness.held("b")) == ("b", 3, 1)
 
 
 class TestBreaker:
@@ -175,18 +175,18 @@ class TestBreaker:
         harness.now_s = 100
         first = await calls.enter_async_context(harness.admission.enter("twilio"))
         second = await calls.enter_async_context(harness.admission.enter("twilio"))
-        probe = await first.place()
+        probe = await first.acquire_slot()
         with pytest.raises(UpstreamError, match="circuit-open"):
-            await second.place()
+            await second.acquire_slot()
         probe.release()  # it told nothing: another may
-        probe = await second.place()
+        probe = await second.acquire_slot()
         probe.failed(BROKEN)
         with pytest.raises(UpstreamError, match="circuit-open"):
-            await first.place()
+            await first.acquire_slot()
         harness.now_s = 200
-        probe = await first.place()
+        probe = await first.acquire_slot()
         probe.worked()
-        await second.place()
+        await second.acquire_slot()
         assert harness.metric("breaker_state", endpoint="a") == 0
 
     async def test_a_probe_of_a_silent_call_does_not_keep_a_well_endpoint_shut(
@@ -197,12 +197,12 @@ class TestBreaker:
         await harness.break_endpoint()
         harness.now_s = 100
         silent = await calls.enter_async_context(harness.admission.enter("twilio"))
-        await silent.place()
+        await silent.acquire_slot()
         assert await refusal(harness) == "circuit-open"
         harness.now_s += PROBE_S
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
-        (await reservation.place()).worked()
-        await silent.place()
+        (await reservation.acquire_slot()).worked()
+        await silent.acquire_slot()
 
     async def test_one_bad_call_does_not_shut_the_endpoint_for_all(
         self, calls: AsyncExitStack
@@ -211,11 +211,11 @@ class TestBreaker:
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
         well = await calls.enter_async_context(harness.admission.enter("twilio"))
         bad = await calls.enter_async_context(harness.admission.enter("twilio"))
-        (await well.place()).worked()
+        (await well.acquire_slot()).worked()
         for _ in range(LONE_THRESHOLD - 1):
-            place = await bad.place()
-            place.failed(UpstreamError("model-error"))
-            place.release()
+            slot = await bad.acquire_slot()
+            slot.failed(UpstreamError("model-error"))
+            slot.release()
         await calls.enter_async_context(harness.admission.enter("twilio"))
 
     async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
@@ -225,7 +225,7 @@ class TestBreaker:
         await harness.break_endpoint()
         harness.now_s = 100
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
-        probe = await reservation.place()
+        probe = await reservation.acquire_slot()
         probe.release()
         probe.failed(BROKEN)
         assert harness.metric("breaker_state", endpoint="a") == 2
@@ -237,29 +237,29 @@ class TestBreaker:
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(LONE_THRESHOLD):
-                place = await reservation.place()
-                place.failed(UpstreamError(reason))
-                place.release()
+                slot = await reservation.acquire_slot()
+                slot.failed(UpstreamError(reason))
+                slot.release()
         assert harness.metric("breaker_state", endpoint="a") == (2 if expected else 0)
 
     async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(LONE_THRESHOLD - 1):
-                place = await reservation.place()
-                place.failed(BROKEN)
-                place.failed(BROKEN)
-                place.release()
+                slot = await reservation.acquire_slot()
+                slot.failed(BROKEN)
+                slot.failed(BROKEN)
+                slot.release()
         assert harness.metric("breaker_state", endpoint="a") == 0
 
     async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(2 * LONE_THRESHOLD):
-                place = await reservation.place()
-                place.worked()
-                place.failed(BROKEN)
-                place.release()
+                slot = await reservation.acquire_slot()
+                slot.worked()
+                slot.failed(BROKEN)
+                slot.release()
         assert harness.metric("breaker_state", endpoint="a") == 0
 
 
@@ -274,4 +274,4 @@ async def test_the_chosen_route_says_who_speaks(calls: AsyncExitStack) -> None:
     for call, roles in ((start(q="1"), outbound), (start(), {})):
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
         assert reservation.choose(call).roles == roles
-        await reservation.settle(call)
+        await reservation.reserve_slots(call)

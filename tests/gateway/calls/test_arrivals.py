@@ -26,7 +26,7 @@ def jumps(
         count += 1
         out += arrivals.receive(frame(length_ms), at_ms)
     if ends_ms is not None:
-        out += arrivals.release(ends_ms)
+        out += arrivals.pop_due(ends_ms)
     out += arrivals.flush()
     assert len(out) == count, "a frame was lost"
     found, position_ms = [], 0
@@ -91,8 +91,8 @@ def test_one_word_between_two_silences_does_not_wait_for_the_next() -> None:
         arrivals.receive(frame(), at_ms)
     for at_ms in paced(5, 5000):
         assert arrivals.receive(frame(), at_ms) == ()
-    assert arrivals.release(5100) == ()
-    assert len(arrivals.release(5500)) == 5
+    assert arrivals.pop_due(5100) == ()
+    assert len(arrivals.pop_due(5500)) == 5
 
 
 def test_a_burst_without_end_is_not_held() -> None:

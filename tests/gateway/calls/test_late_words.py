@@ -139,7 +139,7 @@ async def test_the_last_words_time_runs_from_the_hang_up_also_while_slots_are_wa
         async def wait(start: CallStarted) -> None:
             await asyncio.sleep(4)
 
-        harness.reservation.settle = wait  # type: ignore[method-assign]  # slow
+        harness.reservation.reserve_slots = wait  # type: ignore[method-assign]  # slow
         harness.start()
         harness.audio(10)
         harness.feed("stop")
@@ -160,16 +160,16 @@ async def test_a_stream_that_failed_names_the_cause_and_not_the_breaker() -> Non
         harness,
         task,
     ):
-        place = harness.reservation.place
+        acquire = harness.reservation.acquire_slot
 
         async def shut() -> None:
             raise UpstreamError("circuit-open")
 
-        async def place_once() -> object:
-            harness.reservation.place = shut  # type: ignore[method-assign, assignment]  # from now on
-            return await place()
+        async def acquire_once() -> object:
+            harness.reservation.acquire_slot = shut  # type: ignore[method-assign, assignment]  # from now on
+            return await acquire()
 
-        harness.reservation.place = place_once  # type: ignore[method-assign, assignment]  # a breaker
+        harness.reservation.acquire_slot = acquire_once  # type: ignore[method-assign, assignment]  # a breaker
         harness.start()
         await asyncio.wait_for(task, 60)
     assert harness.ended.reason == "connect-refused"
@@ -281,6 +281,6 @@ async def test_a_session_that_nobody_checked_is_not_stalled() -> None:
         transport.gate.set()
         await asyncio.sleep(5)
         await hang_up(harness, task)
-    assert {verdict for place in harness.reservation.places for verdict in place.verdicts} == {
+    assert {verdict for slot in harness.reservation.places for verdict in slot.verdicts} == {
         "worked"
     }

@@ -201,7 +201,7 @@ class TestReconnect:
             harness.finish_all()
             await task
         assert len(harness.reservation.places) == 3
-        assert not any(place.held for place in harness.reservation.places)
+        assert not any(slot.held for slot in harness.reservation.places)
 
     @virtually
     async def test_a_stream_cut_off_while_it_connects_gives_its_place_back(self) -> None:
@@ -212,7 +212,7 @@ class TestReconnect:
             await settle()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        assert [place.held for place in harness.reservation.places] == [False]
+        assert [slot.held for slot in harness.reservation.places] == [False]
 
     @virtually
     async def test_the_full_context_loses_nothing(self) -> None:

@@ -94,7 +94,7 @@ async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Termin
             await decided.wait()
             raise CarrierError("endpoint-at-capacity")
 
-        harness.reservation.settle = refuse  # type: ignore[method-assign]  # after a wait
+        harness.reservation.reserve_slots = refuse  # type: ignore[method-assign]  # after a wait
         harness.start("inbound", "outbound")
         await settle()
         harness.stream.end(hang_up)
@@ -427,7 +427,7 @@ class PausingAdapter(JsonMediaAdapter):
     ) -> Sequence[Reply]:
         return (Reply(f"{track} {segment} {start_ms}-{end_ms} {text}"),)
 
-    def release(self, track: str) -> Sequence[AudioReceived]:
+    def flush_held(self, track: str) -> Sequence[AudioReceived]:
         held_back, self.held_back = self.held_back, []
         return held_back
 

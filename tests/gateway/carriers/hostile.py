@@ -46,7 +46,7 @@ def endure(adapter: Adapter, dialogue: Sequence[tuple[bool, bytes]]) -> None:
             break
     starts = [event for event in events if isinstance(event, CallStarted)]
     events += [
-        frame for start in starts for t in start.tracks for frame in adapter.release(t.track)
+        frame for start in starts for t in start.tracks for frame in adapter.flush_held(t.track)
     ]
     announced: set[str] = set()
     for event in events:

@@ -32,11 +32,11 @@ def texts(batch: Batch) -> list[str]:
 
 def test_a_batch_stays_the_same_until_it_is_settled() -> None:
     backlog = Backlog()
-    backlog.take(final("a"), 0)
+    backlog.add(final("a"), 0)
     first = backlog.batch(10, 5)
-    backlog.take(final("b"), 0)
+    backlog.add(final("b"), 0)
     assert backlog.batch(10, 6) is first
-    backlog.settle()
+    backlog.acknowledge()
     second = backlog.batch(10, 7)
     assert (texts(first), first.first_n) == (["a"], 1)
     assert (texts(second), second.first_n) == (["b"], 2)
@@ -45,31 +45,31 @@ def test_a_batch_stays_the_same_until_it_is_settled() -> None:
 def test_with_nothing_to_write_the_batch_is_empty_and_takes_no_number() -> None:
     backlog = Backlog()
     assert len(backlog.batch(10, 0)) == 0
-    backlog.settle()
-    backlog.take(final("a"), 0)
+    backlog.acknowledge()
+    backlog.add(final("a"), 0)
     assert backlog.batch(10, 0).first_n == 1
 
 
 def test_only_the_batch_with_the_last_event_ends_the_stream() -> None:
     backlog = Backlog()
-    backlog.take(final("a"), 0)
-    backlog.take(StreamEnded(Status.COMPLETED, "", 80, 1, 0), 0)
+    backlog.add(final("a"), 0)
+    backlog.add(StreamEnded(Status.COMPLETED, "", 80, 1, 0), 0)
     assert not backlog.batch(1, 0).ends_stream
-    backlog.settle()
+    backlog.acknowledge()
     assert backlog.batch(1, 0).ends_stream
 
 
 def test_a_shed_delta_leaves_no_hole_and_a_lost_final_does() -> None:
     backlog = Backlog()
-    backlog.take(delta("a"), 0)
-    backlog.take(final("b"), 0)
+    backlog.add(delta("a"), 0)
+    backlog.add(final("b"), 0)
     assert backlog.shed_deltas() == 1
     backlog.lose()
     backlog.lose()
-    backlog.take(final("c"), 0)
+    backlog.add(final("c"), 0)
     before = backlog.batch(10, 0)
     assert (texts(before), before.first_n) == (["b"], 1)
-    backlog.settle()
+    backlog.acknowledge()
     after = backlog.batch(10, 0)
     assert (texts(after), after.first_n) == (["c"], 4)
 
@@ -78,7 +78,7 @@ def test_a_shed_delta_leaves_no_hole_and_a_lost_final_does() -> None:
 def test_a_batch_knows_the_arrival_of_its_deltas(kinds: list[bool]) -> None:
     backlog = Backlog()
     for is_delta in kinds:
-        backlog.take(delta("a") if is_delta else final("a"), 0)
+        backlog.add(delta("a") if is_delta else final("a"), 0)
     batch = backlog.batch(100, 0)
     assert batch.received_s == (2.0,) * sum(kinds)
     assert batch.types.count("transcript.delta") == sum(kinds)
@@ -99,7 +99,7 @@ class BacklogModel(RuleBasedStateMachine):
     def take(self, is_delta: bool) -> None:
         self.taken += 1
         text = f"{'d' if is_delta else 'f'}{self.taken}"
-        self.backlog.take(delta(text) if is_delta else final(text), 0)
+        self.backlog.add(delta(text) if is_delta else final(text), 0)
         self.expected.append(text)
 
     @rule()
@@ -123,12 +123,12 @@ class BacklogModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self.sent is not None)
     @rule()
-    def settle(self) -> None:
+    def acknowledge(self) -> None:
         assert self.sent is not None
         for n, text in enumerate(texts(self.sent), start=self.sent.first_n):
             assert n not in self.written
             self.written[n] = text
-        self.backlog.settle()
+        self.backlog.acknowledge()
         self.sent = None
 
     def in_batch(self) -> set[str]:
@@ -141,10 +141,10 @@ class BacklogModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.sent:
-            self.settle()
+            self.acknowledge()
         while self.backlog:
             self.send(3)
-            self.settle()
+            self.acknowledge()
         assert self.written == {n: t for n, t in enumerate(self.expected, start=1) if t}
 
 

@@ -52,8 +52,8 @@ class Memory:
 
 def test_without_a_spool_deltas_are_shed_then_all_but_the_end_is_dropped() -> None:
     memory = Memory()
-    take, a, b = memory.buffer.take, memory.a, memory.b
-    assert all(take(a, event) for event in (delta("1"), final("2"), delta("3"), final("4")))
+    add, a, b = memory.buffer.add, memory.a, memory.b
+    assert all(add(a, event) for event in (delta("1"), final("2"), delta("3"), final("4")))
     for writer, event, is_taken, events, deltas, finals in (
         (b, delta("5"), True, 4, 1, 0),  # "3" made room; "1" is in a batch, maybe on its way
         (b, final("6"), True, 5, 1, 0),
@@ -62,12 +62,12 @@ def test_without_a_spool_deltas_are_shed_then_all_but_the_end_is_dropped() -> No
         (b, final("9"), False, 6, 2, 1),
         (b, ended(), True, 7, 2, 1),
     ):
-        assert take(writer, event) is is_taken
+        assert add(writer, event) is is_taken
         assert memory.buffer.events == events
         assert memory.dropped("transcript.delta") == deltas
         assert memory.dropped("transcript.final") == finals
     memory.now_s += 1.0
-    assert take(a, final("10")) is False
+    assert add(a, final("10")) is False
     assert memory.buffer.events == 6, '"5" was shed'
     assert memory.dropped("transcript.delta") == 3
     assert memory.buffer.drop(b) == 3
@@ -78,9 +78,9 @@ def test_with_a_spool_the_oldest_go_there_first_of_streams_that_wait(tmp_path: P
     memory = Memory(Spool(tmp_path, "here", 1 << 20, lambda _: None, 2000))
     memory.streams.hold(memory.b)
     for n in range(2):
-        memory.buffer.take(memory.a, final(f"a{n}"))
-        memory.buffer.take(memory.b, final(f"b{n}"))
-    assert memory.buffer.take(memory.a, final("a2"))
+        memory.buffer.add(memory.a, final(f"a{n}"))
+        memory.buffer.add(memory.b, final(f"b{n}"))
+    assert memory.buffer.add(memory.a, final("a2"))
     assert (memory.a.spooled, memory.b.spooled) == (1, 1)
     assert memory.buffer.events == 1
     assert memory.spills == 0, "one is held: all wait for the backoff"

@@ -593,7 +593,7 @@ async def test_the_spool_is_read_by_and_by(tmp_path: Path) -> None:
         records = overflow.next(1 << 30)
         assert sum(len(record.payload) for record in records) < 2_000_000
         for record in records:
-            overflow.settle(record)
+            overflow.acknowledge(record)
         found, turns = found + len(records), turns + 1
     overflow.close()
     assert (found, turns > 4) == (200, True)

@@ -69,7 +69,7 @@ def test_only_silent_ones_that_are_not_held_renew_their_leases() -> None:
 
 def test_after_a_bug_those_with_something_to_write_wait() -> None:
     streams, (a, b) = opened(2)
-    b.backlog.take(final("x"), 0)
+    b.backlog.add(final("x"), 0)
     streams.hold_unwritten()
     assert [streams.is_waiting(each) for each in (a, b)] == [False, True]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from gateway.admission.capacity_store import RedisCapacityStore
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
 from gateway.publishing.publisher import Limits
@@ -77,14 +77,14 @@ async def test_places_are_counted_by_the_new_primary_at_once(pair: Pair) -> None
     """Symptom: for 35 s each gateway counted alone, 8 sessions where 4 fit."""
     async with client_of(pair.url, 1.0) as one, client_of(pair.url, 1.0) as two:
         stores = [RedisCapacityStore(one), RedisCapacityStore(two)]
-        assert await stores[0].take("a", ["1", "2"], 4, 60) == Taken(True, 2)
-        assert await stores[1].take("a", ["3"], 4, 60) == Taken(True, 3)
+        assert await stores[0].acquire("a", ["1", "2"], 4, 60) == Acquisition(True, 2)
+        assert await stores[1].acquire("a", ["3"], 4, 60) == Acquisition(True, 3)
         await pair.fail_over()
-        assert await stores[0].take("a", ["4"], 4, 60) == Taken(True, 4)
-        assert await stores[1].take("a", ["5"], 4, 60) == Taken(False, 4)
+        assert await stores[0].acquire("a", ["4"], 4, 60) == Acquisition(True, 4)
+        assert await stores[1].acquire("a", ["5"], 4, 60) == Acquisition(False, 4)
         assert await stores[1].renew("a", ["3"], 60) == 4
         await stores[0].release("a", ["4"])
-        assert await stores[1].take("a", ["5"], 4, 60) == Taken(True, 4)
+        assert await stores[1].acquire("a", ["5"], 4, 60) == Acquisition(True, 4)
 
 
 async def test_a_token_is_good_once_right_after_the_failover(pair: Pair) -> None:
@@ -151,13 +151,13 @@ async def test_a_cluster_whose_replica_takes_over_is_followed() -> None:
         writer = open_stream(publisher, "CA1")
         writer.publish(final("a"))
         await eventually(lambda: not publisher.buffered_events)
-        assert await store.take("a", ["1"], 1, 60) == Taken(True, 1)
+        assert await store.acquire("a", ["1"], 1, 60) == Acquisition(True, 1)
         assert await claim("before", 60)
         await replica.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
         async with asyncio.timeout(30):
             while b"role:master" not in await raw_info(replica):  # noqa: ASYNC110  # its own time
                 await asyncio.sleep(0.02)
-        assert await store.take("a", ["2"], 1, 60) == Taken(False, 1)
+        assert await store.acquire("a", ["2"], 1, 60) == Acquisition(False, 1)
         assert not await claim("before", 60)
         assert await claim("after", 60)
         assert not await claim("after", 60)
@@ -180,7 +180,7 @@ async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
                 store, writer = RedisCapacityStore(client), open_stream(publisher, "CA1")
                 writer.publish(final("a"))
                 await eventually(lambda: not publisher.buffered_events)
-                assert await store.take("a", ["1"], 1, 60) == Taken(True, 1)
+                assert await store.acquire("a", ["1"], 1, 60) == Acquisition(True, 1)
                 first.close()
                 front.target = int(new_url.rpartition(":")[2])
                 writer.publish(final("b"))
@@ -188,7 +188,7 @@ async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
                 async with asyncio.timeout(20):
                     while await probe_writes(client, PARTITIONS, 5) != [None]:
                         pass
-                assert await store.take("a", ["2"], 1, 60) == Taken(True, 1)
+                assert await store.acquire("a", ["2"], 1, 60) == Acquisition(True, 1)
 
 
 async def test_a_batch_is_appended_once_whatever_connection_answers(pair: Pair) -> None:

@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.admission.capacity_store import RedisCapacityStore
-from gateway.admission.lease_pool import Taken
+from gateway.admission.lease_pool import Acquisition
 from gateway.errors import PublishError
 from gateway.publishing.publisher import Limits
 from gateway.publishing.redis_store import probe_writes
@@ -87,13 +87,13 @@ async def test_every_client_follows_the_sentinels_to_the_new_primary(watched: Wa
         store, claim = RedisCapacityStore(one), claims_in(two)
         writer = open_stream(publisher, "CA1")
         writer.publish(final("a"))
-        assert await store.take("a", ["1"], 1, 60) == Taken(True, 1)
+        assert await store.acquire("a", ["1"], 1, 60) == Acquisition(True, 1)
         assert await claim("before", 60)
         await eventually(lambda: not publisher.buffered_events)
         await fail_over(watched)
         writer.publish(final("b"))
         await eventually(lambda: not publisher.buffered_events)
-        assert await store.take("a", ["2"], 1, 60) == Taken(False, 1)
+        assert await store.acquire("a", ["2"], 1, 60) == Acquisition(False, 1)
         assert not await claim("before", 60)
         assert await claim("after", 60)
         assert not await claim("after", 60)

@@ -180,7 +180,7 @@ class AudioHookAdapter(Adapter):
         yield self._reply("opened", {"startPaused": False, "media": media})
         if not self._is_probe:
             yield self._start(said)
-        for early in self._early.take():
+        for early in self._early.drain():
             yield from self.receive_binary(early)
 
     def _start(self, said: Open) -> CallStarted:

@@ -90,7 +90,7 @@ class Speaker:
     def release(self, adapter: JsonMediaAdapter) -> list[AudioFrame]:
         """All that was held back."""
         tracks = dict.fromkeys(self.dialect.track_names.values())
-        return [frame for track in tracks for frame in adapter.release(track)]
+        return [frame for track in tracks for frame in adapter.flush_held(track)]
 
     def started(self, changes: Message | None = None) -> JsonMediaAdapter:
         """An adapter that knows the stream."""

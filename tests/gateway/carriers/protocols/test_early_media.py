@@ -211,7 +211,7 @@ def test_media_before_the_start_are_heard_after_it(name: str, count: int) -> Non
     [start] = [event for event in events if isinstance(event, CallStarted)]
     assert start.call_id == "c1"
     track = start.tracks[0].track
-    events += adapter.release(track)
+    events += adapter.flush_held(track)
     frames = [event for event in events if isinstance(event, AudioReceived)]
     assert events.index(start) < events.index(frames[0])
     assert b"".join(frame.payload for frame in frames) == b"".join(sound)
@@ -242,7 +242,7 @@ def test_messages_without_audio_are_bounded_too() -> None:
 def test_what_was_taken_is_held_no_longer() -> None:
     early = EarlyMedia(bytes_per_ms=1)
     early.hold(bytes(5000))
-    assert early.take() == [bytes(5000)]
+    assert early.drain() == [bytes(5000)]
     early.hold(bytes(5000))
     with pytest.raises(CarrierError, match="media-before-start"):
         early.hold(b"x")

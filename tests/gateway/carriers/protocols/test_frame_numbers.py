@@ -127,7 +127,7 @@ def heard(speaker: Speaker, frames: Sequence[Any]) -> tuple[int, int]:
     form = start.tracks[0]
     pipeline = TrackPipeline(form)
     pieces = []
-    for event in [*events, *adapter.release(form.track)]:
+    for event in [*events, *adapter.flush_held(form.track)]:
         if isinstance(event, AudioReceived) and event.track == form.track:
             pieces += pipeline.receive(event.payload, event.timestamp_ms, event.sequence)
         elif isinstance(event, AudioLost) and event.track == form.track:

@@ -177,7 +177,7 @@ class TestAudio:
         heard(adapter, audio())
         later = audio(timestamp="2024-11-15T12:00:05Z")
         assert adapter.receive_text(later) == (AudioHeld("mix"),)
-        assert [frame.timestamp_ms for frame in adapter.release("mix")] == [5000]
+        assert [frame.timestamp_ms for frame in adapter.flush_held("mix")] == [5000]
 
     @pytest.mark.parametrize("data", ["AAECAwQ", "AAEC\nAwQ="])
     def test_unusual_base64(self, data: str) -> None:

@@ -74,7 +74,7 @@ def drain(spool: Spool) -> list[str]:
         for record in records:
             assert record.payload == b"p" + record.stream_header
             assert record.events == 2
-            spool.settle(record)
+            spool.acknowledge(record)
     return found
 
 
@@ -96,7 +96,7 @@ def test_disk_is_given_back_as_it_drains(opened: Opened, tmp_path: Path) -> None
     put(opened.spool, *(str(n) for n in range(100)))
     before = len(files(tmp_path))
     for record in opened.spool.read(50):
-        opened.spool.settle(record)
+        opened.spool.acknowledge(record)
     assert before / 3 < len(files(tmp_path)) < before / 1.5
 
 
@@ -305,7 +305,7 @@ def test_a_lock_that_cannot_be_opened_stops_no_adoption(tmp_path: Path) -> None:
 def test_what_a_process_left_is_adopted_first(tmp_path: Path) -> None:
     left = Opened(tmp_path)
     put(left.spool, *"abcdefghij")
-    left.spool.settle(left.spool.read(1)[0])
+    left.spool.acknowledge(left.spool.read(1)[0])
     left.spool.close()
     heir = Opened(tmp_path)
     put(heir.spool, "k")
@@ -414,9 +414,9 @@ class SpoolModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self.read_records)
     @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
+    def acknowledge(self, data: st.DataObject) -> None:
         record = self.read_records.pop(data.draw(st.integers(0, len(self.read_records) - 1)))
-        self.opened.spool.settle(record)
+        self.opened.spool.acknowledge(record)
         self.unsettled.remove(record.stream_header.decode())
 
     @rule()
@@ -444,7 +444,7 @@ class SpoolModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for record in self.read_records:
-            self.opened.spool.settle(record)
+            self.opened.spool.acknowledge(record)
         drain(self.opened.spool)
         assert files(Path(self.parent.name)) == []
         assert self.opened.errors == []
