@@ -1,10 +1,10 @@
-# Two images: `gateway` (the default; it has the workers, too) and `local`, the rest of the laptop stack:
-# endpoint, bridge and CPU engine.
+# Two images: `gateway` (the default), which also contains the workers, and `local`, which contains
+# the other processes of the local stack: endpoint, bridge and CPU engine.
 #     docker build -t callscribe/gateway .        docker build -t callscribe/local --target local .
 
 FROM python:3.13-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# /certs: the local endpoint leaves its CA there; a volume that is mounted on it takes its owner.
+# The local endpoint writes its CA to /certs. A volume mounted there inherits the folder's owner.
 RUN useradd --system --uid 10001 callscribe \
     && install -d -o callscribe -g callscribe /certs
 WORKDIR /src
@@ -30,11 +30,11 @@ RUN pip install -c requirements.lock . \
     && install -d -m 700 -o callscribe -g callscribe /spool
 WORKDIR /
 USER callscribe
-# Its settings keep it on loopback; in a container, what is published decides who reaches it.
+# By default the gateway listens on loopback. In a container, the published ports limit access.
 ENV GATEWAY_HOST=0.0.0.0 GATEWAY_ADMIN_HOST=0.0.0.0
 EXPOSE 8000 9000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9000/healthz', timeout=2)"]
-# Live calls may go on for GATEWAY_DRAIN_TIMEOUT_S (1800): docker stop -t, or
-# terminationGracePeriodSeconds, of 90 s more. See docs/admin.md.
+# After SIGTERM, live calls may continue for GATEWAY_DRAIN_TIMEOUT_S (1800). Set docker stop -t or
+# terminationGracePeriodSeconds to 90 s more. See docs/admin.md.
 CMD ["python", "-m", "gateway"]

@@ -1,1 +1,1 @@
-"""The commands of ./run: one file each, beside what they share."""
+"""The commands of ./run, one module or package each, and the modules that they share."""

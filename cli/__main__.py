@@ -1,4 +1,4 @@
-"""`./run`: the commands, and how a failure reads."""
+"""`./run`: registers the commands and reports their failures."""
 
 import os
 import sys
@@ -6,22 +6,22 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, demo, faults, simulate, tail, transcribe, up
+from cli import call, checks, demo, fault_tests, mutate, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
 from common.settings import SettingsError
 from deploy.local.processes import ProcessFailed
 
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
 app = typer.Typer(
     name="run",
-    help="Callscribe: live phone calls become live transcripts. Start with: ./run demo",
+    help="Callscribe: live transcripts of phone calls. Start with: ./run demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain text, and square brackets mean themselves
+    rich_markup_mode=None,  # print square brackets as they are
 )
 app.command()(demo.demo)
 app.command()(up.up)
@@ -30,15 +30,16 @@ app.command()(tail.tail)
 app.command()(transcribe.transcribe)
 app.command()(bench.bench)
 app.command()(soak.soak)
-app.command()(simulate.simulate)
-app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(faults.faults)
+app.command()(fault_tests.simulate)
+app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.faults)
+app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(mutate.mutate)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
 app.command()(checks.fix)
 
 
 def main() -> None:
-    """Run one command; what the user can mend is one line on stderr and exit code 2."""
+    """Run one command; report an error that the user can fix in one line on stderr, with code 2."""
     try:
         app(prog_name="./run")
     except (CommandError, SettingsError) as error:

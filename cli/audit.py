@@ -1,10 +1,13 @@
-"""Proof that every millisecond of a stream's audio is transcribed once or declared missing. Pure.
+"""Checks that every millisecond of a stream's audio is transcribed once or declared missing. Pure.
 
-The scripted engine answers each 80 ms of audio with the CRC-32 of the samples it got, and with
-nothing if they are all zero. So the text of an event is a row of checksums, and says which audio
-was heard: whatever was cut, replayed or dropped on the way, each checksum must be the one of the
-audio at its place on the media clock. What is not at its place is wrong, what is there twice or in
-a gap is duplicated, and what is neither text nor gap is unaccounted for.
+The checksum engine transcribes each 80 ms of audio as the CRC-32 of the samples it received, and as
+an empty text if they are all zero. So the text of an event is a sequence of checksums, each of
+which must match the audio that was sent for its position on the media clock, whatever was cut,
+replayed or dropped on the way. A checksum that matches no audio there is wrong. Audio that is
+transcribed twice, or transcribed in a gap, is duplicated. Audio that is neither transcribed nor in
+a gap is unaccounted for.
+
+The expected audio is computed by `cli.reference_audio`, which shares no code with the gateway.
 """
 
 import zlib
@@ -15,30 +18,27 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cli import reference_audio
 from cli.audit_events import Record, Row, read
-from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.audio.pipeline import AudioChunk, TrackPipeline
 
 CHUNK_MS: Final = 80
 _MULAW_BYTES_PER_MS: Final = 8
 _PCM_BYTES_PER_MS: Final = 32
 _CHUNK_BYTES: Final = CHUNK_MS * _PCM_BYTES_PER_MS
-# How audio is cut never changes the output, and longer is faster; but above some 400 ms OpenBLAS
-# spreads the product over threads, and waits for them forever if the process forks meanwhile.
-_CUT_MS: Final = 320
-_RINGING_MS: Final = 3  # the interpolator's, begun
-_SILENCE: Final = Encoding.PCMU.silence[0]
-_SIGN: Final = 0x80  # G.711 mu-law has two zeros
+_MULAW_RATE_HZ: Final = 8000
+_TAIL_MS: Final = 3  # of the interpolator: 46 samples at 16 kHz, rounded up
+_SILENCE: Final = 0xFF  # the positive zero of G.711 mu-law
+_SIGN: Final = 0x80  # the negative zero differs in this bit
 
 type Span = tuple[int, int]  # media ms, from and to
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of some streams' audio, all tracks.
+    """Sums over all tracks of one or more streams.
 
-    Of each millisecond received one thing is true: it is transcribed (or digital silence, in which
-    nothing can be said), or lies in a gap, or is unaccounted for. So
+    Each millisecond received is exactly one of: transcribed (digital silence counts as transcribed,
+    because it has no text), in a gap, or unaccounted for. So
     `audio_ms == transcribed_ms + gap_ms + unaccounted_ms`.
     """
 
@@ -47,13 +47,13 @@ class Account:
     gap_ms: int = 0
     unaccounted_ms: int = 0
     duplicated_ms: int = 0  # transcribed twice, or transcribed in a gap
-    wrong_ms: int = 0  # text that is no checksum of its place
-    shed_deltas: int = 0  # words of finals that no delta has brought: Redis was away for long
-    problems: tuple[str, ...] = field(default=())  # with the order, the ends, the contract
+    wrong_ms: int = 0  # text that is not the checksum of the audio at its position
+    shed_deltas: int = 0  # words of finals whose deltas were shed while Redis was unavailable
+    problems: tuple[str, ...] = field(default=())  # violations of docs/events.md
 
     @property
     def whole(self) -> bool:
-        """Whether the promise was kept."""
+        """Whether all audio is accounted for and the events follow their contract."""
         lost_ms = self.unaccounted_ms + self.duplicated_ms + self.wrong_ms
         return lost_ms == 0 and not self.problems
 
@@ -71,7 +71,7 @@ class Account:
 
 
 def noise(seed: int, milliseconds: int) -> bytes:
-    """Make mu-law noise that no other seed gives, so that every checksum is one of a kind."""
+    """Return mu-law noise that depends on the seed, so that each 80 ms has a unique checksum."""
     return np.random.default_rng(seed).bytes(_MULAW_BYTES_PER_MS * milliseconds)
 
 
@@ -81,13 +81,13 @@ def account(
     """Account for one stream's audio.
 
     Args:
-        events: all of the stream's events, in order, as they are in Redis; of several epochs if
-            gateways took the stream over.
-        audio: per track the mu-law bytes that the carrier sent, from media time 0 on. What lies
-            beyond the end that `stream.ended` gives did not arrive, and is left out. So is, in a
-            stream that was lost with its gateway, what comes after a track's last word.
-        frame_ms: how long the carrier's frames were. A carrier that vanished may have sent one
-            track's last frame and not the other's, and `stream.ended` knows the longer one only.
+        events: all events of the stream, in order, as stored in Redis. They have several epochs if
+            other gateways took the stream over.
+        audio: for each track, the mu-law bytes that the carrier sent, from media time 0 on. Audio
+            after the duration in `stream.ended` did not arrive and is not counted. If the stream
+            was lost with its gateway, audio after a track's last text or gap is not counted.
+        frame_ms: length of the carrier's frames. A carrier that disconnected may have sent the last
+            frame of only one track, while `stream.ended` has the duration of the longer one.
     """
     record = read(events)
     total = Account(problems=tuple(record.problems))
@@ -105,47 +105,52 @@ def _account_track(record: Record, track: str, mulaw: bytes, may_lack_ms: int) -
         length_ms = min(length_ms, record.duration_ms)
     lost = record.gaps(track, carrier=True)
     gaps = record.gaps(track, carrier=False)
-    heard = _Heard(mulaw[: length_ms * _MULAW_BYTES_PER_MS], lost, gaps)
+    found = _TrackCoverage(mulaw[: length_ms * _MULAW_BYTES_PER_MS], lost, gaps)
     for rows in record.rows(track):
-        heard.take(rows)
+        found.count(rows)
 
     received = np.ones(length_ms, np.bool_)
-    if may_lack_ms and not np.any(heard.times[-may_lack_ms:]):
+    if may_lack_ms and not np.any(found.times[-may_lack_ms:]):
         received[-may_lack_ms:] = False
     in_gap = _marked(length_ms, [*lost, *gaps]) > 0
     received |= in_gap
-    said = heard.times > 0
-    if record.is_lost:  # what its gateway had heard, and not yet told, died with it
-        told = np.flatnonzero(said | in_gap)
-        received[told[-1] + 1 if told.size else 0 :] = False
-    transcribed = (said | ~heard.sounding) & ~in_gap & received
+    has_text = found.times > 0
+    if record.is_lost:  # audio that the lost gateway had received but not published
+        published = np.flatnonzero(has_text | in_gap)
+        received[published[-1] + 1 if published.size else 0 :] = False
+    transcribed = (has_text | ~found.sounding) & ~in_gap & received
     unaccounted = received & ~in_gap & ~transcribed
-    twice = np.maximum(heard.times - 1, 0).sum() + (said & (_marked(length_ms, gaps) > 0)).sum()
+    twice = np.maximum(found.times - 1, 0).sum() + (has_text & (_marked(length_ms, gaps) > 0)).sum()
     problems = []
     if declared_twice_ms := int((_marked(length_ms, [*lost, *gaps]) > 1).sum()):
         problems.append(f"{track}: {declared_twice_ms} ms declared missing twice")
     superseded = _marked(length_ms, record.superseded(track)) > 0
-    if taken_back_ms := int((superseded & (_marked(length_ms, gaps) > 0)).sum()):
-        problems.append(f"{track}: {taken_back_ms} ms were published, then declared missing")
+    if withdrawn_ms := int((superseded & (_marked(length_ms, gaps) > 0)).sum()):
+        problems.append(f"{track}: {withdrawn_ms} ms were published, then declared missing")
     return Account(
         audio_ms=int(received.sum()),
         transcribed_ms=int(transcribed.sum()),
         gap_ms=int((in_gap & received).sum()),
         unaccounted_ms=int(unaccounted.sum()),
         duplicated_ms=int(twice),
-        wrong_ms=heard.wrong_ms,
+        wrong_ms=found.wrong_ms,
         shed_deltas=sum(row.shed for rows in record.rows(track) for row in rows),
         problems=tuple(problems),
     )
 
 
-class _Heard:
-    """One track's audio, and how often each millisecond of it was transcribed.
+class _TrackCoverage:
+    """How often each millisecond of one track was transcribed.
 
     Args:
-        mulaw: what the carrier sent.
-        lost: what of it never arrived: the model heard silence there.
-        gaps: what the model did not hear.
+        mulaw: audio that the carrier sent.
+        lost: spans that never arrived; the gateway sends silence to the model in their place.
+        gaps: spans that were not sent to the model.
+
+    Attributes:
+        times: for each millisecond, how many texts cover it.
+        wrong_ms: text that matches no audio at its position, 80 ms for each checksum.
+        sounding: for each millisecond, whether it must be transcribed.
     """
 
     def __init__(self, mulaw: bytes, lost: Iterable[Span], gaps: Sequence[Span]) -> None:
@@ -158,31 +163,35 @@ class _Heard:
         self._mulaw = received.tobytes()
         self._pcm = expected_pcm(self._mulaw)
         self._gaps = sorted(gaps)
-        # A sound's ringing alone, after its last sample, need not be transcribed: whoever takes a
-        # stream over there does not hear it.
+        # Milliseconds that contain only the filter's tail after the last sound need no text: a
+        # gateway that takes the stream over there starts with a fresh filter, which has no tail.
         samples = received.reshape(length_ms, _MULAW_BYTES_PER_MS)
         pcm = np.frombuffer(self._pcm, np.uint8).reshape(length_ms, _PCM_BYTES_PER_MS)
         self.sounding: NDArray[np.bool_] = np.any(samples | _SIGN != _SILENCE, axis=1) & pcm.any(1)
 
-    def take(self, rows: Sequence[Row]) -> None:
-        """Check the text of one ownership of the stream."""
+    def count(self, rows: Sequence[Row]) -> None:
+        """Count the text that one gateway wrote."""
         rows = [row for row in rows if row.words]
         last_ms = max((row.end_ms for row in rows), default=0)
         for number, row in enumerate(rows):
             is_first, is_last = number == 0, row.end_ms == last_ms
-            tokens = self._place(row, is_first=is_first, is_last=is_last)
+            tokens = self._match(row, is_first=is_first, is_last=is_last)
             for spans in tokens:
                 for from_ms, to_ms in spans:
                     self.times[from_ms:to_ms] += 1
             self.wrong_ms += CHUNK_MS * (len(row.words) - len(tokens))
 
-    def _place(self, row: Row, *, is_first: bool, is_last: bool) -> list[list[Span]]:
-        """Find the audio of a row's checksums; of those that are right."""
-        placed: list[list[Span]] = []
+    def _match(self, row: Row, *, is_first: bool, is_last: bool) -> list[list[Span]]:
+        """Return the spans of audio of each checksum in a row that matches some audio.
+
+        Text may wrongly cover a gap, and a token may rightly span one. So the row is compared with
+        its audio twice, with and without the gaps' audio, and the better match is returned.
+        """
+        best: list[list[Span]] = []
         for gaps in ((), self._gaps):
             tokens = _tokens(row.start_ms, row.end_ms, gaps)
             if is_last:
-                tokens.append([(row.end_ms, row.end_ms)])  # the interpolator's tail may be one more
+                tokens.append([(row.end_ms, row.end_ms)])  # the filter's tail may be a token
             found, at = [], 0
             for word in row.words:
                 for ahead in range(at, len(tokens)):
@@ -191,14 +200,20 @@ class _Heard:
                         found.append(tokens[ahead])
                         at = ahead + 1
                         break
-            if len(found) > len(placed):
-                placed = found
-            if len(placed) == len(row.words):
+            if len(found) > len(best):
+                best = found
+            if len(best) == len(row.words):
                 break
-        return placed
+        return best
 
     def _checksums(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[str]:
-        """What the engine may say of a token: the audio's checksum, and at the ends others."""
+        """Yield the checksums that are correct for a token.
+
+        Args:
+            spans: the token's audio.
+            begins: whether this is the gateway's first token, when its filter may be fresh.
+            ends: whether this may be the gateway's last token, which the filter's tail follows.
+        """
         pcm = b"".join(
             self._pcm[from_ms * _PCM_BYTES_PER_MS : to_ms * _PCM_BYTES_PER_MS]
             for from_ms, to_ms in spans
@@ -206,7 +221,7 @@ class _Heard:
         if pcm:
             yield _checksum(pcm)
         from_ms, to_ms = spans[0][0], spans[-1][1]
-        if begins:  # a gateway that took the stream over heard nothing before
+        if begins:  # a gateway that took the stream over did not receive the audio before
             fresh = expected_pcm(self._between(from_ms, to_ms), flush=ends)
             yield _checksum(fresh[: len(pcm)])
             yield _checksum(fresh[:_CHUNK_BYTES])
@@ -215,7 +230,7 @@ class _Heard:
             tail = expected_pcm(self._between(before_ms, to_ms), flush=True)
             tail = tail[(to_ms - before_ms) * _PCM_BYTES_PER_MS :]
             yield _checksum((pcm + tail)[:_CHUNK_BYTES])
-            for skipped_ms in range(_RINGING_MS):
+            for skipped_ms in range(_TAIL_MS):
                 yield _checksum(tail[skipped_ms * _PCM_BYTES_PER_MS :])
 
     def _between(self, from_ms: int, to_ms: int) -> bytes:
@@ -223,15 +238,13 @@ class _Heard:
 
 
 def expected_pcm(mulaw: bytes, *, flush: bool = False) -> bytes:
-    """What the model hears of a track that arrives whole: PCM16 at 16 kHz.
+    """Return the audio that the model receives for a track without gaps: PCM16 at 16 kHz.
 
     Args:
-        mulaw: whole milliseconds of it, 8 kHz.
-        flush: with the interpolator's tail.
+        mulaw: whole milliseconds of audio at 8 kHz.
+        flush: whether to include the filter's tail.
     """
-    pipeline = TrackPipeline(TrackFormat("", Encoding.PCMU, 8000), _CUT_MS)
-    pieces = pipeline.receive(mulaw, 0, 1) + pipeline.flush()
-    pcm = b"".join(piece.pcm for piece in pieces if isinstance(piece, AudioChunk))
+    pcm = reference_audio.expected_pcm(mulaw, "pcmu", _MULAW_RATE_HZ)
     return pcm if flush else pcm[: len(mulaw) // _MULAW_BYTES_PER_MS * _PCM_BYTES_PER_MS]
 
 
@@ -240,7 +253,7 @@ def _checksum(pcm: bytes) -> str:
 
 
 def _tokens(start_ms: int, end_ms: int, gaps: Sequence[Span]) -> list[list[Span]]:
-    """Cut a stretch of the media clock into tokens of 80 ms, as if the gaps were not there."""
+    """Cut a span of the media clock into tokens of 80 ms of audio, leaving out the gaps."""
     tokens: list[list[Span]] = [[]]
     room_ms = CHUNK_MS
     for from_ms, to_ms in _without(start_ms, end_ms, gaps):
@@ -257,7 +270,7 @@ def _tokens(start_ms: int, end_ms: int, gaps: Sequence[Span]) -> list[list[Span]
 
 
 def _without(start_ms: int, end_ms: int, gaps: Iterable[Span]) -> Iterable[Span]:
-    """Cut the gaps, which are in order, out of a stretch."""
+    """Yield the parts of a span that lie outside the gaps, which must be in order."""
     for from_ms, to_ms in gaps:
         if start_ms < min(from_ms, end_ms):
             yield start_ms, min(from_ms, end_ms)
@@ -267,6 +280,7 @@ def _without(start_ms: int, end_ms: int, gaps: Iterable[Span]) -> Iterable[Span]
 
 
 def _marked(length_ms: int, spans: Iterable[Span]) -> NDArray[np.int32]:
+    """Return, for each millisecond, how many spans cover it."""
     times = np.zeros(length_ms, np.int32)
     for from_ms, to_ms in spans:
         times[from_ms:to_ms] += 1

@@ -1,13 +1,14 @@
-"""A stream's events, held against their contract: what they say, and what is wrong with them. Pure.
+"""Reads a stream's events for the audit, and collects violations of their contract. Pure.
 
-The reference is docs/events.md.
+The contract is docs/events.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-_NEVER_CAME: Final = frozenset({"carrier_loss", "paused", "not_sent"})  # causes
+# Causes of gaps whose audio never arrived at the gateway.
+_NOT_RECEIVED: Final = frozenset({"carrier_loss", "paused", "not_sent"})
 
 type Event = Mapping[str, str]
 type Span = tuple[int, int]  # media ms, from and to
@@ -15,12 +16,12 @@ type Span = tuple[int, int]  # media ms, from and to
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Text that was published for good, and where it lies on the media clock."""
+    """Published text and its span on the media clock."""
 
     words: tuple[str, ...] = field(repr=False)
     start_ms: int
     end_ms: int
-    shed: int = 0  # words of it that no delta has brought
+    shed: int = 0  # how many of the words were in no delta
 
 
 @dataclass(slots=True)
@@ -31,18 +32,18 @@ class _Segment:
     final: Row | None = None
 
     def rows(self) -> Sequence[Row]:
-        """The deltas, which say best where each word lies; the final if some of them are missing.
+        """Return the deltas, which have each word's position, or the final if deltas were shed.
 
-        A segment that no final closed stands as far as its deltas go.
+        A segment without a final consists of its deltas.
         """
         return [self.final] if self.final and self.final.shed else self.deltas
 
 
 @dataclass(slots=True, eq=False)
 class _Ownership:
-    """What one gateway wrote, in one epoch or, if it resumed the stream, in several."""
+    """Everything one gateway wrote: one epoch, or several if it resumed the stream."""
 
-    n: int = 0  # of its last epoch
+    n: int = 0  # of the last event in the last epoch
     segments: dict[tuple[str, int], _Segment] = field(default_factory=dict)
     gap_ms: int = 0
 
@@ -52,13 +53,13 @@ class _Ownership:
 
 
 class Record:
-    """What the events of one stream say.
+    """The contents of one stream's events.
 
     Attributes:
-        problems: what breaks the contract, in words without content.
-        duration_ms: what `stream.ended` says; None if it has not come.
-        status: likewise; empty if it has not come.
-        reason: likewise.
+        problems: violations of the contract, described without transcript text.
+        duration_ms: from `stream.ended`; None before that event.
+        status: from `stream.ended`; empty before that event.
+        reason: from `stream.ended`; empty before that event.
     """
 
     def __init__(self) -> None:
@@ -68,43 +69,48 @@ class Record:
         self.reason = ""
         self._epochs: dict[int, _Ownership] = {}
         self._gaps: list[tuple[str, str, Span]] = []  # track, cause, where
-        self._superseded: list[tuple[str, Span]] = []  # deltas of revisions that did not stand
+        self._superseded: list[tuple[str, Span]] = []  # deltas of earlier revisions
 
     @property
     def is_lost(self) -> bool:
-        """Whether its gateway died: what that had not yet written is missing."""
+        """Whether the gateway was lost, with the events it had not yet written."""
         return self.status == "lost"
 
     @property
     def tracks(self) -> set[str]:
-        """All tracks that text or gaps are of."""
-        spoken = {track for epoch in self._epochs.values() for track, _ in epoch.segments}
-        return spoken | {track for track, _, _ in self._gaps}
+        """All tracks that have text or gaps."""
+        with_text = {track for epoch in self._epochs.values() for track, _ in epoch.segments}
+        return with_text | {track for track, _, _ in self._gaps}
 
     def gaps(self, track: str, *, carrier: bool) -> list[Span]:
-        """What of a track is declared missing: what never came, or all the rest."""
+        """Return the gaps of a track.
+
+        Args:
+            track: the track's name.
+            carrier: whether to return the gaps whose audio never arrived, or all others.
+        """
         return [
             span
             for of, cause, span in self._gaps
-            if of == track and (cause in _NEVER_CAME) == carrier
+            if of == track and (cause in _NOT_RECEIVED) == carrier
         ]
 
     def superseded(self, track: str) -> list[Span]:
-        """Where a track's words lie that a later revision replaced."""
+        """Return the spans of a track's deltas that a later revision replaced."""
         return [span for of, span in self._superseded if of == track]
 
     def rows(self, track: str) -> list[list[Row]]:
-        """A track's text, by gateway."""
+        """Return a track's text, one list for each gateway."""
         return [
             [row for (of, _), each in owner.segments.items() if of == track for row in each.rows()]
             for owner in dict.fromkeys(self._epochs.values())
         ]
 
-    def take(self, event: Event) -> None:
-        """Take the next event."""
+    def add(self, event: Event) -> None:
+        """Add the next event."""
         epoch, n, kind = int(event["epoch"]), int(event["n"]), event["type"]
         if self.is_lost and epoch not in self._epochs and kind == "stream.started":
-            self.duration_ms, self.status, self.reason = None, "", ""  # it goes on
+            self.duration_ms, self.status, self.reason = None, "", ""  # it continues
         if self.duration_ms is not None:
             self.problems.append("ended twice" if kind == "stream.ended" else f"{kind} after end")
         if self._epochs and epoch < max(self._epochs):
@@ -127,16 +133,16 @@ class Record:
             case "stream.ended":
                 self._end(owner, event)
             case _:
-                pass  # says nothing about audio
+                pass  # not about audio
 
     def close(self) -> None:
-        """Learn that there are no more events."""
+        """Check that the stream and its segments are closed, after the last event."""
         if self.duration_ms is None:
             self.problems.append("never ended")
         newest = max(self._epochs, default=0)
         for epoch, owner in self._epochs.items():
             if epoch < newest or self.is_lost:
-                continue  # its gateway died: nobody could close what was open
+                continue  # its gateway was lost and could not close its segments
             for (track, number), segment in owner.segments.items():
                 if segment.final is None:
                     self.problems.append(f"{track} {number}: never closed")
@@ -150,13 +156,13 @@ class Record:
         self._epochs[epoch] = owner
 
     def _delta(self, owner: _Ownership, event: Event) -> None:
-        place, rev = (event["track"], int(event["segment"])), int(event["rev"])
-        segment = owner.segments.setdefault(place, _Segment(rev))
+        key, rev = (event["track"], int(event["segment"])), int(event["rev"])
+        segment = owner.segments.setdefault(key, _Segment(rev))
         if segment.final is not None:
-            self._blame(event, "delta after its final")
+            self._report(event, "delta after its final")
             return
         if rev < segment.rev:
-            return  # superseded, as every reader treats it
+            return  # superseded: readers ignore it
         if rev > segment.rev:
             spans = ((row.start_ms, row.end_ms) for row in segment.deltas)
             self._superseded += ((event["track"], span) for span in spans)
@@ -166,20 +172,20 @@ class Record:
         segment.deltas.append(_row(event))
 
     def _final(self, owner: _Ownership, event: Event) -> None:
-        place, rev = (event["track"], int(event["segment"])), int(event["rev"])
-        segment = owner.segments.setdefault(place, _Segment(rev))
+        key, rev = (event["track"], int(event["segment"])), int(event["rev"])
+        segment = owner.segments.setdefault(key, _Segment(rev))
         if segment.final is not None:
-            self._blame(event, "final repeated")
+            self._report(event, "final repeated")
             return
         if rev < segment.rev:
-            self._blame(event, "final of an earlier revision")
-        if rev > segment.rev:  # all deltas of its revision were shed, or it has none
+            self._report(event, "final of an earlier revision")
+        if rev > segment.rev:  # its revision has no deltas, or all of them were shed
             segment.text = ""
             segment.deltas.clear()
-        row, brought = _row(event), [word for each in segment.deltas for word in each.words]
-        if segment.text != event["text"] and not _is_part(brought, row.words):
-            self._blame(event, "deltas do not make its final")
-        shed = 0 if segment.text == event["text"] else max(1, len(row.words) - len(brought))
+        row, in_deltas = _row(event), [word for each in segment.deltas for word in each.words]
+        if segment.text != event["text"] and not _is_subsequence(in_deltas, row.words):
+            self._report(event, "deltas do not make its final")
+        shed = 0 if segment.text == event["text"] else max(1, len(row.words) - len(in_deltas))
         segment.rev = rev
         segment.final = Row(row.words, row.start_ms, row.end_ms, shed)
 
@@ -189,23 +195,25 @@ class Record:
         if self.is_lost:
             if len(self._epochs) == 1:
                 return
-            owner = self._epochs[sorted(self._epochs)[-2]]  # a janitor counts what that one wrote
-        for name, said, counted in (
+            owner = self._epochs[
+                sorted(self._epochs)[-2]
+            ]  # the janitor reports the lost gateway's counts
+        for name, reported, counted in (
             ("segments", int(event["segments"]), owner.finals),
             ("gap_ms", int(event["gap_ms"]), owner.gap_ms),
         ):
-            if said != counted:
-                self.problems.append(f"stream.ended says {name} {said}, there were {counted}")
+            if reported != counted:
+                self.problems.append(f"stream.ended says {name} {reported}, there were {counted}")
 
-    def _blame(self, event: Event, what: str) -> None:
+    def _report(self, event: Event, what: str) -> None:
         self.problems.append(f"{event['track']} {event['segment']}: {what}")
 
 
 def read(events: Iterable[Event]) -> Record:
-    """Read one stream's events, in order."""
+    """Read all events of one stream, in order."""
     record = Record()
     for event in events:
-        record.take(event)
+        record.add(event)
     record.close()
     return record
 
@@ -214,7 +222,7 @@ def _row(event: Event) -> Row:
     return Row(tuple(event["text"].split()), int(event["start_ms"]), int(event["end_ms"]))
 
 
-def _is_part(some: Iterable[str], words: Iterable[str]) -> bool:
-    """Whether words are those of a row with others left out."""
-    row = iter(words)
-    return all(word in row for word in some)
+def _is_subsequence(some: Iterable[str], words: Iterable[str]) -> bool:
+    """Return whether `some` is `words` with any of them left out."""
+    rest = iter(words)
+    return all(word in rest for word in some)

@@ -1,4 +1,4 @@
-"""`./run test` and `./run check`: what a change must pass; `./run fix`: what a tool can mend."""
+"""`./run test` and `./run check`: what a change must pass. `./run fix`: what a tool can correct."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -18,12 +18,13 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
 # One more than cores: half of the suite's time is spent waiting for sockets and processes.
 _PROCESSES: Final = min(4, (os.cpu_count() or 1) + 1)
-# A file's tests share what they have set up, and each process has servers of its own.
+# Tests of one file share fixtures, so a file runs in one process. Each process has its own servers.
 _PYTEST: Final = (
-    *(sys.executable, "-m", "pytest"),
+    *("-m", "pytest"),
     *(f"--numprocesses={_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"),
     *("--durations=10", "--durations-min=1"),
 )
+_COVERAGE: Final = ("-m", "coverage")
 _CHECKS: Final = {
     "format": ("ruff", "format", "--check", "."),
     "lint": ("ruff", "check", "."),
@@ -32,40 +33,60 @@ _CHECKS: Final = {
 }
 
 
-def test(context: typer.Context) -> None:
-    """Run the tests; what follows goes to pytest (-x, -k, a path).
+def test(
+    context: typer.Context,
+    cov: Annotated[
+        bool, typer.Option("--cov", help="Measure coverage (pyproject.toml) and print it.")
+    ] = False,  # noqa: PT028  # a command, not a test
+) -> None:
+    """Run the tests; arguments go to pytest (-x, -k, PATH).
 
-    Several processes share them; -n 0 keeps to one, for a debugger say.
+    The tests run in several processes. Use -n 0 for one process, for example with a debugger.
     """
     os.chdir(_ROOT)
-    os.execv(sys.executable, (*_PYTEST, *context.args))  # noqa: S606
+    if not cov:
+        os.execv(sys.executable, (sys.executable, *_PYTEST, *context.args))  # noqa: S606
+    _python(*_COVERAGE, "erase")
+    code = _python(*_COVERAGE, "run", *_PYTEST, *context.args)
+    _python(*_COVERAGE, "combine", "--quiet")
+    _python(*_COVERAGE, "report")
+    raise typer.Exit(code)
 
 
 def check() -> None:
-    """Check format, lint, types and import contracts, all at once."""
+    """Check format, lint, types and import contracts, in parallel."""
     with ThreadPoolExecutor(len(_CHECKS)) as pool:
         passed = list(pool.map(_run, _CHECKS))
     raise typer.Exit(0 if all(passed) else 1)
 
 
 def fix() -> None:
-    """Format the code, apply lint fixes, write docs/settings.md."""
+    """Format the code, fix lint, write the generated pages."""
     settings_page.PAGE.write_text(settings_page.render(), encoding="utf-8")
+    # The fault matrix is defined in the tests, which no other package may import.
+    matrix = (sys.executable, "-m", "tests.faults.page")
+    if subprocess.run(matrix, cwd=_ROOT, check=False).returncode:  # noqa: S603 (constants)
+        raise typer.Exit(1)
     for arguments in (("check", "--fix-only", "--quiet", "."), ("format", "--quiet", ".")):
         done = subprocess.run((_BIN / "ruff", *arguments), cwd=_ROOT, check=False)  # noqa: S603
         if done.returncode:
             raise typer.Exit(1)
 
 
+def _python(*arguments: str) -> int:
+    """Run Python in the project's folder; return the exit code."""
+    return subprocess.run((sys.executable, *arguments), cwd=_ROOT, check=False).returncode  # noqa: S603
+
+
 def _run(name: str) -> bool:
-    """Run one check; its output is shown only if it fails."""
+    """Run one check; print its output only if it fails."""
     begin_s = time.monotonic()
     tool, *arguments = _CHECKS[name]
     done = subprocess.run(  # noqa: S603 (the table above)
         (_BIN / tool, *arguments), cwd=_ROOT, capture_output=True, text=True, check=False
     )
     passed = done.returncode == 0
-    verdict = "ok" if passed else "FAILED"
-    line = f"{name:<8} {verdict}  {time.monotonic() - begin_s:.1f} s\n"
+    outcome = "ok" if passed else "FAILED"
+    line = f"{name:<8} {outcome}  {time.monotonic() - begin_s:.1f} s\n"
     sys.stdout.write(line if passed else f"{line}{done.stdout}{done.stderr}\n")
     return passed

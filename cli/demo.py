@@ -1,4 +1,4 @@
-"""`./run demo`: the local stack, one call through it, and what came of it."""
+"""`./run demo`: starts the local stack, plays one call through it and reports the result."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from cli import events, running
-from cli.callers.call import Call
+from cli.call import CARRIER
+from cli.callers.call import RATE_HZ, Call
 from cli.callers.caller import Caller
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.callers.registry import CALLERS
-from cli.carrier_option import CARRIER
 from cli.errors import CommandError
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
 from cli.transcript import CallTranscript, percentile
 from cli.view import TranscriptView, showing
-from cli.wav import RATE_HZ
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
@@ -34,22 +33,22 @@ from gateway.transcript.keys import call_keys, encode_id
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 _NEXT: Final = """
 [bold]Next[/]
-  ./run demo --inbound CALL.wav   a recording of yours, one party per channel
-  ./run up                        keep it running, for ./run tail and ./run call
-  README.md                       how to point it at a real number"""
+  ./run demo --inbound CALL.wav   play your own recording, one party per channel
+  ./run up                        keep the stack running for ./run tail and ./run call
+  README.md                       how to connect a real phone number"""
 
 
 @dataclass(slots=True)
 class Result:
-    """A call that was played, and its transcript."""
+    """A played call and its transcript."""
 
     call: Call
     transcript: CallTranscript
-    first_delta_ms: int | None = None  # first audio frame sent -> first text visible in Redis
+    first_delta_ms: int | None = None  # from the first audio frame sent to the first text in Redis
 
     @classmethod
     def of(cls, call: Call) -> Self:
-        """Of a call that is yet to be placed."""
+        """Return the result of a call that has not been placed yet."""
         return cls(call, CallTranscript(call.call_id))
 
 
@@ -59,13 +58,14 @@ def demo(
     outbound: Outbound = None,
     mono: Mono = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
+        bool,
+        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
     ] = False,
     redis_url: Annotated[
-        str | None, typer.Option(help="Use this Redis instead of one of the demo's own.")
+        str | None, typer.Option(help="Use this Redis instead of starting one.")
     ] = None,
 ) -> None:
-    """Play one call through the whole path on this machine."""
+    """Play one call through a local stack and print its transcript."""
     tracks = read_tracks(inbound, outbound, mono=mono)
     console = Console(stderr=as_json, highlight=False)
     result = running.run(_demo(CALLERS[carrier](CREDENTIALS), tracks, console, redis_url))
@@ -102,7 +102,9 @@ async def _play(
             async with asyncio.timeout(_GRACE_S):
                 await reading
         except TimeoutError:
-            raise CommandError(f"the call did not end within {_GRACE_S:g} s of hang-up") from None
+            raise CommandError(
+                f"the call did not end within {_GRACE_S:g} s after the hang-up"
+            ) from None
         watch.cancel()
 
 
@@ -119,7 +121,7 @@ async def _demo(
         length_s = max(len(audio) for audio in tracks.values()) / RATE_HZ
         took_s = time.monotonic() - begin_s
         console.print(
-            f"Ready after {took_s:.1f} s. A call of {length_s:.0f} s, as {caller.name} sends it:\n",
+            f"Ready after {took_s:.1f} s. Playing a call of {length_s:.0f} s as {caller.name}:\n",
             style="dim",
         )
         result = Result.of(Call(tracks))
@@ -133,7 +135,7 @@ async def _demo(
 
 
 class _Status:
-    """The line below the transcript while the call lasts."""
+    """The status line below the transcript during the call."""
 
     def __init__(self, result: Result, length_s: float) -> None:
         self._result = result
@@ -141,20 +143,20 @@ class _Status:
         self._spinner = Spinner("dots", style="green")
 
     def line(self) -> Spinner:
-        """Return how far the call is."""
+        """Return the current progress and latency."""
         now_s = time.monotonic()
         passed_s = min(now_s - (self._result.call.first_frame_s or now_s), self._length_s)
-        text = f"on the line {passed_s:.0f} of {self._length_s:.0f} s"
+        text = f"played {passed_s:.0f} of {self._length_s:.0f} s"
         if passed_s >= self._length_s:
-            text = "hung up; the last words are on their way"
+            text = "hung up; waiting for the final transcripts"
         if latencies := self._result.transcript.latencies_ms:
-            text += f"; from spoken to shown {percentile(latencies, 50) / 1000:.1f} s"
+            text += f"; median latency {percentile(latencies, 50) / 1000:.1f} s"
         self._spinner.update(text=f"[dim]{text}")
         return self._spinner
 
 
 async def _read(redis: RedisClient, result: Result, view: TranscriptView | None) -> None:
-    """Fold the call's events as they appear, until it is over."""
+    """Apply the call's events as they are published, until the call is over."""
     transcript = result.transcript
     async for event in events.follow(redis, [events.call_key(transcript.call_id)]):
         transcript.apply(event)
@@ -168,7 +170,7 @@ async def _read(redis: RedisClient, result: Result, view: TranscriptView | None)
 
 
 def report(result: Result) -> dict[str, object]:
-    """Put a result into the words of `--json`."""
+    """Return a result as the object that `--json` prints."""
     transcript = result.transcript
     return {
         "call_id": transcript.call_id,
@@ -196,7 +198,7 @@ def report(result: Result) -> dict[str, object]:
 
 
 def summary(result: Result) -> Table:
-    """Put a result into a table."""
+    """Return a result as a table."""
     transcript = result.transcript
     keys = call_keys(encode_id(transcript.call_id), events.PARTITIONS)
     words: dict[str, int] = {}
@@ -210,7 +212,7 @@ def summary(result: Result) -> Table:
         ("audio", f"{transcript.duration_ms / 1000:.1f} s per track"),
         ("words", ", ".join(f"{track} {count}" for track, count in words.items()) or "none"),
         ("first delta", f"{first} after the first audio frame"),
-        ("latency", "p50 {} ms, p99 {} ms, from spoken to published".format(*latency)),
+        ("latency", "p50 {} ms, p99 {} ms, from speech to publication".format(*latency)),
         ("gaps", f"{transcript.gap_ms} ms"),
         ("events", f"{transcript.events}, {transcript.missing} missing"),
         ("Redis", f"{keys.call}\n{keys.events}"),

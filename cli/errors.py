@@ -1,9 +1,9 @@
-"""What a command tells whoever typed it."""
+"""Errors that a command reports to the user."""
 
 
 class CommandError(Exception):
-    """The command cannot do what was asked: one clear line for stderr, exit code 2."""
+    """The command cannot be carried out; the text is printed to stderr in one line, exit code 2."""
 
 
 class UnreachableError(CommandError):
-    """Nothing answers where the command was told to connect."""
+    """No server answers at the given address."""

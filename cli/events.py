@@ -1,4 +1,4 @@
-"""Transcript events out of Redis, as any consumer reads them."""
+"""Reads transcript events from Redis, as any consumer does."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from gateway.redis_client.check import check
 from gateway.redis_client.client import RedisClient, create_client
 from gateway.transcript.keys import call_keys, encode_id, partition_key
 
-# The installation's, as the gateway reads it.
+# The same setting as the gateway's.
 PARTITIONS: Final = int(os.environ.get("GATEWAY_PARTITIONS") or 64)
 
 _BLOCK_MS: Final = 1000
@@ -28,10 +28,10 @@ type Event = Mapping[str, str]
 
 @asynccontextmanager
 async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
-    """Open a client and see that it works.
+    """Open a client and check the connection.
 
     Raises:
-        CommandError: the URL is invalid or nobody answers; also for a failure later on.
+        CommandError: the URL is invalid, Redis is unavailable, or a later command failed.
     """
     try:
         client = create_client(redis_url, timeout_s=5 + _BLOCK_MS / 1000)
@@ -47,27 +47,27 @@ async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
     except RedisClusterException:
         raise CommandError("on a cluster only one call can be followed: name it") from None
     except RedisError as error:
-        place = urlsplit(redis_url).hostname  # the URL itself may hold a password
-        raise CommandError(f"Redis at {place}: {type(error).__name__}") from None
+        host = urlsplit(redis_url).hostname  # the URL itself may contain a password
+        raise CommandError(f"Redis at {host}: {type(error).__name__}") from None
 
 
 async def require(redis_url: str) -> None:
-    """See that Redis is there before anything is started that needs it.
+    """Check that Redis is available, before anything that needs it is started.
 
     Raises:
-        CommandError: it is not.
+        CommandError: Redis is unavailable.
     """
     async with connect(redis_url):
         pass
 
 
 def call_key(call_id: str) -> str:
-    """Name the stream of one call, by the carrier's id."""
+    """Return the key of one call's stream, by the carrier's call id."""
     return call_keys(encode_id(call_id), PARTITIONS).call
 
 
 def all_calls() -> list[str]:
-    """Name the streams that together have every call's events."""
+    """Return the keys of the streams that together contain all calls' events."""
     return [partition_key(partition, "events") for partition in range(PARTITIONS)]
 
 
@@ -77,19 +77,20 @@ async def follow(
     """Read streams as they grow.
 
     Args:
-        client: where; on a cluster the keys must share a slot, as one call's do.
-        keys: which streams.
-        since: read what comes after this id in each; "$" is from now on.
-        idle_s: how long nothing may come.
+        client: the client; on a cluster, all keys must be in one slot.
+        keys: keys of the streams.
+        since: read the entries after this id in each stream; "$" reads only new entries.
+        idle_s: how long to wait for the next event.
 
     Yields:
-        Each event's fields.
+        The fields of each event.
 
     Raises:
-        TimeoutError: nothing came for `idle_s`.
+        TimeoutError: no event arrived for `idle_s` seconds.
     """
     positions: dict[Any, Any] = dict.fromkeys(keys, since)
-    if since == "$":  # means "now" at every call: fix it, or what comes between two is missed
+    # "$" means "now" in each XREAD: entries added between two of them would be missed.
+    if since == "$":
         positions = {key: await _last_id(client, key) for key in positions}
     received_at = time.monotonic()
     while True:
@@ -102,19 +103,19 @@ async def follow(
             received_at = time.monotonic()
         elif time.monotonic() - received_at > idle_s:
             raise TimeoutError
-        await asyncio.sleep(0)  # a long backlog must not starve whoever else runs here
+        await asyncio.sleep(0)  # a long backlog must not block other tasks
 
 
 async def until_ended(client: RedisClient, call_id: str, *, idle_s: float) -> list[Event]:
-    """Read a call of one stream up to its last event.
+    """Read a call that has one stream, up to its last event.
 
     Args:
-        client: where.
-        call_id: the carrier's.
-        idle_s: how long nothing may come.
+        client: the client.
+        call_id: the carrier's call id.
+        idle_s: how long to wait for the next event.
 
     Raises:
-        TimeoutError: nothing came for `idle_s`, and it has not ended.
+        TimeoutError: no event arrived for `idle_s` seconds, and the call has not ended.
     """
     events = []
     async for event in follow(client, [call_key(call_id)], idle_s=idle_s):
@@ -125,13 +126,13 @@ async def until_ended(client: RedisClient, call_id: str, *, idle_s: float) -> li
 
 
 async def history(client: RedisClient, call_id: str) -> list[Event]:
-    """Read what there is of a call, by the carrier's id."""
+    """Return the events of a call so far, by the carrier's call id."""
     entries: Any = await client.xrange(call_key(call_id))
     return [_decoded(fields) for _, fields in entries]
 
 
 async def has_ended(client: RedisClient, call_id: str) -> bool:
-    """Whether the last event of a call so far ends a stream."""
+    """Return whether the newest event of a call ends a stream."""
     entries: Any = await client.xrevrange(call_key(call_id), count=1)
     return bool(entries) and _decoded(entries[0][1])["type"] == "stream.ended"
 

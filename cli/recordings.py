@@ -1,5 +1,6 @@
-"""What a call plays: recordings of the user's, or human speech from the speech model's package."""
+"""Audio for a call: the user's recordings, or speech from the speech model's package."""
 
+import audioop
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import pairwise
@@ -9,66 +10,71 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
+from cli.audio.recording import Recording
+from cli.callers.call import MULAW_SILENCE, RATE_HZ
 from cli.errors import CommandError
-from cli.wav import MULAW_SILENCE, RATE_HZ, read_mulaw, read_parties
 
 Inbound = Annotated[
     Path | None,
-    typer.Option(help="Recording of the customer; with two channels, of both. Default: a scene."),
+    typer.Option(
+        help="Recording of the customer, or of both parties if it has two channels. Default: "
+        "a scene for two actors."
+    ),
 ]
 Outbound = Annotated[Path | None, typer.Option(help="Recording of the agent.")]
-Mono = Annotated[bool, typer.Option("--mono", help="Mix each file's channels into one party.")]
+Mono = Annotated[bool, typer.Option("--mono", help="Mix the channels of each file into one party.")]
 
-_TURN_GAP_S: Final = 0.5  # nagg_and_nell() is silent for so long only where the speaker changes
-_LONGER_PAUSE_BYTES: Final = RATE_HZ * 3 // 10  # after a turn: read aloud, they follow hard
+_TURN_GAP_S: Final = 0.5  # in nagg_and_nell(), only changes of speaker have pauses this long
+_LONGER_PAUSE_BYTES: Final = RATE_HZ * 3 // 10  # added to each: the actors pause too briefly
 _STEP_BYTES: Final = RATE_HZ // 50  # 20 ms
 
 
 def two_cities() -> Path:
-    """One reader: the opening of A Tale of Two Cities, 44 s."""
+    """Return the path of the opening of A Tale of Two Cities: one reader, 44 s."""
     return _recording("two_cities.wav")
 
 
 def nagg_and_nell() -> Path:
-    """Two speakers who take turns, from Endgame, 28 s; on one channel."""
+    """Return the path of a scene from Endgame: two speakers on one channel, 28 s."""
     return _recording("endgame_nagg_nell.wav")
 
 
 def read_tracks(
     inbound: Path | None, outbound: Path | None, *, mono: bool = False
 ) -> dict[str, bytes]:
-    """Read a call's two tracks as mu-law; the scene from Endgame if no file is given.
+    """Read a call's two tracks as mu-law; without files, return the scene from Endgame.
 
     Args:
-        inbound: the customer; or both parties, the customer in the first of two channels.
-        outbound: the agent; silent if only `inbound` is given.
-        mono: mix each file's channels into one party.
+        inbound: recording of the customer, or of both parties with the customer in the first of two
+            channels.
+        outbound: recording of the agent, who is silent if only `inbound` is given.
+        mono: mix the channels of each file into one party.
 
     Raises:
-        CommandError: a file cannot be read, or has more parties than it may.
+        CommandError: a file cannot be read or has too many channels.
     """
     if inbound is None and outbound is None:
         return conversation(read_mulaw(nagg_and_nell()))
-    heard = [[] if path is None else read_parties(path, mono=mono) for path in (inbound, outbound)]
-    if outbound is None and len(heard[0]) == 2:
-        heard = [[party] for party in heard[0]]
-    for path, parties in zip((inbound, outbound), heard, strict=True):
+    files = [[] if path is None else read_parties(path, mono=mono) for path in (inbound, outbound)]
+    if outbound is None and len(files[0]) == 2:
+        files = [[party] for party in files[0]]
+    for path, parties in zip((inbound, outbound), files, strict=True):
         if len(parties) > 1:
             raise CommandError(
-                f"{path} has {len(parties)} channels, a party each: give a file of two channels as "
-                "--inbound alone, or mix the channels with --mono"
+                f"{path} has {len(parties)} channels, a party each: pass one file with two "
+                "channels as --inbound, or mix the channels with --mono"
             )
-    length = max(len(party) for parties in heard for party in parties)
+    length = max(len(party) for parties in files for party in parties)
     silence = MULAW_SILENCE * length
-    customer, agent = (parties[0] if parties else silence for parties in heard)
+    customer, agent = (parties[0] if parties else silence for parties in files)
     return {"inbound": customer, "outbound": agent}
 
 
 def conversation(audio: bytes) -> dict[str, bytes]:
-    """Put each speaker of a recording on a track of their own.
+    """Separate the speakers of a recording into two tracks.
 
     Args:
-        audio: mu-law of two who take turns, half a second of silence after each.
+        audio: mu-law of two people who take turns, with 0.5 s of silence after each turn.
     """
     tracks = {"inbound": bytearray(), "outbound": bytearray()}
     for number, (begin, end) in enumerate(_turns(audio)):
@@ -80,8 +86,8 @@ def conversation(audio: bytes) -> dict[str, bytes]:
 
 
 def _turns(audio: bytes) -> Iterator[tuple[int, int]]:
-    """Find the stretches of sound between long silences, each with half of the silence around."""
-    sound = np.frombuffer(audio, np.uint8) & 0x7F < 0x7F - 8  # louder than the line's noise
+    """Yield the spans of the turns; they meet in the middle of the silence between them."""
+    sound = np.frombuffer(audio, np.uint8) & 0x7F < 0x7F - 8  # louder than line noise
     steps = np.add.reduceat(sound, np.arange(0, len(audio), _STEP_BYTES)) > 0
     loud = np.flatnonzero(steps) * _STEP_BYTES
     breaks = np.flatnonzero(np.diff(loud) > _TURN_GAP_S * RATE_HZ)
@@ -90,8 +96,37 @@ def _turns(audio: bytes) -> Iterator[tuple[int, int]]:
     yield from pairwise(edges)
 
 
+def read_parties(path: Path, *, mono: bool = False) -> list[bytes]:
+    """Read a recording as mu-law, one byte per sample: each channel, or all mixed into one.
+
+    The file is converted in blocks, so that memory holds only the result: 8 kB per second and
+    channel.
+
+    Raises:
+        CommandError: the file is missing, unreadable, or contains no audio in a supported format.
+    """
+    parties: list[bytearray] = []
+    with Recording.open(path) as recording:
+        for channels in recording.pcm16(RATE_HZ, mono=mono):
+            parties = parties or [bytearray() for _ in channels]
+            for party, pcm in zip(parties, channels, strict=True):
+                party += audioop.lin2ulaw(pcm, 2)
+    return [bytes(party) for party in parties]
+
+
+def read_mulaw(path: Path) -> bytes:
+    """Read a recording as mu-law, with its channels mixed into one.
+
+    Raises:
+        CommandError: see `read_parties`.
+    """
+    return read_parties(path, mono=True)[0]
+
+
 def _recording(name: str) -> Path:
-    spec = find_spec("moonshine_voice")  # importing it would load the model's library
+    spec = find_spec("moonshine_voice")  # an import would load the model's library
     if not spec or not spec.origin:
-        raise CommandError("the recordings are missing: package moonshine-voice is not installed")
+        raise CommandError(
+            "the recordings are missing: the package moonshine-voice is not installed"
+        )
     return Path(spec.origin).parent / "assets" / name

@@ -1,4 +1,4 @@
-"""Runs a command's coroutine until it is done or the user has had enough."""
+"""Runs a command's coroutine until it is done or interrupted."""
 
 import asyncio
 import signal
@@ -7,25 +7,25 @@ from typing import Any, Final
 
 import uvloop
 
-_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run[T](command: Coroutine[Any, Any, T]) -> T:
     """Run a command to its end.
 
-    Ctrl-C, SIGTERM and a terminal that closes cancel it, so nothing is left behind. A second one
-    cancels the cleaning up, too: what waits there for others ends them by force.
+    Ctrl-C, SIGTERM and SIGHUP (the terminal is closed) cancel the command, which then cleans up. A
+    second signal cancels the cleanup as well: processes that it waits for are then killed.
 
     Raises:
-        KeyboardInterrupt: after the command has cleaned up.
+        KeyboardInterrupt: a signal cancelled the command, and it has cleaned up.
     """
 
     async def main() -> T:
         task = asyncio.current_task()
         if task is None:  # a coroutine always runs in a task
             raise RuntimeError
-        for each in _ENDS:
-            if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup has it
+        for each in _INTERRUPTS:
+            if signal.getsignal(each) is not signal.SIG_IGN:  # nohup ignores SIGHUP
                 asyncio.get_running_loop().add_signal_handler(each, task.cancel)
         return await command
 

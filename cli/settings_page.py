@@ -1,4 +1,4 @@
-"""docs/settings.md: the settings of every process, generated from the settings classes."""
+"""Generates docs/settings.md from the settings classes of all processes."""
 
 from pathlib import Path
 from typing import Final

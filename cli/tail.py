@@ -1,4 +1,4 @@
-"""`./run tail`: follow live calls' text from Redis."""
+"""`./run tail`: prints the transcripts of live calls from Redis."""
 
 from typing import Annotated
 
@@ -13,13 +13,14 @@ from cli.view import TranscriptView
 
 def tail(
     call_id: Annotated[
-        str | None, typer.Argument(help="One call, from its beginning. Default: all, from now on.")
+        str | None,
+        typer.Argument(help="The call to follow, from its beginning. Default: all new events."),
     ] = None,
     redis_url: Annotated[
-        str, typer.Option(envvar="GATEWAY_REDIS_URL", help="The gateway's Redis.")
+        str, typer.Option(envvar="GATEWAY_REDIS_URL", help="URL of the gateway's Redis.")
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
-    """Follow calls' text as it grows: one call's, or everybody's."""
+    """Follow the transcript of one call, or of all calls."""
     running.run(_tail(call_id, redis_url))
 
 
@@ -28,12 +29,12 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
     keys = [events.call_key(call_id)] if call_id else events.all_calls()
     calls: dict[str, CallTranscript] = {}
     async with events.connect(redis_url) as redis:
-        aside = Console(stderr=True, highlight=False)
-        aside.print(
+        status = Console(stderr=True, highlight=False)
+        status.print(
             f"Following {f'call {call_id}' if call_id else 'calls'}; Ctrl-C ends.", style="dim"
         )
         if call_id and not await redis.exists(*keys):
-            aside.print("There is nothing of it yet: waiting for it to begin.", style="dim")
+            status.print("The call has no events yet; waiting for it to begin.", style="dim")
         with TranscriptView(console, name_calls=call_id is None) as view:
             async for event in events.follow(redis, keys, since="0" if call_id else "$"):
                 name = event["call_id"]

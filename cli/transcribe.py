@@ -1,4 +1,4 @@
-"""`./run transcribe`: stream a file straight to an endpoint or a Realtime server."""
+"""`./run transcribe`: streams a recording to an endpoint or a Realtime server."""
 
 import asyncio
 import itertools
@@ -30,35 +30,37 @@ _DONE_TIMEOUT_S: Final = 30.0
 
 
 def transcribe(
-    wav: Annotated[Path, typer.Argument(help="A recording: WAV, FLAC, MP3, Ogg, Opus ...")],
-    endpoint: Annotated[str | None, typer.Option(help="Name of a SageMaker endpoint.")] = None,
+    wav: Annotated[Path, typer.Argument(help="The recording: WAV, FLAC, MP3, Ogg, Opus ...")],
+    endpoint: Annotated[str | None, typer.Option(help="Name of the SageMaker endpoint.")] = None,
     realtime_url: Annotated[
-        str | None, typer.Option(help="ws(s)://host/v1/realtime of a vLLM server.")
+        str | None, typer.Option(help="ws(s)://host/v1/realtime of the vLLM server.")
     ] = None,
     model: Annotated[
-        str, typer.Option(envvar="GATEWAY_MODEL", help="The name the model is served under.")
+        str, typer.Option(envvar="GATEWAY_MODEL", help="The name under which the model is served.")
     ] = MODEL,
     region: Annotated[
         str | None, typer.Option(envvar="AWS_REGION", help="The endpoint's region.")
     ] = None,
     endpoint_url: Annotated[
         str | None,
-        typer.Option(envvar="GATEWAY_SAGEMAKER_URL", help="Instead of the region's own URL."),
+        typer.Option(
+            envvar="GATEWAY_SAGEMAKER_URL", help="URL to use instead of the region's default."
+        ),
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(envvar="GATEWAY_SAGEMAKER_CA_FILE", help="PEM of a private CA to trust."),
+        typer.Option(envvar="GATEWAY_SAGEMAKER_CA_FILE", help="PEM file of a private CA to trust."),
     ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key."),
     ] = None,
     mono: Annotated[
-        bool, typer.Option("--mono", help="Mix the channels; else each is a party, with lines.")
+        bool, typer.Option("--mono", help="Mix the channels. Default: transcribe each as a party.")
     ] = False,
 ) -> None:
-    """Stream a recording to a deployed model; print the words."""
-    # Imported here: the SDK takes a second, and no other command needs it.
+    """Transcribe a recording with a deployed model."""
+    # Imported here because the SDK takes a second to import, and no other command needs it.
     from gateway.upstream.sagemaker.transport import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
 
@@ -71,27 +73,26 @@ def transcribe(
             case None, str(url):
                 return WebSocketTransport(url, api_key=api_key)
             case _:
-                raise CommandError("say either --endpoint NAME or --realtime-url ws://...")
+                raise CommandError("pass either --endpoint NAME or --realtime-url ws://...")
 
     try:
         with Recording.open(wav) as recording:
-            heard = running.run(_transcribe(recording, mono, transport, model))
+            result = running.run(_transcribe(recording, mono, transport, model))
     except UpstreamError as error:
-        asked = endpoint or realtime_url
-        raise CommandError(f"{asked}: {error} (whose fault: {error.fault})") from None
-    said = (
-        "no words" if heard.first_word_s is None else f"first word after {heard.first_word_s:.1f} s"
-    )
-    Console(stderr=True).print(f"{heard.audio_s:.1f} s of audio; {said}")
+        server = endpoint or realtime_url
+        raise CommandError(f"{server}: {error} (at fault: {error.fault})") from None
+    first_s = result.first_word_s
+    first = "no words" if first_s is None else f"first word after {first_s:.1f} s"
+    Console(stderr=True).print(f"{result.audio_s:.1f} s of audio; {first}")
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came of a recording.
+class Result:
+    """Measurements of a transcription.
 
     Attributes:
-        audio_s: how much was sent.
-        first_word_s: from the first audio to the first word; None if none came.
+        audio_s: seconds of audio sent.
+        first_word_s: seconds from the first audio to the first word; None if there was no word.
     """
 
     audio_s: float = 0.0
@@ -102,7 +103,7 @@ class Party:
     """Listener of one channel's session.
 
     Args:
-        on_text: takes the text of each delta, empty ones too.
+        on_text: called with the text of each delta, including empty ones.
     """
 
     def __init__(self, on_text: Callable[[str], None]) -> None:
@@ -111,11 +112,11 @@ class Party:
         self._on_text = on_text
 
     def on_delta(self, text: str) -> None:
-        """Pass on what was said."""
+        """Pass on the text of a delta."""
         self._on_text(text)
 
     def on_writable(self) -> None:
-        """Let the audio flow again."""
+        """Resume sending."""
         self.writable.set()
 
     def on_ended(self, error: UpstreamError | None) -> None:
@@ -126,24 +127,25 @@ class Party:
 
 async def _transcribe(
     recording: Recording, mono: bool, connect: Callable[[], UpstreamTransport], model: str
-) -> Heard:
-    """Stream a recording, a session for each party, and show its words."""
+) -> Result:
+    """Stream a recording in one session per party and print the transcript."""
     channels = 1 if mono else recording.channels
     if channels > _MAX_CHANNELS:
         raise CommandError(
-            f"{recording.path} has {channels} channels, a session each: mix them with --mono"
+            f"{recording.path} has {channels} channels, a session each, and the limit is "
+            f"{_MAX_CHANNELS}: mix them with --mono"
         )
-    heard = Heard()
+    result = Result()
     begin_s = 0.0
 
     def note(text: str) -> None:
-        if text and heard.first_word_s is None:
-            heard.first_word_s = time.monotonic() - begin_s
+        if text and result.first_word_s is None:
+            result.first_word_s = time.monotonic() - begin_s
 
     blocks = recording.pcm16(_RATE_HZ, mono=mono)
     first = await asyncio.to_thread(next, blocks)  # raises if there is no audio
     transport = connect()
-    with words.shown(channels, note) as texts:
+    with words.display(channels, note) as texts:
         parties = [Party(on_text) for on_text in texts]
         sessions = [
             RealtimeSession(party, model=model, done_timeout_s=_DONE_TIMEOUT_S) for party in parties
@@ -154,17 +156,17 @@ async def _transcribe(
                     tasks.create_task(session.open(transport, _OPEN_TIMEOUT_S))
             begin_s = time.monotonic()
             chunks = _cut(itertools.chain([first], blocks))
-            heard.audio_s = await _send(list(zip(sessions, parties, strict=True)), chunks)
+            result.audio_s = await _send(list(zip(sessions, parties, strict=True)), chunks)
             async with together() as tasks:
                 for session in sessions:
                     tasks.create_task(session.finish())
         finally:
             await transport.close()
-    return heard
+    return result
 
 
 def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
-    """Cut what channels have into chunks for the model; the last may be shorter."""
+    """Cut the channels into chunks for the model; the last chunk may be shorter."""
     kept: list[bytes] = []
     for block in blocks:
         kept = [old + new for old, new in zip(kept, block, strict=True)] if kept else block
@@ -179,12 +181,16 @@ def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
 async def _send(
     sessions: list[tuple[RealtimeSession, Party]], chunks: Iterator[list[bytes]]
 ) -> float:
-    """Send in real time, by deadline; return how many seconds. A window that stays full ends it."""
+    """Send in real time, until all is sent or a session ends; return the seconds of audio sent.
+
+    Raises:
+        UpstreamError: the send window of a session stayed full.
+    """
     begin_s, sent_s = time.monotonic(), 0.0
-    # A thread: a pipe may have nothing yet, and sessions must go on.
+    # In a thread: reading a pipe may block, and the sessions must keep running.
     while chunk := await asyncio.to_thread(next, chunks, None):
         sent_s += len(chunk[0]) / 2 / _RATE_HZ
-        # A chunk exists when it has been spoken.
+        # A chunk of live audio is complete only after its last sample was spoken.
         await asyncio.sleep(max(0.0, begin_s + sent_s - time.monotonic()))
         for (session, party), audio in zip(sessions, chunk, strict=True):
             await _append(session, party, audio)

@@ -1,7 +1,7 @@
-"""A reader's side of the transcript contract: the events of one call, folded into its text. Pure.
+"""Folds the events of one call into its transcript, as any consumer must. Pure.
 
-Deltas of one (stream, track, segment, rev) concatenate to the current partial, a higher rev starts
-the segment over, the final replaces it. An event that comes twice counts once. The reference is
+The deltas of one (stream, track, segment, rev) concatenate to the current partial text. A higher
+rev starts the segment over, and the final replaces it. Repeated events are ignored. The contract is
 docs/events.md.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Segment:
-    """One utterance of a track: partial until it is final."""
+    """One utterance of a track; its text is partial until it is final."""
 
     stream_id: str
     track: str
@@ -19,13 +19,13 @@ class Segment:
     rev: int
     start_ms: int
     end_ms: int
-    role: str = ""  # who speaks; empty if the event does not say
+    role: str = ""  # of the speaker; empty if the event has none
     text: str = field(default="", repr=False)
     final: bool = False
 
     @property
     def speaker(self) -> str:
-        """Who speaks, as far as it is known: the role, else the track."""
+        """The speaker's role if it is known, else the track."""
         return self.role if self.role not in ("", "unknown") else self.track
 
 
@@ -33,9 +33,9 @@ class Segment:
 class Stream:
     """One media stream of the call."""
 
-    owner: int = -1  # the first epoch of the gateway that writes it
+    owner: int = -1  # the first epoch of the gateway that writes the stream
     epoch: int = -1
-    n: int = 0  # the last event of this epoch
+    n: int = 0  # of the last event in this epoch
     status: str | None = None  # set by its last event
     reason: str = ""
     duration_ms: int = 0
@@ -44,22 +44,22 @@ class Stream:
 
 @dataclass(slots=True)
 class CallTranscript:
-    """What the events of one call say so far."""
+    """The state of one call after the events so far."""
 
     call_id: str
     events: int = 0
-    missing: int = 0  # events that the numbering says were written and never came
+    missing: int = 0  # gaps in the numbering: events that were written and never received
     latencies_ms: list[int] = field(default_factory=list, repr=False)  # of non-empty deltas
     streams: dict[str, Stream] = field(default_factory=dict)
     _segments: dict[tuple[str, int, str, int], Segment] = field(default_factory=dict, repr=False)
 
     def apply(self, event: Mapping[str, str]) -> bool:
-        """Take the next event, fields as they are in Redis; False if it was seen before."""
+        """Apply the next event, with its fields as in Redis; return False if it is a repetition."""
         stream = self.streams.setdefault(event["stream_id"], Stream())
         epoch, n = int(event["epoch"]), int(event["n"])
         if (epoch, n) <= (stream.epoch, stream.n):
             return False
-        # A higher epoch begins at 1 again; a stream that was lost goes on in it.
+        # Numbers start at 1 in each epoch; a lost stream continues in a higher epoch.
         self.missing += n - 1 - (stream.n if epoch == stream.epoch else 0)
         if epoch > stream.epoch:
             stream.status = None
@@ -79,7 +79,7 @@ class CallTranscript:
                 stream.duration_ms = int(event["duration_ms"])
                 stream.gap_ms = int(event["gap_ms"])
             case _:
-                pass  # nothing of it is shown, and types may be added to the contract
+                pass  # not displayed; new types may be added to the contract
         return True
 
     @property
@@ -89,7 +89,7 @@ class CallTranscript:
 
     @property
     def status(self) -> str:
-        """How it ended: `completed`, or what befell the first stream that did not; else `live`."""
+        """`live` before the end, then `completed` or the status of the first stream that failed."""
         if not self.over:
             return "live"
         statuses = [str(stream.status) for stream in self.streams.values()]
@@ -97,27 +97,27 @@ class CallTranscript:
 
     @property
     def reason(self) -> str:
-        """The reason that goes with `status`."""
+        """The reason of the stream whose status is `status`."""
         return next((s.reason for s in self.streams.values() if s.status == self.status), "")
 
     @property
     def duration_ms(self) -> int:
-        """The longest stream's audio."""
+        """Milliseconds of audio of the longest stream."""
         return max((stream.duration_ms for stream in self.streams.values()), default=0)
 
     @property
     def gap_ms(self) -> int:
-        """Audio without a transcript, all tracks."""
+        """Milliseconds of audio in gaps, all tracks together."""
         return sum(stream.gap_ms for stream in self.streams.values())
 
     @property
     def segments(self) -> list[Segment]:
-        """All segments, by when they began."""
+        """All segments, ordered by their start."""
         return sorted(self._segments.values(), key=lambda s: (s.start_ms, s.track, s.segment))
 
     @property
     def first_delta_seen(self) -> bool:
-        """Whether any text has come."""
+        """Whether any text has been received."""
         return bool(self.latencies_ms)
 
     def _delta(self, event: Mapping[str, str]) -> None:
@@ -130,19 +130,19 @@ class CallTranscript:
             self.latencies_ms.append(int(event["latency_ms"]))
 
     def _segment(self, event: Mapping[str, str]) -> Segment:
-        """Find the event's segment; a higher revision begins it anew."""
+        """Return the event's segment; a higher revision replaces it with an empty one."""
         stream_id, track, number = event["stream_id"], event["track"], int(event["segment"])
         key = stream_id, self.streams[stream_id].owner, track, number
         known = self._segments.get(key)
         if known is None or int(event["rev"]) > known.rev:
-            place = int(event["rev"]), int(event["start_ms"]), int(event["end_ms"])
+            position = int(event["rev"]), int(event["start_ms"]), int(event["end_ms"])
             role = event.get("role", "")
-            known = self._segments[key] = Segment(stream_id, track, number, *place, role)
+            known = self._segments[key] = Segment(stream_id, track, number, *position, role)
         return known
 
 
 def percentile(values: list[int], percent: float) -> float:
-    """The value that so many percent do not exceed; 0 of none."""
+    """Return the value below which `percent` of the values lie; 0 if there are none."""
     if not values:
         return 0
     ordered = sorted(values)

@@ -1,4 +1,4 @@
-"""`./run up`: keep the local stack running."""
+"""`./run up`: keeps the local stack running."""
 
 import contextlib
 from dataclasses import asdict, replace
@@ -13,17 +13,17 @@ from deploy.local import stack as local
 from deploy.local.processes import ProcessFailed
 
 _STARTS: Final = 3
-_USUAL_REDIS: Final = f"redis://{local.HOST}:{local.Ports().redis}/0"
+_DEFAULT_REDIS: Final = f"redis://{local.HOST}:{local.Ports().redis}/0"
 
 
 def up(
     redis_url: Annotated[
-        str | None, typer.Option(help="Use this Redis instead of one of the stack's own.")
+        str | None, typer.Option(help="Use this Redis instead of starting one.")
     ] = None,
 ) -> None:
-    """Keep the whole path running on this machine until Ctrl-C.
+    """Keep a local stack running until Ctrl-C.
 
-    Where a usual port is taken, a free one is used in its place.
+    If a default port is in use, a free one is used instead.
     """
     settings = local.StackSettings(ports=local.Ports().or_free(), redis_url=redis_url)
     running.run(_up(settings))
@@ -36,26 +36,28 @@ async def _up(settings: local.StackSettings) -> None:
     async with contextlib.AsyncExitStack() as cleanup:
         with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
             stack = await _start(settings, cleanup)
-        ports, usual = stack.settings.ports, local.Ports()
+        ports, defaults = stack.settings.ports, local.Ports()
         for part, port in asdict(ports).items():
-            taken = getattr(usual, part)
-            if port != taken and not (part == "redis" and settings.redis_url):
-                console.print(f"Port {taken} is taken: the {part} takes {port}.", soft_wrap=True)
-        # The URL of somebody's own Redis may hold a password.
-        redis = "as given by --redis-url" if settings.redis_url else stack.redis_url
+            default = getattr(defaults, part)
+            if port != default and not (part == "redis" and settings.redis_url):
+                console.print(
+                    f"Port {default} is in use: the {part} listens on {port}.", soft_wrap=True
+                )
+        # The URL of the user's Redis may contain a password.
+        redis = "the one of --redis-url" if settings.redis_url else stack.redis_url
         tail = " --redis-url ..." if settings.redis_url else f" --redis-url {stack.redis_url}"
-        tail = "" if stack.redis_url == _USUAL_REDIS else tail
-        call = "" if ports.gateway == usual.gateway else f" --url {stack.media_url}"
+        tail = "" if stack.redis_url == _DEFAULT_REDIS else tail
+        call = "" if ports.gateway == defaults.gateway else f" --url {stack.media_url}"
         console.print(
             f"gateway    {stack.media_url}  (private: http://{local.HOST}:{ports.admin}/metrics)\n"
             f"Redis      {redis}\n"
             f"endpoint   https://localhost:{ports.endpoint}  bridge :{ports.bridge}  "
             f"engine :{ports.engine}\n"
             f"logs       {stack.folder}\n"
-            f"\nNext, in other terminals; Ctrl-C here ends it all:\n"
+            f"\nNext, in other terminals (Ctrl-C here stops everything):\n"
             f"  ./run tail{tail}\n"
             f"  ./run call{call}\n"
-            "The endpoint alone, with a recording of yours:\n"
+            "To stream a recording directly to the endpoint:\n"
             f"  AWS_ACCESS_KEY_ID={local.ACCESS_KEY_ID} "
             f"AWS_SECRET_ACCESS_KEY={local.SECRET_ACCESS_KEY} AWS_REGION={local.REGION} \\\n"
             f"  ./run transcribe FILE --endpoint {local.ENDPOINT_NAME} "
@@ -66,7 +68,7 @@ async def _up(settings: local.StackSettings) -> None:
 
 
 async def _start(settings: local.StackSettings, cleanup: contextlib.AsyncExitStack) -> local.Stack:
-    """Start the stack; again, if somebody took a port while it did."""
+    """Start the stack; retry if another process took one of its ports meanwhile."""
     for _ in range(_STARTS - 1):
         try:
             return await cleanup.enter_async_context(local.running(settings))

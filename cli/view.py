@@ -1,7 +1,7 @@
-"""Transcripts in a terminal: in time order, words as they come, each line final in place.
+"""Displays transcripts in a terminal: lines in order of time, with words as they arrive.
 
-printed for good    segments that are final, and before which no segment is still open
-live, below them    the rest, as far as the terminal has room, and a status line
+printed permanently  final segments, once every earlier segment is final
+redrawn below them   the other segments, as far as the terminal has room, and a status line
 """
 
 from collections.abc import Callable, Iterator
@@ -17,20 +17,20 @@ from cli.transcript import CallTranscript, Segment
 
 _STYLES: Final = {"customer": "cyan", "agent": "magenta", "inbound": "cyan", "outbound": "magenta"}
 _REFRESH_PER_S: Final = 8.0
-_MOST_WAITING: Final = 8  # final segments behind an open one; it may have been abandoned
-_NAME_CHARS: Final = 8  # of a call's id, on a terminal: its end tells calls apart
-_STATUS_LINES: Final = 3  # with an empty line, and the cursor's
+_MOST_WAITING: Final = 8  # final segments that wait for an open one, which may have been abandoned
+_NAME_CHARS: Final = 8  # the end of a call id, shown on a terminal to distinguish calls
+_STATUS_LINES: Final = 3  # with an empty line and the line of the cursor
 
 type _Key = tuple[str, str, int]
 
 
 class TranscriptView:
-    """Shows any number of calls; without a terminal, a line for each final segment.
+    """Displays any number of calls; without a terminal, only a line for each final segment.
 
     Args:
-        console: where to.
-        name_calls: put each line's call id in front.
-        status: returns a line to show below the transcript, on a terminal.
+        console: the console to print to.
+        name_calls: whether each line starts with its call id.
+        status: returns the line to show below the transcript on a terminal.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TranscriptView:
         self._console = console
         self._name_calls = name_calls
         self._status = status
-        self._waiting: dict[str, list[Segment]] = {}  # by call: not printed for good
+        self._waiting: dict[str, list[Segment]] = {}  # by call: not yet printed permanently
         self._printed: dict[str, set[_Key]] = {}
         self._live = (
             Live(
@@ -57,18 +57,18 @@ class TranscriptView:
         )
 
     def __enter__(self) -> Self:
-        """Take over the terminal's last lines."""
+        """Start redrawing the last lines of the terminal."""
         if self._live:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give them back."""
+        """Stop redrawing and clear those lines."""
         if self._live:
             self._live.stop()
 
     def update(self, call: CallTranscript) -> None:
-        """Show what is new in a call."""
+        """Display the changes of a call."""
         printed = self._printed.setdefault(call.call_id, set())
         waiting = [segment for segment in call.segments if _key(segment) not in printed]
         finals = sum(segment.final for segment in waiting)
@@ -82,14 +82,16 @@ class TranscriptView:
         self._waiting[call.call_id] = [each for each in waiting if _key(each) not in printed]
         if call.over:
             del self._waiting[call.call_id], self._printed[call.call_id]
-        with self._console:  # written at once: a line that becomes final does not flicker
+        with (
+            self._console
+        ):  # written at once, so that a line does not flicker when it becomes final
             for segment in ready:
                 self._print(call.call_id, segment)
             if self._live:
                 self._live.refresh()
 
     def _print(self, call_id: str, segment: Segment) -> None:
-        """Print a segment for good."""
+        """Print a segment permanently."""
         if self._live:
             self._console.print(self._row(call_id, segment))
             return
@@ -98,7 +100,7 @@ class TranscriptView:
         self._console.print(Text(line), soft_wrap=True)
 
     def _render(self) -> RenderableType:
-        """Draw what is not printed for good: the newest of it, if there is not room for all."""
+        """Return the segments not yet printed, or the newest of them that fit, and the status."""
         rows = [
             self._row(call_id, segment)
             for call_id, segments in list(self._waiting.items())
@@ -127,7 +129,7 @@ class TranscriptView:
 
 @contextmanager
 def showing(console: Console, what: str) -> Iterator[None]:
-    """Show what takes a while: a spinner, or a line where there is no terminal."""
+    """Show a spinner while the body runs, or print one line if there is no terminal."""
     if console.is_terminal:
         with console.status(f"[dim]{what} ..."):
             yield

@@ -1,4 +1,4 @@
-"""What `./run transcribe` shows: one party's words as they come; several parties line by line."""
+"""Displays the transcript of `./run transcribe`: plain text, or a line per segment and party."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,38 +14,39 @@ from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFi
 from gateway.transcript.segmenter import Segmenter
 from gateway.transcript.token_clock import TOKEN_MS, Placement
 
-type OnText = Callable[[str], None]  # takes each delta's text, empty ones too
+type OnText = Callable[[str], None]  # receives the text of each delta, including empty ones
 
 _TYPES: Final = {TranscriptDelta: "transcript.delta", TranscriptFinal: "transcript.final"}
 
 
 @contextmanager
-def shown(channels: int, note: OnText) -> Iterator[list[OnText]]:
-    """Open the view for so many channels; yield what each one's deltas are passed to.
+def display(channels: int, note: OnText) -> Iterator[list[OnText]]:
+    """Open a display; yield one function for each channel, to be called with its deltas.
 
     Args:
-        channels: one is printed as plain text, several with times and names.
-        note: called with each delta's text, too.
+        channels: the number of channels; one is displayed as plain text, several with times and
+            names.
+        note: called with the text of each delta as well.
     """
-    with _words(note) if channels == 1 else _lines(channels, note) as texts:
+    with _plain_text(note) if channels == 1 else _lines(channels, note) as texts:
         yield texts
 
 
 @contextmanager
-def _words(note: OnText) -> Iterator[list[OnText]]:
-    said = False
+def _plain_text(note: OnText) -> Iterator[list[OnText]]:
+    has_text = False
 
     def show(text: str) -> None:
-        nonlocal said
+        nonlocal has_text
         note(text)
-        sys.stdout.write(text if said else text.lstrip())
+        sys.stdout.write(text if has_text else text.lstrip())
         sys.stdout.flush()
-        said = said or bool(text)
+        has_text = has_text or bool(text)
 
     try:
         yield [show]
     finally:
-        if said:
+        if has_text:
             sys.stdout.write("\n")
 
 
@@ -62,7 +63,7 @@ def _lines(channels: int, note: OnText) -> Iterator[list[OnText]]:
 
 
 class _Lines:
-    """One channel's deltas as segments of a transcript."""
+    """Converts one channel's deltas to segments of a transcript."""
 
     def __init__(
         self, name: str, transcript: CallTranscript, view: TranscriptView, note: OnText
@@ -76,7 +77,7 @@ class _Lines:
         self._events = 0
 
     def on_text(self, text: str) -> None:
-        """Show a delta: the kth is about the kth 80 ms."""
+        """Display a delta; the kth delta belongs to the kth 80 ms."""
         self._note(text)
         begin_ms = self._ticks * TOKEN_MS
         self._ticks += 1
@@ -84,15 +85,15 @@ class _Lines:
         self._show(self._segmenter.delta(text, placement, 0.0))
 
     def close(self) -> None:
-        """Show the last words for good."""
+        """Close the last segment and display it."""
         self._show(self._segmenter.close(FinalReason.HANGUP))
 
     def _show(self, events: Sequence[TranscriptDelta | TranscriptFinal]) -> None:
         for event in events:
             self._events += 1
             fields = {name: str(value) for name, value in msgspec.structs.asdict(event).items()}
-            place = {"stream_id": self._name, "epoch": "1", "n": str(self._events)}
+            position = {"stream_id": self._name, "epoch": "1", "n": str(self._events)}
             self._transcript.apply(
-                {"type": _TYPES[type(event)], "latency_ms": "0", **place, **fields}
+                {"type": _TYPES[type(event)], "latency_ms": "0", **position, **fields}
             )
             self._view.update(self._transcript)

@@ -1,4 +1,4 @@
-"""What all processes of the house do alike: read settings, listen, stop when told.
+"""Code that all processes of Callscribe share: settings, HTTP servers, signals, logging.
 
-It knows none of them: gateway, container and the local stack build on it.
+The gateway, the workers, the container and the local stack import it; it imports none of them.
 """

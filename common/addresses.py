@@ -1,9 +1,9 @@
-"""Open sockets for the addresses that a setting names.
+"""Binds listening sockets to the addresses that a setting names.
 
 127.0.0.1            one address
-::                   all of this host, IPv4 and IPv6
-0.0.0.0              all of this host, IPv4 alone
-10.0.0.5,fd00::5     several; [fd00::5] and host names do, too
+::                   all addresses of this host, IPv4 and IPv6
+0.0.0.0              all IPv4 addresses of this host
+10.0.0.5,fd00::5     several addresses; [fd00::5] and host names are accepted, too
 """
 
 import contextlib
@@ -20,26 +20,26 @@ _PORTS_TRIED: Final = 20  # a port that is free on the first address may be take
 _WHY: Final = {
     errno.EADDRINUSE: "another process listens there",
     errno.EADDRNOTAVAIL: "this host has no such address",
-    errno.EACCES: "ports below 1024 need a privilege",
-    errno.EAFNOSUPPORT: "this host has no IPv6; 0.0.0.0 is all of IPv4",
+    errno.EACCES: "ports below 1024 require a privilege",
+    errno.EAFNOSUPPORT: "this host has no IPv6; use 0.0.0.0 for all IPv4 addresses",
 }
 
 
 class _Address(NamedTuple):
     family: socket.AddressFamily
     host: str  # numeric
-    details: tuple[int, ...]  # of IPv6: flow and scope
+    details: tuple[int, ...]  # flow info and scope id of an IPv6 address
 
 
 def bind(hosts: str, port: int) -> list[socket.socket]:
-    """Bind a socket to each address of a comma-separated list, all to one port.
+    """Bind a socket to each address of a comma-separated list, all to the same port.
 
     Args:
-        hosts: numeric addresses or names.
-        port: 0 takes one that is free on all of them.
+        hosts: numeric addresses or host names.
+        port: the port; 0 chooses one that is free on all addresses.
 
     Raises:
-        SettingsError: one that can't be bound, and why.
+        SettingsError: an address can't be bound; the message names it and the cause.
     """
     addresses = _without_covered(list(dict.fromkeys(_addresses(hosts))))
     tries = 1 if port else _PORTS_TRIED
@@ -68,7 +68,7 @@ def _addresses(hosts: str) -> Iterator[_Address]:
 
 
 def _without_covered(addresses: list[_Address]) -> list[_Address]:
-    """Leave out what another one covers: both would be in each other's way."""
+    """Remove addresses that a wildcard address covers: binding both would fail."""
     everywhere = [address for address in addresses if address.host == _EVERYWHERE]
     if everywhere:
         return everywhere
@@ -92,15 +92,15 @@ def _bind_all(addresses: list[_Address], port: int) -> list[socket.socket]:
 
 
 def _bind(address: _Address, port: int) -> socket.socket:
-    """Bind one socket and listen; an OSError names the place as its `filename`."""
+    """Bind one socket and listen. A raised OSError has the address as its `filename`."""
     host = f"[{address.host}]" if ":" in address.host else address.host
     try:
         with contextlib.ExitStack() as opened:
             listener = opened.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if address.family == socket.AF_INET6:
-                alone = address.host != _EVERYWHERE
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, alone)
+                only_ipv6 = address.host != _EVERYWHERE
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
             listener.bind((address.host, port, *address.details))
             listener.listen()
             listener.setblocking(False)

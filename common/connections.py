@@ -5,9 +5,9 @@
         v
     reading, 4 MB/s at most --more bytes than any carrier sends--> closed
 
-Input is read in time slices. A connection that exceeds a slice's bytes is paused until the slice
-ends, so the rest waits in the kernel. This also bounds input that yields no message and is never
-queued: endless fragments, or one byte per packet.
+Input is read in time slices. If a connection exceeds the bytes of a slice, reading is paused until
+the slice ends, and the rest waits in the kernel. This also bounds input that yields no message and
+is never queued, such as endless fragments or one byte per packet.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ SERVER: Final = "callscribe"  # aiohttp's own header names its version and Pytho
 
 _SLICE_S: Final = 0.064
 _SLICE_BYTES: Final = 1 << 18
-_READ_BYTES: Final = 1024  # charged per read in addition to its bytes
-# Total input of a connection. A minute of two tracks of L16 at 24 kHz in base64 is 12 MB.
+_READ_BYTES: Final = 1024  # the fixed cost of a read, expressed in bytes
+# Limits of a connection's total input. A minute of two L16 tracks at 24 kHz in base64 is 12 MB.
 _AT_ONCE_BYTES: Final = 1 << 24
 _BYTES_PER_S: Final = 1 << 20
 _HEARTBEAT_TICK_S: Final = 0.1  # far less than any interval between pings
@@ -90,7 +90,7 @@ class Connection(web.RequestHandler):
 
     @property
     def is_pipelined(self) -> bool:
-        """Whether another request waits already."""
+        """Whether another request is already queued."""
         return bool(self._messages)
 
     # Reading
@@ -137,9 +137,9 @@ class Connection(web.RequestHandler):
         if rest_s > 0 and self.transport is not None:
             self._resting = True
             self._pause_transport_reading()
-            self._loop.call_later(rest_s, self._go_on)
+            self._loop.call_later(rest_s, self._continue)
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         self._resting = False
         if not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
@@ -158,7 +158,7 @@ class Connection(web.RequestHandler):
     # Errors
 
     def log_exception(self, *args: Any, **more: Any) -> None:  # noqa: ANN401
-        """Log an exception of a handler; count malformed input; ignore a peer that has gone."""
+        """Log an exception of a handler; count malformed input; ignore a lost connection."""
         error = more.get("exc_info")
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             self._notice("malformed-http")
@@ -172,7 +172,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer an error. aiohttp's own answer to a malformed request quotes it."""
+        """Respond to an error. aiohttp's own response to a malformed request quotes it."""
         response: web.StreamResponse
         if isinstance(exc, HttpProcessingError):
             self._notice("malformed-http")
@@ -186,7 +186,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a response. aiohttp's own answer to an unknown Expect header quotes it."""
+        """Send a response. aiohttp's own response to an unknown Expect header quotes it."""
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = web.Response(status=resp.status, text="417: Expectation Failed")
         return await super().finish_response(request, resp, start_time)
@@ -232,7 +232,7 @@ class Runner(web.AppRunner):
         server = _Server(
             made.request_handler,
             request_factory=made.request_factory,
-            **made._kwargs,  # noqa: SLF001 - what it gives to each connection
+            **made._kwargs,  # noqa: SLF001 - the arguments for each connection
         )
         server.descriptors, server.notice = self._descriptors, self._notice
         return server

@@ -1,4 +1,4 @@
-"""File descriptors: raises the process' limit, and keeps a reserve for live connections."""
+"""Raises the process's limit of file descriptors, and keeps a reserve for live connections."""
 
 import errno
 import os
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_MOST: Final = 1 << 20  # not "unlimited": some libraries loop over all possible descriptors
-_COUNTED_FOR_S: Final = 0.1  # counting lists a directory: too slow to do for each connection
+_MAX_LIMIT: Final = 1 << 20  # not unlimited: some libraries loop over all possible descriptors
+_COUNT_VALID_S: Final = 0.1  # counting lists a directory, which is too slow for each connection
 _RESERVE: Final = 512
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of open files to the hard one: each live call needs two to four."""
+    """Raise the soft limit of open files to the hard limit: each call needs two to four."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
+    wanted = _MAX_LIMIT if hard == resource.RLIM_INFINITY else min(hard, _MAX_LIMIT)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -23,11 +23,11 @@ def raise_limit() -> None:
 class Descriptors:
     """Decides whether a new connection may take a descriptor.
 
-    An eighth of the limit, 512 at most, is kept for the live calls' sessions, for Redis, for the
-    spool's files and for the private port.
+    An eighth of the limit, 512 at most, is reserved for the sessions of live calls, for Redis, for
+    the spool's files and for the private port.
 
     Args:
-        monotonic_s: seconds.
+        monotonic_s: the monotonic clock, in seconds.
     """
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
@@ -36,9 +36,9 @@ class Descriptors:
         self._open = 0
 
     def has_room(self) -> bool:
-        """Return whether more than the reserve is free, after a connection was accepted."""
+        """Return whether a connection that was just accepted has left the reserve free."""
         now_s = self._monotonic_s()
-        if now_s - self._counted_s >= _COUNTED_FOR_S:
+        if now_s - self._counted_s >= _COUNT_VALID_S:
             self._counted_s = now_s
             self._open = count_open()
         else:
@@ -56,6 +56,6 @@ class Descriptors:
 def count_open() -> int:
     """Count the descriptors that the process has open."""
     try:
-        return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - names alone; one is the listing's
-    except OSError as error:  # none is left even to count them; or the system can't tell
+        return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - minus the one of the listing itself
+    except OSError as error:  # no descriptor is left to list them, or there is no /dev/fd
         return 1 << 31 if error.errno in (errno.EMFILE, errno.ENFILE) else 0

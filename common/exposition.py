@@ -1,4 +1,4 @@
-"""What every process shows of itself: metrics for Prometheus, health for the platform."""
+"""HTTP handlers of a process's private port: /metrics for Prometheus, /healthz for the platform."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -7,7 +7,7 @@ from prometheus_client.exposition import choose_encoder
 
 
 def metrics_of(registry: CollectorRegistry) -> Handler:
-    """Return the handler of /metrics."""
+    """Return a handler of /metrics for a registry."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -17,7 +17,7 @@ def metrics_of(registry: CollectorRegistry) -> Handler:
 
 
 def private_app(registry: CollectorRegistry) -> web.Application:
-    """Make the application of a private port: /metrics, and /healthz as long as it answers."""
+    """Return the application of a private port, with /metrics and /healthz."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -1,4 +1,4 @@
-"""Every setting of a process, for `--help` and for docs/settings.md: by section, with units."""
+"""Describes the settings of a process, by section, for `--help` and for docs/settings.md."""
 
 import shutil
 import textwrap
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from common.settings import variable_of
 
-_WIDEST: Final = 100
+_MAX_WIDTH: Final = 100
 _UNITS: Final = {"_ms": "ms", "_s": "s", "_mb": "MiB", "_hz": "Hz"}
 
 
@@ -26,9 +26,9 @@ class Setting(NamedTuple):
 def settings_of(kind: type[BaseSettings]) -> Iterator[tuple[str, list[Setting]]]:
     """Yield the settings of a class by section: the section's heading and its settings.
 
-    A class may have `sections`: the first field of each section and its heading. A class nested in
-    another, as a carrier's is, has that one's name as its heading. Without either the heading is
-    empty.
+    A class may have an attribute `sections`, which maps the first field of each section to its
+    heading. The heading of a nested class, such as a carrier's, is the name of the outer class.
+    Otherwise the heading is empty.
     """
     outer, _, _ = kind.__qualname__.rpartition(".")
     sections: Mapping[str, str] = getattr(kind, "sections", {})
@@ -44,7 +44,7 @@ def settings_of(kind: type[BaseSettings]) -> Iterator[tuple[str, list[Setting]]]
 
 
 def describe(kind: type[BaseSettings]) -> str:
-    """Return a settings class as text for a terminal."""
+    """Return the settings of a class as text for a terminal."""
     lines: list[str] = []
     for heading, settings in settings_of(kind):
         if heading:
@@ -55,7 +55,7 @@ def describe(kind: type[BaseSettings]) -> str:
 
 
 def tabulate(kind: type[BaseSettings]) -> str:
-    """Return a settings class as Markdown: a table for each section."""
+    """Return the settings of a class as Markdown, with a table for each section."""
     tables = []
     for heading, settings in settings_of(kind):
         rows = [
@@ -73,7 +73,7 @@ def _cell(text: str) -> str:
 
 
 def _wrapped(text: str) -> str:
-    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    width = min(_MAX_WIDTH, shutil.get_terminal_size().columns)
     return textwrap.fill(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 

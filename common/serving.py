@@ -1,4 +1,4 @@
-"""A process from its first line to its exit code, and the HTTP servers in it."""
+"""Runs a process: command line, settings, signals, HTTP servers and the exit code."""
 
 import argparse
 import asyncio
@@ -20,10 +20,10 @@ from common.manual import describe
 from common.settings import SettingsError, load
 from common.version import version
 
-MISUSED: Final = 2  # exit code: a setting is wrong, or a port is taken
-_SETTINGS: Final = "Settings are environment variables; in parentheses, the default."
-# A connection that asks nothing more is closed; later than a load balancer does (AWS, nginx: 60 s).
-# Else it sends requests on connections that are closed at that moment, and answers 502.
+MISUSED: Final = 2  # exit code: a setting is invalid, or a port is in use
+_SETTINGS: Final = "Settings are environment variables; the default is in parentheses."
+# Idle connections must stay open longer than at a load balancer (AWS, nginx: 60 s). Otherwise it
+# may send a request on a connection that is being closed, and respond with 502.
 _KEEPALIVE_TIMEOUT_S: Final = 75.0
 _BACKLOG: Final = 128  # connections that wait to be accepted
 _SHUTDOWN_TIMEOUT_S: Final = 3.0  # for requests that are still open at the end
@@ -41,16 +41,16 @@ def main[S: BaseSettings](
     """Run a process on uvloop.
 
     Args:
-        module: what `python -m` starts.
-        summary: what it does, for `--help`.
-        kind: its settings.
-        configure_logs: called once the settings are known.
-        serve: runs until the process is told to stop; gives the exit code.
-        parts: settings of parts of it, with longer prefixes, which `serve` loads.
-        check: what `--check` does instead; gives the exit code.
+        module: the arguments of `python -m` that start the process.
+        summary: what the process does, for `--help`.
+        kind: the class of its settings.
+        configure_logs: called with the settings.
+        serve: runs until the process is to stop, and returns the exit code.
+        parts: settings classes of its components, with longer prefixes. `serve` loads them.
+        check: runs instead of `serve` if `--check` is given, and returns the exit code.
 
     Returns:
-        The exit code; `MISUSED`, with one line on stderr, if it can't start as configured.
+        The exit code: `MISUSED`, with one line on stderr, if a setting prevents startup.
     """
     kinds: list[type[BaseSettings]] = [kind, *parts]
     parser = argparse.ArgumentParser(
@@ -61,7 +61,7 @@ def main[S: BaseSettings](
     )
     parser.add_argument("--version", action="version", version=f"callscribe {version()}")
     if check:
-        text = "check the settings and what they lead to, one line each, and exit with 0 or 1"
+        text = "check the settings, Redis and the model, print one line each and exit with 0 or 1"
         parser.add_argument("--check", action="store_true", help=text)
     if check and parser.parse_args().check:
         return check()
@@ -72,33 +72,33 @@ def main[S: BaseSettings](
         raise_limit()
         return uvloop.run(serve(settings))
     except SettingsError as error:
-        print(f"{module}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started us
+        print(f"{module}: {error}", file=sys.stderr)  # noqa: T201 - for the terminal
         return MISUSED
 
 
 def log_plainly(_: BaseSettings) -> None:
-    """Log lines of text at INFO: what the processes beside the gateway do."""
+    """Log plain text at INFO and above, for processes other than the gateway."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # At WARNING it quotes the client's Sec-WebSocket-Protocol, where some put tokens.
+    # At WARNING it quotes the client's Sec-WebSocket-Protocol, in which some send tokens.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 class StopSignals(NamedTuple):
-    """What signals have asked of this process."""
+    """Events that are set by signals, in increasing urgency."""
 
-    stop: asyncio.Event  # end in good order
-    hurry: asyncio.Event  # and do not wait for work to end by itself
-    at_once: asyncio.Event  # and do not wait for anything but what must be written
+    stop: asyncio.Event  # drain: accept no new work, and finish when all work has ended
+    hurry: asyncio.Event  # end the work in progress
+    at_once: asyncio.Event  # only write what must not be lost
 
 
 def stop_signals() -> StopSignals:
-    """Return events that signals set.
+    """Install signal handlers and return the events that they set.
 
     The first SIGTERM sets `stop`, the second `hurry`; SIGINT (Ctrl-C) sets both at once. Any signal
     after `hurry` sets `at_once`.
     """
     signals = StopSignals(asyncio.Event(), asyncio.Event(), asyncio.Event())
-    signalled = asyncio.Event()  # `stop` alone does not tell: others set it, too
+    signalled = asyncio.Event()  # unlike `stop`, which the admin API sets, too
 
     def terminate() -> None:
         if signals.hurry.is_set():
@@ -119,7 +119,7 @@ def stop_signals() -> StopSignals:
 
 
 def stop_requested() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets, for a process that always ends at once."""
+    """Return an event that SIGTERM or SIGINT sets, for a process that does not drain."""
     return stop_signals().stop
 
 
@@ -134,10 +134,10 @@ async def listening(
     """Serve an application for as long as the context lasts; yield the port.
 
     Args:
-        app: what is served.
+        app: the application.
         hosts: addresses, comma-separated; see `addresses.py`.
-        port: on all of them; 0 takes a free one.
-        descriptors: keeps a reserve; None accepts all connections.
+        port: the port at all addresses; 0 chooses a free one.
+        descriptors: refuses connections that would use its reserve; None accepts all connections.
         notice: called for each refusal (`connections.py`); by default logged once a minute.
 
     Raises:
@@ -149,13 +149,13 @@ async def listening(
         descriptors,
         notice,
         access_log=None,
-        auto_decompress=False,  # a small body could be gigabytes; and signatures are over its bytes
+        auto_decompress=False,  # signatures cover the raw bytes; a small body could be gigabytes
         keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
         shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
     )
     try:
         await runner.setup()
-        # The whole backlog is accepted at once, before refused connections are closed.
+        # asyncio accepts the whole backlog at once, before refused connections are closed.
         backlog = min(_BACKLOG, descriptors.reserve // 4) if descriptors else _BACKLOG
         for each in sockets:
             await web.SockSite(runner, each, backlog=backlog).start()

@@ -1,8 +1,8 @@
-"""Settings of a process: read once from the environment, refused in one line.
+"""Reads the settings of a process from the environment, and reports invalid ones in one line.
 
-A process declares a `BaseSettings` class with described fields; `load` reads it, `manual.py` lists
-it for `--help`. An unknown variable with the process's prefix is refused as loudly as an invalid
-value: a misspelt setting that is silently ignored is an outage later.
+A process declares a `BaseSettings` class whose fields have descriptions. `load` reads the settings,
+and `manual.py` lists them for `--help`. An unknown variable with the process's prefix prevents
+startup, just as an invalid value does: otherwise a misspelt setting would silently have no effect.
 """
 
 import json
@@ -30,7 +30,7 @@ _HTTP_URL = TypeAdapter(HttpUrl)
 
 
 class SettingsError(Exception):
-    """The process must not start; one line that names each setting at fault, and no values."""
+    """A setting prevents startup. The message is one line that names the settings, not values."""
 
 
 def _check_url(text: str) -> str:
@@ -42,10 +42,10 @@ def _split(value: object) -> object:
 
 
 def split_secrets(text: str) -> tuple[str, ...]:
-    """Split a list of secrets: separated by commas, or a JSON array, for secrets with commas.
+    """Split a list of secrets, separated by commas or, for secrets with commas, a JSON array.
 
     Raises:
-        ValueError: it looks like JSON and is none; quotes nothing.
+        ValueError: the text looks like JSON but is not valid. The message quotes nothing.
     """
     if not text.lstrip().startswith("["):
         return tuple(part.strip() for part in text.split(","))
@@ -59,15 +59,15 @@ def _split_secrets(value: object) -> object:
     return split_secrets(value) if isinstance(value, str) else value
 
 
-type Port = Annotated[int, Field(ge=0, le=65535)]  # 0 takes a free one
-type Url = Annotated[str, AfterValidator(_check_url)]  # http(s), without a slash at its end
+type Port = Annotated[int, Field(ge=0, le=65535)]  # 0 chooses a free one
+type Url = Annotated[str, AfterValidator(_check_url)]  # http(s), without a trailing slash
 type _Name = Annotated[str, Field(min_length=1)]
 type Secrets[S] = Annotated[tuple[S, ...], BeforeValidator(_split_secrets), Field(max_length=64)]
 type Names = Annotated[tuple[_Name, ...], BeforeValidator(_split)]  # comma-separated
 
 
 def matching(pattern: str, what: str) -> AfterValidator:
-    """Return a validator of texts whose refusal says what they must be, not the pattern."""
+    """Return a validator for a pattern; its error is `what`, which describes a valid value."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -79,13 +79,13 @@ def matching(pattern: str, what: str) -> AfterValidator:
 
 
 def config(prefix: str, env_file: str | None = None) -> SettingsConfigDict:
-    """Return the `model_config` of a process whose variables begin with `prefix`."""
+    """Return the `model_config` for settings whose variables begin with `prefix`."""
     return SettingsConfigDict(
         env_prefix=prefix,
         env_file=env_file,
-        enable_decoding=False,  # a secret that looks like JSON is none; lists are split by `_split`
-        env_ignore_empty=True,  # as compose files pass on what is not set
-        extra="ignore",  # other processes share the environment; `load` refuses unknown names
+        enable_decoding=False,  # a secret may look like JSON; `_split` splits lists
+        env_ignore_empty=True,  # compose files pass unset variables as empty ones
+        extra="ignore",  # other processes share the environment; `load` rejects unknown names
         frozen=True,
         populate_by_name=True,
         hide_input_in_errors=True,
@@ -97,16 +97,17 @@ def load[S: BaseSettings](
     parts: Iterable[type[BaseSettings]] = (),
     secrets_dir: Path | None = None,
 ) -> S:
-    """Read a process's settings.
+    """Read the settings of a process.
 
     Args:
-        kind: which.
-        parts: settings with longer prefixes, read apart: their names are known, too.
-        secrets_dir: a folder with a file for each of some settings, named as its variable. The
-            environment and the `.env` file outweigh it.
+        kind: the class of the settings.
+        parts: settings classes with longer prefixes, which are read separately. Their variables
+            are not reported as unknown.
+        secrets_dir: a folder with files that are named like variables and contain their values.
+            The environment and the `.env` file take precedence.
 
     Raises:
-        SettingsError: at least one is unknown, missing or invalid.
+        SettingsError: a setting is unknown, missing or invalid.
     """
     secrets_dir = secrets_dir or secrets_folder(kind)
     if problems := unknown(kind, parts, secrets_dir):
@@ -118,7 +119,7 @@ def load[S: BaseSettings](
 
 
 def secrets_folder(kind: type[BaseSettings]) -> Path | None:
-    """Return the folder of secrets that a process's own settings name."""
+    """Return the folder of secrets that the setting `secrets_dir` of a process names, if any."""
     if "secrets_dir" not in kind.model_fields:
         return None
     name = variable_of(kind, "secrets_dir")
@@ -131,7 +132,7 @@ def unknown(
     parts: Iterable[type[BaseSettings]] = (),
     secrets_dir: Path | None = None,
 ) -> str:
-    """Name the variables with the process's prefix that are no settings; empty without any.
+    """Return a sentence that names unknown variables with the process's prefix, or "".
 
     Raises:
         SettingsError: the folder of secrets can't be read.
@@ -163,13 +164,13 @@ def _in_file(kind: type[BaseSettings]) -> Mapping[str, str | None]:
 
 
 def variable_of(kind: type[BaseSettings], name: str) -> str:
-    """The environment variable of a field."""
+    """Return the environment variable of a field."""
     alias = kind.model_fields[name].validation_alias
     return str(alias) if alias else f"{kind.model_config.get('env_prefix', '')}{name.upper()}"
 
 
 def sentences(kind: type[BaseSettings], error: ValidationError) -> list[str]:
-    """One sentence per problem, by the variable's name as the operator knows it."""
+    """Return one sentence per problem, which begins with the name of the variable."""
     return [
         _sentence(kind, problem) for problem in error.errors(include_input=False, include_url=False)
     ]
@@ -185,6 +186,6 @@ def _sentence(kind: type[BaseSettings], problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         prefix = kind.model_config.get("env_prefix", "")
         others = [each for each in _given(kind) if not each.startswith(prefix)]
-        if close := wording.near_miss(label, others):  # with the prefix, `unknown` names it
+        if close := wording.near_miss(label, others):  # `unknown` reports those with the prefix
             text += f"; {close} is set: did you mean {label}?"
     return f"{label}: {text}"

@@ -1,4 +1,4 @@
-"""Why a setting is refused, in the operator's words instead of the validator's."""
+"""Translates pydantic's validation errors into sentences for operators."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -31,7 +31,7 @@ _SENTENCES: Final = {
     "url_parsing": "must be a URL, with its scheme and host",
     "url_syntax_violation": "must be a URL, with its scheme and host",
     "url_scheme": "must begin with {schemes}",
-    "extra_forbidden": "is not known",
+    "extra_forbidden": "is not a known setting",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "dict_type": "must be a table",
@@ -39,16 +39,16 @@ _SENTENCES: Final = {
     "string_unicode": "must be text in UTF-8",
     "string_type": "must be text",
 }
-# What these are about, the setting's own description tells best.
+# Errors whose sentence is followed by the setting's description.
 _DESCRIBED: Final = {"missing", "url_parsing", "url_scheme"}
 
 
 def sentence(problem: Any, description: str | None) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
-    """Describe what a value must be; never quotes it.
+    """Return what a value must be, without quoting the value.
 
     Args:
         problem: one of `ValidationError.errors(include_context=True, include_input=False)`.
-        description: the setting's.
+        description: the description of the setting, if it has one.
     """
     kind, context = problem["type"], problem.get("ctx", {})
     if context.get("min_length") == 1:
@@ -56,19 +56,19 @@ def sentence(problem: Any, description: str | None) -> str:  # noqa: ANN401  # p
     if schemes := context.get("expected_schemes"):  # "'ws' or 'wss'"
         context = {"schemes": schemes.replace("' ", ":// ").replace("'", "") + "://"}
     template = _SENTENCES.get(kind)
-    if template is None:  # our own validators' text, and whatever the table lacks
+    if template is None:  # the texts of Callscribe's validators, and errors not in the table
         return str(problem["msg"]).removeprefix("Value error, ")
     text = template.format(**context)
     return f"{text} ({description.rstrip('.')})" if description and kind in _DESCRIBED else text
 
 
 def unknown_sentence(names: Iterable[str], known: Collection[str]) -> str:
-    """Name the settings that do not exist, each with the one that may be meant."""
+    """Return a sentence that names unknown settings, each with a similar name if there is one."""
     return "unknown: " + ", ".join(_with_suggestion(name, known) for name in names)
 
 
 def near_miss(name: str, given: Collection[str]) -> str | None:
-    """Return the given name that is almost `name`, if there is one."""
+    """Return the name in `given` that is the most similar to `name`, if one is similar enough."""
     return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=0.88)), None)
 
 

@@ -1,5 +1,5 @@
-"""What runs beside the model: the image SageMaker starts, and its stand-in on a laptop.
+"""Processes that run in the model's container: the bridge, and a speech engine for a CPU.
 
-bridge/   SageMaker's container contract in front of an engine's Realtime API
-cpu/      an engine: the same Realtime API as vLLM's, over a speech model that runs on a CPU
+bridge/   implements SageMaker's container contract and relays to an engine's Realtime API
+cpu/      an engine with the same Realtime API as vLLM, over a speech model that runs on a CPU
 """

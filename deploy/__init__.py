@@ -1,1 +1,1 @@
-"""Where Callscribe runs: `local/` is the laptop's stack."""
+"""Deployments of Callscribe; `local/` runs the whole stack on a laptop."""

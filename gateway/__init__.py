@@ -17,7 +17,7 @@ The way of one call:
     its time, `transcript/segmenter.py` makes transcript events (`transcript/events.py`) of it.
  7. Publishing. `publishing/publisher.py` writes the events of all calls to Redis in batches
     (`append.lua`). While Redis is unavailable they wait in memory, then in `publishing/spool/`.
- 8. Hang-up. The track sends its last audio, commits and waits for the model's last words. Then
+ 8. Hang-up. The track sends its last audio, commits and waits for the pending words. Then
     `calls/stream_reporter.py` publishes `stream.ended` and writes the stream's log line.
 
 What is around it: `app.py` builds all parts from `settings.py`; `check.py` tries a configuration

@@ -20,7 +20,7 @@ if __name__ == "__main__":
     sys.exit(
         serving.main(
             "gateway",
-            "Takes calls' media streams in, publishes transcript events to Redis.",
+            "Receives the media streams of calls and publishes transcript events to Redis.",
             Settings,
             lambda settings: logs.configure(settings.log_level, gateway=settings.id),
             _serve,

@@ -1,4 +1,4 @@
-"""The composition root: the only place where clients are built and parts meet."""
+"""The composition root: builds the gateway's clients and components, and connects them."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,17 @@ import random
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from common.descriptors import Descriptors
-from common.memory import giving_back
+from common.exposition import private_app
+from common.memory import returning_memory
 from common.serving import listening, stop_signals
 from common.version import version
 from gateway.admission.admission import Admission, pools
@@ -26,13 +29,11 @@ from gateway.admission.routes import EndpointConfig, Routes, load_routes
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
-from gateway.ingress.admin import admin_app
 from gateway.ingress.admin_api import AdminApi
 from gateway.ingress.admin_tokens import AdminTokens
 from gateway.ingress.carriers import CarrierRoutes
-from gateway.ingress.doors import Doors
-from gateway.ingress.openid import keeping
-from gateway.ingress.refusals import Refusals, noting_unserved
+from gateway.ingress.openid import refreshing_keys
+from gateway.ingress.refusals import ConnectionRefusals, Refusals, noting_unserved
 from gateway.ingress.replay_guard import ReplayGuard
 from gateway.ingress.token_issuer import TokenIssuer
 from gateway.metrics import Metrics, add_process_metrics
@@ -44,34 +45,34 @@ from gateway.publishing.spool.spool import Spool
 from gateway.readiness import Condition, Readiness, degraded, not_ready
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import RedisClient, create_client, destination
-from gateway.redis_client.single_use_store import TIMEOUT_S as ONCE_TIMEOUT_S
+from gateway.redis_client.single_use_store import TIMEOUT_S as SINGLE_USE_TIMEOUT_S
 from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings
 from gateway.settings import Settings
-from gateway.upstream.sagemaker.transport import SageMakerTransport
+from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
 
-_BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form is a few hundred bytes
-_GOODBYE_S: Final = 15.0  # after the last words, for the carriers' sockets to close
+_BODY_LIMIT_BYTES: Final = 65_536  # a webhook's form has a few hundred bytes
+_CLOSE_S: Final = 15.0  # for the carriers' sockets to close, after the final transcripts
 
 _log = structlog.get_logger()
 
 
 class Gateway(NamedTuple):
-    """A gateway that serves: where it listens, and what is live in it."""
+    """A running gateway: its ports and its live streams."""
 
     public: int
     admin: int
     streams: LiveStreams
-    renew: Callable[[Sequence[Carrier]], None]  # has carriers take the place of those before
+    renew: Callable[[Sequence[Carrier]], None]  # replaces carriers by ones with changed settings
 
 
 async def run(settings: Settings, kinds: Iterable[Any]) -> None:
-    """Serve until told to stop, by SIGTERM or the admin API; let the live calls go on, then end.
+    """Serve until SIGTERM or the admin API requests a drain; then wait until live calls have ended.
 
-    A second SIGTERM, or a SIGINT, ends them at once, with their last words; another signal does not
-    wait for these either. At SIGHUP the carriers' settings are read again.
+    A second SIGTERM, or a SIGINT, ends all calls and waits for their final transcripts. Another
+    signal ends without them. SIGHUP reloads the carriers' settings.
 
     Raises:
         SettingsError: a setting of a carrier is invalid, a port is in use, or Redis or the upstream
@@ -96,13 +97,14 @@ async def serve(
     stop: asyncio.Event | None = None,
     at_once: asyncio.Event | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Serve both ports for as long as the context lasts; at its end the live calls end in order.
+    """Serve both ports for as long as the context lasts; at its end, finish all live calls.
 
     Args:
-        settings: all of them, but the carriers' own.
-        carriers: who may call.
-        stop: once set, by the admin API too, new calls are refused; the live ones go on.
-        at_once: once set, the end does not wait for last words.
+        settings: the gateway's settings, without those of the carriers.
+        carriers: all carriers, enabled or not.
+        stop: once it is set (the admin API sets it, too), new calls are refused and live calls
+            continue.
+        at_once: once it is set, the shutdown does not wait for final transcripts.
 
     Raises:
         SettingsError: as `run`.
@@ -112,61 +114,41 @@ async def serve(
     metrics = Metrics()
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(giving_back())
-        publisher = await stack.enter_async_context(_publishing(settings, metrics))
-        admission = await stack.enter_async_context(_admission(settings, routes, metrics))
-        load = Load(settings.overload_cpu, settings.overload_lag_ms / 1000)
-        streams = LiveStreams(settings.max_calls, stop, load)
-        await stack.enter_async_context(watching(load, lambda: streams.admitted, metrics))
-        metrics.streams_limit.set(settings.max_calls)
-        metrics.streams_admitted.set_function(lambda: streams.admitted)
-        metrics.draining.set_function(lambda: streams.draining)
-        services = CallServices(
-            open_writer=publisher.open_stream,
-            new_epoch=epochs(time.time),
-            metrics=metrics,
-            limits=call_limits(settings),
-            monotonic_s=time.monotonic,
-            wall_s=time.time,
-        )
-        once = await stack.enter_async_context(_redis_client(settings, ONCE_TIMEOUT_S))
-        shown = ReplayGuard(RedisSingleUseStore(once), remember_s=settings.retention_s)
+        enter = stack.enter_async_context
+        await enter(returning_memory())
+        publisher = await enter(_publishing(settings, metrics))
+        admission = await enter(_admission(settings, routes, metrics))
+        streams = await enter(_live_streams(settings, stop, metrics))
+        replay_guard = await enter(_replay_guard(settings))
         names = [route.name for route in routes.routes]
         refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
-        public = web.Application(
-            client_max_size=_BODY_LIMIT_BYTES, middlewares=[noting_unserved(refusals, carriers)]
-        )
-        carrier_routes = {}
+        services = _call_services(settings, publisher, metrics)
+        carrier_routes = {
+            each.name: CarrierRoutes(
+                each, settings, services, streams, admission, replay_guard, refusals
+            )
+            for each in carriers
+        }
         for carrier in carriers:
             if isinstance(carrier, OpenIdCarrier) and carrier.openid:
-                await stack.enter_async_context(keeping(carrier.openid, carrier.name))
-            routes_of = CarrierRoutes(
-                carrier, settings, services, streams, admission, shown, refusals
-            )
-            routes_of.add_to(public)
-            carrier_routes[carrier.name] = routes_of
-        _say_who_may_call(carriers)
-        readiness = await stack.enter_async_context(
-            _readiness(settings, streams, publisher, metrics)
-        )
+                await enter(refreshing_keys(carrier.openid, carrier.name))
+        _log_enabled_carriers(carriers)
+        readiness = await enter(_readiness(settings, streams, publisher, metrics))
         readiness.add(lambda: _upstream_conditions(admission))
-        metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
-        metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
-        admin = admin_app(metrics.registry, readiness)
-        mint = TokenIssuer(carriers, settings, routes, time.time)
+        issuer = TokenIssuer(carriers, settings, routes, time.time)
+        public = _public_app(carrier_routes.values(), noting_unserved(refusals, carriers))
+        admin = _admin_app(metrics.registry, readiness)
         if admin_tokens:
-            AdminApi(admin_tokens, streams, mint).add_to(admin)
-        notice = Doors(metrics).notice
-        port = await stack.enter_async_context(
-            listening(public, settings.host, settings.port, Descriptors(), notice)
-        )
-        # After the public port: `/readyz` must not be ok before calls can come.
-        admin_port = await stack.enter_async_context(
+            AdminApi(admin_tokens, streams, issuer).add_to(admin)
+        notice = ConnectionRefusals(metrics).notice
+        port = await enter(listening(public, settings.host, settings.port, Descriptors(), notice))
+        # After the public port: `/readyz` must not report ok before calls can be received.
+        admin_port = await enter(
             listening(admin, settings.admin_host, settings.admin_port, notice=notice)
         )
-        # Last in, first out: calls end while their sockets, their sessions and Redis are there.
-        longest_s = settings.finish_timeout_s + _GOODBYE_S
-        stack.push_async_callback(streams.end_all, longest_s, at_once)
+        # Pushed last, so it runs first: calls end while sockets, sessions and Redis still work.
+        timeout_s = settings.finish_timeout_s + _CLOSE_S
+        stack.push_async_callback(streams.end_all, timeout_s, at_once)
         _log.info(
             "gateway-started",
             version=version(),
@@ -179,17 +161,71 @@ async def serve(
             admin_api=admin_tokens is not None,
         )
         gc.collect()
-        gc.freeze()  # what is here now stays: a full collection need not look at it again
+        gc.freeze()  # these objects stay until the end: full collections need not visit them
 
         def renew(changed: Sequence[Carrier]) -> None:
-            mint.renew(changed)
+            issuer.renew(changed)
             for each in changed:
                 carrier_routes[each.name].renew(each)
 
         yield Gateway(port, admin_port, streams, renew)
 
 
-def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
+@contextlib.asynccontextmanager
+async def _live_streams(
+    settings: Settings, stop: asyncio.Event | None, metrics: Metrics
+) -> AsyncIterator[LiveStreams]:
+    """Create the registry of live streams, and measure the load of the process."""
+    load = Load(settings.overload_cpu, settings.overload_lag_ms / 1000)
+    streams = LiveStreams(settings.max_calls, stop, load)
+    metrics.streams_limit.set(settings.max_calls)
+    metrics.streams_admitted.set_function(lambda: streams.admitted)
+    metrics.draining.set_function(lambda: streams.draining)
+    async with watching(load, lambda: streams.admitted, metrics):
+        yield streams
+
+
+@contextlib.asynccontextmanager
+async def _replay_guard(settings: Settings) -> AsyncIterator[ReplayGuard]:
+    """Create the guard against replayed credentials, with a separate Redis client."""
+    async with _redis_client(settings, SINGLE_USE_TIMEOUT_S) as client:
+        yield ReplayGuard(RedisSingleUseStore(client), retention_s=settings.retention_s)
+
+
+def _call_services(settings: Settings, publisher: Publisher, metrics: Metrics) -> CallServices:
+    return CallServices(
+        open_writer=publisher.open_stream,
+        new_epoch=epochs(time.time),
+        metrics=metrics,
+        limits=call_limits(settings),
+        monotonic_s=time.monotonic,
+        wall_s=time.time,
+    )
+
+
+def _public_app(
+    carriers: Iterable[CarrierRoutes], middleware: Callable[..., Any]
+) -> web.Application:
+    """Return the application of the public port: webhooks and media sockets."""
+    app = web.Application(client_max_size=_BODY_LIMIT_BYTES, middlewares=[middleware])
+    for routes in carriers:
+        routes.add_to(app)
+    return app
+
+
+def _admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Application:
+    """Return the application of the private port: /metrics, /healthz and /readyz."""
+
+    async def readyz(_: web.Request) -> web.Response:
+        status, text = readiness.report()
+        return web.Response(status=status, text=text)
+
+    app = private_app(registry)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+def _log_enabled_carriers(carriers: Sequence[Carrier]) -> None:
     if names := [carrier.name for carrier in carriers if not carrier.missing_setting]:
         _log.info("carriers-open", carriers=names)
         return
@@ -198,8 +234,8 @@ def _say_who_may_call(carriers: Sequence[Carrier]) -> None:
 
 
 def _upstream_conditions(admission: Admission) -> Iterable[Condition]:
-    """Return where sessions fail: new calls are welcome all the same, as some may succeed."""
-    for name, error in admission.troubles().items():
+    """Yield the endpoints where sessions fail, as degraded: new calls may still succeed."""
+    for name, error in admission.failing_endpoints().items():
         yield degraded(f"{error.reason} (endpoint {name})")
 
 
@@ -218,8 +254,8 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
         events_age_s=settings.retention_s,
     )
     async with _redis_client(settings) as client:
-        if away := await check_settings(client):
-            _log.warning("redis-unavailable", error=away, consequence="not ready; events wait")
+        if problem := await check_settings(client):
+            _log.warning("redis-unavailable", error=problem, consequence="not ready; events wait")
         spool = Spool(
             settings.spool_dir or Path(tempfile.gettempdir()),
             destination(client),
@@ -242,9 +278,9 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
 async def _readiness(
     settings: Settings, streams: LiveStreams, publisher: Publisher, metrics: Metrics
 ) -> AsyncIterator[Readiness]:
-    """Make what `/readyz` reports.
+    """Create the readiness that `/readyz` reports.
 
-    Redis is tested on a client of its own, so that no test waits for a batch.
+    Redis is tested with a separate client, so that no test waits for a batch of events.
     """
     readiness = Readiness()
     readiness.add(lambda: [not_ready("draining")] if streams.draining else [])
@@ -258,6 +294,8 @@ async def _readiness(
     ):
         readiness.add(health.conditions)
         readiness.add(eviction.conditions)
+        metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
+        metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
         yield readiness
 
 
@@ -274,9 +312,9 @@ async def _redis_client(settings: Settings, timeout_s: float = 2.0) -> AsyncIter
 async def _admission(
     settings: Settings, routes: Routes, metrics: Metrics
 ) -> AsyncIterator[Admission]:
-    """Create the admission: the endpoints' transports, and slots shared with all gateways.
+    """Create the admission: the endpoints' transports, and the slots shared with all gateways.
 
-    The places have a Redis client of their own, with shorter time-outs: calls that start wait.
+    Slots use a separate Redis client with shorter timeouts, because starting calls wait for it.
     """
     async with contextlib.AsyncExitStack() as stack:
         transports = {}
@@ -308,7 +346,7 @@ async def _admission(
 def make_transport(
     endpoint: EndpointConfig, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
 ) -> UpstreamTransport:
-    """Make what opens sessions at an endpoint.
+    """Create the transport that opens sessions at an endpoint.
 
     Raises:
         SettingsError: the endpoint's URL or the CA file can't be used.
@@ -322,36 +360,19 @@ def make_transport(
             observe_wait_s=observe_wait_s,
         )
     return SageMakerTransport(
-        endpoint.endpoint or "",  # the endpoint's validator saw to it
-        settings.aws_region or "",  # so did `load_routes`
+        endpoint.endpoint or "",  # never "": checked by `EndpointConfig`
+        settings.aws_region or "",  # never "": checked by `load_routes`
         url=settings.sagemaker_url,
         ca_file=settings.sagemaker_ca_file,
         variant=endpoint.variant,
-        response_timeout_s=settings.open_timeout_s,
+        limits=TransportLimits(response_timeout_s=settings.open_timeout_s),
         observe_wait_s=observe_wait_s,
     )
 
 
 def call_limits(settings: Settings) -> CallLimits:
-    """Return each call's limits, from the settings."""
-    return CallLimits(
-        chunk_ms=settings.chunk_ms,
-        open_timeout_s=settings.open_timeout_s,
-        done_timeout_s=settings.done_timeout_s,
-        finish_timeout_s=settings.finish_timeout_s,
-        replay_ms=settings.replay_ms,
-        retry_budget_s=settings.retry_budget_s,
-        rollover_soft_s=settings.rollover_soft_s,
-        rollover_hard_s=settings.rollover_hard_s,
-        first_delta_late_s=settings.first_delta_late_s,
-        mute_timeout_s=settings.mute_timeout_s,
-        max_lag_ms=settings.max_lag_ms,
-        rut_deltas=settings.rut_deltas,
-        segment_pause_ms=settings.segment_pause_ms,
-        segment_max_ms=settings.segment_max_ms,
-        idle_timeout_s=settings.idle_timeout_s,
-        silence_timeout_s=settings.silence_timeout_s,
-        max_call_s=settings.max_call_s,
-        publish_params=settings.publish_params,
-        roles={"inbound": settings.inbound_role, "outbound": settings.outbound_role},
-    )
+    """Return the limits of each call: the settings of the same names, and the default roles."""
+    names = {each.name for each in fields(CallLimits)} - {"roles"}
+    same: dict[str, Any] = {name: getattr(settings, name) for name in names}
+    roles = {"inbound": settings.inbound_role, "outbound": settings.outbound_role}
+    return CallLimits(**same, roles=dict(roles))

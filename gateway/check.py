@@ -1,8 +1,8 @@
-"""`python -m gateway --check`: would a first call succeed? One line per check, and an exit code.
+"""`python -m gateway --check`: checks whether a call would succeed, without serving.
 
-Every check runs, whatever the others found, each in bounded time; so settings that are wrong are
-replaced for the checks after them by their defaults. Nothing is listened on: a gateway may run
-beside it. A line may stand in a ticket: it names no secret.
+Prints one line per check and returns an exit code. Every check runs in bounded time, whatever the
+results of the others: for later checks, invalid settings are replaced by their defaults. No port is
+opened, so a gateway may run on the same host. The lines contain no secrets.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ from gateway.settings import Settings, Upstream
 from gateway.upstream.sagemaker.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
 
-_LIMIT_S: Final = 60.0  # for any check, whatever the settings say
+_LIMIT_S: Final = 60.0  # for each check, whatever the settings say
 _CREDENTIALS_S: Final = 10.0
-_SESSION_S: Final = 1800.0  # what credentials must outlive: SageMaker's limit of a stream
+_SESSION_S: Final = 1800.0  # credentials must be valid for longer: SageMaker's limit of a stream
 _SILENCE_S: Final = 1.0
 _BYTES_PER_S: Final = 32_000  # 16 kHz PCM16
 _UNSET_URL: Final = "https://unset.invalid"
@@ -48,11 +48,11 @@ _NO_MODEL: Final[dict[str, Any]] = {
 
 
 class CheckError(Exception):
-    """What a check found wrong; its text is the rest of the line."""
+    """A failed check; its text is the rest of the line."""
 
 
 def check() -> int:
-    """Run all checks and print them; returns the exit code, 0 or 1."""
+    """Run all checks and print their results; return the exit code, 0 or 1."""
     logs.configure("ERROR")
     try:
         return uvloop.run(run_checks())
@@ -74,10 +74,10 @@ async def run_checks() -> int:
             text, ok = f"{error}. {hint(error.reason)}", False
         except TimeoutError:
             text, ok = f"no result after {_LIMIT_S:g} s", False
-        except Exception as error:  # noqa: BLE001 - the other checks run all the same
+        except Exception as error:  # noqa: BLE001 - the other checks must run
             text, ok = f"failed: {type(error).__name__}", False
         failed += not ok
-        print(f"{_mark(ok=ok)} {name:<12}  {text}", flush=True)  # noqa: T201 - what was asked for
+        print(f"{_mark(ok=ok)} {name:<12}  {text}", flush=True)  # noqa: T201 - for the terminal
     return 1 if failed else 0
 
 
@@ -92,7 +92,7 @@ def _mark(*, ok: bool) -> str:
 
 @dataclass
 class _Inputs:
-    """What the checks need of the settings, and what is wrong with them."""
+    """The settings that the checks use, and the problems found in them."""
 
     settings: Settings
     carriers: list[Carrier] = field(default_factory=list)
@@ -101,16 +101,16 @@ class _Inputs:
 
 
 def _read() -> _Inputs:
-    """Read all settings as far as they can be read."""
+    """Read all settings, and collect the problems instead of raising."""
     folder = secrets_folder(Settings)
     try:
-        strange = unknown(Settings, [carrier.Settings for carrier in CARRIERS], folder)
+        unknown_names = unknown(Settings, [carrier.Settings for carrier in CARRIERS], folder)
     except SettingsError as error:
-        strange, folder = str(error), None
+        unknown_names, folder = str(error), None
     settings, problems = _read_settings(folder)
     inputs = _Inputs(settings, problems=problems)
-    if strange:
-        problems.append(strange)
+    if unknown_names:
+        problems.append(unknown_names)
     for carrier in CARRIERS:
         try:
             inputs.carriers.append(carrier(carrier.Settings(_secrets_dir=folder)))
@@ -133,7 +133,7 @@ def _noting(problems: list[str]) -> Iterator[None]:
 
 
 def _read_settings(folder: Path | None) -> tuple[Settings, list[str]]:
-    """Read the settings; those that are wrong get a default, so that the rest can be checked."""
+    """Read the settings; replace invalid ones by defaults, so that the rest can be checked."""
     instead: dict[str, Any] = {}
     problems: list[str] = []
     while True:
@@ -142,7 +142,7 @@ def _read_settings(folder: Path | None) -> tuple[Settings, list[str]]:
         except ValidationError as error:
             problems += sentences(Settings, error)
             wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
-        if not wrong - instead.keys():  # each is right by itself: there is no way to the model
+        if not wrong - instead.keys():  # each is valid by itself: the upstream's address is missing
             return Settings(_secrets_dir=folder, **(instead | _NO_MODEL)), problems
         for name in wrong:
             known = Settings.model_fields[name]
@@ -156,7 +156,7 @@ type _Run = Callable[[], Awaitable[str]]
 
 
 def _checks(inputs: _Inputs) -> Iterator[tuple[str, _Run]]:
-    """Name all checks in their order."""
+    """Yield all checks in order, each with its name."""
     yield "settings", lambda: _check_settings(inputs)
     yield "carriers", lambda: _check_carriers(inputs)
     yield "public-url", lambda: _check_public_url(inputs)
@@ -196,15 +196,15 @@ async def _check_public_url(inputs: _Inputs) -> str:
         raise CheckError(f"{label} must end before /voice/<carrier> and /media/<carrier>")
     if url.scheme == "http" and not _is_near(host):
         raise CheckError(
-            f"{label} must be https: carriers on the internet demand TLS, and tokens pass"
+            f"{label} must be https: carriers on the internet require TLS, and URLs contain tokens"
         )
-    where = "; only this network reaches it" if _is_near(host) else ""
+    where = "; only reachable from the local network" if _is_near(host) else ""
     media_url = settings.media_url("<carrier>")
     return f"webhooks {settings.public_url}/voice/<carrier>, media {media_url}{where}"
 
 
 def _is_near(host: str) -> bool:
-    """Whether a host is this one or on a private network, as far as its name says."""
+    """Return whether a host is on this machine or a private network, as far as its name shows."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -216,12 +216,12 @@ async def _check_redis(inputs: _Inputs) -> str:
     client = create_client(settings.redis_url.get_secret_value())
     began_s = time.monotonic()
     async with contextlib.aclosing(client):
-        if away := await check_settings(client):
-            raise CheckError(away)
+        if problem := await check_settings(client):
+            raise CheckError(problem)
         failures = await probe_writes(client, settings.partitions, 2.0)
         if failure := next((each for each in failures if each), None):
             raise failure
-        return f"{destination(client)} takes writes ({_ms_since(began_s)} ms)"
+        return f"{destination(client)} accepts writes ({_ms_since(began_s)} ms)"
 
 
 async def _check_no_endpoint() -> str:
@@ -230,7 +230,7 @@ async def _check_no_endpoint() -> str:
 
 async def _check_credentials() -> str:
     await CredentialSource(timeout_s=_CREDENTIALS_S).frozen(_SESSION_S)
-    return "AWS credentials found, good for a whole session"
+    return "AWS credentials found, valid for a whole session"
 
 
 def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
@@ -240,15 +240,15 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
         if endpoint.url == _NO_MODEL["realtime_url"]:
             raise CheckError("not checked: see settings")
         began_s = time.monotonic()
-        async with _session(settings, endpoint) as (session, answers):
+        async with _session(settings, endpoint) as (session, counter):
             opened_ms = _ms_since(began_s)
             chunk = bytes(_BYTES_PER_S * settings.chunk_ms // 1000)
             for _ in range(int(_SILENCE_S * _BYTES_PER_S) // len(chunk)):
                 session.append(chunk)
             await session.finish()
             return (
-                f"open in {opened_ms} ms, {_SILENCE_S:g} s of silence answered in "
-                f"{_ms_since(began_s) - opened_ms} ms ({answers.deltas} tokens)"
+                f"opened in {opened_ms} ms, {_SILENCE_S:g} s of silence transcribed in "
+                f"{_ms_since(began_s) - opened_ms} ms ({counter.deltas} tokens)"
             )
 
     return run
@@ -257,26 +257,26 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
 @contextlib.asynccontextmanager
 async def _session(
     settings: Settings, endpoint: EndpointConfig
-) -> AsyncIterator[tuple[RealtimeSession, "_Answers"]]:
+) -> AsyncIterator[tuple[RealtimeSession, "_DeltaCounter"]]:
     transport = make_transport(endpoint, settings)
-    answers = _Answers()
+    counter = _DeltaCounter()
     model = endpoint.model or settings.model
-    session = RealtimeSession(answers, model=model, done_timeout_s=settings.done_timeout_s)
+    session = RealtimeSession(counter, model=model, done_timeout_s=settings.done_timeout_s)
     try:
         await session.open(transport, settings.open_timeout_s)
-        yield session, answers
+        yield session, counter
     finally:
         session.abort()
         await transport.close()
 
 
-class _Answers:
-    """Counts what the model says."""
+class _DeltaCounter:
+    """Counts the model's deltas."""
 
     deltas = 0
 
     def on_delta(self, text: str) -> None:
-        """Count a token."""
+        """Count a delta."""
         self.deltas += 1
 
     def on_writable(self) -> None:

@@ -1,13 +1,14 @@
-"""Every failure the gateway knows, and what follows from it.
+"""The gateway's errors, with a reason and its consequences for each failure.
 
     GatewayError
-    +-- CarrierError    the media socket or webhook broke its protocol
-    +-- UpstreamError   the transcription session failed, or never opened
+    +-- CarrierError    the media socket or webhook violated its protocol
+    +-- UpstreamError   a transcription session failed or did not open
     +-- PublishError    Redis refused or lost a write
 
-An error carries a `reason`: a stable slug that appears in logs, metrics and `stream.ended`. What a
-reason means (whose fault, which WebSocket close code, worth a retry) stands once, in `REASONS`.
-Messages never quote what a peer sent: a message may be logged, content may not.
+Every error has a `reason`: a stable slug that appears in logs, metrics and `stream.ended`.
+`REASONS` defines for each reason whose fault it is, which WebSocket close code is sent, and whether
+a retry may succeed. Error messages never quote what a peer sent, because they are logged and call
+content must not be.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """Who has to act for a failure not to come back."""
+    """Who has to act to prevent a failure."""
 
     CARRIER = "carrier"
     MODEL = "model"
@@ -27,11 +28,11 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonInfo:
-    """What follows from a reason."""
+    """The consequences of a reason."""
 
     fault: Fault
-    close_code: int = 1011  # RFC 6455 section 7.4.1, sent to the carrier when its stream ends so
-    retry: bool = False  # may the same attempt succeed later?
+    close_code: int = 1011  # RFC 6455 section 7.4.1; sent to the carrier at the end of the stream
+    retry: bool = False  # whether the same attempt may succeed later
 
 
 REASONS: dict[str, ReasonInfo] = {
@@ -40,28 +41,27 @@ REASONS: dict[str, ReasonInfo] = {
     "message-too-big": ReasonInfo(Fault.CARRIER, 1009),
     "start-timeout": ReasonInfo(Fault.CARRIER, 1008),
     "media-before-start": ReasonInfo(Fault.CARRIER, 1002),
-    "undecodable-media": ReasonInfo(Fault.CARRIER, 1007),  # media came, and none could be decoded
+    "undecodable-media": ReasonInfo(Fault.CARRIER, 1007),  # none of the media could be decoded
     "second-start": ReasonInfo(Fault.CARRIER, 1002),
     "out-of-sequence": ReasonInfo(Fault.CARRIER, 1002),
     "unknown-track": ReasonInfo(Fault.CARRIER, 1002),
     "unsupported-encoding": ReasonInfo(Fault.CARRIER, 1003),
     "binary-message": ReasonInfo(Fault.CARRIER, 1003),
-    "identity-mismatch": ReasonInfo(Fault.CARRIER, 1008),  # what was signed is not who speaks
+    "identity-mismatch": ReasonInfo(Fault.CARRIER, 1008),  # differs from what was authenticated
     "token-missing": ReasonInfo(Fault.CARRIER, 1008),
     "token-invalid": ReasonInfo(Fault.CARRIER, 1008),
-    "signature-missing": ReasonInfo(Fault.CARRIER),  # 401 or 403, before there is a socket to close
+    "signature-missing": ReasonInfo(Fault.CARRIER),  # 401 or 403, before the upgrade
     "signature-invalid": ReasonInfo(Fault.CARRIER),
     "signature-stale": ReasonInfo(Fault.CARRIER),  # or one of the clocks is wrong
     "replayed": ReasonInfo(Fault.CARRIER, 1008),
-    "superseded": ReasonInfo(
-        Fault.CARRIER, 1008
-    ),  # the carrier connected again with the same token
-    "keys-unavailable": ReasonInfo(Fault.PLATFORM, 1013),  # of an issuer of tokens; 503
-    "not-an-upgrade": ReasonInfo(Fault.CARRIER),  # 400; often a proxy that drops the headers
+    # The carrier connected again with the same token.
+    "superseded": ReasonInfo(Fault.CARRIER, 1008),
+    "keys-unavailable": ReasonInfo(Fault.PLATFORM, 1013),  # 503: the token issuer's keys
+    "not-an-upgrade": ReasonInfo(Fault.CARRIER),  # 400: often a proxy that drops the headers
     "unknown-path": ReasonInfo(Fault.CARRIER),  # 404
     "wrong-method": ReasonInfo(Fault.CARRIER),  # 405
-    "carrier-not-open": ReasonInfo(Fault.OURS),  # 404: its settings do not open it
-    "webhook-not-open": ReasonInfo(Fault.OURS),  # 404: likewise
+    "carrier-not-open": ReasonInfo(Fault.OURS),  # 404: the carrier lacks a setting
+    "webhook-not-open": ReasonInfo(Fault.OURS),  # 404: the webhook lacks a setting
     "body-timeout": ReasonInfo(Fault.CARRIER),  # 408
     "body-too-big": ReasonInfo(Fault.CARRIER),  # 413
     "unsupported-body": ReasonInfo(Fault.CARRIER),  # 415
@@ -69,17 +69,17 @@ REASONS: dict[str, ReasonInfo] = {
     "socket-lost": ReasonInfo(Fault.CARRIER),
     "replies-unread": ReasonInfo(Fault.CARRIER, 1008),
     "media-timeout": ReasonInfo(Fault.CARRIER),
-    "message-flood": ReasonInfo(Fault.CARRIER, 1008),  # more messages than audio needs
-    "timestamps-nonsense": ReasonInfo(Fault.CARRIER, 1008),  # they leap without end
-    "too-fast": ReasonInfo(Fault.CARRIER, 1008),  # more audio than time has passed, and a minute
-    # The way to the model
+    "message-flood": ReasonInfo(Fault.CARRIER, 1008),  # far more messages than its audio needs
+    "timestamps-nonsense": ReasonInfo(Fault.CARRIER, 1008),  # timestamps jump again and again
+    "too-fast": ReasonInfo(Fault.CARRIER, 1008),  # audio is over a minute ahead of real time
+    # The network to the model
     "connect-refused": ReasonInfo(Fault.NETWORK, retry=True),
     "connect-timeout": ReasonInfo(Fault.NETWORK, retry=True),
     "host-unreachable": ReasonInfo(Fault.NETWORK, retry=True),
     "tls-untrusted": ReasonInfo(Fault.NETWORK),
     "connection-lost": ReasonInfo(Fault.NETWORK, retry=True),
     "send-timeout": ReasonInfo(Fault.NETWORK, retry=True),
-    # SageMaker, or the server in its place
+    # SageMaker, or the WebSocket server
     "throttled": ReasonInfo(Fault.PLATFORM, retry=True),
     "service-unavailable": ReasonInfo(Fault.PLATFORM, retry=True),
     "internal-server-error": ReasonInfo(Fault.PLATFORM, retry=True),
@@ -89,8 +89,8 @@ REASONS: dict[str, ReasonInfo] = {
     "validation-error": ReasonInfo(Fault.OURS),
     "endpoint-not-found": ReasonInfo(Fault.OURS),
     "platform-protocol-error": ReasonInfo(Fault.PLATFORM, retry=True),
-    # Who we are to the platform
-    "no-credentials": ReasonInfo(Fault.CREDENTIALS, retry=True),  # a metadata service may be away
+    # Credentials
+    "no-credentials": ReasonInfo(Fault.CREDENTIALS, retry=True),  # or no metadata service answers
     "credentials-expired": ReasonInfo(Fault.CREDENTIALS, retry=True),
     "access-denied": ReasonInfo(Fault.CREDENTIALS),
     # The model and its server
@@ -103,11 +103,11 @@ REASONS: dict[str, ReasonInfo] = {
     "done-timeout": ReasonInfo(Fault.MODEL, retry=True),
     "ended-without-done": ReasonInfo(Fault.MODEL, retry=True),
     "context-full": ReasonInfo(Fault.MODEL, retry=True),
-    "session-mute": ReasonInfo(Fault.MODEL, retry=True),  # open, but no delta ever came
-    "session-stalled": ReasonInfo(Fault.MODEL, retry=True),  # deltas came, and come no more
-    "model-rut": ReasonInfo(Fault.MODEL, retry=True),  # empty deltas over speech
-    "finish-timeout": ReasonInfo(Fault.PLATFORM),  # the last words did not come in time
-    # Places for sessions
+    "session-mute": ReasonInfo(Fault.MODEL, retry=True),  # the session sent no delta at all
+    "session-stalled": ReasonInfo(Fault.MODEL, retry=True),  # the session stopped sending deltas
+    "model-rut": ReasonInfo(Fault.MODEL, retry=True),  # a silent model: empty deltas during speech
+    "finish-timeout": ReasonInfo(Fault.PLATFORM),  # the final transcripts did not come in time
+    # Admission
     "endpoint-at-capacity": ReasonInfo(Fault.PLATFORM, 1013, retry=True),
     "circuit-open": ReasonInfo(Fault.PLATFORM, 1013, retry=True),
     "route-at-capacity": ReasonInfo(Fault.OURS, 1013, retry=True),
@@ -118,14 +118,14 @@ REASONS: dict[str, ReasonInfo] = {
     "redis-lost-writes": ReasonInfo(Fault.PLATFORM),
     "redis-stream-vanished": ReasonInfo(Fault.PLATFORM),  # a live call's events were deleted
     "fenced": ReasonInfo(Fault.OURS),
-    "spool-full": ReasonInfo(Fault.PLATFORM),  # the disk's share of an outage of Redis is used up
+    "spool-full": ReasonInfo(Fault.PLATFORM),  # GATEWAY_SPOOL_MAX_MB is used up
     "spool-failed": ReasonInfo(Fault.PLATFORM),
-    "spool-expired": ReasonInfo(Fault.PLATFORM),  # left behind for longer than Redis remembers
-    "gateway-lost": ReasonInfo(Fault.OURS),  # the process died; the janitor says so
+    "spool-expired": ReasonInfo(Fault.PLATFORM),  # the events are older than Redis's retention
+    "gateway-lost": ReasonInfo(Fault.OURS),  # the lease expired; written by the janitor
     # This process
     "draining": ReasonInfo(Fault.OURS, 1012),
     "at-capacity": ReasonInfo(Fault.OURS, 1013, retry=True),
-    "overloaded": ReasonInfo(Fault.OURS, 1013, retry=True),  # no CPU for another call
+    "overloaded": ReasonInfo(Fault.OURS, 1013, retry=True),  # not enough CPU for another call
     "internal-error": ReasonInfo(Fault.OURS),
 }
 
@@ -135,7 +135,7 @@ class GatewayError(Exception):
 
     Args:
         reason: a key of `REASONS`.
-        detail: what else helps whoever reads it; must never hold content or secrets.
+        detail: further information for the operator; must never contain call content or secrets.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -146,16 +146,16 @@ class GatewayError(Exception):
 
     @property
     def fault(self) -> Fault:
-        """Who has to act."""
+        """Who has to act to prevent the failure."""
         return self.info.fault
 
 
 class CarrierError(GatewayError):
-    """The carrier's side broke its protocol; the stream ends with `info.close_code`."""
+    """The carrier violated its protocol; its stream ends with `info.close_code`."""
 
 
 class UpstreamError(GatewayError):
-    """A transcription session failed, or could not be opened."""
+    """A transcription session failed or did not open."""
 
 
 class PublishError(GatewayError):

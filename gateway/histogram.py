@@ -1,7 +1,7 @@
-"""Histograms as plain numbers, for what is observed for every delta.
+"""Fast histograms, for values that are observed for every delta.
 
-The library's take a lock and a list walk each time; these a binary search. They belong to one
-thread, the event loop's.
+Each observation is a binary search, without the lock and the list walk of prometheus_client's
+histograms. They may only be used by one thread: the event loop's.
 """
 
 import itertools
@@ -18,7 +18,7 @@ class Histogram:
     """Counts values in fixed buckets.
 
     Args:
-        bounds: upper bounds, ascending; what is larger falls in a last bucket.
+        bounds: upper bounds of the buckets, ascending; larger values are counted in a last bucket.
     """
 
     __slots__ = ("bounds", "counts", "sum")
@@ -34,7 +34,10 @@ class Histogram:
         self.sum += value
 
     def quantile(self, share: float) -> float | None:
-        """Estimate the value that a share of all values does not exceed; None without any."""
+        """Estimate a quantile, for example 0.99; return None if there are no values.
+
+        Values above the last bound are estimated as that bound.
+        """
         rank = share * sum(self.counts)
         seen, lower = 0, 0.0
         for count, upper in zip(self.counts, self.bounds, strict=False):
@@ -45,7 +48,7 @@ class Histogram:
 
     @classmethod
     def merged(cls, parts: Iterable[Self], bounds: Sequence[float]) -> Self:
-        """Sum up histograms of the same bounds."""
+        """Return the sum of histograms that have the same bounds."""
         whole = cls(bounds)
         for part in parts:
             whole.counts = [a + b for a, b in zip(whole.counts, part.counts, strict=True)]
@@ -54,7 +57,7 @@ class Histogram:
 
 
 class HistogramMetric(Histogram, Collector):
-    """A histogram that Prometheus sees."""
+    """A histogram that is exported as a Prometheus metric."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
         super().__init__(bounds)

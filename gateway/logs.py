@@ -1,8 +1,8 @@
-"""JSON logs, one object a line, that cannot hold what was said.
+"""JSON logs, one object per line, without any content of calls.
 
-Ours are constant slugs with named fields. Of exceptions only types and places are kept, never their
-text: the text of a decoding error quotes its input. Libraries log at INFO and above for the same
-reason: at DEBUG the AWS SDK prints every event it carries.
+The gateway logs constant slugs with named fields. Of exceptions, only types and code locations are
+logged, never their text: for example, the text of a decoding error quotes its input. Libraries log
+at INFO and above for the same reason: at DEBUG the AWS SDK logs every event that it transfers.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = Non
     """Send structlog's and the standard library's records to `stream` as JSON lines.
 
     Args:
-        level: the lowest that is written of ours.
-        stream: where lines go.
-        gateway: this process's id, in every line.
+        level: the lowest level of the gateway's own lines.
+        stream: where the lines are written.
+        gateway: this process's id, which is added to every line.
     """
 
     def name_gateway(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -43,7 +43,7 @@ def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = Non
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _place_exceptions,
+        _locate_exceptions,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -63,7 +63,7 @@ def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = Non
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("gateway").setLevel(level)
-    # At WARNING it quotes the client's Sec-WebSocket-Protocol, where some put tokens.
+    # At WARNING it quotes the client's Sec-WebSocket-Protocol, in which some send tokens.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_crash
@@ -72,9 +72,9 @@ def configure(level: str, stream: TextIO = sys.stderr, gateway: str | None = Non
 
 
 def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle what no task awaited; the default handler would print the callback's arguments."""
+    """Log an error of the event loop. The default handler would log the callback's arguments."""
     error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:  # of asyncio's, per accept
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:  # at each failed accept
         if (suppressed := _throttle.admit("descriptors-exhausted")) is not None:
             log = structlog.get_logger("gateway")
             log.error("descriptors-exhausted", suppressed=suppressed)
@@ -87,12 +87,12 @@ def log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 def _log_crash(
     kind: type[BaseException], error: BaseException | None, _: TracebackType | None = None
 ) -> None:
-    """Handle what nothing caught; Python's own hook would print the exception's text."""
+    """Log an uncaught exception. Python's own hook would print the exception's text."""
     structlog.get_logger("gateway").critical("crashed", exc_info=error or kind())
 
 
-def _place_exceptions(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Replace an exception by its types and places, without any exception's text."""
+def _locate_exceptions(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Replace an exception by its types and code locations, without the text of any exception."""
     given = event.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
@@ -101,10 +101,10 @@ def _place_exceptions(logger: WrappedLogger, method: str, event: EventDict) -> E
 
 
 def _chain(error: BaseException, depth: int = 0) -> list[dict[str, object]]:
-    """One entry per exception of a chain or group, the raised one first."""
+    """Return one entry per exception of a chain or group, the raised one first."""
     entry: dict[str, object] = {
         "type": type(error).__qualname__,
-        "at": _places(error.__traceback__),
+        "at": _locations(error.__traceback__),
     }
     if isinstance(error, GatewayError):
         entry["reason"] = error.reason
@@ -114,7 +114,7 @@ def _chain(error: BaseException, depth: int = 0) -> list[dict[str, object]]:
     return [entry, *(line for each in inner if depth < 5 for line in _chain(each, depth + 1))]
 
 
-def _places(trace: TracebackType | None) -> list[str]:
-    """The innermost frames as `file:line function`, without source lines."""
+def _locations(trace: TracebackType | None) -> list[str]:
+    """Return the innermost frames as `file:line function`, without source lines."""
     frames = traceback.StackSummary.extract(traceback.walk_tb(trace), lookup_lines=False)
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

@@ -1,11 +1,12 @@
-"""Whether this process should get new calls, as `/readyz` reports it.
+"""Whether this process should receive new calls, as `/readyz` reports it.
 
-Every part that can be degraded or not ready adds a source:
+Every component that can be degraded or not ready adds a source:
 
     readiness.add(lambda: [not_ready("draining")] if streams.draining else [])
 
-A source returns what is wrong now and nothing if all is well. It is called at every probe, so it
-returns at once: what has to be measured is measured elsewhere and remembered.
+A source returns the conditions that hold now, or nothing if the component is healthy. It is called
+at every probe and must not block; a component that has to measure something does so in the
+background.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,17 +16,17 @@ from typing import NamedTuple
 class Condition(NamedTuple):
     """One thing that is wrong."""
 
-    reason: str  # a slug, and in parentheses what else helps; never content or secrets
-    ready: bool  # whether new calls are welcome all the same
+    reason: str  # a slug, and further details in parentheses; never content or secrets
+    ready: bool  # whether the process should receive new calls nevertheless
 
 
 def degraded(reason: str) -> Condition:
-    """Return a condition in which new calls are still welcome."""
+    """Return a condition in which the process should still receive new calls."""
     return Condition(reason, ready=True)
 
 
 def not_ready(reason: str) -> Condition:
-    """Return a condition in which new calls should go elsewhere."""
+    """Return a condition in which new calls should go to other gateways."""
     return Condition(reason, ready=False)
 
 
@@ -39,12 +40,12 @@ class Readiness:
         self._sources: list[Source] = []
 
     def add(self, source: Source) -> None:
-        """Ask a source at every probe from now on."""
+        """Add a source, which is called at every probe."""
         self._sources.append(source)
 
     @property
     def conditions(self) -> list[Condition]:
-        """Everything that is wrong now; first what makes the process not ready."""
+        """All conditions that hold now; those that make the process not ready come first."""
         found = [condition for source in self._sources for condition in source()]
         return sorted(found, key=lambda condition: condition.ready)
 

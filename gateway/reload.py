@@ -1,8 +1,9 @@
-"""The carriers' settings, read again at SIGHUP: secrets are changed without a restart.
+"""Reloads the carriers' settings at SIGHUP, so that secrets can change without a restart.
 
-They are read from `.env` and from the files of GATEWAY_SECRETS_DIR; the environment of a process
-can't change. All are validated before any takes effect. If one is wrong, or would open or close a
-carrier, all stay as they were, with one line in the log. Live calls go on as they were let in.
+The settings are read from `.env` and from the files of GATEWAY_SECRETS_DIR; the environment of a
+running process can't change. All are validated before any takes effect. If one is invalid, or would
+enable or disable a carrier, none takes effect, and one line is logged. Calls that were admitted
+continue.
 """
 
 import asyncio
@@ -22,10 +23,10 @@ _log = structlog.get_logger()
 
 
 class CarrierSettings:
-    """The settings of all carriers, as they were read last.
+    """The current settings of all carriers.
 
     Args:
-        kinds: the carriers' classes.
+        kinds: the classes of all carriers.
         secrets_dir: GATEWAY_SECRETS_DIR.
 
     Raises:
@@ -39,7 +40,7 @@ class CarrierSettings:
         self._carriers: dict[str, Carrier] = {}
 
     def make(self) -> list[Carrier]:
-        """Make the carriers; logs which are set, but not sufficiently to open them."""
+        """Create the carriers; log those that have some settings but lack a required one."""
         self._carriers = {kind.name: kind(self._read[kind.name]) for kind in self._kinds}
         for name, carrier in self._carriers.items():
             if self._read[name].model_fields_set and carrier.missing_setting:
@@ -48,21 +49,21 @@ class CarrierSettings:
 
     @contextlib.asynccontextmanager
     async def reloading(self, renew: Callable[[Sequence[Carrier]], None]) -> AsyncIterator[None]:
-        """Read the settings again at each SIGHUP, as long as the context lasts.
+        """Reload the settings at each SIGHUP for as long as the context lasts.
 
         Args:
-            renew: takes the carriers whose settings have changed.
+            renew: called with the carriers whose settings have changed.
         """
-        asked = asyncio.Event()
+        requested = asyncio.Event()
 
         async def reload() -> None:
             while True:
-                await asked.wait()
-                asked.clear()
+                await requested.wait()
+                requested.clear()
                 await self._reload(renew)
 
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, asked.set)
+        loop.add_signal_handler(signal.SIGHUP, requested.set)
         task = asyncio.create_task(reload(), name="reload")
         try:
             yield
@@ -73,14 +74,14 @@ class CarrierSettings:
 
     async def _reload(self, renew: Callable[[Sequence[Carrier]], None]) -> None:
         try:
-            read = await asyncio.to_thread(self._load)  # some 15 ms
+            read = await asyncio.to_thread(self._load)  # takes about 15 ms
             changed = [kind for kind in self._kinds if read[kind.name] != self._read[kind.name]]
             carriers = {kind.name: kind(read[kind.name]) for kind in changed}
             for name, carrier in carriers.items():
                 _check_renewal(self._carriers[name], carrier)
         except SettingsError as error:
             _log.error("settings-reload-failed", problem=str(error))
-        except Exception as error:  # noqa: BLE001  # a file may be anything; its text is not told
+        except Exception as error:  # noqa: BLE001  # any file content; the text may quote secrets
             _log.error("settings-reload-failed", problem=type(error).__name__)
         else:
             self._read = read
@@ -93,19 +94,21 @@ class CarrierSettings:
 
 
 def _check_renewal(old: Carrier, new: Carrier) -> None:
-    """Check that a carrier can take the place of another one while the gateway runs.
+    """Check that the new settings of a carrier can take effect while the gateway runs.
 
     Raises:
-        SettingsError: it can't.
+        SettingsError: they can't.
     """
-    if _wants(old) != _wants(new):
-        raise SettingsError(f"{new.name}: to open or close a carrier or its webhook, restart")
+    if _missing_settings(old) != _missing_settings(new):
+        raise SettingsError(
+            f"{new.name}: restart the gateway to enable or disable a carrier or its webhook"
+        )
     if isinstance(old, OpenIdCarrier) and isinstance(new, OpenIdCarrier):
         if (old.openid and old.openid.source) != (new.openid and new.openid.source):
-            raise SettingsError(f"{new.name}: to change whose tokens are accepted, restart")
-        new.openid = old.openid  # whose keys are kept
+            raise SettingsError(f"{new.name}: restart the gateway to change the token issuer")
+        new.openid = old.openid  # keeps the keys that were fetched
 
 
-def _wants(carrier: Carrier) -> tuple[str | None, ...]:
-    webhook = carrier.webhook_closed_for_want_of if isinstance(carrier, ForkingCarrier) else None
+def _missing_settings(carrier: Carrier) -> tuple[str | None, ...]:
+    webhook = carrier.webhook_missing_setting if isinstance(carrier, ForkingCarrier) else None
     return carrier.missing_setting, webhook

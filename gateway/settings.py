@@ -1,6 +1,6 @@
-"""The gateway's settings: `GATEWAY_<NAME>`, and the AWS SDK's own `AWS_REGION`.
+"""The gateway's settings: `GATEWAY_<NAME>`, and `AWS_REGION` of the AWS SDK.
 
-Read once from the environment or `.env`, and validated before listening.
+They are read once, from the environment or `.env`, and validated before the gateway listens.
 """
 
 import os
@@ -18,7 +18,7 @@ _PUBLIC_URL: Final = "must have no query, no fragment and no user name"
 
 
 class Upstream(StrEnum):
-    """What carries a session to the model."""
+    """How sessions with the model are transported."""
 
     SAGEMAKER = "sagemaker"
     WEBSOCKET = "websocket"
@@ -34,32 +34,34 @@ class Role(StrEnum):
 
 
 class Settings(BaseSettings):
-    """One gateway process's settings."""
+    """The settings of one gateway process."""
 
     model_config = config("GATEWAY_", env_file=".env")
     sections: ClassVar = {
-        "host": "SessionHost",
+        "host": "Ports and load",
         "redis_url": "Redis",
         "upstream": "The model",
-        "endpoint_instances": "Places for sessions",
+        "endpoint_instances": "Session slots",
         "start_timeout_s": "Sessions and segments",
         "idle_timeout_s": "How streams end",
-        "admin_tokens": "The admin API, on the private port",
+        "admin_tokens": "The admin API on the private port",
         "inbound_role": "Who speaks",
     }
 
-    # SessionHost. Loopback unless opened: the images open both.
+    # Ports and load. Both ports listen on loopback by default; the images open both.
     host: str = Field(
         "127.0.0.1",
-        description="Addresses of the public port, comma-separated; :: is all "
-        "of this host, IPv4 and IPv6.",
+        description="Addresses of the public port, comma-separated. :: is all "
+        "addresses of this host, IPv4 and IPv6.",
     )
     port: Port = Field(8000, description="Public port: webhooks and media sockets.")
-    admin_host: str = Field("127.0.0.1", description="Addresses of the private port, likewise.")
+    admin_host: str = Field(
+        "127.0.0.1", description="Addresses of the private port, in the same format."
+    )
     admin_port: Port = Field(9000, description="Private port: /metrics, /healthz, /readyz.")
     public_url: Annotated[Url, matching(r"[^?#@]*", _PUBLIC_URL)] = Field(
-        description="What carriers call us, https://host[:port][/prefix]: they sign this, not what "
-        "a proxy made of it. A proxy must take the prefix off again."
+        description="The gateway's URL as carriers call it, https://host[:port][/prefix]. Carriers "
+        "sign this URL. A proxy must remove the prefix from the paths that it forwards."
     )
     id: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
@@ -68,142 +70,178 @@ class Settings(BaseSettings):
     )
     secrets_dir: Path | None = Field(
         None,
-        description="Folder with a file for each secret, named as its variable, as Docker and "
-        "Kubernetes mount them. Those of carriers are read again at SIGHUP.",
+        description="Folder with one file per secret, named like its variable, as mounted by "
+        "Docker and Kubernetes. SIGHUP reloads the carriers' secrets.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Our logs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The lowest level of the gateway's log lines."
+    )
     max_calls: PositiveInt = Field(
-        200, description="Media streams at once; more are refused with 503 before the upgrade."
+        200,
+        description="Media streams at the same time; more are refused with 503 before the upgrade.",
     )
     overload_cpu: PositiveFloat = Field(
         0.85,
-        description="Share of a core at which new calls get 503, so that live calls' words are "
-        "not late. More than 1 disables the limit.",
+        description="Share of a core at which new calls are refused with 503, so that transcripts "
+        "of live calls are not delayed. More than 1 disables the limit.",
     )
     overload_lag_ms: PositiveInt = Field(
-        100, description="Lag of the event loop (median of 2 s) at which new calls get 503, in ms."
+        100,
+        description="Lag of the event loop (median of 2 s) at which new calls are refused with "
+        "503, in ms.",
     )
 
     # Redis
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="redis://, redis+cluster:// or redis+sentinel://, or rediss for TLS, as "
-        "docs/redis.md says; secret, because it may hold a password.",
+        description="redis://, redis+cluster:// or redis+sentinel://, with rediss for TLS; see "
+        "docs/redis.md. Secret, because it may contain a password.",
     )
     partitions: int = Field(
-        64, ge=1, le=9999, description="Partitions of the event streams; fixed at installation."
+        64,
+        ge=1,
+        le=9999,
+        description="Number of partitions of the event streams. It can't be changed later.",
     )
-    retention_s: PositiveInt = Field(86_400, description="Events are kept this long, in seconds.")
+    retention_s: PositiveInt = Field(
+        86_400, description="How long Redis keeps a call's events, in seconds."
+    )
     lease_s: PositiveInt = Field(
-        30, description="A live stream's lease in `live`, in seconds; a gateway that died loses it."
+        30,
+        description="Duration of the lease of a live stream or a session slot, in seconds. The "
+        "leases of a lost gateway expire after it.",
     )
     spool_dir: Path | None = Field(
         None,
-        description="Folder of the files that keep events while Redis is away. Default: a private "
-        "one in the system's folder for temporary files.",
+        description="Folder of the spool: files that keep events while Redis is unavailable. "
+        "Default: a private folder in the system's folder for temporary files.",
     )
-    spool_max_mb: PositiveInt = Field(1024, description="Their greatest size together, in MiB.")
+    spool_max_mb: PositiveInt = Field(1024, description="Maximum size of the spool, in MiB.")
 
     # The model
     upstream: Upstream = Field(Upstream.SAGEMAKER, description="sagemaker or websocket.")
-    sagemaker_endpoint: str | None = Field(None, description="Endpoint name. Needed for sagemaker.")
-    sagemaker_variant: str | None = Field(None, max_length=63, description="Production variant.")
+    sagemaker_endpoint: str | None = Field(
+        None, description="Name of the endpoint. Required for sagemaker."
+    )
+    sagemaker_variant: str | None = Field(
+        None, max_length=63, description="Name of the production variant."
+    )
     sagemaker_url: Url | None = Field(
-        None, description="Instead of https://runtime.sagemaker.<region>.amazonaws.com:8443."
+        None,
+        description="URL to use instead of https://runtime.sagemaker.<region>.amazonaws.com:8443.",
     )
     sagemaker_ca_file: Path | None = Field(
-        None, description="PEM of a private CA to trust instead of the system's."
+        None, description="PEM file of a private CA to trust instead of the system's CAs."
     )
     aws_region: str | None = Field(
-        None, validation_alias="AWS_REGION", description="Needed for sagemaker."
+        None, validation_alias="AWS_REGION", description="AWS region. Required for sagemaker."
     )
     realtime_url: WebsocketUrl | None = Field(
-        None, description="ws(s)://host/v1/realtime of a vLLM server. Needed for websocket."
+        None, description="ws(s)://host/v1/realtime of a vLLM server. Required for websocket."
     )
-    realtime_api_key: SecretStr | None = Field(None, description="That server's API key.")
+    realtime_api_key: SecretStr | None = Field(None, description="API key of that server.")
     model: str = Field(
-        "mistralai/Voxtral-Mini-4B-Realtime-2602", description="The name the model is served under."
+        "mistralai/Voxtral-Mini-4B-Realtime-2602",
+        description="Name under which the endpoint serves the model.",
     )
     chunk_ms: int = Field(
-        80, ge=20, le=1000, description="Audio per append; 80 ms is one token of Voxtral."
+        80, ge=20, le=1000, description="Audio per append, in ms; 80 ms is one token of Voxtral."
     )
 
-    # Places for sessions
-    endpoint_instances: PositiveInt = Field(1, description="Instances behind the endpoint.")
+    # Session slots
+    endpoint_instances: PositiveInt = Field(1, description="Number of instances of the endpoint.")
     endpoint_sessions: PositiveInt | None = Field(
         None,
-        description="Sessions that one instance takes. All gateways together never open more than "
-        "instances x sessions. Default: no limit.",
+        description="Sessions per instance. All gateways together open at most instances x "
+        "sessions. Default: no limit.",
     )
     routes_file: Path | None = Field(
-        None, description="TOML with several endpoints and the routes to them: docs/routes.md."
+        None, description="TOML file with several endpoints and routes: docs/routes.md."
     )
     admission_wait_s: float = Field(
-        0, ge=0, le=10, description="A stream may wait this long for a place, in seconds."
+        0, ge=0, le=10, description="How long a stream may wait for a session slot, in seconds."
     )
 
     # Sessions and segments
     start_timeout_s: PositiveFloat = Field(
-        10, description="From the upgrade until the carrier's start message."
+        10, description="Time from the upgrade to the carrier's start message, in seconds."
     )
-    open_timeout_s: PositiveFloat = Field(10, description="To open an upstream session.")
+    open_timeout_s: PositiveFloat = Field(
+        10, description="Time to open an upstream session, in seconds."
+    )
     done_timeout_s: PositiveFloat = Field(
-        20, description="From the final commit until the model is done, at hang-up."
+        20,
+        description="Time from the final commit at hang-up until the model is done, in seconds.",
     )
     finish_timeout_s: PositiveFloat = Field(
-        60, description="From the hang-up until the last words are there, reconnects included."
+        60,
+        description="Time from the hang-up to the final transcripts, reconnects included, in "
+        "seconds.",
     )
     replay_ms: int = Field(
         30_000,
         ge=1000,
-        description="Audio per track kept for a session to come, in ms; what is older is a gap.",
+        description="Audio per track that is kept to replay it to a new session, in ms. Older "
+        "audio becomes a gap.",
     )
     retry_budget_s: PositiveFloat = Field(
-        120, description="A track tries this long to get a session again, in seconds."
+        120, description="How long a track tries to open a new session, in seconds."
     )
     rollover_soft_s: PositiveFloat = Field(
-        240, description="Age after which a session is replaced at a pause, in seconds."
+        240, description="Age after which a session is replaced at the next pause, in seconds."
     )
     rollover_hard_s: PositiveFloat = Field(
-        1500, description="Age at which it is replaced in mid-speech; SageMaker's limit is 1800."
+        1500,
+        description="Age at which a session is replaced in mid-speech, in seconds. SageMaker ends "
+        "sessions after 1800.",
     )
     first_delta_late_s: PositiveFloat = Field(
-        3, description="Audio sent and no first answer for so long is counted and logged."
+        3,
+        description="Time from sent audio to the first delta after which the session is counted "
+        "and logged as late, in seconds.",
     )
     mute_timeout_s: PositiveFloat = Field(
-        8, description="Audio sent and no answer for so long: the session is given up, in seconds."
+        8,
+        description="Time without a delta for sent audio after which a session is replaced, in "
+        "seconds.",
     )
     max_lag_ms: PositiveInt = Field(
         10_000, description="A session this far behind its audio is replaced, in ms."
     )
     rut_deltas: PositiveInt = Field(
-        200, description="Empty deltas in a row, over speech, that end a session; 80 ms each."
+        200,
+        description="Empty deltas in a row during speech after which a silent model's session is "
+        "replaced; 80 ms each.",
     )
-    segment_pause_ms: int = Field(1000, ge=160, description="Silence that closes a segment.")
-    segment_max_ms: int = Field(30_000, ge=1000, description="A segment's greatest length.")
+    segment_pause_ms: int = Field(1000, ge=160, description="Silence that closes a segment, in ms.")
+    segment_max_ms: int = Field(
+        30_000, ge=1000, description="Maximum duration of a segment, in ms."
+    )
 
     # Ends
     idle_timeout_s: PositiveFloat = Field(
-        120, description="A stream without media for so long is ended, in seconds."
+        120, description="Time without media after which a stream is ended, in seconds."
     )
     silence_timeout_s: PositiveFloat = Field(
-        1800, description="A stream with silence on all tracks for so long is ended, in seconds."
+        1800,
+        description="Time of silence on all tracks after which a stream is ended, in seconds.",
     )
-    max_call_s: PositiveFloat = Field(14_400, description="A stream's greatest age, in seconds.")
+    max_call_s: PositiveFloat = Field(14_400, description="Maximum age of a stream, in seconds.")
     heartbeat_s: float = Field(
         20,
         ge=1,
-        description="Between pings to the carrier; half of it without a pong and it is gone.",
+        description="Interval between pings to the carrier, in seconds. If no pong is received "
+        "within half of it, the connection is lost.",
     )
     drain_timeout_s: float = Field(
-        1800, ge=0, description="After SIGTERM live calls may go on for so long, in seconds."
+        1800, ge=0, description="How long live calls may continue after SIGTERM, in seconds."
     )
 
     # The admin API, on the private port
     admin_tokens: SecretStr | None = Field(
         None,
         description='JSON: {"<name>": {"token": "<secret>", "scopes": ["read", "terminate", '
-        '"drain", "mint"]}}. Without it the admin API is closed.',
+        '"drain", "mint"]}}. Default: the admin API is disabled.',
     )
 
     # Who speaks
@@ -212,23 +250,23 @@ class Settings(BaseSettings):
 
     publish_params: Names | None = Field(
         None,
-        description="Custom parameters of calls to publish, by name, comma-separated. Default: all "
-        "but those whose names say that they are secrets. A route may say otherwise.",
+        description="Names of the custom parameters to publish, comma-separated. Default: all "
+        "except those whose names suggest a secret. A route may override it.",
     )
 
     def media_url(self, carrier: str) -> str:
-        """Where a carrier's media go."""
+        """Return the WebSocket URL of a carrier's media streams."""
         return f"ws{self.public_url.removeprefix('http')}/media/{carrier}"
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Refuse combinations that could not serve a call."""
+        """Reject combinations of settings that can't serve a call."""
         if self.routes_file is None:
             self._check_upstream()
         return self
 
     def _check_upstream(self) -> None:
-        """Refuse an upstream that lacks its address; a routes file brings its own."""
+        """Reject an upstream without an address. A routes file contains its own addresses."""
         if self.upstream is Upstream.SAGEMAKER and not (
             self.sagemaker_endpoint and self.aws_region
         ):

@@ -1,8 +1,8 @@
-"""Carriers that let anybody in, for tests whose calls are not about that."""
+"""Carriers without authentication, for tests that do not need it."""
 
 from gateway.carriers.vendors.twilio import Twilio
 
 
 def open_twilio() -> Twilio:
-    """Make Twilio as on a laptop."""
+    """Return Twilio without signature checks."""
     return Twilio(Twilio.Settings(_env_file=None, ignore_signatures=True))

@@ -1,14 +1,14 @@
-"""How fast this machine is now, against the one that budgets of real-time tests were made for.
+"""The speed of this machine, relative to the one for which time budgets of tests were set.
 
-Tests in real time wait for states, not for times. What still needs a time (a time-out of the
-product that must not fire before a fault heals, say) is a multiple of this unit.
+Tests in real time wait for states, not for times. Where a time is needed (for example a timeout of
+the product that must not expire before a fault is over), it is a multiple of this unit.
 """
 
 import functools
 import hashlib
 import time
 
-_REFERENCE_S = 0.17  # what the work below takes on the machine that budgets were made for, idle
+_REFERENCE_S = 0.17  # duration of the work below on the idle reference machine
 _SLOWEST = 8.0
 
 
@@ -16,7 +16,7 @@ _SLOWEST = 8.0
 def unit() -> float:
     """Return the factor of this machine: 1 if it is idle and as fast as the reference, up to 8.
 
-    Measured once per process, by the wall clock: other work on the machine counts.
+    Measured once per process with the wall clock, so that other load on the machine counts.
     """
     begin_s = time.perf_counter()
     digest = b""

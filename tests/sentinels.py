@@ -14,7 +14,7 @@ from tests.redis_servers import free_port
 
 @contextlib.contextmanager
 def sentinel(folder: Path, primary_url: str, *directives: str) -> Iterator[int]:
-    """Run a sentinel that watches a primary by the name `calls`; gives its port.
+    """Run a sentinel that watches a primary with the name `calls`; yield its port.
 
     Args:
         folder: for its configuration, which it rewrites.
@@ -34,7 +34,7 @@ def sentinel(folder: Path, primary_url: str, *directives: str) -> Iterator[int]:
     ]
     configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [str(get_binary_path()), str(configuration), "--sentinel"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - a fixed command
     try:
         deadline = time.monotonic() + 30
         with contextlib.closing(redis.Redis(port=port)) as client:

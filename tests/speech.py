@@ -1,4 +1,4 @@
-"""Recorded human speech, what it says, and how far a transcript is from that.
+"""Recorded human speech, its text, and the error rate of a transcript.
 
 The recordings come with the moonshine-voice package. The text of A Tale of Two Cities (Charles
 Dickens, 1859) is in the public domain; the recording reads its whole first sentence.
@@ -24,25 +24,25 @@ TWO_CITIES = (
 
 
 def word_error_rate(reference: str, hypothesis: str) -> float:
-    """Give the share of words that are wrong, whatever their case and punctuation."""
+    """Return the share of wrong words, ignoring case and punctuation."""
     return float(jiwer.wer(" ".join(plain_words(reference)), " ".join(plain_words(hypothesis))))
 
 
 def plain_words(text: str) -> list[str]:
-    """Give the words in lower case; hyphens and dashes part words, apostrophes don't."""
+    """Return the words in lower case; hyphens and dashes separate words, apostrophes don't."""
     return re.sub(r"[^\w\s]", "", re.sub(r"[-\u2013\u2014]", " ", text.lower())).split()
 
 
 def telephone_recording(name: str) -> bytes:
-    """Give a recording of the package as a telephone line leaves it: PCM16, 16 kHz mono.
+    """Return a recording of the package after a telephone line: PCM16, 16 kHz mono.
 
     Args:
         name: such as "two_cities.wav"; 16-bit mono of any rate.
     """
     narrow = recording(name, 8000).tobytes()
     line = audioop.ulaw2lin(audioop.lin2ulaw(narrow, 2), 2)
-    heard = np.frombuffer(line, "<i2")
-    return _resampled(heard, 2 * len(heard)).tobytes()
+    samples = np.frombuffer(line, "<i2")
+    return _resampled(samples, 2 * len(samples)).tobytes()
 
 
 def recording(name: str, rate_hz: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A TCP proxy that adds TLS, moves to another server, and breaks connections at chosen bytes."""
+"""A TCP proxy that adds TLS, changes its target, and cuts connections after a number of bytes."""
 
 import asyncio
 import contextlib
@@ -11,22 +11,22 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Cut:
-    """Break a connection once it has carried so many bytes one way."""
+    """Close a connection after it has carried `after_bytes` in one direction."""
 
-    of_replies: bool  # else of requests
+    of_replies: bool  # False: of requests
     after_bytes: int
 
 
 class TcpProxy:
-    """Carries each connection to the server that is the target when it is made.
+    """Forwards each new connection to the current target.
 
-    Connections that are open stay with their server when the target changes, as those of a managed
-    Redis do at a planned failover.
+    If the target changes, open connections stay with their server, as those of a managed Redis do
+    at a planned failover.
 
     Args:
         target: a port on loopback.
-        tls: None takes plain connections.
-        cuts: one per connection, in the order they are made; later connections live.
+        tls: None accepts plain connections.
+        cuts: one per connection, in the order of connecting; later connections are not cut.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TcpProxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Nothing is awaited here: a link that ends may be cancelled as well, by our exit.
+            # Nothing is awaited here, because `__aexit__` may cancel a link that is ending.
             for pump in pumps:
                 pump.cancel()
             for end in (server_writer, writer):
@@ -93,7 +93,7 @@ class TcpProxy:
 async def _pump(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None
 ) -> None:
-    """Carry bytes until the peer ends or is lost, or exactly `limit_bytes` have passed."""
+    """Forward bytes until EOF, a lost connection, or exactly `limit_bytes` have passed."""
     passed = 0
     with contextlib.suppress(OSError):
         while limit_bytes is None or passed < limit_bytes:

@@ -1,4 +1,4 @@
-"""The compose file, read by Compose itself; its settings, by the processes they are for."""
+"""The compose file as Compose reads it, and its settings as the processes read them."""
 
 import json
 import os
@@ -33,11 +33,11 @@ PROCESSES: tuple[type[BaseSettings], ...] = (
 
 
 def config(*options: str, **env: str) -> Any:
-    """Resolve the file as Compose would run it, whatever is set on this machine."""
+    """Return the resolved file, independent of the environment of this machine."""
     compose = str(Path(sys.executable).parent / "docker-compose")
     command = (compose, *options, "config", "--format=json")
     clean = {"PATH": os.environ["PATH"], "COMPOSE_DISABLE_ENV_FILE": "1", **env}
-    done = subprocess.run(  # noqa: S603 (ours)
+    done = subprocess.run(  # noqa: S603 (fixed command)
         command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
@@ -50,16 +50,16 @@ def local() -> Any:
     return config("--env-file", "deploy/local/compose.env", "--profile", "local")
 
 
-def test_without_a_profile_it_is_redis_the_gateway_and_the_janitor() -> None:
+def test_default_services_are_redis_gateway_and_janitor() -> None:
     assert sorted(config()["services"]) == ["gateway", "janitor", "redis"]
 
 
-def test_the_local_profile_adds_what_stands_for_sagemaker(local: Any) -> None:
+def test_local_profile_adds_the_sagemaker_replacement(local: Any) -> None:
     added = {"bridge", "endpoint", "engine"}
     assert set(local["services"]) == {"gateway", "janitor", "redis", *added}
 
 
-def test_what_runs_is_healthy_by_its_own_account(local: Any) -> None:
+def test_every_service_has_a_health_check(local: Any) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     for name, service in local["services"].items():
         assert "healthcheck" in service or (name == "gateway" and "HEALTHCHECK" in dockerfile)
@@ -72,7 +72,7 @@ def test_nothing_is_published_beyond_loopback(local: Any) -> None:
 
 
 def test_every_setting_exists(local: Any) -> None:
-    """An unknown setting stops its process at the start."""
+    """An unknown setting prevents startup."""
     known = {
         f"{kind.model_config['env_prefix']}{field.upper()}"
         for kind in PROCESSES
@@ -85,7 +85,7 @@ def test_every_setting_exists(local: Any) -> None:
                 assert name in known
 
 
-def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
+def test_gateway_and_endpoint_share_credentials(local: Any) -> None:
     gateway = local["services"]["gateway"]["environment"]
     endpoint = local["services"]["endpoint"]["environment"]
     assert gateway["AWS_ACCESS_KEY_ID"] == endpoint["ENDPOINT_ACCESS_KEY_ID"]
@@ -93,22 +93,22 @@ def test_the_gateway_finds_the_endpoint_that_trusts_it(local: Any) -> None:
     assert "endpoint" in endpoint["ENDPOINT_CERT_NAMES"].split(",")
 
 
-def test_run_call_reaches_it_without_options(local: Any) -> None:
+def test_run_call_works_without_options(local: Any) -> None:
     gateway = local["services"]["gateway"]["environment"]
     assert gateway.items() >= gateway_settings().items()  # as any carrier
     assert gateway["AWS_ACCESS_KEY_ID"] == stack.ACCESS_KEY_ID
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
 
 
-def test_alone_it_opens_nothing_and_knows_no_secret() -> None:
-    """Symptom to prevent: a gateway on the internet that verifies with a token from this file."""
+def test_default_gateway_has_no_secrets() -> None:
+    """Symptom to prevent: a gateway on the internet that uses a token of this file."""
     gateway = config()["services"]["gateway"]["environment"]
     ours = {"GATEWAY_REDIS_URL", "GATEWAY_SPOOL_DIR"}
     assert {gateway[name] for name in gateway if name not in ours} == {""}
 
 
-def test_what_the_readme_names_is_passed_on() -> None:
-    """Symptom: a setting of .env, even one for security, that never reached the container."""
+def test_settings_named_in_the_readme_are_passed_on() -> None:
+    """Symptom: a setting in .env did not reach the container."""
     named = set(re.findall(r"GATEWAY_[A-Z_]+|AWS_[A-Z_]+", (ROOT / "README.md").read_text()))
     given = dict.fromkeys(named - {"GATEWAY_REDIS_URL"}, "given")  # Redis comes with the file
     gateway = config(**given)["services"]["gateway"]["environment"]
@@ -123,7 +123,7 @@ def test_any_setting_in_the_env_file_is_passed_on(tmp_path: Path) -> None:
     assert gateway["GATEWAY_TELNYX_SECRET"] == "given"
 
 
-def test_the_images_run_pinned_and_without_root() -> None:
+def test_images_use_pinned_dependencies_and_no_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[2:]
     assert len(stages) == 2

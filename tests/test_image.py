@@ -1,4 +1,4 @@
-"""The images as far as they can be built without Docker: context, COPYs, installation, imports."""
+"""The images, as far as they can be checked without Docker: context, COPYs, installation."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ for name in packages:
 
 
 def ignored() -> list[tuple[re.Pattern[str], bool]]:
-    """Read .dockerignore: its patterns in order, and whether each one lets in again."""
+    """Read .dockerignore: its patterns in order, and whether each one is an exception."""
     rules = []
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if pattern := line.split("#")[0].strip():
@@ -44,13 +44,13 @@ def ignored() -> list[tuple[re.Pattern[str], bool]]:
 
 
 def in_context(path: Path) -> bool:
-    """Whether a file is sent to the builder: the last pattern that fits it or a parent counts."""
+    """Return whether a file is sent to the builder: the last matching pattern decides."""
     names = [str(path), *map(str, path.parents[:-1])]
-    verdict = True
+    is_sent = True
     for pattern, is_exception in ignored():
         if any(pattern.fullmatch(name) for name in names):
-            verdict = is_exception
-    return verdict
+            is_sent = is_exception
+    return is_sent
 
 
 def copies(stage: str) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def copies(stage: str) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `docker build` would send."""
+    """The files that `docker build` would send."""
     folder = tmp_path_factory.mktemp("context")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
@@ -91,13 +91,13 @@ def test_every_copy_finds_its_source(context: Path, stage: str) -> None:
     assert [source for source in sources if not (context / source).exists()] == []
 
 
-def test_nothing_else_is_sent(context: Path) -> None:
+def test_context_contains_only_copied_files(context: Path) -> None:
     needed = {source.rstrip("/") for stage in STAGES for source, _ in copies(stage)}
     assert {path.name for path in context.iterdir()} == needed
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_is_installed_imports(context: Path, tmp_path: Path, stage: str) -> None:
+def test_installed_packages_import(context: Path, tmp_path: Path, stage: str) -> None:
     source, target = tmp_path / "src", tmp_path / "installed"
     source.mkdir()
     for name, destination in copies(stage):
@@ -114,6 +114,7 @@ def test_what_is_installed_imports(context: Path, tmp_path: Path, stage: str) ->
     )
     packages = sorted(path.name for path in target.iterdir() if (path / "__init__.py").is_file())
     assert {name for name, _ in copies(stage) if (ROOT / name).is_dir()} == set(packages)
+    assert [name for name in packages if not (target / name / "py.typed").is_file()] == []
     check = [sys.executable, "-I", "-c", IMPORT_ALL, str(target), ",".join(packages)]
     subprocess.run([*check, ",".join(not_installed(stage))], check=True, timeout=100)  # noqa: S603
 

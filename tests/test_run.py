@@ -1,4 +1,4 @@
-"""The entry point's search for a Python, without installing anything."""
+"""The entry point `run`: how it finds Python and installs, without a real installation."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ NO_PYTHON = "no Python 3.12 or newer found"
 
 
 def interpreter(version: str) -> str:
-    """A stand-in: answers the probe, and makes an environment whose pip says where it came from."""
+    """Return a fake interpreter: it answers the version probe and creates environments."""
     return f"""#!/bin/sh
 case "$*" in
   *sys.version_info*) echo "{version} $0" ;;
@@ -41,7 +41,7 @@ esac
 
 
 class Machine:
-    """A folder with a copy of the project's entry point, and a PATH of its own."""
+    """A folder with a copy of the project's entry point, and a separate PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "a project"
@@ -73,7 +73,7 @@ class Machine:
         file.chmod(0o755)
 
     def run(self, *arguments: str, fail: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run it from elsewhere."""
+        """Run the entry point from another folder."""
         marker = self.home / "fail"
         marker.touch() if fail else marker.unlink(missing_ok=True)
         return subprocess.run(  # noqa: S603 (ours)
@@ -87,7 +87,7 @@ class Machine:
         return {"PATH": str(self.bin), "HOME": str(self.home), "TMPDIR": str(self.home), **more}
 
     def asked(self) -> list[str]:
-        """Return what pip was asked to install, one entry for each time."""
+        """Return the extras that pip installed, one entry per installation."""
         lines = (self.project / ".venv/bin/asked").read_text().splitlines()
         return [line.partition("[")[2].partition("]")[0] for line in lines]
 
@@ -116,7 +116,9 @@ def machine(tmp_path: Path) -> Machine:
         ),
     ],
 )
-def test_which_python_it_takes(machine: Machine, programs: dict[str, str], chosen: str) -> None:
+def test_newest_suitable_python_is_chosen(
+    machine: Machine, programs: dict[str, str], chosen: str
+) -> None:
     for path, content in programs.items():
         machine.add(path, content if content.startswith("#!") else interpreter(content))
     done = machine.run("demo", "--inbound", "a b.wav")
@@ -126,7 +128,7 @@ def test_which_python_it_takes(machine: Machine, programs: dict[str, str], chose
     )
 
 
-def test_no_python_gives_one_clear_line(machine: Machine) -> None:
+def test_missing_python_is_reported_in_one_line(machine: Machine) -> None:
     machine.add("python3.13", SHIM)
     machine.add("python3", OLD)
     done = machine.run("--help")
@@ -135,7 +137,7 @@ def test_no_python_gives_one_clear_line(machine: Machine) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_it_installs_once(machine: Machine) -> None:
+def test_installs_once(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     assert "installing" in machine.run("demo").stderr
     assert machine.run("demo").stderr == ""
@@ -143,7 +145,7 @@ def test_it_installs_once(machine: Machine) -> None:
     assert "installing" in machine.run("demo").stderr
 
 
-def test_an_interrupted_installation_is_done_again(machine: Machine) -> None:
+def test_interrupted_installation_is_repeated(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     assert machine.run("demo", fail=True).returncode == 1
     done = machine.run("demo")
@@ -151,7 +153,7 @@ def test_an_interrupted_installation_is_done_again(machine: Machine) -> None:
     assert done.stdout == "3.13 ran: -P -m cli demo\n"
 
 
-def test_an_interpreter_that_went_away_is_replaced(machine: Machine) -> None:
+def test_missing_interpreter_is_replaced(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     machine.run("demo")
     (machine.project / ".venv/bin/python").unlink()
@@ -160,7 +162,7 @@ def test_an_interpreter_that_went_away_is_replaced(machine: Machine) -> None:
     assert machine.run("demo").stdout == "3.12 ran: -P -m cli demo\n"
 
 
-def test_two_at_once_install_once(machine: Machine) -> None:
+def test_concurrent_runs_install_once(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     both = [
         subprocess.Popen(  # noqa: S603 (ours)
@@ -173,8 +175,8 @@ def test_two_at_once_install_once(machine: Machine) -> None:
     assert [each.returncode for each in both] == [0, 0]
 
 
-def test_in_a_pipe_it_says_two_lines(machine: Machine) -> None:
-    """Symptom: 96 packages scroll by before the first word of the demo."""
+def test_pipe_receives_two_lines(machine: Machine) -> None:
+    """Symptom: 96 packages scrolled by before the demo began."""
     machine.add("python3.13", interpreter("3.13"))
     lines = machine.run("demo").stderr.splitlines()
     assert len(lines) == 2
@@ -194,7 +196,7 @@ def test_a_terminal_shows_one_line_of_progress(machine: Machine) -> None:
                 shown += part
         assert process.wait(60) == 0
     assert b"fetching package 9: package9" in shown
-    assert shown.count(b"\n") == 3  # the two lines, and what the command itself says
+    assert shown.count(b"\n") == 3  # the two lines, and the output of the command
     assert all(len(line) <= 90 for line in shown.split(b"\r"))
 
 
@@ -209,7 +211,7 @@ def test_each_command_installs_what_it_needs(machine: Machine) -> None:
     assert machine.asked() == ["local", "dev"]
 
 
-def test_a_failure_shows_the_last_lines_and_where_the_rest_is(machine: Machine) -> None:
+def test_failure_shows_the_last_lines_and_the_log_path(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     done = machine.run("demo", fail=True)
     log = machine.project / ".venv/install.log"
@@ -221,7 +223,7 @@ def test_a_failure_shows_the_last_lines_and_where_the_rest_is(machine: Machine) 
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_pip_and_leaves_nothing(machine: Machine, how: signal.Signals) -> None:
+def test_interrupt_stops_pip_and_cleans_up(machine: Machine, how: signal.Signals) -> None:
     machine.add("python3.13", interpreter("3.13"))
     hang = machine.home / "hang"
     hang.touch()

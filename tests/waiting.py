@@ -1,9 +1,9 @@
-"""Waiting for what another task or process does, where it offers no event to wait for."""
+"""Waits for a condition that has no event."""
 
 import asyncio
 from collections.abc import Callable
 
-_LIMIT_S = 20.0  # far beyond any expectation: a slow machine must not fail a test
+_LIMIT_S = 20.0  # generous, so that a slow machine does not fail a test
 
 
 async def eventually(holds: Callable[[], bool]) -> None:

@@ -1,10 +1,10 @@
-"""The workers: processes that read the gateways' transcript events, or tend them.
+"""The workers: processes that read or maintain the gateways' transcript events.
 
-    python -m workers janitor    closes the streams of gateways that died
+    python -m workers janitor    closes the streams of lost gateways
 
- 1. `janitor.py` looks at the leases of all live streams and writes the last event of those whose
-    gateway has stopped renewing: `stream.ended`, status `lost`.
- 2. `redis_streams.py` is what it asks of Redis; `settings.py` how it is configured.
+ 1. `janitor.py` checks the leases of all live streams. If a gateway has stopped renewing a lease,
+    it writes the stream's last event: `stream.ended` with the status `lost`.
+ 2. `redis_streams.py` executes its Redis commands. `settings.py` defines its settings.
 
-They know the gateway by its transcript events alone (docs/events.md).
+Workers depend on the gateway's transcript events only (docs/events.md).
 """

@@ -36,29 +36,29 @@ async def _janitor(settings: Settings) -> int:
         contextlib.aclosing(client),
         serving.listening(app, settings.metrics_host, settings.metrics_port),
     ):
-        if away := await check_settings(client):
-            _log.warning("redis-unavailable %s", away)
+        if problem := await check_settings(client):
+            _log.warning("redis-unavailable %s", problem)
         running = asyncio.create_task(janitor.run())
         running.add_done_callback(lambda _: stop.set())
         await stop.wait()
         running.cancel()
         await asyncio.wait([running])
         if not running.cancelled():
-            running.result()  # raises what ended it before its time
+            running.result()  # it ends by itself only because of an error: raise that
     return 0
 
 
 def main() -> int:
-    """Run the worker that the command line names; give the exit code."""
+    """Run the worker that the command line names; return the exit code."""
     if sys.argv[1:] == ["--version"]:
         sys.argv.insert(1, "janitor")
     if sys.argv[1:2] != ["janitor"]:
-        print(_USAGE, file=sys.stderr)  # noqa: T201 - for whoever started us
+        print(_USAGE, file=sys.stderr)  # noqa: T201 - for the terminal
         return 0 if sys.argv[1:] == ["--help"] else serving.MISUSED
     del sys.argv[1]
     return serving.main(
         "workers janitor",
-        "Closes the streams of gateways that died.",
+        "Closes the streams of lost gateways.",
         Settings,
         serving.log_plainly,
         _janitor,

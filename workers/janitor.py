@@ -1,15 +1,17 @@
-"""Closes the streams of gateways that died: `stream.ended`, status `lost`.
+"""Closes the streams of lost gateways: writes `stream.ended` with the status `lost`.
 
-A gateway renews the lease of each of its streams at least every two thirds of it. A lease that has
-lapsed means a dead gateway only if it could have been renewed: not right after Redis was away or
-refused writes, for then all have lapsed. So a partition is watched for a whole lease before
-anything in it is declared lost. Each look begins with a write, which Redis refuses whenever it
-refuses a renewal. The watch begins anew whenever a look fails, or two looks are too far apart by
-the server's clock: Redis was restarted or frozen, its clock was set, or the janitor was held up.
+A gateway renews the lease of each of its streams at least once per two thirds of the lease. An
+expired lease means a lost gateway only if the gateway could have renewed it. After Redis was
+unavailable or refused writes, all leases have expired. A partition is therefore watched for a whole
+lease before any of its streams is declared lost. Each check begins with a write, which Redis
+refuses whenever it refuses a renewal. The watch starts over if a check fails, or if two checks are
+too far apart by the server's clock: then Redis was restarted or frozen, its clock was set, or the
+janitor was delayed.
 
-Whether a lease has lapsed is decided once more by the script that writes (`append.lua`): a gateway
-that renews at the last moment wins, and of several janitors one. The record is written at a higher
-epoch. It closes the stream and takes it from nobody: a gateway that was only asleep resumes it.
+The script that writes the event (`append.lua`) checks once more that the lease has expired. A
+gateway that renews at the last moment therefore keeps its stream, and of several janitors only one
+writes. The event has a higher epoch. It closes the stream, but does not prevent a gateway that was
+only suspended from resuming it.
 """
 
 import asyncio
@@ -30,78 +32,79 @@ from gateway.transcript.keys import keys_in
 
 _log = logging.getLogger("workers.janitor")
 
-_LOOKS_PER_LEASE: Final = 6
-_WATCH_ENDS_AFTER_LOOKS: Final = 2  # this far apart: at least one had no answer
-_STREAMS_PER_LOOK: Final = 500  # of one partition; a gateway's streams are spread over all of them
-_CLOSED_AT_ONCE: Final = 8
+_CHECKS_PER_LEASE: Final = 6
+_MAX_CHECK_INTERVALS: Final = 2  # between two checks; with more, the watch starts over
+_STREAMS_PER_CHECK: Final = 500  # per partition; a gateway's streams spread over all partitions
+_CONCURRENT_CLOSES: Final = 8
 _TIMEOUT_S: Final = 5.0
 
 
 class LeaseStore(Protocol):
-    """What the janitor asks of Redis: `redis_streams.py`. All may raise `PublishError`."""
+    """The janitor's Redis operations (`redis_streams.py`). All methods may raise `PublishError`."""
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-        """Return the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then.
+        """Return the server's time and the streams of a partition whose lease has expired.
 
-        Fails also while Redis refuses writes.
+        The time is in Unix ms, the streams are `call_id stream_id`. Raises PublishError while Redis
+        refuses writes, too.
         """
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
         """Return the epoch that owns a stream, or 0."""
 
     def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
-        """Return the events of a call, in order."""
+        """Yield the events of a call, in order."""
 
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        """Append batches, as `append.lua` does."""
+        """Append batches of events; see `append.lua`."""
 
 
 class Metrics:
-    """What Prometheus sees of a janitor."""
+    """All Prometheus metrics of a janitor."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.lost_streams_total = Counter(
             "janitor_lost_streams_total",
-            "Streams whose gateway died, closed by this janitor.",
+            "Streams of lost gateways that this janitor closed.",
             namespace="callscribe",
             registry=registry,
         )
         self.errors_total = Counter(
             "janitor_errors_total",
-            "Looks and writes that failed, by reason.",
+            "Failed checks and writes, by reason.",
             ["reason"],
             namespace="callscribe",
             registry=registry,
         )
         self.watched_partitions = Gauge(
             "janitor_watched_partitions",
-            "Partitions watched for a whole lease, so that lost streams in them are closed.",
+            "Partitions watched for a whole lease, in which lost streams are therefore closed.",
             namespace="callscribe",
             registry=registry,
         )
 
 
 class Lost(NamedTuple):
-    """A stream whose lease had lapsed when the janitor looked."""
+    """A stream whose lease had expired when the janitor checked."""
 
     partition: int
-    member: str  # as it stands in `live`
-    now_ms: int  # by the server's clock
+    member: str  # of the sorted set `live`: "call_id stream_id"
+    now_ms: int  # the time of the check, by the server's clock
 
 
 @dataclass(slots=True)
 class Watch:
-    """How long a partition has been seen without a break, by its server's clock."""
+    """How long a partition has been watched without interruption, by its server's clock."""
 
     since_ms: int = 0
     last_ms: int = 0
 
-    def look(self, now_ms: int, lease_ms: int) -> bool:
-        """Note a look; tell whether every living gateway has had the time to renew its leases."""
-        longest_ms = lease_ms * _WATCH_ENDS_AFTER_LOOKS // _LOOKS_PER_LEASE
+    def note_check(self, now_ms: int, lease_ms: int) -> bool:
+        """Record a check; return whether running gateways have had time to renew all leases."""
+        longest_ms = lease_ms * _MAX_CHECK_INTERVALS // _CHECKS_PER_LEASE
         if not 0 <= now_ms - self.last_ms <= longest_ms:
             self.since_ms = now_ms
         self.last_ms = now_ms
@@ -113,15 +116,15 @@ class Watch:
 
 
 class Janitor:
-    """Looks at all partitions' leases, again and again.
+    """Checks the leases of all partitions periodically, and closes lost streams.
 
     Args:
-        store: where they are.
-        gateway: the name in the events it writes.
-        partitions: fixed at installation.
-        lease_s: the gateways' longest lease.
-        retention_s: how long a call's events are kept after its last one.
-        metrics: what is counted.
+        store: the Redis operations.
+        gateway: the gateway name in the events that it writes.
+        partitions: the number of partitions, fixed at installation.
+        lease_s: the longest lease of the gateways, in seconds.
+        retention_s: how long a call's events are kept after the last one, in seconds.
+        metrics: receives the results.
     """
 
     def __init__(
@@ -141,14 +144,14 @@ class Janitor:
         self._retention_s = retention_s
         self._metrics = metrics
         self._watches = [Watch() for _ in range(partitions)]
-        self._silent: set[int] = set()  # partitions that did not answer the last look
+        self._unavailable: set[int] = set()  # partitions whose last check failed
         self._closing: set[str] = set()
 
     async def run(self) -> None:
-        """Look, and close what is lost, until cancelled."""
-        turns = asyncio.Semaphore(_CLOSED_AT_ONCE)
+        """Check all partitions and close lost streams, until cancelled."""
+        turns = asyncio.Semaphore(_CONCURRENT_CLOSES)
         async with asyncio.TaskGroup() as group:
-            # Each by itself: a dead node's time-outs must not end the watch of the others.
+            # A task per partition: timeouts of one node must not delay the checks at other nodes.
             for partition in range(self._partitions):
                 group.create_task(self._watch_over(partition, group, turns))
 
@@ -156,39 +159,39 @@ class Janitor:
         self, partition: int, group: asyncio.TaskGroup, turns: asyncio.Semaphore
     ) -> None:
         while True:
-            # Looks go on while streams are closed: a long call takes its time to read.
-            for lost in await self.look(partition):
+            # Checks continue while streams are closed, because reading a long call takes time.
+            for lost in await self.find_lost(partition):
                 if lost.member not in self._closing:
                     self._closing.add(lost.member)
                     group.create_task(self._close_in_turn(lost, turns))
-            await asyncio.sleep(self._lease_ms / 1000 / _LOOKS_PER_LEASE)
+            await asyncio.sleep(self._lease_ms / 1000 / _CHECKS_PER_LEASE)
 
-    async def look(self, partition: int) -> list[Lost]:
-        """Look at a partition; give its streams that are lost, none if Redis does not answer."""
+    async def find_lost(self, partition: int) -> list[Lost]:
+        """Check a partition; return its lost streams, or none if the check fails."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                now_ms, members = await self._store.lapsed(partition, _STREAMS_PER_LOOK)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the others must be watched
+                now_ms, members = await self._store.lapsed(partition, _STREAMS_PER_CHECK)
+        except Exception as error:  # noqa: BLE001 - the other partitions must be watched
             self._count(error)
-            self._note_silence(self._silent | {partition})
+            self._set_unavailable(self._unavailable | {partition})
             self._watches[partition] = Watch()
             return []
-        self._note_silence(self._silent - {partition})
-        is_long_enough = self._watches[partition].look(now_ms, self._lease_ms)
+        self._set_unavailable(self._unavailable - {partition})
+        is_long_enough = self._watches[partition].note_check(now_ms, self._lease_ms)
         watched = sum(watch.is_long_enough(self._lease_ms) for watch in self._watches)
         self._metrics.watched_partitions.set(watched)
         return [Lost(partition, member, now_ms) for member in members] if is_long_enough else []
 
-    def _note_silence(self, silent: set[int]) -> None:
-        if bool(silent) != bool(self._silent):
-            _log.warning("redis-unavailable" if silent else "redis-back")
-        self._silent = silent
+    def _set_unavailable(self, partitions: set[int]) -> None:
+        if bool(partitions) != bool(self._unavailable):
+            _log.warning("redis-unavailable" if partitions else "redis-back")
+        self._unavailable = partitions
 
     async def _close_in_turn(self, lost: Lost, turns: asyncio.Semaphore) -> None:
         try:
             async with turns:
                 await self.close(lost)
-        except Exception as error:  # noqa: BLE001 - it is still there at the next look
+        except Exception as error:  # noqa: BLE001 - the next check finds the stream again
             self._count(error)
         finally:
             self._closing.discard(lost.member)
@@ -199,20 +202,24 @@ class Janitor:
             reason = error.reason
         elif isinstance(error, TimeoutError):
             reason = "redis-unavailable"
-        else:  # without its message, which may quote what is in Redis
+        else:  # without the message, which may quote call content
             _log.error("internal-error error=%s", type(error).__name__)
         self._metrics.errors_total.labels(reason).inc()
 
     async def close(self, lost: Lost) -> bool:
-        """Write a lost stream's last event; False if its gateway or another janitor came first.
+        """Write a lost stream's last event.
+
+        Returns:
+            True if it was written; False if the gateway renewed its lease or another janitor was
+            first.
 
         Raises:
-            PublishError: Redis does not answer, or refuses it.
+            PublishError: Redis is unavailable, or refused the event.
         """
         call_id, _, stream_id = lost.member.partition(" ")
-        keys = keys_in(lost.partition, call_id)  # whatever number of partitions the gateways have
+        keys = keys_in(lost.partition, call_id)  # independent of WORKER_PARTITIONS
         epoch = await self._store.owner_epoch(keys.writers, stream_id)
-        ending = await self._ending(keys.call, stream_id, epoch)
+        stream_ended = await self._summarize(keys.call, stream_id, epoch)
         stream_header = pack_stream(
             VERSION,
             call_id,
@@ -222,22 +229,25 @@ class Janitor:
             self._lease_ms,
             self._retention_s,
             Limits().events_length,
-            lost.now_ms,  # trims nothing by age: the gateways may keep events for longer than we
+            lost.now_ms,  # trims nothing by age: the gateways' retention may be longer
         )
-        event = pack_event(flatten(ending, lost.now_ms / 1000, 0))
+        event = pack_event(flatten(stream_ended, lost.now_ms / 1000, 0))
         batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
         call = AppendCall(keys, stream_header, batch)
-        (answer,) = await self._store.append([call], _TIMEOUT_S)
-        if isinstance(answer, PublishError):
-            raise answer
-        if answer < 0:
+        (result,) = await self._store.append([call], _TIMEOUT_S)
+        if isinstance(result, PublishError):
+            raise result
+        if result < 0:
             return False
         self._metrics.lost_streams_total.inc()
         _log.warning("stream-lost call_id=%s stream_id=%s", call_id, stream_id)
         return True
 
-    async def _ending(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
-        """Sum up what the lost gateway wrote; skip entries that are no event of ours."""
+    async def _summarize(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
+        """Return the stream's last event, from the events that its gateway wrote.
+
+        Entries that are not valid events are counted as errors and skipped.
+        """
         epochs: defaultdict[int, _Sums] = defaultdict(_Sums)
         async for event in self._store.events(call_key):
             if event.get("stream_id") != stream_id:
@@ -257,14 +267,14 @@ class Janitor:
 
 @dataclass(slots=True)
 class _Sums:
-    """What the events of one epoch say, with those of the epochs it resumes."""
+    """Totals of the events of one epoch, including those of the epochs that it resumes."""
 
     duration_ms: int = 0
     segments: int = 0
     gap_ms: int = 0
 
     def note(self, event: Mapping[str, str]) -> None:
-        """Count an event; raises KeyError or ValueError if it is none."""
+        """Add an event; raises KeyError or ValueError if it is not valid."""
         kind, end_ms = event["type"], int(event.get("end_ms") or event.get("to_ms") or 0)
         gap_ms = end_ms - int(event["from_ms"]) if kind == "transcript.gap" else 0
         self.duration_ms = max(self.duration_ms, end_ms)
@@ -272,7 +282,7 @@ class _Sums:
         self.gap_ms += gap_ms
 
     def add(self, before: "_Sums") -> None:
-        """Count what an earlier epoch of the same gateway's said."""
+        """Add the totals of an earlier epoch, which this one resumes."""
         self.duration_ms = max(self.duration_ms, before.duration_ms)
         self.segments += before.segments
         self.gap_ms += before.gap_ms

@@ -1,4 +1,4 @@
-"""What the janitor asks of Redis, one server or a cluster."""
+"""The janitor's Redis operations, for a single server or a cluster."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -10,9 +10,9 @@ from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key
 
-# The server's clock and the leases that it holds, read together. First a write of the kind that
-# renews a lease (ZADD, but of a member that is not there and stays so): a server that refuses those
-# now, being out of memory, a replica, without enough replicas or without a disk, must not answer.
+# Reads the server's clock and the expired leases atomically. It begins with the command that renews
+# a lease (ZADD, but XX with a member that does not exist, so nothing is written). If the server
+# refuses writes now (out of memory, a replica, too few replicas, no disk), the script must fail.
 _LAPSED: Final = """
 redis.call('ZADD', KEYS[1], 'XX', 0, '-')
 local time = redis.call('TIME')
@@ -25,22 +25,25 @@ _TIMEOUT_S: Final = 5.0  # per command
 
 
 class RedisStreams:
-    """Calls, their owners and leases, as they stand in Redis.
+    """Implements `LeaseStore` of `janitor.py`.
 
-    Every method raises `PublishError` when Redis does not answer, or refuses.
+    Every method raises `PublishError` if Redis is unavailable or refuses the command.
 
     Args:
-        client: from `gateway.publishing.redis_store.create_client`, with a time-out of its own.
+        client: from `gateway.redis_client.client.create_client`.
     """
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-        """Return the server's Unix ms and the `call_id stream_id` whose lease has lapsed by then.
+        """Return the server's time and the streams of a partition whose lease has expired.
+
+        The time is in Unix ms, the streams are `call_id stream_id`.
 
         Raises:
-            PublishError: also if the server refuses writes: no gateway can renew a lease then.
+            PublishError: Redis is unavailable, or refuses writes, so that no gateway can renew a
+                lease.
         """
         live = partition_key(partition, "live")
         now_ms, members = await self._execute("EVAL", _LAPSED, 1, live, limit)
@@ -52,7 +55,7 @@ class RedisStreams:
         return int(owner.partition(b":")[0]) if owner else 0
 
     async def events(self, call_key: str) -> AsyncIterator[dict[str, str]]:
-        """Return the events of a call, in order."""
+        """Yield the events of a call, in order."""
         after = "-"
         while page := await self._execute("XRANGE", call_key, after, "+", "COUNT", _PAGE_EVENTS):
             for entry_id, fields in page:
@@ -62,7 +65,7 @@ class RedisStreams:
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        """Append batches, as `EventStore` says."""
+        """Append batches of events; see `EventStore`."""
         return await append(self._client, calls, timeout_s)
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis

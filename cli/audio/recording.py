@@ -1,4 +1,4 @@
-"""A recording: its channels in blocks, at a rate of your choice."""
+"""Reads the channels of a recording in blocks, at any sample rate."""
 
 import contextlib
 import itertools
@@ -12,9 +12,11 @@ from cli.audio.samples import DECODERS, Samples, encode_pcm16, finite
 from cli.errors import CommandError
 
 _BLOCK_FRAMES: Final = 65_536  # 1.5 s at 44.1 kHz
-_COMPRESSED_BLOCK_FRAMES: Final = 4096  # where a file breaks off, so much before is lost
+_COMPRESSED_BLOCK_FRAMES: Final = (
+    4096  # if a file is truncated, up to this many frames before its end are lost
+)
 _MAGIC_BYTES: Final = 12
-_UNREADABLE: Final = (  # where a format's mark lies, the mark, and what people call it
+_UNREADABLE: Final = (  # offset of a format's magic number, the number, and the format's name
     (4, b"ftyp", "M4A or MP4"),
     (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
     (0, b"\x30\x26\xb2\x75", "WMA"),
@@ -23,12 +25,12 @@ _UNREADABLE: Final = (  # where a format's mark lies, the mark, and what people 
 
 
 class Recording:
-    """An open file.
+    """An open recording.
 
     Attributes:
-        path: of the file.
-        channels: how many; a party each, as telephony records.
-        rate_hz: frames a second.
+        path: the file's path.
+        channels: the number of channels; each is one party, as in telephony.
+        rate_hz: frames per second.
     """
 
     def __init__(self, path: Path, channels: int, rate_hz: int, blocks: Iterator[Samples]) -> None:
@@ -43,12 +45,12 @@ class Recording:
         """Open a file and read its header.
 
         Raises:
-            CommandError: it cannot be read, or is in a format that we do not understand.
+            CommandError: the file cannot be read or has an unsupported format.
         """
         try:
             with contextlib.ExitStack() as files:
                 opened = cls._open(path, files)
-                opened._files = files.pop_all()  # noqa: SLF001 - our own
+                opened._files = files.pop_all()  # noqa: SLF001 (an object of this class)
                 return opened
         except OSError as error:
             raise CommandError(f"cannot read {path}: {error.strerror}") from None
@@ -74,18 +76,27 @@ class Recording:
 
     @classmethod
     def _compressed(cls, path: Path, files: contextlib.ExitStack, otherwise: str) -> Self:
-        """Open what is no plain WAV with libsndfile."""
-        import soundfile  # here: most recordings do not need it
+        """Open a file that is not plain WAV with libsndfile.
 
-        if not path.is_file():  # the library opens it again, and seeks
+        Args:
+            path: the file's path.
+            files: closes the file.
+            otherwise: the error if libsndfile cannot read it either.
+        """
+        import soundfile  # imported here because most recordings do not need it
+
+        if not path.is_file():  # libsndfile opens the file again and seeks
             raise ValueError("only WAV can be read from a pipe")
         try:
             sound = files.enter_context(soundfile.SoundFile(path))
-        except (soundfile.SoundFileError, TypeError):  # TypeError: headerless, by the name's end
+        except (
+            soundfile.SoundFileError,
+            TypeError,
+        ):  # TypeError: the file name has the suffix of a headerless format
             raise ValueError(_advice(otherwise, path)) from None
 
         def blocks() -> Iterator[Samples]:
-            with contextlib.suppress(soundfile.SoundFileError):  # cut short: what there is
+            with contextlib.suppress(soundfile.SoundFileError):  # truncated: return what there is
                 while len(block := sound.read(_COMPRESSED_BLOCK_FRAMES, always_2d=True)):
                     yield block
 
@@ -100,17 +111,17 @@ class Recording:
         self._files.close()
 
     def pcm16(self, rate_hz: int, *, mono: bool = False) -> Iterator[list[bytes]]:
-        """Read on, at another rate.
+        """Read the remaining audio, converted to 16-bit linear PCM.
 
         Args:
-            rate_hz: of what is given.
-            mono: mix the channels into one.
+            rate_hz: the sample rate to convert to.
+            mono: whether to mix the channels into one.
 
         Yields:
-            Some 16-bit linear PCM of each channel, equally long; never empty.
+            For each block the PCM of each channel, equally long and never empty.
 
         Raises:
-            CommandError: there is no audio at all, or it cannot be read any more.
+            CommandError: the recording contains no audio, or reading failed.
         """
         resamplers = [Resampler(self.rate_hz, rate_hz) for _ in range(1 if mono else self.channels)]
         found = False
@@ -136,7 +147,7 @@ class Recording:
 
 
 def _wav_blocks(file: BinaryIO, header: WavFormat) -> Iterator[Samples]:
-    """Read the data chunk, up to its end or the file's; a last frame that was cut is dropped."""
+    """Yield the data chunk, up to its end or the file's; an incomplete last frame is dropped."""
     decode = DECODERS[header.kind, header.bits]
     left = header.data_bytes
     while True:

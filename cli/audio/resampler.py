@@ -1,7 +1,7 @@
-"""Another rate by a windowed-sinc filter in polyphase form, block by block. Pure.
+"""Changes the sample rate block by block with a windowed-sinc polyphase filter. Pure.
 
-Output n stands at input position n * from_hz / to_hz, so there is no delay to account for. How the
-input is cut does not change the output.
+Output n corresponds to input position n * from_hz / to_hz, so the output has no delay. It does not
+depend on how the input is divided into blocks.
 """
 
 import math
@@ -12,21 +12,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cli.audio.samples import Samples
 
-# The low-pass in front of the new rate. 32 zero crossings a side under a Kaiser window of 8 give a
-# transition of about 0.08 of the rate and 80 dB beyond it; centred at 0.925 of the Nyquist
-# frequency, 3.4 kHz passes whole and nothing above 4 kHz folds back.
+# The anti-aliasing low-pass. 32 zero crossings on each side and a Kaiser window with beta 8 have a
+# transition band of about 0.08 of the rate and attenuate by 80 dB beyond it. With the cutoff at
+# 0.925 of the Nyquist frequency, 3.4 kHz passes unchanged and nothing above 4 kHz folds back.
 _CROSSINGS: Final = 32
 _KAISER_BETA: Final = 8.0
 _CUTOFF: Final = 0.925
-_MAX_KEPT_PHASES: Final = 1024  # of the filter's taps; odd rates have up to `to_hz`
+_MAX_KEPT_PHASES: Final = 1024  # limits the cache: unusual rates have up to `to_hz` phases
 
 
 class Resampler:
     """Converts one channel.
 
     Args:
-        from_hz: rate of what comes in.
-        to_hz: rate of what goes out.
+        from_hz: sample rate of the input.
+        to_hz: sample rate of the output.
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
@@ -36,41 +36,41 @@ class Resampler:
         self._half = math.ceil(_CROSSINGS * self._step) if from_hz != to_hz else 0
         self._taps: dict[int, Samples] = {}
         self._received = 0  # input samples
-        self._given = 0  # output samples
+        self._produced = 0  # output samples
         self._kept = np.zeros(self._half)  # input from position `_begin` on
         self._begin = -self._half
 
     def process(self, samples: Samples) -> Samples:
-        """Convert a block; return the output that it completes."""
+        """Convert a block and return the output that it completes."""
         self._received += len(samples)
         return self._convert(samples, self._received - self._half)
 
     def flush(self) -> Samples:
-        """Return what is left, with silence after the end."""
+        """Return the remaining output; silence follows the end of the input."""
         return self._convert(np.zeros(self._half), self._received)
 
     def _convert(self, samples: Samples, until: int) -> Samples:
-        """Return the outputs that stand before an input position."""
+        """Return the outputs that correspond to input positions before `until`."""
         kept = np.concatenate((self._kept, samples))
-        first, last = self._given, max(self._given, -(-until * self._up // self._down))
+        first, last = self._produced, max(self._produced, -(-until * self._up // self._down))
         out = np.empty(last - first)
         if len(out):
             windows = sliding_window_view(kept, 2 * self._half + 1)  # row i: around `begin`+half+i
-            for n in range(first, min(first + self._up, last)):  # n, n + up ... see the same taps
+            for n in range(first, min(first + self._up, last)):  # n, n + up ... have the same taps
                 at, phase = divmod(n * self._down, self._up)
                 count = len(range(n, last, self._up))
                 rows = windows[at - self._begin - self._half :: self._down][:count]
                 out[n - first :: self._up] = rows @ self._phase(phase)
-        self._given = last
+        self._produced = last
         begin = last * self._down // self._up - self._half
         self._kept = kept[max(0, begin - self._begin) :].copy()
         self._begin = max(self._begin, begin)
         return out
 
     def _phase(self, phase: int) -> Samples:
-        """The filter's taps for outputs that stand so far between two inputs."""
-        if (known := self._taps.get(phase)) is not None:
-            return known
+        """Return the taps for outputs at a fraction `phase` / `up` between two inputs."""
+        if (cached := self._taps.get(phase)) is not None:
+            return cached
         offsets = np.arange(-self._half, self._half + 1)
         distance = (offsets - phase / self._up) / self._step
         inside = np.clip(1 - (distance / _CROSSINGS) ** 2, 0, None)

@@ -1,7 +1,7 @@
-"""The header of a WAV file: RIFF, or RF64 and BW64 (EBU Tech 3306) for more than 4 GiB.
+"""Parses the header of a WAV file: RIFF, or RF64 and BW64 (EBU Tech 3306) for more than 4 GiB.
 
-What recorders that stream write is read, too: a size of 0 or 0xFFFFFFFF that was never corrected,
-and files that end in the middle. Nothing is sought, so a pipe will do.
+Files of streaming recorders are supported: sizes of 0 or 0xFFFFFFFF that were never corrected, and
+truncated files. The parser does not seek, so it can read from a pipe.
 """
 
 import os
@@ -14,7 +14,7 @@ from cli.audio.samples import ALAW, DECODERS, FLOAT, MULAW, PCM
 
 MAGICS: Final = (b"RIFF", b"RF64", b"BW64")
 
-_EXTENSIBLE: Final = 0xFFFE  # the real format tag follows at byte 24
+_EXTENSIBLE: Final = 0xFFFE  # the actual format tag is at byte 24
 _UNKNOWN_SIZE: Final = 0xFFFFFFFF
 _MAX_RATE_HZ: Final = 384_000
 _MAX_CHANNELS: Final = 64
@@ -23,19 +23,19 @@ _SKIP_BYTES: Final = 65_536
 
 
 class UnknownFormatError(ValueError):
-    """The header is sound, its sample format is none of ours."""
+    """The header is valid, but its sample format is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class WavFormat:
-    """What a header says.
+    """The contents of a header.
 
     Attributes:
         kind: the format tag.
-        bits: of a sample's container.
-        channels: that lie sample by sample.
-        rate_hz: frames a second.
-        data_bytes: length of the data that begin where the header ends; None: up to the file's end.
+        bits: size of a sample's container.
+        channels: the number of interleaved channels.
+        rate_hz: frames per second.
+        data_bytes: length of the data after the header; None if it extends to the end of the file.
     """
 
     kind: int
@@ -54,8 +54,8 @@ def read_header(file: BinaryIO) -> WavFormat:
     """Read up to the first byte of audio.
 
     Raises:
-        UnknownFormatError: the samples are in another format than `DECODERS`.
-        ValueError: what else is wrong with it.
+        UnknownFormatError: the sample format is not in `DECODERS`.
+        ValueError: the header is invalid.
     """
     magic, riff_bytes, wave = struct.unpack("<4sI4s", _exactly(file, 12, "not a WAV file"))
     if magic not in MAGICS or wave != b"WAVE":
@@ -87,9 +87,9 @@ def _format(body: bytes, data_bytes: int | None) -> WavFormat:
     if not 0 < channels <= _MAX_CHANNELS or not 0 < rate_hz <= _MAX_RATE_HZ:
         raise ValueError(f"{channels} channels at {rate_hz} Hz")
     if kind in (ALAW, MULAW):
-        container = 8  # whatever is said: some name the width of what it decodes to
+        container = 8  # some headers have the width of the decoded samples instead
     elif bits % 8 or (bits == 24 and block_bytes == 4 * channels):
-        container = max(bits, block_bytes * 8 // channels)  # e.g. 20 bits at the upper end of 24
+        container = max(bits, block_bytes * 8 // channels)  # e.g. 20 bits in the upper bits of 24
     else:
         container = bits
     if (kind, container) not in DECODERS:
@@ -111,9 +111,9 @@ def _skip(file: BinaryIO, count: int) -> None:
 
 
 def _length(file: BinaryIO) -> int | None:
-    """The length of a file; None of a pipe."""
+    """Return the length of a file; None for a pipe."""
     try:
         status = os.fstat(file.fileno())
-    except OSError:  # io.UnsupportedOperation: it is no file of the system's
+    except OSError:  # io.UnsupportedOperation: not a file of the operating system
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -1,4 +1,4 @@
-"""Samples of a WAV's data chunk as floats. Pure."""
+"""Decodes the samples of a WAV file's data chunk to floats. Pure."""
 
 import audioop
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 type Samples = NDArray[np.float64]
-type Decoder = Callable[[bytes], Samples]  # of whole samples, to -1 ... 1
+type Decoder = Callable[[bytes], Samples]  # decodes whole samples to -1 ... 1
 
 # Format tags of WAVE files (RFC 2361).
 PCM: Final = 0x0001
@@ -16,11 +16,11 @@ FLOAT: Final = 0x0003
 ALAW: Final = 0x0006
 MULAW: Final = 0x0007
 
-_LOUDEST: Final = 16.0  # far beyond full scale: it saturates in any case
+_MAX_AMPLITUDE: Final = 16.0  # far beyond full scale, so it saturates in any case
 
 
 def _pcm8(data: bytes) -> Samples:
-    """Decode the one unsigned format."""
+    """Decode 8-bit PCM, the only unsigned format."""
     return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) / 128
 
 
@@ -54,7 +54,7 @@ def _mulaw(data: bytes) -> Samples:
     return _pcm16(audioop.ulaw2lin(data, 2))
 
 
-# By format tag and bits of a sample's container.
+# By format tag and size of a sample's container in bits.
 DECODERS: Final[Mapping[tuple[int, int], Decoder]] = {
     (PCM, 8): _pcm8,
     (PCM, 16): _pcm16,
@@ -68,11 +68,11 @@ DECODERS: Final[Mapping[tuple[int, int], Decoder]] = {
 
 
 def finite(samples: Samples) -> Samples:
-    """Replace Inf and NaN by silence; limit what a filter could make Inf of."""
-    known = np.where(np.isfinite(samples), samples, 0.0)
-    return np.clip(known, -_LOUDEST, _LOUDEST)
+    """Replace Inf and NaN by silence, and limit values that could overflow in a filter."""
+    replaced = np.where(np.isfinite(samples), samples, 0.0)
+    return np.clip(replaced, -_MAX_AMPLITUDE, _MAX_AMPLITUDE)
 
 
 def encode_pcm16(samples: Samples) -> bytes:
-    """Encode samples in -1 ... 1 as 16-bit linear PCM, little-endian; louder ones saturate."""
+    """Encode samples in -1 ... 1 as 16-bit little-endian PCM; louder samples are clipped."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()

@@ -1,7 +1,7 @@
-"""`./run bench`: what a gateway costs and adds under load, and proof that nothing was lost.
+"""`./run bench`: measures a gateway's cost and latency under load, and checks for lost audio.
 
-command.py   the load: calls of unique noise, against a local stack without a speech model
-gauges.py    the gateway's CPU, memory and latency histograms over the measured window
+command.py   the load: calls of unique noise, on a local stack with the checksum engine
+gauges.py    CPU, memory and latency histograms over the measured window
 
-That every 80 ms of every track arrived once and in order says `cli/audit.py`.
+`cli/audit.py` checks that every 80 ms of every track arrived once and in order.
 """

@@ -1,4 +1,4 @@
-"""The load of `./run bench`, and what it shows."""
+"""`./run bench`: generates the load and reports the measurements."""
 
 import asyncio
 import gc
@@ -24,13 +24,13 @@ from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 from gateway.redis_client.client import RedisClient
 
-_RAMP_S: Final = 3.0  # the calls begin one after the other, spread over this
-_SETTLE_S: Final = 2.0  # then all live for a while before the window opens
-_AFTER_S: Final = 1.0  # and after it has closed
+_RAMP_S: Final = 3.0  # the starts of the calls are spread over this
+_SETTLE_S: Final = 2.0  # from the last start until the window opens
+_AFTER_S: Final = 1.0  # from the end of the window until the first hang-up
 _FRAME_S: Final = 0.020
-_GRACE_S: Final = 60.0  # from the last hang-up until every call's last event
-# The engine's first delta needs 9000 samples: eight chunks of 80 ms, complete with the 32nd frame,
-# which is sent 31 frames after the first.
+_GRACE_S: Final = 60.0  # timeout from a call's latest event to its next one
+# The engine's first delta needs 9000 samples, which are in eight chunks of 80 ms. The 32nd frame
+# completes them, and is sent 31 frames after the first.
 _ENGINE_FIRST_DELTA_MS: Final = 31 * 20
 _WARM_UP_MS: Final = 1500
 _TARGET_LOAD: Final = 0.8
@@ -38,37 +38,42 @@ _TARGET_LOAD: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the window and the proof showed."""
+    """The measurements and the result of the audit."""
 
     calls: int
     seconds: float
     before: gauges.Reading
     after: gauges.Reading
     idle_rss_bytes: int
-    sent_ms: int  # audio, all tracks
+    sent_ms: int  # audio of all tracks
     found: audit.Account
-    first_delta_ms: int  # of one call alone
+    first_delta_ms: int  # of a single call before the load
 
     @property
     def lost_ms(self) -> int:
-        """Audio without its transcript, declared or not."""
+        """Milliseconds of audio without a transcript, whether in a gap or not."""
         return self.sent_ms - self.found.transcribed_ms
 
     @property
     def cpu_ms_per_call_s(self) -> dict[str, float]:
-        """By part: CPU milliseconds per call and second."""
+        """CPU milliseconds per call and second of each process."""
         spent_s = {part: s - self.before.cpu_s[part] for part, s in self.after.cpu_s.items()}
         return {part: s * 1000 / self.calls / self.seconds for part, s in spent_s.items()}
 
 
 def bench(
-    calls: Annotated[int, typer.Option(min=1, max=1000, help="Two-track calls at once.")] = 40,
-    seconds: Annotated[int, typer.Option(min=1, max=3600, help="The measured window.")] = 30,
+    calls: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of simultaneous two-track calls.")
+    ] = 40,
+    seconds: Annotated[
+        int, typer.Option(min=1, max=3600, help="Length of the measured window.")
+    ] = 30,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
+        bool,
+        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
     ] = False,
 ) -> None:
-    """Measure a gateway under load; prove that nothing is lost."""
+    """Measure a gateway under load and check that no audio is lost."""
     console = Console(stderr=as_json, highlight=False)
     outcome = running.run(_bench(calls, seconds, console))
     if as_json:
@@ -84,7 +89,7 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
     console.print(f"Preparing {count} calls of noise ...", style="dim")
     length_ms = int((_RAMP_S + _SETTLE_S + seconds + _AFTER_S) * 1000)
     calls = [_noise_call(number, length_ms) for number in range(count)]
-    gc.freeze()  # the frames, hundreds of thousands: nothing to look for among them
+    gc.freeze()  # the prepared frames: hundreds of thousands of objects that stay in use
     settings = local.StackSettings(
         ports=local.Ports.free(),
         engine_model="checksum",
@@ -104,17 +109,17 @@ async def _bench(count: int, seconds: int, console: Console) -> Outcome:
 
 
 async def _first_delta_ms(stack: local.Stack) -> int:
-    """Play one call alone, which also warms up the gateway; gives its time to the first text."""
+    """Play a single call, which also warms up the gateway; return its time to the first text."""
     result = await demo.play(
         stack, twilio.Twilio(CREDENTIALS), {"inbound": audit.noise(0, _WARM_UP_MS)}
     )
     if result.first_delta_ms is None:
-        raise CommandError(f"a first call came to nothing: {result.transcript.reason}")
+        raise CommandError(f"the warm-up call had no text: {result.transcript.reason}")
     return result.first_delta_ms
 
 
 def _noise_call(number: int, length_ms: int) -> Call:
-    """Prepare a call that is like no other, its messages written beforehand."""
+    """Return a call with unique audio and prepared media messages."""
     tracks = {
         "inbound": audit.noise(2 * number, length_ms),
         "outbound": audit.noise(2 * number + 1, length_ms),
@@ -127,7 +132,7 @@ def _noise_call(number: int, length_ms: int) -> Call:
 async def _play(
     stack: local.Stack, calls: list[Call], seconds: int
 ) -> tuple[gauges.Reading, gauges.Reading, gauges.Reading]:
-    """Play all calls; gives readings at the window's begin and end, and before all of it."""
+    """Play all calls; return the readings at the start and end of the window, and when idle."""
     gateway = Gateway(stack.media_url, stack.public_url)
     caller = twilio.Twilio(CREDENTIALS)
     admin_url = f"http://{local.HOST}:{stack.settings.ports.admin}"
@@ -139,7 +144,7 @@ async def _play(
         idle = await gauges.read(http, admin_url, pids)
 
         async def one(number: int, call: Call) -> None:
-            # Real calls never tick together: spread over the ramp, and over the 20 ms of a frame.
+            # Spread over the ramp and over a frame of 20 ms: frames of real calls do not coincide.
             await asyncio.sleep(number / len(calls) * (_RAMP_S + _FRAME_S))
             await place(http, gateway, caller, call)
 
@@ -161,7 +166,7 @@ async def _events(redis: RedisClient, call_id: str) -> list[events.Event]:
 
 
 def report(outcome: Outcome) -> dict[str, object]:
-    """Put an outcome into the words of `--json`."""
+    """Return an outcome as the object that `--json` prints."""
     cpu_ms = outcome.cpu_ms_per_call_s["gateway"]
     before, after = outcome.before, outcome.after
     append = gauges.quantiles_ms(before.append, after.append, (0.5, 0.99))
@@ -181,7 +186,7 @@ def report(outcome: Outcome) -> dict[str, object]:
 
 
 def table(outcome: Outcome) -> Table:
-    """Put an outcome into a table, with what the other processes cost beside the gateway."""
+    """Return an outcome as a table, which also has the CPU time of the other processes."""
     shown = Table("figure", "value", box=None, pad_edge=False)
     for name, value in report(outcome).items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A process's cost over a window, and a gateway's latencies over the same."""
+"""Reads the CPU time and memory of processes, and the latency histograms of a gateway."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
-type Buckets = Mapping[float, float]  # upper bound in seconds -> how many at or below it
+type Buckets = Mapping[float, float]  # upper bound in seconds -> count of observations up to it
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was seen at one moment."""
+    """The counters at one moment."""
 
-    cpu_s: Mapping[str, float]  # by part: user and system time so far
+    cpu_s: Mapping[str, float]  # user and system time so far, by process
     gateway_rss_bytes: int
     append: Buckets
     publish: Buckets
 
 
 async def read(http: aiohttp.ClientSession, admin_url: str, pids: Mapping[str, int]) -> Reading:
-    """Take a reading of the parts with these process ids; one of them is "gateway"."""
+    """Read the counters of processes by name and process id; one of them must be "gateway"."""
     cpu_s = {}
     for part, pid in pids.items():
         times = psutil.Process(pid).cpu_times()
@@ -42,18 +42,18 @@ async def read(http: aiohttp.ClientSession, admin_url: str, pids: Mapping[str, i
 
 
 def _by_thread(pid: int) -> tuple[float, float]:
-    """Seconds of CPU of a process's first thread, and of all its others."""
+    """Return the CPU seconds of a process's first thread and of all its other threads."""
     threads = {thread.id: thread.user_time + thread.system_time for thread in _threads(pid)}
     first_s = threads.pop(pid, 0.0)
     return first_s, sum(threads.values())
 
 
 def _threads(pid: int) -> Sequence[Any]:
-    return psutil.Process(pid).threads()  # type: ignore[no-any-return]  # (its types are not here)
+    return psutil.Process(pid).threads()  # type: ignore[no-any-return]  # (its types are not installed)
 
 
 def parse_buckets(exposition: str, name: str) -> Buckets:
-    """Find a histogram without labels in Prometheus' text format; empty if it is not there."""
+    """Parse a histogram without labels from Prometheus' text format; empty if it is missing."""
     return {
         float(sample.labels["le"]): sample.value
         for family in text_string_to_metric_families(exposition)
@@ -64,9 +64,10 @@ def parse_buckets(exposition: str, name: str) -> Buckets:
 
 
 def quantiles_ms(before: Buckets, after: Buckets, quantiles: Sequence[float]) -> list[float]:
-    """Estimate quantiles of what came between two readings, in ms, as Prometheus does.
+    """Estimate quantiles of the observations between two readings, in ms.
 
-    Linear within a bucket; what lies beyond the last finite bound counts as that bound.
+    As in Prometheus, values are interpolated linearly within a bucket, and values beyond the last
+    finite bound count as that bound.
     """
     bounds = sorted(after)
     counts = [after[bound] - before.get(bound, 0) for bound in bounds]

@@ -1,17 +1,18 @@
-"""The carriers' side of a call: each plays it as its carrier does, signed, in real time.
+"""Plays calls as the carriers do: with their signatures and messages, in real time.
 
-    file          what it is
-    caller.py     what a carrier's file says: its webhook, its sockets, what is said on them
-    call.py       a call to place, and how far it came
-    gateway.py    where calls go
-    driver.py     places a call: all the I/O, and no carrier's word
-    registry.py   all callers, by name
-    <carrier>.py  one carrier: pure but for ids and nonces, which are random
+    call.py         a call to place, and its progress
+    caller.py       the interface that each carrier implements
+    gateway.py      the gateway's address and public name
+    driver.py       places a call: all of the I/O, and nothing that is specific to a carrier
+    registry.py     all carriers by name
+    <carrier>.py    one carrier, without I/O; only ids and nonces are random
 
-    forms.py, credentials.py, json_media.py, json_texts.py, binary_media.py, answered.py and
-    frames.py are what several of them share.
+    dialogues.py    shared by carriers: sockets with JSON messages or binary audio
+    messages.py     shared by carriers: forms, JSON, answers of webhooks
+    credentials.py  shared by carriers: secrets and tokens in headers and URLs
+    frames.py       shared by carriers: frames of 20 ms and their encodings
 
-A call's tracks are mu-law at 8 kHz: `inbound` is the customer, `outbound` the agent. A caller
-converts, names and joins them as its carrier does. Whom the gateway believes is proved with the
-gateway's own signing functions, and the credentials that it is configured with.
+A call's tracks are mu-law at 8 kHz: `inbound` is the customer, `outbound` the agent. A carrier's
+module converts, names and interleaves them as the carrier does. Requests are signed by the
+gateway's own signing functions, with the credentials that the gateway is configured with.
 """

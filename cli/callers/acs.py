@@ -1,6 +1,6 @@
-"""Azure Communication Services: unmixed audio at 16 kHz, stamped with the time of day.
+"""Azure Communication Services: unmixed audio at 16 kHz, with the time of day in each message.
 
-`transportUrl` has a stream token and names who is heard. Sources: as those of
+`transportUrl` contains a stream token and names the participants. Sources: see
 `gateway/carriers/vendors/acs.py`.
 """
 
@@ -11,20 +11,20 @@ from urllib.parse import urlencode
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
 from cli.callers.credentials import bearer, with_token
-from cli.callers.forms import CALLER
+from cli.callers.dialogues import Frame, JsonDialogue
 from cli.callers.frames import linear_16k
-from cli.callers.json_media import Frame, JsonDialogue
-from cli.callers.json_texts import moment
+from cli.callers.messages import CALLER, moment
 from gateway.carriers.vendors.acs import CALL_HEADER, CONNECTION_HEADER
 
-_HEARD: Final = {"inbound": ("customer", "4:"), "outbound": ("agent", "8:")}
+_PARTICIPANTS: Final = {"inbound": ("customer", "4:"), "outbound": ("agent", "8:")}
 _RAW_IDS: Final = {"inbound": f"4:{CALLER}", "outbound": "8:acs:made-up"}
 
 
 class Acs(Caller):
-    """Azure Communication Services; what starts a stream there has a token of the gateway's.
+    """Azure Communication Services; the URL contains a token issued by the gateway.
 
-    A gateway that has `GATEWAY_ACS_RESOURCE_ID` believes Microsoft alone, and refuses this.
+    If `GATEWAY_ACS_RESOURCE_ID` is set, the gateway accepts only tokens that Microsoft signed, and
+    rejects this caller.
     """
 
     name = "acs"
@@ -33,19 +33,21 @@ class Acs(Caller):
         self._secret = credentials["GATEWAY_ACS_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Put a token into the URL, beside what stands for Microsoft's; see `Caller`."""
+        """Add a token to the URL and a placeholder for Microsoft's token; see `Caller`."""
         transport_url = with_token(url, self.name, self._secret, call.call_id, now_s)
-        heard = urlencode([_HEARD[track] for track in call.tracks], safe=":")
+        participants = urlencode([_PARTICIPANTS[track] for track in call.tracks], safe=":")
         headers = {
             CALL_HEADER: call.call_id,
             CONNECTION_HEADER: call.stream_id,
             **bearer("made-up"),
         }
-        return [Stream(f"{transport_url}?{heard}", dialogue(call, round(now_s * 1000)), headers)]
+        return [
+            Stream(f"{transport_url}?{participants}", dialogue(call, round(now_s * 1000)), headers)
+        ]
 
 
 def dialogue(call: Call, begin_ms: int) -> JsonDialogue:
-    """Say what Azure says on a call's media socket; the first frame is of `begin_ms`, Unix time."""
+    """Return the dialogue of a call's media socket; the first frame starts at Unix `begin_ms`."""
 
     def write(frame: Frame) -> str:
         return (

@@ -1,26 +1,24 @@
-"""AudioCodes VoiceAI Connect: the session and each participant's stream wait to be accepted.
+"""AudioCodes VoiceAI Connect: waits until the session and each participant's stream are accepted.
 
-Sources: as those of `gateway/carriers/vendors/audiocodes.py`.
+Sources: see `gateway/carriers/vendors/audiocodes.py`.
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from cli.callers.answered import AnsweredDialogue
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
 from cli.callers.credentials import bearer
-from cli.callers.forms import CALLED, CALLER
+from cli.callers.dialogues import AnsweredDialogue, Frame, JsonDialogue
 from cli.callers.frames import linear_16k
-from cli.callers.json_media import Frame, JsonDialogue
-from cli.callers.json_texts import moment
+from cli.callers.messages import CALLED, CALLER, moment
 
 _PARTICIPANTS: Final = {"inbound": "caller", "outbound": "callee"}
 
 
 class AudioCodes(Caller):
-    """VoiceAI Connect with an agent-assist bot; there is no webhook."""
+    """VoiceAI Connect with an agent-assist bot; it has no webhook."""
 
     name = "audiocodes"
 
@@ -28,15 +26,15 @@ class AudioCodes(Caller):
         self._secret = credentials["GATEWAY_AUDIOCODES_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as the bot's token; see `Caller`."""
+        """Send the secret as the bot's token; see `Caller`."""
         participants = [_PARTICIPANTS[track] for track in call.tracks]
         bot_url = f"{url}?participants={','.join(participants)}"
-        said = dialogue(call, participants, round(now_s * 1000))
-        return [Stream(bot_url, said, bearer(self._secret))]
+        messages = dialogue(call, participants, round(now_s * 1000))
+        return [Stream(bot_url, messages, bearer(self._secret))]
 
 
 def dialogue(call: Call, participants: Sequence[str], now_ms: int) -> AnsweredDialogue:
-    """Say what VoiceAI Connect says on a conversation's socket, begun at `now_ms`, Unix time."""
+    """Return the dialogue of a conversation's socket; it begins at Unix `now_ms`."""
 
     def write(frame: Frame) -> str:
         return (

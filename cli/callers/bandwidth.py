@@ -1,6 +1,6 @@
-"""Bandwidth: a webhook with Basic credentials, answered in BXML; flat media without any times.
+"""Bandwidth: a webhook with Basic credentials, answered in BXML; media without timestamps.
 
-Sources: as those of `gateway/carriers/vendors/bandwidth.py`.
+Sources: see `gateway/carriers/vendors/bandwidth.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import basic
-from cli.callers.forms import CALLED, CALLER, find_stream, url_of
-from cli.callers.json_media import Frame, JsonDialogue
-from cli.callers.json_texts import text
+from cli.callers.dialogues import Frame, JsonDialogue
+from cli.callers.messages import CALLED, CALLER, find_stream, text, url_of
 
 
 class Bandwidth(AnnouncingCaller):
@@ -24,7 +23,7 @@ class Bandwidth(AnnouncingCaller):
         self._secret = credentials["GATEWAY_BANDWIDTH_SECRET"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the event, with the application's credentials; see `AnnouncingCaller`."""
+        """Return the event, with the application's credentials; see `AnnouncingCaller`."""
         event = {
             "eventType": "initiate",
             "accountId": "made-up",
@@ -33,21 +32,21 @@ class Bandwidth(AnnouncingCaller):
             "from": CALLER,
             "to": CALLED,
         }
-        shown = basic(self._password, self._username)
-        return Webhook({"Content-Type": "application/json", **shown}, text(event).encode())
+        authorization = basic(self._password, self._username)
+        return Webhook({"Content-Type": "application/json", **authorization}, text(event).encode())
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read BXML, whose URL has a token; see `AnnouncingCaller`."""
+        """Parse BXML, whose URL contains a token; see `AnnouncingCaller`."""
         stream = find_stream(document, "StartStream")
         return [Stream(url_of(stream, "destination"), dialogue(call))]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as `destinationPassword`; see `Caller`."""
+        """Send the secret as `destinationPassword`; see `Caller`."""
         return [Stream(url, dialogue(call), basic(self._secret))]
 
 
 def dialogue(call: Call) -> JsonDialogue:
-    """Say what Bandwidth says on a call's media socket."""
+    """Return the dialogue of a call's media socket."""
 
     def write(frame: Frame) -> str:
         return f'{{"eventType":"media","track":"{frame.track}","payload":"{frame.payload}"}}'

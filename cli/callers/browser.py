@@ -1,20 +1,20 @@
-"""A browser's pages, one for each person: a token each in the URL, 16-bit linear audio.
+"""Browser pages, one for each person: a token in each URL, and 16-bit linear audio.
 
-The protocol is ours: `gateway/carriers/vendors/browser.py`.
+The protocol is Callscribe's: `gateway/carriers/vendors/browser.py`.
 """
 
 from collections.abc import Mapping, Sequence
 
-from cli.callers.binary_media import BinaryDialogue
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
 from cli.callers.credentials import with_token
+from cli.callers.dialogues import BinaryDialogue
 from cli.callers.frames import linear
-from cli.callers.json_texts import text
+from cli.callers.messages import text
 
 
 class Browser(Caller):
-    """Pages whose server has tokens of the gateway's."""
+    """Pages whose server obtains tokens from the gateway."""
 
     name = "browser"
 
@@ -22,7 +22,7 @@ class Browser(Caller):
         self._secret = credentials["GATEWAY_BROWSER_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Put tokens into the URLs; see `Caller`."""
+        """Add tokens to the URLs; see `Caller`."""
         return [
             Stream(
                 with_token(url, self.name, self._secret, call.call_id, now_s),
@@ -33,7 +33,7 @@ class Browser(Caller):
 
 
 def dialogue(call: Call, number: int, track: str) -> BinaryDialogue:
-    """Say what a page says of a call's track of this number."""
+    """Return the dialogue of the page of one track, by its number in the call."""
     start = {
         "type": "start",
         "call_id": call.call_id,

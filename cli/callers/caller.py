@@ -1,4 +1,4 @@
-"""What a carrier's file tells the driver. Pure."""
+"""The interface between a carrier's module and the driver. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,36 +8,43 @@ from cli.callers.call import Call, Message
 
 
 class Dialogue(Protocol):
-    """What the carrier says on one media socket; one object per socket.
+    """The messages of a carrier on one media socket; one object for each socket.
 
-    What a dialogue does not say otherwise: it waits for nothing, and just hangs up at the end.
+    By default a dialogue waits for no answers and closes the socket after the last media.
     """
 
     @property
     def may_speak(self) -> bool:
-        """Whether what comes after a message of the opening may: its next one, or media.
+        """Whether the next message of the opening, or media after the last one, may be sent.
 
-        Asked again after each message received.
+        Read again after each message received.
         """
         return True
 
     @property
     def may_hang_up(self) -> bool:
-        """Whether the socket may be closed after the closing; asked again likewise."""
+        """Whether the socket may be closed after the closing messages.
+
+        Read again after each message received.
+        """
         return True
 
     def opening(self) -> Iterable[Message]:
-        """Write what comes before media."""
+        """Return the messages before media."""
 
     def media(self) -> Iterable[Sequence[Message]]:
-        """Write the media, a group of messages for each 20 ms."""
+        """Return the media messages, in groups that are due every 20 ms."""
 
     def closing(self) -> Iterable[Message]:
-        """Write what comes after all of the media."""
+        """Return the messages after media."""
         return ()
 
     def receive(self, message: str) -> None:
-        """Take a text message of the gateway's; raises ValueError if it is no such protocol's."""
+        """Process a text message from the gateway.
+
+        Raises:
+            ValueError: the message does not belong to the carrier's protocol.
+        """
         return
 
 
@@ -46,10 +53,10 @@ class Stream:
     """A media socket to open.
 
     Attributes:
-        url: by the gateway's public name.
-        dialogue: what is said on it.
-        headers: of its upgrade.
-        subprotocols: that it offers.
+        url: its public URL.
+        dialogue: the messages to send on it.
+        headers: headers of the upgrade request.
+        subprotocols: WebSocket subprotocols to offer.
     """
 
     url: str = field(repr=False)
@@ -60,29 +67,29 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What the carrier posts to ask what to do with a call."""
+    """The request by which a carrier asks how to handle a call."""
 
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
 
 class Caller(Protocol):
-    """One carrier, with the credentials that the gateway believes."""
+    """One carrier, with credentials that the gateway accepts."""
 
     name: ClassVar[str]
-    labels: ClassVar[Mapping[str, str]] = {}  # what it calls tracks that it does not call ours
+    labels: ClassVar[Mapping[str, str]] = {}  # its names of tracks, where they differ from ours
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Say what sockets to open where no webhook is asked.
+        """Return the sockets to open when no webhook is asked.
 
         Args:
-            call: what to play.
-            url: of the gateway's media socket, by its public name.
-            now_s: Unix seconds.
+            call: the call to play.
+            url: the public URL of the gateway's media socket.
+            now_s: the current time, in Unix seconds.
         """
 
     def label(self, track: str) -> str:
-        """Name a track as the carrier does."""
+        """Return the carrier's name of a track."""
         return self.labels.get(track, track)
 
 
@@ -91,22 +98,22 @@ class AnnouncingCaller(Caller, Protocol):
     """A carrier that asks a webhook first."""
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Write the request.
+        """Return the request to the webhook.
 
         Args:
-            call: which call it is about.
-            url: of the gateway's webhook, by its public name.
-            now_s: Unix seconds.
+            call: the call that is announced.
+            url: the public URL of the gateway's webhook.
+            now_s: the current time, in Unix seconds.
         """
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read the webhook's answer: what sockets to open.
+        """Return the sockets that the webhook's answer asks to open.
 
         Args:
-            call: what to play.
-            document: the answer's body.
-            now_s: Unix seconds.
+            call: the call to play.
+            document: the body of the answer.
+            now_s: the current time, in Unix seconds.
 
         Raises:
-            ValueError: it forks nothing.
+            ValueError: the answer asks for no stream.
         """

@@ -1,20 +1,19 @@
-"""NICE CXone: a socket for each perspective, which waits until its audio is asked for; mu-law.
+"""NICE CXone: a mu-law socket for each perspective, which waits until audio is requested.
 
-Sources: as those of `gateway/carriers/vendors/cxone.py`.
+Sources: see `gateway/carriers/vendors/cxone.py`.
 """
 
 from collections.abc import Mapping, Sequence
 
-from cli.callers.answered import AnsweredDialogue
-from cli.callers.binary_media import BinaryDialogue
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
 from cli.callers.credentials import bearer
-from cli.callers.json_texts import text
+from cli.callers.dialogues import AnsweredDialogue, BinaryDialogue
+from cli.callers.messages import text
 
 
 class Cxone(Caller):
-    """CXone's Agent Assist Hub; there is no webhook."""
+    """CXone's Agent Assist Hub, which has no webhook."""
 
     name = "cxone"
     labels = {"inbound": "tx", "outbound": "rx"}  # noqa: RUF012 (Caller's is a Mapping)
@@ -23,16 +22,16 @@ class Cxone(Caller):
         self._secret = credentials["GATEWAY_CXONE_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret in the connection's header; see `Caller`."""
-        shown = bearer(self._secret)
+        """Send the secret in the connection's header; see `Caller`."""
+        headers = bearer(self._secret)
         return [
-            Stream(url, dialogue(call, number, self.label(track)), shown)
+            Stream(url, dialogue(call, number, self.label(track)), headers)
             for number, track in enumerate(call.tracks)
         ]
 
 
 def dialogue(call: Call, number: int, label: str) -> AnsweredDialogue:
-    """Say what the hub says of a call's track of this number."""
+    """Return the dialogue of the socket of one track, by its number in the call."""
     first = {
         "minimumVersion": 1,
         "maximumVersion": 1,

@@ -1,12 +1,12 @@
-"""Placing a call: the webhook, the upgrades, and the media in real time. Knows no carrier.
+"""Places a call for any carrier: the webhook, the upgrades, and the media in real time.
 
-Whatever the webhook's answer names, connections go to the gateway given: its public name need not
-resolve here.
+Connections always go to the given gateway, whichever host the webhook's answer names, because the
+gateway's public name need not resolve on this machine.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,34 +20,51 @@ from cli.errors import CommandError, UnreachableError
 from common.http_body import read_bounded
 from deploy.local.processes import together
 
-_ANSWER_TIMEOUT_S: Final = 15.0  # what Twilio gives a webhook
+_ANSWER_TIMEOUT_S: Final = 15.0  # Twilio's timeout for webhooks
 _ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
 _CLOSE_TIMEOUT: Final = aiohttp.ClientWSTimeout(ws_close=5.0)
 _ABNORMAL_CLOSURE: Final = 1006  # RFC 6455: no close frame came
 _MAX_DOCUMENT_BYTES: Final = 65_536
-_SIGNED: Final = "; signed with its credentials, for its public URL?"
+_UNAUTHORIZED: Final = "; check the credentials and the public URL, which signatures cover"
 _HINTS: Final = {
-    401: _SIGNED,
-    403: _SIGNED,
-    404: "; is it a gateway, and this carrier open there?",
-    503: "; it has no capacity now, or is being stopped",
+    401: _UNAUTHORIZED,
+    403: _UNAUTHORIZED,
+    404: "; check that it is a gateway and that this carrier is enabled there",
+    503: "; the gateway has no capacity or is shutting down",
+}
+# By WebSocket close code. docs/reliability.md lists the reasons for each.
+_CLOSE_MEANINGS: Final[Mapping[int, str]] = {
+    1000: "the call is over",
+    1001: "the peer is going away",
+    1002: "messages in an order that the carrier's protocol does not allow",
+    1003: "audio or messages of an unsupported kind",
+    1006: "the connection broke off without a close frame",
+    1007: "a message that cannot be parsed",
+    1008: "the call was rejected, or has no route: see the gateway's log for the reason",
+    1009: "a message that is too big",
+    1010: "an extension is missing",
+    1011: "the gateway failed: see its log",
+    1012: "the gateway is restarting or draining: call again",
+    1013: "no capacity for the call now: try again later",
+    1014: "a proxy received an invalid response",
+    1015: "TLS failed",
 }
 
 
 async def place(
     http: aiohttp.ClientSession, gateway: Gateway, caller: Caller, call: Call, *, pace: float = 1.0
 ) -> None:
-    """Play a call to its end; `call` tells how far it came.
+    """Play a call to its end and record its progress in `call`.
 
     Args:
         http: the client to use.
-        gateway: where to.
-        caller: as which carrier.
-        call: what to play.
-        pace: how much faster than real time.
+        gateway: the gateway to call.
+        caller: the carrier to play.
+        call: the call to play.
+        pace: the speed, as a multiple of real time.
 
     Raises:
-        CommandError: the gateway cannot be reached, or refused the call.
+        CommandError: the gateway cannot be reached or refused the call.
     """
     try:
         streams = await _announce(http, gateway, caller, call)
@@ -58,13 +75,21 @@ async def place(
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise UnreachableError(f"cannot reach {gateway.url}: {_cause(error)}") from None
     except ValueError as error:
-        raise CommandError(f"{gateway.url}, asked as {caller.name}: {error}") from None
+        raise CommandError(f"{gateway.url}, called as {caller.name}: {error}") from None
+
+
+def describe_close(code: int) -> str:
+    """Return the meaning of a WebSocket close code, with the code."""
+    return f"{_CLOSE_MEANINGS.get(code, 'unknown meaning')} (close code {code})"
 
 
 async def _announce(
     http: aiohttp.ClientSession, gateway: Gateway, caller: Caller, call: Call
 ) -> Sequence[Stream]:
-    """Ask the webhook what to do with the call, if the carrier has one and the URL is its."""
+    """Return the sockets to open.
+
+    The webhook is asked if the carrier has one and the gateway's URL names no media socket.
+    """
     now_s = time.time()
     media = gateway.media_path
     if media is None and isinstance(caller, AnnouncingCaller):
@@ -93,7 +118,7 @@ async def _play(
         ) as socket:
             await _converse(socket, stream.dialogue, call, pace)
     except aiohttp.WSServerHandshakeError as error:
-        parts = urlsplit(address)  # what follows the carrier's name may be a secret
+        parts = urlsplit(address)  # the path after the carrier's name may contain a secret
         prefix, media, rest = parts.path.partition("/media/")
         shown = f"{parts.scheme}://{parts.netloc}{prefix}{media}{rest.partition('/')[0]}"
         raise CommandError(f"{shown} {_refusal(error.status)}") from None
@@ -102,23 +127,23 @@ async def _play(
 async def _converse(
     socket: aiohttp.ClientWebSocketResponse, dialogue: Dialogue, call: Call, pace: float
 ) -> None:
-    """Send everything on time, and hang up, unless the gateway ends the stream before."""
-    heard = asyncio.Event()
-    ended = asyncio.create_task(_hear(socket, dialogue, heard))
+    """Send all messages on time and close the socket, unless the gateway ends the stream first."""
+    received = asyncio.Event()
+    ended = asyncio.create_task(_receive(socket, dialogue, received))
 
-    async def until(is_so: Callable[[], bool]) -> bool:
-        """Wait for something to be heard; False if the stream ended before."""
+    async def until(is_met: Callable[[], bool]) -> bool:
+        """Wait for a condition that received messages change; False if the stream ended first."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                while not is_so() and not ended.done():
-                    heard.clear()
-                    await heard.wait()
+                while not is_met() and not ended.done():
+                    received.clear()
+                    await received.wait()
         except TimeoutError:
             raise CommandError(f"no answer within {_ANSWER_TIMEOUT_S:g} s") from None
-        return is_so()
+        return is_met()
 
-    async def open_up() -> bool:
-        """Say the opening, each message when it may be; False if the stream ended before."""
+    async def open_stream() -> bool:
+        """Send the opening, with the waits between its messages; False if the stream ended."""
         for message in dialogue.opening():
             await _send(socket, [message])
             if not await until(lambda: dialogue.may_speak):
@@ -126,32 +151,32 @@ async def _converse(
         return True
 
     try:
-        over = (
-            await open_up()
-            and await _speak(socket, dialogue, call, pace, ended)
+        complete = (
+            await open_stream()
+            and await _send_media(socket, dialogue, call, pace, ended)
             and await _send(socket, dialogue.closing())
             and await until(lambda: dialogue.may_hang_up)
         )
-        if over:
+        if complete:
             await socket.close()
         else:
-            ended.result()  # raises what was wrong with a message, if something was
+            ended.result()  # raises the error of a malformed message
             call.refused_with = socket.close_code or _ABNORMAL_CLOSURE
     finally:
         ended.cancel()
 
 
-async def _speak(
+async def _send_media(
     socket: aiohttp.ClientWebSocketResponse,
     dialogue: Dialogue,
     call: Call,
     pace: float,
     ended: asyncio.Task[None],
 ) -> bool:
-    """Send the media; False if the stream ended before."""
+    """Send the media in real time; return False if the stream ended first."""
     begin_s = time.monotonic()
     for tick, group in enumerate(dialogue.media()):
-        # By deadline, not by interval: what one frame is late the next does not inherit.
+        # By deadline, not by interval, so that one late frame does not delay all later ones.
         early_s = begin_s + tick * FRAME_MS / 1000 / pace - time.monotonic()
         if early_s > 0:
             await asyncio.sleep(early_s)
@@ -173,17 +198,17 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, messages: Iterable[Mess
     return True
 
 
-async def _hear(
-    socket: aiohttp.ClientWebSocketResponse, dialogue: Dialogue, heard: asyncio.Event
+async def _receive(
+    socket: aiohttp.ClientWebSocketResponse, dialogue: Dialogue, received: asyncio.Event
 ) -> None:
-    """Keep reading: pings are answered and a close is noticed only while somebody reads."""
+    """Read until the socket is closed; aiohttp answers pings and detects a close only in reads."""
     try:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.TEXT:
                 dialogue.receive(message.data)
-            heard.set()
+            received.set()
     finally:
-        heard.set()
+        received.set()
 
 
 def _refusal(status: int) -> str:
@@ -192,7 +217,7 @@ def _refusal(status: int) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """The operating system's words where there are some."""
+    """Return the operating system's error message, if there is one."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, OSError) and error.strerror:

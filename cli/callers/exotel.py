@@ -1,6 +1,6 @@
-"""Exotel's Stream applet: the caller's audio alone, linear, 100 ms a message, in snake_case.
+"""Exotel's Stream applet: the caller's audio only, linear, 100 ms per message, snake_case names.
 
-Sources: as those of `gateway/carriers/vendors/exotel.py`.
+Sources: see `gateway/carriers/vendors/exotel.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from typing import Final
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
 from cli.callers.credentials import basic
-from cli.callers.forms import CALLED, CALLER
+from cli.callers.dialogues import Frame, JsonDialogue, last_sequence
 from cli.callers.frames import linear_8k
-from cli.callers.json_media import Frame, JsonDialogue, last_sequence
+from cli.callers.messages import CALLED, CALLER
 
 _TRACK: Final = "inbound"
 _BATCH: Final = 5
 
 
 class Exotel(Caller):
-    """Exotel; there is no webhook. Of a call it plays `inbound`, and leaves the agent out."""
+    """Exotel, which has no webhook and plays only the `inbound` track of a call."""
 
     name = "exotel"
 
@@ -27,13 +27,13 @@ class Exotel(Caller):
         self._secret = credentials["GATEWAY_EXOTEL_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as the password of the applet's URL; see `Caller`."""
-        heard = replace(call, tracks={_TRACK: call.tracks[_TRACK]})
-        return [Stream(url, dialogue(heard), basic(self._secret))]
+        """Send the secret as the password of the applet's URL; see `Caller`."""
+        one_track = replace(call, tracks={_TRACK: call.tracks[_TRACK]})
+        return [Stream(url, dialogue(one_track), basic(self._secret))]
 
 
 def dialogue(call: Call) -> JsonDialogue:
-    """Say what Exotel says on the media socket of a call of one track."""
+    """Return the dialogue of the media socket of a call with one track."""
     stream_sid = {"stream_sid": call.stream_id}
     ids = {"call_sid": call.call_id, "account_sid": "made-up"}
 

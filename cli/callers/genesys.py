@@ -1,7 +1,7 @@
 """Genesys Cloud AudioHook: a signed upgrade, a session that is opened and closed, and pings.
 
-Audio is sent as the reference client does: 200 ms at once, both channels interleaved. Sources: as
-those of `gateway/carriers/vendors/genesys/carrier.py`.
+Audio is sent as the reference client sends it: 200 ms per message, both channels interleaved.
+Sources: see `gateway/carriers/vendors/genesys/carrier.py`.
 """
 
 import base64
@@ -16,9 +16,8 @@ import msgspec
 
 from cli.callers.call import Call, Message
 from cli.callers.caller import Caller, Dialogue, Stream
-from cli.callers.forms import CALLED, CALLER
 from cli.callers.frames import FRAME_BYTES, FRAME_MS, cut, interleave
-from cli.callers.json_texts import text
+from cli.callers.messages import CALLED, CALLER, text
 from gateway.carriers.auth.http_signature import API_KEY, ORGANIZATION_ID, SESSION_ID, sign
 
 _ORGANIZATION: Final = "d7934305-0972-4844-938e-9060eef73d05"  # made up
@@ -30,7 +29,7 @@ _SIGNED_S: Final = 10
 
 
 class Genesys(Caller):
-    """Genesys; there is no webhook. Of several API keys it has the first."""
+    """Genesys, which has no webhook. If several API keys are configured, the first is used."""
 
     name = "genesys"
     labels = _LABELS
@@ -69,8 +68,8 @@ class _Parameters(msgspec.Struct):
     media: Annotated[list[_Media], msgspec.Meta(max_length=1)] = []  # msgspec copies it
 
 
-class _Said(msgspec.Struct):
-    """What a server's message has that concerns us."""
+class _Received(msgspec.Struct):
+    """The fields of a server's message that are used here."""
 
     type: str
     seq: int
@@ -78,12 +77,12 @@ class _Said(msgspec.Struct):
 
 
 class AudioHookDialogue(Dialogue):
-    """One session: it speaks when the server has opened it, and hangs up when that has closed."""
+    """One session: audio is sent after `opened`, and the socket is closed after `closed`."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._tracks = {_LABELS[track]: audio for track, audio in call.tracks.items()}
-        self._channels: Sequence[str] | None = None  # none before `opened`
+        self._channels: Sequence[str] | None = None  # None before `opened`
         self._is_closed = False
         self._seq = 0
         self._server_seq = 0
@@ -91,16 +90,16 @@ class AudioHookDialogue(Dialogue):
 
     @property
     def may_speak(self) -> bool:
-        """After `opened`."""
+        """Whether `opened` has arrived."""
         return self._channels is not None
 
     @property
     def may_hang_up(self) -> bool:
-        """After `closed`."""
+        """Whether `closed` has arrived."""
         return self._is_closed
 
     def opening(self) -> Iterator[str]:
-        """Offer all channels together, and each alone."""
+        """Yield `open`, which offers all channels together and each one alone."""
         names = list(self._tracks)
         offered = [names, *([name] for name in names)] if len(names) > 1 else [names]
         yield self._write(
@@ -120,7 +119,7 @@ class AudioHookDialogue(Dialogue):
         )
 
     def media(self) -> Iterator[Sequence[Message]]:
-        """Write the audio of the channels that the server chose, and pings in between."""
+        """Yield the audio of the channels that the server chose, and pings."""
         frames = cut([self._tracks[channel] for channel in self._channels or ()])
         at_ms, ping_ms = 0, _FIRST_PING_MS
         for batch in itertools.batched(frames, _MESSAGE_FRAMES):
@@ -137,24 +136,24 @@ class AudioHookDialogue(Dialogue):
                 yield group
 
     def closing(self) -> Iterator[str]:
-        """Close the session."""
+        """Yield `close`."""
         yield self._write("close", reason="end")
 
     def receive(self, message: str) -> None:
-        """Take what the server says; see `Dialogue`."""
+        """Process a message from the server; see `Dialogue`."""
         try:
-            said = msgspec.json.decode(message, type=_Said)
+            received = msgspec.json.decode(message, type=_Received)
         except msgspec.DecodeError:
             raise ValueError("a message that is not AudioHook's") from None
-        self._server_seq = said.seq
-        match said.type:
+        self._server_seq = received.seq
+        match received.type:
             case "opened":
                 self._channels = [
-                    name for media in said.parameters.media for name in media.channels
+                    name for media in received.parameters.media for name in media.channels
                 ]
             case "closed":
                 self._is_closed = True
-            case _:  # pongs ask nothing of us, and after `disconnect` it is the server that closes
+            case _:  # pongs need no answer, and after `disconnect` the server closes
                 pass
 
     def _write(self, type_: str, **parameters: object) -> str:

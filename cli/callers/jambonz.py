@@ -1,18 +1,17 @@
-"""jambonz: a signed webhook, whose `dial` has a `listen` in it; the caller left, the callee right.
+"""jambonz: a signed webhook, answered by a `dial` with a `listen`; caller left, callee right.
 
-Sources: as those of `gateway/carriers/vendors/jambonz.py`.
+Sources: see `gateway/carriers/vendors/jambonz.py`.
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
 
-from cli.callers.binary_media import BinaryDialogue
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import basic
-from cli.callers.forms import CALLED, CALLER
+from cli.callers.dialogues import BinaryDialogue
 from cli.callers.frames import linear
-from cli.callers.json_texts import actions, text
+from cli.callers.messages import CALLED, CALLER, actions, text
 from gateway.carriers.auth.signatures.jambonz import SIGNATURE_HEADER, sign
 from gateway.carriers.vendors.jambonz import SUBPROTOCOL
 
@@ -27,20 +26,20 @@ class Jambonz(AnnouncingCaller):
         self._secret = credentials["GATEWAY_JAMBONZ_SECRET"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the call, signed; see `AnnouncingCaller`."""
-        told = {
+        """Return the signed call; see `AnnouncingCaller`."""
+        announced = {
             "call_sid": call.call_id,
             "direction": "inbound",
             "from": CALLER,
             "to": CALLED,
             "call_status": "trying",
         }
-        body, timestamp = text(told).encode(), str(int(now_s))
+        body, timestamp = text(announced).encode(), str(int(now_s))
         signature = f"t={timestamp},v1={sign(self._webhook_secret, timestamp, body)}"
         return Webhook({"Content-Type": "application/json", SIGNATURE_HEADER: signature}, body)
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read the verbs: the stream is that of the leg they dial; see `AnnouncingCaller`."""
+        """Parse the verbs; the stream is that of the dialled leg; see `AnnouncingCaller`."""
         for verb in actions(document):
             listen = verb.get("listen")
             if isinstance(listen, dict) and isinstance(url := listen.get("url"), str):
@@ -50,7 +49,7 @@ class Jambonz(AnnouncingCaller):
         raise ValueError("no listen in the answer")
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as `wsAuth`; see `Caller`."""
+        """Send the secret as `wsAuth`; see `Caller`."""
         return _streams(call, url, basic(self._secret))
 
 

@@ -1,6 +1,6 @@
-"""Plivo: webhook and upgrade signed with a nonce; times are Unix ms, and the close is the end.
+"""Plivo: webhook and upgrade are signed with a nonce; timestamps are Unix ms; there is no stop.
 
-Sources: as those of `gateway/carriers/vendors/plivo.py`.
+Sources: see `gateway/carriers/vendors/plivo.py`.
 """
 
 import secrets
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
-from cli.callers.forms import CALLED, CALLER, find_stream, post
-from cli.callers.json_media import Frame, JsonDialogue
+from cli.callers.dialogues import Frame, JsonDialogue
+from cli.callers.messages import CALLED, CALLER, find_stream, post
 from gateway.carriers.auth.signatures.plivo import NONCE_HEADER, SIGNATURE_HEADER, sign
 
 
@@ -22,7 +22,7 @@ class Plivo(AnnouncingCaller):
         self._auth_token = credentials["GATEWAY_PLIVO_AUTH_TOKEN"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the form, signed; see `AnnouncingCaller`."""
+        """Return the signed form; see `AnnouncingCaller`."""
         form = {
             "CallUUID": call.call_id,
             "CallStatus": "ringing",
@@ -34,7 +34,7 @@ class Plivo(AnnouncingCaller):
         return post(form, self._signature(url, list(form.items())))
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read the XML, whose URL is a text; see `AnnouncingCaller`."""
+        """Parse the XML, in which the URL is the element's text; see `AnnouncingCaller`."""
         return self.direct(call, find_stream(document).text or "", now_s)
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
@@ -47,7 +47,7 @@ class Plivo(AnnouncingCaller):
 
 
 def dialogue(call: Call, begin_ms: int) -> JsonDialogue:
-    """Say what Plivo says on a call's media socket; the first frame is of `begin_ms`, Unix time."""
+    """Return the dialogue of a call's media socket; the first frame starts at Unix `begin_ms`."""
 
     def write(frame: Frame) -> str:
         return (

@@ -1,4 +1,4 @@
-"""All callers: one line each."""
+"""All carriers that `./run call` can play, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -22,7 +22,7 @@ from cli.callers.telnyx import Telnyx
 from cli.callers.twilio import Twilio
 from cli.callers.vonage import Vonage
 
-# Each is made of the variables that the gateway is configured with.
+# Each is constructed from the gateway's environment variables.
 CALLERS: Final[Mapping[str, Callable[[Mapping[str, str]], Caller]]] = {
     each.name: each
     for each in (

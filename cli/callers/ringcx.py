@@ -1,19 +1,19 @@
-"""RingCX: perspectives for tracks, a stop of each, no times, and a secret in the URL.
+"""RingCX: tracks are perspectives with a stop each; no timestamps; a secret in the URL.
 
-Sources: as those of `gateway/carriers/vendors/ringcx.py`.
+Sources: see `gateway/carriers/vendors/ringcx.py`.
 """
 
 from collections.abc import Mapping, Sequence
 
 from cli.callers.call import Call
 from cli.callers.caller import Caller, Stream
-from cli.callers.forms import CALLED, CALLER
-from cli.callers.gateway import with_route
-from cli.callers.json_media import Frame, JsonDialogue
+from cli.callers.credentials import with_secret
+from cli.callers.dialogues import Frame, JsonDialogue
+from cli.callers.messages import CALLED, CALLER
 
 
 class RingCx(Caller):
-    """RingCX; there is no webhook."""
+    """RingCX, which has no webhook."""
 
     name = "ringcx"
     labels = {"inbound": "conference", "outbound": "participant"}  # noqa: RUF012 (Caller's is a Mapping)
@@ -22,13 +22,13 @@ class RingCx(Caller):
         self._secret = credentials["GATEWAY_RINGCX_SECRET"]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Put the secret into the URL; see `Caller`."""
+        """Add the secret to the URL; see `Caller`."""
         perspectives = {track: self.label(track).capitalize() for track in call.tracks}
-        return [Stream(f"{with_route(url)}/{self._secret}", dialogue(call, perspectives))]
+        return [Stream(with_secret(url, self._secret), dialogue(call, perspectives))]
 
 
 def dialogue(call: Call, perspectives: Mapping[str, str]) -> JsonDialogue:
-    """Say what RingCX says on a call's media socket."""
+    """Return the dialogue of a call's media socket."""
 
     def write(frame: Frame) -> str:
         return (

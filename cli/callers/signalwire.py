@@ -1,6 +1,6 @@
-"""SignalWire: a cXML webhook, a bearer token on the upgrade, Twilio's messages with less in them.
+"""SignalWire: a cXML webhook, a bearer token on the upgrade, Twilio's messages with fewer fields.
 
-Sources: as those of `gateway/carriers/vendors/signalwire.py`.
+Sources: see `gateway/carriers/vendors/signalwire.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
-from cli.callers.forms import ACCOUNT_SID, find_stream, post, twilio_form, url_of
-from cli.callers.json_media import Frame, JsonDialogue, last_sequence
+from cli.callers.dialogues import Frame, JsonDialogue, last_sequence
+from cli.callers.messages import ACCOUNT_SID, find_stream, post, twilio_form, url_of
 from gateway.carriers.auth.signatures.signalwire import SIGNATURE_HEADER, sign
 
 
@@ -23,18 +23,18 @@ class SignalWire(AnnouncingCaller):
         self._secret = credentials["GATEWAY_SIGNALWIRE_SECRET"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the form, signed; see `AnnouncingCaller`."""
+        """Return the signed form; see `AnnouncingCaller`."""
         form = twilio_form(call)
         signature = sign(self._signing_key, url, [*form.items()])
         return post(form, {SIGNATURE_HEADER: signature})
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read cXML, which has a token; see `AnnouncingCaller`."""
+        """Parse cXML, which contains a token; see `AnnouncingCaller`."""
         stream = find_stream(document)
         return _streams(call, url_of(stream), stream.get("authBearerToken", ""))
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret; see `Caller`."""
+        """Send the secret as the bearer token; see `Caller`."""
         return _streams(call, url, self._secret)
 
 
@@ -43,7 +43,7 @@ def _streams(call: Call, url: str, token: str) -> Sequence[Stream]:
 
 
 def dialogue(call: Call) -> JsonDialogue:
-    """Say what SignalWire says on a call's media socket."""
+    """Return the dialogue of a call's media socket."""
 
     def write(frame: Frame) -> str:
         return (

@@ -1,6 +1,6 @@
-"""Telnyx: a TeXML webhook, signed with the account's key; media with snake_case names.
+"""Telnyx: a TeXML webhook signed with the account's key; media messages with snake_case names.
 
-Sources: as those of `gateway/carriers/vendors/telnyx.py`.
+Sources: see `gateway/carriers/vendors/telnyx.py`.
 """
 
 import base64
@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
-from cli.callers.forms import CALLED, CALLER, find_stream, post, twilio_form, url_of
-from cli.callers.json_media import Frame, JsonDialogue, last_sequence
+from cli.callers.dialogues import Frame, JsonDialogue, last_sequence
+from cli.callers.messages import CALLED, CALLER, find_stream, post, twilio_form, url_of
 from gateway.carriers.auth.signatures.telnyx import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
 class Telnyx(AnnouncingCaller):
-    """Telnyx; its own private key is CALLER_TELNYX_PRIVATE_KEY, base64 of 32 bytes."""
+    """Telnyx; CALLER_TELNYX_PRIVATE_KEY is its private key, base64 of 32 bytes."""
 
     name = "telnyx"
 
@@ -27,7 +27,7 @@ class Telnyx(AnnouncingCaller):
         self._secret = credentials["GATEWAY_TELNYX_SECRET"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the form, signed; see `AnnouncingCaller`."""
+        """Return the signed form; see `AnnouncingCaller`."""
         unsigned = post(twilio_form(call), {})
         timestamp = str(int(now_s))
         signature = self._key.sign(timestamp.encode() + b"|" + unsigned.body)
@@ -38,16 +38,16 @@ class Telnyx(AnnouncingCaller):
         return Webhook({**unsigned.headers, **signed}, unsigned.body)
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read TeXML, whose URL has a token; see `AnnouncingCaller`."""
+        """Parse TeXML, whose URL contains a token; see `AnnouncingCaller`."""
         return [Stream(url_of(find_stream(document)), dialogue(call))]
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as `stream_auth_token`; see `Caller`."""
+        """Send the secret as `stream_auth_token`; see `Caller`."""
         return [Stream(url, dialogue(call), bearer(self._secret))]
 
 
 def dialogue(call: Call) -> JsonDialogue:
-    """Say what Telnyx says on a call's media socket."""
+    """Return the dialogue of a call's media socket."""
 
     def write(frame: Frame) -> str:
         return (

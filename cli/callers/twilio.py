@@ -1,6 +1,6 @@
-"""Twilio: webhook, signed upgrade, both tracks on one socket.
+"""Twilio: a webhook, a signed upgrade, and both tracks on one socket.
 
-`sampleRate` and `channels` are numbers, all other numbers are text. Source of the messages:
+`sampleRate` and `channels` are JSON numbers; all other numbers are strings. Source of the messages:
 twilio.com/docs/voice/media-streams/websocket-messages.
 """
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
-from cli.callers.forms import ACCOUNT_SID, find_stream, parameters_of, post, twilio_form, url_of
-from cli.callers.json_media import Frame, JsonDialogue, last_sequence
+from cli.callers.dialogues import Frame, JsonDialogue, last_sequence
+from cli.callers.messages import ACCOUNT_SID, find_stream, parameters_of, post, twilio_form, url_of
 from gateway.carriers.auth.signatures.twilio import SIGNATURE_HEADER, sign
 
 
 class Twilio(AnnouncingCaller):
-    """Twilio; without an auth token nothing is signed."""
+    """Twilio; if there is no auth token, requests are not signed."""
 
     name = "twilio"
 
@@ -22,12 +22,12 @@ class Twilio(AnnouncingCaller):
         self._auth_token = credentials.get("GATEWAY_TWILIO_AUTH_TOKEN")
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the form, signed; see `AnnouncingCaller`."""
+        """Return the signed form; see `AnnouncingCaller`."""
         form = twilio_form(call)
         return post(form, self._signature(url, form))
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read TwiML; see `AnnouncingCaller`."""
+        """Parse TwiML; see `AnnouncingCaller`."""
         stream = find_stream(document)
         return self._streams(call, url_of(stream), parameters_of(stream))
 
@@ -47,7 +47,7 @@ class Twilio(AnnouncingCaller):
 def dialogue(
     call: Call, parameters: Mapping[str, str], labels: Mapping[str, str] | None = None
 ) -> JsonDialogue:
-    """Say what Twilio says on a call's media socket."""
+    """Return the dialogue of a call's media socket."""
     labels = labels or {}
 
     def write(frame: Frame) -> str:

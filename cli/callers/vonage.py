@@ -1,7 +1,8 @@
-"""Vonage: a signed webhook, then a socket for each person of the call, as an application adds them.
+"""Vonage: a signed webhook, then a socket for each person on the call.
 
-The webhook's NCCO notifies an application of the sockets' URLs; what that does with them by REST is
-done here. Sources: as those of `gateway/carriers/vendors/vonage.py`.
+The webhook's NCCO notifies an application of the sockets' URLs. The application would add the
+sockets to the call by REST; this module opens them. Sources: see
+`gateway/carriers/vendors/vonage.py`.
 """
 
 import hashlib
@@ -12,17 +13,16 @@ from urllib.parse import urlencode
 
 import jwt
 
-from cli.callers.binary_media import BinaryDialogue
 from cli.callers.call import Call
 from cli.callers.caller import AnnouncingCaller, Stream, Webhook
 from cli.callers.credentials import bearer
-from cli.callers.forms import CALLED, CALLER
+from cli.callers.dialogues import BinaryDialogue
 from cli.callers.frames import linear
-from cli.callers.json_texts import actions, text
+from cli.callers.messages import CALLED, CALLER, actions, text
 from gateway.carriers.auth.signatures.vonage import SIGNATURE_HEADER
 
 _ROLES: Final = {"inbound": "customer", "outbound": "agent"}
-_MIN_KEY_BYTES: Final = 32  # HMAC fills a shorter one up with zeros itself; the library warns
+_MIN_KEY_BYTES: Final = 32  # pyjwt warns about shorter keys; HMAC pads them with zeros anyway
 
 
 class Vonage(AnnouncingCaller):
@@ -35,14 +35,14 @@ class Vonage(AnnouncingCaller):
         self._secret = credentials["GATEWAY_VONAGE_SECRET"]
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
-        """Post the answer webhook, signed; see `AnnouncingCaller`."""
-        told = {
+        """Return the signed answer webhook; see `AnnouncingCaller`."""
+        announced = {
             "from": CALLER.removeprefix("+"),
             "to": CALLED.removeprefix("+"),
             "uuid": call.call_id,
             "conversation_uuid": f"CON-{call.stream_id}",
         }
-        body = text(told).encode()
+        body = text(announced).encode()
         claims = {
             "iss": "Vonage",
             "iat": int(now_s),
@@ -56,9 +56,9 @@ class Vonage(AnnouncingCaller):
         return Webhook(headers, body)
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Read what the NCCO notifies of; see `AnnouncingCaller`."""
-        told = (action.get("payload") for action in actions(document))
-        for payload in told:
+        """Parse the notification in the NCCO; see `AnnouncingCaller`."""
+        payloads = (action.get("payload") for action in actions(document))
+        for payload in payloads:
             if isinstance(payload, dict) and {*_ROLES.values()} <= payload.keys():
                 return [
                     Stream(str(payload[_ROLES[track]]), dialogue(call, track))
@@ -67,7 +67,7 @@ class Vonage(AnnouncingCaller):
         raise ValueError("no sockets in the answer")
 
     def direct(self, call: Call, url: str, now_s: float) -> Sequence[Stream]:
-        """Show the secret as the endpoint's `authorization`; see `Caller`."""
+        """Send the secret as the endpoint's `authorization`; see `Caller`."""
         return [
             Stream(
                 f"{url}?{urlencode({'call_id': call.call_id, 'role': _ROLES[track]})}",
@@ -79,7 +79,7 @@ class Vonage(AnnouncingCaller):
 
 
 def dialogue(call: Call, track: str) -> BinaryDialogue:
-    """Say what Vonage says on the socket that hears one person."""
+    """Return the dialogue of the socket of one person."""
     number = list(call.tracks).index(track)
     first = {"event": "websocket:connected", "content-type": "audio/l16;rate=8000"}
     return BinaryDialogue(call, text(first), lambda frames: linear([frames[number]]))

@@ -1,7 +1,7 @@
-"""`./run soak`: calls for minutes on end while everything around the gateway fails.
+"""`./run soak`: keeps calling while links and processes around the gateway fail at random.
 
-command.py   the stack, the run, the verdict
-callers.py   who call: one call after another each, held against its audio when it is over
-troubles.py  what befalls the links and the parts, at random, one thing after another
-watch.py     what grows in the gateway, and what is left of it when nobody calls any more
+command.py          starts the stack, runs the soak and reports the outcome
+callers.py          play one call after another and audit each
+fault_injection.py  injects faults into links and processes, one at a time
+watch.py            measures the gateway's memory growth and leaks
 """

@@ -1,4 +1,4 @@
-"""The run of `./run soak`, and its verdict."""
+"""`./run soak`: starts the stack, runs the soak and reports the outcome."""
 
 import asyncio
 import tempfile
@@ -19,7 +19,7 @@ from cli import audit, running
 from cli.callers.gateway import Gateway
 from cli.callers.twilio import Twilio
 from cli.soak.callers import Callers
-from cli.soak.fault_injection import Link, Troubles
+from cli.soak.fault_injection import FaultInjector, Link
 from cli.soak.watch import Reading, Watch
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
@@ -27,18 +27,18 @@ from deploy.local.processes import together
 from deploy.local.proxy import FaultProxy
 
 _PROGRESS_S: Final = 30.0
-_SESSIONS_PER_CALL: Final = 4  # two tracks, each with the next session while it rolls over
+_SESSIONS_PER_CALL: Final = 4  # two tracks, each with two sessions during a rollover
 _LEASE_S: Final = 10
 _SETTLE_S: Final = 5.0
-_IDLE_AFTER_S: Final = 60.0  # for the gateway to give back what calls had
-_MOST_MB_PER_MIN: Final = 1.0  # what its memory may seem to grow by: allocators are no clocks
-_LEAST_S: Final = 300.0  # a shorter soak says nothing about growth
-_STEADY: Final = ("gateway", "endpoint", "redis")  # parts that no trouble ends
+_IDLE_AFTER_S: Final = 60.0  # for the gateway to release the resources of calls
+_MAX_MB_PER_MIN: Final = 1.0  # tolerated growth of memory: allocators are not exact
+_MIN_GROWTH_S: Final = 300.0  # a shorter soak cannot measure growth
+_STEADY: Final = ("gateway", "endpoint", "redis")  # processes that no fault terminates
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a soak showed."""
+    """The result of a soak."""
 
     seconds: float
     calls: int
@@ -52,20 +52,25 @@ class Outcome:
 
     @property
     def kept(self) -> bool:
-        """Whether the gateway kept what it promises."""
+        """Whether the gateway passed: no audio unaccounted for, and no leaks."""
         leaked = self.leaked_slots or self.leaked_tasks or self.leaked_fds
-        grew = self.seconds >= _LEAST_S and self.rss_mb_per_min > _MOST_MB_PER_MIN
+        grew = self.seconds >= _MIN_GROWTH_S and self.rss_mb_per_min > _MAX_MB_PER_MIN
         return bool(self.calls) and self.found.whole and not (self.unclosed_calls or leaked or grew)
 
 
 def soak(
-    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="How long calls begin.")] = 20,
-    calls: Annotated[int, typer.Option(min=1, max=500, help="Two-track calls at once.")] = 30,
+    minutes: Annotated[
+        float, typer.Option(min=0.5, max=1440, help="How long new calls are started.")
+    ] = 20,
+    calls: Annotated[
+        int, typer.Option(min=1, max=500, help="Number of simultaneous two-track calls.")
+    ] = 30,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
+        bool,
+        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
     ] = False,
 ) -> None:
-    """Keep calling while all around the gateway fails."""
+    """Keep calling while everything around the gateway fails."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     outcome = running.run(_soak(minutes * 60, calls, console))
     if as_json:
@@ -73,7 +78,9 @@ def soak(
     else:
         Console(highlight=False).print(table(outcome))
     if not outcome.kept:
-        console.print("FAILED: the promise was broken")
+        console.print(
+            "FAILED: audio is unaccounted for, or resources leaked; see the figures above"
+        )
         raise typer.Exit(1)
 
 
@@ -92,29 +99,31 @@ async def _soak(seconds: float, count: int, console: Console) -> Outcome:
         cold = await watch.read()
         await callers.warm_up(count)
         before = await watch.until_idle(cold, _SETTLE_S)
-        troubles = Troubles(stack, links, spared, Random())  # noqa: S311 (not for secrets)
-        console.print(f"{count} calls at once, begun for {seconds / 60:g} min ...")
+        injector = FaultInjector(stack, links, spared, Random())  # noqa: S311 (not for secrets)
+        console.print(f"{count} calls at once; new ones are started for {seconds / 60:g} min ...")
         async with together() as tasks:
-            aside = [
+            background = [
                 tasks.create_task(watch.run()),
-                tasks.create_task(_show(console, callers, troubles, watch)),
-                *(tasks.create_task(stack.parts[part].until_dead()) for part in _STEADY),
+                tasks.create_task(_show(console, callers, injector, watch)),
+                *(tasks.create_task(stack.parts[part].until_exit()) for part in _STEADY),
             ]
-            await _call_and_trouble(seconds, count, callers, troubles)
-            for each in aside:
+            await _call_and_inject(seconds, count, callers, injector)
+            for each in background:
                 each.cancel()
         after = await watch.until_idle(before, _IDLE_AFTER_S)
         leases = await _leases(redis)
         reconnects = after.reconnects - before.reconnects
         rollovers = after.rollovers - before.rollovers
-        console.print(f"The gateway's sessions: {reconnects} reconnects, {rollovers} rollovers.")
+        console.print(
+            f"The gateway's sessions had {reconnects} reconnects and {rollovers} rollovers."
+        )
     return Outcome(
         seconds=seconds,
         calls=callers.calls,
-        faults=troubles.count,
+        faults=injector.count,
         found=callers.found,
         unclosed_calls=callers.unclosed + _unknown_calls(callers, before, after),
-        leaked_slots=max(leases, after.places, after.sessions, after.live_calls),
+        leaked_slots=max(leases, after.slots, after.sessions, after.live_calls),
         leaked_tasks=max(0, after.tasks - before.tasks),
         leaked_fds=max(0, after.fds - before.fds),
         rss_mb_per_min=watch.rss_mb_per_min,
@@ -150,7 +159,7 @@ async def _broken_stack(
                     "GATEWAY_OVERLOAD_CPU": "100",
                     "GATEWAY_ENDPOINT_SESSIONS": sessions,
                     "GATEWAY_LEASE_S": str(_LEASE_S),
-                    # Scaled down, so that a call of a minute sees a few.
+                    # Short, so that a call of one minute has several rollovers.
                     "GATEWAY_ROLLOVER_SOFT_S": "15",
                     "GATEWAY_ROLLOVER_HARD_S": "40",
                     "GATEWAY_SEGMENT_PAUSE_MS": "600",
@@ -167,27 +176,27 @@ async def _broken_stack(
                 yield stack, links
 
 
-async def _call_and_trouble(
-    seconds: float, count: int, callers: Callers, troubles: Troubles
+async def _call_and_inject(
+    seconds: float, count: int, callers: Callers, injector: FaultInjector
 ) -> None:
-    """Call, and make trouble, until the time is over and all calls are."""
+    """Play calls and inject faults until the time is over and all calls have ended."""
     until_s = asyncio.get_running_loop().time() + seconds
     async with together() as tasks:
-        tasks.create_task(troubles.run(until_s))
+        tasks.create_task(injector.run(until_s))
         for _ in range(count):
             tasks.create_task(callers.call_on(until_s, Random()))  # noqa: S311 (not for secrets)
 
 
-async def _show(console: Console, callers: Callers, troubles: Troubles, watch: Watch) -> None:
-    """Say every half minute how it goes."""
+async def _show(console: Console, callers: Callers, injector: FaultInjector, watch: Watch) -> None:
+    """Print the progress every 30 s."""
     passed_s = 0.0
     while True:
         await asyncio.sleep(_PROGRESS_S)
         passed_s += _PROGRESS_S
         found = callers.found
         console.print(
-            f"{passed_s / 60:5.1f} min: {callers.live} live, {callers.calls} over, "
-            f"{callers.unclosed} unclosed; {troubles.count} faults, the last {troubles.newest}; "
+            f"{passed_s / 60:5.1f} min: {callers.live} live, {callers.calls} ended, "
+            f"{callers.unclosed} unclosed; {injector.count} faults, the last {injector.newest}; "
             f"of {found.audio_ms / 1000:.0f} s {found.gap_ms / 1000:.1f} s in gaps, "
             f"{found.unaccounted_ms} ms unaccounted, {found.duplicated_ms} ms duplicated; "
             f"{watch.rss_mb:.1f} MB"
@@ -195,23 +204,23 @@ async def _show(console: Console, callers: Callers, troubles: Troubles, watch: W
 
 
 def _unknown_calls(callers: Callers, before: Reading, after: Reading) -> int:
-    """Count calls that the gateway says have ended, and nobody can read of."""
+    """Count the calls that ended according to the gateway's metrics but have no events."""
     return max(0, after.ended_calls - before.ended_calls - callers.calls)
 
 
 async def _leases(redis: Redis) -> int:
-    """Count what is still leased in Redis: places for sessions, and live streams."""
+    """Count the leases in Redis: session slots and live streams."""
     now_s, _ = await redis.time()
     held = 0
     async for key in redis.scan_iter(match="cs:{cap:*}:places"):
-        held += await redis.zcount(key, now_s * 1000, "inf")  # the others are free again
+        held += await redis.zcount(key, now_s * 1000, "inf")  # the others have expired
     async for key in redis.scan_iter(match="cs:{p*}:live"):
         held += await redis.zcard(key)
     return held
 
 
 def report(outcome: Outcome) -> dict[str, object]:
-    """Put an outcome into the words of `--json`."""
+    """Return an outcome as the object that `--json` prints."""
     found = outcome.found
     return {
         "calls": outcome.calls,
@@ -230,7 +239,7 @@ def report(outcome: Outcome) -> dict[str, object]:
 
 
 def table(outcome: Outcome) -> Table:
-    """Put an outcome into a table."""
+    """Return an outcome as a table."""
     shown = Table("figure", "value", box=None, pad_edge=False)
     for name, value in report(outcome).items():
         shown.add_row(name, f"{value}")

@@ -1,8 +1,8 @@
-"""What befalls a gateway's surroundings: one thing after another, each for a while, at random.
+"""Injects random faults into the gateway's surroundings, one at a time.
 
-Only what the gateway promises to survive: nothing here loses data that it was told is safe, and
-nobody kills the gateway or Redis. Each trouble is over when it says so: links are healed, processes
-go on.
+Only faults that the gateway must survive: none loses data that was acknowledged, and neither the
+gateway nor Redis is killed. Each fault ends by itself: links are healed, stopped processes continue
+and crashed ones are restarted.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from deploy.local.proxy import (
 from deploy.local.stack import Stack
 from gateway.redis_client.client import RedisClient
 
-_QUIET_S: Final = (0.5, 6.0)  # between two
+_QUIET_S: Final = (0.5, 6.0)  # between two faults
 _HOLD_S: Final = (0.2, 4.0)
 _FAULTS: Final[tuple[Fault, ...]] = (
     Delay(0.05),
@@ -40,19 +40,19 @@ _FAULTS: Final[tuple[Fault, ...]] = (
     Truncate(),
     Refuse(),
 )
-# Of a carrier's link a call survives these; the others end all calls at once, so they are rare.
-_LATE: Final = (Delay, Throttle, Freeze)
+# On the carrier's link, calls survive only these; the others end all calls at once, so are rare.
+_DELAYS: Final = (Delay, Throttle, Freeze)
 _RARE: Final = 0.1
-_OF_A_PART: Final = 3.0  # there are fewer of them than faults of links
+_PROCESS_WEIGHT: Final = 3.0  # there are fewer faults of processes than of links
 _STOPPABLE: Final = ("engine", "bridge", "endpoint")
-# Not the endpoint: it would come back with another CA, which no real one does.
+# Not the endpoint: it would restart with another CA, unlike a real one.
 _CRASHING: Final = ("engine", "bridge")
 
-type Trouble = Callable[[float], Awaitable[None]]  # for how long, in seconds
+type Injection = Callable[[float], Awaitable[None]]  # receives the duration in seconds
 
 
 class Link(StrEnum):
-    """Two neighbours on the path."""
+    """A network link on the path of the audio."""
 
     CARRIER = "carrier-gateway"
     ENDPOINT = "gateway-endpoint"
@@ -61,18 +61,18 @@ class Link(StrEnum):
     REDIS = "gateway-redis"
 
 
-class Troubles:
-    """Makes them.
+class FaultInjector:
+    """Injects faults.
 
     Args:
-        stack: whose parts are stopped and killed.
-        links: the proxies between them.
-        redis: a client of a single connection, which its own CLIENT KILL spares.
-        chance: what happens when.
+        stack: the stack whose processes are stopped and killed.
+        links: the proxy of each link.
+        redis: a client with a single connection, which its own CLIENT KILL spares.
+        chance: determines the faults and their times.
 
     Attributes:
-        count: how many there were.
-        newest: which was the last one.
+        count: the number of faults so far.
+        newest: a description of the last fault.
     """
 
     def __init__(
@@ -83,22 +83,22 @@ class Troubles:
         self._stack = stack
         self._redis = redis
         self._chance = chance
-        self._all: dict[str, tuple[float, Trouble]] = {  # how likely, and what
-            "redis cuts its clients": (_OF_A_PART, self._cut_redis),
-            "redis pauses": (_OF_A_PART, self._pause_redis),
+        self._all: dict[str, tuple[float, Injection]] = {  # weight and function
+            "redis cuts its clients": (_PROCESS_WEIGHT, self._cut_redis),
+            "redis pauses": (_PROCESS_WEIGHT, self._pause_redis),
         }
         for link, proxy in links.items():
             for fault in _FAULTS:
-                is_rare = link is Link.CARRIER and not isinstance(fault, _LATE)
+                is_rare = link is Link.CARRIER and not isinstance(fault, _DELAYS)
                 weight = _RARE if is_rare else 1.0
                 self._all[f"{link} {fault}"] = weight, partial(self._break, proxy, fault)
         for part in _STOPPABLE:
-            self._all[f"{part} stops"] = _OF_A_PART, partial(self._stop, part)
+            self._all[f"{part} stops"] = _PROCESS_WEIGHT, partial(self._stop, part)
         for part in _CRASHING:
-            self._all[f"{part} crashes"] = _OF_A_PART, partial(self._crash, part)
+            self._all[f"{part} crashes"] = _PROCESS_WEIGHT, partial(self._crash, part)
 
     async def run(self, until_s: float) -> None:
-        """Make trouble until a moment of the event loop's clock; the last one is over then."""
+        """Inject faults until `until_s` on the event loop's clock; the last one ends before it."""
         names, weights = list(self._all), [weight for weight, _ in self._all.values()]
         loop = asyncio.get_running_loop()
         while True:
@@ -107,8 +107,8 @@ class Troubles:
                 return
             (self.newest,) = self._chance.choices(names, weights)
             self.count += 1
-            _, trouble = self._all[self.newest]
-            await trouble(self._chance.uniform(*_HOLD_S))
+            _, inject = self._all[self.newest]
+            await inject(self._chance.uniform(*_HOLD_S))
 
     async def _break(self, proxy: FaultProxy, fault: Fault, seconds: float) -> None:
         proxy.apply(fault)

@@ -1,7 +1,4 @@
-"""What a gateway holds (memory, tasks, files, places), how it grows, and if it is given back.
-
-Names are those of its /metrics.
-"""
+"""Measures a gateway's memory, tasks, files and slots through its /metrics, to detect leaks."""
 
 import asyncio
 import contextlib
@@ -16,37 +13,37 @@ import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
-_WARM_UP: Final = 0.2  # of the samples: the first fifth says how caches fill, not what leaks
+_WARM_UP: Final = 0.2  # share of the samples to skip: while caches fill, memory grows anyway
 _MB: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What it holds at one moment."""
+    """The resources of the gateway at one moment."""
 
     rss_bytes: int
     tasks: int
     fds: int
-    places: int  # for sessions
+    slots: int  # for sessions
     sessions: int
     live_calls: int
-    ended_calls: int  # ever
-    reconnects: int  # ever
-    rollovers: int  # ever
+    ended_calls: int  # since the start
+    reconnects: int  # since the start
+    rollovers: int  # since the start
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of a call is left in it."""
-        return not (self.places or self.sessions or self.live_calls)
+        """Whether the gateway holds no resources of calls."""
+        return not (self.slots or self.sessions or self.live_calls)
 
 
 class Watch:
-    """Reads a gateway again and again.
+    """Reads a gateway's metrics periodically.
 
     Args:
         http: the client to use.
-        admin_url: the gateway's private port.
-        every_s: how often.
+        admin_url: URL of the gateway's private port.
+        every_s: seconds between two readings.
     """
 
     def __init__(
@@ -59,30 +56,35 @@ class Watch:
 
     @property
     def rss_mb(self) -> float:
-        """Its memory when it was last looked at."""
+        """Megabytes of memory at the last reading; 0 before the first."""
         return self._samples[-1][1] / _MB if self._samples else 0.0
 
     @property
     def rss_mb_per_min(self) -> float:
-        """How its memory grew while it was watched."""
+        """Growth of memory, in megabytes per minute."""
         return mb_per_min(self._samples)
 
     async def run(self) -> None:
-        """Watch its memory, until cancelled."""
+        """Record the memory periodically until cancelled."""
         while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # a sample less
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):  # skip this sample
                 reading = await self.read()
                 self._samples.append((time.monotonic(), reading.rss_bytes))
             await asyncio.sleep(self._every_s)
 
     async def read(self) -> Reading:
-        """Look once."""
+        """Return one reading."""
         async with self._http.get(self._url, timeout=_TIMEOUT) as response:
             response.raise_for_status()
             return parse(await response.text())
 
     async def until_idle(self, before: Reading, timeout_s: float) -> Reading:
-        """Wait, so long at most, until it holds no more than before the calls; gives its state."""
+        """Wait until the gateway holds no more than before the calls; return the last reading.
+
+        Args:
+            before: the reading before the calls.
+            timeout_s: seconds to wait at most.
+        """
         deadline_s = time.monotonic() + timeout_s
         while True:
             now = await self.read()
@@ -93,7 +95,7 @@ class Watch:
 
 
 def parse(exposition: str) -> Reading:
-    """Find a reading in Prometheus' text format; what is not there is 0."""
+    """Parse a reading from Prometheus' text format; missing metrics are 0."""
     values: defaultdict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
@@ -102,7 +104,7 @@ def parse(exposition: str) -> Reading:
         rss_bytes=int(values["process_resident_memory_bytes"]),
         tasks=int(values["callscribe_tasks"]),
         fds=int(values["process_open_fds"]),
-        places=int(values["callscribe_places_held"]),
+        slots=int(values["callscribe_places_held"]),
         sessions=int(values["callscribe_sessions_live"]),
         live_calls=int(values["callscribe_live_streams"]),
         ended_calls=int(values["callscribe_streams_total"]),
@@ -112,7 +114,7 @@ def parse(exposition: str) -> Reading:
 
 
 def mb_per_min(samples: Sequence[tuple[float, int]]) -> float:
-    """The slope of (seconds, bytes) by least squares, once warm; 0 of less than two samples."""
+    """Return the least-squares slope of (seconds, bytes) after the warm-up; 0 if undefined."""
     warm = samples[int(len(samples) * _WARM_UP) :]
     if len(warm) < 2:
         return 0.0

@@ -1,4 +1,4 @@
-"""The bridge's shell: routes, the client session they share, metrics."""
+"""The bridge's HTTP server: routes, metrics and the client session of all connections."""
 
 import asyncio
 import logging
@@ -20,14 +20,16 @@ from container.bridge.health import EngineHealth
 from container.bridge.relay import End, Ended, EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
 
-_LIMIT_BYTES = 16 * 1024 * 1024 + 1  # the engine takes 16 MiB; aiohttp refuses its limit itself
+_LIMIT_BYTES = (
+    16 * 1024 * 1024 + 1
+)  # the engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit
 _CLOSE_TIMEOUT_S = 2.0
 _RESTART = Ended(End.RESTART, WSCloseCode.SERVICE_RESTART, b"restarting")
 _log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """One bridge's live sessions and what they share."""
+    """The sessions of one bridge and the resources they share."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,7 +48,7 @@ class Bridge:
             self._ended.labels(end=end)
 
     def app(self) -> web.Application:
-        """The bridge's routes."""
+        """Build the application with the bridge's routes."""
         app = web.Application()
         app.router.add_get("/invocations-bidirectional-stream", self._serve_session)
         app.router.add_get("/ping", self._serve_ping)
@@ -56,9 +58,13 @@ class Bridge:
         return app
 
     async def _serve_session(self, request: web.Request) -> web.StreamResponse:
-        """Accept first: SageMaker gives a container 250 ms; an engine may need longer."""
+        """Serve one session.
+
+        The platform's WebSocket is accepted before the engine's is open: SageMaker allows a
+        container 250 ms, and an engine may need longer.
+        """
         platform: PlatformSocket = web.WebSocketResponse(
-            autoclose=False,  # a Close is answered once nothing is owed
+            autoclose=False,  # the Close is replied to when no reply is pending
             compress=False,
             decode_text=False,
             heartbeat=self._settings.heartbeat_s,
@@ -74,7 +80,7 @@ class Bridge:
         return platform
 
     async def _first_end(self, platform: PlatformSocket) -> Ended:
-        """Relay until the session's end or this process's."""
+        """Relay until the session ends or this process stops."""
         relaying = asyncio.create_task(self._relay(platform))
         restarting = asyncio.create_task(self._restarting.wait())
         try:
@@ -86,7 +92,7 @@ class Bridge:
             await asyncio.gather(relaying, restarting, return_exceptions=True)
 
     async def _relay(self, platform: PlatformSocket) -> Ended:
-        """Open a session at the engine and relay; the platform's frames wait unread till then."""
+        """Open a session at the engine and relay; the platform is not read before that."""
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 engine = await self._connect()
@@ -99,10 +105,10 @@ class Bridge:
             return await Relay(platform, engine, self._settings.drain_timeout_s).run()
 
     async def _connect(self) -> EngineSocket:
-        assert self._session is not None  # noqa: S101 - it lives as long as the routes
+        assert self._session is not None  # noqa: S101 - set while the routes are served
         return await self._session.ws_connect(
             f"{self._settings.engine_url}/v1/realtime",
-            autoclose=False,  # its code and reason are passed on first
+            autoclose=False,  # its code and reason are forwarded first
             decode_text=False,
             heartbeat=self._settings.heartbeat_s,
             max_msg_size=_LIMIT_BYTES,
@@ -110,7 +116,7 @@ class Bridge:
         )
 
     async def _serve_ping(self, _request: web.Request) -> web.Response:
-        assert self._health is not None  # noqa: S101 - it lives as long as the routes
+        assert self._health is not None  # noqa: S101 - set while the routes are served
         healthy = not self._restarting.is_set() and await self._health.healthy()
         return web.Response(status=200 if healthy else 503)
 
@@ -118,7 +124,7 @@ class Bridge:
         self._restarting.set()
 
     async def _hold_client(self, _app: web.Application) -> AsyncIterator[None]:
-        """Keep one client session open while the routes are."""
+        """Keep one client session open while the routes are served."""
         key = self._settings.engine_api_key
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else None
         async with ClientSession(connector=TCPConnector(limit=0), headers=headers) as session:

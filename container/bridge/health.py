@@ -1,33 +1,33 @@
-"""The engine's health, for `/ping`."""
+"""Request the engine's health, for `/ping`."""
 
 import asyncio
 import time
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-_FRESH_S = 1.0  # however often we are pinged, the engine is asked this seldom
+_FRESH_S = 1.0  # minimum interval between requests to the engine, however often `/ping` is called
 
 
 class EngineHealth:
-    """Whether the engine is healthy: an answer is used again while it is fresh."""
+    """The engine's health; a result is cached for `_FRESH_S`."""
 
     def __init__(self, session: ClientSession, url: str, timeout_s: float) -> None:
         self._session = session
         self._url = url
         self._timeout = ClientTimeout(total=timeout_s)
-        self._asking = asyncio.Lock()
+        self._requesting = asyncio.Lock()
         self._fresh_until_s = 0.0
         self._healthy = False
 
     async def healthy(self) -> bool:
-        """Ask the engine, unless the last answer is fresh."""
-        async with self._asking:
+        """Return whether the engine is healthy; request it unless the cached result is fresh."""
+        async with self._requesting:
             if time.monotonic() >= self._fresh_until_s:
-                self._healthy = await self._ask()
+                self._healthy = await self._request()
                 self._fresh_until_s = time.monotonic() + _FRESH_S
             return self._healthy
 
-    async def _ask(self) -> bool:
+    async def _request(self) -> bool:
         try:
             async with self._session.get(self._url, timeout=self._timeout) as response:
                 return response.status == 200

@@ -1,10 +1,10 @@
-"""One session: frames of the platform's socket to the engine's and back, until either ends.
+"""Relay frames between the platform's WebSocket and the engine's until either one ends.
 
-Nothing is parsed; byte patterns tell whether a final transcript is still owed: the final commit,
-the engine's `done`, and an error after which no `done` comes. A binary frame is sent on as text:
-SageMaker passes on a payload part without `DataType` so, and an engine drops its connection at a
-binary frame. What waits here is bounded: a socket that is slow to write stops the reading of the
-other.
+Messages are not parsed. Byte patterns show whether a final transcript is pending: the final commit,
+the engine's `done`, and an error after which no `done` follows. A binary frame is forwarded as
+text, because SageMaker sends a payload part without `DataType` as binary and an engine drops its
+connection at a binary frame. Buffers are bounded: while one socket is slow to write, the other is
+not read.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from aiohttp.web import WebSocketResponse
 
 _DONE = b'"transcription.done"'
 _ERROR = b'"error"'
-# After these a generation goes on: they are about one message. Source: vLLM 0.32, realtime API.
+# These errors are about one message; the generation continues. Source: vLLM 0.32, realtime API.
 _HARMLESS = (b'"invalid_json"', b'"unknown_event"', b'"invalid_event"', b'"invalid_audio"')
 _COMMIT = b'"input_audio_buffer.commit"'
 _TYPE_BYTES = 64  # a message's type is its first field
@@ -31,23 +31,23 @@ _FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class End(StrEnum):
-    """How a session ended."""
+    """Reason for which a session ended."""
 
-    COMPLETED = "completed"  # the platform closed, and everything owed was said
-    DRAIN_TIMEOUT = "drain_timeout"  # it closed, but the engine was not done in time
+    COMPLETED = "completed"  # the platform closed, and all replies were relayed
+    DRAIN_TIMEOUT = "drain_timeout"  # the platform closed, but the engine was not done in time
     PLATFORM_LOST = "platform_lost"
     ENGINE_CLOSED = "engine_closed"
     ENGINE_LOST = "engine_lost"
     ENGINE_UNREACHABLE = "engine_unreachable"
     ENGINE_REFUSED = "engine_refused"
-    NOT_TEXT = "not_text"  # a frame that is no UTF-8
+    NOT_TEXT = "not_text"  # the platform sent a frame that is not UTF-8
     TOO_BIG = "too_big"
     RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A session's end, and the Close that the platform is sent."""
+    """The end of a session and the Close frame to send to the platform."""
 
     end: End
     code: int
@@ -63,23 +63,26 @@ def _is_text(data: bytes) -> bool:
 
 
 def is_final_commit(message: bytes) -> bool:
-    """Whether a client's message ends its audio, so that a `transcription.done` is owed."""
+    """Return whether a client's message ends its audio; a `transcription.done` is then pending."""
     return len(message) < _COMMIT_BYTES and _COMMIT in message and b"true" in message
 
 
 def is_done(message: bytes) -> bool:
-    """Whether an engine's message is `transcription.done`; text can not look so: it is escaped."""
+    """Return whether an engine's message is `transcription.done`.
+
+    Transcribed text never matches, because its quotation marks are escaped.
+    """
     return message.find(_DONE, 0, _TYPE_BYTES) >= 0
 
 
 def ends_generation(message: bytes) -> bool:
-    """Whether an engine's message is an error after which no `transcription.done` comes."""
+    """Return whether an engine's message is an error that no `transcription.done` follows."""
     is_error = message.find(_ERROR, 0, _TYPE_BYTES) >= 0
     return is_error and not any(code in message for code in _HARMLESS)
 
 
 class Relay:
-    """One session between two open sockets; `run` is all of it."""
+    """One session between two open WebSockets."""
 
     def __init__(
         self, platform: PlatformSocket, engine: EngineSocket, drain_timeout_s: float
@@ -87,11 +90,11 @@ class Relay:
         self._platform = platform
         self._engine = engine
         self._drain_timeout_s = drain_timeout_s
-        self._nothing_owed = asyncio.Event()
-        self._nothing_owed.set()
+        self._nothing_pending = asyncio.Event()
+        self._nothing_pending.set()
 
     async def run(self) -> Ended:
-        """Relay until either side ends; if both have, the engine's word counts."""
+        """Relay until either side ends; if both have ended, return the engine's end."""
         replies = asyncio.create_task(self._relay_replies())
         requests = asyncio.create_task(self._relay_requests())
         try:
@@ -103,12 +106,12 @@ class Relay:
             await asyncio.gather(replies, requests, return_exceptions=True)
 
     async def _relay_requests(self) -> Ended:
-        """Pass the platform's frames on; after its Close, wait for what the engine owes."""
+        """Forward the platform's frames; after its Close, wait for the pending replies."""
         while (message := await self._platform.receive()).type in _FRAMES:
             if message.type is WSMsgType.BINARY and not _is_text(message.data):
                 return Ended(End.NOT_TEXT, WSCloseCode.INVALID_TEXT, b"text expected")
             if is_final_commit(message.data):
-                self._nothing_owed.clear()
+                self._nothing_pending.clear()
             try:
                 await self._engine.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
@@ -122,14 +125,14 @@ class Relay:
                 return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
 
     async def _relay_replies(self) -> Ended:
-        """Pass the engine's frames on, until it closes."""
+        """Forward the engine's frames until it closes."""
         while (message := await self._engine.receive()).type is WSMsgType.TEXT:
             try:
                 await self._platform.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
             if is_done(message.data) or ends_generation(message.data):
-                self._nothing_owed.set()
+                self._nothing_pending.set()
         if message.type is not WSMsgType.CLOSE:
             return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
         code = message.data or WSCloseCode.OK
@@ -140,7 +143,7 @@ class Relay:
     async def _drain(self) -> Ended:
         try:
             async with asyncio.timeout(self._drain_timeout_s):
-                await self._nothing_owed.wait()
+                await self._nothing_pending.wait()
         except TimeoutError:
             return Ended(End.DRAIN_TIMEOUT, WSCloseCode.INTERNAL_ERROR, b"engine not done in time")
         return Ended(End.COMPLETED, WSCloseCode.OK)

@@ -13,21 +13,27 @@ class Settings(BaseSettings):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on; in a container 0.0.0.0: SageMaker is outside.",
+        description="Address to listen on. In a container set 0.0.0.0, as SageMaker is outside.",
     )
-    port: Port = Field(8080, description="SageMaker's contract says 8080.")
-    engine_url: Url = Field("http://127.0.0.1:8081", description="The engine's root.")
+    port: Port = Field(8080, description="Port to listen on. SageMaker's contract requires 8080.")
+    engine_url: Url = Field("http://127.0.0.1:8081", description="The engine's base URL.")
     engine_api_key: SecretStr | None = Field(
         None, description="The engine's API key, sent as a bearer token. Default: none."
     )
-    connect_timeout_s: PositiveFloat = Field(5, description="To open a session at the engine.")
+    connect_timeout_s: PositiveFloat = Field(
+        5, description="Time limit to open a session at the engine."
+    )
     drain_timeout_s: PositiveFloat = Field(
-        20, description="From the client's close until the engine is done."
+        20, description="Time limit from the client's close until the engine is done."
     )
     health_timeout_s: PositiveFloat = Field(
-        1.5, description="For the engine's health; SageMaker gives a ping 2 s."
+        1.5,
+        description="Time limit of a health request to the engine. SageMaker's ping times out "
+        "after 2 s.",
     )
-    # A session whose other side vanished without a word holds one of the engine's slots until then.
+    # If a peer vanishes without a close, its session holds one of the engine's slots until then.
     heartbeat_s: PositiveFloat = Field(
-        20, description="Between pings to either side; half of it without a pong is the end."
+        20,
+        description="Interval between pings to either side. A side that does not reply within "
+        "half of it is disconnected.",
     )

@@ -1,4 +1,4 @@
-"""`python -m container.cpu`: serve the Realtime API from a CPU until SIGTERM."""
+"""`python -m container.cpu`: serve the Realtime API on a CPU until SIGTERM."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ async def _serve(settings: Settings) -> int:
 
 
 async def _first(*events: asyncio.Event) -> None:
-    """Wait until any of them is set."""
+    """Wait until any of the events is set."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
@@ -33,7 +33,7 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 def _transcriber(model: ModelName, on_failed: OnFailed) -> Transcriber:
-    """Load the model: the port is opened after that, so whoever connects is served."""
+    """Load the model. The port is opened afterwards, so every accepted client can be served."""
     if model is ModelName.CHECKSUM:
         return ChecksumTranscriber()
     # Imported here: the checksum engine must start without the model's library.
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     sys.exit(
         serving.main(
             "container.cpu",
-            "Serves vLLM's Realtime API from a CPU.",
+            "Serves vLLM's Realtime API on a CPU.",
             Settings,
             serving.log_plainly,
             _serve,

@@ -1,8 +1,8 @@
-"""Append-only words out of a model that changes its mind: local agreement of hypotheses. Pure.
+"""Turn successive hypotheses of a model into append-only words, by local agreement. Pure.
 
-A word is said once two successive hypotheses of a growing window agree on it and on all before it
-(Liu et al., "Low-Latency Sequence-to-Sequence Speech Recognition", 2020: LocalAgreement-2). The
-last word of an open window is held back: its audio may be cut in the middle.
+A word is emitted once two successive hypotheses of a growing window agree on it and on all words
+before it (Liu et al., "Low-Latency Sequence-to-Sequence Speech Recognition", 2020:
+LocalAgreement-2). The last word of an open window is held back, because its audio may be cut off.
 """
 
 import re
@@ -14,70 +14,75 @@ _MARKS: Final = re.compile(r"\s*([,;:.!?])(?:\s*[,;:.!?])*(?=\s|$)")
 
 
 class LocalAgreement:
-    """What one window has said so far.
+    """The words that one window has emitted so far.
 
-    A word at the end of what is agreed is said without its punctuation mark: the model ends a
-    sentence wherever its audio ends. The mark follows once the next word is agreed, as it is then.
+    The last agreed word is emitted without its punctuation mark, because the model ends a sentence
+    wherever the audio ends. The mark is emitted with the next agreed word, as the hypothesis has it
+    by then.
 
     Attributes:
-        position: how many words of the newest hypothesis are said.
+        position: the number of words of the newest hypothesis that are emitted.
     """
 
     def __init__(self) -> None:
         self.position = 0
-        self._said: list[str] = []
+        self._emitted: list[str] = []
         self._previous: list[str] = []
-        self._mark_owed = False  # by the last word said
+        self._mark_pending = False  # of the last word emitted
 
     def revise(self, hypothesis: Sequence[str]) -> list[str]:
-        """Compare a hypothesis of a growing window with the one before; return new agreed words.
+        """Compare a hypothesis of a growing window with the previous one; return new agreed words.
 
-        The first may be a mark, which belongs to the word before.
+        The first item may be a punctuation mark of the word that was emitted before.
         """
         settled = list(hypothesis[:-1])
-        before = self._previous[_said_until(self._said, self._previous) :]
-        said = _said_until(self._said, settled)
+        before = self._previous[_emitted_end(self._emitted, self._previous) :]
+        emitted = _emitted_end(self._emitted, settled)
         self._previous = settled
-        self.position = said + _common_prefix(before, settled[said:])
-        if self.position == said:
+        self.position = emitted + _common_prefix(before, settled[emitted:])
+        if self.position == emitted:
             return []
-        words = self._say(settled, said)
+        words = self._emit(settled, emitted)
         if mark := _mark(words[-1]):
             words[-1] = words[-1].removesuffix(mark)
-        self._mark_owed = True
+        self._mark_pending = True
         return words
 
     def conclude(self, hypothesis: Sequence[str]) -> list[str]:
-        """Return what of the closed window's hypothesis was not returned yet."""
+        """Return the words of the closed window's hypothesis that were not emitted yet."""
         self.position = len(hypothesis)
-        return self._say(hypothesis, _said_until(self._said, hypothesis))
+        return self._emit(hypothesis, _emitted_end(self._emitted, hypothesis))
 
-    def _say(self, hypothesis: Sequence[str], begin: int) -> list[str]:
-        """Return a hypothesis from a word up to `position`, after the mark that is owed."""
+    def _emit(self, hypothesis: Sequence[str], begin: int) -> list[str]:
+        """Return a hypothesis' words from `begin` to `position`, after the pending mark."""
         words = list(hypothesis[begin : self.position])
         mark = ""
-        if self._mark_owed and begin and _plain(hypothesis[begin - 1]) == _plain(self._said[-1]):
+        if (
+            self._mark_pending
+            and begin
+            and _plain(hypothesis[begin - 1]) == _plain(self._emitted[-1])
+        ):
             mark = _mark(hypothesis[begin - 1])
-        self._said += words
-        self._mark_owed = False
+        self._emitted += words
+        self._mark_pending = False
         return [mark, *words] if mark else words
 
 
 def is_mark(text: str) -> bool:
-    """Whether this is a punctuation mark, to be written right after the word before."""
+    """Return whether a text is a punctuation mark, which follows a word without a space."""
     return len(text) == 1 and text in _MARK
 
 
 def words_of(text: str) -> list[str]:
-    """Split a hypothesis into words, each with one punctuation mark at most.
+    """Split a hypothesis into words, each with at most one punctuation mark.
 
-    The model repeats marks ("In short,, the period") and sets them apart from their word.
+    The model repeats marks ("In short,, the period") and puts spaces before them.
     """
     return [word for word in _MARKS.sub(r"\1", text).split() if _plain(word)]
 
 
 def _mark(word: str) -> str:
-    """Return the mark that a word ends with; nothing if there is none."""
+    """Return the punctuation mark that a word ends with, or an empty string."""
     return word[-1] if is_mark(word[-1]) else ""
 
 
@@ -86,7 +91,7 @@ def _plain(word: str) -> str:
 
 
 def _common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many words both begin with, whatever their case and punctuation."""
+    """Count the words that both begin with, ignoring case and punctuation."""
     count = 0
     for one, other in zip(left, right, strict=False):
         if _plain(one) != _plain(other):
@@ -95,13 +100,14 @@ def _common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
     return count
 
 
-def _said_until(said: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Where in the hypothesis that ends which was said: the prefix nearest to it by edits.
+def _emitted_end(emitted: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Return the length of the hypothesis' prefix with the least edit distance to `emitted`.
 
-    Of equally near prefixes the longest, so that a word is rather lost than said twice.
+    If several prefixes have the same distance, return the longest: it is better to lose a word than
+    to emit it twice.
     """
     distances = list(range(len(hypothesis) + 1))
-    for row, word in enumerate(said, start=1):
+    for row, word in enumerate(emitted, start=1):
         diagonal, distances[0] = distances[0], row
         for column, other in enumerate(hypothesis, start=1):
             replaced = diagonal + (_plain(word) != _plain(other))

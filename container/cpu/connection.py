@@ -1,7 +1,8 @@
-"""One client's socket: a RealtimeSession's dialogue with it.
+"""Serve one client's WebSocket: pass its messages to a RealtimeSession and send the replies.
 
-Transport as uvicorn's under vLLM: pings every 20 s with a 20 s time-out (close 1011), frames up to
-16 MiB (close 1009), a binary frame drops the connection without a close frame.
+The transport behaves like uvicorn's under vLLM: it pings every 20 s and closes with 1011 if no pong
+arrives within 20 s, closes with 1009 if a frame exceeds 16 MiB, and drops the connection without a
+close frame after a binary frame.
 """
 
 import asyncio
@@ -20,12 +21,12 @@ from container.cpu.transcriber import Transcriber
 
 PING_EVERY_S = 20.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-STALL_S = 30.0  # after a final commit, the longest wait for progress of the model
-CLOSE_TIMEOUT_S = 2.0  # for the peer's close frame
+STALL_S = 30.0  # after a final commit, the longest time without progress of the model
+CLOSE_TIMEOUT_S = 2.0  # to receive the peer's close frame
 
 
 class Connection:
-    """One client's socket, from the upgrade to its end."""
+    """One client's WebSocket, from the upgrade until it closes."""
 
     def __init__(self, rules: Rules, slots: Slots, transcriber: Transcriber) -> None:
         self._session = RealtimeSession(rules)
@@ -36,7 +37,7 @@ class Connection:
             timeout=CLOSE_TIMEOUT_S,
             autoping=False,
             compress=False,
-            max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp refuses what is not below it
+            max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp rejects a frame of exactly this size
         )
         self._transport: asyncio.Transport | None = None
         self._unsent: list[str] = []
@@ -46,7 +47,7 @@ class Connection:
         self._stall: asyncio.TimerHandle | None = None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Hold the dialogue until either side ends it."""
+        """Serve the client until either side closes the connection."""
         await self._socket.prepare(request)
         self._transport = request.transport
         self._spawn(self._keep_alive())
@@ -54,19 +55,19 @@ class Connection:
             await self._send([protocol.session_created(secrets.token_hex(8), int(time.time()))])
             await self._read()
         except ConnectionError:
-            pass  # the client went away while we wrote
+            pass  # the client disconnected during a write
         finally:
             self._session.abandon()
-            self._follow()
+            self._apply_phase()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         return self._socket
 
     async def restart(self, message: str | None = None) -> None:
-        """End because the engine does; with a last message, if there is one."""
+        """Send `message`, if there is one, and close because the engine stops."""
         if message is not None:
-            self._say([message])
+            self._send_soon([message])
         await self._close(WSCloseCode.SERVICE_RESTART)
 
     async def _read(self) -> None:
@@ -78,9 +79,9 @@ class Connection:
                     try:
                         replies = session.receive(message.data)
                     except BacklogError:
-                        await self._refuse_backlog()
+                        await self._close_on_backlog()
                         return
-                    self._follow()
+                    self._apply_phase()
                     if replies or self._unsent:
                         await self._send(replies)
                 case WSMsgType.BINARY:
@@ -93,7 +94,7 @@ class Connection:
                 case _:
                     return
 
-    async def _refuse_backlog(self) -> None:
+    async def _close_on_backlog(self) -> None:
         await self._send([protocol.error("processing_error", "Too much audio is waiting")])
         await self._close(WSCloseCode.POLICY_VIOLATION, b"audio backlog")
 
@@ -107,7 +108,7 @@ class Connection:
             await self._socket.ping()
 
     async def _close(self, code: WSCloseCode, reason: bytes = b"") -> None:
-        """Close after what is unsent; drop a client that doesn't even read that."""
+        """Send all pending messages and close; drop a client that does not read them in time."""
         try:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
                 await self._send([])
@@ -116,14 +117,14 @@ class Connection:
             self._drop()
 
     def _drop(self) -> None:
-        """End without a close frame."""
+        """Abort the connection without a close frame."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _follow(self) -> None:
-        """Ask for a slot, give it back, watch the model: as the session's phase wants it."""
+    def _apply_phase(self) -> None:
+        """Claim or release a slot and set the stall timer, according to the session's phase."""
         match self._session.phase:
-            case Phase.HEARING:
+            case Phase.RUNNING:
                 pass
             case Phase.WAITING:
                 self._slots.claim(self, self._begin)
@@ -136,27 +137,27 @@ class Connection:
     def _watch(self, seconds: float | None) -> None:
         if self._stall is not None:
             self._stall.cancel()
-        self._stall = None if seconds is None else self._loop.call_later(seconds, self._give_up)
+        self._stall = None if seconds is None else self._loop.call_later(seconds, self._fail)
 
     def _begin(self) -> None:
         transcription = self._transcriber.begin(self._on_progress)
-        self._say(self._session.begin(transcription))
+        self._send_soon(self._session.begin(transcription))
 
     def _on_progress(self) -> None:
-        self._say(self._session.progress())
+        self._send_soon(self._session.progress())
 
-    def _give_up(self) -> None:
-        self._say(self._session.give_up())
+    def _fail(self) -> None:
+        self._send_soon(self._session.fail())
 
-    def _say(self, messages: list[str]) -> None:
-        """Send what is no reply to a message just read."""
-        self._follow()
+    def _send_soon(self, messages: list[str]) -> None:
+        """Send messages in the background: those that are not replies to a received message."""
+        self._apply_phase()
         if messages:
             self._unsent += messages
             self._spawn(self._send([]))
 
     async def _send(self, messages: list[str]) -> None:
-        """Send messages after all that are unsent; waits while the client doesn't read."""
+        """Send all pending messages, then these; waits while the client does not read."""
         self._unsent += messages
         async with self._sending:
             while self._unsent:
@@ -166,7 +167,7 @@ class Connection:
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         async def run() -> None:
-            with contextlib.suppress(ConnectionError):  # the reader learns of it, too
+            with contextlib.suppress(ConnectionError):  # `_read` detects it as well
                 await work
 
         task = self._loop.create_task(run())

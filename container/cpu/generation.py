@@ -1,4 +1,4 @@
-"""One generation: from a commit to its `done`. Pure."""
+"""Run one generation, from a commit to its `transcription.done`. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,26 @@ from container.cpu.transcriber import Transcription
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What all sessions of an engine share."""
+    """Limits and settings that all sessions of an engine share."""
 
     model_name: str
     clock: TokenClock
     max_model_len: int = 131_072  # tokens of context
-    max_backlog_s: int = 1800  # audio of one session that nothing has heard yet
+    max_backlog_s: int = 1800  # audio of one session that is not transcribed yet
 
     @property
     def max_deltas(self) -> int:
-        """Deltas that fill the context."""
+        """Number of deltas that fills the context."""
         return self.max_model_len - self.clock.prompt_tokens
 
 
 class Generation:
-    """Audio in, deltas out, by the token clock; at last a `done`.
+    """Turns audio into deltas by the token clock, followed by a `done`.
 
-    It ends by a final commit, or unasked when its deltas fill the context.
+    It ends after a final commit, or by itself when its deltas fill the context.
+
+    Attributes:
+        done: whether `done` was returned.
     """
 
     def __init__(self, rules: Rules, transcription: Transcription) -> None:
@@ -33,49 +36,49 @@ class Generation:
         self._max_deltas = rules.max_deltas
         self._transcription = transcription
         self._samples = 0
-        self._texts: list[str] = []  # of the deltas so far
-        self._total: int | None = None  # deltas it will have, once that is known
-        self.done = False  # was `done` given?
+        self._texts: list[str] = []  # of the deltas returned so far
+        self._total: int | None = None  # number of deltas, once it is known
+        self.done = False
 
     @property
     def draining(self) -> bool:
-        """Does it take no more audio?"""
+        """Whether the audio has ended, so that no more is accepted."""
         return self._total is not None
 
     @property
-    def unheard(self) -> int:
-        """Samples the model is behind."""
+    def backlog(self) -> int:
+        """Samples received but not transcribed yet."""
         return self._samples - self._transcription.settled
 
-    def hear(self, pcm: bytes) -> None:
-        """Take audio; what is past a full context is dropped, and the generation drains."""
+    def append(self, pcm: bytes) -> None:
+        """Add audio; if it fills the context, drop the excess and end the audio."""
         limit = self._clock.samples_for(self._max_deltas)
         pcm = pcm[: 2 * (limit - self._samples)]
-        self._transcription.hear(pcm)
+        self._transcription.append(pcm)
         self._samples += len(pcm) // 2
         if self._samples == limit:
             self._finish(self._max_deltas)
 
     def commit_final(self) -> None:
-        """Pad the audio, and drain."""
+        """Pad and end the audio."""
         self._finish(min(self._clock.total(self._samples), self._max_deltas))
 
     def advance(self) -> list[str]:
-        """Give the deltas that are due; `done` after the last of them."""
+        """Return the messages that are due: deltas, and `done` after the last of them."""
         if self._total is None:
             return self._deltas_until(self._due())
         if self._transcription.finished:
             return self._finale(self._total)
-        # The last delta waits for the transcription: it carries what is left.
+        # The last delta carries all remaining text, so it waits for the end of the transcription.
         return self._deltas_until(min(self._due(), self._total - 1))
 
-    def give_up(self) -> list[str]:
-        """Stop waiting for the transcription: an error, then the finale with what text there is."""
+    def fail(self) -> list[str]:
+        """Stop waiting for the transcription: return an error, the deltas left and `done`."""
         failure = protocol.error("processing_error", "The model did not finish in time")
         return [failure, *self._finale(self._total or len(self._texts))]
 
     def abandon(self) -> None:
-        """Stop working: nobody listens any more."""
+        """Stop the transcription; its result is no longer needed."""
         self._transcription.abandon()
 
     def _due(self) -> int:

@@ -1,11 +1,14 @@
-"""Moonshine's C library: PCM in, words out. Blocking; the GIL is free while it works.
+"""Call Moonshine's C library: PCM in, words out. Calls block; the library releases the GIL.
 
-The package's own `Transcriber` wants the samples as a Python list, which costs as much as a short
-inference and holds the GIL; so this speaks to the library itself. Two handles: one without the
-library's voice detection, because a whole window in one piece gives fewer errors than its pieces;
-one with nothing but the detection, because the model makes words of noise ("You").
-Measured on one core: 0.05 s and 0.09 s per second of the window; detection 0.015 s. The weights
-take 140 MB, shared by all tracks.
+The package's own `Transcriber` needs the samples as a Python list, which takes as long as a short
+inference and holds the GIL. This module therefore calls the library directly, with two handles:
+
+ - One transcribes without the library's voice detection, because transcribing a whole window gives
+   fewer errors than transcribing its pieces.
+ - One only detects voice, because the model outputs words for noise ("You").
+
+Measured on one core: transcription takes 0.05 s to 0.09 s per second of the window, detection
+0.015 s. The weights take 140 MB and are shared by all tracks.
 """
 
 import ctypes
@@ -24,17 +27,17 @@ from container.cpu.agreement import words_of
 
 _RATE_HZ = 16_000
 _FLOATS = ctypes.POINTER(ctypes.c_float)
-# At 0.3 a word of 0.15 s is found; at 0.1 also the noise of the line, DTMF and hum are.
+# A threshold of 0.3 detects a word of 0.15 s; 0.1 also detects line noise, DTMF and hum.
 _VOICE = "0.3"
 _SILENCE = np.zeros(int(0.4 * _RATE_HZ), np.float32)
 
 
 class ModelError(Exception):
-    """The library refused a call: it can't be trusted with another one."""
+    """A call of the library failed. Its state is undefined, so it must not be called again."""
 
 
 class MoonshineModel:
-    """The English "tiny" model; the weights are in the wheel. For one thread at a time."""
+    """The English "tiny" model, whose weights are in the wheel. Not thread-safe."""
 
     def __init__(self) -> None:
         self._lib = _MoonshineLib().lib
@@ -42,13 +45,14 @@ class MoonshineModel:
         self._detector = self._load({"skip_transcription": "true", "vad_threshold": _VOICE})
 
     def words(self, pcm: bytes) -> list[str]:
-        """Transcribe PCM16 little-endian, 16 kHz mono; no words where there is no voice.
+        """Transcribe PCM16 little-endian, 16 kHz mono; return no words if no voice is detected.
 
         Raises:
             ModelError: the library failed.
         """
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768.0
-        # The detector remembers: speech at the end of one call would be found again in the next.
+        # The detector keeps state between calls. Without the silence, speech at the end of one call
+        # would be detected again in the next.
         if not self._lines(self._detector, np.append(samples, _SILENCE)):
             return []
         return words_of(" ".join(self._lines(self._speech, samples)))
@@ -71,7 +75,7 @@ class MoonshineModel:
         return handle
 
     def _lines(self, handle: int, samples: np.ndarray) -> list[str]:
-        """One text per stretch of voice; texts are empty if the handle does not transcribe."""
+        """Return one text per stretch of voice; texts are empty if the handle only detects."""
         transcript = ctypes.POINTER(TranscriptC)()
         error = self._lib.moonshine_transcribe_without_streaming(
             handle,

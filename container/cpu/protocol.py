@@ -1,9 +1,9 @@
-"""The Realtime API's messages, as vLLM 0.32 reads and writes them. Pure.
+"""Parse and encode the messages of the Realtime API, as vLLM 0.32 does. Pure.
 
-    parse(text) -> Update | Append | Commit        what the client said
-    RequestError                                 what is wrong with it, in vLLM's words
+    parse(text) -> Update | Append | Commit      a client's message
+    RequestError                                 an invalid message, with vLLM's error text
 
-Unknown extra keys are ignored. A refusal is answered with an `error` message; the connection stays.
+Unknown keys are ignored. An invalid message gets an `error` reply; the connection stays open.
 """
 
 from binascii import Error as Base64Error
@@ -16,11 +16,11 @@ EMPTY_DELTA = '{"type":"transcription.delta","delta":""}'
 
 
 class RequestError(Exception):
-    """A client message that is answered with an `error`.
+    """An invalid client message, which gets an `error` reply.
 
     Args:
-        code: vLLM's slug.
-        message: vLLM's text; may quote the client, so it goes to the client only.
+        code: vLLM's error code.
+        message: vLLM's error text. It may quote the client's message, so it must not be logged.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -30,23 +30,23 @@ class RequestError(Exception):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """`session.update`: which model the client wants."""
+    """`session.update`: selects a model."""
 
     model: str
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
-    """`input_audio_buffer.append`: more audio, PCM16 little-endian, 16 kHz mono."""
+    """`input_audio_buffer.append`: adds audio, PCM16 little-endian, 16 kHz mono."""
 
     pcm: bytes
 
     def __repr__(self) -> str:
-        """Describe it without its audio."""
+        """Return a description without the audio."""
         return f"Append({len(self.pcm)} bytes)"
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """`input_audio_buffer.commit`: start a generation, or end its audio."""
+    """`input_audio_buffer.commit`: starts a generation or, if `final`, ends its audio."""
 
     final: bool
 
@@ -67,10 +67,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parse(text: str | bytes) -> Request:
-    """Understand one client message.
+    """Parse one client message.
 
     Raises:
-        RequestError: with vLLM's code and text.
+        RequestError: the message is invalid; the error has vLLM's code and text.
     """
     message = _message(text)
     match message.type:
@@ -87,19 +87,24 @@ def parse(text: str | bytes) -> Request:
 
 
 def session_created(session_id: str, created_s: int) -> str:
-    """Greet a client; `session_id` is 16 hex digits, `created_s` the epoch time."""
+    """Encode `session.created`, the first message of a connection.
+
+    Args:
+        session_id: 16 hex digits.
+        created_s: seconds since the epoch.
+    """
     return f'{{"type":"session.created","id":"sess-{session_id}","created":{created_s}}}'
 
 
 def delta(text: str) -> str:
-    """One token's text, often empty."""
+    """Encode a `transcription.delta` with one token's text, which is often empty."""
     if not text:
         return EMPTY_DELTA
     return f'{{"type":"transcription.delta","delta":{_encode(text).decode()}}}'
 
 
 def done(text: str, prompt_tokens: int, completion_tokens: int) -> str:
-    """The end of a generation."""
+    """Encode `transcription.done`, the last message of a generation."""
     usage = {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
@@ -111,7 +116,7 @@ def done(text: str, prompt_tokens: int, completion_tokens: int) -> str:
 
 
 def error(code: str, message: str) -> str:
-    """A refusal or a failure, as the client sees it."""
+    """Encode an `error` message: an invalid request or a failure of the engine."""
     return _encode({"type": "error", "error": message, "code": code}).decode()
 
 
@@ -119,7 +124,9 @@ def _message(text: str | bytes) -> _Message:
     try:
         try:
             return _decode(text)
-        except msgspec.ValidationError:  # no object; or no JSON, which only shows further on
+        except (
+            msgspec.ValidationError
+        ):  # not an object, or invalid JSON, which the next line detects
             kind = type(_decode_any(text)).__name__
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RequestError("invalid_json", "Invalid JSON") from None
@@ -151,5 +158,5 @@ def _flag(final: object) -> bool:
 
 
 def _validation(model: str, field: str, problem: str) -> str:
-    """Say it as pydantic does."""
+    """Format a validation error as pydantic does, which vLLM passes on."""
     return f"1 validation error for {model}\n{field}\n  {problem}"

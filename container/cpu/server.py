@@ -1,7 +1,7 @@
-"""The engine's shell: routes, health and metrics over aiohttp.
+"""The engine's HTTP server: routes, health and metrics.
 
-GET /v1/realtime       WebSocket: one Connection each
-GET /health, /ping     an empty 200; 503 once the model failed
+GET /v1/realtime       WebSocket: one `Connection` each
+GET /health, /ping     an empty 200; 503 once the model has failed
 GET /metrics           Prometheus
 """
 
@@ -26,13 +26,14 @@ type OnFailed = Callable[[BaseException], None]
 
 
 class Engine:
-    """One engine's live connections and what they share.
+    """The connections of one engine and the resources they share.
 
     Args:
-        settings: this process's.
-        make_transcriber: called once, with whom to tell when the model fails.
+        settings: of this process.
+        make_transcriber: called once, with the callback for a failure of the model.
 
-    `failed` is set when the engine can't work any more and should end.
+    Attributes:
+        failed: set when the model has failed, so that the process must exit.
     """
 
     def __init__(
@@ -46,11 +47,11 @@ class Engine:
         if settings.api_key is not None:
             self._authorization = f"Bearer {settings.api_key.get_secret_value()}".encode()
         self._transcriber = make_transcriber(self._fail)
-        self._farewells: asyncio.Future[list[None]] | None = None
+        self._restarts: asyncio.Future[list[None]] | None = None
         self._registry = self._metrics()
 
     def app(self) -> web.Application:
-        """The engine's routes."""
+        """Build the application with the engine's routes."""
         app = web.Application()
         app.router.add_get("/v1/realtime", self._serve_realtime)
         app.router.add_get("/health", self._serve_health)
@@ -90,11 +91,11 @@ class Engine:
         return registry
 
     def _fail(self, error: BaseException) -> None:
-        """The model is gone: tell every session and end it, as vLLM does."""
+        """Send an error to every session and close it, as vLLM does when its model fails."""
         _log.error("model-failed: %s", type(error).__name__)
         self.failed.set()
-        farewell = protocol.error("processing_error", "The model failed")
-        self._farewells = asyncio.gather(*(one.restart(farewell) for one in self._connections))
+        message = protocol.error("processing_error", "The model failed")
+        self._restarts = asyncio.gather(*(one.restart(message) for one in self._connections))
 
     async def _restart(self, _app: web.Application) -> None:
         await asyncio.gather(*(one.restart() for one in self._connections))

@@ -1,11 +1,11 @@
 """One connection of the Realtime API: its queue and its generations, one at a time. Pure.
 
-    IDLE --commit--> WAITING --begin()--> HEARING --final or context full--> DRAINING --done--> IDLE
+    IDLE --commit--> WAITING --begin()--> RUNNING --final or context full--> DRAINING --done--> IDLE
 
-The queue is vLLM's: audio and final commits in the order they came. A generation takes from it
-until a final commit; what comes while none runs, or after its final, stays in the queue; `done`
-discards what is left. Hence a final commit while idle "poisons" the queue: the next generation ends
-at once.
+The queue works like vLLM's. It holds audio and final commits in the order of arrival. A generation
+consumes it until a final commit. What arrives while no generation runs, or after the final commit,
+stays in the queue; `done` discards the rest. A final commit that arrives while idle therefore ends
+the next generation at once.
 """
 
 from collections import deque
@@ -21,23 +21,23 @@ _NOT_VALIDATED = "Model not validated. Send a session.update event with a valid 
 
 
 class BacklogError(Exception):
-    """More audio waits than this engine keeps. vLLM has no such bound, and runs out of memory."""
+    """The pending audio exceeds this engine's limit. vLLM has no limit and runs out of memory."""
 
 
 class Phase(Enum):
-    """Where a connection stands."""
+    """State of a connection."""
 
     IDLE = auto()
     WAITING = auto()  # for a slot
-    HEARING = auto()
+    RUNNING = auto()
     DRAINING = auto()
 
 
 class RealtimeSession:
-    """What one client said and is owed.
+    """The protocol state of one client.
 
-    Methods give the messages to send, in order. `phase` says whether it needs a slot (WAITING) or
-    holds one (HEARING, DRAINING).
+    Methods return the messages to send, in order. In the phase WAITING the session needs a slot; in
+    RUNNING and DRAINING it holds one.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -50,51 +50,51 @@ class RealtimeSession:
 
     @property
     def phase(self) -> Phase:
-        """Where the connection stands."""
+        """State of the connection."""
         if self._generation is not None:
-            return Phase.DRAINING if self._generation.draining else Phase.HEARING
+            return Phase.DRAINING if self._generation.draining else Phase.RUNNING
         return Phase.WAITING if self._waiting else Phase.IDLE
 
     def receive(self, text: str | bytes) -> list[str]:
-        """Take one text frame.
+        """Process one text frame.
 
         Raises:
-            BacklogError: the connection must end.
+            BacklogError: too much audio is pending; the connection must be closed.
         """
         try:
-            return self._obey(protocol.parse(text))
-        except RequestError as refusal:
-            return [protocol.error(refusal.code, refusal.message)]
+            return self._handle(protocol.parse(text))
+        except RequestError as error:
+            return [protocol.error(error.code, error.message)]
 
     def begin(self, transcription: Transcription) -> list[str]:
-        """Start the generation that waited for a slot, with all that is queued."""
+        """Start the generation that waited for a slot, with the queued audio."""
         self._waiting = False
         self._generation = generation = Generation(self._rules, transcription)
         while self._queue and not generation.draining:
-            self._hear(generation, self._queue.popleft())
+            self._consume(generation, self._queue.popleft())
         self._queued_samples = sum(len(item or b"") // 2 for item in self._queue)
         return self.progress()
 
     def progress(self) -> list[str]:
-        """Say what the transcription made possible since."""
+        """Return the messages that became due since the last call."""
         generation = self._generation
         return self._settle(generation, generation.advance()) if generation else []
 
-    def give_up(self) -> list[str]:
-        """End a draining generation whose transcription doesn't finish, with the text there is."""
+    def fail(self) -> list[str]:
+        """End a draining generation whose transcription does not finish, with the text so far."""
         generation = self._generation
         if generation is None or not generation.draining:
             return []
-        return self._settle(generation, generation.give_up())
+        return self._settle(generation, generation.fail())
 
     def abandon(self) -> None:
-        """Stop working for a client that has gone."""
+        """Stop the generation; the client has disconnected."""
         if self._generation is not None:
             self._generation.abandon()
         self._waiting = False
         self._discard()
 
-    def _obey(self, request: Request) -> list[str]:
+    def _handle(self, request: Request) -> list[str]:
         match request:
             case Append(pcm):
                 return self._enqueue(pcm)
@@ -115,19 +115,19 @@ class RealtimeSession:
     def _enqueue(self, item: bytes | None) -> list[str]:
         generation = self._generation
         if generation is not None and not generation.draining:
-            self._hear(generation, item)
-            self._check_backlog(generation.unheard)
+            self._consume(generation, item)
+            self._check_backlog(generation.backlog)
             return self.progress()
         self._queue.append(item)
         self._queued_samples += len(item or b"") // 2
         self._check_backlog(self._queued_samples)
         return []
 
-    def _hear(self, generation: Generation, item: bytes | None) -> None:
+    def _consume(self, generation: Generation, item: bytes | None) -> None:
         if item is None:
             generation.commit_final()
         else:
-            generation.hear(item)
+            generation.append(item)
 
     def _settle(self, generation: Generation, messages: list[str]) -> list[str]:
         if generation.done:

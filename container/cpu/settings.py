@@ -12,7 +12,7 @@ from container.cpu.generation import Rules
 
 
 class ModelName(StrEnum):
-    """What makes text of the audio."""
+    """What turns the audio into text."""
 
     MOONSHINE = "moonshine"
     CHECKSUM = "checksum"
@@ -26,24 +26,31 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8081, description="Port of the API, health and metrics.")
     model: ModelName = Field(
-        ModelName.MOONSHINE, description="moonshine: words; checksum: proofs of what arrived."
+        ModelName.MOONSHINE,
+        description="moonshine outputs words; checksum outputs checksums of the received audio.",
     )
     served_model_name: str = Field(
         "mistralai/Voxtral-Mini-4B-Realtime-2602",
         min_length=1,
-        description="The name clients must ask for; the default is that of the model we stand for.",
+        description="The model name that clients must select. The default is Voxtral's.",
     )
     max_num_seqs: int = Field(
-        256, ge=1, description="Generations at once (vLLM's default); more wait in silence."
+        256,
+        ge=1,
+        description="Generations at once (vLLM's default). Further ones wait for a slot; their "
+        "clients are not notified.",
     )
     max_model_len: int = Field(
-        131_072, description="Tokens of context: 12.5 per second of audio, and 39 more."
+        131_072,
+        description="Tokens of context. A generation uses 39 and 12.5 per second of audio.",
     )
     delay_ms: int = Field(
-        480, ge=80, le=2400, multiple_of=TOKEN_MS, description="The transcription delay, in ms."
+        480, ge=80, le=2400, multiple_of=TOKEN_MS, description="Transcription delay in ms."
     )
     api_key: SecretStr | None = Field(
-        None, min_length=1, description="If set, the API asks for it as a bearer token."
+        None,
+        min_length=1,
+        description="If set, clients must send it as a bearer token.",
     )
 
     @model_validator(mode="after")
@@ -54,5 +61,5 @@ class Settings(BaseSettings):
         return self
 
     def rules(self) -> Rules:
-        """What every session is held to."""
+        """Return the limits and settings of every session."""
         return Rules(self.served_model_name, TokenClock(self.delay_ms), self.max_model_len)

@@ -1,13 +1,13 @@
-"""How many generations may run at once: vLLM's max_num_seqs. Pure.
+"""Limit how many generations run at once, like vLLM's max_num_seqs. Pure.
 
-Who asks for a slot when none is free waits in silence, first come, first served.
+If no slot is free, a request waits in the order of arrival; the client is not notified.
 """
 
 from collections.abc import Callable, Hashable
 
 
 class Slots:
-    """A fixed number of slots and the queue for them."""
+    """A fixed number of slots and the queue of requests for them."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -16,16 +16,16 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a slot."""
+        """Number of requests that wait for a slot."""
         return len(self._waiting)
 
     def claim(self, holder: Hashable, on_granted: Callable[[], None]) -> None:
-        """Grant a slot now, or later; `on_granted` is called once unless it is released before."""
+        """Request a slot; `on_granted` is called once it is granted, which may be at once."""
         self._waiting[holder] = on_granted
         self._grant()
 
     def release(self, holder: Hashable) -> None:
-        """Give up a slot, or the wish for one. Harmless for who has neither."""
+        """Release a slot, or cancel the request for one. Does nothing if there is neither."""
         self._waiting.pop(holder, None)
         if holder in self._holders:
             self._holders.remove(holder)

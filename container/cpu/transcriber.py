@@ -1,7 +1,8 @@
-"""The seam between a generation and what makes text of its audio. Pure.
+"""The interface between a generation and what transcribes its audio. Pure.
 
-Everything is called on the event loop's thread. A transcription may work elsewhere; then it calls
-`on_progress` on that thread whenever `settled`, `finished` or its text may have changed.
+All methods are called on the event loop's thread. A transcription may do its work in another thread
+or process; it then calls `on_progress` on the event loop's thread whenever `settled`, `finished` or
+its text may have changed.
 """
 
 from collections.abc import Callable
@@ -9,38 +10,38 @@ from typing import Protocol
 
 
 class Transcription(Protocol):
-    """One generation's audio becoming text."""
+    """The transcription of one generation."""
 
     @property
     def settled(self) -> int:
-        """Samples whose deltas may go out; fewer than heard when the model can't keep up."""
+        """Samples whose deltas may be sent; fewer than received if the model can't keep up."""
 
     @property
     def finished(self) -> bool:
-        """Is all text known? Only ever true after `finish`."""
+        """Whether all text is known; False before `finish`."""
 
-    def hear(self, pcm: bytes) -> None:
-        """Take more audio: PCM16 little-endian, 16 kHz mono, whole samples."""
+    def append(self, pcm: bytes) -> None:
+        """Add audio: PCM16 little-endian, 16 kHz mono, whole samples."""
 
     def finish(self) -> None:
-        """Learn that no more audio comes."""
+        """End the audio."""
 
     def next_text(self, *, last: bool) -> str:
-        """Give the text of the next delta; of the last one, all that is left."""
+        """Return the text of the next delta; if it is the `last`, all text that is left."""
 
     def abandon(self) -> None:
-        """Stop working: nobody listens any more. Idempotent."""
+        """Stop working; the result is no longer needed. Idempotent."""
 
 
 class Transcriber(Protocol):
-    """Makes transcriptions; one per process."""
+    """Starts transcriptions. A process has one."""
 
     @property
     def lag_s(self) -> float:
-        """How much audio the slowest transcription waits for the model to hear, in seconds."""
+        """Seconds of audio that the slowest transcription has received but not transcribed."""
 
     def begin(self, on_progress: Callable[[], None]) -> Transcription:
         """Start a generation's transcription."""
 
     def close(self) -> None:
-        """Release threads and memory; waits for a model call that is under way."""
+        """Release threads and memory, after waiting for a model call in progress."""

@@ -1,9 +1,9 @@
-"""Cuts a track's audio into windows of speech that a whole-utterance model can take. Pure.
+"""Cut a track's audio into windows of speech for a model that transcribes utterances. Pure.
 
-The model hears a window from its beginning each time, so windows must stay short; a cut inside a
-word costs the word, so windows end at pauses. The longer a window is, the shorter a pause will do;
-past `MAX_FRAMES` it is cut at the quietest spot of its last second. Silence never becomes part of
-a window, because the model makes words of it ("You").
+The model transcribes a window from its beginning each time, so windows must be short. A cut inside
+a word loses the word, so windows end at pauses: the longer a window is, the shorter the pause that
+ends it. At `MAX_FRAMES` a window is cut at the quietest spot of its last 1.2 s. Silence is kept out
+of windows, because the model outputs words for it ("You").
 
     silence --two loud frames--> window open --a pause, or MAX_FRAMES--> window closed
 """
@@ -14,42 +14,42 @@ import numpy as np
 
 FRAME = 320  # samples: 20 ms at 16 kHz
 
-# (a window of at least so many frames, ends at a pause of so many frames)
+# (minimum length of a window, length of the pause that ends it), in frames
 PAUSES = ((0, 32), (150, 20), (225, 11))
-MAX_FRAMES = 300  # 6 s: a longer one costs more, and the model falls into repetitions
-CUT_SEARCH_FRAMES = 60  # a forced cut is made in the last 1.2 s: no word of it is agreed yet
-LEAD_FRAMES = 12  # kept before the first loud frame: a soft consonant
-TAIL_FRAMES = 12  # kept after the last one
+MAX_FRAMES = 300  # 6 s: a longer window costs more, and the model starts to repeat itself
+CUT_SEARCH_FRAMES = 60  # a forced cut is made in the last 1.2 s, of which no word is agreed yet
+LEAD_FRAMES = 12  # kept before the first loud frame, because a soft consonant may precede it
+TAIL_FRAMES = 12  # kept after the last loud frame
 
 FLOOR_START_DB = -60.0
-FLOOR_RISE_DB = 0.06  # per frame, 3 dB/s: steady noise becomes the floor within seconds
+FLOOR_RISE_DB = 0.06  # per frame, i.e. 3 dB/s: the floor reaches steady noise within seconds
 ABOVE_FLOOR_DB = 9.0
 QUIETEST_SPEECH_DB = -52.0  # of full scale; the noise of a mu-law line lies near -60
 
 
 class Window:
-    """One stretch of speech; grows at its end until it is closed."""
+    """One stretch of speech, to which frames are added until it is closed."""
 
     def __init__(self, lead: list[bytes], begin: int) -> None:
-        self.begin = begin  # in samples since the generation's start
+        self.begin = begin  # samples since the generation's start
         self.frames = lead
         self.levels_db = [QUIETEST_SPEECH_DB] * len(lead)
         self.quiet_run = 0
         self.closed = False
 
     def add(self, frame: bytes, level_db: float, *, loud: bool) -> None:
-        """Grow by one frame."""
+        """Append one frame."""
         self.frames.append(frame)
         self.levels_db.append(level_db)
         self.quiet_run = 0 if loud else self.quiet_run + 1
 
     def at_pause(self) -> bool:
-        """Has it been quiet long enough for a window of this length?"""
+        """Return whether the pause is long enough to end a window of this length."""
         needed = min(pause for length, pause in PAUSES if len(self.frames) >= length)
         return self.quiet_run >= needed
 
     def split(self) -> "Window":
-        """Cut it at the quietest spot of its last seconds; give what comes after."""
+        """Cut the window at the quietest spot of its last 1.2 s; return the rest as a window."""
         levels = np.convolve(self.levels_db[-CUT_SEARCH_FRAMES:], np.ones(3) / 3, "valid")
         cut = len(self.frames) - CUT_SEARCH_FRAMES + int(levels.argmin()) + 1
         rest = Window(self.frames[cut:], self.begin + cut * FRAME)
@@ -61,48 +61,50 @@ class Window:
 
     @property
     def speech_end(self) -> int:
-        """The sample where its speech ends so far, with a little of the pause."""
+        """Sample at which the speech ends so far, including up to `TAIL_FRAMES` of the pause."""
         frames = len(self.frames) - max(0, self.quiet_run - TAIL_FRAMES)
         return self.begin + frames * FRAME
 
     def pcm(self, end: int) -> bytes:
-        """Its audio until sample `end`, PCM16 little-endian, in whole frames."""
+        """Return the audio until sample `end`, PCM16 little-endian, in whole frames."""
         return b"".join(self.frames[: (end - self.begin) // FRAME])
 
 
 class Windower:
-    """Turns one track's audio, however it is cut, into windows.
+    """Turns one track's audio, which may arrive in pieces of any size, into windows.
 
-    `windows` holds those that nobody took yet, oldest first; only the last one may be open.
+    Attributes:
+        samples: how many were processed, in whole frames.
+        windows: those that were not removed yet, oldest first; only the last one may be open.
     """
 
     def __init__(self) -> None:
-        self.heard = 0  # samples, in whole frames
+        self.samples = 0
         self.windows: deque[Window] = deque()
         self._rest = b""
         self._floor_db = FLOOR_START_DB
         self._lead: deque[bytes] = deque(maxlen=LEAD_FRAMES)
         self._loud_run = 0
 
-    def hear(self, pcm: bytes) -> None:
-        """Take more audio, PCM16 little-endian; an incomplete frame waits for the next."""
+    def append(self, pcm: bytes) -> None:
+        """Process audio, PCM16 little-endian; an incomplete frame is kept for the next call."""
         pcm = self._rest + pcm
         whole = len(pcm) // (2 * FRAME) * (2 * FRAME)
         self._rest = pcm[whole:]
         samples = np.frombuffer(pcm, "<i2", whole // 2).reshape(-1, FRAME)
         power = np.square(samples, dtype=np.float32).mean(axis=1) / 32768.0**2
         for index, level_db in enumerate((10 * np.log10(power + 1e-10)).tolist()):
-            self._take(pcm[index * 2 * FRAME : (index + 1) * 2 * FRAME], level_db)
+            self._add_frame(pcm[index * 2 * FRAME : (index + 1) * 2 * FRAME], level_db)
 
     def finish(self) -> None:
-        """End the audio: the last window closes where it is."""
+        """End the audio and close the last window."""
         if self._rest:
-            self.hear(bytes(2 * FRAME - len(self._rest)))
+            self.append(bytes(2 * FRAME - len(self._rest)))
         if (window := self._open_window()) is not None:
             window.closed = True
 
-    def _take(self, frame: bytes, level_db: float) -> None:
-        self.heard += FRAME
+    def _add_frame(self, frame: bytes, level_db: float) -> None:
+        self.samples += FRAME
         loud = level_db > max(QUIETEST_SPEECH_DB, self._floor_db + ABOVE_FLOOR_DB)
         self._floor_db = min(level_db, self._floor_db + FLOOR_RISE_DB)
         self._loud_run = self._loud_run + 1 if loud else 0
@@ -113,13 +115,13 @@ class Windower:
         self._lead.append(frame)
         if self._loud_run >= 2:
             lead = list(self._lead)
-            self.windows.append(Window(lead, self.heard - len(lead) * FRAME))
+            self.windows.append(Window(lead, self.samples - len(lead) * FRAME))
             self._lead.clear()
 
     def _close_if_due(self, window: Window) -> None:
         if window.at_pause():
             window.closed = True
-            self._lead.extend(window.frames[-window.quiet_run :])  # of the pause, nothing said
+            self._lead.extend(window.frames[-window.quiet_run :])  # the pause; it has no speech
         elif len(window.frames) >= MAX_FRAMES:
             rest = window.split()
             window.closed = True

@@ -1,1 +1,1 @@
-"""The laptop's stack: `sagemaker/` stands in for the platform, in front of a real container."""
+"""The local stack; `sagemaker/` replaces the SageMaker platform in front of a real container."""

@@ -1,7 +1,7 @@
-"""What the carriers of a local stack show and sign with.
+"""The carriers' credentials and signing keys for a local stack.
 
-All of it is made up. It is known to `./run up` and `./run call` alike, and opens a gateway that
-only this machine can reach.
+All values are made up. `./run up` and `./run call` both use them. They only give access to a
+gateway that only this machine can reach.
 """
 
 import base64
@@ -19,7 +19,7 @@ def _encode(key: bytes) -> str:
     return base64.b64encode(key).decode()
 
 
-# As a carrier has them: the gateway's own variables, and the key that only Telnyx has.
+# What carriers use: the secrets in the gateway's settings, and Telnyx's private key.
 CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "GATEWAY_TWILIO_AUTH_TOKEN": _SECRET,
@@ -53,7 +53,7 @@ _DIALLING: Final = ("TWILIO", "TELNYX", "SIGNALWIRE", "PLIVO", "JAMBONZ", "BANDW
 
 
 def gateway_settings() -> dict[str, str]:
-    """Give the settings that open a gateway to all of these carriers."""
+    """Return the gateway settings that enable all of these carriers."""
     public_key = Ed25519PrivateKey.from_private_bytes(_TELNYX_KEY).public_key().public_bytes_raw()
     return {
         **{name: value for name, value in CREDENTIALS.items() if name.startswith("GATEWAY_")},

@@ -1,4 +1,4 @@
-"""Child processes that start together, say when they are ready, and never outlive us."""
+"""Run child processes: start them, wait until they are ready, and never leave one behind."""
 
 import asyncio
 import ctypes
@@ -18,8 +18,8 @@ _TAIL_LINES: Final = 15
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
-class ProcessFailed(Exception):  # noqa: N818 (past tense, as events are: it did)
-    """A process did not start, or died; the message has the tail of its log."""
+class ProcessFailed(Exception):  # noqa: N818 (named like an event)
+    """A process did not start, or exited unexpectedly; the message has the end of its log."""
 
 
 type Probe = Callable[[], Awaitable[bool]]
@@ -32,11 +32,11 @@ class Part:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
-    ready: Probe  # asked again and again until it says yes; must not take long
+    ready: Probe  # polled until it returns True; must return quickly
 
 
 class RunningPart:
-    """One process that was started; its output goes to a file."""
+    """A started process, whose output goes to a file."""
 
     def __init__(self, part: Part, log: Path, process: asyncio.subprocess.Process) -> None:
         self.name = part.name
@@ -47,7 +47,7 @@ class RunningPart:
 
     @classmethod
     async def start(cls, part: Part, folder: Path) -> Self:
-        """Start a part in `folder`, where its log goes too."""
+        """Start a part with `folder` as its working directory and the place of its log."""
         log = folder / f"{part.name}.log"
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
@@ -57,21 +57,21 @@ class RunningPart:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
+                start_new_session=True,  # Ctrl-C then reaches only the parent, which ends the parts
                 preexec_fn=_end_with_parent(os.getpid()),
             )
         return cls(part, log, process)
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with, negative for a signal; None while it lives."""
+        """Exit code, negative for a signal; None while the process runs."""
         return self._process.returncode
 
     async def until_ready(self, timeout_s: float) -> None:
-        """Wait until the part serves.
+        """Wait until the part is ready.
 
         Raises:
-            ProcessFailed: it died, or the time is over.
+            ProcessFailed: the process exited, or was not ready in time.
         """
         deadline_s = time.monotonic() + timeout_s
         while not await self._part.ready():
@@ -81,8 +81,8 @@ class RunningPart:
                 raise self._failed(f"was not ready after {timeout_s:g} s")
             await asyncio.sleep(_READY_POLL_S)
 
-    async def until_dead(self) -> None:
-        """Wait for an end that nobody asked for.
+    async def until_exit(self) -> None:
+        """Wait until the process exits unexpectedly.
 
         Raises:
             ProcessFailed: always.
@@ -91,7 +91,7 @@ class RunningPart:
         raise self._failed(f"ended with code {code}")
 
     async def end(self) -> None:
-        """End the process: asked first, made to after a few seconds."""
+        """End the process with SIGTERM and, after `_END_TIMEOUT_S`, with SIGKILL."""
         if self._process.returncode is not None:
             return
         self._process.terminate()
@@ -103,17 +103,17 @@ class RunningPart:
             await self._process.wait()
 
     async def kill(self) -> None:
-        """End the process as a crash does: it has no say in it."""
+        """Kill the process, as in a crash, and wait until it has exited."""
         self.kill_now()
         await self._process.wait()
 
     def kill_now(self) -> None:
-        """Send the signal that ends the process at once, if it still runs."""
+        """Send SIGKILL if the process still runs."""
         if self._process.returncode is None:
             self._process.kill()
 
     async def start_again(self) -> "RunningPart":
-        """Start the same part once more, where it was."""
+        """Start the same part again in the same folder."""
         return await RunningPart.start(self._part, self._log.parent)
 
     def _failed(self, what: str) -> ProcessFailed:
@@ -123,7 +123,7 @@ class RunningPart:
 
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Open a TaskGroup whose first failure is raised as itself, not in a group."""
+    """Open a TaskGroup that raises its first exception itself instead of an ExceptionGroup."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -132,7 +132,7 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 def answers(host: str, port: int, path: str | None = None) -> Probe:
-    """Make a probe: something accepts on the port and, with a path, answers GET with 200."""
+    """Return a probe: whether the port accepts connections and GET `path`, if set, returns 200."""
 
     async def probe() -> bool:
         try:
@@ -153,9 +153,9 @@ def answers(host: str, port: int, path: str | None = None) -> Probe:
 
 
 def _end_with_parent(parent: int) -> Callable[[], None] | None:
-    """What a new child does first: ask Linux to kill it when its parent dies, however that dies.
+    """Return the function that makes Linux kill a new child when its parent exits for any reason.
 
-    Elsewhere only an orderly end of the parent ends its children.
+    On other systems, return None: there, only an orderly exit of the parent ends its children.
     """
     if sys.platform != "linux":
         return None
@@ -163,7 +163,7 @@ def _end_with_parent(parent: int) -> Callable[[], None] | None:
 
     def ask() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died in between
+        if os.getppid() != parent:  # the parent exited in between
             os._exit(1)
 
     return ask

@@ -1,23 +1,23 @@
-"""A TCP proxy for one link of the path that does, on command, what networks do.
+"""A TCP proxy that injects network faults into one link of the path.
 
     async with FaultProxy(server_port) as proxy:
         ...                          # clients connect to proxy.port
         proxy.apply(Delay(0.2))
-        proxy.apply(Reset())         # in place of the delay
+        proxy.apply(Reset())         # replaces the delay
         proxy.heal()                 # bytes pass again
 
-    fault       an open connection                     one that is opened while it holds
-    Delay       bytes arrive later                     the same
-    Throttle    so many bytes a second pass            the same
-    Freeze      nothing passes; all does once healed   the same
-    BlackHole   is dead for good, and stays open       is accepted, and dead for good
-    Reset       is reset, both sides                   is accepted and reset
-    Truncate    ends within the next bytes             the same
-    Refuse      lives on                               is refused
+    fault       effect on open connections              effect on new connections
+    Delay       bytes arrive later                      the same
+    Throttle    bytes pass at a limited rate            the same
+    Freeze      no bytes pass until `heal`              the same
+    BlackHole   no bytes pass ever again; stays open    accepted; no bytes pass ever
+    Reset       reset on both sides                     accepted, then reset
+    Truncate    closed within the next bytes            the same
+    Refuse      none                                    refused
 
-TCP neither loses nor alters what it delivers, and neither does the proxy: what it held back arrives
-in order, or the connection ends. What waits here is bounded: whose bytes are not passed on is not
-read.
+Like TCP, the proxy never drops or alters bytes that it delivers: bytes that were held back arrive
+in order, or the connection ends. Its buffers are bounded: while bytes cannot be forwarded, their
+sender is not read.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from typing import Final, Self
 
 _HOST: Final = "127.0.0.1"
 _READ_BYTES: Final = 64 * 1024
-_SLICE_S: Final = 0.05  # a throttle passes a little so often
+_SLICE_S: Final = 0.05  # interval at which a throttle forwards bytes
 _CONNECT_TIMEOUT_S: Final = 5.0
 _CLOSE_TIMEOUT_S: Final = 1.0
 _NO_LINGER: Final = struct.pack("ii", 1, 0)  # close() then sends RST
 
 
 class Way(Flag):
-    """Which bytes a fault concerns."""
+    """The direction of the bytes that a fault affects."""
 
     REQUESTS = 1  # from the client
     REPLIES = 2
@@ -47,68 +47,72 @@ class Way(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Bytes are held for so long; those that come meanwhile are the next to be."""
+    """Holds bytes for `seconds`; bytes that arrive meanwhile are held after them."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """So many bytes a second pass."""
+    """Forwards `bytes_per_s`."""
 
     bytes_per_s: int
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Nothing passes for a while: an outage that TCP survives."""
+    """Forwards nothing until `heal`: an outage that TCP connections survive."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlackHole:
-    """Nothing passes any more, and nobody is told: a firewall that has forgotten the connection."""
+    """Silently discards all further bytes, like a firewall that has dropped the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """RST to both sides."""
+    """Sends RST to both sides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The first half of the next bytes passes, then both sides see an orderly end."""
+    """Forwards the first half of the next bytes, then closes both sides normally."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nobody listens."""
+    """Stops listening, so that new connections are refused."""
 
 
 type Fault = Delay | Throttle | Freeze | BlackHole | Reset | Truncate | Refuse
 
 
 class FaultProxy:
-    """Stands before a server on loopback; `port` is its own.
+    """A TCP proxy in front of a server on loopback.
 
     Args:
-        server_port: where connections go on to.
+        server_port: the port to which connections are forwarded.
+
+    Attributes:
+        port: the port on which the proxy listens.
+        connections: how many it has accepted.
     """
 
     def __init__(self, server_port: int) -> None:
         self.port = 0
-        self.connections = 0  # accepted so far
+        self.connections = 0
         self._server_port = server_port
         self._fault: Fault | None = None
         self._way = Way.BOTH
         self._links: dict[_Link, asyncio.Task[None]] = {}
         self._listener: socket.socket | None = None
         self._closed = False
-        self._guard = _reusable_socket()  # keeps the port ours while nobody listens on it
+        self._reserved_port = _reusable_socket()  # keeps the port reserved during `Refuse`
 
     async def __aenter__(self) -> Self:
-        """Listen."""
-        self._guard.bind((_HOST, 0))
-        self.port = self._guard.getsockname()[1]
+        """Start listening."""
+        self._reserved_port.bind((_HOST, 0))
+        self.port = self._reserved_port.getsockname()[1]
         self._listen()
         return self
 
@@ -118,31 +122,31 @@ class FaultProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop listening and cut every connection."""
+        """Stop listening and abort every connection."""
         self._closed = True
         self._refuse()
-        self._guard.close()
+        self._reserved_port.close()
         running = tuple(self._links.values())
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
     def apply(self, fault: Fault, way: Way = Way.BOTH) -> None:
-        """Let a fault hold, in place of the last one; a Reset and a Refuse have no ways."""
+        """Apply a fault, which replaces the previous one; `way` is ignored by Reset and Refuse."""
         self._fault, self._way = fault, way
         if isinstance(fault, Refuse):
             self._refuse()
             return
         self._listen()
         for link in self._links:
-            link.suffer(fault, way)
+            link.apply(fault, way)
 
     def heal(self) -> None:
-        """Let bytes pass, and connections be made; what is dead for good stays so."""
+        """Remove the fault; connections that were reset or became black holes stay broken."""
         self._fault, self._way = None, Way.BOTH
         self._listen()
         for link in self._links:
-            link.suffer(None, Way.BOTH)
+            link.apply(None, Way.BOTH)
 
     def _listen(self) -> None:
         if self._listener is None and not self._closed:
@@ -161,11 +165,11 @@ class FaultProxy:
     def _accept(self, listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
-        except OSError:  # it has gone again
+        except OSError:  # the client has disconnected already
             return
         self.connections += 1
         link = _Link()
-        link.suffer(self._fault, self._way)
+        link.apply(self._fault, self._way)
         self._links[link] = running = asyncio.ensure_future(link.run(connection, self._server_port))
         running.add_done_callback(lambda _: self._links.pop(link))
         running.add_done_callback(lambda _: connection.close())
@@ -178,21 +182,21 @@ class _Link:
         self._writers: list[asyncio.StreamWriter] = []
         self._fault: Fault | None = None
         self._way = Way.BOTH
-        self._dead = Way(0)  # ways that are black holes, for good
+        self._black_holes = Way(0)  # directions that discard bytes for good
         self._changed = asyncio.Event()
 
-    def suffer(self, fault: Fault | None, way: Way) -> None:
-        """Let a fault hold, or none."""
+    def apply(self, fault: Fault | None, way: Way) -> None:
+        """Apply a fault; None removes it."""
         self._fault, self._way = fault, way
         if isinstance(fault, BlackHole):
-            self._dead |= way
+            self._black_holes |= way
         if isinstance(fault, Reset):
             self._reset()
-        self._changed.set()  # wakes whoever waits now
+        self._changed.set()  # wakes the tasks that wait now
         self._changed.clear()
 
     async def run(self, connection: socket.socket, server_port: int) -> None:
-        """Carry bytes both ways until both have ended."""
+        """Forward bytes both ways until both directions have ended."""
         try:
             client_reader, client = await asyncio.open_connection(sock=connection)
             self._writers.append(client)
@@ -206,7 +210,7 @@ class _Link:
                 ways.create_task(self._carry(client_reader, server, Way.REQUESTS))
                 ways.create_task(self._carry(server_reader, client, Way.REPLIES))
         except (OSError, TimeoutError):
-            self._reset()  # there is no server
+            self._reset()  # the server is unreachable
         except asyncio.CancelledError:
             for writer in self._writers:
                 writer.transport.abort()
@@ -217,18 +221,18 @@ class _Link:
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
     ) -> None:
-        """Carry one way's bytes, and its end."""
+        """Forward the bytes of one direction, and its end."""
         try:
             while data := await reader.read(_READ_BYTES):
                 await self._pass(data, writer, way)
             await self._pass(b"", writer, way)
         except OSError:
-            if not self._dead:
-                self._reset()  # one side was reset, and the other learns of it
+            if not self._black_holes:
+                self._reset()  # pass the reset of one side on to the other
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter, way: Way) -> None:
-        """Write bytes, or the end if there are none, when and as far as the fault lets them."""
-        while way not in self._dead:
+        """Write bytes, or EOF if there are none, subject to the current fault."""
+        while way not in self._black_holes:
             match self._fault if way in self._way else None:
                 case Freeze():
                     await self._changes_within(None)
@@ -252,7 +256,7 @@ class _Link:
         return None
 
     async def _changes_within(self, seconds: float | None) -> bool:
-        """Wait for another fault, or for the time; False if nothing has changed."""
+        """Wait for a change of the fault; return False if there is none within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._changed.wait()
@@ -267,7 +271,7 @@ class _Link:
                 writer.transport.abort()
 
     async def _close(self) -> None:
-        """Close both sides in good order; whoever does not take what is left is cut off."""
+        """Close both sides; abort one that does not read the remaining bytes in time."""
         for writer in self._writers:
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
@@ -287,7 +291,7 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 def _reusable_socket() -> socket.socket:
-    """A socket that shares its port with others of ours."""
+    """Create a socket that can share its port with the proxy's other sockets."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return made

@@ -1,9 +1,9 @@
-"""The whole path on one machine: Valkey, speech engine, container bridge, endpoint, gateway.
+"""Run the whole path on one machine: Valkey, speech engine, container bridge, endpoint, gateway.
 
     gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine;   gateway -> Valkey
 
-Every part is the process that production runs (or stands for it), listens on loopback only, and has
-an environment of its own: what the user has set for real AWS or a real gateway stays out.
+Every part is the process that runs in production, or a replacement for it. Parts listen on loopback
+only. They do not inherit the user's settings for AWS or for a real gateway.
 """
 
 import os
@@ -26,7 +26,8 @@ from deploy.local.processes import Part, Probe, RunningPart, answers, together
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
 REGION: Final = "us-east-1"
-# The endpoint's one identity: checked as AWS checks it, but it opens nothing beyond this machine.
+# The endpoint's only accepted client. Signatures are verified as AWS does, but these credentials
+# give access to nothing outside this machine.
 ACCESS_KEY_ID: Final = "AKIDLOCAL"
 SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
 
@@ -37,7 +38,7 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PAT
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the parts listen; by default where the documentation says."""
+    """The ports on which the parts listen; the defaults are the documented ones."""
 
     gateway: int = 8000
     admin: int = 9000
@@ -48,7 +49,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Take ports that are free now, so that a second stack may run beside the first."""
+        """Return ports that are free now, so that several stacks can run at once."""
         sockets = [socket.create_server((HOST, 0)) for _ in fields(cls)]
         ports = [each.getsockname()[1] for each in sockets]
         for each in sockets:
@@ -56,11 +57,11 @@ class Ports:
         return cls(*ports)
 
     def in_use(self) -> list[str]:
-        """Name the parts whose port somebody else has."""
+        """Return the parts whose port is in use by another process."""
         return [f"{name} ({getattr(self, name)})" for name in self._taken()]
 
     def or_free(self) -> Self:
-        """Replace ports that another process has by free ones."""
+        """Replace ports that are in use by free ones."""
         free = self.free()
         return replace(self, **{name: getattr(free, name) for name in self._taken()})
 
@@ -76,11 +77,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """What may differ from one local stack to the next."""
+    """Settings of one local stack."""
 
     ports: Ports = field(default_factory=Ports)
-    engine_model: str = "moonshine"  # or "checksum": no model, proves what arrived
-    redis_url: str | None = None  # instead of a Valkey of our own
+    engine_model: str = "moonshine"  # or "checksum": no model, outputs checksums of the audio
+    redis_url: str | None = None  # None: the stack starts a Valkey
     engine: Mapping[str, str] = field(default_factory=dict)  # further ENGINE_... settings
     bridge: Mapping[str, str] = field(default_factory=dict)  # further BRIDGE_... settings
     endpoint: Mapping[str, str] = field(default_factory=dict)  # further ENDPOINT_... settings
@@ -89,7 +90,7 @@ class StackSettings:
 
 @dataclass(slots=True)
 class Stack:
-    """A local stack that runs."""
+    """A running local stack."""
 
     settings: StackSettings
     redis_url: str
@@ -99,19 +100,19 @@ class Stack:
 
     @property
     def media_url(self) -> str:
-        """What a carrier on this machine connects to."""
+        """Base URL to which a carrier on this machine connects its media WebSockets."""
         return f"ws://{HOST}:{self.settings.ports.gateway}"
 
     @property
     def public_url(self) -> str:
-        """What the gateway calls itself, and signatures are over."""
+        """The gateway's public URL, which carriers' signatures cover."""
         return public_url(self.settings.ports.gateway)
 
     async def crash(self, name: str) -> None:
-        """Kill a part, and start it again; it serves at the end.
+        """Kill a part, start it again, and wait until it is ready.
 
         Raises:
-            ProcessFailed: it did not start.
+            ProcessFailed: the part did not start.
         """
         part = self.parts[name]
         await part.kill()
@@ -119,27 +120,27 @@ class Stack:
         await again.until_ready(_READY_TIMEOUT_S)
 
     async def until_failed(self) -> None:
-        """Wait for a part to die.
+        """Wait until a part exits unexpectedly.
 
         Raises:
-            ProcessFailed: as soon as one has.
+            ProcessFailed: a part has exited.
         """
         async with together() as tasks:
             for part in self.parts.values():
-                tasks.create_task(part.until_dead())
+                tasks.create_task(part.until_exit())
 
 
 def public_url(gateway_port: int) -> str:
-    """What a local gateway calls itself."""
+    """Return the public URL of a local gateway."""
     return f"https://{HOST}:{gateway_port}"
 
 
 @asynccontextmanager
 async def running(settings: StackSettings) -> AsyncIterator[Stack]:
-    """Start a stack, wait until all of it is ready, and end it in the end.
+    """Start a stack, wait until all parts are ready, and end it when the context exits.
 
     Raises:
-        ProcessFailed: a part did not start; the others were ended.
+        ProcessFailed: a part did not start; the other parts have been ended.
     """
     folder = Path(tempfile.mkdtemp(prefix="callscribe-"))
     redis_url = settings.redis_url or f"redis://{HOST}:{settings.ports.redis}/0"
@@ -149,28 +150,28 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
         yield stack
     finally:
         try:
-            # Against the flow: nobody loses the peer it still talks to.
+            # From the gateway backwards, so that no part loses a peer that it still uses.
             for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
                 if part in stack.parts:
                     await stack.parts[part].end()
-        finally:  # also if we are cancelled once more: then without asking
+        finally:  # also after a second cancellation: then kill the parts
             for started in stack.parts.values():
                 started.kill_now()
             _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder; processes that were killed just now may still write into it."""
+    """Remove a folder; retry, because processes that were just killed may still write into it."""
     deadline_s = time.monotonic() + _REMOVE_TIMEOUT_S
     while folder.exists() and time.monotonic() < deadline_s:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _start(stack: Stack) -> None:
-    """Start everything at once; the slowest part decides how long it takes.
+    """Start all parts at once, except the gateway.
 
-    But the gateway when Redis and the endpoint are there: without the one, and without the other's
-    CA, it refuses to start.
+    The gateway is started once Redis and the endpoint are ready. It refuses to start without Redis
+    and without the endpoint's CA file.
     """
     parts = _python_parts(stack)
     if stack.settings.redis_url is None:
@@ -221,8 +222,8 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         **gateway_settings(),
         "GATEWAY_SPOOL_DIR": str(stack.folder),
-        "GATEWAY_DRAIN_TIMEOUT_S": "0",  # who ends the stack does not wait for its calls
-        # The CPU engine estimates where its words lie: up to a second apart in fluent speech.
+        "GATEWAY_DRAIN_TIMEOUT_S": "0",  # end the stack without waiting for its calls
+        # The CPU engine estimates the position of words: up to a second apart in fluent speech.
         "GATEWAY_SEGMENT_PAUSE_MS": "1300",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

@@ -1,1 +1,1 @@
-"""Which streams are let in, and which endpoint each of their sessions uses."""
+"""Admits streams and chooses the endpoint for each of their sessions."""

@@ -1,12 +1,13 @@
-"""Which streams are let in, and where their sessions go.
+"""Admits streams by the routes, and holds their session slots while they run.
 
     async with admission.enter(carrier, route_name) as reservation:  # before the upgrade
         await reservation.reserve_slots(start)                       # once the call is known
         slot = await reservation.acquire_slot()                      # for each session
 
-A stream takes a route; the route limits its calls and names its endpoints (`endpoint_pool.py`). A
-call's places are leased before the upgrade where the route is certain then, once the call has
-started otherwise (`reservation.py`). Leaving the context gives everything back.
+Each stream takes one route. The route limits its calls and names its endpoints
+(`endpoint_pool.py`). If the route is known before the upgrade, the call's slots are leased then;
+otherwise they are leased once the call has started (`reservation.py`). Leaving the context
+releases everything.
 """
 
 import itertools
@@ -31,9 +32,9 @@ _EXPECTED_TRACKS: Final = 2
 
 
 def pools(routes: Routes) -> dict[str, int | None]:
-    """Name the stocks of places that `Capacity` has to keep for these routes."""
+    """Return the lease pools that these routes need: each pool's name and its number of slots."""
     return {
-        **{_endpoint_pool(name): endpoint.places for name, endpoint in routes.endpoints.items()},
+        **{_endpoint_pool(name): endpoint.slots for name, endpoint in routes.endpoints.items()},
         **{_route_pool(route.name): route.max_calls for route in routes.routes},
     }
 
@@ -47,16 +48,16 @@ def _route_pool(name: str) -> str:
 
 
 class Admission:
-    """Admits streams by the routes, for all carriers.
+    """Admits the streams of all carriers.
 
     Args:
-        routes: where calls may go.
-        transports: one per endpoint, by its name.
-        capacity: keeps `pools(routes)`.
-        metrics: counts refusals, shows places and breakers.
+        routes: all endpoints and routes.
+        transports: one transport per endpoint, by the endpoint's name.
+        capacity: the lease pools; must contain `pools(routes)`.
+        metrics: receives the refusals and shows slots and breakers.
         model: the model's name at endpoints that do not name theirs.
-        wait_s: a stream may wait so long for a place; GATEWAY_ADMISSION_WAIT_S.
-        random: jitter.
+        wait_s: how long a stream may wait for a slot; GATEWAY_ADMISSION_WAIT_S.
+        random: the source of the breakers' jitter.
         monotonic_s: the breakers' clock.
     """
 
@@ -73,7 +74,7 @@ class Admission:
         monotonic_s: Callable[[], float],
     ) -> None:
         self.routes = routes
-        self._numbers = itertools.count(1)  # of the tickets
+        self._numbers = itertools.count(1)  # of the reservations
         endpoints = {
             name: Endpoint(
                 name,
@@ -87,25 +88,27 @@ class Admission:
             for name, endpoint in routes.endpoints.items()
         }
         calls = {route.name: capacity[_route_pool(route.name)] for route in routes.routes}
-        self._endpoints = EndpointPool(endpoints, calls, capacity.freed, metrics, wait_s=wait_s)
+        self._endpoints = EndpointPool(
+            endpoints, calls, capacity.wait_for_release, metrics, wait_s=wait_s
+        )
 
-    def troubles(self) -> dict[str, UpstreamError]:
-        """Return why sessions fail now, by the names of the endpoints where they do."""
-        return self._endpoints.troubles()
+    def failing_endpoints(self) -> dict[str, UpstreamError]:
+        """Return the endpoints where sessions fail now, by name, each with its last error."""
+        return self._endpoints.failing()
 
     @asynccontextmanager
     async def enter(
         self, carrier: str, route_name: str | None = None
     ) -> AsyncIterator[Reservation]:
-        """Hold a stream's places for as long as the context lasts.
+        """Admit a stream, and hold its slots for as long as the context lasts.
 
         Args:
-            carrier: whose stream it is.
+            carrier: the stream's carrier.
             route_name: the route that the stream's URL names, if it names one.
 
         Raises:
-            CarrierError: no-route: answer 404; route-at-capacity, endpoint-at-capacity or
-                circuit-open: answer 503.
+            CarrierError: no-route (respond with 404); route-at-capacity, endpoint-at-capacity or
+                circuit-open (respond with 503).
         """
         if route_name is not None:
             route, may_match_later = self.routes.named(carrier, route_name), False
@@ -114,7 +117,7 @@ class Admission:
         choose = partial(self.routes.choose, carrier)
         reservation = StreamReservation(next(self._numbers), self._endpoints, route, choose)
         try:
-            if route or not may_match_later:  # without any, it is refused at once
+            if route or not may_match_later:  # if no route can match, `reserve` refuses now
                 await reservation.reserve(_EXPECTED_TRACKS)
             yield reservation
         finally:

@@ -1,10 +1,10 @@
-"""Places that all gateways share: all stocks of one gateway, kept in the store they meet in.
+"""All lease pools of one gateway, synchronized with the store that all gateways share.
 
-`Capacity` renews every lease each third of its time, so that those of a gateway that died come free
-by themselves, and tells the store at once what was given back.
+`Capacity` renews every lease three times per lease duration. The leases of a lost gateway therefore
+expire. Releases are sent to the store at once.
 
 If the store does not answer one pool in time, every pool switches to local counting
-(`lease_pool.py`), so that each need not time out by itself. The store is asked again every second.
+(`lease_pool.py`), so that not every pool has to time out. The store is retried every second.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ _RETRY_S: Final = 1.0
 
 
 class Capacity:
-    """All stocks of one gateway, kept in the store for as long as the context lasts.
+    """All lease pools of one gateway, kept in the store for as long as the context lasts.
 
     Args:
         store: shared by all gateways.
-        places: each stock's name -> its places; None without limit.
-        owner: this process, told from any other that ever was.
-        lease_s: a lease's time; GATEWAY_LEASE_S.
+        slots: pool name -> number of slots, or None if there is no limit.
+        owner: an id of this process that no other process ever had.
+        lease_s: the duration of a lease, in seconds; GATEWAY_LEASE_S.
     """
 
     def __init__(
         self,
         store: CapacityStore,
-        places: Mapping[str, int | None],
+        slots: Mapping[str, int | None],
         *,
         owner: str,
         lease_s: float,
     ) -> None:
         self._renew_s = lease_s / 3
         self._wake = asyncio.Event()
-        self._freed = asyncio.Event()
+        self._released = asyncio.Event()
         self._pools = {
             name: LeasePool(
                 name,
@@ -47,9 +47,9 @@ class Capacity:
                 owner=owner,
                 lease_s=lease_s,
                 wake=self._wake,
-                on_lost=self._count_alone,
+                on_unavailable=self._count_locally,
             )
-            for name, count in places.items()
+            for name, count in slots.items()
         }
         self._keeper: asyncio.Task[None] | None = None
 
@@ -70,29 +70,29 @@ class Capacity:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
             if not self._keeper.cancelled():
-                self._keeper.result()  # it never ends by itself but for a bug: show it
+                self._keeper.result()  # it ends by itself only because of a bug: raise that
         for pool in self._pools.values():
             pool.release_all()
         await self._refresh(renew=False)
 
-    async def freed(self, timeout_s: float) -> None:
-        """Wait until this gateway has given places back, but not for longer than `timeout_s`."""
+    async def wait_for_release(self, timeout_s: float) -> None:
+        """Wait until this gateway may have released slots, for `timeout_s` seconds at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._freed.wait()
+                await self._released.wait()
 
     async def _keep(self) -> None:
-        """Renew in time; tell the store at once what was given back."""
+        """Renew all leases in time, and send releases to the store at once."""
         loop = asyncio.get_running_loop()
-        renew_at_s = loop.time()  # at once: it tells what others have taken
+        renew_at_s = loop.time()  # at once: a renewal also returns what other gateways hold
         while True:
             renew = loop.time() >= renew_at_s
             if renew:
                 renew_at_s = loop.time() + self._renew_s
             self._wake.clear()
             await self._refresh(renew=renew)
-            self._freed.set()
-            self._freed = asyncio.Event()
+            self._released.set()
+            self._released = asyncio.Event()
             if self._unavailable:
                 await asyncio.sleep(min(_RETRY_S, self._renew_s))
                 continue
@@ -100,9 +100,9 @@ class Capacity:
                 async with asyncio.timeout(renew_at_s - loop.time()):
                     await self._wake.wait()
 
-    def _count_alone(self, reason: str) -> None:
+    def _count_locally(self, reason: str) -> None:
         for pool in self._pools.values():
-            pool.count_alone(reason)
+            pool.count_locally(reason)
 
     @property
     def _unavailable(self) -> bool:

@@ -1,4 +1,4 @@
-"""One endpoint as admission sees it: its places, its breaker, its health, the way to it."""
+"""One endpoint for admission: its session slots, circuit breaker, health and transport."""
 
 from collections.abc import Callable
 from typing import Final
@@ -13,22 +13,22 @@ from gateway.errors import UpstreamError
 from gateway.hints import hint
 from gateway.upstream.transport import UpstreamTransport
 
-_QUARANTINE_S: Final = 30.0  # after a fault that no other attempt would mend
+_QUARANTINE_S: Final = 30.0  # after an error that a retry would not fix
 
 _log = structlog.get_logger()
 
 
 class Endpoint:
-    """One endpoint.
+    """One endpoint and its current state.
 
     Args:
-        name: the operator's.
-        endpoint: how many places it keeps for important calls.
-        model: the name the model is served under there.
-        transport: opens streams there.
-        pool: its places.
+        name: its name in the routes file or the settings.
+        endpoint: its configuration.
+        model: the name under which it serves the model.
+        transport: opens sessions at it.
+        pool: its session slots.
         breaker: its circuit breaker.
-        monotonic_s: the breaker's clock.
+        monotonic_s: the clock of the breaker and the quarantine.
     """
 
     def __init__(
@@ -53,33 +53,36 @@ class Endpoint:
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker lets an attempt through now."""
+        """Whether the breaker allows an attempt now."""
         return self.breaker.allows(self._monotonic_s())
 
     @property
     def is_quarantined(self) -> bool:
-        """Whether it refused a session for good lately: any other endpoint is better."""
+        """Whether a session failed in the last 30 s with an error that a retry would not fix.
+
+        Any other endpoint is then preferred.
+        """
         until_s = self._quarantined_until_s
         return until_s is not None and self._monotonic_s() < until_s
 
     def breaker_state(self) -> float:
-        """Give the metric's value."""
+        """Return the breaker's state, as the value of its metric."""
         return float(self.breaker.state(self._monotonic_s()))
 
     def kept_free(self, priority: Priority) -> int:
-        """Places that a new call of a priority must leave to others."""
+        """Return how many slots a new call of this priority must leave free."""
         return 0 if priority is Priority.HIGH else self._reserved
 
     def begin(self) -> bool:
-        """Begin an attempt to open a session; tell whether it is the breaker's probe."""
+        """Begin an attempt to open a session; return whether it is the breaker's probe."""
         return self.breaker.enter(self._monotonic_s())
 
     def is_failing(self) -> float:
-        """Return the metric's value: 1 while sessions fail there, for whatever reason."""
-        return float(self.health.trouble is not None)
+        """Return 1 while sessions fail at the endpoint for any reason; the value of its metric."""
+        return float(self.health.current_error is not None)
 
     def failed(self, error: UpstreamError, *, caller: int, probe: bool) -> None:
-        """Count a call's failed attempt, whose reason speaks against the endpoint."""
+        """Count a failed attempt whose reason counts against the endpoint."""
         now_s = self._monotonic_s()
         was = self.breaker.state(now_s)
         self.breaker.fail(now_s, caller=caller, probe=probe)
@@ -94,11 +97,15 @@ class Endpoint:
             )
 
     def quarantine(self) -> None:
-        """Learn that a session failed there for good; without this it would look the most free."""
+        """Prefer any other endpoint for 30 s after an error that a retry would not fix.
+
+        Otherwise an endpoint that refuses all sessions would have the most free slots, and attract
+        all calls.
+        """
         self._quarantined_until_s = self._monotonic_s() + _QUARANTINE_S
 
     def worked(self) -> None:
-        """Learn that a session there answered."""
+        """Close the breaker and reset the failure state after a session that worked."""
         if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
             _log.info("breaker-closed", endpoint=self.name)
         self.breaker.succeed()

@@ -1,7 +1,7 @@
-"""The entrances to all endpoints of the routes: which a stream tries first, how long it waits.
+"""All endpoints of the routes: orders them for a stream, and retries while no slot is free.
 
-Endpoints whose breaker is open are passed over; of the others, one with room is taken, by the
-route's `spread`, those last that refused a session for good lately.
+Endpoints whose breaker is open are skipped. The others are ordered by the route's `spread`, with
+quarantined endpoints last. A stream takes the first one that has enough free slots.
 """
 
 import asyncio
@@ -16,32 +16,32 @@ from gateway.admission.routes import Route, Spread
 from gateway.errors import CarrierError, UpstreamError
 from gateway.metrics import Metrics
 
-_ASK_AGAIN_S: Final = 0.25  # another gateway's places come free unseen
+_RETRY_S: Final = 0.25  # releases of other gateways are not announced
 
 
 class EndpointPool:
-    """All endpoints that the routes name, and the calls that each route takes.
+    """All endpoints that the routes name, and the limit of calls of each route.
 
     Args:
-        endpoints: the entrance to each, by its name.
-        calls: each route's stock of calls, by the route's name.
-        freed: waits until places came free here, for so many seconds at most.
-        metrics: counts refusals, shows places and breakers.
-        wait_s: a stream may wait so long for a slot.
+        endpoints: all endpoints, by name.
+        calls: the lease pool of each route's calls, by the route's name.
+        wait_for_release: waits until this gateway has released slots, with a timeout in seconds.
+        metrics: receives the refusals and shows slots and breakers.
+        wait_s: how long a stream may wait for a slot, in seconds.
     """
 
     def __init__(
         self,
         endpoints: Mapping[str, Endpoint],
         calls: Mapping[str, LeasePool],
-        freed: Callable[[float], Awaitable[None]],
+        wait_for_release: Callable[[float], Awaitable[None]],
         metrics: Metrics,
         *,
         wait_s: float,
     ) -> None:
         self._endpoints = endpoints
         self._calls = calls
-        self._freed = freed
+        self._wait_for_release = wait_for_release
         self._refused_total = metrics.admissions_refused_total
         self._wait_s = wait_s
         for name, endpoint in endpoints.items():
@@ -57,27 +57,27 @@ class EndpointPool:
             metrics.route_calls_limit.labels(name).set(_limit(pool))
 
     def best_first(self, route: Route) -> list[Endpoint]:
-        """Give a route's endpoints that may be asked now, the best first."""
+        """Return a route's endpoints that accept attempts now, the preferred first."""
         endpoints = [self._endpoints[name] for name in route.endpoints]
-        may_be_asked = [endpoint for endpoint in endpoints if endpoint.is_open]
+        available = [endpoint for endpoint in endpoints if endpoint.is_open]
         if route.spread is Spread.MOST_FREE:
-            may_be_asked.sort(key=lambda endpoint: (-endpoint.pool.free, endpoint.pool.held))
-        return sorted(may_be_asked, key=lambda endpoint: endpoint.is_quarantined)
+            available.sort(key=lambda endpoint: (-endpoint.pool.free, endpoint.pool.held))
+        return sorted(available, key=lambda endpoint: endpoint.is_quarantined)
 
-    def troubles(self) -> dict[str, UpstreamError]:
-        """Return why sessions fail now, by the names of the endpoints where they do."""
-        found = {name: endpoint.health.trouble for name, endpoint in self._endpoints.items()}
+    def failing(self) -> dict[str, UpstreamError]:
+        """Return the endpoints where sessions fail now, by name, each with its last error."""
+        found = {name: endpoint.health.current_error for name, endpoint in self._endpoints.items()}
         return {name: error for name, error in found.items() if error}
 
     def calls(self, route: Route) -> LeasePool:
-        """Give the stock of a route's calls."""
+        """Return the lease pool of a route's calls."""
         return self._calls[route.name]
 
     async def attempt(self, reserve: Callable[[], Awaitable[None]]) -> None:
-        """Reserve, again and again while there is no slot, within the time a stream may wait.
+        """Call `reserve`, and retry while no slot is free, for up to `wait_s` seconds.
 
         Raises:
-            CarrierError: the last refusal; it is counted.
+            CarrierError: the last refusal. It is counted in the metrics.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._wait_s
@@ -89,7 +89,7 @@ class EndpointPool:
                 if left_s <= 0 or not error.info.retry:
                     self._refused_total.labels(error.reason).inc()
                     raise
-            await self._freed(min(left_s, _ASK_AGAIN_S))
+            await self._wait_for_release(min(left_s, _RETRY_S))
 
 
 def _held(pool: LeasePool) -> float:
@@ -101,7 +101,7 @@ def _taken(pool: LeasePool) -> float:
 
 
 def _limit(pool: LeasePool) -> float:
-    return math.inf if pool.places is None else float(pool.places)
+    return math.inf if pool.slots is None else float(pool.slots)
 
 
 def _unavailable(pool: LeasePool) -> float:

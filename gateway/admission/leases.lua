@@ -1,20 +1,21 @@
--- Take places of a stock that all gateways share, or renew them: all that are asked for, or none.
+-- Acquire or renew leases of a pool that all gateways share: all leases given, or none.
 --
--- KEYS  1 places  zset   lease id -> Unix ms, by this server's clock, at which the lease ends
+-- KEYS  1 leases  zset   lease id -> Unix ms, by this server's clock, at which the lease expires
 --
--- ARGV  1 the most places that may be taken; '' renews, which no limit stops: those sessions live
---       2 how long a lease lasts (ms)
---       3 ... lease ids; none only looks. One that is taken already counts once: a retry is safe
+-- ARGV  1 the limit of leases in the pool; '' renews without a limit, because these are in use
+--       2 duration of a lease (ms)
+--       3 ... lease ids; without any, the pool is only counted. An id that is already registered
+--       counts once, so a retry is safe
 --
--- Returns {1 if they are taken now, else 0; how many places are taken in all}.
+-- Returns {1 if all leases are registered now, else 0; number of leases in the pool}.
 --
--- Needs Redis 7.0 or Valkey 8, nothing newer.
+-- Requires Redis 7.0 or Valkey 8.
 
 local limit, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Lua's own number to string would write large numbers with an exponent.
+-- Lua's tostring writes large numbers with an exponent.
 local function decimal(number)
   return string.format('%.0f', number)
 end
@@ -32,7 +33,7 @@ end
 for i = 3, #ARGV do
   redis.call('ZADD', KEYS[1], decimal(now_ms + lease_ms), ARGV[i])
 end
--- Never sooner than it was to: others' leases may be longer.
+-- Never shorten the key's expiry: other gateways' leases may be longer.
 if #ARGV >= 3 and redis.call('PTTL', KEYS[1]) < lease_ms then
   redis.call('PEXPIRE', KEYS[1], decimal(lease_ms))
 end

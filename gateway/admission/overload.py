@@ -1,13 +1,14 @@
-"""Detects that the process can't take another call, before the live calls are delayed.
+"""Detects that the process can't serve another call, before live calls are delayed.
 
-    measured over 2 s     ten times a second
-    CPU                   of the event loop's thread, as a share of a core; of the whole process, as
-                          a share of the cores it has, if that is more
-    lag                   the median of how late the loop ran a timer
+Two quantities are sampled ten times a second, over a window of 2 s:
 
-Calls admitted within the window are not fully measured yet, so their cost is added: the average of
-the others. Overload begins at the limit and ends well below it. The first four calls are always
-admitted: a load measured without calls comes from elsewhere.
+    CPU     the share of a core that the event loop's thread uses, or the share of all cores that
+            the process uses, whichever is larger
+    lag     how late the event loop runs a timer, in the median
+
+Calls admitted within the window are not fully measured yet, so their estimated cost is added: the
+average cost of the other calls. Overload begins at the limit and ends well below it. The first four
+calls are always admitted, because a load that exists without calls has another cause.
 """
 
 import asyncio
@@ -26,9 +27,9 @@ from gateway.metrics import Metrics
 
 _SAMPLE_S: Final = 0.1
 _WINDOW_S: Final = 2.0
-_FEW: Final = 4  # too few samples to measure by, and too few calls to be the cause of a load
-_CALL_CPU: Final = 0.02  # of a core, until it is known here; docs/performance.md
-_CPU_BACK: Final = 0.1  # it must fall by so much for new calls to be taken again
+_FEW: Final = 4  # samples needed to measure; calls that are admitted under any load
+_CALL_CPU: Final = 0.02  # of a core, until it has been measured here; docs/performance.md
+_CPU_HYSTERESIS: Final = 0.1  # how far below its limit the CPU must fall to end the overload
 
 _log = structlog.get_logger()
 
@@ -44,12 +45,12 @@ class Load:
     """The measured load of the process, and whether it refuses new calls.
 
     Args:
-        cpu: the share of a core from which on new calls are refused; GATEWAY_OVERLOAD_CPU.
-        lag_s: the event loop's lag, likewise; GATEWAY_OVERLOAD_LAG_MS.
+        cpu: refuse new calls at this share of a core or more; GATEWAY_OVERLOAD_CPU.
+        lag_s: refuse new calls at this lag of the event loop or more; GATEWAY_OVERLOAD_LAG_MS.
 
     Attributes:
-        cpu: the share measured.
-        lag_s: the lag measured.
+        cpu: the share of a core that was measured.
+        lag_s: the lag that was measured.
         is_overloaded: whether new calls are refused.
     """
 
@@ -57,20 +58,20 @@ class Load:
         self.cpu = 0.0
         self.lag_s = 0.0
         self.is_overloaded = False
-        self._most_cpu = cpu
-        self._most_lag_s = lag_s
+        self._max_cpu = cpu
+        self._max_lag_s = lag_s
         self._samples: deque[_Sample] = deque()
-        self._calls = 0.0  # that the measured share is of
+        self._calls = 0.0  # the average number of calls in the window
         self._call_cpu = _CALL_CPU
 
     def note(self, at_s: float, lag_s: float, cpu_s: float, calls: int) -> None:
         """Add a sample and update the state.
 
         Args:
-            at_s: when, on the monotonic clock.
-            lag_s: how late the event loop took it.
+            at_s: the time of the sample, on the monotonic clock.
+            lag_s: how late the event loop took the sample.
             cpu_s: CPU used so far, in seconds of a core.
-            calls: that are live.
+            calls: the number of live calls.
         """
         samples = self._samples
         samples.append(_Sample(at_s, lag_s, cpu_s, calls))
@@ -82,32 +83,32 @@ class Load:
             self._calls = sum(sample.calls for sample in samples) / len(samples)
             if self._calls >= _FEW:
                 self._call_cpu = self.cpu / self._calls
-        self._judge(calls)
+        self._update(calls)
 
     def refuses(self, calls: int) -> bool:
         """Return whether this number of calls would be too many. Updates the state."""
-        self._judge(calls)
+        self._update(calls)
         return self.is_overloaded
 
-    def _judge(self, calls: int) -> None:
+    def _update(self, calls: int) -> None:
         if calls <= _FEW:
             self.is_overloaded = False
             return
         cpu = self.cpu + (calls - self._calls) * self._call_cpu
-        if cpu >= self._most_cpu or self.lag_s >= self._most_lag_s:
+        if cpu >= self._max_cpu or self.lag_s >= self._max_lag_s:
             self.is_overloaded = True
-        elif cpu < self._most_cpu - _CPU_BACK and self.lag_s < self._most_lag_s / 2:
+        elif cpu < self._max_cpu - _CPU_HYSTERESIS and self.lag_s < self._max_lag_s / 2:
             self.is_overloaded = False
 
 
 @contextlib.asynccontextmanager
 async def watching(load: Load, calls: Callable[[], int], metrics: Metrics) -> AsyncIterator[None]:
-    """Measure the process as long as the context lasts.
+    """Sample the load of the process for as long as the context lasts.
 
     Args:
-        load: takes the samples.
-        calls: gives how many are live.
-        metrics: where the measures are shown.
+        load: receives the samples.
+        calls: returns the number of live calls.
+        metrics: show the measured load.
     """
     metrics.overloaded.set_function(lambda: load.is_overloaded)
     metrics.cpu_ratio.set_function(lambda: load.cpu)
@@ -134,8 +135,8 @@ async def _watch(load: Load, calls: Callable[[], int]) -> None:
         load.note(now_s, now_s - began_s - _SAMPLE_S, cpu_s, calls())
         if load.is_overloaded != was_overloaded:
             was_overloaded = load.is_overloaded
-            say = _log.warning if was_overloaded else _log.info
-            say(
+            write = _log.warning if was_overloaded else _log.info
+            write(
                 "overloaded" if was_overloaded else "overload-over",
                 cpu=round(load.cpu, 2),
                 lag_ms=round(1000 * load.lag_s),
@@ -144,9 +145,9 @@ async def _watch(load: Load, calls: Callable[[], int]) -> None:
 
 
 def _cores() -> float:
-    """Return how many cores the process may use; a container's quota may be less than one."""
+    """Return how many cores the process may use; less than one if a container's quota says so."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, int(quota) / int(period))  # "max" is no number
+        cores = min(cores, int(quota) / int(period))  # a quota of "max" raises ValueError
     return cores

@@ -1,11 +1,11 @@
-"""What one stream holds: its route's call, and the places of its sessions.
+"""What one stream reserves: a call of its route's limit, and one session slot per track.
 
-A call's places are leased together, at one endpoint. Later sessions of a live call (reconnect,
-rollover) lease more, or get one that the call has given back: as long as it lives, the places for
-its tracks stay its own.
+A call's first slots are leased together, at one endpoint. Later sessions (after a reconnect or a
+rollover) reuse a slot that an earlier session released, or lease another one. Until the call ends,
+one slot per track stays reserved for it.
 
-A call's next session goes, if it can, to the endpoint where none of its own has failed, or the
-longest ago.
+The next session of a call prefers an endpoint where none of the call's sessions has failed, then
+the endpoint whose last failure is the oldest.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
 
-_AGAINST_THE_ENDPOINT: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
-_OF_THE_CALL: Final = {"context-full", "model-rut"}  # would come at any endpoint
+_ENDPOINT_FAULTS: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
+_CALL_REASONS: Final = {"context-full", "model-rut"}  # would occur at any endpoint
 
 
 class StreamReservation:
-    """Implements `Reservation` of `services.py`: all that one stream holds.
+    """Implements `Reservation` of `services.py`: all slots of one stream.
 
     Args:
-        number: tells it from others.
-        endpoints: to the endpoints.
-        route: the one it takes; None if only the call's start tells.
-        choose: gives the route, if any, for a called number and custom parameters.
+        number: identifies the reservation within the process.
+        endpoints: all endpoints.
+        route: the stream's route; None if it depends on the start of the call.
+        choose: returns the route, if any, for a called number and custom parameters.
     """
 
     def __init__(
@@ -43,85 +43,85 @@ class StreamReservation:
         self._endpoints = endpoints
         self._route = route
         self._choose = choose
-        self._tracks = 0  # places that stay the stream's own
-        self._call: list[str] = []  # the lease of the route's limit
+        self._tracks = 0  # slots that stay reserved while the stream runs
+        self._call: list[str] = []  # the lease of the route's limit of calls
         self._spare: list[tuple[Endpoint, str]] = []
         self._in_use: list[tuple[Endpoint, str]] = []
-        self._beside: dict[str, str] = {}  # lease -> that of the session it is to replace
+        self._replaces: dict[str, str] = {}  # lease -> the lease of the session it will replace
         self._failures = 0
-        self._failed_at: dict[Endpoint, int] = {}  # which of the failures was the last one there
+        self._failed_at: dict[Endpoint, int] = {}  # endpoint -> number of its last failure
 
     @property
     def route(self) -> str | None:
-        """The route's name, as `Reservation` says."""
+        """The route's name; see `Reservation`."""
         return self._route.name if self._route else None
 
     def choose(self, start: CallStarted) -> RouteTerms:
-        """Choose the route for good, as `Reservation` says."""
+        """Choose the route, once; see `Reservation`."""
         route = self._route = self._route or self._choose(start.called, start.params)
         return (
             RouteTerms(route.tenant, route.roles, route.publish_params) if route else RouteTerms()
         )
 
     async def reserve_slots(self, start: CallStarted) -> None:
-        """Hold a place for each track, as `Reservation` says."""
+        """Reserve a slot for each track; see `Reservation`."""
         self.choose(start)
         await self.reserve(len(start.tracks))
 
     async def reserve(self, tracks: int) -> None:
-        """Hold as many places as there are tracks; what is too much is given back.
+        """Reserve one slot per track, and release slots above that number.
 
         Raises:
-            CarrierError: as `settle`.
+            CarrierError: as `Reservation.reserve_slots`.
         """
         self._tracks = tracks
-        self._give_back_surplus()
+        self._release_surplus()
         await self._endpoints.attempt(self._reserve)
 
-    async def acquire_slot(self, beside: str | None = None) -> "LeasedSlot":
-        """Give a place for a session, as `Reservation` says.
+    async def acquire_slot(self, replacing: str | None = None) -> "LeasedSlot":
+        """Return a slot for a session; see `Reservation`.
 
         Args:
-            beside: the lease of a session that it will replace. While that lives, it gets one more
-                slot, none that is kept for other tracks.
+            replacing: the lease of the session that the new one will replace. If that session still
+                runs, an additional slot is leased: the spare ones belong to other tracks.
         """
         route = self._route
         endpoints = self._endpoints.best_first(route) if route else []
         for endpoint in self._preferred(endpoints):
-            lease = None if self._is_in_use(beside) else self._pop_spare(endpoint)
+            lease = None if self._is_in_use(replacing) else self._pop_spare(endpoint)
             lease = lease or next(iter(await endpoint.pool.acquire(1)), None)
             if lease is None:
                 continue
             self._in_use.append((endpoint, lease))
-            if beside and self._is_in_use(beside):
-                self._beside[lease] = beside
-            if not endpoint.is_open:  # while the lease was waited for
+            if replacing and self._is_in_use(replacing):
+                self._replaces[lease] = replacing
+            if not endpoint.is_open:  # the breaker opened while the lease was acquired
                 self.return_slot(endpoint, lease)
                 continue
-            self._give_back_surplus()
+            self._release_surplus()
             return LeasedSlot(endpoint, self, lease, probe=endpoint.begin())
         raise UpstreamError("endpoint-at-capacity" if endpoints else "circuit-open")
 
     def return_slot(self, endpoint: Endpoint, lease: str) -> None:
-        """Keep a place that a session has left for the next one, if the call needs it."""
+        """Keep a session's slot for the call's next session; release it if it is not needed."""
         if (endpoint, lease) in self._in_use:
             self._in_use.remove((endpoint, lease))
-            pairs = self._beside.items()
-            self._beside = {new: old for new, old in pairs if lease not in (new, old)}
+            pairs = self._replaces.items()
+            self._replaces = {new: old for new, old in pairs if lease not in (new, old)}
             self._spare.append((endpoint, lease))
-            self._give_back_surplus()
+            self._release_surplus()
 
     def penalize(self, endpoint: Endpoint) -> None:
-        """Prefer any other endpoint for the next session, and after it those that failed before."""
+        """Rank an endpoint last for the call's next sessions: its failure is the newest."""
         self._failures += 1
         self._failed_at[endpoint] = self._failures
 
     def clear_penalty(self, endpoint: Endpoint) -> None:
-        """Prefer it as if no session had failed there."""
+        """Rank an endpoint as if none of the call's sessions had failed there."""
         self._failed_at.pop(endpoint, None)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all slots, and the route's call."""
         for endpoint, lease in self._spare + self._in_use:
             endpoint.pool.release([lease])
         self._spare.clear()
@@ -167,8 +167,8 @@ class StreamReservation:
                 return lease
         return None
 
-    def _give_back_surplus(self) -> None:
-        needed = self._tracks + len(self._beside)
+    def _release_surplus(self) -> None:
+        needed = self._tracks + len(self._replaces)
         while self._spare and len(self._spare) + len(self._in_use) > needed:
             endpoint, lease = self._spare.pop(0)
             endpoint.pool.release([lease])
@@ -187,37 +187,41 @@ class LeasedSlot:
         self._reservation = reservation
         self._lease = lease
         self._probe = probe
-        self._judged = False  # the breaker knows how this attempt went
-        self._released = False
+        self._is_reported = False  # whether the breaker has this attempt's result
+        self._is_released = False
 
     async def acquire_replacement(self) -> "LeasedSlot":
-        """Lease one more slot, as `SessionSlot` says."""
-        return await self._reservation.acquire_slot(beside=self._lease)
+        """Lease one more slot; see `SessionSlot`."""
+        return await self._reservation.acquire_slot(replacing=self._lease)
 
     def worked(self) -> None:
-        """Learn that a session there answered."""
-        if not self._judged:
-            self._judged = True
+        """Report to the breaker, once, that the session worked; clear the call's penalty."""
+        if not self._is_reported:
+            self._is_reported = True
             self._endpoint.worked()
         self._reservation.clear_penalty(self._endpoint)
 
     def failed(self, error: UpstreamError) -> None:
-        """Learn that the session failed; what it says of the endpoint, if anything, counts once."""
-        if error.reason not in _OF_THE_CALL:
+        """Penalize the endpoint for a failed session; report it to the breaker, at most once.
+
+        Reasons that come from the call itself penalize nothing. The breaker receives only reasons
+        that a retry may fix and whose fault lies with the endpoint or the way to it.
+        """
+        if error.reason not in _CALL_REASONS:
             self._reservation.penalize(self._endpoint)
             self._endpoint.health.failed(error)
         if not error.info.retry:
             self._endpoint.quarantine()
-        speaks_against_it = error.info.retry and error.fault in _AGAINST_THE_ENDPOINT
-        if speaks_against_it and not self._judged:
-            self._judged = True
+        counts_against_endpoint = error.info.retry and error.fault in _ENDPOINT_FAULTS
+        if counts_against_endpoint and not self._is_reported:
+            self._is_reported = True
             self._endpoint.failed(error, caller=self._reservation.number, probe=self._probe)
 
     def release(self) -> None:
-        """Give the place back to the call or to all."""
-        if self._released:
+        """Release the slot: to the call if its next session needs it, else to all calls."""
+        if self._is_released:
             return
-        self._released = True
-        if self._probe and not self._judged:
-            self._endpoint.breaker.forgo()
+        self._is_released = True
+        if self._probe and not self._is_reported:
+            self._endpoint.breaker.abandon_probe()
         self._reservation.return_slot(self._endpoint, self._lease)

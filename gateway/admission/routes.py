@@ -1,6 +1,6 @@
-"""Which call goes to which endpoint: routes, from a TOML file or from the settings alone.
+"""Routes from calls to endpoints, read from a TOML file or derived from the settings.
 
-The file is read and validated before the gateway listens; docs/routes.md is its reference.
+The file is read and validated before the gateway listens. docs/routes.md is its reference.
 """
 
 import re
@@ -29,8 +29,8 @@ from gateway.audio.encodings import Encoding
 from gateway.settings import Role, Settings, Upstream
 from gateway.transcript.keys import DEFAULT_TENANT
 
-DEFAULT_ROUTE: Final = "default"  # the only one of a gateway without a routes file
-_LEAST_PLACES: Final = 2  # a call has two tracks
+DEFAULT_ROUTE: Final = "default"  # the only route if there is no routes file
+_MIN_SLOTS: Final = 2  # a call has two tracks
 _WEBSOCKET_URL = TypeAdapter(WebsocketUrl)
 
 
@@ -53,7 +53,9 @@ type Tenant = Annotated[
     ),
 ]
 type CalledPattern = Annotated[
-    str, matching(r"[^*\s]+\*?", "must be a number, or how it begins and *"), Field(max_length=128)
+    str,
+    matching(r"[^*\s]+\*?", "must be a number, or the beginning of one followed by *"),
+    Field(max_length=128),
 ]
 type SageMakerName = Annotated[
     str,
@@ -65,17 +67,17 @@ type SageMakerName = Annotated[
 
 
 class Priority(StrEnum):
-    """Whether a route's calls may take the places that an endpoint keeps for important ones."""
+    """Whether a route's calls may use the reserved slots of an endpoint."""
 
     NORMAL = "normal"
     HIGH = "high"
 
 
 class Spread(StrEnum):
-    """Which of a route's endpoints a call takes."""
+    """How a call's endpoint is chosen from those of its route."""
 
-    MOST_FREE = "most-free"
-    IN_ORDER = "in-order"  # the first that has room
+    MOST_FREE = "most-free"  # the endpoint with the most free slots
+    IN_ORDER = "in-order"  # the first endpoint with enough free slots
 
 
 class _Model(BaseModel):
@@ -83,19 +85,19 @@ class _Model(BaseModel):
 
 
 class EndpointConfig(_Model):
-    """Where sessions are opened, and how many."""
+    """One endpoint: where sessions are opened, and how many it serves."""
 
     endpoint: SageMakerName | None = None
     variant: str | None = Field(None, max_length=63)
     url: Annotated[str, AfterValidator(_check_websocket_url)] | None = None
-    model: str | None = None  # None: the settings'
+    model: str | None = None  # None: GATEWAY_MODEL
     instances: PositiveInt = 1
-    sessions: PositiveInt | None = None  # each instance takes; None: no limit
-    reserved: NonNegativeInt = 0  # places that only routes of high priority take
+    sessions: PositiveInt | None = None  # per instance; None: no limit
+    reserved: NonNegativeInt = 0  # slots that only routes with high priority may use
 
     @property
-    def places(self) -> int | None:
-        """Sessions that all gateways together may hold; None without limit."""
+    def slots(self) -> int | None:
+        """Number of sessions that all gateways together may open; None without a limit."""
         return None if self.sessions is None else self.instances * self.sessions
 
     @model_validator(mode="after")
@@ -104,40 +106,42 @@ class EndpointConfig(_Model):
             raise ValueError("needs either endpoint (SageMaker) or url (WebSocket)")
         if self.url and self.variant:
             raise ValueError("variant is for SageMaker endpoints")
-        if self.places is None and self.reserved:
+        if self.slots is None and self.reserved:
             raise ValueError("reserved needs sessions")
-        if self.places is not None and self.places < _LEAST_PLACES + self.reserved:
-            raise ValueError("instances x sessions leave no room for a call: it takes two places")
+        if self.slots is not None and self.slots < _MIN_SLOTS + self.reserved:
+            raise ValueError(
+                "instances x sessions must be at least reserved + 2: a call needs two session slots"
+            )
         return self
 
 
 class Route(_Model):
-    """Which calls it is for, and what they get. Conditions that are absent hold for every call."""
+    """One route: its conditions, and how its calls are served. An absent condition always holds."""
 
     name: Name
-    tenant: Tenant = DEFAULT_TENANT  # whose calls they are
+    tenant: Tenant = DEFAULT_TENANT  # the tenant of the route's calls
     carrier: str | None = None
     called: tuple[CalledPattern, ...] = Field((), repr=False)
     params: dict[str, str] = Field(default_factory=dict, repr=False)
     roles: dict[Name, Role] = Field(default_factory=dict)  # by track
-    publish_params: tuple[str, ...] | None = None  # by name; None: as the settings say
-    encoding: Encoding | None = None  # of all tracks, whatever is announced
+    publish_params: tuple[str, ...] | None = None  # by name; None: GATEWAY_PUBLISH_PARAMS
+    encoding: Encoding | None = None  # of all tracks; overrides what the carrier announces
     endpoints: tuple[Name, ...] = Field(min_length=1)
     spread: Spread = Spread.MOST_FREE
     priority: Priority = Priority.NORMAL
-    max_calls: PositiveInt | None = None  # at once, in all gateways
+    max_calls: PositiveInt | None = None  # at the same time, in all gateways
 
     def serves(self, carrier: str) -> bool:
-        """Whether it takes this carrier's calls."""
+        """Return whether the route is for this carrier's calls."""
         return self.carrier in (None, carrier)
 
     @property
     def is_conditional(self) -> bool:
-        """Whether the called number or the custom parameters decide."""
+        """Whether the route depends on the called number or the custom parameters."""
         return bool(self.called or self.params)
 
     def matches(self, carrier: str, called: str | None, params: Mapping[str, str]) -> bool:
-        """Whether a call is one of its calls."""
+        """Return whether the route is for a call."""
         return (
             self.serves(carrier)
             and (not self.called or any(_fits(called, pattern) for pattern in self.called))
@@ -146,22 +150,22 @@ class Route(_Model):
 
 
 class Routes(_Model):
-    """All endpoints by their names, and the routes in order: the first that matches counts."""
+    """All endpoints by name, and all routes in order. A call takes the first route that matches."""
 
     endpoints: dict[Name, EndpointConfig] = Field(min_length=1)
     routes: tuple[Route, ...] = Field(min_length=1)
 
     def named(self, carrier: str, name: str) -> Route | None:
-        """Find a route of a carrier by its name, whatever its conditions."""
+        """Return a carrier's route by its name, whatever its other conditions."""
         return next((r for r in self.routes if r.name == name and r.serves(carrier)), None)
 
     def certain(self, carrier: str) -> Route | None:
-        """Return the route of all of a carrier's calls, or None if it depends on the call."""
+        """Return the route of all calls of a carrier, or None if it depends on the call."""
         first = next((route for route in self.routes if route.serves(carrier)), None)
         return first if first and not first.is_conditional else None
 
     def serve(self, carrier: str) -> bool:
-        """Whether any route takes this carrier's calls."""
+        """Return whether any route is for this carrier's calls."""
         return any(route.serves(carrier) for route in self.routes)
 
     def choose(self, carrier: str, called: str | None, params: Mapping[str, str]) -> Route | None:
@@ -171,12 +175,12 @@ class Routes(_Model):
     def encoding(
         self, carrier: str, name: str | None, called: str | None, params: Mapping[str, str]
     ) -> Encoding | None:
-        """Return the encoding that a call's route names.
+        """Return the encoding that a call's route sets, if it sets one.
 
         Args:
-            carrier: whose call it is.
+            carrier: the call's carrier.
             name: the route that the stream's URL names, if it names one.
-            called: the number dialled, if the carrier tells.
+            called: the called number, if the carrier sends it.
             params: the custom parameters.
         """
         route = self.named(carrier, name) if name else self.choose(carrier, called, params)
@@ -196,10 +200,11 @@ class Routes(_Model):
 
 
 def load_routes(settings: Settings) -> Routes:
-    """Read the routes file; without one, make one route to one endpoint of the settings.
+    """Read the routes file; if none is set, return one route to the endpoint of the settings.
 
     Raises:
-        SettingsError: one line that says what is wrong where, and quotes no number or parameter.
+        SettingsError: one line that names what is wrong and where. It quotes no number or
+            parameter.
     """
     if settings.routes_file is None:
         return _routes_of_settings(settings)
@@ -207,8 +212,8 @@ def load_routes(settings: Settings) -> Routes:
     try:
         text = settings.routes_file.read_text(encoding="utf-8")
         routes = Routes.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:  # a ValueError, as the next two are
-        raise SettingsError(f"{where} is no TOML: {error}") from None
+    except tomllib.TOMLDecodeError as error:  # first: a ValueError, as the next two are
+        raise SettingsError(f"{where} is not valid TOML: {error}") from None
     except ValidationError as error:
         raise SettingsError(f"{where}: {'; '.join(_sentences(error))}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -228,8 +233,8 @@ def _routes_of_settings(settings: Settings) -> Routes:
         )
     except ValidationError:
         raise SettingsError(
-            "GATEWAY_ENDPOINT_INSTANCES x GATEWAY_ENDPOINT_SESSIONS leave no room for a call: "
-            "it takes two places"
+            "GATEWAY_ENDPOINT_INSTANCES x GATEWAY_ENDPOINT_SESSIONS must be at least 2: "
+            "a call needs two session slots"
         ) from None
     return Routes(
         endpoints={name: endpoint}, routes=(Route(name=DEFAULT_ROUTE, endpoints=(name,)),)
@@ -237,7 +242,10 @@ def _routes_of_settings(settings: Settings) -> Routes:
 
 
 def _endpoint_of_settings(settings: Settings) -> tuple[str, dict[str, str | None]]:
-    """Name the settings' endpoint: the same in all gateways that share it, and in Redis."""
+    """Return the name and the address of the endpoint that the settings configure.
+
+    The name is part of Redis keys, so all gateways that share the endpoint must compute the same.
+    """
     match settings.upstream:
         case Upstream.SAGEMAKER:
             endpoint, variant = settings.sagemaker_endpoint or "", settings.sagemaker_variant
@@ -256,7 +264,7 @@ def _fits(called: str | None, pattern: str) -> bool:
 
 
 def _sentences(error: ValidationError) -> Iterable[str]:
-    """Yield one line per problem, with its place in the file: `routes[2].called: ...`."""
+    """Yield one sentence per problem, with its path in the file: `routes[2].called: ...`."""
     for problem in error.errors(include_input=False, include_url=False):
         steps = problem["loc"]
         path = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -1,11 +1,11 @@
-"""A track's audio, from what the carrier sent to what the model hears. Pure.
+"""One track's audio: from the carrier's payload to the chunks that the model receives. Pure.
 
-encodings     how payload bytes stand for samples, and their decoding
-clock         where each frame belongs on the media clock, and what is missing
-resampler     any rate to 16 kHz: by an interpolator (8 kHz) or decimator (24 kHz), both of them
-              designs for one streaming polyphase filter
-pipeline      one track's way through all three: frames in, chunks and gaps out
-codec_detection  whether the payload is what was announced
-loudness      where a track is loud enough to be speech
-channels      channels that lie sample by sample in one payload
+encodings        sample encodings of payloads, and their decoding to PCM
+clock            position of each frame on the media clock; detection of missing audio
+resampler        any supported rate to 16 kHz, with filter designs for 8 kHz and 24 kHz
+polyphase        the streaming filter that runs those designs
+pipeline         one track's path through all of these: frames in, chunks and gaps out
+codec_detection  whether the payload matches the announced encoding
+loudness         the stretches of a track that are loud enough to be speech
+channels         splitting of payloads with interleaved channels
 """

@@ -1,13 +1,13 @@
-"""Channels that lie sample by sample in one payload, taken apart. Pure."""
+"""Split payloads with interleaved channels into one payload per channel. Pure."""
 
 import numpy as np
 
 
 class Deinterleaver:
-    """Takes interleaved audio apart; what is less than a sample of each channel waits for more.
+    """Splits interleaved audio; buffers bytes until there is a sample of each channel.
 
     Args:
-        channels: how many there are.
+        channels: number of channels.
         sample_bytes: bytes of one sample, 1 or 2.
     """
 
@@ -19,7 +19,7 @@ class Deinterleaver:
         self._rest = b""
 
     def split(self, payload: bytes) -> list[bytes]:
-        """Return each channel's samples, equally long, in channel order."""
+        """Return each channel's samples, all of the same length, in channel order."""
         data = self._rest + payload
         whole = len(data) - len(data) % (self._channels * self._sample_bytes)
         self._rest = data[whole:]

@@ -1,43 +1,46 @@
-"""The media clock of one track: where in the stream's audio each frame belongs. Pure.
+"""The media clock of one track: the position of each frame in the stream's audio. Pure.
 
-The clock counts the audio it was given. A carrier's timestamp positions the first frame; after
-that it only ever reports what is missing: a frame that lies ahead of the count is a jump. Frames
-that come late but complete are none; a delivery gap is invisible here.
+The clock counts the audio it receives. The carrier's timestamp of the first frame sets the start.
+Later timestamps and frame numbers only serve to detect missing audio: a frame whose timestamp is
+ahead of the count can be a jump. Frames that arrive late but complete cause no jump, so the clock
+does not see gaps in delivery.
 
-    lead of a frame over the count       frame numbers or stamps           is
-    >= half the frame                    numbers show a hole               a jump
-    whole frames                         all leads so far were that        a jump
-    >= JUMP_MS                           any                               a jump
-    <= -JUMP_MS                          any                               stamps begun anew
-    anything else                                                          nothing
+    lead of the frame over the count     condition                         result
+    >= half a frame                      numbers show a hole               jump
+    a multiple of the frame length       so was every lead before it       jump
+    >= JUMP_MS                           none                              jump
+    <= -JUMP_MS                          none                              timestamps restarted
+    anything else                        none                              no jump
 
-Some senders stamp frames by a wall clock, so their stamps jitter: hence `JUMP_MS`. One whose stamps
-have always been on the grid of its frames counts them, and is taken at its word. Where numbers show
-a hole, what the stamps advanced since the last frame counts, if the lead itself hides it. A number
-that skips is a hole only if the one before it did not: some senders count all tracks together.
+Some senders take timestamps from a wall clock, so their timestamps jitter: hence `JUMP_MS`. If all
+leads of a sender were multiples of its frame length, its timestamps count frames, and each lead is
+a jump. If the numbers show a hole, but an earlier late timestamp hides the lead, the advance of the
+timestamp since the last frame is the length of the jump. A skipped number is a hole only if the
+number before it was not skipped: some senders number the frames of all tracks together.
 
-A frame whose audio is lost is a hole as well. It ends where the stamp of the next frame says, or
-else is as long as the lost frames should have been.
+A frame whose audio is lost is a hole as well. It ends at the timestamp of the next frame. Without a
+timestamp, it has the expected length of the lost frames.
 """
 
 from typing import Final, TypeGuard
 
 JUMP_MS: Final = 100
-RECENT_FRAMES: Final = 64  # a number further back than that is no duplicate but numbering anew
-ANEW_LEAPS: Final = 25  # carriers begin anew after a hold, if at all; frames get lost all the time
-MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # beyond it a timestamp is no offset into a call
+RECENT_FRAMES: Final = 64  # a number further back is a restart of the numbering, no duplicate
+# Carriers restart timestamps after a hold, if at all; lost frames are far more frequent.
+RESTART_LEAPS: Final = 25
+MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # a larger timestamp is no offset into a call
 
 
 class MediaClock:
-    """Counts one track's audio in payload bytes, so that half a sample can't shift it.
+    """Counts one track's audio in payload bytes, so that half a sample does not shift the clock.
 
     Args:
         bytes_per_ms: payload bytes of one millisecond.
 
     Attributes:
-        position_bytes: where the next frame is expected, unless frames are lost before it.
-        lost_bytes: how long the lost frames are that came since then.
-        leaps: jumps so far; stamps begun anew count as `ANEW_LEAPS` each.
+        position_bytes: position of the next frame, unless frames before it are lost.
+        lost_bytes: length of the lost frames after `position_bytes`.
+        leaps: number of jumps so far; a restart of the timestamps counts as `RESTART_LEAPS`.
     """
 
     __slots__ = (
@@ -60,22 +63,22 @@ class MediaClock:
         self._bytes_per_ms = bytes_per_ms
         self._last_sequence: int | None = None
         self._placed = False
-        self._counts_frames = True  # the last frame's number was the one after its predecessor's
+        self._counts_frames = True  # the last frame's number was its predecessor's plus 1
         self._on_grid = True
-        self._shift_bytes = 0  # from the carrier's stamps to ours, since they began anew
-        self._last_lead_bytes = 0  # of the last frame, if it was behind the count
+        self._shift_bytes = 0  # added to the carrier's timestamps; set by restarts and jumps
+        self._last_lead_bytes = 0  # lead of the last frame if it was negative, else 0
 
     def to_ms(self, position_bytes: int) -> int:
-        """A position as media time, rounded down."""
+        """Convert a position to media time, rounded down."""
         return position_bytes // self._bytes_per_ms
 
     def is_duplicate(
         self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
     ) -> bool:
-        """Whether a frame of that number has been passed lately, and its time with it.
+        """Return whether a frame repeats a recent number and its timestamp lies in the past.
 
-        A number that does not grow is no proof while the timestamp does: some senders number frames
-        anew, or all of them alike.
+        If the timestamp advances, a repeated number does not make a frame a duplicate: some senders
+        restart their numbers, or send the same number with every frame.
         """
         last = self._last_sequence
         if sequence is None or last is None or not last - RECENT_FRAMES < sequence <= last:
@@ -83,15 +86,16 @@ class MediaClock:
         return not _usable(timestamp_ms) or 2 * self._lead(timestamp_ms) <= -frame_bytes
 
     def place(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> int:
-        """Count a frame that is no duplicate.
+        """Advance the clock by a frame that is not a duplicate.
 
         Args:
-            frame_bytes: its payload's length.
-            timestamp_ms: its start as the carrier says; None, negative or beyond a day: unknown.
+            frame_bytes: length of its payload.
+            timestamp_ms: the carrier's timestamp of its start; unknown if None, negative or beyond
+                one day.
             sequence: its number in its track, if the carrier numbers frames.
 
         Returns:
-            The length of the jump before it, in payload bytes; 0 almost always.
+            The length of the jump before the frame, in payload bytes; usually 0.
         """
         jump_bytes = 0
         if _usable(timestamp_ms):
@@ -114,7 +118,7 @@ class MediaClock:
             self.position_bytes += lead_bytes
         elif lead_bytes <= -JUMP_MS * self._bytes_per_ms:
             self._shift_bytes -= lead_bytes
-            self.leaps += ANEW_LEAPS
+            self.leaps += RESTART_LEAPS
         elif jump_bytes := self._jump(lead_bytes, frame_bytes, sequence):
             self._shift_bytes += jump_bytes - lead_bytes
             self.leaps += 1
@@ -122,7 +126,7 @@ class MediaClock:
         return jump_bytes
 
     def lose(self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None) -> None:
-        """Count a frame that is no duplicate and whose audio is lost; see `place`."""
+        """Count a frame whose audio is lost and which is not a duplicate; see `place`."""
         if _usable(timestamp_ms):
             lead_bytes = self._lead(timestamp_ms)
             if self._placed:
@@ -136,13 +140,13 @@ class MediaClock:
         self.lost_bytes += frame_bytes
 
     def recover(self, timestamp_ms: int | None = None) -> int:
-        """End a run of lost frames, where the next frame begins.
+        """End a run of lost frames at the start of the next frame.
 
         Args:
-            timestamp_ms: its start as the carrier says; see `place`.
+            timestamp_ms: the carrier's timestamp of that start; see `place`.
 
         Returns:
-            The length of the run, in payload bytes: the count has gone on by it.
+            The length of the run in payload bytes, by which the clock has advanced.
         """
         run_bytes, self.lost_bytes = self.lost_bytes, 0
         if _usable(timestamp_ms):
@@ -153,7 +157,7 @@ class MediaClock:
         return run_bytes
 
     def _lead(self, timestamp_ms: int) -> int:
-        """How far a frame's stamp is ahead of the count."""
+        """Return how far a frame's timestamp is ahead of the count, in payload bytes."""
         return timestamp_ms * self._bytes_per_ms + self._shift_bytes - self.position_bytes
 
     def _jump(self, lead_bytes: int, frame_bytes: int, sequence: int | None) -> int:

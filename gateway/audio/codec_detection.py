@@ -1,23 +1,25 @@
-"""Whether a track's payload fits its announced encoding, judged by its statistics. Pure.
+"""Detect a track's actual encoding from the statistics of its payload. Pure.
 
 The same bytes are decoded in each of the four encodings. In the right one, speech has a spectrum
-with peaks and valleys; in a wrong one the spectrum is nearly flat. Its prominence measures that:
-the arithmetic over the geometric mean of the averaged power spectrum, 0 dB for white noise.
+with peaks and valleys; in a wrong one the spectrum is nearly flat. The measure is the prominence:
+the ratio of the arithmetic to the geometric mean of the averaged power spectrum, 0 dB for white
+noise.
 
-    a window of the payload                                      is a vote for
-    the announced encoding has the most prominent spectrum       the announced encoding
-    another one has it, and the announced one is nearly flat     that other encoding
-    anything else                                                nothing
+    condition, for one window of the payload                         the window votes for
+    the announced encoding has the most prominent spectrum           the announced encoding
+    another one has it, and the announced one is nearly flat         that other encoding
+    anything else                                                    nothing
 
-A window votes only if it has many distinct bytes and if the encoding that it votes for makes it
-sound like speech: silence, comfort noise, tones and clicks do not vote. Even and odd bytes of
-16-bit samples have different distributions, those of G.711 the same: that has to fit as well. The
-two laws of G.711 are the hardest to tell apart: read as the other one, a sample keeps its sign and
-roughly its size. Between them, votes decide only if their spectra differ, as those of speech do and
-those of a repeated beep do not.
+A window votes only if it has many distinct byte values, and if it resembles speech when decoded in
+the encoding that it votes for. Silence, comfort noise, tones and clicks do not vote. Even and odd
+bytes of 16-bit samples have different distributions, those of G.711 have the same: a vote for an
+encoding with another sample size must fit that as well. The two laws of G.711 are the hardest to
+distinguish: decoded by the other law, a sample keeps its sign and roughly its size. Between these
+two, votes decide only if their spectra vary, as those of speech do and those of a repeated beep do
+not.
 
-The sampling rate can't be judged so: narrow-band speech at 16 kHz looks like speech at 8 kHz that
-is played too fast. Figures: docs/decisions/0012-codec-detection.md.
+The sampling rate cannot be detected this way: narrow-band speech at 16 kHz looks like speech at
+8 kHz that is played too fast. Figures: docs/decisions/0012-codec-detection.md.
 """
 
 from collections import Counter
@@ -28,30 +30,31 @@ from numpy.typing import NDArray
 
 from gateway.audio.encodings import Encoding, TrackFormat, decode
 
-_WINDOW_MS: Final = 400  # of G.711; half as much of 16-bit audio
-_MAX_WINDOWS: Final = 100  # with sound, or skipped: 40 s of G.711, 20 s of 16-bit audio
-# Sound that does not vote, music on hold say, is looked at ever less often.
-_PATIENCE: Final = 8  # windows without a vote in a row; after the next one, two are skipped ...
-_MAX_SKIPPED: Final = 16  # ... then four, and so on up to this
-_VOTES: Final = 6  # for one encoding decide ...
-_SHARE: Final = 0.8  # ... if they are this share of all votes
+_WINDOW_MS: Final = 400  # of G.711; the same bytes are 200 ms of 16-bit audio
+_MAX_WINDOWS: Final = 100  # that have sound or are skipped: 40 s of G.711, 20 s of 16-bit audio
+# Sound that does not vote, such as music on hold, is analyzed less and less often.
+_PATIENCE: Final = 8  # windows in a row without a vote; after the 9th, 2 windows are skipped ...
+_MAX_SKIPPED: Final = 16  # ... after the 10th 4, and so on up to this number
+_VOTES: Final = 6  # votes for one encoding that decide ...
+_SHARE: Final = 0.8  # ... if they are at least this share of all votes
 
 _MIN_DISTINCT: Final = 64  # byte values in a window with sound
-_PROMINENT_DB: Final = 5.0  # at least in the right encoding ...
-_FLAT_DB: Final = 6.5  # ... and at most in a wrong one ...
-_MARGIN_DB: Final = 3.0  # ... which has at least so much less
-_MIN_SMOOTHER: Final = 0.05  # correlation of neighbouring samples above that in a wrong one
-_MIN_CHANGE_DB: Final = 2.0  # between the spectra of votes: standard deviation, mean of all bins
+_PROMINENT_DB: Final = 5.0  # minimum prominence in the right encoding
+_FLAT_DB: Final = 6.5  # maximum prominence in a wrong encoding
+_MARGIN_DB: Final = 3.0  # minimum difference of the two
+_MIN_SMOOTHER: Final = 0.05  # by which the right encoding's correlation of neighbours is higher
+_MIN_CHANGE_DB: Final = 2.0  # standard deviation between the votes' spectra, mean of all bins
 _MIN_RMS: Final = 60.0  # -55 dBFS
 _MAX_RMS: Final = 26_000.0  # -2 dBFS
-_MIN_KURTOSIS: Final = 2.2  # a sine has 1.5, noise 3, speech 3 to 15 ...
-_MAX_KURTOSIS: Final = 25.0  # ... and clicks have more
-_MIN_SWING_DB: Final = 2.0  # standard deviation of the level within a window: syllables
+_MIN_KURTOSIS: Final = 2.2  # a sine has 1.5, noise 3, speech 3 to 15
+_MAX_KURTOSIS: Final = 25.0  # clicks have more
+_MIN_SWING_DB: Final = 2.0  # standard deviation of the level within a window, due to syllables
 _SWING_BLOCKS: Final = 16
-_MIN_DIFFERENCE: Final = 0.25  # between even and odd bytes of 16-bit samples, of at most 1 ...
-_MAX_DIFFERENCE: Final = 0.2  # ... and of G.711
+# Difference between the distributions of even and odd bytes, from 0 to 1.
+_MIN_DIFFERENCE: Final = 0.25  # in 16-bit samples
+_MAX_DIFFERENCE: Final = 0.2  # in G.711
 
-_SEGMENT: Final = 128  # samples of one spectrum
+_SEGMENT: Final = 128  # samples per spectrum
 _TAPER: Final = np.hanning(_SEGMENT)
 _G711: Final = {Encoding.PCMU, Encoding.PCMA}
 
@@ -59,14 +62,16 @@ type _Samples = NDArray[np.float64]
 
 
 class CodecDetector:
-    """Judges the first audio of one track. How that is cut does not change the result.
+    """Detects a wrong encoding in the first audio of one track.
+
+    The result does not depend on how the audio is split into payloads.
 
     Args:
-        form: what is announced.
+        form: the announced format.
 
     Attributes:
-        is_done: it has judged; more audio changes nothing.
-        found: the encoding that fits in place of the announced one, if any.
+        is_done: whether the result is final; more audio does not change it.
+        found: the detected encoding, if it differs from the announced one.
     """
 
     __slots__ = (
@@ -88,14 +93,14 @@ class CodecDetector:
         self._announced = form.encoding
         self._window_bytes = _WINDOW_MS * form.rate_hz // 1000
         self._windows_left = _MAX_WINDOWS
-        self._fruitless = 0  # windows without a vote since the last one with
+        self._fruitless = 0  # windows since the last vote
         self._skip = 0
         self._pending = bytearray()
         self._votes: Counter[Encoding] = Counter()
-        self._shapes: list[_Samples] = []  # of the votes against what is announced
+        self._shapes: list[_Samples] = []  # spectra of the votes against the announced encoding
 
     def receive(self, payload: bytes) -> None:
-        """Add the next bytes of the track; judge each window that they complete."""
+        """Add the next bytes of the track; analyze each window that they complete."""
         self._pending += payload
         while len(self._pending) >= self._window_bytes and not self.is_done:
             window = bytes(self._pending[: self._window_bytes])
@@ -111,7 +116,7 @@ class CodecDetector:
                 self.is_done = True
 
     def align(self) -> None:
-        """Complete a half sample: what comes next begins with a whole one."""
+        """Pad half a sample to a whole one, because the next payload starts with a whole sample."""
         self._pending += bytes(len(self._pending) % 2)
 
     def _judge(self, window: bytes) -> None:
@@ -141,18 +146,18 @@ def _has_sound(window: bytes) -> bool:
 
 
 class Fit(NamedTuple):
-    """What a window fits."""
+    """The encoding that a window fits."""
 
     encoding: Encoding
-    shape_db: _Samples  # its power spectrum in that encoding, about its mean
+    shape_db: _Samples  # power spectrum in that encoding, minus its mean
 
 
 def find_fit(window: bytes, announced: Encoding) -> Fit | None:
-    """Return what a window of speech fits; None if that is not clear.
+    """Return the encoding that a window of speech fits; None if the result is not clear.
 
     Args:
         window: an even number of bytes, 1600 or more.
-        announced: what they are said to be.
+        announced: the announced encoding.
     """
     views = {encoding: _View(encoding, window) for encoding in Encoding}
     best, other = max(views.values(), key=lambda view: view.prominence_db), views[announced]
@@ -170,7 +175,7 @@ def find_fit(window: bytes, announced: Encoding) -> Fit | None:
 
 
 class _View:
-    """A window as one encoding has it."""
+    """A window decoded in one encoding."""
 
     __slots__ = ("encoding", "prominence_db", "samples", "shape_db")
 
@@ -178,7 +183,7 @@ class _View:
         self.encoding = encoding
         self.samples = np.frombuffer(decode(encoding, window), "<i2").astype(np.float64)
         segments = self.samples[: len(self.samples) // _SEGMENT * _SEGMENT].reshape(-1, _SEGMENT)
-        spectra = np.fft.rfft(segments * _TAPER)[:, 2:-1]  # without the mean
+        spectra = np.fft.rfft(segments * _TAPER)[:, 2:-1]  # drops the mean
         power = (spectra.real**2 + spectra.imag**2).mean(axis=0) + 1.0
         power_db = 10 * np.log10(power)
         self.prominence_db = float(10 * np.log10(power.mean()) - power_db.mean())
@@ -190,7 +195,7 @@ def _change_db(shapes_db: list[_Samples]) -> float:
 
 
 def _smoothness(samples: _Samples) -> float:
-    """Return the correlation of neighbouring samples."""
+    """Return the correlation of neighboring samples."""
     centred = samples - samples.mean()
     return float(centred[1:] @ centred[:-1] / (centred @ centred + 1.0))
 
@@ -207,7 +212,7 @@ def _is_like_speech(samples: _Samples) -> bool:
 
 
 def _fits_sample_size(encoding: Encoding, announced: Encoding, window: bytes) -> bool:
-    """Whether even and odd bytes differ as they must, if the size of a sample is in question."""
+    """Return whether even and odd bytes fit the sample size; True if the sizes are equal."""
     if encoding.sample_bytes == announced.sample_bytes:
         return True
     values = np.frombuffer(window, np.uint8) >> 2

@@ -1,4 +1,4 @@
-"""How payload bytes stand for samples, and their decoding to linear PCM. Pure."""
+"""Sample encodings of audio payloads, and their decoding to linear PCM. Pure."""
 
 import audioop
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Encoding(StrEnum):
-    """How a track's payload bytes stand for samples."""
+    """The encoding of the samples in a track's payload."""
 
-    PCMU = "pcmu"  # G.711 mu-law, one byte a sample
-    PCMA = "pcma"  # G.711 A-law, one byte a sample
+    PCMU = "pcmu"  # G.711 mu-law, one byte per sample
+    PCMA = "pcma"  # G.711 A-law, one byte per sample
     L16LE = "l16le"  # 16-bit linear, little-endian
     L16BE = "l16be"  # 16-bit linear, network order (RFC 2586)
 
@@ -24,7 +24,7 @@ class Encoding(StrEnum):
 
     @property
     def silence(self) -> bytes:
-        """The byte that silence is made of, repeated: the code of the smallest positive sample."""
+        """The byte that encodes silence when repeated: the code of the smallest positive sample."""
         match self:
             case Encoding.PCMU:
                 return b"\xff"
@@ -52,7 +52,7 @@ def decode(encoding: Encoding, payload: bytes) -> bytes:
     """Decode a payload to 16-bit linear PCM.
 
     Args:
-        encoding: what the payload is.
+        encoding: the encoding of the payload.
         payload: a whole number of samples, mono, of any rate.
 
     Returns:

@@ -2,8 +2,8 @@
 
     payload -> media clock -> [silence for missing audio] -> buffer -> decode -> 16 kHz -> chunk
 
-`receive` runs for every frame of every track, fifty times a second each: it only appends, and the
-work is done once per chunk.
+`receive` runs for every frame of every track, 50 times a second per track. It only appends to the
+buffer; the other steps run once per chunk.
 """
 
 from typing import Final
@@ -16,20 +16,20 @@ from gateway.audio.encodings import Encoding, TrackFormat, decode
 from gateway.audio.resampler import RESAMPLERS
 from gateway.errors import CarrierError
 
-BYTES_PER_MS: Final = 32  # of what the model gets
-# Leaps of the clock: stamps may begin anew a hundred times at the start; then it may leap once for
-# each 10 ms of audio, as if every other frame were lost.
+BYTES_PER_MS: Final = 32  # of PCM16 at 16 kHz, the input of the model
+# Allowed leaps of the clock: 100 restarts of the timestamps (25 leaps each), plus one leap for each
+# 10 ms of received audio, as if every other 10 ms frame were lost.
 _LEAPS: Final = 2500
 _LEAPS_PER_MS: Final = 0.1
-MAX_SILENCE_MS: Final = 30_000  # a longer jump is not filled: the model need not hear a long hold
+MAX_SILENCE_MS: Final = 30_000  # a longer jump, such as a hold, is not filled with silence
 
 
 class AudioChunk(msgspec.Struct, frozen=True, gc=False):
-    """Audio for the model, and where it lies on the track's media clock.
+    """Audio for the model, and its position on the track's media clock.
 
-    The next chunk's `start_ms` is this one's `end_ms`, except after a jump that was not filled. The
-    audio is as long as the times say, or longer: padding has no place on the media clock, nor has a
-    filter's tail.
+    The next chunk's `start_ms` is this chunk's `end_ms`, except after a jump that was not filled.
+    The audio can be longer than `end_ms - start_ms`: padding and a filter's tail have no position
+    on the media clock.
     """
 
     pcm: bytes  # PCM16 little-endian, 16 kHz mono
@@ -38,7 +38,7 @@ class AudioChunk(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def audio_ms(self) -> int:
-        """How long the audio is."""
+        """Length of the audio in milliseconds."""
         return len(self.pcm) // BYTES_PER_MS
 
     def __repr__(self) -> str:
@@ -51,26 +51,26 @@ class AudioGap(msgspec.Struct, frozen=True, gc=False):
 
     from_ms: int
     to_ms: int
-    is_lost: bool = False  # its frames were sent; without, it may be silence that was left out
+    is_lost: bool = False  # its frames were sent; if False, the carrier may have omitted silence
 
 
 class TrackPipeline:
     """The audio path of one track.
 
     Args:
-        form: what the carrier announced.
+        form: the format that the carrier announced.
         chunk_ms: length of a chunk; 80 ms are one token of the model.
 
     Raises:
         CarrierError: unsupported-encoding, for a rate other than 8, 16 or 24 kHz.
 
     Attributes:
-        frames: frames taken.
-        received_bytes: their payload.
-        lost_frames: frames whose audio was lost.
-        duplicates: frames dropped because their number had been passed.
-        suspected_encoding: what the payload is, if that is certainly not what was announced.
-        is_nonsense: the carrier's timestamps leap without end.
+        frames: number of frames received.
+        received_bytes: total length of their payloads.
+        lost_frames: number of frames whose audio was lost.
+        duplicates: number of frames dropped as duplicates.
+        suspected_encoding: the detected encoding, if it differs from the announced one.
+        is_nonsense: whether the carrier's timestamps leap too often to be usable.
     """
 
     __slots__ = (
@@ -81,7 +81,7 @@ class TrackPipeline:
         "_detector",
         "_encoding",
         "_flushed_bytes",
-        "_leaps_known",
+        "_leaps_checked",
         "_max_silence_bytes",
         "_resampler",
         "_silence_left_bytes",
@@ -105,28 +105,29 @@ class TrackPipeline:
         self.lost_frames = 0
         self.duplicates = 0
         self.suspected_encoding: Encoding | None = None
-        self._detector: CodecDetector | None = CodecDetector(form)  # None once it has judged
+        self._detector: CodecDetector | None = CodecDetector(form)  # None once it is done
         self._flushed_bytes = 0
         self.is_nonsense = False
-        self._leaps_known = _LEAPS  # up to here they need no look
+        self._leaps_checked = _LEAPS  # a higher number of leaps is checked again
         self._encoding = form.encoding
         self._bytes_per_ms = bytes_per_ms
         self._chunk_bytes = chunk_ms * bytes_per_ms
         self._max_silence_bytes = MAX_SILENCE_MS * bytes_per_ms
-        # All silence together: as much again as was received. Else small messages make much work.
+        # Total silence is limited to this plus the length of the received audio. Without a limit, a
+        # few small messages with large jumps would create a lot of work.
         self._silence_left_bytes = self._max_silence_bytes
         self._clock = MediaClock(bytes_per_ms)
         self._resampler = RESAMPLERS[form.rate_hz]()
-        self._buffer = bytearray()  # up to the clock's position, not yet in a chunk
+        self._buffer = bytearray()  # audio before the clock's position that is not yet in a chunk
 
     @property
     def position_ms(self) -> int:
-        """The media time up to which audio was received."""
+        """Media time up to which audio was received."""
         return self._clock.to_ms(self._clock.position_bytes)
 
     @property
     def received_ms(self) -> float:
-        """Length of the audio received, wherever it lies on the media clock."""
+        """Length of the audio received, without gaps and silence."""
         return self.received_bytes / self._bytes_per_ms
 
     def receive(
@@ -136,11 +137,11 @@ class TrackPipeline:
 
         Args:
             payload: any number of bytes, in the track's encoding.
-            timestamp_ms: the frame's start on the media clock, if the carrier says.
+            timestamp_ms: the frame's start on the media clock, if the carrier sends it.
             sequence: the frame's number in its track, if the carrier numbers frames.
 
         Returns:
-            What the frame completed, in the order of the media clock; usually nothing.
+            The chunks and gaps that the frame completed, in media clock order; usually none.
         """
         if self._clock.is_duplicate(len(payload), timestamp_ms, sequence):
             self.duplicates += 1
@@ -150,13 +151,13 @@ class TrackPipeline:
             pieces += self._skip(run_bytes, 0, is_lost=True)
         if jump_bytes := self._clock.place(len(payload), timestamp_ms, sequence):
             pieces += self._skip(jump_bytes, len(payload), is_lost=False)
-        if self._clock.leaps > self._leaps_known:
-            self._look_at_leaps()
+        if self._clock.leaps > self._leaps_checked:
+            self._check_leaps()
         self.frames += 1
         self.received_bytes += len(payload)
         self._buffer += payload
         if self._detector is not None:
-            # What came, without the silence for what did not.
+            # Only received audio, without the silence that replaces missing audio.
             self._detector.receive(payload)
             if self._detector.is_done:
                 self.suspected_encoding = self._detector.found
@@ -168,15 +169,15 @@ class TrackPipeline:
     def lose(
         self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
     ) -> list[AudioChunk | AudioGap]:
-        """Count one frame whose audio is lost; it is declared with those that follow.
+        """Count one frame whose audio is lost; a run of lost frames becomes one gap.
 
         Args:
-            frame_bytes: how long its payload should be.
-            timestamp_ms: as of `receive`.
-            sequence: as of `receive`.
+            frame_bytes: expected length of its payload.
+            timestamp_ms: as in `receive`.
+            sequence: as in `receive`.
 
         Returns:
-            As `receive`: something only if frames have been lost for long.
+            As in `receive`; not empty only if at least `MAX_SILENCE_MS` are lost.
         """
         clock = self._clock
         if clock.is_duplicate(frame_bytes, timestamp_ms, sequence):
@@ -187,16 +188,16 @@ class TrackPipeline:
         return self.flush() if clock.lost_bytes >= self._max_silence_bytes else []
 
     def pad(self, ms: int) -> list[AudioChunk]:
-        """Make silence that lets the model say the last words while no audio comes.
+        """Return silence that makes the model send its pending words while no audio arrives.
 
-        It has no place on the media clock. It lies between two chunks, which are what they would be
-        without it: if the carrier was but late, nothing has moved.
+        The silence has no position on the media clock. It is inserted between two chunks and does
+        not change them: if the carrier was only late, the audio after it keeps its position.
 
         Args:
-            ms: how much, at least.
+            ms: minimum length of the silence.
 
         Returns:
-            Its chunks; none before the first frame.
+            The chunks of silence; none if no frame was received since the start or last `flush`.
         """
         if self.received_bytes == self._flushed_bytes:
             return []
@@ -205,9 +206,9 @@ class TrackPipeline:
         return [AudioChunk(bytes(size), at_ms, at_ms)] * -(-ms * BYTES_PER_MS // size)
 
     def flush(self) -> list[AudioChunk | AudioGap]:
-        """Return what is left since the last time; half a sample is dropped.
+        """Return the remaining audio and gap; drop half a sample.
 
-        The tail of the filter makes the last chunk up to 3 ms longer than its times say.
+        The tail of the filter makes the last chunk up to 3 ms longer than `end_ms - start_ms`.
         """
         clock = self._clock
         pieces, end = self._end_at(clock.position_bytes), clock.position_bytes
@@ -217,7 +218,7 @@ class TrackPipeline:
         return pieces
 
     def _end_at(self, end: int) -> list[AudioChunk | AudioGap]:
-        """Return the buffered audio up to a clock position, and the filter's tail."""
+        """Return the buffered audio, which ends at a clock position, and the filter's tail."""
         if self.received_bytes == self._flushed_bytes:
             return []
         self._flushed_bytes = self.received_bytes
@@ -229,15 +230,15 @@ class TrackPipeline:
     def _skip(
         self, jump_bytes: int, frame_bytes: int, *, is_lost: bool
     ) -> list[AudioChunk | AudioGap]:
-        """Leave out a stretch that the clock has counted, before a frame that it has counted."""
+        """Handle missing audio before a frame; the clock has already counted both."""
         start = self._clock.position_bytes - frame_bytes
-        # What comes after a hole begins with a whole sample, wherever the last one was cut.
+        # Audio after a hole starts with a whole sample, even if half of one was received before it.
         half = start % self._encoding.sample_bytes
         self._clock.position_bytes += half
         return self._jump(jump_bytes + half, start + half, is_lost=is_lost)
 
     def _jump(self, jump_bytes: int, end: int, *, is_lost: bool) -> list[AudioChunk | AudioGap]:
-        """Declare missing audio and put silence in its place, unless that would be too much."""
+        """Return a gap for missing audio; fill it with silence unless the limits are exceeded."""
         if self._detector is not None:
             self._detector.align()
         gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end), is_lost)
@@ -247,22 +248,22 @@ class TrackPipeline:
             return [gap]
         return [*self._end_at(end - jump_bytes), gap]
 
-    def _look_at_leaps(self) -> None:
+    def _check_leaps(self) -> None:
         """Set `is_nonsense` if the clock leaps too often; each leap costs a gap and a chunk."""
-        self._leaps_known = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
-        self.is_nonsense = self._clock.leaps > self._leaps_known
+        self._leaps_checked = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
+        self.is_nonsense = self._clock.leaps > self._leaps_checked
 
     @property
     def _room_bytes(self) -> int:
-        """Silence that may still be added."""
+        """Length of the silence that may still be added."""
         return self._silence_left_bytes + self.received_bytes
 
     def _cut(self, size: int, end: int) -> AudioChunk:
-        """Make a chunk of the first bytes of the buffer.
+        """Remove bytes from the start of the buffer and return them as a chunk.
 
         Args:
-            size: how many, a whole number of samples.
-            end: where the buffer ends on the clock, in payload bytes.
+            size: number of bytes, a whole number of samples.
+            end: position of the buffer's end on the clock, in payload bytes.
         """
         start = end - len(self._buffer)
         pcm = self._resampler.process(decode(self._encoding, bytes(self._buffer[:size])))

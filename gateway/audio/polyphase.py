@@ -1,12 +1,13 @@
-"""A streaming FIR filter between two rates that does not care how its input is cut. Pure.
+"""A streaming FIR filter between two rates, independent of how its input is split. Pure.
 
-A design is a symmetrical low-pass, seen at a rate that both rates divide: `up` times the input's,
-`down` times the output's. Between input samples are zeros there, and of the output only what is
-kept is computed: every output sample is the sum of the input samples around it, by those weights
-that meet one (its phase of the filter).
+A design is a symmetrical low-pass filter at a common multiple of both rates: `up` times the input
+rate and `down` times the output rate. At that rate, zeros lie between the input samples, and only
+every `down`th output is kept. So each output sample is a weighted sum of the input samples around
+it, with the weights that do not meet a zero (one phase of the filter).
 
-Weights are integers, 2^15 for 1, and so are the samples: their products and sums are exact in
-float64 whatever order BLAS adds them in, so the cut cannot change a bit.
+The weights are integers, with 2^15 for 1, and so are the samples. Their products and sums are exact
+in float64 in whatever order BLAS adds them, so the output is the same bit by bit however the input
+is split.
 """
 
 from typing import Final
@@ -14,28 +15,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-UNITY: Final = 2**15  # the weight that stands for 1
+UNITY: Final = 2**15  # the integer weight of 1
 
-# 16 groups of `down` input samples, with those before them that they need, times a matrix are 16
-# groups of `up` output samples: one product per chunk instead of one per sample. (Wider blocks
-# multiply more zeros, narrower copy more.)
+# A block is 16 groups of `down` input samples with their history. Multiplied by a matrix, it gives
+# 16 groups of `up` output samples: one product per chunk instead of one per sample. Larger blocks
+# multiply more zeros, smaller ones copy more.
 _BLOCK_GROUPS: Final = 16
 
 
 class FilterDesign:
-    """A low-pass between two rates.
+    """A low-pass filter between two rates.
 
     Args:
-        taps: its weights, integers, symmetrical. From the first to the middle one it is a whole
-            number of output samples, so that the delay is.
-        up: output samples ...
-        down: ... for so many input samples.
+        taps: symmetrical integer weights. The distance from the first to the middle weight must be
+            a whole number of output samples, so that the delay is one, too.
+        up: output samples per group.
+        down: input samples per group.
 
     Attributes:
-        delay_samples: how late the output is, in its own samples.
-        tail_samples: of the output, until the last input sample has rung out.
-        history_samples: input before a group that its output needs.
-        matrix: a block's input, history first, by its output; float64.
+        delay_samples: delay of the output, in output samples.
+        tail_samples: output samples after the end of the input that the filter still affects.
+        history_samples: input samples before a group that its output depends on.
+        matrix: the weights of a block, float64; rows are input (history first), columns output.
     """
 
     __slots__ = ("delay_samples", "down", "history_samples", "matrix", "tail_samples", "up")
@@ -57,13 +58,13 @@ class FilterDesign:
 
 
 class PolyphaseFilter:
-    """Changes the rate of one track's samples; keeps those that later ones need between calls."""
+    """Changes the sampling rate of one track; keeps the necessary input between calls."""
 
     __slots__ = ("_design", "_history")
 
     def __init__(self, design: FilterDesign) -> None:
         self._design = design
-        self._history = _silence(design.history_samples)  # and what is less than a group
+        self._history = _silence(design.history_samples)  # plus an incomplete group
 
     def process(self, pcm: bytes) -> bytes:
         """Filter the next samples.
@@ -72,8 +73,8 @@ class PolyphaseFilter:
             pcm: any number of samples, PCM16 little-endian, mono.
 
         Returns:
-            `up` samples for each group of `down`, `delay_samples` late; what is less than a group
-            waits for more. What exceeds 16 bits is limited.
+            `up` samples per group of `down`, delayed by `delay_samples`. An incomplete group is
+            kept for the next call. Samples that exceed 16 bits are clipped.
         """
         design = self._design
         data = self._history + pcm
@@ -96,8 +97,8 @@ class PolyphaseFilter:
         """Return the filter's tail and reset it.
 
         Returns:
-            `tail_samples`, after what the samples that waited make: all in all `tail_samples` more
-            than `up` / `down` of the input, rounded down.
+            The output of an incomplete group, then `tail_samples`. The total output of the filter
+            is `up` / `down` of its input, rounded down, plus `tail_samples`.
         """
         design = self._design
         waiting = len(self._history) // 2 - design.history_samples

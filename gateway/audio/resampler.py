@@ -1,29 +1,74 @@
-"""Whatever rate a track has, to the 16 kHz that the model hears. Pure."""
+"""Resample tracks of any supported rate to the 16 kHz of the model. Pure.
+
+8 kHz to 16 kHz: a half-band filter of 47 taps, every second of which is zero except the middle one.
+So of each two output samples one is an unchanged input sample, and the other a weighted sum of the
+24 input samples around it. Only these 24 weights are designed: they minimize the largest deviation
+from a perfect interpolator between 0 and 3.4 kHz, the telephone band (Chebyshev's criterion, by
+Lawson's iteration of weighted least squares; a test derives them again). The output is 23 samples
+late: 1.4 ms. The standard library's linear `ratecv` suppresses images (a 3.4 kHz tone's mirror at
+4.6 kHz) by 4 dB, this filter by 63 dB. soxr would delay the audio by 60-120 ms.
+
+24 kHz to 16 kHz: a low-pass at 8 kHz of 97 taps at 48 kHz, a common multiple of both rates: a sinc
+in a Kaiser window. It removes what the lower rate cannot represent and keeps speech. Computed:
+0.005 dB of ripple up to 7 kHz, 0.1 dB down at 7.2 kHz, 6 dB at 8 kHz, and 63 dB from 9 kHz on. So
+nothing audible folds below 7 kHz; frequencies between 8 and 9 kHz fold to between 7 and 8 kHz,
+where speech has little energy. The output is 16 samples late: 1 ms.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 
-from gateway.audio.decimator import THIRD_BAND
-from gateway.audio.interpolator import HALF_BAND
-from gateway.audio.polyphase import PolyphaseFilter
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.audio.polyphase import UNITY, FilterDesign, PolyphaseFilter
+
+# The first half of the 24 symmetrical weights for 8 kHz, the outermost first.
+HALF_TAPS: Final = (-55, 99, -183, 310, -493, 751, -1113, 1631, -2416, 3752, -6694, 20773)
+
+_THIRD_BAND_UP: Final = 2
+_THIRD_BAND_DOWN: Final = 3
+_THIRD_BAND_DELAY_SAMPLES: Final = 16  # of the output: half the filter's length
+_KAISER_BETA: Final = 6.2  # Kaiser's formula for 65 dB, with a filter of this length at 7-9 kHz
+
+
+def _half_band_taps() -> NDArray[np.int64]:
+    taps = np.zeros(4 * len(HALF_TAPS) - 1, np.int64)
+    taps[::2] = HALF_TAPS + HALF_TAPS[::-1]
+    taps[len(taps) // 2] = UNITY
+    return taps
+
+
+def _third_band_taps() -> NDArray[np.int64]:
+    half_length = _THIRD_BAND_DOWN * _THIRD_BAND_DELAY_SAMPLES
+    offsets = np.arange(-half_length, half_length + 1)
+    gain = _THIRD_BAND_UP / _THIRD_BAND_DOWN
+    weights = gain * np.sinc(offsets / _THIRD_BAND_DOWN) * np.kaiser(len(offsets), _KAISER_BETA)
+    return np.rint(UNITY * weights).astype(np.int64)
+
+
+HALF_BAND_TAPS: Final = _half_band_taps()
+THIRD_BAND_TAPS: Final = _third_band_taps()
+HALF_BAND: Final = FilterDesign(HALF_BAND_TAPS, up=2, down=1)
+THIRD_BAND: Final = FilterDesign(THIRD_BAND_TAPS, up=_THIRD_BAND_UP, down=_THIRD_BAND_DOWN)
 
 
 class Resampler(Protocol):
     """Changes the rate of one track's samples, PCM16 little-endian, mono.
 
-    How its input is cut changes no bit of what it gives in all.
+    The total output is the same bit by bit however the input is split.
     """
 
     def process(self, pcm: bytes) -> bytes:
-        """Resample the next samples; return what they complete at 16 kHz."""
+        """Resample the next samples; return the 16 kHz samples that they complete."""
 
     def flush(self) -> bytes:
-        """Return the remaining output and reset."""
+        """Return the remaining output and reset the state."""
 
 
 class Unchanged:
-    """What is 16 kHz stays as it is."""
+    """Passes 16 kHz audio through."""
 
     __slots__ = ()
 
@@ -36,7 +81,7 @@ class Unchanged:
         return b""
 
 
-# By the track's rate in Hz; each call makes one for one track.
+# By the track's rate in Hz; a call creates the resampler of one track.
 RESAMPLERS: Final[Mapping[int, Callable[[], Resampler]]] = {
     8000: partial(PolyphaseFilter, HALF_BAND),
     16000: Unchanged,

@@ -1,9 +1,9 @@
-"""The limits on what one media stream may send. Pure.
+"""Rate limits of one media stream. Pure.
 
-    audio     as much as time has passed since the stream began, and a minute
-    messages  250 a second, and 2,000 at once; one more for each 4 ms of audio
+    audio     real time since the stream began, plus one minute
+    messages  250 per second with bursts of 2,000; one more per 4 ms of audio
 
-A carrier that stalled sends all that is due at once, so bursts of audio are allowed. Frames of
+Bursts of audio are allowed, because a carrier that stalled sends everything due at once. Frames of
 10 ms or more earn the allowance for their own messages; marks, digits, pings and empty frames do
 not.
 """
@@ -12,17 +12,17 @@ from typing import Final
 
 from gateway.errors import CarrierError
 
-_AHEAD_MS: Final = 60_000.0  # of audio beyond real time: clocks differ, proxies hold back
-# Two tracks of 10 ms frames are 200 messages a second; with nothing in them they cost some 5 ms.
+_AHEAD_MS: Final = 60_000.0  # of audio beyond real time: clocks differ, proxies buffer
+# Two tracks of 10 ms frames are 200 messages per second; empty ones cost about 5 ms of CPU.
 _MESSAGES_PER_S: Final = 250.0
-_MESSAGES_AT_ONCE: Final = 2000.0  # some 50 ms of CPU
+_MESSAGES_AT_ONCE: Final = 2000.0  # about 50 ms of CPU
 _AUDIO_PER_MESSAGE_MS: Final = 4.0  # an AudioWorklet's 128 samples at 24 kHz are 5.3 ms
 
-FLOODS: Final = frozenset({"message-flood", "too-fast"})  # the reasons here
+FLOODS: Final = frozenset({"message-flood", "too-fast"})  # the reasons raised here
 
 
 class Allowance:
-    """What one stream may still send. Checked once per turn of the reader, not per message.
+    """The remaining allowance of one stream. Checked once per turn of the reader, not per message.
 
     Args:
         now_s: when the stream began, on the monotonic clock.
@@ -39,13 +39,13 @@ class Allowance:
         """Subtract what was received since the last call.
 
         Args:
-            messages: since the last time, whatever they were.
-            audio_ms: on all tracks, since the beginning.
-            longest_ms: on the track that had most, likewise.
+            messages: number of messages of any kind since the last call.
+            audio_ms: audio on all tracks since the stream began.
+            longest_ms: audio on the track that received most, likewise.
             now_s: on the monotonic clock.
 
         Raises:
-            CarrierError: too-fast or message-flood: it was more than the stream may send.
+            CarrierError: too-fast or message-flood: the allowance is exceeded.
         """
         if longest_ms > 1000 * (now_s - self._began_s) + _AHEAD_MS:
             raise CarrierError("too-fast")

@@ -1,14 +1,14 @@
-"""The media clock of a track whose frames have no times: audio is counted, stalls are judged. Pure.
+"""The media clock of a track whose frames have no times: counts audio and judges stalls. Pure.
 
-Some carriers send nothing while nobody speaks. Counted audio alone would then run behind the call,
-on each track by another amount. What a stall was shows only in the audio that follows it:
+Some carriers send nothing during silence. Counted audio alone would then fall behind the call, by a
+different amount on each track. Only the audio after a stall shows what the stall was:
 
-    audio after a stall of 500 ms or more    it was
-    comes at the speed of speech             silence that the carrier left out: a jump of the clock
-    comes faster, until it has caught up     a delay of delivery: nothing
-    comes faster, then keeps a distance      both: a jump of what is left, where the speed is normal
+    audio after a stall of 500 ms or more     cause of the stall
+    arrives in real time                      silence that the carrier omitted: the clock jumps
+    arrives faster, until it has caught up    delayed delivery: nothing to do
+    arrives faster, then stays behind         both: the clock jumps by the rest
 
-Frames are held back while that is judged: 400 ms after a stall, nothing otherwise.
+Frames are held back until a stall is judged, for 400 ms; otherwise they are passed on at once.
 """
 
 from collections import deque
@@ -18,41 +18,44 @@ from typing import Final
 from gateway.carriers.events import AudioFrame, AudioLost, AudioReceived
 
 _STALL_MS: Final = 500  # a shorter one is jitter
-_JUDGED_MS: Final = 400  # of the time after a stall
-_CATCH_UP_MS: Final = 100  # audio gained in it: more is a sender that catches up
-_WINDOW_MS: Final = 2000  # of the least delay: clocks drift, and a path may become longer
-_MAX_HELD_MS: Final = 2000  # of audio of a sender that catches up
-_LATER_MS: Final = 1000  # a track that begins so long after another one does not begin with it
+_JUDGED_MS: Final = 400  # how long frames are held back after a stall
+_CATCH_UP_MS: Final = 100  # if more is gained in that time, the sender is catching up
+_WINDOW_MS: Final = 2000  # of the minimum delay: clocks drift, and a path may become longer
+_MAX_HELD_MS: Final = 2000  # of audio held back while the sender is catching up
+_LATER_MS: Final = 1000  # a track that begins this long after another began later, not late
 
 
 class Arrivals:
-    """Sets the time of the first frame after each silence; passes all others on as they are.
+    """Sets the time of the first frame after each silence; passes on all others unchanged.
 
     Args:
         bytes_per_ms: of the track's audio.
-        peers: those of the stream's tracks, to which this one is added. A track that begins later
-            than another lies where it arrives by that one's clock.
+        peers: the arrivals of the stream's other tracks; this one is appended. A track that begins
+            later than another starts at its arrival on that one's clock.
+
+    Attributes:
+        delay_ms: minimum delay lately, between a frame's arrival and its position on the media
+            clock; None before the first frame.
     """
 
     def __init__(self, bytes_per_ms: int, peers: list["Arrivals"] | None = None) -> None:
         self._bytes_per_ms = bytes_per_ms
         self._peers = [] if peers is None else peers
         self._peers.append(self)
-        self._position_ms = 0.0  # where the next frame lies on the media clock
-        # How much later than its place on the media clock a frame arrives: the least of lately
         self.delay_ms: float | None = None
-        self._window_ms = 0.0  # when the window after that began
-        self._window_delay_ms = 0.0  # and its least delay
-        self._held: deque[tuple[AudioFrame, float, float]] = deque()  # its delay, its arrival
+        self._position_ms = 0.0  # position of the next frame on the media clock
+        self._window_ms = 0.0  # when the current window began
+        self._window_delay_ms = 0.0  # minimum delay in it
+        self._held: deque[tuple[AudioFrame, float, float]] = deque()  # with delay and arrival
         self._held_since_ms = 0.0
         self._held_audio_ms = 0.0
 
     def receive(self, frame: AudioFrame, now_ms: float) -> Sequence[AudioFrame]:
-        """Process a frame; return those whose times are known.
+        """Process a frame; return the frames whose times are known now.
 
         Args:
-            frame: with a time only where its track begins later than the others.
-            now_ms: when it arrived, on any clock that does not jump.
+            frame: has a time only if its track begins later than the others.
+            now_ms: when it arrived, on a monotonic clock.
         """
         length_ms = len(frame.payload) / self._bytes_per_ms
         if frame.timestamp_ms is not None:
@@ -79,7 +82,7 @@ class Arrivals:
         return ready
 
     def _begin(self, frame: AudioFrame, now_ms: float) -> AudioFrame:
-        """Set the time of a track's first frame, if it begins later than the others."""
+        """Return a track's first frame; with a time if the track begins later than others."""
         delays_ms = [peer.delay_ms for peer in self._peers if peer.delay_ms is not None]
         at_ms = now_ms - min(delays_ms, default=now_ms)
         if at_ms - self._position_ms < _LATER_MS:
@@ -88,25 +91,25 @@ class Arrivals:
         return type(frame)(frame.track, frame.payload, int(at_ms), frame.sequence)
 
     def pop_due(self, now_ms: float) -> Sequence[AudioFrame]:
-        """Return held frames that have waited long enough to be judged."""
+        """Return the frames held back, if the stall before them can be judged now."""
         if not self._held or now_ms - self._held_since_ms < _JUDGED_MS:
             return ()
         return self.flush()
 
     def flush(self) -> Sequence[AudioFrame]:
-        """Judge by the frames that are held, and return them."""
+        """Judge the stall by the frames held back so far, and return them."""
         if not self._held:
             return ()
         least_ms = min(delay_ms for _, delay_ms, _ in self._held)
         silence_ms = int(least_ms - (self.delay_ms or 0.0))
         first, delay_ms, now_ms = self._held[0]
-        # Who catches up still gains in the second half; a few frames at once are no catching up.
+        # A sender that catches up still gains in the second half; a few frames at once do not.
         half_ms = self._held_since_ms + _JUDGED_MS / 2
         gained_ms = min(delay for _, delay, at_ms in self._held if at_ms <= half_ms) - least_ms
         if gained_ms < _CATCH_UP_MS / 2 and silence_ms >= _STALL_MS:
             self._position_ms += silence_ms
             at_ms = int(self._position_ms)
-            if isinstance(first, AudioLost):  # its time would make the silence a loss
+            if isinstance(first, AudioLost):  # with a time, it would turn the silence into a loss
                 mark = AudioReceived(first.track, b"", at_ms, None)
                 self._held.appendleft((mark, delay_ms, now_ms))
             else:
@@ -122,7 +125,7 @@ class Arrivals:
         return frames
 
     def _follow(self, delay_ms: float, now_ms: float) -> None:
-        """Keep the least delay of the last two windows."""
+        """Update the minimum delay of the last two windows."""
         self.delay_ms = min(self.delay_ms or 0.0, delay_ms)
         self._window_delay_ms = min(self._window_delay_ms, delay_ms)
         if now_ms - self._window_ms >= _WINDOW_MS:

@@ -1,7 +1,8 @@
-"""One session of a track: its slot at an endpoint, what it was sent and answered, its health."""
+"""One model session of a track: its slot at an endpoint, its audio and tokens, its health."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -12,97 +13,119 @@ from gateway.errors import UpstreamError
 from gateway.transcript.token_clock import TOKEN_MS, Placement, TokenClock
 from gateway.upstream.session import RealtimeSession
 
-# Audio a model may keep before it answers: Voxtral's longest delay, and its first token.
+# Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
 LONGEST_DELAY_MS: Final = 2400 + 80
-USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's own setting, and its first token
+USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's default, and its first token
 _TOKEN_BYTES: Final = TOKEN_MS * BYTES_PER_MS
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
 
-type Token = tuple[str, Placement, float]  # text, placement, arrival time (monotonic seconds)
+type Token = tuple[str, Placement, float]  # text, placement, arrival on the monotonic clock
 
 
-class ModelSessionListener(Protocol):
-    """Who gets what a session hears. Called on the event loop; must not raise."""
+class TokenReceiver(Protocol):
+    """The track, as one session sees it. No method waits or raises."""
 
-    def on_token(self, session: "ModelSession", token: Token) -> None:
-        """Process one delta, empty or not."""
+    def on_token(self, token: Token) -> None:
+        """Process one token, with or without text."""
 
-    def on_writable(self) -> None:
-        """Called when `append` accepts audio again, after it returned False."""
-
-    def on_over(self, session: "ModelSession") -> None:
-        """Called when the session is over; `error` is set if it failed."""
+    def send(self) -> None:
+        """Send unsent audio: the session accepts audio again."""
 
 
 class ModelSession:
-    """One session, from its opening to its end; gives its place back at the end.
+    """One session, from its opening to its end. It releases its slot at the end.
+
+    Args:
+        slot: where it is opened.
+        services: what all calls share.
+        track: receives its tokens.
+        on_over: called at the end; `error` is set if the session failed.
+        is_current: whether tokens go to the track at once. If False, they are held until
+            `make_current`.
 
     Attributes:
-        error: what it failed of, if it did.
-        held: its tokens, as long as the session before it still speaks.
+        clock: gives tokens their times.
+        tokens: number of tokens received.
+        error: why it failed; None if it did not.
+        opened_s: when it was open, on the monotonic clock.
     """
 
     def __init__(
-        self, slot: SessionSlot, services: CallServices, listener: ModelSessionListener
+        self,
+        slot: SessionSlot,
+        services: CallServices,
+        track: TokenReceiver,
+        on_over: Callable[["ModelSession"], None],
+        *,
+        is_current: bool,
     ) -> None:
         limits = services.limits
         self.slot = slot
         self.clock = TokenClock()
         self.tokens = 0
         self.error: UpstreamError | None = None
-        self.held: deque[Token] = deque()
         self.opened_s = 0.0
-        self._is_counted = False  # among the live ones
         self._services = services
-        self._listener = listener
+        self._track = track
+        self._on_over = on_over
+        self._is_current = is_current
+        self._held: deque[Token] = deque()
         self._live = services.metrics.sessions_live
+        self._is_counted = False  # in that metric
         self._session = RealtimeSession(
             self, model=slot.model, done_timeout_s=limits.done_timeout_s
         )
-        self._well_s = 0.0  # when it last owed us nothing, or answered
-        self._is_late = False  # and that was counted
+        self._healthy_s = 0.0  # when it last sent a token, or had nothing to answer
+        self._is_late = False  # its first token, and that was counted
         self._is_finishing = False
         self._sent_bytes = 0
-        self._lagging_since: tuple[float, int] | None = None  # and by how much then
+        self._lagging_since: tuple[float, int] | None = None  # when, and by how much
 
     async def open(self) -> None:
-        """Open the session; it takes audio after it.
+        """Open the session; it accepts audio afterwards.
 
         Raises:
-            UpstreamError: classified; the place is given back.
+            UpstreamError: classified; the slot is released.
         """
         services = self._services
         began_s = services.monotonic_s()
         await self._session.open(self.slot.transport, services.limits.open_timeout_s)
-        self.opened_s = self._well_s = services.monotonic_s()
+        self.opened_s = self._healthy_s = services.monotonic_s()
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
         self._is_counted = True
         self._live.inc()
 
+    def make_current(self) -> None:
+        """Pass the held tokens to the track, and from now on each token at once."""
+        self._is_current = True
+        while self._held:
+            self._track.on_token(self._held.popleft())
+
     @property
     def is_over(self) -> bool:
-        """Whether nothing will come of it any more."""
+        """Whether it has ended."""
         return self._session.is_over
 
     @property
     def lag_ms(self) -> int:
-        """Audio it was sent and has not answered."""
+        """Audio that was sent and is unanswered."""
         return self.clock.lag_ms
 
     @property
-    def is_well(self) -> bool:
-        """Whether it is open and owes no answer; it owes all of them after the final commit."""
-        owed_ms = 0 if self._is_finishing else LONGEST_DELAY_MS
-        return not self.is_over and self.lag_ms <= owed_ms
+    def is_healthy(self) -> bool:
+        """Whether it is open and no answer is due; all answers are due after the final commit."""
+        allowed_ms = 0 if self._is_finishing else LONGEST_DELAY_MS
+        return not self.is_over and self.lag_ms <= allowed_ms
 
     def append(self, chunk: AudioChunk, received_at: float) -> bool:
-        """Send a chunk; False if it was not taken.
+        """Send a chunk; return False if the session did not accept it.
 
-        After a jump of the media clock the chunk begins with a token: else one token would answer
-        audio of both sides. Silence, which has no place on the media clock, fills the token before.
+        After a jump of the media clock the chunk must begin with a token, or one token would cover
+        audio of both sides. So the token before is filled up with silence, which has no position
+        on the media clock.
         """
         sent_ms = self.clock.sent_ms
         rest = -self._sent_bytes % _TOKEN_BYTES
@@ -122,22 +145,22 @@ class ModelSession:
         return True
 
     async def finish(self) -> None:
-        """Commit what was sent and wait for the model's last words, in bounded time.
+        """Send the final commit and wait for `done`, in bounded time.
 
         Raises:
             UpstreamError: it failed before its `done`.
         """
-        if self.is_well:  # and nobody has checked it for a while
-            self._well_s = self._services.monotonic_s()
+        if self.is_healthy:  # the latest check may be a while ago
+            self._healthy_s = self._services.monotonic_s()
         self._is_finishing = True
-        checking = asyncio.create_task(self._check_the_end(), name="finishing")
+        checking = asyncio.create_task(self._check_end(), name="finishing")
         try:
             await self._session.finish()
         finally:
             checking.cancel()
 
-    async def _check_the_end(self) -> None:
-        """End the session if it stops answering, or exceeds the time for all last words."""
+    async def _check_end(self) -> None:
+        """Fail the session if it stops answering, or exceeds the time for all pending words."""
         limits = self._services.limits
         until_s = self._services.monotonic_s() + limits.finish_timeout_s
         while not self.is_over:
@@ -148,15 +171,15 @@ class ModelSession:
                 self.fail(UpstreamError("done-timeout", f"after {limits.finish_timeout_s:g} s"))
 
     def abort(self) -> None:
-        """End it now."""
+        """End it now; what the model has not sent is lost."""
         self._session.abort()
 
     def check(self, now_s: float) -> None:
-        """Give the session up if it owes an answer for too long."""
-        if self.is_well:
-            self._well_s = now_s
+        """Fail the session if an answer is due for too long."""
+        if self.is_healthy:
+            self._healthy_s = now_s
             return
-        limits, silent_s = self._services.limits, now_s - self._well_s
+        limits, silent_s = self._services.limits, now_s - self._healthy_s
         if silent_s >= limits.first_delta_late_s and not (self.tokens or self._is_late):
             self._is_late = True
             self._services.metrics.first_deltas_late_total.labels(self.slot.endpoint).inc()
@@ -166,42 +189,49 @@ class ModelSession:
             self.fail(UpstreamError(reason))
 
     def fail(self, error: UpstreamError) -> None:
-        """End it for a failure that no peer reported."""
+        """End it because of a failure that the peer did not report."""
         self._session.fail(error)
 
-    def is_lagging(self, now_s: float) -> bool:
-        """Whether it is too far behind, for longer than it would take at double speed to catch up.
-
-        So a replay, which puts a session behind at once, is given its time.
-        """
+    def measure_lag(self, now_s: float) -> None:
+        """Record since when, and by how much, the session lags."""
         if self.lag_ms <= self._services.limits.max_lag_ms:
             self._lagging_since = None
         elif self._lagging_since is None:
             self._lagging_since = now_s, self.lag_ms
-        else:
-            since_s, lag_ms = self._lagging_since
-            return now_s - since_s >= lag_ms / 1000
-        return False
 
-    # What the session calls
+    def is_lagging(self, now_s: float) -> bool:
+        """Return whether it lags for longer than catching up at double speed would take.
+
+        A replay makes a session lag at once, so it must have time to catch up.
+        """
+        if self._lagging_since is None:
+            return False
+        since_s, lag_ms = self._lagging_since
+        return now_s - since_s >= lag_ms / 1000
+
+    # Called by the Realtime session
 
     def on_delta(self, text: str) -> None:
-        """Place one token; one that comes before any audio was sent is about nothing of ours."""
+        """Pass one token, with its time, to the track. Ignore tokens before any audio was sent."""
         if self.clock.sent_ms is None:
             return
         now_s = self._services.monotonic_s()
         if not self.tokens:
             self.slot.worked()
         self.tokens += 1
-        self._well_s = now_s
-        self._listener.on_token(self, (text, self.clock.tick(), now_s))
+        self._healthy_s = now_s
+        token = text, self.clock.tick(), now_s
+        if self._is_current:
+            self._track.on_token(token)
+        else:
+            self._held.append(token)
 
     def on_writable(self) -> None:
-        """Pass on that there is room."""
-        self._listener.on_writable()
+        """Ask the track for its unsent audio."""
+        self._track.send()
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Say how the place was, give it back, and tell."""
+        """Report the outcome, release the slot and notify the owner."""
         self.error = error
         if self._is_counted:
             self._live.dec()
@@ -210,4 +240,4 @@ class ModelSession:
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
         self.slot.release()
-        self._listener.on_over(self)
+        self._on_over(self)

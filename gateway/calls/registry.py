@@ -1,12 +1,12 @@
-"""The media streams that are live in this process: how many may be, and how all are ended.
+"""The live media streams of the process: admission up to a limit, draining, and ending at shutdown.
 
-state       new streams    live streams              left by
-taking      up to a limit  live on                   start_draining (SIGTERM, the admin API)
-draining    refused        live on                   a deadline, a hurry, or no stream left
-ending      refused        ended, their last words   no stream left, a time-out, or `at_once`
+    state      new streams         live streams   next state
+    accepting  up to the limit     continue       draining: SIGTERM, or the admin API
+    draining   refused             continue       ending: time-out, hurry, or no stream left
+    ending     refused             are ended      process exit: no stream left, or time-out
 
-While ending, a track that has no way to the model is given up after a few seconds: other streams
-and the process need not wait for words that do not come.
+While ending, a track that can't reach the model is failed after a few seconds: neither other
+streams nor the process should wait for words that will not arrive.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.termination import DRAINED, Termination
 from gateway.errors import CarrierError
 
-# A track of a stream that is being ended may be without a session for so long. By then about six
-# attempts to open one have failed (`calls/sessions.py` backs off for 5 s at most).
-_HOPELESS_S: Final = 5.0
-_LOOK_S: Final = 0.1  # how often streams are looked at meanwhile
-_RECORDS_S: Final = 2.0  # for the last events of streams that are ended at once
+# While ending, a track without a session for this long is failed. By then about six attempts to
+# open one have failed (`calls/sessions.py` backs off for at most 5 s).
+_UNREACHABLE_S: Final = 5.0
+_POLL_S: Final = 0.1  # how often streams are checked while ending
+_AT_ONCE_S: Final = 2.0  # for the final events of streams that are ended at once
 
 _log = structlog.get_logger()
 
@@ -39,25 +39,28 @@ class LoadGauge(Protocol):
 
 
 class LiveStream(Protocol):
-    """A media stream, as far as it is known here."""
+    """A media stream, as the registry sees it. No method waits."""
 
     def end(self, termination: Termination) -> None:
-        """End it with its last words; the first reason stays. Does not wait."""
+        """End it after its pending words; the first reason is kept."""
 
     def fail_unreachable(self, after_s: float) -> None:
-        """Stop waiting for tracks that have been without a session for so long. Does not wait."""
+        """Fail its tracks that have had no live session for `after_s`."""
 
     def snapshot(self) -> StreamSnapshot | None:
-        """Describe it as it is now; None before its carrier has announced the call."""
+        """Return its state; None before its carrier has announced the call."""
 
 
 class LiveStreams:
     """Admits streams up to a limit, finds them, and ends them all at shutdown.
 
     Args:
-        limit: media streams at once.
-        draining: once set, by whoever has it, new streams are refused.
-        load: refuses them when the process is overloaded.
+        limit: maximum number of concurrent media streams.
+        draining: while set, new streams are refused.
+        load: refuses new streams while the process is overloaded.
+
+    Attributes:
+        admitted: number of admitted streams that have not ended.
     """
 
     def __init__(
@@ -67,8 +70,8 @@ class LiveStreams:
         self._limit = limit
         self._draining = draining or asyncio.Event()
         self._load = load
-        self._streams: dict[LiveStream, None] = {}  # in the order they came
-        self._termination: Termination | None = None  # what a stream that was late to be known gets
+        self._streams: dict[LiveStream, None] = {}  # in the order of their registration
+        self._termination: Termination | None = None  # of streams registered while ending
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -95,7 +98,7 @@ class LiveStreams:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold a place for one stream, from before its upgrade until it has ended.
+        """Count one stream against the limit, from before its upgrade until it has ended.
 
         Raises:
             CarrierError: draining, overloaded or at-capacity; answer 503.
@@ -114,9 +117,9 @@ class LiveStreams:
 
     @contextmanager
     def hold(self, stream: LiveStream) -> Iterator[None]:
-        """Know a stream while it lives."""
+        """Register a live stream for as long as the context lasts."""
         self._streams[stream] = None
-        if self._termination:  # its upgrade took until now
+        if self._termination:  # it was admitted before the shutdown and upgraded only now
             stream.end(self._termination)
         try:
             yield
@@ -124,7 +127,7 @@ class LiveStreams:
             del self._streams[stream]
 
     def snapshots(self, call_id: str | None = None) -> list[StreamSnapshot]:
-        """Describe the announced streams, oldest first: all of them, or those of one call."""
+        """Return the state of announced streams, oldest first: all, or those of one call."""
         return [snapshot for _, snapshot in self._announced(call_id)]
 
     def end_call(
@@ -136,17 +139,17 @@ class LiveStreams:
         stream_id: str | None = None,
         idle_s: float = 0,
     ) -> list[StreamSnapshot]:
-        """End streams of a call with their last words.
+        """End streams of a call after their pending words.
 
         Args:
-            call_id: the call's.
-            termination: why.
-            carrier: None ends those of all carriers that have a call of that id.
-            stream_id: None ends all of the call.
-            idle_s: only streams without media for so long.
+            call_id: the call's id, encoded as in events.
+            termination: why they end.
+            carrier: only this carrier's; None: any carrier's with this call id.
+            stream_id: only this stream; None: all of the call.
+            idle_s: only streams that have had no media for this many seconds.
 
         Returns:
-            Those that were ended, as they were before.
+            The ended streams, as they were before.
         """
         found = [
             (stream, snapshot)
@@ -166,7 +169,7 @@ class LiveStreams:
                 yield stream, snapshot
 
     async def drain(self, timeout_s: float, hurry: asyncio.Event) -> None:
-        """Refuse new streams and wait until none is left, the time is over, or `hurry` is set."""
+        """Refuse new streams; wait until none is left, the time-out, or `hurry` is set."""
         self.start_draining()
         waits = [asyncio.ensure_future(event.wait()) for event in (self._empty, hurry)]
         try:
@@ -176,11 +179,11 @@ class LiveStreams:
                 wait.cancel()
 
     async def end_all(self, timeout_s: float, at_once: asyncio.Event | None = None) -> None:
-        """Refuse new streams, end the live ones and wait for their last words.
+        """Refuse new streams, end the live ones and wait for their pending words.
 
         Args:
-            timeout_s: the longest wait.
-            at_once: once set, nothing but the streams' last events is waited for.
+            timeout_s: maximum duration.
+            at_once: when set, stop waiting for words; wait only for each `stream.ended`.
         """
         self.start_draining()
         self._termination = DRAINED
@@ -190,12 +193,12 @@ class LiveStreams:
         try:
             async with asyncio.timeout(timeout_s):
                 while not (self._empty.is_set() or at_once.is_set()):
-                    self._fail_unreachable(_HOPELESS_S)
-                    await asyncio.sleep(_LOOK_S)
-            async with asyncio.timeout(_RECORDS_S):
+                    self._fail_unreachable(_UNREACHABLE_S)
+                    await asyncio.sleep(_POLL_S)
+            async with asyncio.timeout(_AT_ONCE_S):
                 while at_once.is_set() and self._streams:
                     self._fail_unreachable(0)
-                    await asyncio.sleep(_LOOK_S)
+                    await asyncio.sleep(_POLL_S)
         except TimeoutError:
             _log.error("drain-timeout", streams=self.admitted)
 

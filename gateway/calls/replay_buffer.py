@@ -1,29 +1,29 @@
-"""A track's audio that may still be needed: to be sent, or to be sent again. Pure.
+"""A track's audio that must be sent, or may have to be sent again. Pure.
 
-    forgotten | sent, kept for a replay | unsent |
-              ^ forget()       rewind() <- ^ -> sent()    push() ^
+    dropped | sent, kept for a replay | unsent |
+            ^ drop_before()  rewind() <- ^ -> sent()   push() ^
 
-Bounded by its length on the media clock, to which padding adds nothing. What was sent goes first,
-silently: it is lost only if its session fails. When all of it is unsent the oldest is dropped, and
-given back to be declared.
+The length on the media clock is limited; padding does not count. When the buffer is full, the
+oldest sent audio is evicted without notice: it is lost only if its session fails. If all audio is
+unsent, the oldest is dropped and returned, so that the caller declares a gap.
 """
 
 from collections import deque
 
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 
-type Heard = tuple[AudioChunk, float]  # a chunk, and when it reached us on the monotonic clock
+type ReceivedChunk = tuple[AudioChunk, float]  # and its arrival on the monotonic clock
 
 
 class ReplayBuffer:
-    """The chunks of one track, in their order on the media clock.
+    """The chunks of one track, in media clock order.
 
     Args:
-        limit_ms: audio kept in all.
+        limit_ms: maximum length of the audio.
 
     Attributes:
-        lost_ms: the limit took what lies before on the media clock.
-        unsent_ms: audio that waits to be sent.
+        lost_ms: audio before this media time was evicted or dropped because the buffer was full.
+        unsent_ms: length of the unsent audio.
     """
 
     __slots__ = ("_limit_ms", "_sent", "_sent_ms", "_unsent", "lost_ms", "unsent_ms")
@@ -33,19 +33,19 @@ class ReplayBuffer:
         self.unsent_ms = 0
         self._limit_ms = limit_ms
         self._sent_ms = 0
-        self._sent: deque[Heard] = deque()
-        self._unsent: deque[Heard] = deque()
+        self._sent: deque[ReceivedChunk] = deque()
+        self._unsent: deque[ReceivedChunk] = deque()
 
     @property
-    def unsent(self) -> Heard | None:
-        """The oldest chunk that is not sent."""
+    def unsent(self) -> ReceivedChunk | None:
+        """The oldest unsent chunk; None if all are sent."""
         return self._unsent[0] if self._unsent else None
 
     def push(self, chunk: AudioChunk, received_at: float) -> list[AudioChunk]:
         """Add the newest chunk.
 
         Returns:
-            Unsent chunks that had to make room for it.
+            Unsent chunks that were dropped to make room for it.
         """
         self._unsent.append((chunk, received_at))
         self.unsent_ms += chunk.end_ms - chunk.start_ms
@@ -60,19 +60,21 @@ class ReplayBuffer:
 
     def sent(self) -> None:
         """Mark the oldest unsent chunk as sent."""
-        self._sent.append(heard := self._pop_unsent())
-        self._sent_ms += heard[0].end_ms - heard[0].start_ms
+        chunk, received_at = self._pop_unsent()
+        self._sent.append((chunk, received_at))
+        self._sent_ms += chunk.end_ms - chunk.start_ms
 
     def rewind(self, to_ms: int) -> int:
-        """Mark all audio from a media time on as unsent; drop the rest, sent or not.
+        """Mark all audio from a media time on as unsent; drop what is before, sent or not.
 
         Returns:
-            How much audio will be sent again.
+            Milliseconds of audio to be sent again.
         """
         before_ms = self.unsent_ms
         while self._sent and self._sent[-1][0].end_ms > to_ms:
-            self._unsent.appendleft(heard := self._sent.pop())
-            self.unsent_ms += heard[0].end_ms - heard[0].start_ms
+            chunk, received_at = self._sent.pop()
+            self._unsent.appendleft((chunk, received_at))
+            self.unsent_ms += chunk.end_ms - chunk.start_ms
         self._sent.clear()
         self._sent_ms = 0
         while self._unsent and self._unsent[0][0].end_ms <= to_ms:
@@ -85,8 +87,8 @@ class ReplayBuffer:
             self.unsent_ms -= skipped_ms
         return max(0, self.unsent_ms - before_ms)
 
-    def forget(self, until_ms: int) -> None:
-        """Drop what was sent and ends before a media time."""
+    def drop_before(self, until_ms: int) -> None:
+        """Drop sent chunks that end before a media time."""
         while self._sent and self._sent[0][0].end_ms <= until_ms:
             self._pop_sent()
 
@@ -101,7 +103,7 @@ class ReplayBuffer:
         self._sent_ms -= chunk.end_ms - chunk.start_ms
         return chunk
 
-    def _pop_unsent(self) -> Heard:
-        heard = self._unsent.popleft()
-        self.unsent_ms -= heard[0].end_ms - heard[0].start_ms
-        return heard
+    def _pop_unsent(self) -> ReceivedChunk:
+        chunk, received_at = self._unsent.popleft()
+        self.unsent_ms -= chunk.end_ms - chunk.start_ms
+        return chunk, received_at

@@ -1,4 +1,4 @@
-"""What a call needs from the process around it, as `app.py` puts it together once."""
+"""Interfaces and limits that a call needs from the rest of the process; `app.py` provides them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -26,43 +26,49 @@ class OpenWriter(Protocol):
         tenant: str,
         carrier: str,
     ) -> EventWriter:
-        """Return where the stream's events go; `on_fenced` tells that another gateway owns it."""
+        """Return the writer of a stream's events; arguments as in `Publisher.open_stream`."""
 
 
 class SessionSlot(Protocol):
-    """The right to hold one session at one endpoint, leased from all gateways' common stock."""
+    """The right to one session at one endpoint, leased from the pool that all gateways share.
 
-    endpoint: str  # its name, for logs and the admin API
-    model: str  # the name the model is served under there
+    Attributes:
+        endpoint: the endpoint's name, for logs and the admin API.
+        model: the name the model is served under at the endpoint.
+        transport: opens streams at the endpoint.
+    """
+
+    endpoint: str
+    model: str
     transport: UpstreamTransport
 
     async def acquire_replacement(self) -> "SessionSlot":
-        """Lease a place for the session that will replace the one here, while that lives on.
+        """Lease a slot for the session that will replace this one, which stays open meanwhile.
 
-        It is one more: never what the call keeps for another track's next session.
+        The slot is an additional one: never one that is reserved for another track.
 
         Raises:
             UpstreamError: as `Reservation.acquire_slot`.
         """
 
     def worked(self) -> None:
-        """Learn that a session there answered: the endpoint is well."""
+        """Record that a session sent its first token: the endpoint is healthy."""
 
     def failed(self, error: UpstreamError) -> None:
-        """Learn why a session there did not open, or ended; what that says of it is its own."""
+        """Record why a session did not open, or failed."""
 
     def release(self) -> None:
-        """Give the place back; idempotent, never waits."""
+        """Release the slot. Idempotent; does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouteTerms:
-    """What a route says of its calls, besides where their sessions go.
+    """Properties that a route gives its calls.
 
     Attributes:
-        tenant: whose calls they are.
-        roles: who speaks on a track, by its name.
-        publish_params: names of the custom parameters to publish; None: as the settings say.
+        tenant: who owns the calls.
+        roles: track name -> who speaks on it.
+        publish_params: names of the custom parameters to publish; None: as set for all calls.
     """
 
     tenant: str = DEFAULT_TENANT
@@ -71,33 +77,33 @@ class RouteTerms:
 
 
 class Reservation(Protocol):
-    """One stream's admission: which route it takes, and the places its sessions get."""
+    """The route of one stream, and the session slots reserved for its tracks."""
 
     @property
     def route(self) -> str | None:
-        """The route's name; None before it is chosen, or if none is for it."""
+        """Name of the route; None before it is chosen, or if no route matches."""
 
     def choose(self, start: CallStarted) -> RouteTerms:
-        """Choose the route for good; return what it says of the call."""
+        """Choose the route, if that is still open, and return its terms."""
 
     async def reserve_slots(self, start: CallStarted) -> None:
-        """Reserve a place for each track, as the chosen route has it; chooses it first if need be.
+        """Reserve a slot for each track at an endpoint of the route, which is chosen if it is not.
 
         Raises:
             CarrierError: no-route, route-at-capacity, endpoint-at-capacity, circuit-open.
         """
 
     async def acquire_slot(self) -> SessionSlot:
-        """Give a reserved slot, or lease another one.
+        """Return a reserved slot, or lease another one.
 
         Raises:
-            UpstreamError: endpoint-at-capacity, circuit-open; both worth another try.
+            UpstreamError: endpoint-at-capacity, circuit-open; both may succeed later.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How a call is cut and how long it waits; see the settings of the same names."""
+    """Limits of every call; see the settings of the same names."""
 
     chunk_ms: int
     open_timeout_s: float
@@ -116,15 +122,15 @@ class CallLimits:
     idle_timeout_s: float
     silence_timeout_s: float
     max_call_s: float
-    roles: dict[str, str] = field(default_factory=dict)  # track -> role, if nobody knows better
-    publish_params: Collection[str] | None = None  # names; None: all but those of secrets
+    roles: dict[str, str] = field(default_factory=dict)  # track -> default role
+    publish_params: Collection[str] | None = None  # names; None: all except those of secrets
 
 
 def epochs(wall_s: Callable[[], float]) -> Callable[[], int]:
-    """Return a source of proposed epochs: Unix ms, and never the same twice.
+    """Return a source of proposed epochs: Unix ms, each unique in the process.
 
-    With the gateway's id an epoch names one ownership of a stream. Two sockets of one stream may
-    come in the same millisecond; only one of them may write.
+    With the gateway's id, an epoch names one ownership of a stream. Two sockets of one stream may
+    open in the same millisecond; only one of them may write.
     """
     last = 0
 
@@ -138,7 +144,7 @@ def epochs(wall_s: Callable[[], float]) -> Callable[[], int]:
 
 @dataclass(frozen=True, slots=True)
 class CallServices:
-    """The collaborators that all calls of the process share."""
+    """What all calls of the process share."""
 
     open_writer: OpenWriter
     new_epoch: Callable[[], int]

@@ -1,86 +1,90 @@
-"""The sessions of one track, one after another: opened, looked after, replaced.
+"""The model sessions of one track, one after another: opened, watched, replaced.
 
-    what happens to a session          then
-    it fails, or is given up           back off, open another, which hears the open segment again
-    its context is full                open another at once, which goes on
-    it is old (and nobody speaks)      open another, cut the audio there, hear the old one out
-    it lags                            likewise, in mid-speech
-    the carrier hangs up               final commit, last words, the end
+    what happens to a session            what follows
+    it fails, or is failed here          back off, open another, replay the open segment to it
+    its context is full                  open another at once, which continues after it
+    it is old, and no one speaks         open another, switch the audio, wait for the old one's end
+    it lags                              likewise, also in mid-speech
+    the carrier hangs up                 final commit, wait for the pending words, return
 
-Backing off is exponential with full jitter, and has a budget; a fault that no other attempt would
-mend ends it at once. `ModelSession` is one session; the audio and the words are the track's.
+The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
+ends the retries at once. `ModelSession` is one session; audio and words belong to the track.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.audio.pipeline import AudioChunk
 from gateway.calls.model_session import ModelSession, Token
+from gateway.calls.replay_state import PROGRESS_MS
 from gateway.calls.services import CallServices, Reservation
 from gateway.errors import UpstreamError
-from gateway.transcript.token_clock import TOKEN_MS
 
-_TICK_S: Final = 1.0  # how often a session is looked after
-_SHUT: Final = "circuit-open"
-_MUCH_MS: Final = 12 * TOKEN_MS  # unanswered after a `done`: it was not about our commit
+_TICK_S: Final = 1.0  # how often a session is checked
+_CIRCUIT_OPEN: Final = "circuit-open"
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
-_PAUSE_WAIT_S: Final = 10.0  # the next session waits so long for a pause to take over in
-_PAUSE_TICK_S: Final = 0.25  # and looks so often
+_PAUSE_WAIT_S: Final = 10.0  # how long the next session waits for a pause to take over in
+_PAUSE_TICK_S: Final = 0.25  # how often it checks for one
 
 
 class SessionHost(Protocol):
-    """The track, as its sessions see it. Nothing here waits."""
+    """The track, as its sessions see it. No method waits."""
 
     @property
     def is_all_sent(self) -> bool:
-        """Whether the carrier has hung up and no audio waits."""
+        """Whether the carrier has hung up and no audio is unsent."""
 
     @property
-    def is_all_said(self) -> bool:
+    def is_all_answered(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
 
     @property
-    def is_much_unanswered(self) -> bool:
-        """Whether more audio has no answer than a model's idea of a token could explain."""
+    def is_far_behind(self) -> bool:
+        """Whether more audio is unanswered than the delay of a single token explains."""
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nobody has spoken for as long as ends a segment."""
+        """Whether no one has spoken for as long as ends a segment."""
 
-    def finds_rut(self) -> bool:
-        """Find that the model says nothing though somebody speaks."""
+    @property
+    def is_model_silent(self) -> bool:
+        """Whether the model returns no words although someone speaks."""
+
+    def replace_silent_model(self) -> None:
+        """Wait twice as long until the model counts as silent again."""
 
     def send(self) -> None:
-        """Hand audio to `Sessions.append` as long as it takes it."""
+        """Send unsent audio to `Sessions.receiver` for as long as it accepts it."""
 
-    def send_again(self) -> None:
-        """Likewise, from where words may be missing, because a new session hears it."""
+    def replay(self) -> None:
+        """Send again all audio that may have words which are not final, then unsent audio."""
 
-    def take(self, token: Token) -> None:
+    def on_token(self, token: Token) -> None:
         """Process a token of the current session."""
 
     def close_segment(self) -> None:
-        """End the open segment: the next session begins another one."""
+        """Close the open segment; the next session opens another one."""
 
-    def abandon_audio(self, until_ms: int) -> None:
-        """Declare what was not answered up to there: no session will hear it."""
+    def abandon(self, until_ms: int) -> None:
+        """Declare audio up to this time that no session has answered, nor will."""
 
 
 class Sessions:
     """Keeps a session open for a track.
 
     Attributes:
-        failure: why the last one failed, unless sessions got on since.
-        reconnects: sessions that failed and were replaced.
-        rollovers: sessions that were replaced as planned.
-        endpoints: where sessions were opened, or tried to.
+        receiver: the session that receives the audio; None without one.
+        failure: why the last session failed; None after progress.
+        reconnects: number of sessions that failed and were replaced.
+        rollovers: number of sessions that were replaced as planned.
+        endpoints: names of the endpoints where sessions were opened or attempted.
     """
 
     def __init__(
         self, track: SessionHost, services: CallServices, reservation: Reservation
     ) -> None:
+        self.receiver: ModelSession | None = None
         self.failure: UpstreamError | None = None
         self.reconnects = 0
         self.rollovers = 0
@@ -90,133 +94,126 @@ class Sessions:
         self._limits = services.limits
         self._reservation = reservation
         self._open: set[ModelSession] = set()
-        self._fed: ModelSession | None = None  # gets the audio
-        self._speaking: ModelSession | None = (
-            None  # whose tokens count; another one in a rollover only
-        )
-        self._moved = asyncio.Event()  # set on whatever `run` may be waiting for
+        self._current: ModelSession | None = None  # sends tokens; not the receiver in a rollover
+        self._changed = asyncio.Event()  # set on everything that `run` may wait for
         self._failures = 0  # in a row
         self._failing_since_s: float | None = None
-        self._without_since_s = services.monotonic_s()  # when the last session was lost
+        self._lost_at_s = services.monotonic_s()  # when the last receiver was lost
         self._rollover_not_before_s = 0.0
 
     @property
     def endpoint(self) -> str | None:
-        """Where the session that speaks is; None without one."""
-        return self._speaking.slot.endpoint if self.is_live and self._speaking else None
+        """Name of the endpoint of the current session; None without one."""
+        return self._current.slot.endpoint if self.is_live and self._current else None
 
     @property
     def is_live(self) -> bool:
-        """Whether a session is there to take audio."""
-        return self._fed is not None and not self._fed.is_over
+        """Whether a session can receive audio."""
+        return self.receiver is not None and not self.receiver.is_over
+
+    @property
+    def state(self) -> str:
+        """State for the admin API: connecting, rolling-over or live."""
+        if not self.is_live:
+            return "connecting"
+        return "rolling-over" if self._is_rolling_over else "live"
 
     @property
     def unreachable_s(self) -> float:
         """Seconds without a session, or since the first failure in a row; 0 while one is live."""
         if self.is_live:
             return 0.0
-        since_s = (self._without_since_s, self._failing_since_s)
+        since_s = (self._lost_at_s, self._failing_since_s)
         return self._services.monotonic_s() - min(s for s in since_s if s is not None)
 
     @property
-    def is_rolling_over(self) -> bool:
-        """Whether one session is heard out while the next has the audio."""
-        return self._fed is not self._speaking
-
-    @property
     def lag_ms(self) -> int:
-        """Audio that the session that speaks was sent and has not answered."""
-        return self._speaking.lag_ms if self._speaking else 0
+        """Audio that was sent to the current session and is unanswered."""
+        return self._current.lag_ms if self._current else 0
 
     @property
-    def owes_words(self) -> bool:
-        """Whether words of what was sent may still come: no session is there, or it is behind."""
-        speaking = self._speaking
-        return self.is_rolling_over or speaking is None or not speaking.is_well
+    def owe_words(self) -> bool:
+        """Whether words for audio that was sent may still arrive."""
+        current = self._current
+        return self._is_rolling_over or current is None or not current.is_healthy
 
-    def append(self, chunk: AudioChunk, received_at: float) -> bool:
-        """Send a chunk; False if no session took it."""
-        return self._fed is not None and self._fed.append(chunk, received_at)
+    @property
+    def _is_rolling_over(self) -> bool:
+        """Whether the old session still sends tokens while the new one receives the audio."""
+        return self.receiver is not self._current
 
     def wake(self) -> None:
-        """Wake `run` to check whether the track has sent everything."""
-        self._moved.set()
+        """Make `run` check whether the track has sent everything."""
+        self._changed.set()
 
-    def made_progress(self) -> None:
+    def reset_failures(self) -> None:
         """Reset the failure counter after progress."""
         self.failure = None
         self._failures = 0
         self._failing_since_s = None
 
     async def run(self) -> None:
-        """Keep a session open until all that was said is answered.
+        """Keep a session open until all audio of the track is answered.
 
         Raises:
-            UpstreamError: there is no way to the model, for good or for longer than the budget.
+            UpstreamError: a failure that no retry can cure, or the retry budget is exhausted.
         """
         try:
-            while not self._track.is_all_said:
+            while not self._track.is_all_answered:
                 try:
-                    self._fed = self._speaking = session = await self._connect()
+                    session = await self._connect()
                 except UpstreamError as error:
                     await self._back_off(error)
                     continue
-                self._track.send_again()
+                self.receiver = self._current = session
+                self._track.replay()
                 while not session.is_over:
                     if self._track.is_all_sent:
                         if not await _finish(session):
                             break
-                        if not self._track.is_much_unanswered:
+                        if not self._track.is_far_behind:
                             return
-                        # Its context was full: this `done` came before it had our commit.
+                        # The context was full: this `done` was sent before our commit arrived.
                         session.error = UpstreamError("context-full")
                     await self._until(self._is_due, _TICK_S)
-                    session = await self._look_after(session)
-                if session.error and not self._track.is_all_said:
+                    session = await self._check(session)
+                if session.error and not self._track.is_all_answered:
                     await self._recover(session.error)
         finally:
             for session in list(self._open):
                 session.abort()
-            self._fed = self._speaking = None
+            self.receiver = self._current = None
 
-    # What a session calls
-
-    def on_token(self, session: ModelSession, token: Token) -> None:
-        """Pass on a token, in its session's turn."""
-        if session is self._speaking:
-            self._track.take(token)
-        else:
-            session.held.append(token)
-
-    def on_writable(self) -> None:
-        """Send the waiting audio."""
-        self._track.send()
-
-    def on_over(self, session: ModelSession) -> None:
-        """Wake `run`."""
-        self._open.discard(session)
-        if session is self._fed:
-            self._without_since_s = self._services.monotonic_s()
-        self.failure = session.error or self.failure
-        self._moved.set()
-
-    # Opening, and opening again
+    # Opening sessions
 
     async def _connect(self, old: ModelSession | None = None) -> ModelSession:
-        """Lease a slot, one more if an old session lives on, and open a session there.
+        """Acquire a slot and open a session there.
+
+        Args:
+            old: a session that stays open until the new one replaces it.
 
         Raises:
             UpstreamError: classified.
         """
         slot = await (old.slot.acquire_replacement() if old else self._reservation.acquire_slot())
         self.endpoints.add(slot.endpoint)
-        session = ModelSession(slot, self._services, self)
+        session = ModelSession(
+            slot, self._services, self._track, self._on_over, is_current=old is None
+        )
         self._open.add(session)
         await session.open()
         return session
 
+    def _on_over(self, session: ModelSession) -> None:
+        """Record the end of a session and wake `run`."""
+        self._open.discard(session)
+        if session is self.receiver:
+            self._lost_at_s = self._services.monotonic_s()
+        self.failure = session.error or self.failure
+        self._changed.set()
+
     async def _recover(self, error: UpstreamError) -> None:
-        """Make ready for the session after one that failed.
+        """Prepare for the session that replaces a failed one.
 
         Raises:
             UpstreamError: as `_back_off`.
@@ -224,7 +221,7 @@ class Sessions:
         self.reconnects += 1
         self._services.metrics.reconnects_total.labels(error.reason).inc()
         if error.reason == "context-full":
-            # Its words stand: hearing a whole segment again could fill the next context, too.
+            # Keep its words: replaying a whole segment could fill the next context, too.
             self._track.close_segment()
             if not self._failures:
                 self._failures = 1
@@ -235,10 +232,11 @@ class Sessions:
         """Wait, with full jitter, before the next attempt.
 
         Raises:
-            UpstreamError: no attempt is worth it, or the budget is spent.
+            UpstreamError: the failure can't be cured by a retry, or the budget is exhausted.
         """
-        # A breaker that is open is no cause: what opened it is, as far as this call has seen it.
-        self.failure = self.failure if self.failure and error.reason == _SHUT else error
+        # An open breaker is not the cause: what opened it is, if this call has seen it.
+        is_breaker = error.reason == _CIRCUIT_OPEN
+        self.failure = self.failure if self.failure and is_breaker else error
         now_s = self._services.monotonic_s()
         if self._failing_since_s is None:
             self._failing_since_s = now_s
@@ -250,20 +248,26 @@ class Sessions:
             raise self.failure
         await asyncio.sleep(wait_s)
 
-    # Looking after the one that is open
+    # Watching the open session
 
-    async def _look_after(self, session: ModelSession) -> ModelSession:
-        """Give up a sick session, replace an old one; gives the one that is fed afterwards."""
+    async def _check(self, session: ModelSession) -> ModelSession:
+        """Fail an unhealthy session, replace an old one.
+
+        Returns:
+            The session that receives the audio afterwards.
+        """
         now_s = self._services.monotonic_s()
         self._services.metrics.session_lag_seconds.observe(session.lag_ms / 1000)
         session.check(now_s)
-        if session.is_well and now_s - session.opened_s >= _BACKOFF_MAX_S:
-            self.made_progress()  # though nobody speaks
-        if self._track.finds_rut():
+        if session.is_healthy and now_s - session.opened_s >= _BACKOFF_MAX_S:
+            self.reset_failures()  # also while no one speaks
+        if self._track.is_model_silent:
+            self._track.replace_silent_model()
             session.fail(UpstreamError("model-rut"))
         if session.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
             return session
         age_s = now_s - session.opened_s
+        session.measure_lag(now_s)
         if session.is_lagging(now_s):
             return await self._roll_over(session, "lag", must=True)
         if age_s >= self._limits.rollover_hard_s:
@@ -273,62 +277,66 @@ class Sessions:
         return session
 
     async def _roll_over(self, old: ModelSession, why: str, *, must: bool) -> ModelSession:
-        """Have another session go on where this one is cut; it is open before this one is closed.
+        """Switch the track to a new session, which is open before the old one is finished.
 
         Args:
-            old: the session that speaks.
-            why: for the metric: lag, age, pause.
-            must: cut in mid-speech, if need be. Else only in a pause, or not now.
+            old: the current session.
+            why: for the metric: lag, age or pause.
+            must: switch in mid-speech if there is no pause. If False, switch only in a pause.
 
         Returns:
-            The session that is fed afterwards: the old one if it wasn't cut, or failed.
+            The session that receives the audio afterwards: the old one if it was not replaced.
         """
         self._rollover_not_before_s = self._services.monotonic_s() + _PAUSE_WAIT_S
         try:
             new = await self._connect_meanwhile(old)
         except UpstreamError as error:
-            # No place for two: then one after the other. The track keeps the audio.
+            # No slot for a second session: finish the old one first. The track buffers the audio.
             is_full = error.reason == "endpoint-at-capacity"
             if must and is_full and not self._is_due() and await _finish(old):
                 self._track.close_segment()
             return old
         if new is None:
             return old
-        while not (must or self._track.is_quiet or new.is_over or self._is_due()):
-            if self._services.monotonic_s() >= self._rollover_not_before_s:
-                break
-            await self._until(self._is_due, _PAUSE_TICK_S)
+        await self._until_pause(new, must=must)
         if new.is_over or self._is_due() or not (must or self._track.is_quiet):
             new.abort()
             return old
-        self._fed = new
+        self.receiver = new
         self._track.send()
-        if await _finish(old) and old.lag_ms >= _MUCH_MS:
-            old.error = UpstreamError("context-full")  # its `done` came before it had our commit
+        if await _finish(old) and old.lag_ms >= PROGRESS_MS:
+            # The context was full: its `done` was sent before our commit arrived.
+            old.error = UpstreamError("context-full")
         if old.error:
             new.abort()
-            self._fed = old
+            self.receiver = old
             return old
         self.rollovers += 1
         self._services.metrics.rollovers_total.labels(why).inc()
         self._track.close_segment()
-        self._track.abandon_audio(old.clock.sent_ms or 0)
-        self._speaking = new
-        while new.held:
-            self._track.take(new.held.popleft())
+        self._track.abandon(old.clock.sent_ms or 0)
+        self._current = new
+        new.make_current()
         return new
 
+    async def _until_pause(self, new: ModelSession, *, must: bool) -> None:
+        """Wait for a pause to switch in, for a limited time; return at once if `must`."""
+        while not (must or self._track.is_quiet or new.is_over or self._is_due()):
+            if self._services.monotonic_s() >= self._rollover_not_before_s:
+                return
+            await self._until(self._is_due, _PAUSE_TICK_S)
+
     async def _connect_meanwhile(self, old: ModelSession) -> ModelSession | None:
-        """Open another session while the one that is fed, the old one, lives on.
+        """Open another session while the old one continues.
 
         Returns:
-            The session; None if the fed one or the call ended first.
+            The session; None if the old session or the call ended first.
 
         Raises:
             UpstreamError: as `_connect`.
         """
         connecting = asyncio.create_task(self._connect(old))
-        connecting.add_done_callback(lambda _: self._moved.set())
+        connecting.add_done_callback(lambda _: self._changed.set())
         try:
             while not (connecting.done() or self._is_due()):
                 await self._until(lambda: connecting.done() or self._is_due(), _TICK_S)
@@ -338,22 +346,22 @@ class Sessions:
             await asyncio.gather(connecting, return_exceptions=True)
 
     def _is_due(self) -> bool:
-        """Whether `run` has something to do."""
+        """Return whether `run` must act: no session is live, or everything was sent."""
         return not self.is_live or self._track.is_all_sent
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Wait for what a callback or the hang-up brings about, or for the time."""
+        """Wait until a callback or the hang-up makes a condition true, or until the time-out."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not condition():
-                    self._moved.clear()
-                    await self._moved.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return
 
 
 async def _finish(session: ModelSession) -> bool:
-    """Hear a session's last words; False if it failed before its `done`."""
+    """Finish a session; return False if it failed before its `done`."""
     try:
         await session.finish()
     except UpstreamError:

@@ -1,17 +1,17 @@
-"""Whether a model is in a rut: it answers without a word though somebody speaks. Pure."""
+"""Detects a silent model: one that returns empty tokens although someone speaks. Pure."""
 
 from typing import Final
 
 from gateway.transcript.token_clock import TOKEN_MS
 
-_LOUD_SHARE: Final = 2  # empty tokens are a rut if one in so many of them was over speech
+_LOUD_SHARE: Final = 2  # a model is silent if half of its empty tokens cover speech
 
 
 class SilentModelWatch:
-    """Watches one track's tokens.
+    """Counts one track's tokens without text.
 
     Args:
-        tokens: so many empty ones in a row may be a rut; GATEWAY_RUT_DELTAS.
+        tokens: how many in a row, over speech, make a silent model; GATEWAY_RUT_DELTAS.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -21,7 +21,7 @@ class SilentModelWatch:
 
     @property
     def span_ms(self) -> int:
-        """Audio that the next rut takes to show."""
+        """Audio that must stay without words before the model counts as silent."""
         return self._tokens * TOKEN_MS
 
     def note(self, text: str) -> None:
@@ -32,16 +32,15 @@ class SilentModelWatch:
         else:
             self._wordless += 1
 
-    def finds(self, loud_ms: int) -> bool:
-        """Find that the model says nothing though somebody speaks; the next time half as soon.
-
-        Hours of music on hold would be a session every minute.
+    def is_silent(self, loud_ms: int) -> bool:
+        """Return whether the model returns no words although someone speaks.
 
         Args:
-            loud_ms: audio that may be speech and whose words nobody has said.
+            loud_ms: audio that may be speech and has no words so far.
         """
-        if self._wordless < self._tokens or loud_ms * _LOUD_SHARE < self.span_ms:
-            return False
+        return self._wordless >= self._tokens and loud_ms * _LOUD_SHARE >= self.span_ms
+
+    def back_off(self) -> None:
+        """Double the threshold: else hours of hold music would cost a session every minute."""
         self._tokens *= 2
         self._wordless = 0
-        return True

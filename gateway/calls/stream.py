@@ -1,14 +1,14 @@
 """One media stream of a call: from the carrier's first message to `stream.ended`.
 
-state            may                                    leaves it
-AWAITING_START   messages that are no media             CallStarted -> LIVE
-LIVE             audio, keys                            stop, close, failure, limit, drain -> ENDING
-ENDING           the model's last words                 all tracks finished -> ENDED
-ENDED            nothing: `stream.ended` was published
+state            accepts                                next state
+AWAITING_START   messages without media                 LIVE: CallStarted
+LIVE             audio, DTMF, pauses                    ENDING: stop, close, failure, limit, drain
+ENDING           pending words from the model           ENDED: all tracks have finished
+ENDED            nothing; `stream.ended` is published
 
-A stream is one TaskGroup: a task per track, beside the one that reads the carrier's socket. The
-first reason to end wins; whatever it is, the tracks finish in order and no word that was received
-is dropped. Nothing is published for a stream that never started.
+A stream is one TaskGroup: a task per track, and the task that reads the carrier's socket. The
+first reason to end the stream is kept. Whatever it is, all tracks finish, and no word that was
+received is dropped. Nothing is published for a stream that never started.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from gateway.calls.services import CallServices, Reservation
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.stream_reporter import StreamReporter
 from gateway.calls.termination import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Termination
-from gateway.calls.track import STALL_S, Track
+from gateway.calls.track import Track
+from gateway.calls.track_audio import STALL_S
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
     AudioHeld,
@@ -42,15 +43,15 @@ from gateway.carriers.events import (
 )
 from gateway.errors import CarrierError, Fault, GatewayError, UpstreamError
 from gateway.transcript import events
-from gateway.transcript.events import Status, TranscriptEvent, TranscriptFinal
+from gateway.transcript.events import Status, TranscriptFinal
 
-_TICK_S: Final = 1.0  # how often a stream is looked after
+_TICK_S: Final = 1.0  # how often limits are checked and tracks are tended
 
 _log = structlog.get_logger()
 
 
 class StreamState(Enum):
-    """Where a stream is in its life."""
+    """State of a stream; see the module's docstring."""
 
     AWAITING_START = auto()
     LIVE = auto()
@@ -63,14 +64,18 @@ class CallStream:
 
     Args:
         carrier: the carrier's name, for events and metrics.
-        adapter: reads its messages.
+        adapter: parses its messages.
         services: what all calls share.
-        reservation: its admission.
-        authorize: checks what only the start message can show; raises CarrierError.
+        reservation: the session slots of its tracks.
+        authorize: checks the start message against the credentials; raises CarrierError.
         on_termination: called once with why the stream ends; wakes the reader of the socket.
         reply: sends a text message to the carrier; never waits.
-        is_probed: the socket is closed once its peer answers no pings, so that a stream without
-            media may live; else the idle limit ends it.
+        is_probed: the socket is closed when its peer stops answering pings, so the stream may be
+            without media. If False, the idle limit ends such a stream.
+
+    Attributes:
+        state: see the module's docstring.
+        termination: why the stream ends; None while it is live.
     """
 
     def __init__(
@@ -96,13 +101,13 @@ class CallStream:
         self._reply = reply
         self._is_probed = is_probed
         self._group = asyncio.TaskGroup()
-        self._over = asyncio.Event()  # `ending` is set
-        self._record = StreamReporter(carrier, services)
+        self._over = asyncio.Event()  # `termination` is set
+        self._reporter = StreamReporter(carrier, services)
         self._started_s = 0.0
-        self._media_s = 0.0  # when the last frame came, or a pause ended
-        self._silent_from_s = 0.0  # no track was loud since then, holds left out
+        self._media_s = 0.0  # when the newest frame arrived, or a pause ended
+        self._silent_from_s = 0.0  # no track was loud since then, not counting holds
         self._is_paused = False
-        self._is_stopped = False  # by the carrier
+        self._is_stopped = False  # the carrier sent its stop message
         self._tracks: dict[str, Track] = {}
 
     async def run(self, read: Callable[[], Awaitable[None]]) -> Termination:
@@ -122,17 +127,17 @@ class CallStream:
                     await read()
                 except CarrierError as error:
                     self.end(Termination.failed(error))
-                except Exception:  # noqa: BLE001  # of a socket or an adapter: no track's fault
+                except Exception:  # noqa: BLE001  # of a socket or an adapter: the tracks finish
                     _log.exception("stream-reader-crashed")
                     self.end(Termination.failed(GatewayError("internal-error")))
                 self.begin()
                 for name in self._tracks:
-                    self._release(name)
+                    self._flush_held(name)
                 if self.state is StreamState.LIVE:
                     self.state = StreamState.ENDING
                 for track in self._tracks.values():
                     track.hang_up()
-        except* Exception:  # noqa: BLE001  # a bug in one call must not end without its last event
+        except* Exception:  # noqa: BLE001  # the stream must have its last event despite a bug
             _log.exception("stream-crashed")
             self.termination = Termination.failed(GatewayError("internal-error"))
         finally:
@@ -141,18 +146,18 @@ class CallStream:
 
     @property
     def started(self) -> bool:
-        """Whether the carrier has announced the call."""
-        return self._record.is_open
+        """Whether the carrier has announced the stream."""
+        return self._reporter.is_open
 
     @property
     def _position_ms(self) -> int:
-        """How far the stream's audio has come on the media clock."""
-        return max((track.pipeline.position_ms for track in self._tracks.values()), default=0)
+        """Media time up to which audio was received on any track."""
+        return max((track.position_ms for track in self._tracks.values()), default=0)
 
     @property
     def audio_ms(self) -> tuple[float, float]:
         """Audio received in ms: the total of all tracks, and the longest track's."""
-        each = [track.pipeline.received_ms for track in self._tracks.values()]
+        each = [track.audio.pipeline.received_ms for track in self._tracks.values()]
         return sum(each), max(each, default=0.0)
 
     def snapshot(self) -> StreamSnapshot | None:
@@ -161,32 +166,32 @@ class CallStream:
             return None
         now_s = self._services.monotonic_s()
         return StreamSnapshot(
-            call_id=self._record.call_id,
-            tenant=self._record.tenant,
-            stream_id=self._record.stream_id,
+            call_id=self._reporter.call_id,
+            tenant=self._reporter.tenant,
+            stream_id=self._reporter.stream_id,
             carrier=self._carrier,
             state=self.state.name.lower().replace("_", "-"),
-            epoch=self._record.epoch,
+            epoch=self._reporter.epoch,
             age_s=now_s - self._started_s,
             idle_s=now_s - self._media_s,
             tracks=tuple(track.snapshot(self._started_s) for track in self._tracks.values()),
         )
 
     def end(self, termination: Termination) -> None:
-        """End the stream; the first reason stays."""
+        """End the stream. If it is ending already, the first reason is kept."""
         if self.termination is None:
-            is_ours = termination.fault is Fault.OURS  # fenced, say
+            is_ours = termination.fault is Fault.OURS  # for example fenced
             self.termination = STOPPED if self._is_stopped and not is_ours else termination
             self._over.set()
             self._on_termination(self.termination)
 
     def fail_unreachable(self, after_s: float) -> None:
-        """Stop waiting for tracks that have been without a session for so long."""
+        """Fail the tracks that have had no live session for `after_s`."""
         for track in self._tracks.values():
             track.fail_unreachable(after_s)
 
     def _stop(self, late_s: float) -> None:
-        """End the stream as the carrier said, now or once media can't come late any more."""
+        """End the stream at the carrier's request, once no more media can be in flight."""
         self._is_stopped = True
         if late_s:
             asyncio.get_running_loop().call_later(late_s, self.end, STOPPED)
@@ -196,48 +201,46 @@ class CallStream:
     def receive_text(self, message: bytes) -> None:
         """Process one text message; raises CarrierError as the adapter does."""
         for event in self._adapter.receive_text(message):
-            self._take(event)
+            self._handle(event)
 
     def receive_binary(self, message: bytes) -> None:
         """Process one binary message; raises CarrierError as the adapter does."""
         for event in self._adapter.receive_binary(message):
-            self._take(event)
+            self._handle(event)
 
     def begin(self) -> None:
-        """Start with the media that are there, if the carrier need not announce the stream."""
+        """Start with the media received so far, for carriers that may omit the announcement."""
         try:
             for event in self._adapter.begin():
-                self._take(event)
+                self._handle(event)
         except CarrierError as error:
             self.end(Termination.failed(error))
 
-    def _take(self, event: CarrierEvent) -> None:
+    def _handle(self, event: CarrierEvent) -> None:
         match event:
             case AudioReceived() | AudioLost():
                 track = self._tracks[event.track]
                 track.receive(event, self._note_media())
-                if track.pipeline.is_nonsense:
+                if track.audio.pipeline.is_nonsense:
                     self.end(NONSENSE)
             case AudioHeld():
-                self._tracks[event.track].note_arrival(self._note_media())
+                self._tracks[event.track].audio.note_arrival(self._note_media())
             case CallStarted():
                 self._start(event)
             case CallStopped():
                 self._stop(event.late_ms / 1000)
             case Reply():
                 self._reply(event.message)
-            case StreamPaused():
-                self._note_pause(is_paused=True)
-            case StreamResumed():
-                self._note_pause(is_paused=False, at_ms=event.at_ms)
+            case StreamPaused() | StreamResumed():
+                self._note_pause(event)
             case DtmfReceived():
-                self._record.report_key(event.track)
+                self._reporter.report_key(event.track)
             case MessageIgnored():
                 metric = self._services.metrics.ignored_messages_total
                 metric.labels(self._carrier, event.kind).inc()
 
     def _note_media(self) -> float:
-        """Note that media came; return when. A hold before it was no silence."""
+        """Record that media arrived, and return when. Exclude a hold before it from the silence."""
         now_s = self._services.monotonic_s()
         stalled_s = now_s - self._media_s
         if stalled_s >= STALL_S:
@@ -247,44 +250,43 @@ class CallStream:
 
     @property
     def _loud_s(self) -> float:
-        """When audio that may be speech came last, on any track; else the stream's start."""
+        """When the newest audio that may be speech arrived on any track; else the start."""
         return max(track.loud_s or self._started_s for track in self._tracks.values())
 
-    def _note_pause(self, *, is_paused: bool, at_ms: int | None = None) -> None:
-        """Note that a pause began or ended, once each; meanwhile no media is due."""
+    def _note_pause(self, event: StreamPaused | StreamResumed) -> None:
+        """Record and publish that a pause began or ended. The idle limit does not apply in one."""
+        is_paused = isinstance(event, StreamPaused)
         if is_paused == self._is_paused or not self.started:
             return
         self._is_paused = is_paused
-        if not is_paused:
+        at_ms = None
+        if isinstance(event, StreamResumed):
             self._note_media()
+            at_ms = event.at_ms
         kind = events.StreamPaused if is_paused else events.StreamResumed
-        self._record.report_pause(kind(self._position_ms if at_ms is None else at_ms))
+        self._reporter.report_pause(kind(self._position_ms if at_ms is None else at_ms))
         if is_paused:
             for track in self._tracks.values():
                 track.pause()
 
-    def _look_after_tracks(self, now_s: float) -> None:
-        """Flush pending words on idle tracks; carriers may leave silence out, or hold the call."""
+    def _tend_tracks(self, now_s: float) -> None:
+        """Flush pending words on idle tracks: carriers may omit silence, or hold the call."""
         for name, track in self._tracks.items():
-            is_stalled = track.is_stalled(now_s, self._started_s) and not self._release(name)
-            track.look_after(now_s, is_stalled=is_stalled)
+            is_stalled = track.audio.is_stalled(now_s, self._started_s)
+            if is_stalled and self._flush_held(name):
+                is_stalled = False
+            track.tend(now_s, is_stalled=is_stalled)
 
-    def _release(self, track: str) -> bool:
-        """Process what was held back of a track, as of its arrival; False if nothing was."""
-        frames = self._adapter.flush_held(track)
-        arrived_s = self._tracks[track].arrived_s or self._media_s
+    def _flush_held(self, name: str) -> bool:
+        """Process the frames that the adapter holds back; return whether there were any."""
+        track, frames = self._tracks[name], self._adapter.flush_held(name)
+        arrived_s = track.audio.arrived_s or self._media_s
         for frame in frames:
-            self._tracks[track].receive(frame, arrived_s)
+            track.receive(frame, arrived_s)
         return bool(frames)
 
-    def publish(self, event: TranscriptEvent) -> None:
-        """Publish a track's event; a final may be for the carrier, too."""
-        self._record.publish(event)
-        if isinstance(event, TranscriptFinal) and event.text:
-            self._tell(event)
-
-    def _tell(self, final: TranscriptFinal) -> None:
-        """Send a final text to the carrier, if it wants any; end the stream if it takes none."""
+    def _reply_with(self, final: TranscriptFinal) -> None:
+        """Send a final transcript to a carrier that accepts them; end the stream on failure."""
         times = {"start_ms": final.start_ms, "end_ms": final.end_ms}
         replies = self._adapter.transcript(final.track, final.segment, final.text, **times)
         try:
@@ -294,12 +296,12 @@ class CallStream:
             self.end(Termination.failed(error))
 
     def _start(self, event: CallStarted) -> None:
-        """Make the stream known: its events, its tracks, their sessions."""
+        """Open the transcript, create the tracks and start their sessions."""
         self._authorize(event)
         services = self._services
         self._started_s = self._media_s = services.monotonic_s()
         terms = self._reservation.choose(event)
-        self._record.open(
+        writer = self._reporter.open(
             event, terms.tenant, lambda: self.end(Termination.failed(GatewayError("fenced")))
         )
         counted: list[Arrivals] | None = None if event.is_timed else []
@@ -311,48 +313,47 @@ class CallStream:
                 self._carrier,
                 services,
                 self._reservation,
-                self,
+                writer,
+                self._reply_with,
                 self._on_track_failed,
                 counted=counted,
             )
             for form in event.tracks
         }
-        self._record.report_start(event, [*self._tracks.values()], terms.publish_params)
+        self._reporter.report_start(event, [*self._tracks.values()], terms.publish_params)
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
         self._group.create_task(self._watch())
 
     async def _transcribe(self, start: CallStarted) -> None:
-        """Get the tracks their places; then each lives its life."""
+        """Reserve session slots, then run the tracks."""
         try:
             await self._reservation.reserve_slots(start)
         except CarrierError as error:
             refused = Termination.failed(error, Status.REFUSED)
             self.end(refused)
-            if (
-                self.termination and self.termination.status is Status.COMPLETED
-            ):  # hung up while it waited
-                self.termination = refused
+            if self.termination and self.termination.status is Status.COMPLETED:
+                self.termination = refused  # the carrier hung up while the stream waited for slots
             for track in self._tracks.values():
                 track.refuse(UpstreamError(error.reason))
         for track in self._tracks.values():
             self._group.create_task(track.run())
 
     async def _watch(self) -> None:
-        """End the stream when it is too old, silent or idle; meanwhile look after its tracks."""
+        """End the stream when it reaches a limit; until then tend its tracks."""
         while not self._over.is_set():
             now_s = self._services.monotonic_s()
             due_s, termination = min(self._limits_due(now_s), key=lambda due: due[0])
             if due_s <= now_s:
                 self.end(termination)
                 return
-            self._look_after_tracks(now_s)
+            self._tend_tracks(now_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(due_s - now_s, _TICK_S)):
                     await self._over.wait()
 
     def _limits_due(self, now_s: float) -> Iterator[tuple[float, Termination]]:
-        """Yield the limits that apply now: when each ends the stream, and how."""
+        """Yield the limits that apply now: when each ends the stream, and the termination."""
         limits = self._services.limits
         yield self._started_s + limits.max_call_s, TOO_LONG
         if now_s - self._media_s < STALL_S:
@@ -362,26 +363,28 @@ class CallStream:
             yield self._media_s + limits.idle_timeout_s, IDLE
 
     def _on_track_failed(self) -> None:
-        """End the stream once no track has a way to the model."""
+        """End the stream when all its tracks have failed."""
         errors = [track.error for track in self._tracks.values()]
         if errors[0] and all(errors):
             self.end(Termination.failed(errors[0]))
 
     def _publish_end(self) -> Termination:
-        """Publish the last event, and write the log line."""
+        """Publish `stream.ended` and write the stream's log line."""
         tracks = list(self._tracks.values())
         termination = self.termination or Termination.failed(GatewayError("internal-error"))
-        error = next((track.error for track in tracks if track.error), None) or _deafness(tracks)
+        error = next((track.error for track in tracks if track.error), None) or _decoding_error(
+            tracks
+        )
         if error and termination.status is Status.COMPLETED:
             termination = replace(Termination.failed(error), close_code=termination.close_code)
-        self._record.report_end(termination, tracks, self._position_ms, self._reservation.route)
+        self._reporter.report_end(termination, tracks, self._position_ms, self._reservation.route)
         self.state = StreamState.ENDED
         return termination
 
 
-def _deafness(tracks: Sequence[Track]) -> CarrierError | None:
-    """Find that media came and none of them could be decoded."""
-    pipelines = [track.pipeline for track in tracks]
+def _decoding_error(tracks: Sequence[Track]) -> CarrierError | None:
+    """Return an error if media arrived and none could be decoded."""
+    pipelines = [track.audio.pipeline for track in tracks]
     has_lost = any(each.lost_frames for each in pipelines)
-    is_deaf = has_lost and not any(each.received_bytes for each in pipelines)
-    return CarrierError("undecodable-media") if is_deaf else None
+    is_undecodable = has_lost and not any(each.received_bytes for each in pipelines)
+    return CarrierError("undecodable-media") if is_undecodable else None

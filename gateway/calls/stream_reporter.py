@@ -1,4 +1,4 @@
-"""What readers are told of a stream besides its words, and its one line in the log."""
+"""Publishes a stream's events that are not words, and writes its log line."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
@@ -25,24 +25,24 @@ from gateway.transcript.events import (
 )
 from gateway.transcript.keys import encode_id
 
-_MAX_DTMF: Final = 1000  # told per stream
-_MAX_PAUSES: Final = 1000  # begun or ended, likewise; even, so that the last one told has an end
+_MAX_DTMF: Final = 1000  # published per stream
+_MAX_PAUSES: Final = 1000  # begun or ended, likewise; even, so that the last published one ends
 
 _log = structlog.get_logger()
 
 
 class StreamReporter:
-    """One stream's record, from `stream.started` to `stream.ended`; nothing is told before that.
+    """Reports on one stream, from `stream.started` to `stream.ended`.
 
     Args:
         carrier: the carrier's name, for events and metrics.
         services: what all calls share.
 
     Attributes:
-        call_id: the carrier's own, encoded as in events; empty before `open`.
+        call_id: the carrier's id, encoded as in events; empty before `open`.
         stream_id: likewise.
-        tenant: whose call it is.
-        epoch: the proposed one, Unix ms; Redis decides the one that events have.
+        tenant: who owns the call; empty before `open`.
+        epoch: the proposed epoch, Unix ms; Redis decides the epoch of the events.
     """
 
     def __init__(self, carrier: str, services: CallServices) -> None:
@@ -61,11 +61,17 @@ class StreamReporter:
 
     @property
     def _call(self) -> str:
-        """What tells the call from others of its carrier."""
+        """Key that distinguishes the call from others of its carrier."""
         return f"{self.tenant} {self.call_id}"
 
-    def open(self, start: CallStarted, tenant: str, on_fenced: Callable[[], None]) -> None:
-        """Begin the record of an announced stream; `on_fenced`: another gateway has taken it."""
+    def open(self, start: CallStarted, tenant: str, on_fenced: Callable[[], None]) -> EventWriter:
+        """Open the transcript of an announced stream, and return its writer.
+
+        Args:
+            start: the announcement.
+            tenant: who owns the call.
+            on_fenced: called when another gateway has taken the stream over.
+        """
         self.tenant = tenant
         self.call_id, self.stream_id = encode_id(start.call_id), encode_id(start.stream_id)
         self.epoch = self._services.new_epoch()
@@ -79,21 +85,22 @@ class StreamReporter:
             carrier=self._carrier,
         )
         self._services.metrics.note_stream_start(self._carrier, self._call)
+        return self._writer
 
     def publish(self, event: TranscriptEvent) -> None:
-        """Publish an event, once the record is open."""
+        """Publish an event; ignore it before `open`."""
         if self._writer:
             self._writer.publish(event)
 
     def report_start(
         self, start: CallStarted, tracks: Sequence[Track], publish_params: Collection[str] | None
     ) -> None:
-        """Publish that the stream has begun.
+        """Publish `stream.started`.
 
         Args:
             start: its announcement.
             tracks: its tracks.
-            publish_params: names of the custom parameters to publish; None: as the settings say.
+            publish_params: names of the custom parameters to publish; None: as set for all calls.
         """
         if publish_params is None:
             publish_params = self._services.limits.publish_params
@@ -105,7 +112,7 @@ class StreamReporter:
         self.publish(StreamStarted(self._carrier, tuple(infos), params))
 
     def report_key(self, track: str | None) -> None:
-        """Publish that a key was pressed; a flood must not crowd out other calls' words."""
+        """Publish that a DTMF key was pressed, up to a limit per stream."""
         self._dtmf_count += 1
         if self._writer and self._dtmf_count <= _MAX_DTMF:
             self._writer.publish(StreamDtmf(track))
@@ -122,14 +129,14 @@ class StreamReporter:
     def report_end(
         self, termination: Termination, tracks: Sequence[Track], duration_ms: int, route: str | None
     ) -> None:
-        """Publish the last event, and write the log line."""
+        """Publish `stream.ended` and write the stream's log line."""
         segments = sum(track.segments for track in tracks)
         gap_ms = sum(track.gap_ms for track in tracks)
         if self.is_open:
             suspected = {
-                track.form.track: track.pipeline.suspected_encoding
+                track.form.track: track.audio.pipeline.suspected_encoding
                 for track in tracks
-                if track.pipeline.suspected_encoding
+                if track.audio.pipeline.suspected_encoding
             }
             self.publish(
                 StreamEnded(
@@ -140,9 +147,9 @@ class StreamReporter:
             self._services.metrics.note_stream_end(*ids, termination.status, termination.reason)
         first_deltas = [track.first_delta_s for track in tracks if track.first_delta_s is not None]
         latency = Histogram.merged((track.latency for track in tracks), LATENCY_OF_WORDS_S)
-        endpoints = set().union(*(track.endpoints for track in tracks))
-        went_wrong = termination.status in (Status.FAILED, Status.REFUSED)
-        write = _log.warning if went_wrong else _log.info
+        endpoints = set().union(*(track.sessions.endpoints for track in tracks))
+        has_failed = termination.status in (Status.FAILED, Status.REFUSED)
+        write = _log.warning if has_failed else _log.info
         write(
             "stream-ended" if self.is_open else "stream-never-started",
             carrier=self._carrier,
@@ -153,14 +160,14 @@ class StreamReporter:
             reason=termination.reason,
             fault=termination.fault,
             detail=termination.detail,
-            hint=hint(termination.reason) if went_wrong else None,
+            hint=hint(termination.reason) if has_failed else None,
             duration_ms=duration_ms,
-            frames=sum(track.pipeline.frames for track in tracks),
-            duplicates=sum(track.pipeline.duplicates for track in tracks),
+            frames=sum(track.audio.pipeline.frames for track in tracks),
+            duplicates=sum(track.audio.pipeline.duplicates for track in tracks),
             segments=segments,
             words=sum(track.words for track in tracks),
-            reconnects=sum(track.reconnects for track in tracks),
-            rollovers=sum(track.rollovers for track in tracks),
+            reconnects=sum(track.sessions.reconnects for track in tracks),
+            rollovers=sum(track.sessions.rollovers for track in tracks),
             gap_ms=gap_ms,
             dropped_ms=sum(track.dropped_ms for track in tracks),
             first_delta_ms=_ms(min(first_deltas, default=None)),

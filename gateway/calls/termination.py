@@ -9,7 +9,7 @@ from gateway.transcript.events import Status
 
 @dataclass(frozen=True, slots=True)
 class Termination:
-    """Why a stream ended, and what the carrier's socket is closed with."""
+    """Why a stream ended, and how the carrier's socket is closed."""
 
     status: Status
     reason: str
@@ -19,7 +19,7 @@ class Termination:
 
     @classmethod
     def failed(cls, error: GatewayError, status: Status = Status.FAILED) -> "Termination":
-        """The ending that an error makes."""
+        """Return the termination that an error causes."""
         return cls(status, error.reason, error.info.close_code, error.fault, error.detail or None)
 
 

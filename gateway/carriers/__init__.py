@@ -1,1 +1,1 @@
-"""What carriers say on the wire, one file per carrier. Pure: bytes in, events out."""
+"""Carriers' wire protocols, one file per carrier. Pure: bytes in, events out."""

@@ -1,4 +1,4 @@
-"""What the gateway asks of every carrier's adapter. Pure."""
+"""The interface of a carrier's adapter, which parses one media stream's messages. Pure."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
@@ -11,57 +11,58 @@ def _as_announced(start: CallStarted) -> CallStarted:
 
 
 class Adapter(Protocol):
-    """Reads one media stream's messages; one object per WebSocket.
+    """Parses one media stream's messages. There is one object per WebSocket.
 
-    What an adapter does not say otherwise: it holds nothing back, tells the carrier no texts, and
-    has no last message, nor awaits one.
+    The default methods are for a protocol in which the adapter holds no frames back, sends the
+    carrier no transcripts and no closing message, and awaits no reply to one.
 
     Attributes:
-        farewell_within_s: the carrier waits no longer for the last message once the stream is
-            ending; None: it does not wait for it.
-        correct: replaces announced encodings by those that settings name. An adapter passes each
-            start through it before it computes anything from the tracks' formats.
+        farewell_within_s: seconds after the stream's end within which the carrier expects the
+            closing message. None: it has no deadline.
+        correct: replaces announced encodings by configured ones. An adapter passes each
+            `CallStarted` through it before it computes anything from the tracks' formats.
     """
 
     farewell_within_s: ClassVar[float | None] = None
     correct: Callable[[CallStarted], CallStarted] = staticmethod(_as_announced)
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one text message.
+        """Parse one text message.
 
         Raises:
-            CarrierError: the message breaks the vendor's protocol; the stream cannot go on.
+            CarrierError: the message violates the vendor's protocol; the stream has to end.
         """
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one binary message; raises as `receive_text` does."""
+        """Parse one binary message; raises the same errors as `receive_text`."""
 
     def flush_held(self, track: str) -> Sequence[AudioFrame]:
-        """Return the frames of a track that wait for others: those will not come."""
+        """Return a track's held frames without waiting any longer."""
         return ()
 
     def begin(self) -> Sequence[CarrierEvent]:
-        """Start with the media that wait for a start which is optional: it will not come."""
+        """Start the stream without its optional start message, if media are held for one."""
         return ()
 
     def transcript(
         self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
     ) -> Sequence[Reply]:
-        """Tell the carrier a final text, if it wants any.
+        """Return the messages that send the carrier a final transcript, if it accepts any.
 
         Args:
-            track: whose words they are.
-            segment: their number in the track.
-            text: the words.
-            start_ms: where they begin on the stream's media clock.
-            end_ms: where they end.
+            track: the track that was transcribed.
+            segment: the segment's number in the track.
+            text: the segment's text.
+            start_ms: the segment's start on the stream's media clock.
+            end_ms: the segment's end on that clock.
         """
         return ()
 
     def farewell(self, reason: str) -> Sequence[Reply]:
-        """Say goodbye in the protocol's words, once.
+        """Return the protocol's closing messages. Called once per stream.
 
-        Said when the stream's last words are there, or as long after its end as the carrier waits.
+        Called when the stream's final transcripts are available, or `farewell_within_s` after the
+        stream's end, whichever comes first.
 
         Args:
             reason: why the stream ended, as in `stream.ended`.
@@ -70,5 +71,5 @@ class Adapter(Protocol):
 
     @property
     def awaits_answer(self) -> bool:
-        """Whether the carrier is to answer the goodbye before its socket is closed."""
+        """Whether the socket stays open until the carrier has replied to `farewell`."""
         return False

@@ -1,9 +1,9 @@
-"""What a carrier's file tells the gateway: whom to believe, what to answer, how to listen. Pure.
+"""The interface of a carrier: how it authenticates requests and answers webhooks. Pure.
 
-A carrier is a `Carrier`, registered in `registry.py`; one whose calls a webhook announces is a
-`ForkingCarrier`, one that also calls back about its streams a `ReportingCarrier`, one whose keys
-have to be fetched an `OpenIdCarrier`. What they raise is answered by the ingress: nothing here
-knows HTTP.
+A carrier implements `Carrier` and is registered in `registry.py`. A carrier whose webhook announces
+calls implements `ForkingCarrier`; if it also sends status callbacks, `ReportingCarrier`. A carrier
+whose public keys have to be fetched implements `OpenIdCarrier`. The ingress turns the errors that
+they raise into HTTP responses.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,21 +18,21 @@ from gateway.carriers.auth.signatures.checks import TOLERANCE_S
 from gateway.carriers.auth.signatures.openid import OpenIdKeys
 from gateway.carriers.events import CallStarted
 
-MAX_MESSAGE_BYTES = 1 << 20  # about 300 are usual; a minute of audio in one fits
+MAX_MESSAGE_BYTES = 1 << 20  # usually about 300; a minute of audio in one message fits
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A carrier's HTTP request, as far as its authenticity goes.
+    """The parts of a carrier's HTTP request that are needed to authenticate and parse it.
 
     Attributes:
-        url: in full, as the carrier was told it: by our public URL, not what a proxy made of that.
-            Of an upgrade the scheme is wss.
-        headers: by names in any case.
-        body: as it came.
-        token: of the media URL's path, if it has one.
-        route: of the media URL's path, if it has one.
-        now_s: Unix seconds.
+        url: the full URL as the carrier knows it: built from the gateway's public URL, not from
+            what a proxy forwarded. For an upgrade, the scheme is wss.
+        headers: by name, case-insensitive.
+        body: the raw body.
+        token: the token in the media URL's path, if any.
+        route: the route in the media URL's path, if any.
+        now_s: the current time, Unix seconds.
         method: GET or POST.
     """
 
@@ -46,24 +46,24 @@ class Request:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """What the URL's query says; of a name that comes twice, what comes last."""
+        """The URL's query parameters; if a name is repeated, its last value."""
         return dict(parse_qsl(self.query_text, keep_blank_values=True))
 
     @property
     def query_text(self) -> str:
-        """The URL's query as it came."""
+        """The URL's raw query string."""
         return self.url.partition("?")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class SingleUse:
-    """What tells a request from all others: a nonce, a token, a signature.
+    """The nonce, token or signature that identifies a request, so that a replay is rejected.
 
     Attributes:
-        value: never the same for two requests.
-        until_s: Unix seconds; from then on the request is refused as too old anyway. None: nothing
-            in it says how old it is.
-        until_end: of an upgrade: it may be shown again until the stream that it let in has ended.
+        value: unique to the request.
+        until_s: Unix seconds; from then on the request is rejected as expired anyway. None: nothing
+            in the request limits its age.
+        until_end: for an upgrade: the value is accepted again until the admitted stream has ended.
     """
 
     value: str = field(repr=False)
@@ -72,12 +72,12 @@ class SingleUse:
 
     @classmethod
     def signed(cls, carrier: str, shown: str, now_s: float) -> "SingleUse":
-        """Make it of a signature with a time, which may be off by `TOLERANCE_S` both ways."""
+        """Create one for a signature whose timestamp may be off by `TOLERANCE_S` both ways."""
         return cls(f"{carrier} {shown}", now_s + 2 * TOLERANCE_S)
 
 
-def _let_in(_: CallStarted) -> None:
-    """Ask nothing more."""
+def _accept_any(_: CallStarted) -> None:
+    """Accept every start message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,41 +85,41 @@ class Upgrade:
     """An upgrade that may be accepted.
 
     Attributes:
-        adapter: reads the socket's messages.
-        authorize: checks what only the start message can show; raises CarrierError.
-        once: what it must not be accepted with again; None: nothing.
+        adapter: parses the socket's messages.
+        authorize: checks what is only known from the start message; raises CarrierError.
+        once: identifies the upgrade, so that a replay is rejected. None: replays are accepted.
     """
 
     adapter: Adapter
-    authorize: Callable[[CallStarted], None] = _let_in
+    authorize: Callable[[CallStarted], None] = _accept_any
     once: SingleUse | None = None
 
 
 class Carrier(Protocol):
-    """One carrier, with its settings."""
+    """One carrier, configured by its settings."""
 
     name: ClassVar[str]
     Settings: ClassVar[type[BaseSettings]]
     max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
     subprotocols: ClassVar[Sequence[str]] = ()
-    refusal_status: ClassVar[int] = 403  # answers who is not believed ...
-    refusal_delay_s: ClassVar[float] = 0.0  # ... after so long
-    answers_pings: bool = True  # its sockets may be pinged; else the idle limit finds dead ones
+    refusal_status: ClassVar[int] = 403  # the HTTP status of a failed authentication
+    refusal_delay_s: ClassVar[float] = 0.0  # the delay of that response
+    answers_pings: bool = True  # if not, only the idle timeout detects a lost connection
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in; None if it is there."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
 
     @property
     def warning(self) -> str | None:
-        """What the operator should know at every start, as a slug; None if all is well."""
+        """Slug of a warning to log at every startup; None if there is none."""
         return None
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Decide on a media socket before it is upgraded.
+        """Authenticate a media socket's upgrade request.
 
         Raises:
-            CarrierError: it is not let in.
+            CarrierError: the upgrade is rejected.
         """
 
 
@@ -128,9 +128,9 @@ class Announced:
     """A call that a webhook announces.
 
     Attributes:
-        call_id: the carrier's.
-        called: the number dialled, if the carrier says it.
-        once: what tells the webhook from others; None: its URL and its body.
+        call_id: the carrier's id of the call.
+        called: the dialled number, if the carrier sends it.
+        once: identifies the webhook. None: its URL and its body identify it.
     """
 
     call_id: str
@@ -140,37 +140,37 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class StreamLink:
-    """Where a call's media stream is to connect."""
+    """The URL to which a call's media stream connects."""
 
     media_url: str  # wss://.../media/<carrier>
-    route: str  # which the call takes
-    is_certain: bool  # it is the route of all the carrier's calls: the URL need not name it
-    seed: str | None = field(default=None, repr=False)  # tokens of one seed and moment are equal
+    route: str  # the call's route
+    is_certain: bool  # all of the carrier's calls take this route, so the URL need not name it
+    seed: str | None = field(default=None, repr=False)  # the same seed and time give the same token
 
     @property
     def named_route(self) -> str:
-        """The route, if `url` names it; else empty."""
+        """The route if `url` names it, else an empty string."""
         return "" if self.is_certain else self.route
 
     @property
     def url(self) -> str:
-        """The URL, without a token."""
+        """The URL without a token."""
         return f"{self.media_url}/{self.named_route}".rstrip("/")
 
     @property
     def status_url(self) -> str:
-        """Where the carrier may say what becomes of the stream."""
+        """URL for the carrier's status callbacks about the stream."""
         base, _, name = self.media_url.rpartition("/media/")
         return f"http{base.removeprefix('ws')}/voice/{name}/status"
 
     def with_token(self, token: str) -> str:
-        """The URL with a token in its path: many carriers take no query."""
+        """Return the URL with a token in its path, because many carriers accept no query."""
         return f"{self.media_url}/{self.route}/{token}"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a webhook is answered with."""
+    """The response body to a webhook."""
 
     body: bytes = field(repr=False)
     content_type: str
@@ -181,36 +181,38 @@ class ForkingCarrier(Carrier, Protocol):
     """A carrier whose webhook asks what to do with a call.
 
     Attributes:
-        asks_by_get: it may do so by GET: then what it says stands in the query, and is signed.
+        asks_by_get: whether the webhook may be a GET. Its fields are then in the query, which is
+            signed as part of the URL.
     """
 
     asks_by_get: ClassVar[bool] = False
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which its webhook is not answered; None if it is there."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
 
     def announced(self, request: Request) -> Announced:
-        """Read the webhook of a call.
+        """Authenticate and parse the webhook of a call.
 
         Raises:
-            CarrierError: it is not the carrier's, or says nothing of a call.
+            CarrierError: the webhook is not authentic, or announces no call.
         """
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write what forks a call's audio to us, both tracks, and lets the call go on.
+        """Build the response that forks both tracks to the gateway and continues the call.
+
+        The same arguments always give the same document.
 
         Args:
-            call: as `announced` gave it.
-            link: where its audio goes; without one the call goes on unheard.
-            now_s: Unix seconds, when the webhook was shown first. The same arguments give the same
-                document.
+            call: as returned by `announced`.
+            link: where the audio goes. None: the call continues without transcription.
+            now_s: when the webhook was first received, Unix seconds.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What a carrier says of a stream, beside its socket."""
+    """What a status callback reports about a stream."""
 
     call_id: str
     stream_id: str
@@ -220,18 +222,18 @@ class StreamStatus:
 
 @runtime_checkable
 class ReportingCarrier(ForkingCarrier, Protocol):
-    """A carrier that says beside the socket what becomes of a stream."""
+    """A carrier that reports the state of its streams in HTTP callbacks."""
 
     def status(self, request: Request) -> StreamStatus:
-        """Read a status callback.
+        """Authenticate and parse a status callback.
 
         Raises:
-            CarrierError: it is not the carrier's, or says nothing of a stream.
+            CarrierError: the callback is not authentic, or names no stream.
         """
 
 
 @runtime_checkable
 class OpenIdCarrier(Carrier, Protocol):
-    """A carrier whose upgrades show a token by keys that it publishes."""
+    """A carrier whose upgrades carry a JWT, verified with keys that its issuer publishes."""
 
-    openid: OpenIdKeys | None  # None: they are not looked at
+    openid: OpenIdKeys | None  # None: JWTs are not verified

@@ -1,4 +1,4 @@
-"""All carriers: one line each. Pure."""
+"""The list of all supported carriers. Pure."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from gateway.carriers.vendors.telnyx import Telnyx
 from gateway.carriers.vendors.twilio import Twilio
 from gateway.carriers.vendors.vonage import Vonage
 
-# Each is made of its own `Settings`.
+# Each class is instantiated with its own `Settings`.
 CARRIERS: Final[tuple[Any, ...]] = (
     Twilio,
     Telnyx,

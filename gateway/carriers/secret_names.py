@@ -1,7 +1,7 @@
-"""Which custom parameters are secrets, by their names. Pure.
+"""Recognize custom parameters that hold secrets by their names. Pure.
 
-A name is cut into words at its punctuation and its capitals: `authTok`, `x-api-key` and `CARD_PIN`
-have the words `tok`, `key` and `pin`; `design`, `monkey` and `spinning` have none of them.
+A name is split into words at punctuation and capitals: `authTok`, `x-api-key` and `CARD_PIN`
+contain the words `tok`, `key` and `pin`; `design`, `monkey` and `spinning` do not.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-# Short words, which count only as whole words; digits may follow (`otp1`, `cvv2`).
+# Short words, which match only as whole words. Digits may follow (`otp1`, `cvv2`).
 _WORDS: Final = frozenset(
     {
         *(
@@ -31,7 +31,7 @@ _WORDS: Final = frozenset(
         *("session", "sessions", "sess", "cookie", "cookies", "csrf", "xsrf"),
     }
 )
-# Longer ones, which also count in the middle of a name that is written without any mark.
+# Longer stems, which also match inside a name without word boundaries.
 _STEMS: Final = re.compile(
     r"token|secret(?!ar)|passw|passphrase|authori[sz]|bearer|jwt|credential|signature|sessid"
     r"|(?:session|user)[-_ .]?(?:id)?[-_ .]?(?:key|tok)|session[-_ .]?id|(?:user|login)session"
@@ -41,6 +41,6 @@ _STEMS: Final = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a parameter's name says that its value is a secret."""
+    """Return whether a parameter's name suggests that its value is a secret."""
     words = (word.lower() for word in _WORD.findall(name))
     return not _WORDS.isdisjoint(words) or bool(_STEMS.search(name.lower()))

@@ -1,1 +1,1 @@
-"""The ways into the process: media sockets, webhooks, the private port."""
+"""The gateway's HTTP side: media sockets, webhooks, and the admin API of the private port."""

@@ -1,7 +1,8 @@
-"""The admin API on the private port: look at live calls, end one, drain, mint. docs/admin.md.
+"""The admin API on the private port: lists and ends calls, drains, issues tokens. docs/admin.md.
 
-Every request is checked against one scope of its bearer token and leaves one audit line in the log,
-whatever came of it. What is shown of a call are states, counts and times; never content.
+Every request needs a bearer token with the scope of its route. Every request writes one audit line
+to the log, whatever its outcome. Responses contain states, counts and times of calls, never their
+content.
 """
 
 from collections.abc import Callable
@@ -35,71 +36,75 @@ _OUTCOMES: Final = {
     408: "bad-request",
     413: "bad-request",
 }
-_ONE_CALL: Final = "/calls/{call_id:[^/]+}"  # without the pattern it would exclude braces
+_ONE_CALL: Final = "/calls/{call_id:[^/]+}"  # the default pattern would exclude braces
 
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What a request asks.
+class _Command:
+    """The parameters of a request.
 
     Attributes:
-        call_id: encoded, of the path; or what an answer found in the body. It is audited.
-        body: as it came.
+        call_id: the encoded call id of the path, or the one that a handler found in the body. It
+            is written to the audit line.
+        body: the unparsed body.
     """
 
     call_id: str | None
     body: bytes = field(default=b"", repr=False)
 
 
-type _Answer = Callable[[_Asked], web.Response]
+type _Handler = Callable[[_Command], web.Response]
 
 
 class AdminApi:
-    """What an operator may ask of a gateway."""
+    """The routes of the admin API."""
 
-    def __init__(self, tokens: AdminTokens, streams: LiveStreams, mint: TokenIssuer) -> None:
+    def __init__(self, tokens: AdminTokens, streams: LiveStreams, issuer: TokenIssuer) -> None:
         self._tokens = tokens
         self._streams = streams
-        self._mint = mint
+        self._issuer = issuer
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes."""
-        paths: dict[str, dict[str, tuple[str, Scope, _Answer]]] = {
+        """Add the routes to an application."""
+        paths: dict[str, dict[str, tuple[str, Scope, _Handler]]] = {
             "/calls": {"GET": ("list", Scope.READ, self._list)},
             _ONE_CALL: {
                 "GET": ("read", Scope.READ, self._read),
                 "DELETE": ("terminate", Scope.TERMINATE, self._terminate),
             },
             "/drain": {"POST": ("drain", Scope.DRAIN, self._drain)},
-            "/stream-tokens": {"POST": ("mint", Scope.MINT, self._mint_token)},
+            "/stream-tokens": {"POST": ("mint", Scope.MINT, self._issue_token)},
         }
         for path, methods in paths.items():
             resource = app.router.add_resource(path)
-            for method, (action, scope, answer) in methods.items():
-                resource.add_route(method, self._guarded(action, scope, answer))
+            for method, (action, scope, handler) in methods.items():
+                resource.add_route(method, self._guarded(action, scope, handler))
             not_allowed = partial(_not_allowed, ", ".join(methods))
             resource.add_route("*", self._guarded(None, None, not_allowed))
 
     def _guarded(
-        self, action: str | None, scope: Scope | None, answer: _Answer
+        self, action: str | None, scope: Scope | None, handler: _Handler
     ) -> Callable[[web.Request], Any]:
-        """Wrap an answer in its check and its audit line; without a scope any token does."""
+        """Wrap a handler with authorization and the audit line.
+
+        If `scope` is None, any valid token is sufficient.
+        """
 
         async def handle(request: web.Request) -> web.Response:
-            asked = _Asked(_call_id(request))
+            command = _Command(_call_id(request))
             holder, outcome = self._holder(request), "failed"
             try:
-                response = _refusal(holder, scope) or await _answered(request, asked, answer)
+                response = _refusal(holder, scope) or await _handle(request, command, handler)
                 outcome = _OUTCOMES[response.status]
             finally:
                 _log.info(
                     "admin-action",
                     who=holder.name if holder else None,
                     action=action,
-                    # The path of an unauthenticated request may hold anything.
-                    call_id=asked.call_id if holder else None,
+                    # The path of an unauthenticated request may contain anything.
+                    call_id=command.call_id if holder else None,
                     outcome=outcome,
                 )
             return response
@@ -110,62 +115,62 @@ class AdminApi:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
 
-    def _list(self, _: _Asked) -> web.Response:
+    def _list(self, _: _Command) -> web.Response:
         return _json({"calls": [_summary(stream) for stream in self._streams.snapshots()]})
 
-    def _read(self, asked: _Asked) -> web.Response:
-        call_id = asked.call_id
+    def _read(self, command: _Command) -> web.Response:
+        call_id = command.call_id
         streams = self._streams.snapshots(call_id) if call_id else []
         if not streams:
             return _error(404, "no such call here")
         details = [_details(stream) for stream in streams]
         return _json({"call_id": call_id, "streams": details})
 
-    def _terminate(self, asked: _Asked) -> web.Response:
-        call_id = asked.call_id
+    def _terminate(self, command: _Command) -> web.Response:
+        call_id = command.call_id
         streams = self._streams.end_call(call_id, TERMINATED) if call_id else []
         if not streams:
             return _error(404, "no such call here")
         ids = [stream.stream_id for stream in streams]
         return _json({"call_id": call_id, "ending": ids}, status=202)
 
-    def _drain(self, _: _Asked) -> web.Response:
+    def _drain(self, _: _Command) -> web.Response:
         self._streams.start_draining()
         return _json({"draining": True, "streams": self._streams.admitted}, status=202)
 
-    def _mint_token(self, asked: _Asked) -> web.Response:
+    def _issue_token(self, command: _Command) -> web.Response:
         try:
-            order = msgspec.json.decode(asked.body, type=TokenRequest)
+            request = msgspec.json.decode(command.body, type=TokenRequest)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _error(
                 400, 'the body must be {"carrier": "...", "route": "...", "call_id": "..."}'
             )
-        asked.call_id = None if order.call_id is None else encode_id(order.call_id)
+        command.call_id = None if request.call_id is None else encode_id(request.call_id)
         try:
-            minted = self._mint.make(order)
+            issued = self._issuer.issue(request)
         except LookupError as error:
             return _error(404, str(error))
         return _json(
             {
-                "url": minted.url,
-                "token": minted.token,
-                "tenant": minted.tenant,
-                "route": minted.route,
-                "expires": rfc3339_ms(minted.expires_s),
+                "url": issued.url,
+                "token": issued.token,
+                "tenant": issued.tenant,
+                "route": issued.route,
+                "expires": rfc3339_ms(issued.expires_s),
             }
         )
 
 
-async def _answered(request: web.Request, asked: _Asked, answer: _Answer) -> web.Response:
+async def _handle(request: web.Request, command: _Command, handler: _Handler) -> web.Response:
     try:
-        asked.body = await read_body(request)
+        command.body = await read_body(request)
     except web.HTTPException as error:
         return _error(error.status, error.reason.lower())
-    return answer(asked)
+    return handler(command)
 
 
 def _summary(stream: StreamSnapshot) -> dict[str, object]:
-    """Sum a stream up, for the list of all."""
+    """Return a stream's entry in the list of calls."""
     return {
         "call_id": stream.call_id,
         **_heading(stream),
@@ -176,7 +181,7 @@ def _summary(stream: StreamSnapshot) -> dict[str, object]:
 
 
 def _details(stream: StreamSnapshot) -> dict[str, object]:
-    """Return all details of one stream."""
+    """Return a stream's entry in the details of one call."""
     return {
         **_heading(stream),
         "age_s": round(stream.age_s, 3),
@@ -196,7 +201,7 @@ def _heading(stream: StreamSnapshot) -> dict[str, object]:
 
 
 def path_call_id(segment: str) -> str:
-    """Return a path's call id as events spell it; a path may percent-encode it differently."""
+    """Return a path's call id, encoded as in events; a path may percent-encode it differently."""
     return encode_id(unquote(segment, errors="surrogateescape"))
 
 
@@ -206,7 +211,7 @@ def _call_id(request: web.Request) -> str | None:
     return path_call_id(request.rel_url.raw_path.rpartition("/")[2])
 
 
-def _not_allowed(methods: str, _: _Asked) -> web.Response:
+def _not_allowed(methods: str, _: _Command) -> web.Response:
     return _error(405, f"the method must be {methods.replace(', ', ' or ')}", Allow=methods)
 
 

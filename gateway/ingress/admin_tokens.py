@@ -1,4 +1,4 @@
-"""Who may use the admin API: named bearer tokens with scopes, from GATEWAY_ADMIN_TOKENS."""
+"""The named bearer tokens of the admin API and their scopes, from GATEWAY_ADMIN_TOKENS. Pure."""
 
 import hmac
 import re
@@ -13,12 +13,12 @@ import msgspec
 from common.settings import SettingsError
 
 MIN_TOKEN_CHARACTERS: Final = 16
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it stands in every audit line
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # is written to every audit line
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1
 
 
 class Scope(StrEnum):
-    """What a token may be good for."""
+    """An action that a token may allow."""
 
     READ = "read"
     TERMINATE = "terminate"
@@ -28,7 +28,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whoever holds a token."""
+    """The holder of a token."""
 
     name: str
     scopes: frozenset[Scope]
@@ -40,25 +40,25 @@ class _Grant(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AdminTokens:
-    """All tokens of the process; of each only its SHA-256 is kept."""
+    """All tokens of the process. Only their SHA-256 digests are kept."""
 
     def __init__(self, holders: Mapping[bytes, Holder]) -> None:
         self._holders = dict(holders)
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read `{"<name>": {"token": "<secret>", "scopes": ["read", "drain"]}}`.
+        """Parse `{"<name>": {"token": "<secret>", "scopes": ["read", "drain"]}}`.
 
         Raises:
-            SettingsError: one line, which counts the entries and quotes nothing: a token may have
-                been put in any place.
+            SettingsError: one line that names an entry by its number. It quotes nothing, because a
+                token may have been written in the wrong place.
         """
         try:
             grants = msgspec.json.decode(text, type=dict[str, _Grant])
         except (msgspec.DecodeError, UnicodeEncodeError):
             raise _wrong('must be {"<name>": {"token": "<secret>", "scopes": ["read"]}}') from None
         if not grants:
-            raise _wrong("names nobody")
+            raise _wrong("must have at least one entry")
         holders: dict[bytes, Holder] = {}
         for number, (name, grant) in enumerate(grants.items(), start=1):
             holders[_digest(grant.token)] = _holder(f"entry {number}", name, grant)
@@ -67,7 +67,7 @@ class AdminTokens:
         return cls(holders)
 
     def holder(self, token: str) -> Holder | None:
-        """Return the holder of a token, in constant time."""
+        """Return the holder of a token, or None. All digests are compared, in constant time."""
         digest = _digest(token)
         found = None
         for known, holder in self._holders.items():

@@ -1,4 +1,4 @@
-"""Requests' bodies, read in bounded time."""
+"""Reads request bodies in bounded time."""
 
 import asyncio
 from typing import Final
@@ -9,10 +9,10 @@ _TIMEOUT_S: Final = 10.0
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Read a body as it came: signatures are over its bytes.
+    """Return a request's body unchanged, because signatures cover its bytes.
 
     Raises:
-        web.HTTPException: 400, 408 or 413.
+        web.HTTPException: 400 if it is malformed, 408 after 10 s, 413 if it is too long.
     """
     try:
         async with asyncio.timeout(_TIMEOUT_S):

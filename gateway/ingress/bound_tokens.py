@@ -1,12 +1,13 @@
-"""The live stream of each token that is bound to a call: one at a time.
+"""Limits each token that is bound to a call to one live stream at a time.
 
-A carrier that lost its socket, or never got the answer to its upgrade, connects again by the same
-URL, often before we notice that its first socket is dead. So the newer one has the token, and the
-stream of the older one ends; what it received is transcribed. When a stream ends with its call,
-its token expires, at all gateways. It stays valid if the stream was lost, drained or refused.
+A carrier that lost its socket, or received no response to its upgrade, connects again with the same
+URL, often before the gateway has detected that the first socket is lost. The newer stream then
+replaces the older one: the older stream ends, and the audio it received is still transcribed. When
+a stream ends because its call ended, its token expires at all gateways. The token stays valid if
+the stream was lost, drained or refused.
 
-A socket at another gateway is not known here. Of a stream with the same ids there, the higher epoch
-is the owner; others end when their socket's heartbeat finds nobody.
+Streams at other gateways are not known here. If two gateways have a stream with the same ids, the
+one with the higher epoch owns it. The other stream ends when its socket's heartbeat fails.
 """
 
 from typing import Final
@@ -23,33 +24,33 @@ _SUPERSEDED: Final = Termination.failed(CarrierError("superseded"))
 
 
 class BoundTokens:
-    """All tokens that are bound to a call and have a live stream here.
+    """All tokens that are bound to a call and have a live stream at this gateway.
 
     Args:
-        shown: remembers which are used up.
+        replay_guard: keeps the tokens that have expired.
     """
 
-    def __init__(self, shown: ReplayGuard) -> None:
-        self._shown = shown
+    def __init__(self, replay_guard: ReplayGuard) -> None:
+        self._replay_guard = replay_guard
         self._streams: dict[str, CallStream] = {}
 
     async def check(self, upgrade: Upgrade) -> None:
-        """Check an upgrade's token, or what else it is accepted with once.
+        """Check that an upgrade's token has not expired, or use up its single-use value.
 
         Raises:
             CarrierError: replayed.
         """
         if upgrade.once and upgrade.once.until_end:
             _refuse_after_end(self._streams.get(upgrade.once.value))
-            await self._shown.refuse_used_up(upgrade.once)
+            await self._replay_guard.check_unused(upgrade.once)
         else:
-            await self._shown.refuse_again(upgrade.once)
+            await self._replay_guard.use_once(upgrade.once)
 
     def authorize(self, upgrade: Upgrade, start: CallStarted, stream: CallStream) -> None:
-        """Check the start message of a stream, and end the one that had its token before.
+        """Check the start message of a stream, and end the stream that had the token before.
 
         Raises:
-            CarrierError: as `Upgrade.authorize`; replayed: the call's stream is at its end.
+            CarrierError: as `Upgrade.authorize`; replayed if the call's stream has already ended.
         """
         upgrade.authorize(start)
         if upgrade.once and upgrade.once.until_end:
@@ -60,16 +61,16 @@ class BoundTokens:
                 before.end(_SUPERSEDED)
 
     async def release(self, upgrade: Upgrade, stream: CallStream) -> None:
-        """Note that a stream has ended."""
+        """Remove a stream that has ended; expire its token if the call has ended."""
         once = upgrade.once
         if once and self._streams.get(once.value) is stream:
             del self._streams[once.value]
             if _is_over(stream):
-                await self._shown.use_up(once)
+                await self._replay_guard.mark_used(once)
 
 
 def _is_over(stream: CallStream | None) -> bool:
-    """Whether a stream ends, or has ended, as the call does; its last words may yet come."""
+    """Return whether a stream ends because its call has ended; its transcript may be pending."""
     termination = stream.termination if stream else None
     return termination is not None and termination.status is Status.COMPLETED
 

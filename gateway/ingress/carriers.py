@@ -1,14 +1,14 @@
-"""A carrier's routes: the webhook that starts a fork, and the media socket. Knows no carrier.
+"""The HTTP routes of a carrier: its webhooks and its media socket. Independent of the carrier.
 
-    POST /voice/<carrier>                       a call; the answer forks it to us
-    POST /voice/<carrier>/status                what became of its stream
-    GET  /media/<carrier>[/<route>[/<token>]]   the upgrade; refused before it is accepted
+    POST /voice/<carrier>                       a call; the response forks its media here
+    POST /voice/<carrier>/status                a status callback about a stream
+    GET  /media/<carrier>[/<route>[/<token>]]   the upgrade; a refusal precedes the upgrade
 
-Each may end in a slash, which signatures cover. Webhooks that a carrier signs so may be GET.
+Each path may end in a slash, which signatures cover. Some carriers send webhooks as GET.
 
-Each carrier authenticates its own requests (`carriers/carrier.py`), by our public URL, the raw body
-and the time. All gateways share a record of the credentials they have accepted (`replay_guard.py`):
-a repeated webhook gets the same document again for a while.
+Each carrier authenticates its own requests (`carriers/carrier.py`), using the public URL, the raw
+body and the time. All gateways share a record of the credentials they have accepted
+(`replay_guard.py`). A webhook that is repeated within five minutes receives the same document.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ from gateway.transcript.keys import encode_id
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_STATUS_GRACE_S: Final = 5.0  # before a status callback ends a stream, and ...
-_IN_FLIGHT_S: Final = 1.0  # ... media that come so soon after it were on their way before it
+_STATUS_GRACE_S: Final = 5.0  # from a status callback until it ends the stream
+_IN_FLIGHT_S: Final = 1.0  # media received within this time were sent before the callback
 _TRY_LATER: Final = {1012, 1013}  # RFC 6455's registry: Service Restart, Try Again Later
 _STATUSES: Final = {
     "no-route": 404,
@@ -58,7 +58,7 @@ _log = structlog.get_logger()
 
 
 class CarrierRoutes:
-    """What one carrier may ask of us; closed unless its settings open it."""
+    """The routes of one carrier. There are none unless the carrier's settings are complete."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class CarrierRoutes:
         services: CallServices,
         streams: LiveStreams,
         admission: Admission,
-        shown: ReplayGuard,
+        replay_guard: ReplayGuard,
         refusals: Refusals,
     ) -> None:
         self._carrier = carrier
@@ -79,19 +79,19 @@ class CarrierRoutes:
         self._refused_total = services.metrics.refused_total
         self._refusals = refusals
         self._wall_s = services.wall_s
-        self._shown = shown
+        self._replay_guard = replay_guard
         self._media = MediaSocket(
             carrier,
             services,
             streams,
             admission,
-            BoundTokens(shown),
+            BoundTokens(replay_guard),
             start_timeout_s=settings.start_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes that the settings open."""
+        """Add the routes whose settings are complete to an application."""
         carrier = self._carrier
         if carrier.missing_setting:
             return
@@ -101,55 +101,56 @@ class CarrierRoutes:
         for each in (path, path + "/{route}", path + "/{route}/{token}"):
             self._add(app, "GET", each, self._serve_media)
         if isinstance(carrier, ForkingCarrier):
-            if needs := carrier.webhook_closed_for_want_of:
+            if needs := carrier.webhook_missing_setting:
                 _log.warning("webhook-closed", carrier=carrier.name, needs=needs)
             else:
                 for method in ("GET", "POST") if carrier.asks_by_get else ("POST",):
-                    self._add(app, method, f"/voice/{carrier.name}", self._answer_call)
+                    self._add(app, method, f"/voice/{carrier.name}", self._handle_call)
                     if isinstance(carrier, ReportingCarrier):
-                        self._add(app, method, f"/voice/{carrier.name}/status", self._take_status)
-                self._warn_of_idle_routes()
+                        path = f"/voice/{carrier.name}/status"
+                        self._add(app, method, path, self._handle_status)
+                self._warn_of_unreachable_routes()
 
     def _add(self, app: web.Application, method: str, path: str, handler: Handler) -> None:
-        """Add a route, with and without a slash at its end."""
+        """Add a route, with and without a trailing slash."""
         for each in (path, f"{path}/"):
             app.router.add_route(method, each, handler)
 
     def renew(self, carrier: Carrier) -> None:
-        """Replace the carrier by one with other settings, which is open as well."""
+        """Replace the carrier by one with changed settings, which has the same routes."""
         self._carrier = carrier
 
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
         route_name = request.match_info.get("route")
         try:
-            upgrade = self._carrier.upgrade(self._asked(request, self._media_url))
+            upgrade = self._carrier.upgrade(self._as_sent(request, self._media_url))
             return await self._media.serve(request, upgrade, route_name)
         except CarrierError as error:
             return await self._refuse(error, request)
 
-    async def _answer_call(self, request: web.Request) -> web.Response:
-        assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - only then it is routed here
+    async def _handle_call(self, request: web.Request) -> web.Response:
+        assert isinstance(self._carrier, ForkingCarrier)  # noqa: S101 - by `add_to`
         url = f"{self._public_url}/voice/{self._carrier.name}"
         body = await read_body(request)
         try:
-            asked = self._asked(request, url, body)
-            call = self._carrier.announced(asked)
+            sent = self._as_sent(request, url, body)
+            call = self._carrier.announced(sent)
             self._streams.refuse_new()
-            once = self._identity(asked, call.once)
-            first_s = await self._shown.first_shown(once)
+            once = self._identity(sent, call.once)
+            first_s = await self._replay_guard.first_seen(once)
             document = self._carrier.document(call, self._link(call.called, once.value), first_s)
         except CarrierError as error:
             return await self._refuse(error, request)
         return web.Response(body=document.body, content_type=document.content_type)
 
-    async def _take_status(self, request: web.Request) -> web.Response:
-        """Handle a status callback: a stream's socket may never show that the stream is over."""
-        assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - only then it is routed here
+    async def _handle_status(self, request: web.Request) -> web.Response:
+        """Handle a status callback: it may be the only sign that a stream has ended."""
+        assert isinstance(self._carrier, ReportingCarrier)  # noqa: S101 - by `add_to`
         body = await read_body(request)
         try:
-            asked = self._asked(request, self._status_url, body)
-            status = self._carrier.status(asked)
-            await self._shown.first_shown(self._identity(asked, status.once))
+            sent = self._as_sent(request, self._status_url, body)
+            status = self._carrier.status(sent)
+            await self._replay_guard.first_seen(self._identity(sent, status.once))
         except CarrierError as error:
             return await self._refuse(error, request)
         if status.is_over:
@@ -158,9 +159,9 @@ class CarrierRoutes:
         return web.Response(status=204)
 
     def _end_stream(self, status: StreamStatus) -> None:
-        """End a stream of this carrier's that is over by a callback, unless media have come since.
+        """End a stream that a callback reported as ended, unless it has received media since.
 
-        The callback does not say which route the call took, so all tenants of the carrier count.
+        The callback does not name the call's route, so streams of all tenants are considered.
         """
         call_id, stream_id = encode_id(status.call_id), encode_id(status.stream_id)
         if self._streams.end_call(
@@ -172,12 +173,12 @@ class CarrierRoutes:
         ):
             _log.info("ended-by-status", call_id=call_id, stream_id=stream_id)
 
-    def _asked(self, request: web.Request, url: str, body: bytes = b"") -> Request:
-        """See a request as the carrier sent it: its URL is ours by the settings."""
+    def _as_sent(self, request: web.Request, url: str, body: bytes = b"") -> Request:
+        """Return a request as the carrier sent it: with the public URL instead of the proxy's."""
         route, token = request.match_info.get("route"), request.match_info.get("token")
-        asked, question, query = request.raw_path.partition("?")
+        raw_path, question, query = request.raw_path.partition("?")
         path = "".join(f"/{part}" for part in (route, token) if part is not None)
-        slash = "/" if asked.endswith("/") else ""
+        slash = "/" if raw_path.endswith("/") else ""
         return Request(
             url=f"{url}{path}{slash}{question}{query}",
             headers=request.headers,
@@ -188,32 +189,35 @@ class CarrierRoutes:
             method=request.method,
         )
 
-    def _identity(self, asked: Request, once: SingleUse | None) -> SingleUse:
-        """Return what tells a webhook from all others: what it is signed with, or all of it."""
+    def _identity(self, sent: Request, once: SingleUse | None) -> SingleUse:
+        """Return what identifies a webhook: its nonce or signature, else its URL and body."""
         if once:
             return once
-        digest = hashlib.sha256(asked.url.encode(errors="surrogateescape") + b" " + asked.body)
+        digest = hashlib.sha256(sent.url.encode(errors="surrogateescape") + b" " + sent.body)
         return SingleUse(f"{self._carrier.name} {digest.hexdigest()}", None)
 
     def _link(self, called: str | None, seed: str) -> StreamLink | None:
-        """Return where a call's media go; None if no route fits: then it is not transcribed."""
+        """Return the link for a call's media, or None if no route matches.
+
+        Without a route the call continues without transcription.
+        """
         name = self._carrier.name
         route = self._routes.choose(name, called, {})
         if route is None:
             self._refused_total.labels(name, "no-route").inc()
             _log.warning("call-without-route", carrier=name)
             return None
-        # In the path, because many take no query; and signatures cover it.
+        # Route and token go in the path: many carriers accept no query, and signatures cover it.
         return StreamLink(self._media_url, route.name, route is self._routes.certain(name), seed)
 
-    def _warn_of_idle_routes(self) -> None:
+    def _warn_of_unreachable_routes(self) -> None:
         for route in self._routes.routes:
             if route.serves(self._carrier.name) and route.called and route.params:
-                why = "the number and the parameters are told at different times"
+                why = "the webhook has the number, the start message the parameters"
                 _log.warning("route-never-chosen", route=route.name, why=why)
 
     async def _refuse(self, error: CarrierError, request: web.Request) -> web.Response:
-        """Answer a request that is not let in; which check failed is for our log, not for them."""
+        """Return the response to a refused request; the failed check is only written to the log."""
         self._refusals.note(self._carrier.name, error, request)
         if error.info.close_code in _TRY_LATER:
             return web.Response(status=503, text="try again later\n", headers={"Retry-After": "5"})

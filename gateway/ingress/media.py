@@ -1,4 +1,4 @@
-"""The carrier's WebSocket: frames in, one `CallStream` fed. Knows no carrier."""
+"""The carrier's WebSocket: passes its messages to one `CallStream`. Independent of the carrier."""
 
 import asyncio
 import contextlib
@@ -24,20 +24,20 @@ from gateway.ingress.refusals import require_upgrade
 from gateway.ingress.turns import Turns
 
 _CLOSE_TIMEOUT_S: Final = 5.0
-_FLOOD_CLOSE_S: Final = 1.0  # to a peer that floods: what it sends meanwhile costs CPU
+_FLOOD_CLOSE_S: Final = 1.0  # shorter: what a flooding peer sends meanwhile costs CPU
 _REPLY_TIMEOUT_S: Final = 10.0
-_ANSWER_TIMEOUT_S: Final = 5.0  # to our goodbye
+_FAREWELL_REPLY_TIMEOUT_S: Final = 5.0
 _UNREAD_TIMEOUT_S: Final = 1.0  # to read what a lost socket has received
-_TEXT: Final = WSMsgType.TEXT  # looked up per message
+_TEXT: Final = WSMsgType.TEXT  # a module global: it is read for every message
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE)
-_NO_END: Final = (WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
-_MAX_REPLIES: Final = 256  # unsent at once; protocols want a few a minute
+_IGNORED: Final = (WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)  # after the farewell
+_MAX_REPLIES: Final = 256  # unsent replies; protocols need a few per minute
 
 type _Correct = Callable[[CallStarted], CallStarted]
 
 
 class MediaSocket:
-    """Serves one carrier's media streams, after its own checks let the upgrade in."""
+    """Serves the media streams of one carrier, once the carrier has authenticated the upgrade."""
 
     def __init__(
         self,
@@ -64,26 +64,26 @@ class MediaSocket:
         upgrade: Upgrade,
         route_name: str | None,
     ) -> web.StreamResponse:
-        """Upgrade, and run the stream until it has ended.
+        """Upgrade the connection, and run the stream until it has ended.
 
         Args:
-            request: the upgrade.
-            upgrade: what the carrier says of it.
+            request: the upgrade request.
+            upgrade: the carrier's checks and adapter for it.
             route_name: the route that its URL names, if any.
 
         Raises:
-            CarrierError: the stream was not admitted, or was let in before, or its socket was lost
-                meanwhile; nothing was upgraded.
+            CarrierError: the stream was not admitted, its token was used before, or its socket was
+                lost meanwhile. The connection was not upgraded.
         """
         require_upgrade(request)
         with self._streams.admit():
             async with self._admission.enter(self._carrier.name, route_name) as reservation:
                 await self._tokens.check(upgrade)
                 socket = web.WebSocketResponse(
-                    compress=False,  # base64 of noise: no gain, much CPU
-                    # Finds half-open sockets.
+                    compress=False,  # audio in base64 hardly shrinks, and compression costs CPU
+                    # Detects half-open connections.
                     heartbeat=self._heartbeat_s if self._carrier.answers_pings else None,
-                    autoping=False,  # a pong that can't be sent must not hide what was received
+                    autoping=False,  # if a pong can't be sent, received messages are still read
                     timeout=_CLOSE_TIMEOUT_S,
                     max_msg_size=self._carrier.max_message_bytes,
                     protocols=self._carrier.subprotocols,
@@ -93,13 +93,14 @@ class MediaSocket:
                     await socket.prepare(request)
                 except ConnectionError:
                     raise CarrierError("socket-lost") from None
-                upgrade.adapter.correct = self._by_route(route_name, upgrade.adapter.correct)
-                termination = await self._live(request, socket, upgrade, reservation)
+                correct = upgrade.adapter.correct
+                upgrade.adapter.correct = self._with_route_encoding(route_name, correct)
+                termination = await self._run_stream(request, socket, upgrade, reservation)
             await _close(request, socket, termination)
             return socket
 
-    def _by_route(self, route_name: str | None, correct: _Correct) -> _Correct:
-        """Put the encoding that a call's route names above the carrier's own setting."""
+    def _with_route_encoding(self, route_name: str | None, correct: _Correct) -> _Correct:
+        """Wrap `correct` so that the encoding of a call's route overrides the carrier's."""
         encoding_of = self._admission.routes.encoding
 
         def corrected(start: CallStarted) -> CallStarted:
@@ -108,7 +109,7 @@ class MediaSocket:
 
         return corrected
 
-    async def _live(
+    async def _run_stream(
         self,
         request: web.Request,
         socket: web.WebSocketResponse,
@@ -121,7 +122,7 @@ class MediaSocket:
 
             def on_termination(termination: Termination) -> None:
                 reader.wake()
-                farewell.expect(termination.reason)
+                farewell.schedule(termination.reason)
 
             stream = CallStream(
                 self._carrier.name,
@@ -138,23 +139,23 @@ class MediaSocket:
             turns = Turns(lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
                 try:
-                    # A task of its own: else each read resumes every coroutine from here on.
+                    # A separate task: otherwise each read would resume all coroutines below.
                     termination = await stream.run(
                         lambda: asyncio.create_task(reader.feed(stream, turns), name="reader")
                     )
                 finally:
                     await self._tokens.release(upgrade, stream)
-            farewell.say(termination.reason)
-            await _hear_out(socket, turns, upgrade.adapter, replies)
+            farewell.send(termination.reason)
+            await _await_farewell_reply(socket, turns, upgrade.adapter, replies)
             return termination
 
 
-async def _hear_out(
+async def _await_farewell_reply(
     socket: web.WebSocketResponse, turns: Turns, adapter: Adapter, replies: "Replies"
 ) -> None:
-    """Wait for the answer to the protocol's goodbye, if it is due, and answer that."""
+    """Wait for the carrier's reply to the farewell, if the protocol has one, and handle it."""
     with contextlib.suppress(TimeoutError, CarrierError):
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+        async with asyncio.timeout(_FAREWELL_REPLY_TIMEOUT_S):
             while adapter.awaits_answer:
                 message = await socket.receive()
                 if turns.spend(message):
@@ -163,7 +164,7 @@ async def _hear_out(
                     for event in adapter.receive_text(message.data):
                         if isinstance(event, Reply):
                             replies.send(event.message)
-                elif message.type not in _NO_END:
+                elif message.type not in _IGNORED:
                     return
 
 
@@ -181,14 +182,18 @@ async def _close(
 
 
 class Replies:
-    """What is to be sent to the carrier, in order."""
+    """The queue of messages to the carrier."""
 
     def __init__(self) -> None:
         self.unsent: asyncio.Queue[str] = asyncio.Queue(_MAX_REPLIES)
-        self.is_stuck = False  # one could not be sent in time
+        self.is_stuck = False  # whether a message could not be sent in time
 
     def send(self, message: str) -> None:
-        """Queue a text message; raises CarrierError if the carrier reads none."""
+        """Queue a text message.
+
+        Raises:
+            CarrierError: replies-unread, if the carrier does not read its socket.
+        """
         if self.is_stuck or self.unsent.full():
             raise CarrierError("replies-unread")
         self.unsent.put_nowait(message)
@@ -196,7 +201,7 @@ class Replies:
 
 @contextlib.asynccontextmanager
 async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
-    """Send replies for as long as the context lasts, those that wait at its end included."""
+    """Send queued replies for as long as the context lasts; flush the queue at its end."""
     replies = Replies()
 
     async def send_all() -> None:
@@ -208,7 +213,7 @@ async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
             except TimeoutError:
                 replies.is_stuck = True
             except ConnectionError:
-                pass  # the reader finds the socket gone
+                pass  # the reader detects the loss
             replies.unsent.task_done()
 
     sending = asyncio.create_task(send_all(), name="replies")
@@ -223,30 +228,30 @@ async def replying(socket: web.WebSocketResponse) -> AsyncIterator[Replies]:
 
 
 class _Farewell:
-    """The protocol's goodbye: said once, when the stream has ended, or sooner if it is due then."""
+    """Sends the protocol's closing messages once: when the stream has ended, or at a deadline."""
 
     def __init__(self, adapter: Adapter, replies: Replies) -> None:
         self._adapter = adapter
         self._replies = replies
-        self._is_said = False
+        self._is_sent = False
 
-    def expect(self, reason: str) -> None:
-        """Schedule it for its deadline, which may be before the stream's last words."""
+    def schedule(self, reason: str) -> None:
+        """Schedule the messages for their deadline, which may precede the final transcripts."""
         if (within_s := self._adapter.farewell_within_s) is not None:
-            asyncio.get_running_loop().call_later(within_s, self.say, reason)
+            asyncio.get_running_loop().call_later(within_s, self.send, reason)
 
-    def say(self, reason: str) -> None:
-        """Send it, unless it was sent."""
-        if self._is_said:
+    def send(self, reason: str) -> None:
+        """Send the messages, unless they were sent."""
+        if self._is_sent:
             return
-        self._is_said = True
-        with contextlib.suppress(CarrierError):  # it takes none: then without a word
+        self._is_sent = True
+        with contextlib.suppress(CarrierError):  # the carrier does not read its socket
             for reply in self._adapter.farewell(reason):
                 self._replies.send(reply.message)
 
 
 class _Reader:
-    """Reads a socket into a stream until the stream ends, from either side."""
+    """Passes a socket's messages to a stream until either of them ends."""
 
     def __init__(self, socket: web.WebSocketResponse, start_timeout_s: float) -> None:
         self._socket = socket
@@ -259,7 +264,12 @@ class _Reader:
             self._scope.reschedule(0)
 
     async def feed(self, stream: CallStream, turns: Turns) -> None:
-        """Pass messages on; raises CarrierError for one that breaks the carrier's protocol."""
+        """Pass messages to the stream.
+
+        Raises:
+            CarrierError: a message violates the carrier's protocol, the start message did not come
+                in time, or the socket was lost.
+        """
         if await self._feed(stream, turns, self._start_timeout_s, until_start=True):
             stream.begin()
             if not stream.started and stream.termination is None:
@@ -274,14 +284,14 @@ class _Reader:
         *,
         until_start: bool = False,
     ) -> bool:
-        """Pass messages on until the stream ends, or has started; True if the time was up."""
+        """Pass messages on until the stream ends, or starts; return True after a timeout."""
         try:
             async with asyncio.timeout(timeout_s) as self._scope:
                 while stream.termination is None and not (until_start and stream.started):
                     message = await self._socket.receive()
                     if turns.spend(message):
                         await turns.end()
-                    if message.type is _TEXT:  # media, mostly: without another coroutine
+                    if message.type is _TEXT:  # mostly media: handled without another coroutine
                         stream.receive_text(message.data)
                     else:
                         await self._pass_on(stream, turns, message)
@@ -315,7 +325,7 @@ class _Reader:
                     raise _loss(message)
 
     async def _pong(self, data: bytes) -> None:
-        """Answer a ping. If that is impossible, what was received before the loss is still read."""
+        """Send a pong. If the socket was lost, messages received before the loss are still read."""
         try:
             async with asyncio.timeout(_REPLY_TIMEOUT_S):
                 await self._socket.pong(data)
@@ -326,13 +336,13 @@ class _Reader:
 
 
 async def _unread(socket: web.WebSocketResponse) -> list[Any]:
-    """Return the messages that a lost socket had received: aiohttp's `receive` stops before them.
+    """Return messages that were received before a socket was lost; `receive` does not return them.
 
-    The last one is the peer's close, if that came.
+    The last one is the peer's close frame, if it was received.
     """
     messages = []
     reader = socket._reader  # noqa: SLF001 - no public way; tests/gateway/ingress/test_lost_sockets.py
-    with contextlib.suppress(Exception):  # what the socket was lost of comes after the messages
+    with contextlib.suppress(Exception):  # the reader raises the cause of the loss at the end
         async with asyncio.timeout(_UNREAD_TIMEOUT_S):
             while reader is not None:
                 messages.append(await reader.read())

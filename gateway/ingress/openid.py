@@ -1,4 +1,4 @@
-"""Keeps issuers' signing keys as they are published (`carriers/signatures/openid.py`)."""
+"""Fetches the signing keys that OpenID issuers publish (`carriers/auth/signatures/openid.py`)."""
 
 import asyncio
 import contextlib
@@ -12,45 +12,48 @@ from common.http_body import read_bounded
 from gateway.carriers.auth.signatures.openid import OpenIdKeys
 
 _TIMEOUT: Final = ClientTimeout(total=10)
-_MAX_BYTES: Final = 1 << 18  # a few kB are usual
-_EVERY_S: Final = 6 * 3600.0  # a key is published long before it is used
-_AGAIN_S: Final = 30.0  # at the earliest: who shows made-up tokens must not make us ask
+_MAX_BYTES: Final = 1 << 18  # key sets usually have a few kB
+_EVERY_S: Final = 6 * 3600.0  # issuers publish a key long before they use it
+_MIN_INTERVAL_S: Final = 30.0  # forged tokens must not cause more requests to the issuer
 
 _log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
-async def keeping(keys: OpenIdKeys, carrier: str) -> AsyncIterator[None]:
-    """Read an issuer's keys now and then, as long as the context lasts; fails for no reason.
+async def refreshing_keys(keys: OpenIdKeys, carrier: str) -> AsyncIterator[None]:
+    """Refresh an issuer's keys in the background for as long as the context lasts.
+
+    The keys are fetched at once, every six hours, and after a token has named an unknown key.
+    Errors are logged and retried.
 
     Args:
-        keys: read at once, every six hours, and after a token has named another one.
-        carrier: whose they are, for the log.
+        keys: receives the fetched keys.
+        carrier: the carrier whose issuer it is, for the log.
     """
     async with ClientSession(timeout=_TIMEOUT, trust_env=True) as http:
-        reading = asyncio.create_task(_keep(http, keys, carrier), name="openid-keys")
+        refresh = asyncio.create_task(_refresh(http, keys, carrier), name="openid-keys")
         try:
             yield
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            refresh.cancel()
+            await asyncio.wait([refresh])
 
 
-async def _keep(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
-    wanted = asyncio.Event()
-    keys.on_unknown = wanted.set
+async def _refresh(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
+    requested = asyncio.Event()
+    keys.on_unknown = requested.set
     while True:
-        wanted.clear()
+        requested.clear()
         try:
-            place = keys.read_configuration(await _get(http, keys.url))
-            keys.read_keys(await _get(http, place))
-        except Exception as error:  # noqa: BLE001  # whatever it publishes, it is asked again
-            wanted.set()
+            keys_url = keys.read_configuration(await _get(http, keys.url))
+            keys.read_keys(await _get(http, keys_url))
+        except Exception as error:  # noqa: BLE001  # the response may be anything; it is retried
+            requested.set()
             _log.warning("openid-keys-unread", carrier=carrier, error=type(error).__name__)
-        await asyncio.sleep(_AGAIN_S)
+        await asyncio.sleep(_MIN_INTERVAL_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY_S):
-                await wanted.wait()
+                await requested.wait()
 
 
 async def _get(http: ClientSession, url: str) -> bytes:

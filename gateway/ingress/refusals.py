@@ -1,10 +1,11 @@
-"""Requests that were not let in: counted, and logged with what the operator can do.
+"""Counts refused requests and connections, and logs why, with a hint for the operator.
 
-The client learns nothing of it. A line quotes nothing of the request: no path, query or header; of
-equal ones (one carrier, one reason) one a minute is written.
+The client receives none of this. A log line contains no path, query or header of the request. One
+line per minute is written for each carrier and reason.
 """
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,8 +21,10 @@ from gateway.hints import hint
 from gateway.metrics import Metrics
 
 _CARRIER: Final = re.compile(r"/(voice|media)/([a-z0-9]{1,32})(?:/|$)")
-_NOBODY: Final = "unknown"  # the label where no carrier is named
-_SIGNED_URL: Final = "signature-invalid"  # may mean that another URL was signed
+_NO_CARRIER: Final = "unknown"  # the label if the path names no carrier
+_SIGNED_URL: Final = "signature-invalid"  # may mean that the carrier signed another URL
+_NO_DESCRIPTOR: Final = "descriptors-exhausted"
+_DESCRIPTOR_HINT: Final = "raise the limit of open files (ulimit -n), or run more gateways"
 _BY_STATUS: Final = {
     400: "malformed-body",
     404: "unknown-path",
@@ -34,13 +37,13 @@ _log = structlog.get_logger()
 
 
 class Refusals:
-    """What becomes known of refused requests, but never to those who sent them.
+    """Counts and logs refused requests.
 
     Args:
-        metrics: counts them.
-        monotonic_s: the clock of the lines.
-        public_url: what carriers call us.
-        routes: names that a media URL may have.
+        metrics: count the refusals.
+        monotonic_s: the clock that limits the log lines.
+        public_url: the gateway's URL as carriers know it.
+        routes: the names of all routes, which a media URL may contain.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Refusals:
         self._routes = routes
 
     def note(self, carrier: str, error: CarrierError, request: web.Request) -> None:
-        """Count a refusal and log it."""
+        """Count and log a request that a carrier's checks refused."""
         more: dict[str, object] = {}
         if error.reason == _SIGNED_URL:
             more["checked_url"] = self._checked_url(carrier, request)
@@ -64,21 +67,21 @@ class Refusals:
         self._write(carrier, error.reason, error.detail, more)
 
     def note_unserved(self, carriers: Sequence[Carrier], request: web.Request, status: int) -> None:
-        """Count a request that no route took, and log it."""
+        """Count and log a request that matched no HTTP route, or whose body was refused."""
         named = _CARRIER.match(request.path)
         carrier = next((c for c in carriers if named and c.name == named[2]), None)
         reason, needs = _BY_STATUS.get(status, "malformed-body"), None
         if carrier and named and status in (404, 405):
             reason, needs = _closed(carrier, named[1]) or (reason, None)
-        self._write(carrier.name if carrier else _NOBODY, reason, "", {"needs": needs})
+        self._write(carrier.name if carrier else _NO_CARRIER, reason, "", {"needs": needs})
 
     def _write(self, carrier: str, reason: str, detail: str, more: dict[str, object]) -> None:
         self._refused_total.labels(carrier, reason).inc()
         suppressed = self._throttle.admit((carrier, reason))
         if suppressed is None:
             return
-        # Of requests for nothing there are many: whoever scans the internet finds us.
-        write = _log.info if carrier == _NOBODY else _log.warning
+        # Scanners of the internet cause many requests for other paths.
+        write = _log.info if carrier == _NO_CARRIER else _log.warning
         write(
             "request-refused",
             carrier=carrier,
@@ -90,7 +93,7 @@ class Refusals:
         )
 
     def _checked_url(self, carrier: str, request: web.Request) -> str:
-        """Return the URL that a signature was checked against, without what may be a secret."""
+        """Return the URL that a signature was checked against, without possible secrets."""
         path, question, _ = request.raw_path.partition("?")
         kind = request.path.split("/")[1]
         base = self._public_url if kind == "voice" else f"ws{self._public_url.removeprefix('http')}"
@@ -105,18 +108,37 @@ class Refusals:
         return "/".join(parts) + slash + ("?<query>" if question else "")
 
 
+class ConnectionRefusals:
+    """Counts and logs connections and requests that are refused before a handler is called."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._refused_total = metrics.refused_connections_total
+        self._throttle = Throttle(time.monotonic)
+
+    def notice(self, reason: str) -> None:
+        """Count a refusal; log each reason at most once a minute. See `common/connections.py`."""
+        self._refused_total.labels(reason).inc()
+        suppressed = self._throttle.admit(reason)
+        if suppressed is None:
+            return
+        if reason == _NO_DESCRIPTOR:
+            _log.error(reason, suppressed=suppressed, hint=_DESCRIPTOR_HINT)
+        else:
+            _log.info(reason, suppressed=suppressed)
+
+
 def _closed(carrier: Carrier, kind: str) -> tuple[str, str] | None:
-    """Return why a carrier's route is not there, and what it needs; None if it is there."""
+    """Return why a carrier's route is disabled and what it needs; None if it is enabled."""
     if needs := carrier.missing_setting:
         return "carrier-not-open", needs
     if kind == "voice" and isinstance(carrier, ForkingCarrier):
-        needs = carrier.webhook_closed_for_want_of
+        needs = carrier.webhook_missing_setting
         return ("webhook-not-open", needs) if needs else None
     return None
 
 
 def noting_unserved(refusals: Refusals, carriers: Sequence[Carrier]) -> Middleware:
-    """Make the middleware that notes requests which no route takes, or whose body is refused."""
+    """Return the middleware that counts and logs requests without a route or with a bad body."""
 
     @web.middleware
     async def note(
@@ -135,7 +157,7 @@ def require_upgrade(request: web.Request) -> None:
     """Check that a request asks for a WebSocket.
 
     Raises:
-        CarrierError: not-an-upgrade; its detail names the headers that are not as they must be.
+        CarrierError: not-an-upgrade; its detail names the headers that are missing or wrong.
     """
     if web.WebSocketResponse().can_prepare(request):
         return

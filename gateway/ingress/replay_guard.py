@@ -1,12 +1,12 @@
-"""What was shown to us before: nonces, tokens and signatures, remembered until they are too old.
+"""Rejects replays: records the nonces, tokens and signatures that were accepted, until they expire.
 
-    refuse_again     a nonce, or a token that is good once: the second time it is refused
-    refuse_used_up   a token that is good until its stream has ended, which `use_up` notes
-    first_shown      a webhook: carriers repeat one that was not answered in time, so it may come
-                     again for a while, and is told from a new one
+    use_once       for a nonce or a single-use token: the second use is rejected
+    check_unused   for a token that is valid until its stream has ended: `mark_used` expires it
+    first_seen     for a webhook: carriers retry webhooks that received no response in time, so a
+                   repetition is accepted for five minutes, and the caller can recognize it
 
-Gateways remember together, in Redis, each thing as a digest. While Redis does not answer each
-gateway remembers for itself: calls never fail because Redis did.
+All gateways share the record in Redis, which contains only digests. If Redis is unavailable, each
+gateway uses its own record, so that no call fails because Redis does.
 """
 
 import hashlib
@@ -20,89 +20,90 @@ from gateway.carriers.auth.signatures.checks import TOLERANCE_S
 from gateway.carriers.carrier import SingleUse
 from gateway.errors import CarrierError, PublishError
 
-_SLACK_S: Final = 60.0  # another gateway's clock may be behind ours
-_MOST: Final = 100_000  # of each kind, remembered here at once; then the oldest are forgotten
+_SLACK_S: Final = 60.0  # another gateway's clock may be behind
+_MAX_ENTRIES: Final = 100_000  # per local record; above that, the oldest are evicted
 
 _log = structlog.get_logger()
 
 
 class Memory(Protocol):
-    """What all gateways remember together: moments by keys. Both raise PublishError."""
+    """The record that all gateways share: a time for each key. Both methods raise PublishError."""
 
     async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
-        """Note the moment of a key that has none, for so long; return the one that it has had."""
+        """Store a key with a time, for `seconds`. If it is stored already, return its time."""
 
     async def find(self, key: str) -> float | None:
-        """Return the moment of a key, if it has one."""
+        """Return the time of a key, or None if it is not stored."""
 
 
 class ReplayGuard:
-    """What has been shown.
+    """Records single-use values and rejects replays.
 
     Args:
-        memory: all gateways'.
-        wall_s: Unix seconds.
-        remember_s: for so long, what does not say itself how old it is.
+        memory: the record that all gateways share.
+        wall_s: the time, in Unix seconds.
+        retention_s: how long values without an expiry of their own are kept, in seconds.
     """
 
     def __init__(
         self,
         memory: Memory,
         wall_s: Callable[[], float] = time.time,
-        remember_s: float = 86_400,
+        retention_s: float = 86_400,
     ) -> None:
         self._memory = memory
         self._wall_s = wall_s
-        self._remember_s = remember_s
-        # Key -> (moment, until when), Unix seconds, the oldest first: for a while, and for long.
-        self._briefly: dict[str, tuple[float, float]] = {}
-        self._long: dict[str, tuple[float, float]] = {}
+        self._retention_s = retention_s
+        # This gateway's record: key -> (first seen, expiry) in Unix seconds, the oldest first.
+        # Values without an expiry of their own are separate, so that the oldest expires first.
+        self._expiring: dict[str, tuple[float, float]] = {}
+        self._retained: dict[str, tuple[float, float]] = {}
 
-    async def refuse_again(self, once: SingleUse | None) -> None:
-        """Claim something that is good once; None is nothing.
+    async def use_once(self, once: SingleUse | None) -> None:
+        """Record the use of a single-use value; None is ignored.
 
         Raises:
-            CarrierError: replayed: it was shown before.
+            CarrierError: replayed, if it was used before.
         """
-        if once is not None and await self._note(once) is not None:
+        if once is not None and await self._record(once) is not None:
             raise CarrierError("replayed")
 
-    async def refuse_used_up(self, once: SingleUse) -> None:
-        """Claim something that is good until `use_up`.
+    async def check_unused(self, once: SingleUse) -> None:
+        """Check that `mark_used` was not called for a value.
 
         Raises:
-            CarrierError: replayed: it is used up.
+            CarrierError: replayed, if it was.
         """
         key = _digest(once)
-        if key in self._kept(once) or await self._find(key) is not None:
+        if key in self._local(once) or await self._find(key) is not None:
             raise CarrierError("replayed")
 
-    async def use_up(self, once: SingleUse) -> None:
-        """Note that something is good for nothing more."""
-        await self._note(once)
+    async def mark_used(self, once: SingleUse) -> None:
+        """Expire a value at all gateways."""
+        await self._record(once)
 
-    async def first_shown(self, once: SingleUse) -> float:
-        """Return when something was shown first, in Unix seconds; now, if it never was.
+    async def first_seen(self, once: SingleUse) -> float:
+        """Return when a value was first seen, in Unix seconds; the current time if it is new.
 
         Raises:
-            CarrierError: replayed: that is longer ago than carriers repeat what they send.
+            CarrierError: replayed, if that is longer ago than carriers retry a webhook.
         """
         now_s = self._wall_s()
-        first_s = await self._note(once)
+        first_s = await self._record(once)
         if first_s is None:
             return now_s
         if now_s - first_s > TOLERANCE_S:
             raise CarrierError("replayed")
         return first_s
 
-    async def _note(self, once: SingleUse) -> float | None:
-        """Note a first time; return the moment of the one before, if there was one."""
+    async def _record(self, once: SingleUse) -> float | None:
+        """Record a value; return when it was first seen if it is recorded already, else None."""
         now_s = self._wall_s()
-        here, key = self._kept(once), _digest(once)
-        _forget(here, now_s)
+        here, key = self._local(once), _digest(once)
+        _evict(here, now_s)
         if key in here:
             return here[key][0]
-        until_s = now_s + self._remember_s if once.until_s is None else once.until_s
+        until_s = now_s + self._retention_s if once.until_s is None else once.until_s
         until_s = max(now_s, until_s) + _SLACK_S
         here[key] = (now_s, until_s)
         try:
@@ -121,16 +122,16 @@ class ReplayGuard:
             _log.warning("replays-checked-here-only", reason=error.reason)
             return None
 
-    def _kept(self, once: SingleUse) -> dict[str, tuple[float, float]]:
-        return self._long if once.until_s is None else self._briefly
+    def _local(self, once: SingleUse) -> dict[str, tuple[float, float]]:
+        return self._retained if once.until_s is None else self._expiring
 
 
-def _forget(kept: dict[str, tuple[float, float]], now_s: float) -> None:
-    while kept:
-        oldest = next(iter(kept))
-        if kept[oldest][1] > now_s and len(kept) < _MOST:
+def _evict(record: dict[str, tuple[float, float]], now_s: float) -> None:
+    while record:
+        oldest = next(iter(record))
+        if record[oldest][1] > now_s and len(record) < _MAX_ENTRIES:
             return
-        del kept[oldest]
+        del record[oldest]
 
 
 def _digest(once: SingleUse) -> str:

@@ -1,4 +1,4 @@
-"""Stream tokens on demand, for streams that no webhook of ours announces."""
+"""Issues stream tokens on demand, for streams that no webhook announces."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from gateway.settings import Settings
 
 
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a token shall be good for.
+    """A request for a token: which stream the token is to admit.
 
     Attributes:
-        carrier: whose stream it lets in.
-        route: which its call takes; None: the one that all of the carrier's calls take.
-        call_id: the call's, as the carrier will say it; None: any call's.
+        carrier: the stream's carrier.
+        route: the call's route; None is the one route that all calls of the carrier take.
+        call_id: the call's id, as the carrier will send it; None admits any call.
     """
 
     carrier: str
@@ -29,17 +29,17 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token, good once."""
+    """A single-use token."""
 
-    url: str = field(repr=False)  # of the stream, the token in its path
+    url: str = field(repr=False)  # of the stream, with the token in its path
     token: str = field(repr=False)
-    route: str  # that the stream's URL has to name
-    tenant: str  # whose call it is
+    route: str  # the name that the stream's URL must contain
+    tenant: str  # the tenant of the route's calls
     expires_s: int  # Unix seconds
 
 
 class TokenIssuer:
-    """Makes tokens for the carriers that are open and have a gate."""
+    """Issues tokens for the enabled carriers whose streams are authenticated by tokens."""
 
     def __init__(
         self,
@@ -54,33 +54,35 @@ class TokenIssuer:
         self._wall_s = wall_s
 
     def renew(self, carriers: Iterable[Carrier]) -> None:
-        """Replace the carriers that make tokens by ones with other settings, open as well."""
+        """Replace carriers by ones with changed settings, which are enabled as well."""
         self._authenticators |= _authenticators(carriers)
 
-    def make(self, order: TokenRequest) -> IssuedToken:
-        """Make a token.
+    def issue(self, request: TokenRequest) -> IssuedToken:
+        """Issue a token.
 
         Raises:
-            LookupError: the carrier takes none here, or has no such route.
+            LookupError: the carrier does not accept tokens here, or has no such route.
         """
-        authenticator = self._authenticators.get(order.carrier)
+        authenticator = self._authenticators.get(request.carrier)
         if authenticator is None:
-            raise LookupError("no such carrier takes tokens here")
+            raise LookupError("this gateway accepts no tokens for that carrier")
         now_s = self._wall_s()
-        route = self._route(order)
-        link = StreamLink(self._media_url(order.carrier), route.name, is_certain=False)
-        url = authenticator.url_with_token(link, order.call_id, now_s)
+        route = self._route(request)
+        link = StreamLink(self._media_url(request.carrier), route.name, is_certain=False)
+        url = authenticator.url_with_token(link, request.call_id, now_s)
         expires_s = int(now_s) + authenticator.token_ttl_s
         token = url.rpartition("/")[2]
         return IssuedToken(url, token, route.name, route.tenant, expires_s)
 
-    def _route(self, order: TokenRequest) -> Route:
-        if order.route is None:
-            route = self._routes.certain(order.carrier)
+    def _route(self, request: TokenRequest) -> Route:
+        if request.route is None:
+            route = self._routes.certain(request.carrier)
         else:
-            route = self._routes.named(order.carrier, order.route)
+            route = self._routes.named(request.carrier, request.route)
         if route is None:
-            raise LookupError("no such route; without one, the carrier's calls must all take one")
+            raise LookupError(
+                "no such route; it may only be omitted if all calls of the carrier take one route"
+            )
         return route
 
 

@@ -1,4 +1,4 @@
-"""Bounds the work for one media socket in one turn of the event loop.
+"""Limits the work for one media socket in one turn of the event loop.
 
 aiohttp's `receive()` returns at once while messages are queued, so a reader that awaits only that
 blocks the event loop for as long as its peer sends. After about 60 messages the reader yields, and
@@ -13,10 +13,10 @@ from aiohttp import WSMessage, WSMsgType
 
 from gateway.calls.allowance import Allowance
 
-# About 60 frames of Twilio's, and a millisecond or two of CPU.
+# About 60 frames of Twilio, or one to two milliseconds of CPU.
 _TURN_BYTES: Final = 32_768
-_MESSAGE_BYTES: Final = 256  # a message costs as much as so many bytes, besides its own
-_TEXT: Final = WSMsgType.TEXT  # looked up per message
+_MESSAGE_BYTES: Final = 256  # the fixed cost of a message, expressed in bytes
+_TEXT: Final = WSMsgType.TEXT  # module globals: they are read for every message
 _BINARY: Final = WSMsgType.BINARY
 
 type AudioMs = Callable[[], tuple[float, float]]  # of all tracks, and of the longest

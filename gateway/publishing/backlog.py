@@ -1,10 +1,10 @@
-"""One stream's events between the call and Redis. Pure.
+"""The events of one stream that Redis has not acknowledged. Pure.
 
-`take` queues an event; `batch` numbers the oldest ones and packs them; the batch stays the same
+`add` queues an event. `batch` numbers the oldest events and packs them; it returns the same batch
 until `acknowledge`, however often it has to be sent.
 
-Numbers are given when a batch is packed, so a delta that was shed before leaves no hole in n. An
-event of another type that had to be dropped does leave one: what is missing must be seen.
+Events are numbered when a batch is packed, so a delta that was dropped before leaves no hole in n.
+Any other dropped event leaves one, so that readers see that it is missing.
 """
 
 from collections import deque
@@ -16,48 +16,48 @@ from gateway.transcript.events import StreamEnded, TranscriptDelta, TranscriptEv
 
 @dataclass(frozen=True, slots=True)
 class UnencodableEvent:
-    """An event that could not be packed; a hole in n stands for it."""
+    """An event that could not be packed; it leaves a hole in n."""
 
     type: str
-    error: str  # the type of what was raised; its text may quote the event
+    error: str  # the exception's type; its message may quote the event
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Numbered events of one stream, as they are sent and, if need be, sent again."""
+    """Numbered events of one stream, packed to be sent, and sent again until acknowledged."""
 
     first_n: int
     payload: bytes = field(repr=False)  # encode.pack_batch
     types: tuple[str, ...]
-    received_at: tuple[float, ...]  # of its deltas' newest audio, on the monotonic clock
-    received_s: tuple[float, ...]  # of its deltas, likewise
+    received_at: tuple[float, ...]  # arrival of its deltas' newest audio, on the monotonic clock
+    received_s: tuple[float, ...]  # arrival of its deltas from the model, likewise
     ends_stream: bool
-    unencodable: UnencodableEvent | None = None  # the event after its last: it could not be packed
+    unencodable: UnencodableEvent | None = None  # the event after the last one
 
     def __len__(self) -> int:
-        """Count its events; 0 for a batch that only renews the lease."""
+        """Return the number of events; 0 for a batch that only renews the lease."""
         return len(self.types)
 
     @property
     def last_n(self) -> int:
-        """The n of its last event."""
+        """The n of the last event."""
         return self.first_n + len(self) - 1
 
 
 class Backlog:
-    """What one stream still has to write: the batch that was sent last, then the queue."""
+    """The current batch of one stream, then its queue."""
 
     __slots__ = ("_batch", "_next_n", "_queue", "_queued_deltas")
 
     def __init__(self) -> None:
-        # A number stands for that many events that were dropped there.
+        # A number is that many events dropped at this position.
         self._queue: deque[tuple[TranscriptEvent, float] | int] = deque()
         self._queued_deltas = 0
         self._batch: Batch | None = None
         self._next_n = 1
 
     def __bool__(self) -> bool:
-        """Return whether anything is to be written."""
+        """Return whether there are unacknowledged events."""
         return bool(self._batch) or bool(self._queue)
 
     def add(self, event: TranscriptEvent, taken_unix_s: float) -> None:
@@ -66,7 +66,7 @@ class Backlog:
         self._queued_deltas += isinstance(event, TranscriptDelta)
 
     def lose(self) -> None:
-        """Note in the queue's place that an event was dropped: its n is never given."""
+        """Skip the n of an event that was dropped."""
         if self._queue and isinstance(self._queue[-1], int):
             self._queue[-1] += 1
         else:
@@ -79,7 +79,7 @@ class Backlog:
             self._queue.appendleft(1)
 
     def shed_deltas(self) -> int:
-        """Drop every queued delta, and say how many; the finals repeat their words."""
+        """Drop all queued deltas and return their number; the finals repeat their words."""
         before = len(self._queue)
         if not self._queued_deltas:
             return 0
@@ -92,9 +92,9 @@ class Backlog:
         return before - len(self._queue)
 
     def batch(self, limit: int, now_s: float) -> Batch:
-        """Return the unsettled batch, or pack a new one of at most `limit` events.
+        """Return the current batch, or pack a new one of up to `limit` events.
 
-        With nothing to write the batch is empty, which renews the stream's lease.
+        If there are no events the batch is empty; sending it renews the stream's lease.
 
         Args:
             limit: events in a new batch.
@@ -107,15 +107,15 @@ class Backlog:
 
     @property
     def sent(self) -> Batch | None:
-        """The batch that is not settled yet."""
+        """The current batch: packed and not acknowledged; None without one."""
         return self._batch
 
     def acknowledge(self) -> None:
-        """Forget the batch: it is written, or refused for good."""
+        """Remove the current batch: it is written, refused or spooled."""
         self._batch = None
 
     def clear(self) -> tuple[str, ...]:
-        """Drop everything, and say the types."""
+        """Drop all events and return their types."""
         queued: tuple[str, ...] = tuple(
             type_of(item[0]) for item in self._queue if not isinstance(item, int)
         )
@@ -140,7 +140,7 @@ class Backlog:
         ends_stream = False
         while self._queue and len(packed) < limit:
             item = self._queue[0]
-            if isinstance(item, int):  # a batch's numbers have no hole: the next one starts after
+            if isinstance(item, int):  # a batch has consecutive numbers: the next starts after it
                 break
             self._queue.popleft()
             event, taken_unix_s = item
@@ -148,7 +148,7 @@ class Backlog:
             try:
                 fields = flatten(event, taken_unix_s, now_s)
                 packed.append(pack_event(fields))
-            except Exception as error:  # noqa: BLE001 - else it would hold up its stream for ever
+            except Exception as error:  # noqa: BLE001 - else it would block its stream for ever
                 unencodable = UnencodableEvent(type_of(event), type(error).__name__)
                 self._lose_first()
                 break

@@ -1,6 +1,6 @@
-"""Whether Redis keeps what was written: its policy for a full memory, and calls that vanished.
+"""Detects that Redis deletes transcripts: its eviction policy, and calls that vanished.
 
-With any policy but `noeviction` a Redis whose memory is full deletes transcripts, also of live
+With any policy except `noeviction`, a Redis whose memory is full deletes transcripts, also of live
 calls, and reports it to no client. So the gateway reads the policy every few minutes, and every few
 seconds the first entry of each live call's stream, which never changes while the stream exists.
 """
@@ -13,8 +13,8 @@ import structlog
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
+from gateway.publishing.outbox import StreamWriter
 from gateway.publishing.redis_store import evicting_policies, first_entries
-from gateway.publishing.stream_writer import StreamWriter
 from gateway.readiness import Condition, degraded
 from gateway.redis_client.client import RedisClient
 
@@ -45,7 +45,7 @@ class EvictionWatch:
         self._open_streams = open_streams
         self._policies: frozenset[str] = frozenset()  # that evict
         self._is_policy_hidden = False
-        self._first_ids: dict[str, bytes] = {}  # call key -> id of its first entry; empty: gone
+        self._first_ids: dict[str, bytes] = {}  # call key -> id of its first entry; empty: deleted
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -57,14 +57,14 @@ class EvictionWatch:
             self._task.cancel()
             await asyncio.wait([self._task])
             if not self._task.cancelled():
-                self._task.result()  # it ends only by a bug: show it
+                self._task.result()  # only a bug ends it: raise its exception
 
     def conditions(self) -> Iterable[Condition]:
         """Return the policies that evict, for `/readyz`."""
         return [degraded(f"redis-evicts ({policy})") for policy in sorted(self._policies)]
 
-    async def look_at_policy(self) -> bool:
-        """Read what each node does when its memory is full; return whether they answered."""
+    async def check_policy(self) -> bool:
+        """Read each node's eviction policy; return whether they replied."""
         try:
             policies = frozenset(await evicting_policies(self._client, _TIMEOUT_S))
         except PublishError as error:
@@ -78,20 +78,20 @@ class EvictionWatch:
         self._metrics.redis_evicts.set(bool(policies))
         return True
 
-    async def look_at_streams(self) -> None:
-        """Compare the first entries of live calls with those of the last look."""
+    async def check_streams(self) -> None:
+        """Compare the first entries of live calls with those of the previous check."""
         writers = {w.keys.call: w for w in self._open_streams() if w.acknowledged_n}
         entries = await first_entries(self._client, list(writers), _TIMEOUT_S)
         known, self._first_ids = self._first_ids, {}
         for (key, writer), entry in zip(writers.items(), entries, strict=True):
             before = known.get(key)
-            if entry is None:  # no answer
+            if entry is None:  # no reply
                 if before is not None:
                     self._first_ids[key] = before
                 continue
             first_id, n = entry
             self._first_ids[key] = first_id
-            # Once it is gone the next event makes another stream, which is no second loss.
+            # After a deletion the next event creates another stream, which is no second loss.
             is_new_loss = n != 1 if before is None else before not in (b"", first_id)
             if is_new_loss:
                 self._metrics.redis_errors_total.labels("redis-stream-vanished").inc()
@@ -101,7 +101,7 @@ class EvictionWatch:
         loop = asyncio.get_running_loop()
         policy_at_s = loop.time()
         while True:
-            if loop.time() >= policy_at_s and await self.look_at_policy():
+            if loop.time() >= policy_at_s and await self.check_policy():
                 policy_at_s = loop.time() + _POLICY_EVERY_S
-            await self.look_at_streams()
+            await self.check_streams()
             await asyncio.sleep(_STREAMS_EVERY_S)

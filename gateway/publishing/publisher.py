@@ -1,21 +1,21 @@
-"""Writes all streams' events to Redis: one publisher per process, one exchange per flush.
+"""Writes the events of all streams to Redis: one publisher per process, one exchange per flush.
 
-    publish() ---> backlogs ---> flush: every 10 ms or 50 events, one script call per stream
-    (never waits)   |  ^            |  ^
-                    |  '-- held <---'  |  Redis did not answer: the same again, after a backoff
-                    v                  |
-                  spool ---------------'  past a bound of memory; the oldest first
+    publish() ---> outbox ---> flush: every 10 ms or 50 events, one script call per stream
+    (never waits)  |  ^          |  ^
+                   |  '-- held <-'  |  no reply from Redis: the same batch again, after a backoff
+                   v                |
+                 spool -------------'  beyond the limit of memory, oldest first
 
-Exactly once and in order: a stream has at most one batch on its way, a batch without an answer is
-sent again unchanged, and the script skips what it has written (`append.lua`). With nothing to write
-no timer runs, except the one that renews the leases of open streams.
+Each event is written once and in order: a stream has at most one batch in flight, a batch without a
+reply is sent again unchanged, and the script skips what it has written before (`append.lua`). With
+nothing to write no timer runs, except the one that renews the leases of open streams.
 
-A stream that Redis refuses loses that batch and nothing else; the hole in n shows it. While Redis
-is away events are kept in memory and, past a bound, on disk; without room there some are dropped.
+If Redis refuses a batch, that batch is lost and nothing else; the hole in n shows it. While Redis
+is unavailable, events stay in memory and, beyond a limit, on disk. Without room there, some are
+dropped.
 
-Here is what moves: taking, flushing, trying again, renewing leases. What waits for what is in
-`streams.py`, who gets into memory in `buffer.py`, what waits on disk in `overflow.py`, what an
-answer means in `acknowledgements.py`, how long to wait for Redis in `redis_backoff.py`.
+This module does the I/O: it accepts events, flushes, retries and renews leases. The state of the
+streams is in `outbox.py`, of the batches on disk in `spool/overflow.py`.
 """
 
 import asyncio
@@ -24,33 +24,26 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from gateway.metrics import Metrics
-from gateway.publishing.acknowledgements import Acknowledgements
 from gateway.publishing.backlog import Backlog, Batch
-from gateway.publishing.buffer import Buffer
-from gateway.publishing.event_store import AppendCall, EventStore
-from gateway.publishing.overflow import Overflow
-from gateway.publishing.redis_backoff import RedisBackoff
+from gateway.publishing.event_store import AppendCall, EventStore, Outcome, Reply
+from gateway.publishing.outbox import Limits, Outbox, StreamWriter
+from gateway.publishing.reporting import PublishingReporter
+from gateway.publishing.spool.overflow import Overflow
 from gateway.publishing.spool.spool import Record, Spool
-from gateway.publishing.stream_writer import Limits, StreamWriter
-from gateway.publishing.streams import Streams
-from gateway.publishing.timers import Timers
+from gateway.publishing.timing import RedisBackoff, Timers
 from gateway.transcript.encode import pack_batch, pack_stream, type_of
 from gateway.transcript.events import VERSION, StreamEnded, TranscriptEvent
 from gateway.transcript.keys import call_keys, encode_id
 
 __all__ = ["Limits", "Publisher", "StreamWriter"]
 
-_log = structlog.get_logger()
-
-# Renews a lease and says nothing of n: events of the stream are still in the spool.
+# Renews a lease and has no n: events of the stream are still in the spool.
 _RENEWAL = Batch(1, pack_batch(1, [], ends_stream=False), (), (), (), ends_stream=False)
 
 
 class Publisher:
-    """The process's way to Redis. Use as `async with`, or `start` and `close`.
+    """Writes events to Redis. Use it as `async with`, or call `start` and `close`.
 
     Args:
         store: where batches go.
@@ -59,7 +52,7 @@ class Publisher:
         partitions: fixed at installation, the same for every gateway.
         limits: sizes and times.
         spool: where events go that exceed memory; opened and closed here.
-        jitter: spreads the tries of many gateways; guards nothing.
+        jitter: spreads the retries of many gateways.
         clock: monotonic seconds, the clock of `TranscriptDelta.received_s`.
         wall: Unix seconds.
     """
@@ -79,42 +72,27 @@ class Publisher:
     ) -> None:
         self._store = store
         self._gateway = gateway
-        self._metrics = metrics
         self._partitions = partitions
         self._limits = limits = limits or Limits()
         self._clock = clock
+        self._wall = wall
         self._wake = asyncio.Event()
         self._timers = Timers()
-        self._streams = Streams()
+        self._outbox = Outbox(limits)
         self._spool = spool
         self._overflow = Overflow(spool, partitions, wall)
-        self._buffer = Buffer(
-            limits,
-            self._streams,
-            self._overflow,
-            metrics,
-            on_spilled=self._wake.set,
-            clock=clock,
-            wall=wall,
-        )
-        self._acknowledgements = Acknowledgements(
-            self._streams,
-            self._buffer,
-            self._overflow,
-            metrics,
-            batch_events=limits.batch_events,
-            flush=self._flush,
-        )
-        self._outage = RedisBackoff(
+        self._reporter = PublishingReporter(metrics)
+        self._backoff = RedisBackoff(
             limits.backoff_first_s,
             limits.backoff_max_s,
-            jitter or random.Random(),  # noqa: S311 - spreads load, guards nothing
+            jitter or random.Random(),  # noqa: S311 - spreads load, protects nothing
         )
-        self._fresh = 0  # events taken since the last flush
+        self._fresh = 0  # events accepted since the last flush
+        self._full_until_s = 0.0  # no room was found anywhere
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         metrics.redis_buffered_events.set_function(lambda: self.buffered_events)
-        metrics.redis_memory_events.set_function(lambda: self._buffer.events)
+        metrics.redis_memory_events.set_function(lambda: self._outbox.events)
         metrics.redis_memory_events_limit.set(limits.buffered_events)
         metrics.redis_room_used_ratio.set_function(self.fullness)
         metrics.spool_bytes.set_function(lambda: spool.bytes if spool else 0)
@@ -126,37 +104,35 @@ class Publisher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close, with the default time."""
+        """Close, with the default time-out."""
         await self.close()
 
     def start(self) -> None:
-        """Begin to write; events published before wait for it."""
+        """Start writing; events published before are written now."""
         self._overflow.start()
         if self._overflow.has_next:
             self._wake.set()
         self._task = asyncio.create_task(self._run(), name="publisher")
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is left and stop; what Redis does not take in time stays in the spool.
+        """Write the remaining events and stop. Idempotent.
 
-        What has no room there is dropped, and counted. Idempotent. Events published from now on are
-        dropped.
+        Events that are not written in time stay in the spool. Without room there they are dropped
+        and counted, and so are events published from now on.
         """
         self._closing = True
-        self._resume()
+        self._retry()
         task, self._task = self._task, None
         if task is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await task
         self._timers.stop_all()
-        while self._buffer.events and self._buffer.spill():
+        while self._outbox.events and self._spill():
             pass
-        if kept := self._overflow.events:
-            _log.warning("redis-events-spooled", events=kept)
-        if lost := sum(self._buffer.drop(writer) for writer in self._streams):
-            _log.error("redis-events-dropped", events=lost)
-        self._streams.forget_all()
+        spooled_events = self._overflow.events
+        dropped = [kind for writer in list(self._outbox) for kind in self._outbox.close(writer)]
+        self._reporter.report_closed(spooled_events, dropped)
         self._overflow.close()
 
     def open_stream(
@@ -172,15 +148,16 @@ class Publisher:
         """Return the writer of one stream.
 
         Args:
-            call_id: the carrier's own, as it came; keys and fields hold it encoded (`encode_id`).
+            call_id: the carrier's id; keys and fields contain it encoded (`encode_id`).
             stream_id: likewise.
-            epoch: the proposed one, Unix ms, never the same twice in a process: with the gateway's
-                id it names this ownership of the stream. Of two gateways the one that opened the
-                stream last writes.
-            on_fenced: called once, from the event loop, when another gateway has taken the stream.
-                Its events are dropped from then on.
-            tenant: whose call it is.
-            carrier: whose id it is. The same id of another carrier or tenant is another call.
+            epoch: the proposed one, Unix ms, unique in this process. With the gateway's id it names
+                this ownership of the stream. Of two gateways, the one that opened the stream last
+                writes.
+            on_fenced: called once, from the event loop, when another gateway has taken the stream
+                over. Its events are dropped from then on.
+            tenant: who owns the call.
+            carrier: whose id `call_id` is. The same id of another carrier or tenant is another
+                call.
         """
         call_id, stream_id = encode_id(call_id), encode_id(stream_id)
         limits = self._limits
@@ -202,51 +179,83 @@ class Publisher:
                 tenant,
                 carrier,
             ),
-            backlog=Backlog(),
             on_fenced=on_fenced,
-            take=self._take,
+            accept=self._accept,
             opened_s=now_s,
             lease_renewed_at=now_s,
+            backlog=Backlog(),
         )
-        self._streams.open(writer)
+        self._outbox.open(writer)
         self._timers.after(limits.lease_s / 3, self._renew_leases)
         return writer
 
     @property
     def buffered_events(self) -> int:
-        """Events taken that Redis has not acknowledged."""
-        return self._buffer.events + self._overflow.events
+        """Number of events that Redis has not acknowledged."""
+        return self._outbox.events + self._overflow.events
 
     def open_streams(self) -> Sequence[StreamWriter]:
         """Return the writers of the streams that have not ended."""
-        return list(self._streams)
+        return list(self._outbox)
 
     def outage(self) -> str:
-        """Return why streams wait for Redis, empty if none does."""
-        return self._outage.cause
+        """Return why streams wait for Redis; empty if none does."""
+        return self._backoff.cause
 
     def fullness(self) -> float:
-        """Return how much of the room for events that Redis has not taken is used, 0 to 1.
+        """Return the used share, 0 to 1, of the room for events that Redis has not acknowledged.
 
-        That of the spool, or of memory while there is no spool that can be written.
+        That is the spool, or memory if there is no spool or it can't be written.
         """
         spool = self._spool
         if spool and not spool.failing:
             return spool.bytes / spool.max_bytes
-        return self._buffer.events / self._limits.buffered_events
+        return self._outbox.events / self._limits.buffered_events
 
-    # Taking events
+    # Accepting events
 
-    def _take(self, writer: StreamWriter, event: TranscriptEvent) -> None:
+    def _accept(self, writer: StreamWriter, event: TranscriptEvent) -> None:
         if writer.closed or self._closing:
-            self._buffer.count_dropped([type_of(event)])
+            self._reporter.report_dropped([type_of(event)])
             return
         writer.closed = isinstance(event, StreamEnded)
-        if self._buffer.add(writer, event) and self._streams.make_ready_unless_waiting(writer):
+        outbox = self._outbox
+        if outbox.is_full and not (self._make_room() or outbox.admits(event)):
+            outbox.reject(writer, event)
+            self._reporter.report_dropped([type_of(event)])
+        elif outbox.add(writer, event, self._wall()):
             self._fresh += 1
             self._flush(at_once=self._fresh >= self._limits.flush_events)
 
+    def _make_room(self) -> bool:
+        """Spool some events, or drop deltas. Return whether events were spooled."""
+        now_s = self._clock()
+        if now_s < self._full_until_s:  # not for each event: both examine all streams
+            return False
+        if self._spill():
+            return True
+        self._reporter.report_dropped(["transcript.delta"] * self._outbox.shed_deltas())
+        self._full_until_s = now_s + self._limits.full_s
+        return False
+
+    def _spill(self) -> int:
+        """Move some events to the spool; return their number."""
+        moved = 0
+        for writer in self._outbox.spill_order():
+            while writer.backlog and moved < self._limits.spill_events:
+                batch = self._outbox.next_batch(writer, self._clock())
+                if len(batch) and not self._overflow.spill(writer, batch):
+                    return moved
+                moved += len(batch)
+                self._outbox.mark_in_flight(writer)
+                self._outbox.remove_batch(writer, batch)
+                self._reporter.report_unencodable(writer, batch.unencodable)
+        if not self._outbox.has_held:
+            self._wake.set()
+        return moved
+
     def _flush(self, *, at_once: bool) -> None:
+        """Write the ready streams: now, or soon, together with what is added until then."""
         if at_once:
             self._wake.set()
         else:
@@ -255,7 +264,7 @@ class Publisher:
     # Writing them
 
     async def _run(self) -> None:
-        while not self._closing or self._streams.has_unwritten or self._has_overflow():
+        while not self._closing or self._outbox.has_unsent or self._has_overflow():
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -264,35 +273,31 @@ class Publisher:
                 if batches or records:
                     await self._write(batches, records)
                 else:
-                    await asyncio.sleep(0)  # reading the spool alone must not keep the loop
+                    await asyncio.sleep(0)  # reading the spool must not block the event loop
                 if self._overflow.has_next:
                     self._wake.set()
-                if self._streams.has_held or self._overflow.is_waiting:
+                if self._outbox.has_held or self._overflow.is_waiting:
                     self._back_off()
-                for writer in self._overflow.forget_damaged():
-                    self._acknowledgements.go_on(writer)
-            except Exception:  # noqa: BLE001 - a bug met on one stream must not silence them all
-                self._metrics.redis_errors_total.labels("internal-error").inc()
-                _log.exception("internal-error", where="publisher")
-                self._streams.hold_unwritten()
+                for writer in self._overflow.release_damaged():
+                    self._continue(writer, at_once=False)
+            except Exception:  # noqa: BLE001 - a bug that one stream triggers must not stop all
+                self._reporter.report_bug()
+                self._outbox.hold_all()
                 self._back_off()
 
     def _next_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
-        """Return what is to be written now, and how many more events fit."""
+        """Return the batches to write now, and the number of events that still fit."""
         self._timers.stop(self._wake.set)
         self._fresh = 0
         now_s = self._clock()
         room = self._limits.exchange_events
         batches = []
-        for writer in self._streams.ready:
+        for writer in self._outbox.ready:
             if room <= 0:
                 self._wake.set()
                 break
-            self._streams.unready(writer)
-            if writer.spooled:
-                batch = _RENEWAL
-            else:
-                batch = writer.backlog.batch(self._limits.batch_events, now_s)
+            self._outbox.mark_in_flight(writer)
+            batch = _RENEWAL if writer.spooled else self._outbox.next_batch(writer, now_s)
             batches.append((writer, batch))
             room -= max(1, len(batch))
         return batches, room
@@ -308,33 +313,71 @@ class Publisher:
             for w, batch in batches
         ]
         calls += [self._overflow.call_of(record, started_s) for record in records]
-        acknowledgements = await self._store.append(calls, self._limits.exchange_timeout_s)
+        replies = await self._store.append(calls, self._limits.exchange_timeout_s)
         now_s = self._clock()
-        self._metrics.redis_batch_seconds.observe(now_s - started_s)
-        for (writer, batch), answer in zip(batches, acknowledgements[: len(batches)], strict=True):
-            self._acknowledgements.acknowledge(writer, batch, answer, now_s)
-        for record, answer in zip(records, acknowledgements[len(batches) :], strict=True):
-            self._acknowledgements.acknowledge_record(record, answer, now_s)
-        self._outage.note(
-            acknowledgements,
+        self._reporter.report_exchange(now_s - started_s)
+        for (writer, batch), reply in zip(batches, replies[: len(batches)], strict=True):
+            self._acknowledge(writer, batch, Reply.of(reply), now_s)
+        for record, reply in zip(records, replies[len(batches) :], strict=True):
+            self._acknowledge_record(record, Reply.of(reply), now_s)
+        self._backoff.note(
+            replies,
             now_s,
-            is_anything_waiting=self._streams.has_unanswered or self._overflow.is_waiting,
+            is_anything_waiting=self._outbox.has_unanswered or self._overflow.is_waiting,
             buffered_events=self.buffered_events,
         )
 
     def _has_overflow(self) -> bool:
         return self._overflow.has_next or self._overflow.is_waiting
 
-    # When Redis does not answer
+    # Replies
+
+    def _acknowledge(self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float) -> None:
+        """Process the reply to a batch, or to a lease renewal, of a stream."""
+        if writer not in self._outbox:  # fenced by the reply to a batch from the spool
+            return
+        done = self._outbox.acknowledge(writer, batch, reply, now_s)
+        self._reporter.report_acknowledgement(writer, batch, reply, done, now_s)
+        if reply.outcome is Outcome.FENCED:
+            self._schedule_fenced(writer)
+        if done.has_more:
+            self._flush(at_once=len(batch) == self._limits.batch_events)
+
+    def _acknowledge_record(self, record: Record, reply: Reply, now_s: float) -> None:
+        """Process the reply to a batch from the spool, of this process or an earlier one."""
+        writer = self._overflow.writer_of(record)
+        self._reporter.report_record(record, reply, writer.call_id if writer else None)
+        if reply.outcome is Outcome.UNKNOWN:
+            self._overflow.hold(record)
+            return
+        if reply.outcome is Outcome.FENCED and writer and writer in self._outbox:
+            self._reporter.report_dropped(self._outbox.close(writer))
+            self._reporter.report_fenced(writer)
+            self._schedule_fenced(writer)
+        self._overflow.acknowledge(record)
+        if writer:
+            writer.lease_renewed_at = now_s
+            self._continue(writer, at_once=True)
+
+    def _continue(self, writer: StreamWriter, *, at_once: bool) -> None:
+        """Flush the rest of a stream whose batches in the spool are done."""
+        if self._outbox.schedule_rest(writer):
+            self._flush(at_once=at_once)
+
+    def _schedule_fenced(self, writer: StreamWriter) -> None:
+        # Scheduled, not called: an exception in it must not affect the other streams.
+        asyncio.get_running_loop().call_soon(writer.on_fenced)
+
+    # Retries
 
     def _back_off(self) -> None:
-        if self._resume not in self._timers:
-            self._timers.after(self._outage.next_wait_s(), self._resume)
+        if self._retry not in self._timers:
+            self._timers.after(self._backoff.next_wait_s(), self._retry)
 
-    def _resume(self) -> None:
-        self._timers.stop(self._resume)
-        self._streams.release_held()
-        self._overflow.try_again()
+    def _retry(self) -> None:
+        self._timers.stop(self._retry)
+        self._outbox.retry_held()
+        self._overflow.retry_held()
         self._wake.set()
 
     # Leases
@@ -343,8 +386,8 @@ class Publisher:
         """Renew leases: write an empty batch for each stream idle for a third of its lease."""
         self._timers.stop(self._renew_leases)
         third_s = self._limits.lease_s / 3
-        self._streams.make_silent_ready(self._clock() - third_s)
-        if self._streams.ready:
+        self._outbox.schedule_renewals(self._clock() - third_s)
+        if self._outbox.ready:
             self._wake.set()
-        if self._streams:
+        if self._outbox:
             self._timers.after(third_s, self._renew_leases)

@@ -1,7 +1,7 @@
-"""Whether events can be written to Redis now, measured by writing.
+"""Readiness of Redis, tested by writing to it.
 
-A blip of Redis must not take all gateways out of service at once, because calls are taken without
-it: as long as there is room for the events of the outage, the gateway is only degraded.
+A short outage of Redis must not take all gateways out of service, because they accept calls without
+it. As long as there is room for the events of the outage, the gateway is only degraded.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ class RedisHealth:
     Args:
         client: from `create_client`.
         partitions: fixed at installation; their keys lie on all nodes of a cluster.
-        outage: why streams of the publisher wait, empty if none does: a test write shows neither a
-            permission that a batch lacks, nor what is refused of one stream.
-        fullness: the share, 0 to 1, of the room for events that Redis has not taken.
+        outage: returns why streams of the publisher wait, empty if none does. A test write detects
+            neither a missing permission for a batch, nor that one stream is refused.
+        fullness: returns the used share, 0 to 1, of the room for unacknowledged events.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RedisHealth:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self.look()
+        await self.probe()
         self._task = asyncio.create_task(self._run(), name="redis-health")
         return self
 
@@ -59,10 +59,10 @@ class RedisHealth:
             self._task.cancel()
             await asyncio.wait([self._task])
             if not self._task.cancelled():
-                self._task.result()  # it ends only by a bug: show it
+                self._task.result()  # only a bug ends it: raise its exception
 
-    async def look(self) -> None:
-        """Test a write on each node; never raises for what a server did."""
+    async def probe(self) -> None:
+        """Test a write on each node. Never raises for what a server did."""
         failures = await probe_writes(self._client, self._partitions, _TIMEOUT_S)
         self._has_written |= None in failures
         before, self._failure = self._failure, next((f for f in failures if f), None)
@@ -75,7 +75,7 @@ class RedisHealth:
             _log.info("redis-writable")
 
     def conditions(self) -> Iterable[Condition]:
-        """Return what is wrong with Redis and the room for its events, for `/readyz`."""
+        """Return the problems with Redis and with the room for events, for `/readyz`."""
         failure = self._failure
         if cause := failure.detail or failure.reason if failure else self._outage():
             condition = degraded if self._has_written else not_ready
@@ -86,4 +86,4 @@ class RedisHealth:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
-            await self.look()
+            await self.probe()

@@ -1,8 +1,4 @@
-"""Redis as the gateway and the workers use it: batches of events, and looks at the server.
-
-`client.py` makes a client from its URL, `commands.py` runs commands, `errors.py`
-tells what their errors mean, `check.py` what is wrong at the start.
-"""
+"""The event store in Redis: runs `append.lua`, and checks what the publisher needs of a server."""
 
 import asyncio
 import contextlib
@@ -44,7 +40,7 @@ __all__ = [
 _SCRIPT = Path(__file__).with_name("append.lua").read_text(encoding="utf-8")
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
-# What every write of the gateway needs: a script that writes. The key expires after a minute.
+# Like every write of the gateway, a script that writes. The key expires after a minute.
 _WRITE = "return redis.call('SET', KEYS[1], '1', 'EX', 60) and 0"
 
 # The id and the `n` of the first entry.
@@ -65,18 +61,18 @@ return {first[1], 0}
 async def probe_writes(
     client: RedisClient, partitions: int, timeout_s: float
 ) -> list[PublishError | None]:
-    """Write a key on each node that holds partitions; once more if one does not take it.
+    """Write a key on each node that holds partitions; retry once if any write fails.
 
     Args:
         client: a single server's or a cluster's.
         partitions: fixed at installation.
-        timeout_s: for each of the two tries.
+        timeout_s: for each of the two attempts.
 
     Returns:
-        Per node why it did not take the write; None: it did.
+        Per node why the write failed; None if it succeeded.
     """
     failures = await _probe(client, partitions, timeout_s)
-    # After a failover the first try only learns of it.
+    # After a failover the first attempt only detects it.
     return await _probe(client, partitions, timeout_s) if any(failures) else failures
 
 
@@ -87,22 +83,22 @@ async def _probe(
     if isinstance(client, Redis):
         keys = keys[:1]
     else:
-        with contextlib.suppress(Exception):  # the exchange meets it again, and reports it
+        with contextlib.suppress(Exception):  # the exchange fails likewise, and reports it
             async with asyncio.timeout(timeout_s):
                 await initialize(client)
             keys = list({client.get_node_from_key(key): key for key in keys}.values())
     commands: list[Command] = [("EVAL", _WRITE, 1, key) for key in keys]
-    results = await _settle(client, await exchange(client, commands, timeout_s))
+    results = await _results_of(client, await exchange(client, commands, timeout_s))
     return [result if isinstance(result, PublishError) else None for result in results]
 
 
 async def evicting_policies(client: RedisClient, timeout_s: float) -> set[str]:
-    """Name the policies by which nodes delete keys when their memory is full; empty if none does.
+    """Return the eviction policies of nodes that delete keys when their memory is full.
 
     Raises:
-        PublishError: as `execute`; the detail is NOPERM if the user may not ask.
+        PublishError: as `execute`; the detail is NOPERM if the user lacks the permission.
     """
-    # Not CONFIG GET, which managed servers forbid.
+    # INFO, because managed servers forbid CONFIG GET.
     if isinstance(client, Redis):
         nodes = [await execute(client, "INFO", "memory", timeout_s=timeout_s)]
     else:
@@ -110,7 +106,7 @@ async def evicting_policies(client: RedisClient, timeout_s: float) -> set[str]:
         of_all = await execute(
             client, "INFO", "memory", timeout_s=timeout_s, target_nodes=primaries
         )
-        # redis-py does not name the node if there is but one
+        # redis-py omits the node's name if there is only one
         nodes = [of_all] if "maxmemory" in of_all else list(of_all.values())
     policies = {str(node.get("maxmemory_policy")) for node in nodes if node.get("maxmemory")}
     return policies - {"noeviction", "None"}
@@ -122,7 +118,7 @@ async def first_entries(
     """Read the id and the `n` of the first entry of each call's stream.
 
     Returns:
-        Per key both, an empty id and 0 if there is no such stream; None: no answer.
+        Per key the id and `n`; an empty id and 0 if there is no stream; None without a reply.
     """
     commands: list[Command] = [("EVAL", _FIRST, 1, key) for key in keys]
     replies = await exchange(client, commands, timeout_s) if commands else []
@@ -135,7 +131,7 @@ class RedisStore:
     """The publisher's `EventStore`: batches go to a single server or a cluster.
 
     Args:
-        client: from `create_client`. Whoever made it closes it.
+        client: from `create_client`; the caller closes it.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -144,7 +140,7 @@ class RedisStore:
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        """Append each call's batch, as `EventStore` says."""
+        """Append each call's batch; see `EventStore`."""
         return await append(self._client, calls, timeout_s)
 
 
@@ -155,25 +151,26 @@ async def append(
 
     Args:
         client: a single server's or a cluster's.
-        calls: keys and arguments as the head of `append.lua` says.
+        calls: keys and arguments of `append.lua`.
         timeout_s: for the exchange as a whole.
 
     Returns:
-        Per call what the script returned, or why it has no answer: `redis-unavailable` (it may
-        have run or not: send the same again) or `redis-refused` (it did not, and never would).
+        Per call what the script returned, or why there is no reply: `redis-unavailable` (it may
+        have run or not: send the same batch again) or `redis-refused` (it did not run, and never
+        would).
     """
     arguments = [(len(call[0]), *call[0], *call[1:]) for call in calls]
     commands: list[Command] = [("EVALSHA", _SCRIPT_SHA, *a) for a in arguments]
     replies = await exchange(client, commands, timeout_s)
     unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-    if unknown:  # a new, restarted or flushed server: it keeps the script that EVAL brings
+    if unknown:  # a new, restarted or flushed server; EVAL makes it cache the script
         commands = [("EVAL", _SCRIPT, *arguments[i]) for i in unknown]
         for i, reply in zip(unknown, await exchange(client, commands, timeout_s), strict=True):
             replies[i] = reply
-    return await _settle(client, replies)
+    return await _results_of(client, replies)
 
 
-async def _settle(client: RedisClient, replies: Sequence[object]) -> list[int | PublishError]:
+async def _results_of(client: RedisClient, replies: Sequence[object]) -> list[int | PublishError]:
     results = [_result_of(reply) for reply in replies]
     if any(isinstance(result, PublishError) and result.info.retry for result in results):
         await drop_connections(client)

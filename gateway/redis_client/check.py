@@ -1,4 +1,4 @@
-"""Whether Redis can be used as configured: what a process finds out at its start."""
+"""Check at startup whether Redis can be used as configured, and explain why not."""
 
 import asyncio
 from typing import Final
@@ -8,7 +8,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 
 from common.settings import SettingsError
 from gateway.errors import PublishError
-from gateway.redis_client.client import RedisClient, place_of
+from gateway.redis_client.client import RedisClient, address_of
 from gateway.redis_client.commands import initialize
 from gateway.redis_client.errors import code_of, refusal
 from gateway.redis_client.tls import diagnose
@@ -17,46 +17,49 @@ _DIAGNOSIS_S: Final = 1.0
 
 
 async def check(client: RedisClient, timeout_s: float = 5.0) -> None:
-    """Ping Redis, to find wrong settings.
+    """Connect to Redis and send a PING, to detect wrong settings.
 
     Raises:
-        PublishError: `redis-refused` if waiting can't help, for wrong credentials say, else
-            `redis-unavailable`; one line that names hosts and ports only.
+        PublishError: `redis-refused` if a retry cannot succeed, for example because of wrong
+            credentials; otherwise `redis-unavailable`. The detail is one line that names only
+            hosts and ports.
     """
-    place = place_of(client)
+    address = address_of(client)
     try:
         async with asyncio.timeout(timeout_s):
             await initialize(client)
             await client.execute_command("PING")
     except MasterNotFoundError as error:
         if why := await _refusal_of_sentinels(client, timeout_s):
-            raise PublishError("redis-refused", f"the sentinels of {place}: {why}") from error
-        raise PublishError("redis-unavailable", f"no sentinel knows {place}") from error
+            raise PublishError("redis-refused", f"the sentinels of {address}: {why}") from error
+        raise PublishError("redis-unavailable", f"no sentinel monitors {address}") from error
     except Exception as error:  # a broken connection raises more than RedisError
         raise await _explained(client, error) from error
 
 
 async def _explained(client: RedisClient, error: Exception) -> PublishError:
-    place = place_of(client)
+    address = address_of(client)
     if why := refusal(error):
-        return PublishError("redis-refused", f"Redis at {place} refuses us: {why}")
+        return PublishError("redis-refused", f"Redis at {address} refuses the connection: {why}")
     if code := code_of(error):
-        return PublishError("redis-unavailable", f"Redis at {place} is not ready: {code}")
+        return PublishError("redis-unavailable", f"Redis at {address} is not ready: {code}")
     tls, is_certain = await diagnose(client, _DIAGNOSIS_S)
     if is_certain:
-        return PublishError("redis-refused", f"Redis at {place} refuses us: TLS: {tls}")
+        return PublishError(
+            "redis-refused", f"Redis at {address} refuses the connection: TLS: {tls}"
+        )
     suffix = f": TLS: {tls}" if tls else ""
-    return PublishError("redis-unavailable", f"no Redis answers at {place}{suffix}")
+    return PublishError("redis-unavailable", f"no Redis answers at {address}{suffix}")
 
 
 async def check_settings(client: RedisClient) -> str:
-    """Check the settings of a process that works without Redis for a while.
+    """Check the settings of a process that can start while Redis is unavailable.
 
     Returns:
-        Why Redis is not there yet, in one line; empty if it is.
+        Why Redis is unavailable, in one line; empty if it is available.
 
     Raises:
-        SettingsError: waiting can't help, as `check` says.
+        SettingsError: Redis refuses the connection and a retry cannot succeed; see `check`.
     """
     try:
         await check(client)
@@ -73,7 +76,7 @@ async def _refusal_of_sentinels(client: RedisClient, timeout_s: float) -> str:
             try:
                 async with asyncio.timeout(timeout_s):
                     await sentinel.execute_command("PING")
-            except Exception as error:  # noqa: BLE001 - only what it says is of interest
+            except Exception as error:  # noqa: BLE001 - only a refusal is of interest
                 if why := refusal(error):
                     return why
     return ""

@@ -1,12 +1,12 @@
-"""A Redis client from its URL: one server, a cluster, or the primary that sentinels name.
+"""Create a Redis client from a URL: a single server, a cluster, or a primary behind sentinels.
 
     redis://user:password@host:6379/0                   rediss:// the same over TLS
     redis+cluster://host:6379,host2:6379                rediss+cluster://
     redis+sentinel://host:26379,host2:26379/service/0   rediss+sentinel://
-        ?sentinel_username=...&sentinel_password=...    what the sentinels ask for, if they do
+        ?sentinel_username=...&sentinel_password=...    if the sentinels need authentication
 
-User, password and parameters are percent-encoded. A URL may hold credentials, and a malformed one
-may hold them anywhere: no message quotes a part of it.
+User, password and parameters are percent-encoded. A URL can contain credentials, and a malformed
+one can contain them anywhere. So no error message quotes any part of a URL.
 """
 
 import ssl
@@ -36,7 +36,7 @@ class _Address(NamedTuple):
 
 
 class _SentinelPool(SentinelConnectionPool):
-    """Connections to the primary; it closes those to the sentinels with them."""
+    """A pool of connections to the primary that also closes the connections to the sentinels."""
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -44,27 +44,27 @@ class _SentinelPool(SentinelConnectionPool):
 
 
 def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
-    """Build a client; it connects at its first command.
+    """Create a client that connects at its first command.
 
-    The publisher retries, so the client does not: retries made unseen would spend the publisher's
+    The client does not retry, because its callers do: hidden retries would use up the callers'
     time-outs.
 
     Args:
-        url: one of the forms above.
+        url: a URL in one of the forms above.
         timeout_s: for connecting, for each send and for each reply.
 
     Raises:
-        SettingsError: the URL is none of these, or a file that it names can't be used; the message
-            does not quote it.
+        SettingsError: the URL is invalid, or a file that it names can't be used. The message does
+            not quote the URL.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,  # nothing is pushed to a writer, so RESP3 has nothing to give
+        "protocol": 2,  # RESP3 has no advantage without push messages
         "decode_responses": False,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "socket_keepalive": True,
-        "driver_info": None,  # no CLIENT SETINFO: one permission and one round trip less
+        "driver_info": None,  # no CLIENT SETINFO, which needs a permission and a round trip
     }
     try:
         return _build(url, options)
@@ -78,7 +78,7 @@ def _build(url: str, options: dict[str, Any]) -> RedisClient:
     if tls not in ("redis", "rediss") or kind not in _KINDS or scheme.endswith("+"):
         raise SettingsError(
             "the Redis URL must start with redis://, redis+cluster:// or redis+sentinel://, or "
-            "with rediss in place of redis for TLS"
+            "with rediss instead of redis for TLS"
         )
     parts = urlsplit(f"{tls}://{rest}")
     addresses = _addresses(parts, _SENTINEL_PORT if kind == "sentinel" else _PORT)
@@ -93,18 +93,20 @@ def _build(url: str, options: dict[str, Any]) -> RedisClient:
         options["ssl"] = True
         _check_tls(options)
     elif any(name.startswith("ssl") for name in options):
-        raise SettingsError("the Redis URL has parameters of TLS, but not the scheme rediss")
+        raise SettingsError("the Redis URL has TLS parameters, but its scheme is not rediss")
     if kind == "cluster":
         return _cluster(addresses, options)
     if kind == "sentinel":
         return _sentinel(addresses, service, options)
     if len(addresses) > 1:
-        raise SettingsError("the Redis URL names several hosts, and is of neither kind that may")
+        raise SettingsError(
+            "the Redis URL names several hosts: use redis+cluster:// or redis+sentinel://"
+        )
     return _usable(Redis(host=addresses[0].host, port=addresses[0].port, **options))
 
 
 def _cluster(addresses: list[_Address], options: dict[str, Any]) -> RedisCluster:
-    # Without full coverage: a lost node must not stop the calls of the others.
+    # Without full coverage, so that the loss of one node does not affect the slots of the others.
     nodes = [ClusterNode(address.host, address.port) for address in addresses]
     return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
 
@@ -116,14 +118,14 @@ def _sentinel(addresses: list[_Address], service: str, options: dict[str, Any]) 
         for name, value in options.items()
         if name.startswith(("socket_", "ssl")) or name in ("retry", "protocol")
     }
-    # redis-py leaves both untyped
+    # redis-py does not type these.
     sentinels = Sentinel(addresses, sentinel_kwargs={**shared, **own})  # type: ignore[no-untyped-call]
     pool = _SentinelPool(service, sentinels, **options)  # type: ignore[no-untyped-call]
     return _usable(Redis.from_pool(pool))
 
 
 def _usable(client: Redis) -> Redis:
-    # Not connected; finds unknown parameters. redis-py leaves it untyped.
+    # Does not connect, but raises an error for unknown parameters. redis-py does not type it.
     client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     return client
 
@@ -134,16 +136,16 @@ def _addresses(parts: SplitResult, default_port: int) -> list[_Address]:
             "the Redis URL is not valid: percent-encode the characters / ? # @ in the password"
         )
     addresses = []
-    for place in parts.netloc.rpartition("@")[2].split(","):
-        at = urlsplit(f"//{place}")
-        if not at.hostname or at.port == 0:
-            raise SettingsError("the Redis URL names no host, or an invalid port")
-        addresses.append(_Address(unquote(at.hostname), at.port or default_port))
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        split = urlsplit(f"//{address}")
+        if not split.hostname or split.port == 0:
+            raise SettingsError("the Redis URL has no host, or an invalid port")
+        addresses.append(_Address(unquote(split.hostname), split.port or default_port))
     return addresses
 
 
 def _parameters(parts: SplitResult) -> dict[str, Any]:
-    """Read the user, the password and what follows the question mark, as redis-py names it."""
+    """Parse the user, the password and the query into redis-py's keyword arguments."""
     user, at, _ = parts.netloc.rpartition("@")
     if len(parse_qs(parts.query, keep_blank_values=True)) != len(parse_qs(parts.query)):
         raise ValueError("a parameter without a value")
@@ -153,37 +155,36 @@ def _parameters(parts: SplitResult) -> dict[str, Any]:
 
 
 def _check_tls(options: dict[str, Any]) -> None:
-    """Load the certificates now: at the first connection it would look as if Redis were away."""
+    """Load the certificates, so that an unusable file does not look like an unavailable Redis."""
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     try:
         _ = SSLConnection(**tls).ssl_context.get()
     except (OSError, ssl.SSLError):
         names = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in tls]
         raise SettingsError(
-            f"the Redis URL: a file of {', '.join(names)} can't be read, or is not in PEM form"
+            f"the Redis URL: a file in {', '.join(names)} can't be read, or is not in PEM format"
         ) from None
 
 
 def destination(client: RedisClient) -> str:
-    """Name the Redis of a client, without credentials: places, and the number of the database."""
+    """Return the addresses and the database number of a client's Redis, without credentials."""
     if isinstance(client, RedisCluster):
-        return place_of(client)
-    return f"{place_of(client)}/{client.connection_pool.connection_kwargs.get('db') or 0}"
+        return address_of(client)
+    return f"{address_of(client)}/{client.connection_pool.connection_kwargs.get('db') or 0}"
 
 
-def place_of(client: RedisClient) -> str:
-    """Name where a client connects, as its URL does."""
+def address_of(client: RedisClient) -> str:
+    """Return the addresses from a client's URL, with the service name of sentinels."""
     if isinstance(client, RedisCluster):
-        # Not as the cluster does: what it tells of its nodes changes with every failover.
+        # From the URL, because the nodes that the cluster reports change with every failover.
         return ", ".join(f"{node.host}:{node.port}" for node in client.startup_nodes)
     pool: ConnectionPool = client.connection_pool
     if isinstance(pool, SentinelConnectionPool):
-        return (
-            f"{pool.service_name} of {', '.join(sorted(map(_at, pool.sentinel_manager.sentinels)))}"
-        )
-    return _at(client)
+        sentinels = sorted(map(_host_and_port, pool.sentinel_manager.sentinels))
+        return f"{pool.service_name} of {', '.join(sentinels)}"
+    return _host_and_port(client)
 
 
-def _at(client: Redis) -> str:
-    at = client.connection_pool.connection_kwargs
-    return f"{at.get('host', 'localhost')}:{at.get('port', _PORT)}"
+def _host_and_port(client: Redis) -> str:
+    arguments = client.connection_pool.connection_kwargs
+    return f"{arguments.get('host', 'localhost')}:{arguments.get('port', _PORT)}"

@@ -1,9 +1,9 @@
-"""Commands to Redis: one, or many in one exchange; and what every client does after a failure.
+"""Run commands on Redis, one by one or in batches, and drop connections after a failure.
 
-Every command of every client goes through here, so that all do the same: whatever may succeed later
-(`errors.py`) drops the client's connections. After a planned failover the old primary keeps
-its connections and answers READONLY on them for ever; only a new connection, for which the host's
-name is resolved again, reaches the new one.
+Every command of every client goes through this module, so that all clients handle failures in the
+same way: a failure that can be retried (see `errors.py`) drops the client's connections. After a
+planned failover, the old primary keeps its connections and replies READONLY on them for ever. Only
+a new connection, for which the host name is resolved again, reaches the new primary.
 """
 
 import asyncio
@@ -30,20 +30,21 @@ async def execute(
     client: RedisClient,
     *command: str | int,
     timeout_s: float,
-    **options: Any,  # noqa: ANN401  # redis-py's own
-) -> Any:  # noqa: ANN401  # Redis' own values
-    """Run a command that changes nothing more when it is run twice.
+    **options: Any,  # noqa: ANN401  # redis-py's type
+) -> Any:  # noqa: ANN401  # depends on the command
+    """Run an idempotent command.
 
-    If Redis refuses it, or the connection is broken, it is run once more on a new connection.
+    If Redis rejects it with an error that can be retried, or the connection breaks, retry it once
+    on a new connection. A time-out is not retried.
 
     Args:
-        client: from `create_client`; several commands may use it at once.
-        command: its parts.
-        timeout_s: for all of it, connecting included.
-        options: passed on to redis-py.
+        client: from `create_client`; can be used by several commands at the same time.
+        command: the command and its arguments.
+        timeout_s: for the whole operation, connecting and the retry included.
+        options: passed to redis-py.
 
     Raises:
-        PublishError: as `classify`.
+        PublishError: as returned by `classify`.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -62,21 +63,20 @@ async def execute(
 
 
 async def _execute(client: RedisClient, command: Command, options: dict[str, Any]) -> Any:  # noqa: ANN401
-    # First, and one at a time as it does it: redis-py's cluster client fails commands that are at
-    # once its first ones.
+    # redis-py's cluster client fails concurrent first commands. `initialize` runs one at a time.
     await initialize(client)
     return await client.execute_command(*command, **options)
 
 
 async def initialize(client: RedisClient) -> None:
-    """Read the map of a cluster, unless it is known."""
+    """Load the slot map of a cluster, unless it is loaded."""
     if isinstance(client, Redis):
         return
     try:
         _ = await client.initialize()
     except Exception:
-        # From its first look on redis-py asks only the nodes it has found. If all of them are gone,
-        # the next try asks the URL's hosts, too, whose names may have moved.
+        # Once the map is loaded, redis-py connects only to the nodes in it. In case all of them are
+        # lost, add the URL's hosts for the next attempt: their names may resolve to new nodes.
         named = {node.name: node for node in client.startup_nodes}
         manager = client.nodes_manager
         manager.set_nodes(manager.startup_nodes, named)
@@ -84,14 +84,14 @@ async def initialize(client: RedisClient) -> None:
 
 
 async def drop_connections(client: RedisClient) -> None:
-    """Close a client's connections; the next command makes a new one.
+    """Close a client's connections, so that the next command opens a new one.
 
-    Those in use by other commands are closed after them, but a cluster's at once: `execute` and the
-    publisher run those commands again.
+    Connections in use by other commands are closed when these are done. A cluster's connections are
+    closed at once; `execute` and the publisher retry the commands that fail because of this.
     """
-    with contextlib.suppress(Exception):  # a connection that does not close in time is gone as well
+    with contextlib.suppress(Exception):  # a connection that fails to close is lost as well
         if isinstance(client, RedisCluster):
-            await client.aclose()  # the map of the cluster is read anew, too
+            await client.aclose()  # also makes it reload the slot map
             return
         pool = client.connection_pool
         await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
@@ -101,48 +101,49 @@ async def drop_connections(client: RedisClient) -> None:
 async def exchange(
     client: RedisClient, commands: Sequence[Command], timeout_s: float
 ) -> list[object]:
-    """Send commands whose first key stands fourth; give each one's reply or its exception.
+    """Send a batch of commands; return the reply or the exception of each command.
 
-    Whoever calls it drops the client's connections after a failure.
+    The fourth element of each command must be its first key. After a failure, the caller must drop
+    the client's connections.
     """
     if isinstance(client, Redis):
-        return await _converse(client.connection_pool, commands, timeout_s)
+        return await _pipeline(client.connection_pool, commands, timeout_s)
     replies: list[object] = [None] * len(commands)
     try:
         async with asyncio.timeout(timeout_s):
             await initialize(client)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the caller tries again
+    except Exception as error:  # noqa: BLE001 - the caller classifies and retries
         return [error] * len(commands)
     nodes: dict[ClusterNode, list[int]] = defaultdict(list)
     for i, command in enumerate(commands):
         try:
             if node := client.get_node_from_key(str(command[3])):
                 nodes[node].append(i)
-        except RedisClusterException as error:  # no node owns the slot now
+        except RedisClusterException as error:  # currently no node owns the slot
             replies[i] = error
 
-    async def with_node(node: ClusterNode, mine: list[int]) -> None:
-        answers = await _converse(node, [commands[i] for i in mine], timeout_s)
-        for i, answer in zip(mine, answers, strict=True):
-            replies[i] = answer
+    async def exchange_with_node(node: ClusterNode, indices: list[int]) -> None:
+        node_replies = await _pipeline(node, [commands[i] for i in indices], timeout_s)
+        for i, reply in zip(indices, node_replies, strict=True):
+            replies[i] = reply
 
-    # Each node by itself: a healthy one's calls must not fail with a dead one's.
-    await asyncio.gather(*(with_node(node, mine) for node, mine in nodes.items()))
+    # Each node separately, so that a lost node does not fail the commands for the others.
+    await asyncio.gather(*(exchange_with_node(node, indices) for node, indices in nodes.items()))
     return replies
 
 
-async def _converse(
-    place: ConnectionPool | ClusterNode, commands: Sequence[Command], timeout_s: float
+async def _pipeline(
+    source: ConnectionPool | ClusterNode, commands: Sequence[Command], timeout_s: float
 ) -> list[object]:
     """Send all commands in one write, then read their replies.
 
-    On a connection of our own instead of redis-py's pipelines: packing by hiredis halves the cost,
-    and the replies that came before a connection broke are kept.
+    This replaces redis-py's pipelines: packing by hiredis halves the cost, and replies that arrived
+    before the connection broke are kept.
     """
     replies: list[object] = []
     try:
-        async with asyncio.timeout(timeout_s), _connection(place) as connection:
-            # hiredis' stub knows tuples of one only
+        async with asyncio.timeout(timeout_s), _connection(source) as connection:
+            # hiredis' type stub allows only tuples of length 1.
             packed = b"".join(pack_command(c) for c in commands)  # type: ignore[arg-type]
             await connection.send_packed_command(packed)
             while len(replies) < len(commands):
@@ -153,31 +154,33 @@ async def _converse(
 
 
 @contextlib.asynccontextmanager
-async def _connection(place: ConnectionPool | ClusterNode) -> AsyncIterator[AbstractConnection]:
-    if isinstance(place, ClusterNode):
-        connection = place.acquire_connection()
+async def _connection(source: ConnectionPool | ClusterNode) -> AsyncIterator[AbstractConnection]:
+    if isinstance(source, ClusterNode):
+        connection = source.acquire_connection()
         try:
             yield connection
         except BaseException:
-            await connection.disconnect(nowait=True)  # its late replies would be taken for others'
+            await connection.disconnect(
+                nowait=True
+            )  # late replies would be matched to the next commands
             raise
         finally:
-            place.release(connection)
+            source.release(connection)
     else:
-        # its decorator hides the type
-        pooled = await place.get_connection()  # type: ignore[no-untyped-call]
+        # Its decorator hides the type.
+        pooled = await source.get_connection()  # type: ignore[no-untyped-call]
         try:
             yield pooled
         except BaseException:
             await pooled.disconnect(nowait=True)  # as above
             raise
         finally:
-            await place.release(pooled)
+            await source.release(pooled)
 
 
 async def _reply(connection: AbstractConnection) -> object:
     try:
-        # No time-out here: a timer per reply costs more than the reply, and the whole has one.
+        # No time-out: a timer per reply costs more than the reply, and the batch has one.
         return await connection.read_response(timeout=math.inf)
     except ResponseError as error:
         return error

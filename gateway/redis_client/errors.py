@@ -1,10 +1,10 @@
-"""What an error of Redis means: to be tried again, or final.
+"""Classify errors of Redis: retry, or final.
 
-Nothing that time, a failover or an operator mends may drop an event. So only errors known to be our
-own are final: a key of another type, a bug in a script, an argument that no server takes. Any other
-error, also one that is not known here, is tried again.
+Failures that can end by themselves, by a failover or by an operator must not drop events. So only
+errors known to be mistakes of the gateway are final: a key of the wrong type, a bug in a script, an
+argument that no server accepts. All other errors, including unknown ones, are retried.
 
-A script reports the errors of its commands in a form that differs by server and version:
+The form in which a script reports the errors of its commands depends on the server and its version:
 
     Redis 7        OOM command not allowed ... script: <sha>, on @user_script:65.
     Valkey 9       OOM command not allowed ... script: on @user_script:65.
@@ -12,7 +12,7 @@ A script reports the errors of its commands in a form that differs by server and
     Redis 7.2      ERR ACL failure in script: User gateway has no permissions to run ...
     before 7.0     ERR Error running script (call to f_<sha>): @user_script: 65: -READONLY You ...
 
-Of an error's text only words from the table below are passed on: the rest may quote what was sent.
+Only the codes in the table below are taken from an error's text. The rest may quote the command.
 """
 
 import re
@@ -39,10 +39,10 @@ _FINAL = re.compile(
 _UNKNOWN_CA = {2, 18, 19, 20, 21}
 _EXPIRED = {9, 10}
 _WRONG_NAME = {62, 64}
-# Words in an SSL error's reason, in the order they are looked for.
+# Words in an SSL error's reason, in the order of the search.
 _TLS_REASONS = {
     "CERTIFICATE_REQUIRED": "certificate needed",
-    "HANDSHAKE_FAILURE": "certificate needed, or no cipher in common",  # TLS 1.2 says no more
+    "HANDSHAKE_FAILURE": "certificate needed, or no cipher in common",  # in TLS 1.2
     "ALERT_UNKNOWN_CA": "client certificate of an unknown CA",
     "ALERT": "client certificate refused",
     "WRONG_VERSION_NUMBER": "the server does not speak TLS",
@@ -51,9 +51,10 @@ _TLS_REASONS = {
 
 
 def classify(error: BaseException) -> PublishError:
-    """Return `redis-refused` for what never succeeds, else `redis-unavailable`.
+    """Return `redis-refused` if a retry cannot succeed, otherwise `redis-unavailable`.
 
-    The detail is the server's code (`READONLY`), the failure of TLS, or the type of the error.
+    The detail is the server's error code (such as `READONLY`), the TLS failure, or the type of the
+    error.
     """
     if isinstance(error, ResponseError) and _FINAL.search(_text(error)):
         return PublishError("redis-refused", code_of(error))
@@ -63,7 +64,7 @@ def classify(error: BaseException) -> PublishError:
 
 
 def code_of(error: BaseException) -> str:
-    """Return the code of the answer that is an error, or led to it; empty without one."""
+    """Return the server's error code from an error or its causes; empty if there is none."""
     for cause in _causes(error):
         text = _text(cause)
         if _DENIED.search(text):
@@ -74,7 +75,7 @@ def code_of(error: BaseException) -> str:
 
 
 def tls_failure(error: BaseException) -> str:
-    """Name the failure of TLS that an error is, or was caused by; empty if it is none."""
+    """Return the TLS failure in an error or its causes; empty if there is none."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             if cause.verify_code in _UNKNOWN_CA:
@@ -89,7 +90,7 @@ def tls_failure(error: BaseException) -> str:
 
 
 def refusal(error: BaseException) -> str:
-    """Return why a connection with these settings is refused; empty if waiting may help."""
+    """Return why a server refuses these settings; empty if a retry can succeed."""
     text = _text(error)
     if tls := tls_failure(error):
         return f"TLS: {tls}"
@@ -100,12 +101,12 @@ def refusal(error: BaseException) -> str:
     if "DB index is out of range" in text:
         return "no such database"
     if "Cluster mode is not enabled" in text and not code_of(error):
-        return "it is no cluster"
+        return "it is not a cluster"
     return ""
 
 
 def _text(error: BaseException) -> str:
-    """Return the answer as it came: redis-py removes the code of those it has a class for."""
+    """Return the error as sent: redis-py removes the code if it has a class for it."""
     code = getattr(error, "status_code", None)
     return f"{code} {error}" if code else str(error)
 

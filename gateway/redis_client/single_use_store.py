@@ -1,7 +1,8 @@
-"""What all gateways remember together, in Redis: implements `Memory` of `replay_guard.py`.
+"""Store first uses in Redis, shared by all gateways: implements `Memory` of `replay_guard.py`.
 
-One key per thing, which expires with it. Its value is the moment, and a mark by which a gateway
-tells its own first attempt, whose answer was lost, from another's claim.
+One Redis key per claimed key, with an expiry. Its value is the time of the claim and a random mark.
+The mark distinguishes a gateway's own claim, retried because its reply was lost, from a claim of
+another gateway.
 """
 
 import math
@@ -11,16 +12,16 @@ from typing import Final
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 
-TIMEOUT_S: Final = 1.0  # for a send or a reply; a call that starts waits for it
+TIMEOUT_S: Final = 1.0  # for each send and reply; delays the start of a call
 
 _PREFIX: Final = "cs:once:"
 
 
 class RedisSingleUseStore:
-    """Moments by keys, in Unix seconds.
+    """Stores the time of the first use of each key, in Unix seconds.
 
     Args:
-        client: a single server's or a cluster's, made with `TIMEOUT_S`; whoever made it closes it.
+        client: created with `TIMEOUT_S`; its creator closes it.
         timeout_s: for each command.
     """
 
@@ -29,7 +30,7 @@ class RedisSingleUseStore:
         self._timeout_s = timeout_s
 
     async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
-        """Note the moment of a key that has none; see `Memory`."""
+        """Store a key's first use, or return the time of an earlier one; see `Memory`."""
         value = f"{now_s:.3f} {secrets.token_hex(8)}"
         found: bytes | None = await execute(
             self._client,
@@ -37,13 +38,13 @@ class RedisSingleUseStore:
             timeout_s=self._timeout_s,
             get=True,
         )
-        return None if found in (None, value.encode()) else _moment(found)
+        return None if found in (None, value.encode()) else _time_of(found)
 
     async def find(self, key: str) -> float | None:
-        """Return the moment of a key; see `Memory`."""
+        """Return the time of a key's first use; see `Memory`."""
         found = await execute(self._client, "GET", _PREFIX + key, timeout_s=self._timeout_s)
-        return None if found is None else _moment(found)
+        return None if found is None else _time_of(found)
 
 
-def _moment(value: bytes) -> float:
+def _time_of(value: bytes) -> float:
     return float(value.partition(b" ")[0])

@@ -1,4 +1,4 @@
-"""Why TLS with a Redis fails, where the failed connection could not tell."""
+"""Find out why a TLS connection to Redis failed, if its error did not say so."""
 
 import asyncio
 import ssl
@@ -16,13 +16,13 @@ _CLOSED_ON_US: Final = "closed by the server; the client certificate may be refu
 
 
 async def diagnose(client: RedisClient, timeout_s: float) -> tuple[str, bool]:
-    """Connect once more and only listen.
+    """Connect again without sending a command, and read the server's TLS alert.
 
-    In TLS 1.3 a server refuses a client's certificate after the client's handshake is over. If the
-    client has sent a command by then, the server's alert may be lost with the connection.
+    In TLS 1.3, a server rejects the client's certificate after the client has completed the
+    handshake. If the client has sent a command by then, the alert can be lost with the connection.
 
     Returns:
-        What fails, empty if nothing that shows; and whether the server said so itself.
+        The failure, empty if none was found; and whether it is certain, because TLS reported it.
     """
     for connection in _connections(client):
         if not isinstance(connection, SSLConnection):
@@ -37,13 +37,13 @@ async def diagnose(client: RedisClient, timeout_s: float) -> tuple[str, bool]:
                     is_open = bool(await reader.read(1))
                 finally:
                     writer.transport.abort()
-        except TimeoutError:  # it waits for a command: TLS is well, or nobody is there
+        except TimeoutError:  # the server waits for a command, or does not respond
             continue
         except (ConnectionResetError, ssl.SSLError) as error:
             if failure := tls_failure(error):
                 return failure, True
             is_open = False
-        except OSError:  # nobody is there
+        except OSError:  # no server at this address
             continue
         if not is_open:
             return (_CLOSED_ON_US if connection.certfile else _CLOSED), False
@@ -51,7 +51,7 @@ async def diagnose(client: RedisClient, timeout_s: float) -> tuple[str, bool]:
 
 
 def _connections(client: RedisClient) -> list[AbstractConnection]:
-    """Make one, not connected, for each place that the URL names."""
+    """Create an unconnected connection for each address in the URL."""
     if isinstance(client, RedisCluster):
         nodes = client.startup_nodes
         return [node.connection_class(**node.connection_kwargs) for node in nodes]
@@ -59,5 +59,5 @@ def _connections(client: RedisClient) -> list[AbstractConnection]:
     named: list[Redis] = [client]
     if isinstance(pool, SentinelConnectionPool):
         named = pool.sentinel_manager.sentinels
-    # redis-py leaves it untyped
+    # redis-py does not type it.
     return [each.connection_pool.make_connection() for each in named]  # type: ignore[no-untyped-call]

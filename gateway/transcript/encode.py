@@ -1,7 +1,7 @@
-"""Transcript events as the flat strings that Redis holds, and batches of them as bytes. Pure.
+"""Encode transcript events as flat strings for Redis, and pack them into batches. Pure.
 
-What all events share (v, call_id, stream_id, epoch, n, gateway) is the same for a whole batch;
-`append.lua` adds it, so it crosses the wire once a batch instead of once an event.
+The fields that all events share (v, call_id, stream_id, epoch, n, gateway) are sent once per batch
+instead of once per event; `append.lua` adds them to each event.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _BOOLEANS = (b"\xc2", b"\xc3")
 
 
 def type_of(event: TranscriptEvent) -> EventType:
-    """Name the event as its `type` field does."""
+    """Return the value of the event's `type` field."""
     match event:
         case TranscriptDelta():
             return "transcript.delta"
@@ -49,12 +49,12 @@ def type_of(event: TranscriptEvent) -> EventType:
 
 
 def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[str]:
-    """Spell one event out: its type, its `at`, then its own fields as name, value, name, value ...
+    """Return one event as a list: its type, its `at`, then its own field names and values in turn.
 
     Args:
-        event: what happened.
-        taken_unix_s: when the publisher took it, in Unix seconds; becomes `at`.
-        now_s: the moment of writing on the monotonic clock of `received_at`; gives `latency_ms`.
+        event: the event.
+        taken_unix_s: when the publisher accepted it, in Unix seconds; becomes `at`.
+        now_s: when it is written, on the monotonic clock of `received_at`; used for `latency_ms`.
     """
     head = [type_of(event), rfc3339_ms(taken_unix_s)]
     match event:
@@ -92,16 +92,16 @@ def _text_fields(event: TranscriptDelta | TranscriptFinal) -> list[str]:
     ]  # fmt: skip
 
 
-def pack_stream(*constants: str | int) -> bytes:
-    """Pack what all batches of a stream share: the first argument of `append.lua`."""
-    return _pack(constants)
+def pack_stream(*header: str | int) -> bytes:
+    """Pack the fields that all batches of a stream share: the first argument of `append.lua`."""
+    return _pack(header)
 
 
 def pack_event(fields: list[str]) -> bytes:
     """Pack one flattened event.
 
-    A lone surrogate, which no UTF-8 can carry, becomes `?`: one bad character must not hold up the
-    rest of a call.
+    A lone surrogate, which UTF-8 cannot encode, becomes `?`: one bad character must not block the
+    other events of a call.
     """
     try:
         return _pack(fields)
@@ -114,13 +114,13 @@ def pack_batch(
 ) -> bytes:
     """Pack a batch: the second argument of `append.lua`.
 
-    The array around packed events is written by hand; msgspec's `Raw` costs a microsecond each.
+    The array header is written by hand, because msgspec's `Raw` costs a microsecond per event.
 
     Args:
         first_n: the n of the first event.
         events: from `pack_event`, fewer than 65 536; none in a batch that only renews the lease.
-        ends_stream: the last event is the stream's last.
-        if_lapsed: to be written only if the lease of the stream's owner has lapsed.
+        ends_stream: whether the last event is the stream's last.
+        if_lapsed: whether to write the batch only if the lease of the stream's owner has expired.
     """
     count = len(events)
     array = (0x90 + count).to_bytes() if count < 16 else b"\xdc" + count.to_bytes(2)
@@ -129,11 +129,11 @@ def pack_batch(
 
 
 def rfc3339_ms(unix_s: float) -> str:
-    """Write a moment as RFC 3339 in UTC with milliseconds: `2026-11-21T09:53:43.120Z`."""
+    """Format a time as RFC 3339 in UTC with milliseconds: `2026-11-21T09:53:43.120Z`."""
     seconds, milliseconds = divmod(int(unix_s * 1000), 1000)
     return f"{_rfc3339_second(seconds)}.{milliseconds:03d}Z"
 
 
-@lru_cache(maxsize=8)  # the events of a batch were taken within a second or two
+@lru_cache(maxsize=8)  # a batch spans only a second or two
 def _rfc3339_second(unix_s: int) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")

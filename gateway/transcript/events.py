@@ -1,7 +1,8 @@
-"""The transcript events, version 1: the public contract with every reader of Redis. Pure.
+"""The transcript events, version 1: the public contract with all consumers. Pure.
 
-An event knows its own fields only; what all events share (call, stream, epoch, n, at, gateway) is
-added where it is written. On Redis every field is a flat string. docs/events.md is the reference.
+An event class has only the event's own fields. The fields that all events share (call, stream,
+epoch, n, at, gateway) are added when the event is written. In Redis every field is a flat string.
+docs/events.md is the reference.
 """
 
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ class FinalReason(StrEnum):
 
 
 class TrackInfo(msgspec.Struct, frozen=True):
-    """One track, as `stream.started` announces it."""
+    """A track in `stream.started`."""
 
     track: str
     role: str
@@ -62,7 +63,7 @@ class StreamStarted(msgspec.Struct, frozen=True):
 
 
 class TranscriptDelta(msgspec.Struct, frozen=True):
-    """More text of an open segment; deltas of one revision concatenate to its partial text."""
+    """More text of an open segment; the deltas of a revision concatenate to its partial text."""
 
     track: str
     role: str
@@ -71,12 +72,12 @@ class TranscriptDelta(msgspec.Struct, frozen=True):
     text: str
     start_ms: int
     end_ms: int
-    received_at: float  # when the newest audio it covers reached us, on the monotonic clock
-    received_s: float  # when the delta reached us, on the monotonic clock
+    received_at: float  # when its newest audio was received, on the monotonic clock
+    received_s: float  # when the delta was received, on the monotonic clock
 
 
 class TranscriptFinal(msgspec.Struct, frozen=True):
-    """A whole segment; replaces its deltas and closes it."""
+    """The whole text of a segment; replaces its deltas and closes it."""
 
     track: str
     role: str
@@ -98,32 +99,34 @@ class TranscriptGap(msgspec.Struct, frozen=True):
 
 
 class StreamPaused(msgspec.Struct, frozen=True):
-    """The carrier sends no audio for a while: a hold, or a card number being said."""
+    """The carrier paused the audio, for a hold or while the caller says a card number."""
 
     at_ms: int
 
 
 class StreamResumed(msgspec.Struct, frozen=True):
-    """Audio comes again."""
+    """The carrier resumed the audio."""
 
     at_ms: int
 
 
 class StreamDtmf(msgspec.Struct, frozen=True):
-    """A key was pressed; which one is never said."""
+    """A key was pressed. The event never contains which key."""
 
     track: str | None
 
 
 class StreamEnded(msgspec.Struct, frozen=True):
-    """A stream's last event, always."""
+    """The last event of every stream."""
 
     status: Status
     reason: str
     duration_ms: int
     segments: int
     gap_ms: int
-    suspected_encoding: Mapping[str, str] = {}  # by track, if it is not the announced one
+    suspected_encoding: Mapping[
+        str, str
+    ] = {}  # by track; only tracks with another encoding than announced
 
 
 type TranscriptEvent = (
@@ -139,7 +142,7 @@ type TranscriptEvent = (
 
 
 class EventWriter(Protocol):
-    """Where one stream's events go. Implemented by the Redis publisher."""
+    """Publishes one stream's events. Implemented by the Redis publisher."""
 
     def publish(self, event: TranscriptEvent) -> None:
         """Queue one event, in order, without waiting."""

@@ -1,13 +1,13 @@
-"""From the model's words to segments: one utterance each, its deltas, then its final. Pure.
+"""Combine the model's deltas into segments: one per utterance, with deltas and a final. Pure.
 
-    nothing open --text--> open --text--> open --pause, length or close()--> nothing open
-                             restart(): the same segment, empty, one revision on
+    no open segment --text--> open --text--> open --pause, length or close()--> no open segment
+                                restart(): the same segment without text, next revision
 
-The deltas of a segment's last revision concatenate to its final's text, to the letter. So white
-space is published only once a word follows it, and never at a segment's start.
+The deltas of a segment's last revision concatenate exactly to the text of its final. So white space
+is published only when a word follows it, and never at the start of a segment.
 
-A replay repeats words that were published. Until it has come as far as the revision before, that
-revision's words are kept: `close` publishes them again if the replay came to less.
+A replay repeats words that were already published. The words of the revision before the replay are
+kept until the replay has reached their end. If it ends earlier, `close` publishes them again.
 """
 
 from typing import Final
@@ -15,21 +15,21 @@ from typing import Final
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.token_clock import Placement
 
-# Beyond the length limit a segment waits for a word to end. Speech that brings no space for so long
-# is written in a script without them (Chinese, Japanese): it is cut between two deltas.
+# A segment beyond the length limit ends at the next space. If there is none for this long, the
+# script has no spaces (Chinese, Japanese), and the segment ends between two deltas.
 _MAX_WORD_MS: Final = 10_000
 
 
 class Segmenter:
-    """Cuts one track's text into segments, numbered from 1.
+    """Splits one track's text into segments, numbered from 1.
 
     Args:
-        track: the track's name, as events carry it.
-        role: who speaks on it, as events carry it.
-        pause_ms: media time from the end of one delta with words to that of the next, or of an
-            empty one, that ends a segment. Padding counts once real audio follows it: until then
-            the model may still say words that belong to the segment.
-        max_ms: media time after which a segment ends with the word.
+        track: the track's name in the events.
+        role: the speaker's role in the events.
+        pause_ms: length of a pause that ends a segment: media time from the end of the last delta
+            with words to the end of the current delta. Padding counts only when real audio follows
+            it, because until then the model can still send words of the segment.
+        max_ms: media time after which a segment ends at the next word boundary.
 
     Attributes:
         segment: the number of the newest segment; 0 before the first.
@@ -45,13 +45,13 @@ class Segmenter:
         self._max_ms = max_ms
         self._is_open = False
         self._rev = 0
-        self._said: list[TranscriptDelta] = []  # of the open segment's revision
-        self._space = ""  # white space not yet followed by a word
+        self._deltas: list[TranscriptDelta] = []  # deltas of the open segment's revision
+        self._space = ""  # white space that no word follows so far
         self._start_ms = 0
         self._end_ms = 0
         self._padded_ms = 0  # padding since the last word
-        self._covered_ms = 0  # where the last delta ended, empty or not
-        # Of a revision before, what this one has not come to yet, and how far that one came
+        self._covered_ms = 0  # end of the last delta, empty or not
+        # Deltas of an earlier revision that the replay has not reached, and that revision's end.
         self._furthest: list[TranscriptDelta] = []
         self._furthest_ms = 0
 
@@ -61,21 +61,21 @@ class Segmenter:
         """Add one delta, empty or not.
 
         Args:
-            text: what the model added.
-            placement: where the audio behind it lies.
-            received_s: when it reached us, on the monotonic clock.
+            text: the delta's text.
+            placement: position of its audio.
+            received_s: when it was received, on the monotonic clock.
 
         Returns:
-            What it completed: a final if it ended a segment, then a delta if it said something.
+            A final if the delta ended a segment, then a delta if it has words.
         """
         events: list[TranscriptDelta | TranscriptFinal] = []
-        said = text.strip()
+        has_words = bool(text.strip())
         self._padded_ms += placement.padding_ms
-        if self._is_open and (reason := self._ended(text, bool(said), placement)):
+        if self._is_open and (reason := self._end_reason(text, has_words, placement)):
             events.append(self._close(reason))
             self._furthest = [each for each in self._furthest if each.start_ms >= self._covered_ms]
-        if said:
-            events.append(self._say(text, placement, received_s))
+        if has_words:
+            events.append(self._add_words(text, placement, received_s))
         elif self._is_open:
             self._space += text
         self._covered_ms = placement.end_ms
@@ -84,97 +84,97 @@ class Segmenter:
         return events
 
     def close(self, reason: FinalReason) -> list[TranscriptDelta | TranscriptFinal]:
-        """End the open segment; nothing if none is open.
+        """End the open segment, if there is one.
 
-        If a replay has come less far than the revision before it, that revision's words are
-        published again, as one delta: no final says less than was published.
+        If a replay did not reach the end of the revision before it, that revision's words are
+        published again, as one delta. So a final never has less than what was published.
         """
         events: list[TranscriptDelta | TranscriptFinal] = []
         if self._furthest:
-            events.append(self._say_again())
+            events.append(self._repeat_furthest())
         if self._is_open:
             events.append(self._close(reason))
         return events
 
     @property
     def open_from_ms(self) -> int | None:
-        """Where the open segment begins; None if none is open."""
+        """Start of the open segment; None if none is open."""
         return self._start_ms if self._is_open else None
 
     @property
     def end_ms(self) -> int:
-        """Where the newest word ends, of whatever segment."""
+        """End of the newest word, in any segment."""
         return self._end_ms
 
     @property
     def is_paused(self) -> bool:
-        """Whether padding as long as a pause was answered since the last word."""
+        """Whether the model has processed a pause of padding since the last word."""
         return self._is_open and self._padded_ms >= self._pause_ms
 
     @property
     def is_behind(self) -> bool:
-        """Whether a replay has not come to words that were published before it."""
+        """Whether a replay has not reached all words that were published before it."""
         return bool(self._furthest)
 
     def restart(self) -> None:
-        """Start the open segment over: its audio will be heard again.
+        """Restart the open segment, because its audio will be replayed.
 
-        If no word comes this time it ends where it ended before, with an empty final.
+        If the replay has no words, the segment keeps its end and gets an empty final.
         """
         self._padded_ms = 0
         if self._covered_ms > self._furthest_ms or not self._furthest:
-            self._furthest = list(self._said) if self._is_open else []
+            self._furthest = list(self._deltas) if self._is_open else []
             self._furthest_ms = self._covered_ms
-        if self._is_open and self._said:
+        if self._is_open and self._deltas:
             self._rev += 1
-            self._said = []
+            self._deltas = []
             self._space = ""
 
-    def _ended(self, text: str, said: bool, placement: Placement) -> FinalReason | None:
-        """Why the open segment ends before this delta, if it does."""
+    def _end_reason(self, text: str, has_words: bool, placement: Placement) -> FinalReason | None:
+        """Return why the open segment ends before this delta; None if it does not end."""
         if placement.start_ms - self._covered_ms >= _MAX_WORD_MS:
-            return FinalReason.PAUSE  # a hold lies in between: no word goes on across it
-        if said and self._said and not (self._space or text[0].isspace()):
-            # It goes on with the last word.
+            return FinalReason.PAUSE  # a hold in between: no word spans it
+        if has_words and self._deltas and not (self._space or text[0].isspace()):
+            # The delta continues the last word.
             overdue = placement.end_ms - self._start_ms > self._max_ms + _MAX_WORD_MS
             return FinalReason.LENGTH if overdue else None
         silence_ms = placement.end_ms - self._end_ms + self._padded_ms
         if silence_ms >= self._pause_ms and not placement.padding_ms:
             return FinalReason.PAUSE
-        if said and placement.end_ms - self._start_ms > self._max_ms:
+        if has_words and placement.end_ms - self._start_ms > self._max_ms:
             return FinalReason.LENGTH
         return None
 
-    def _say(self, text: str, placement: Placement, received_s: float) -> TranscriptDelta:
-        """Add to the open segment, or open one."""
+    def _add_words(self, text: str, placement: Placement, received_s: float) -> TranscriptDelta:
+        """Add words to the open segment; open a segment if there is none."""
         self._open()
-        if not self._said:
+        if not self._deltas:
             self._start_ms = placement.start_ms
-        text = self._space + text if self._said else text.lstrip()
+        text = self._space + text if self._deltas else text.lstrip()
         kept = text.rstrip()
         self._space = text[len(kept) :]
         return self._add(
             kept, placement.start_ms, placement.end_ms, placement.received_at, received_s
         )
 
-    def _say_again(self) -> TranscriptDelta:
-        """Publish the words of the revision that came further, as one delta.
+    def _repeat_furthest(self) -> TranscriptDelta:
+        """Return the words of the revision that reached further, as one delta.
 
-        If the replay said more than that revision had by there, its words stand, and those that it
-        did not come to follow.
+        If the replay has more deltas than that revision had up to the same time, the replay's words
+        are kept, followed by the words that it did not reach.
         """
         words, self._furthest = self._furthest, []
         rest = [each for each in words if each.start_ms >= self._covered_ms]
         texts = [each.text for each in words]
-        if self._is_open and len(self._said) > len(words) - len(rest):
-            words = [*self._said, *rest]
+        if self._is_open and len(self._deltas) > len(words) - len(rest):
+            words = [*self._deltas, *rest]
             texts = [each.text for each in words]
-            if rest and not (self._space or texts[-len(rest)][0].isspace()):
-                texts.insert(-len(rest), " ")
+            if rest and not rest[0].text[0].isspace():
+                texts.insert(-len(rest), self._space or " ")
         self._open()
-        if self._said:
+        if self._deltas:
             self._rev += 1
-            self._said = []
+            self._deltas = []
         self._space = ""
         self._start_ms = words[0].start_ms
         newest = words[-1]
@@ -186,7 +186,7 @@ class Segmenter:
             self.segment += 1
             self._is_open = True
             self._rev = 0
-            self._said = []
+            self._deltas = []
 
     def _add(
         self, text: str, start_ms: int, end_ms: int, received_at: float, received_s: float
@@ -204,7 +204,7 @@ class Segmenter:
             received_at=received_at,
             received_s=received_s,
         )
-        self._said.append(delta)
+        self._deltas.append(delta)
         return delta
 
     def _close(self, reason: FinalReason) -> TranscriptFinal:
@@ -214,7 +214,7 @@ class Segmenter:
             role=self._role,
             segment=self.segment,
             rev=self._rev,
-            text="".join(delta.text for delta in self._said),
+            text="".join(delta.text for delta in self._deltas),
             start_ms=self._start_ms,
             end_ms=self._end_ms,
             reason=reason,

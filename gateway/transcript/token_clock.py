@@ -1,10 +1,10 @@
-"""When a word was said, estimated from how many deltas have come. Pure.
+"""Estimate when a word was said from the number of deltas received. Pure.
 
-The model reports no times, but it answers exactly one delta per 80 ms of audio, empty or not. It
-listens ahead by its configured delay before it says the first one, so the delay is in when a delta
-comes, not in what it is about: delta k of a generation covers the kth 80 ms of its audio.
-Chunks know where they lie on the media clock, which may jump between them; through them a time in
-the session's audio becomes a time of the stream.
+The model reports no times, but it sends exactly one delta per 80 ms of audio, empty or not. It
+waits for its configured delay before it sends the first delta. The delay affects when a delta
+arrives, not which audio it covers: delta k of a generation covers the kth 80 ms of its audio.
+The media clock can jump between chunks. So the position of each chunk is stored, to convert a time
+in the session's audio to a time on the media clock.
 
     session audio, ms    0        80       160      240
     chunks               |--------|--------|--------|
@@ -18,18 +18,19 @@ import msgspec
 
 TOKEN_MS: Final = 80
 
-# Chunks remembered one by one for deltas to come. Past it (11 minutes at 80 ms without an answer)
-# newer audio lengthens the last one: its place stays exact, only its time of arrival does not.
+# Chunks stored separately until their deltas arrive. Beyond this number (11 minutes of 80 ms chunks
+# without a delta), newer audio extends the last chunk, whose position stays exact. Only its time of
+# arrival does not.
 _MAX_CHUNKS: Final = 8192
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """Where the audio behind one delta lies."""
+    """The position of the audio that one delta covers."""
 
     start_ms: int  # on the media clock
     end_ms: int
-    received_at: float  # when the audio at `end_ms` reached us, on the monotonic clock
-    padding_ms: int = 0  # of the audio: has no place on the media clock
+    received_at: float  # when the audio at `end_ms` was received, on the monotonic clock
+    padding_ms: int = 0  # audio without a position on the media clock
 
 
 class _Sent(msgspec.Struct, frozen=True, gc=False):
@@ -40,16 +41,16 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
     received_at: float
 
     def media_ms(self, session_ms: int) -> int:
-        """A time in the session's audio on the media clock, within this chunk or at its ends."""
+        """Convert a time in the session's audio to media time, limited to this chunk."""
         return min(self.start_ms + max(session_ms - self.from_ms, 0), self.end_ms)
 
 
 class TokenClock:
-    """Places the deltas of one generation.
+    """Locates the deltas of one generation on the media clock.
 
     Attributes:
         sent_ms: media time up to which audio was sent; None before the first chunk.
-        covered_ms: media time up to which deltas have answered; None likewise.
+        covered_ms: media time up to which deltas were received; None before the first chunk.
     """
 
     def __init__(self) -> None:
@@ -64,10 +65,10 @@ class TokenClock:
         """Record a chunk that was sent to the session.
 
         Args:
-            start_ms: where it begins on the media clock, not before the last one's end.
-            end_ms: where it ends.
-            audio_ms: how long its audio is; not shorter than that.
-            received_at: when its audio reached us, on the monotonic clock.
+            start_ms: its start on the media clock, not before the end of the last chunk.
+            end_ms: its end on the media clock.
+            audio_ms: length of its audio, at least `end_ms - start_ms`.
+            received_at: when its audio was received, on the monotonic clock.
         """
         begins = self._session_ms
         self._session_ms += audio_ms
@@ -81,15 +82,15 @@ class TokenClock:
             self.covered_ms = start_ms
 
     def tick(self) -> Placement:
-        """Place the next delta.
+        """Locate the next delta.
 
         Returns:
-            Where its audio lies: never before the last delta's, never outside of what was sent. A
-            delta that no audio was sent for lies where the last one ended.
+            The position of its audio, never before that of the last delta and never outside the
+            audio sent. If no audio was sent for the delta, the end of the last one.
         """
-        from_ms = self._answered_ms(self._ticks)
+        from_ms = self._covered_session_ms(self._ticks)
         self._ticks += 1
-        to_ms = self._answered_ms(self._ticks)
+        to_ms = self._covered_session_ms(self._ticks)
         chunks = self._chunks
         while len(chunks) > 1 and chunks[0].to_ms <= from_ms:
             chunks.popleft()
@@ -106,9 +107,9 @@ class TokenClock:
 
     @property
     def lag_ms(self) -> int:
-        """Audio sent and not answered."""
-        return self._session_ms - self._answered_ms(self._ticks)
+        """Length of the audio that was sent and is not covered by deltas."""
+        return self._session_ms - self._covered_session_ms(self._ticks)
 
-    def _answered_ms(self, ticks: int) -> int:
-        """The end of a delta in the session's audio, within what was sent."""
+    def _covered_session_ms(self, ticks: int) -> int:
+        """Return where this many deltas end in the session's audio, limited to the audio sent."""
         return min(TOKEN_MS * ticks, self._session_ms)

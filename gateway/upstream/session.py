@@ -1,16 +1,16 @@
-"""One upstream session: the Realtime protocol spoken over one transport stream.
+"""Run one upstream session: the Realtime protocol over one transport stream.
 
-    state        may                                       leaves it
-    OPENING      nothing yet                               session.created -> LIVE
+    state        allowed                                   transition
+    OPENING      nothing                                   session.created -> LIVE
     LIVE         append; deltas arrive                     finish() -> FINISHING
-    FINISHING    the rest of the deltas arrive             done -> CLOSED
-    CLOSED       nothing; the listener heard `on_ended`
+    FINISHING    the remaining deltas arrive               done -> CLOSED
+    CLOSED       nothing; `on_ended` was called
 
-What a state does not name is refused: `append` says False, an answer while OPENING breaks the
-protocol, CLOSED hears nothing any more. From any state, a failure of the peer or of the transport,
-or our `abort`, leads to CLOSED. So does a `done` that nobody asked for: the model's context is full
-(`context-full`), it has thrown away what it had queued, and which of our audio that was can't be
-known. Another session takes over.
+Everything else is rejected: `append` returns False, a delta or `done` while OPENING is a protocol
+error, and a CLOSED session ignores all messages. A failure of the peer or the transport, or a call
+of `abort`, closes the session from any state. So does a `done` before `finish`: the context of the
+model is full (`context-full`), the model has dropped its queue, and it is unknown which audio was
+in it. Another session must take over.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from gateway.errors import UpstreamError
 from gateway.upstream import realtime
 from gateway.upstream.transport import UpstreamStream, UpstreamTransport
 
-# Deltas beyond the audio sent: the padding of a final commit makes some forty at the longest delay.
+# Deltas beyond the audio sent: the padding of a final commit causes about 40 at the longest delay.
 _MOST_TOKENS_AHEAD: Final = 250
 
 
 class SessionState(Enum):
-    """Where a session is in its life."""
+    """The state of a session."""
 
     OPENING = auto()
     LIVE = auto()
@@ -36,20 +36,20 @@ class SessionState(Enum):
 
 
 class SessionListener(Protocol):
-    """Who hears what the model says. Called on the event loop; must not raise."""
+    """Receives a session's deltas and its end. Called on the event loop; must not raise."""
 
     def on_delta(self, text: str) -> None:
-        """Receive one token's text. Called for empty tokens too, because they advance the clock."""
+        """Handle one token's text; also called for empty tokens, because they advance the clock."""
 
     def on_writable(self) -> None:
-        """Called when `append` accepts audio again, after it returned False."""
+        """Resume sending: `append` accepts audio again, after it returned False."""
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Called once at the end; `error` is None after a final `done` or `abort`."""
+        """Handle the end, once; `error` is None after a final `done` or `abort`."""
 
 
 class RealtimeSession:
-    """One session of one track."""
+    """One session of one track with the model."""
 
     def __init__(self, listener: SessionListener, *, model: str, done_timeout_s: float) -> None:
         self.state = SessionState.OPENING
@@ -57,17 +57,19 @@ class RealtimeSession:
         self._model = model
         self._done_timeout_s = done_timeout_s
         self._stream: UpstreamStream | None = None
-        self._moved = asyncio.Event()  # set on whatever a waiting coroutine may look for
+        self._moved = asyncio.Event()  # set on every event that `_until` may wait for
         self._error: UpstreamError | None = None
         self._created = False
         self._unanswered_bytes = 0  # audio sent, less 80 ms per delta
-        self._silence: asyncio.Timeout | None = None  # of a peer that has our final commit
+        self._silence: asyncio.Timeout | None = (
+            None  # time-out between deltas after the final commit
+        )
 
     async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
-        """Open the stream and start a generation; the session is LIVE after it.
+        """Open the stream and start a generation; then the session is LIVE.
 
         Raises:
-            UpstreamError: classified; the listener's `on_ended` is called as well.
+            UpstreamError: with a classified reason; the listener's `on_ended` is called as well.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -89,11 +91,11 @@ class RealtimeSession:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will come of it any more."""
+        """Whether the session is closed."""
         return self.state is SessionState.CLOSED
 
     def append(self, pcm: bytes) -> bool:
-        """Send audio; False if it was not taken (not LIVE, or the stream's window is full)."""
+        """Send audio; return False if the session is not LIVE or the stream's window is full."""
         if self.state is not SessionState.LIVE or self._stream is None:
             return False
         taken = self._stream.send(realtime.append(pcm))
@@ -104,7 +106,7 @@ class RealtimeSession:
     async def finish(self) -> None:
         """Send the final commit and wait for `done`.
 
-        The time-out counts silence: each delta starts it anew.
+        The time-out limits the time without a delta: each delta restarts it.
 
         Raises:
             UpstreamError: the session failed before `done`.
@@ -127,14 +129,14 @@ class RealtimeSession:
             raise self._error
 
     def abort(self) -> None:
-        """End now; what the model has not said is lost."""
+        """Close the session at once; pending deltas are lost."""
         self._close(None)
 
     def fail(self, error: UpstreamError) -> None:
-        """End now because of a failure that only the listener can see."""
+        """Close the session because of a failure that only the listener can detect."""
         self._fail(error)
 
-    # What the transport calls
+    # Called by the transport
 
     def on_message(self, message: bytes) -> None:
         """Process one message from the peer."""
@@ -146,13 +148,13 @@ class RealtimeSession:
             self._fail(error)
 
     def on_writable(self) -> None:
-        """Pass on that there is room."""
+        """Notify the listener that the stream accepts messages again."""
         self._moved.set()
         if self.state is SessionState.LIVE:
             self._listener.on_writable()
 
     def on_closed(self, error: UpstreamError | None) -> None:
-        """Fail the session, unless it is closed already; a clean end before `done` is an error."""
+        """Fail the session, unless it is closed; a clean end before `done` is an error."""
         self._stream = None
         self._fail(error or UpstreamError("ended-without-done"))
 
@@ -181,11 +183,11 @@ class RealtimeSession:
                 pass
 
     async def _send(self, message: bytes) -> None:
-        """Send a control message as soon as there is room."""
+        """Send a control message as soon as the stream accepts it."""
         await self._until(lambda: self._stream is not None and self._stream.send(message))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition that callbacks bring about; an end of the session raises."""
+        """Wait until callbacks make a condition true; raise if the session ends before."""
         while not condition():
             if self.is_over:
                 raise self._error or UpstreamError("ended-without-done", "by us")

@@ -1,14 +1,14 @@
-"""The seam between a session and whatever carries it: one stream of messages each way.
+"""The interface between a session and its transport: one stream of messages in each direction.
 
-Synchronous with callbacks, so that a chunk of audio costs no task switch on its way out and a delta
-none on its way in. `transport.py` and `websocket.py` implement it, and the same conformance tests
-hold both.
+It is synchronous with callbacks, so that a chunk of audio costs no task switch on its way out, and
+a delta none on its way in. `sagemaker/transport.py` and `websocket.py` implement it. The same
+conformance tests run against both.
 
-    stream = await transport.open(receiver)      # UpstreamError: never opened
-    stream.send(message) -> False              # not taken: wait for receiver.on_writable()
+    stream = await transport.open(receiver)    # raises UpstreamError if it can't be opened
+    stream.send(message) -> False              # not accepted: wait for receiver.on_writable()
     receiver.on_message(message)               # any number of times
-    stream.finish()                            # half-close: no more from us, replies still flow
-    receiver.on_closed(None | UpstreamError)   # exactly once, whatever happened; nothing after
+    stream.finish()                            # half-close: no more messages out; replies arrive
+    receiver.on_closed(None | UpstreamError)   # exactly once, in all cases; nothing after it
 """
 
 from typing import Protocol
@@ -17,40 +17,40 @@ from gateway.errors import UpstreamError
 
 
 class UpstreamStream(Protocol):
-    """One open stream, ours to write to. No method waits, none raises once the stream has ended."""
+    """One open stream. No method waits, and none raises after the stream has ended."""
 
     def send(self, message: bytes) -> bool:
-        """Queue one Realtime message (a JSON text, UTF-8); False if it was not taken.
+        """Queue one Realtime message (a JSON text, UTF-8); return False if it was not accepted.
 
-        A stream takes messages until its window (a bounded number queued here) is full. A message
-        that was not taken is the caller's to keep; `on_writable` says when to offer it again.
+        A stream accepts messages until its window, a limited number of queued messages, is full.
+        The caller must keep a message that was not accepted, and send it after `on_writable`.
         """
 
     def finish(self) -> None:
-        """Half-close once all that was taken is sent; what the peer still says arrives."""
+        """Half-close after all accepted messages are sent; the peer's messages still arrive."""
 
     def abort(self) -> None:
-        """End at once, dropping what is queued. `on_closed` follows, with None."""
+        """End at once and drop the queued messages. `on_closed` is called later, with None."""
 
 
 class StreamReceiver(Protocol):
-    """Who listens to a stream. Called on the event loop's thread; must not raise."""
+    """Receives a stream's messages and end. Called on the event loop's thread; must not raise."""
 
     def on_message(self, message: bytes) -> None:
-        """Receive one complete message from the peer."""
+        """Handle one complete message from the peer."""
 
     def on_writable(self) -> None:
-        """Called when the stream accepts messages again, after `send` returned False."""
+        """Resume sending: the stream accepts messages again, after `send` returned False."""
 
     def on_closed(self, error: UpstreamError | None) -> None:
-        """Called once at the end; `error` is None after a clean end of stream or our `abort`."""
+        """Handle the end, once; `error` is None after a clean end of stream or an `abort`."""
 
 
 class UpstreamTransport(Protocol):
     """Opens streams; one per process, shared by all calls."""
 
     async def open(self, receiver: StreamReceiver) -> UpstreamStream:
-        """Open one stream; returns when the peer has accepted it.
+        """Open one stream; return when the peer has accepted it.
 
         Raises:
             UpstreamError: with a classified reason, within the configured time-out.
@@ -61,4 +61,4 @@ class UpstreamTransport(Protocol):
 
 
 def ignore(_: float) -> None:
-    """Observe nothing: what a transport calls where nobody wants to know its times."""
+    """Ignore an observed time: the default observer of a transport."""

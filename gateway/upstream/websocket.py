@@ -1,8 +1,9 @@
-"""Realtime messages straight to a vLLM server's `/v1/realtime`: for models on one's own premises.
+"""Send Realtime messages directly to a vLLM server's `/v1/realtime`, for self-hosted models.
 
-Text frames both ways; no compression (audio in base64 would gain little and cost much). The server
-keeps the socket open after `done`, so the half-close is the closing handshake: our Close follows
-what is queued, and what the peer says before its own Close still arrives (RFC 6455 section 5.5.1).
+Text frames in both directions, without compression: base64 audio would shrink little at a high
+cost. The server keeps the socket open after `done`, so the half-close is the closing handshake: the
+client sends its Close after the queued messages, and messages that the server sends before its own
+Close still arrive (RFC 6455 section 5.5.1).
 """
 
 import asyncio
@@ -30,18 +31,18 @@ from gateway.upstream.transport import StreamReceiver, ignore
 
 type Socket = ClientWebSocketResponse[Literal[False]]
 
-_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # vLLM's own limit
+_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # vLLM's limit
 _NORMAL: Final = 1000
-_NO_CODE: Final = 1005  # RFC 6455 section 7.4.1: a Close that carries none
+_NO_CODE: Final = 1005  # RFC 6455 section 7.4.1: a Close without a code
 _BY_CLOSE_CODE: Final = {
     1001: "service-unavailable",
     1002: "realtime-protocol-error",
     1003: "validation-error",
     1007: "validation-error",
     1008: "access-denied",
-    1009: "validation-error",  # a message of ours above 16 MiB
+    1009: "validation-error",  # the gateway sent a message above 16 MiB
     1011: "internal-server-error",
-    1012: "service-unavailable",  # vLLM restarts, or its engine has died
+    1012: "service-unavailable",  # vLLM restarts, or its engine has crashed
     1013: "throttled",
 }
 _BY_STATUS: Final = {
@@ -63,13 +64,13 @@ class WebSocketTransport:
         url: ws(s)://host[:port]/v1/realtime.
         api_key: sent as a bearer token; vLLM's `--api-key`.
         open_timeout_s: for TCP, TLS and the upgrade.
-        send_timeout_s: until a message is in the socket's buffer; longer means the peer no longer
-            reads.
-        close_timeout_s: for the peer to answer our Close.
-        heartbeat_s: between pings; half of that without a pong and the connection counts as lost.
-        window: messages queued per stream; at 80 ms a message, 250 are 20 s.
-        tls: trust for wss://; the system's CAs if None.
-        observe_wait_s: told of every message how long it took to be in the socket's buffer.
+        send_timeout_s: for writing a message to the socket's buffer; if it expires, the peer no
+            longer reads.
+        close_timeout_s: for the peer's reply to the Close frame.
+        heartbeat_s: between pings; without a pong for half of this time, the connection is lost.
+        window: maximum number of queued messages per stream; at 80 ms per message, 250 are 20 s.
+        tls: TLS context for wss://; trusts the system's CAs if None.
+        observe_wait_s: called for each message with the time it waited for the socket's buffer.
     """
 
     def __init__(
@@ -101,15 +102,15 @@ class WebSocketTransport:
         self._closed = False
 
     async def open(self, receiver: StreamReceiver) -> "WebSocketStream":
-        """Open one stream; returns when the server has accepted the upgrade.
+        """Open one stream; return when the server has accepted the upgrade.
 
         Raises:
-            UpstreamError: classified, within `open_timeout_s`.
+            UpstreamError: with a classified reason, within `open_timeout_s`.
         """
         if self._closed:
             raise UpstreamError("draining", "the transport is closed")
         if self._client is None:
-            # One socket per stream for its whole life: a limit here would be a hidden queue.
+            # Each stream has its own socket, so a limit here would be a hidden queue.
             connector = aiohttp.TCPConnector(limit=0)
             timeout = ClientTimeout(total=None)
             self._client = ClientSession(connector=connector, timeout=timeout)
@@ -121,7 +122,7 @@ class WebSocketTransport:
             send_timeout_s=self._send_timeout_s,
             close_timeout_s=self._close_timeout_s,
             observe_wait_s=self._observe_wait_s,
-            forget=self._streams.discard,
+            discard=self._streams.discard,
         )
         self._streams.add(stream)
         return stream
@@ -133,7 +134,7 @@ class WebSocketTransport:
         for stream in streams:
             stream.abort()
         if self._client is not None:
-            await asyncio.gather(*(stream.gone() for stream in streams))
+            await asyncio.gather(*(stream.wait_closed() for stream in streams))
             await self._client.close()
 
     async def _connect(self, client: ClientSession) -> Socket:
@@ -151,7 +152,7 @@ class WebSocketTransport:
                 )
         except TimeoutError as error:
             raise UpstreamError("connect-timeout") from error
-        # Their texts quote the URL and the response's headers: none is kept as a cause.
+        # Their texts quote the URL and the response's headers, so they are not kept as a cause.
         except aiohttp.WSServerHandshakeError as error:
             reason = _BY_STATUS.get(error.status, "realtime-protocol-error")
             raise UpstreamError(reason, f"status={error.status}") from None
@@ -179,7 +180,7 @@ class WebSocketStream:
         send_timeout_s: float,
         close_timeout_s: float,
         observe_wait_s: Callable[[float], None],
-        forget: Callable[["WebSocketStream"], None],
+        discard: Callable[["WebSocketStream"], None],
     ) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self._socket: Final = socket
@@ -188,19 +189,19 @@ class WebSocketStream:
         self._send_timeout_s: Final = send_timeout_s
         self._close_timeout_s: Final = close_timeout_s
         self._observe_wait_s: Final = observe_wait_s
-        self._forget: Final = forget
-        self._queue: Final[deque[tuple[bytes, float]]] = deque()  # each with when it was put there
-        self._queued: Final = asyncio.Event()  # something to write, or to finish
+        self._discard: Final = discard
+        self._queue: Final[deque[tuple[bytes, float]]] = deque()  # each with the time it was queued
+        self._queued: Final = asyncio.Event()  # set if there are messages to write, or on `finish`
         self._refused = False
         self._finishing = False
         self._ended = False
         self._closer: asyncio.Task[None] | None = None
-        self._unanswered: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self._reader: Final = self._loop.create_task(self._read())
         self._writer: Final = self._loop.create_task(self._write())
 
     def send(self, message: bytes) -> bool:
-        """Queue one Realtime message; False if it was not taken."""
+        """Queue one Realtime message; return False if it was not accepted."""
         if self._finishing or self._ended:
             return False
         if len(self._queue) >= self._window:
@@ -211,18 +212,18 @@ class WebSocketStream:
         return True
 
     def finish(self) -> None:
-        """Half-close once all that was taken is sent."""
+        """Half-close after all accepted messages are sent."""
         self._finishing = True
         self._queued.set()
 
     def abort(self) -> None:
-        """End at once, dropping what is queued."""
+        """End at once and drop the queued messages."""
         if not self._ended:
             self._end()
             self._loop.call_soon(self._receiver.on_closed, None)
 
-    async def gone(self) -> None:
-        """Wait until nothing of the stream is left; bounded by the close time-out."""
+    async def wait_closed(self) -> None:
+        """Wait until the tasks of the stream have ended; limited by the close time-out."""
         tasks = [self._reader, self._writer, *([self._closer] if self._closer else [])]
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -239,12 +240,12 @@ class WebSocketStream:
     def _hand_over(self, message: bytes) -> None:
         try:
             self._receiver.on_message(message)
-        except Exception as error:  # noqa: BLE001 - its fault must not end the reading
+        except Exception as error:  # noqa: BLE001 - its failure must not stop the reader
             context = {"message": "a receiver raised", "exception": error}
             self._loop.call_exception_handler(context)
 
     async def _write(self) -> None:
-        """Write what is queued, oldest first; after the last of a finished stream, our Close."""
+        """Write the queued messages in order; after `finish`, send the Close frame at the end."""
         try:
             while not (self._finishing and not self._queue):
                 if not self._queue:
@@ -258,11 +259,11 @@ class WebSocketStream:
                 self._offer()
             await self._write_frame(struct.pack(">H", _NORMAL), WSMsgType.CLOSE)
         except TimeoutError:
-            self._fail(UpstreamError("send-timeout", "the peer takes no more"))
+            self._fail(UpstreamError("send-timeout", "the peer no longer reads"))
         except (aiohttp.ClientError, OSError):
-            return  # the reader learns why
+            return  # the reader reports the reason
         else:
-            self._unanswered = self._loop.call_later(self._close_timeout_s, self._on_unanswered)
+            self._close_timer = self._loop.call_later(self._close_timeout_s, self._on_close_timeout)
 
     async def _write_frame(self, data: bytes, kind: WSMsgType) -> None:
         async with asyncio.timeout(self._send_timeout_s):
@@ -273,11 +274,11 @@ class WebSocketStream:
             self._refused = False
             self._receiver.on_writable()
 
-    def _on_unanswered(self) -> None:
-        self._fail(UpstreamError("response-timeout", "no answer to our Close"))
+    def _on_close_timeout(self) -> None:
+        self._fail(UpstreamError("response-timeout", "no reply to the Close frame"))
 
     def _fail(self, error: UpstreamError | None) -> None:
-        """The stream is over, with a cause or (None) in good order."""
+        """End the stream; `error` is None after a clean end."""
         if not self._ended:
             self._end()
             self._receiver.on_closed(error)
@@ -286,20 +287,20 @@ class WebSocketStream:
         self._ended = True
         self._queue.clear()
         self._writer.cancel()
-        if self._unanswered is not None:
-            self._unanswered.cancel()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         self._closer = self._loop.create_task(self._close())
-        self._closer.add_done_callback(lambda _: self._forget(self))
+        self._closer.add_done_callback(lambda _: self._discard(self))
 
     async def _close(self) -> None:
-        """Shake hands if the peer still does; the socket is gone either way."""
+        """Run the closing handshake if the peer responds; close the socket in any case."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_timeout_s):
                 await self._socket.close()
 
 
 def _end_of(kind: WSMsgType, data: object) -> UpstreamError | None:
-    """Why there are no more messages: from the first frame that is none."""
+    """Return why the stream ended, from the first frame that is not a message; None if cleanly."""
     if kind is WSMsgType.CLOSE:
         code = data if isinstance(data, int) and data else _NO_CODE
         if code in (_NORMAL, _NO_CODE):

@@ -1,4 +1,4 @@
-"""The proof must hold for every honest stream, and notice whatever may befall audio on its way."""
+"""The audit accepts every correct stream, and reports lost, repeated and altered audio."""
 
 import zlib
 from collections.abc import Callable
@@ -16,12 +16,12 @@ PCM = expected_pcm(AUDIO, flush=True)
 
 
 def checksum(*spans: tuple[int, int], pcm: bytes = PCM) -> str:
-    """What the engine says of these stretches, one after another."""
+    """Return the engine's text for these spans, joined together."""
     return f"{zlib.crc32(b''.join(pcm[32 * start : 32 * end] for start, end in spans)):08x}"
 
 
 class Story:
-    """A stream's events, as a gateway would write them."""
+    """The events of one stream, as a gateway writes them."""
 
     def __init__(
         self, pcm: bytes = PCM, track: str = "inbound", length_ms: int = LENGTH_MS
@@ -44,22 +44,22 @@ class Story:
         self.add(kind, **segment, text=text, start_ms=start, end_ms=end)
 
     def say(self, start: int, end: int, *, rev: int = 0, words: list[str] | None = None) -> None:
-        """Write a revision's deltas for a stretch, 80 ms each; silence brings none."""
+        """Write the deltas of a revision for a span, 80 ms each; silence has none."""
         for at in range(start, end, CHUNK_MS):
             upto = min(at + CHUNK_MS, end)
-            said = self._pcm[32 * at : 32 * upto] + (
+            audio = self._pcm[32 * at : 32 * upto] + (
                 self._pcm[32 * upto :][: 32 * (at + CHUNK_MS - upto)]
                 if upto == self._length_ms
                 else b""
             )
-            if any(said):
-                word = f"{zlib.crc32(said):08x}"
+            if any(audio):
+                word = f"{zlib.crc32(audio):08x}"
                 self.text("transcript.delta", " " * bool(words) + word, at, upto, rev)
                 if words is not None:
                     words.append(word)
 
     def utter(self, start: int, end: int, *, replayed_ms: int | None = None) -> None:
-        """Write a whole segment; it may have been begun by a session that failed."""
+        """Write a whole segment, optionally begun by a session that failed."""
         self.segment += 1
         if replayed_ms is not None:
             self.say(start, start + replayed_ms)
@@ -89,7 +89,7 @@ class Story:
         return account(self.events, {self._track: audio})
 
 
-def test_a_stream_that_went_well() -> None:
+def test_complete_stream_is_whole() -> None:
     story = Story()
     story.utter(0, 800)
     story.utter(800, LENGTH_MS)
@@ -98,16 +98,16 @@ def test_a_stream_that_went_well() -> None:
     assert story.account().whole
 
 
-def test_what_did_not_arrive_is_not_asked_for() -> None:
+def test_audio_after_the_duration_is_not_counted() -> None:
     story = Story()
     story.utter(0, 800)
     story.end(duration_ms=800)
     assert story.account() == Account(audio_ms=800, transcribed_ms=800)
 
 
-def test_a_replay_on_a_shifted_grid_supersedes() -> None:
+def test_replay_with_other_token_boundaries_supersedes() -> None:
     story = Story()
-    story.utter(0, 200)  # a session that was cut here
+    story.utter(0, 200)  # a session that ended here
     story.utter(200, LENGTH_MS, replayed_ms=560)
     story.end()
     assert story.account() == Account(audio_ms=LENGTH_MS, transcribed_ms=LENGTH_MS)
@@ -136,7 +136,7 @@ def test_a_token_may_span_a_gap() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS - 400, 400)
 
 
-def test_the_model_hears_silence_for_what_the_carrier_lost() -> None:
+def test_model_receives_silence_for_lost_frames() -> None:
     sent = bytearray(AUDIO)
     sent[8 * 300 : 8 * 400] = b"\xff" * 800
     story = Story(expected_pcm(bytes(sent), flush=True))
@@ -147,7 +147,7 @@ def test_the_model_hears_silence_for_what_the_carrier_lost() -> None:
 
 
 @pytest.mark.parametrize("length_ms", [78, 80, 158, 160, 161])
-def test_the_interpolator_s_tail_belongs_to_the_last_word_or_is_one(length_ms: int) -> None:
+def test_filter_tail_is_part_of_the_last_token_or_a_token(length_ms: int) -> None:
     pcm = expected_pcm(AUDIO[: 8 * length_ms], flush=True)
     story = Story(pcm, length_ms=length_ms)
     words = [f"{zlib.crc32(pcm[at : at + 2560]):08x}" for at in range(0, len(pcm), 2560)]
@@ -161,10 +161,10 @@ def test_the_interpolator_s_tail_belongs_to_the_last_word_or_is_one(length_ms: i
     assert story.account() == Account(length_ms, length_ms)
 
 
-def test_a_takeover_goes_on_with_a_fresh_interpolator() -> None:
+def test_takeover_starts_with_a_fresh_filter() -> None:
     story = Story()
     story.segment = 1
-    story.say(0, 320)  # and then its gateway died
+    story.say(0, 320)  # then its gateway was lost
     story.take_over()
     fresh = Story(bytes(32 * 320) + expected_pcm(AUDIO[8 * 320 :], flush=True))
     fresh.utter(320, LENGTH_MS)
@@ -176,7 +176,7 @@ def test_a_takeover_goes_on_with_a_fresh_interpolator() -> None:
 
 
 def lost_and_resumed() -> Story:
-    """A gateway that slept in its second segment: closed by a janitor, and then resumed."""
+    """Return a stream whose gateway stalled: closed by a janitor, then resumed."""
     story = Story()
     story.utter(0, 400)
     story.gap(400, 480)
@@ -194,12 +194,12 @@ def lost_and_resumed() -> Story:
     return story
 
 
-def test_a_lost_stream_that_is_resumed_counts_whole() -> None:
+def test_resumed_stream_is_whole() -> None:
     found = lost_and_resumed().account()
     assert found == Account(LENGTH_MS, LENGTH_MS - 80, 80)
 
 
-def test_a_resumed_stream_may_be_lost_again() -> None:
+def test_resumed_stream_may_be_lost_again() -> None:
     story = lost_and_resumed()
     del story.events[-1]
     story.epoch += 1
@@ -207,14 +207,14 @@ def test_a_resumed_stream_may_be_lost_again() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS - 80, 80)
 
 
-def test_what_resumes_no_epoch_is_a_problem() -> None:
+def test_resuming_an_unknown_epoch_is_a_problem() -> None:
     story = lost_and_resumed()
     resumed = next(event for event in story.events if "resumes" in event)
     resumed["resumes"] = "7"
     assert f"epoch {story.epoch} resumes 7" in story.account().problems
 
 
-def test_a_stream_that_ended_well_does_not_go_on() -> None:
+def test_start_after_a_completed_end_is_a_problem() -> None:
     story = Story()
     story.utter(0, LENGTH_MS)
     story.end()
@@ -223,7 +223,7 @@ def test_a_stream_that_ended_well_does_not_go_on() -> None:
     assert "stream.started after end" in story.account().problems
 
 
-def test_a_dead_gateway_s_words_count_as_far_as_they_go() -> None:
+def test_text_of_a_lost_gateway_counts() -> None:
     story = Story()
     story.segment = 1
     story.say(0, 800)
@@ -232,7 +232,7 @@ def test_a_dead_gateway_s_words_count_as_far_as_they_go() -> None:
     assert story.account() == Account(800, 800)
 
 
-def test_a_janitor_counts_what_the_dead_gateway_wrote() -> None:
+def test_janitor_reports_counts_of_the_lost_gateway() -> None:
     story = Story()
     story.utter(0, 800)
     story.gap(800, 960)
@@ -246,7 +246,7 @@ def test_a_janitor_counts_what_the_dead_gateway_wrote() -> None:
 
 
 def shed(story: Story, *, every: int) -> None:
-    """Lose deltas as a gateway does that has no room: before they get their n."""
+    """Shed deltas as a gateway does when its buffer is full: before they are numbered."""
     deltas = [event for event in story.events if event["type"] == "transcript.delta"]
     for event in deltas[::every]:
         story.events.remove(event)
@@ -255,7 +255,7 @@ def shed(story: Story, *, every: int) -> None:
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])
-def test_finals_stand_without_their_deltas(every: int) -> None:
+def test_finals_count_without_their_deltas(every: int) -> None:
     audio = noise(2, 400) + b"\xff" * 3200 + noise(3, 400)
     story = Story(expected_pcm(audio, flush=True), length_ms=1200)
     story.utter(0, 1200)
@@ -268,7 +268,7 @@ def test_finals_stand_without_their_deltas(every: int) -> None:
 
 
 def whole() -> Story:
-    """One gap between two utterances."""
+    """Return a stream with one gap between two utterances."""
     story = Story()
     story.utter(0, 800)
     story.gap(800, 960)
@@ -286,7 +286,7 @@ def without(kind: str, which: int = 0) -> Callable[[Story], None]:
 
 
 def again(kind: str, which: int = 0) -> Callable[[Story], None]:
-    """Published twice, each with an n of its own."""
+    """Publish an event twice, each with its own n."""
 
     def change(story: Story) -> None:
         at = index(story, kind, which)
@@ -330,7 +330,7 @@ def an_older_epoch(story: Story) -> None:
         (with_field("transcript.gap", track="x"), "x: no such track was sent"),
     ],
 )
-def test_problems_are_named(change: Callable[[Story], None], problem: str) -> None:
+def test_contract_violation_is_reported(change: Callable[[Story], None], problem: str) -> None:
     story = whole()
     assert story.account().whole
     change(story)
@@ -339,7 +339,7 @@ def test_problems_are_named(change: Callable[[Story], None], problem: str) -> No
     assert not found.whole
 
 
-def test_lost_audio_is_found() -> None:
+def test_lost_audio_is_unaccounted_for() -> None:
     story = Story()
     story.utter(0, 800)
     story.utter(880, LENGTH_MS)
@@ -347,7 +347,7 @@ def test_lost_audio_is_found() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS - 80, unaccounted_ms=80)
 
 
-def test_words_said_twice_are_found() -> None:
+def test_repeated_text_is_duplicated() -> None:
     story = Story()
     story.utter(0, 800)
     story.utter(640, LENGTH_MS)
@@ -355,7 +355,7 @@ def test_words_said_twice_are_found() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS, duplicated_ms=160)
 
 
-def test_words_in_a_gap_are_found() -> None:
+def test_text_in_a_gap_is_duplicated() -> None:
     story = Story()
     story.utter(0, LENGTH_MS)
     story.gap(80, 240)
@@ -363,8 +363,8 @@ def test_words_in_a_gap_are_found() -> None:
     assert story.account() == Account(LENGTH_MS, LENGTH_MS - 160, 160, duplicated_ms=160)
 
 
-def test_words_that_are_taken_back_for_a_gap_are_found() -> None:
-    """A replay said less than the revision before it, and the rest was declared missing."""
+def test_gap_over_published_text_is_a_problem() -> None:
+    """A replay had less text than the revision before it, and the rest was declared missing."""
     story = Story()
     story.utter(0, 400, replayed_ms=800)
     story.gap(400, LENGTH_MS)
@@ -372,7 +372,7 @@ def test_words_that_are_taken_back_for_a_gap_are_found() -> None:
     assert story.account().problems == ("inbound: 400 ms were published, then declared missing",)
 
 
-def test_words_at_the_wrong_place_are_found() -> None:
+def test_text_at_the_wrong_time_is_wrong() -> None:
     story = Story()
     story.utter(0, LENGTH_MS)
     story.end()
@@ -383,7 +383,7 @@ def test_words_at_the_wrong_place_are_found() -> None:
     assert (found.wrong_ms, found.unaccounted_ms) == (80, 80)
 
 
-def test_altered_audio_is_found() -> None:
+def test_text_of_altered_audio_is_wrong() -> None:
     altered = bytearray(AUDIO)
     altered[8 * 340] ^= 0x80
     story = Story()
@@ -393,7 +393,7 @@ def test_altered_audio_is_found() -> None:
     assert (found.wrong_ms, found.unaccounted_ms, found.problems) == (80, 80, ())
 
 
-def test_audio_after_the_last_word_is_found() -> None:
+def test_audio_after_the_last_text_is_unaccounted_for() -> None:
     story = Story()
     story.utter(0, LENGTH_MS - 40)
     story.end()
@@ -401,7 +401,7 @@ def test_audio_after_the_last_word_is_found() -> None:
 
 
 @pytest.mark.parametrize(("reason", "unaccounted_ms"), [("carrier-stopped", 20), ("other", 0)])
-def test_a_vanished_carrier_may_have_sent_one_track_s_last_frame_only(
+def test_disconnected_carrier_may_omit_one_track_s_last_frame(
     reason: str, unaccounted_ms: int
 ) -> None:
     both = Story()
@@ -419,14 +419,14 @@ def test_a_vanished_carrier_may_have_sent_one_track_s_last_frame_only(
     assert found.problems == ()
 
 
-def test_nothing_at_all() -> None:
+def test_empty_stream_has_no_audio() -> None:
     story = Story(length_ms=0)
     story.end()
     assert story.account() == Account()
     assert account([], {"inbound": AUDIO}).unaccounted_ms == LENGTH_MS
 
 
-def test_accounts_add_up() -> None:
+def test_accounts_are_added() -> None:
     one = Account(8, 5, 2, 1, 1, 1, 1, ("a",))
     assert one + one == Account(16, 10, 4, 2, 2, 2, 2, ("a", "a"))
 
@@ -435,15 +435,15 @@ CUTS = st.lists(st.integers(1, LENGTH_MS - 1), max_size=8, unique=True).map(sort
 
 
 @given(CUTS, st.data())
-def test_any_honest_stream_is_whole_and_any_loss_is_counted(
+def test_any_correct_stream_is_whole_and_losses_are_counted(
     cuts: list[int], data: st.DataObject
 ) -> None:
-    """However it is cut into utterances, replays and gaps: each ms is what it was told to be."""
+    """Each millisecond is counted as intended, for any sequence of utterances, replays and gaps."""
     story, lost_ms, gap_ms = Story(), 0, 0
     for start, end in pairwise([0, *cuts, LENGTH_MS]):
-        fate = data.draw(st.sampled_from(["heard", "heard", "replayed", "gap", "lost"]))
+        fate = data.draw(st.sampled_from(["transcribed", "transcribed", "replayed", "gap", "lost"]))
         match fate:
-            case "heard":
+            case "transcribed":
                 story.utter(start, end)
             case "replayed":
                 story.utter(start, end, replayed_ms=data.draw(st.integers(0, end - start)))

@@ -1,4 +1,4 @@
-"""Each caller's words, given to the gateway's own carrier: let in, it gives the audio back."""
+"""Each caller's requests and messages, processed by the gateway's carrier of the same name."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ from gateway.errors import CarrierError
 
 PUBLIC: Final = "gw.example.com/prefix"
 NOW_S: Final = 1_700_000_000.0
-# Whose audio has no times: what its first frame is said to have.
+# Carriers without timestamps: the time that the adapter reports for the first frame.
 COUNTED: Final = {
     "vonage": None,
     "jambonz": None,
@@ -41,14 +41,14 @@ COUNTED: Final = {
     "audiocodes": None,
     "cxone": None,
 }
-LATEST_MS: Final = {"genesys": 200, "exotel": 100}  # how long audio may be kept back: else a frame
+LATEST_MS: Final = {"genesys": 200, "exotel": 100}  # longest delay of audio, if not one frame
 WIDEBAND: Final = {"acs", "audiocodes"}  # 16 kHz
-CALLER_ONLY: Final = {"exotel"}  # the agent is not heard
+CALLER_ONLY: Final = {"exotel"}  # they send no agent audio
 
 
 @pytest.fixture(scope="module")
 def carriers() -> Iterator[Mapping[str, Any]]:
-    """The gateway's carriers, with the settings of the local stack."""
+    """The gateway's carriers with the settings of the local stack."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in gateway_settings().items():
             environment.setenv(name, value)
@@ -56,14 +56,14 @@ def carriers() -> Iterator[Mapping[str, Any]]:
 
 
 def asked(url: str, headers: Mapping[str, str], body: bytes = b"") -> Request:
-    """What the gateway sees of a request."""
+    """Return a request as the gateway receives it."""
     _, _, path = urlsplit(url).path.partition("/media/")
     route, token = [*path.split("/")[1:], None, None][:2]
     return Request(url, CIMultiDict(headers), body, token, route, NOW_S)
 
 
 def streams(carrier: Any, caller: Caller, call: Call) -> Sequence[Stream]:
-    """Ask the webhook, if there is one."""
+    """Return the sockets to open; the webhook is asked if there is one."""
     media_url = f"wss://{PUBLIC}/media/{caller.name}"
     if not isinstance(caller, AnnouncingCaller):
         return caller.direct(call, media_url, NOW_S)
@@ -76,8 +76,8 @@ def streams(carrier: Any, caller: Caller, call: Call) -> Sequence[Stream]:
 
 
 @dataclass
-class Heard:
-    """What an adapter made of a dialogue."""
+class Received:
+    """The events that an adapter makes of a dialogue."""
 
     starts: list[CallStarted] = field(default_factory=list)
     pcm: dict[str, bytes] = field(default_factory=lambda: defaultdict(bytes))
@@ -85,11 +85,11 @@ class Heard:
     begins_ms: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     is_stopped: bool = False
 
-    def of(self, event: CarrierEvent) -> None:
+    def add(self, event: CarrierEvent) -> None:
         match event:
             case CallStarted():
                 self.starts.append(event)
-                self.is_stopped = False  # of several sockets each stops by itself
+                self.is_stopped = False  # each of several sockets stops separately
             case AudioReceived():
                 assert not self.is_stopped
                 encoding = self.format(event.track).encoding
@@ -109,60 +109,63 @@ class Heard:
         return len(self.pcm[track]) // (self.format(track).rate_hz // 1000 * 2)
 
 
-def converse(caller: Caller, call: Call, stream: Stream, adapter: Adapter, heard: Heard) -> None:
-    """Play one socket's dialogue to its adapter, the replies back, and look at each tick."""
+def converse(
+    caller: Caller, call: Call, stream: Stream, adapter: Adapter, received: Received
+) -> None:
+    """Play one socket's dialogue to its adapter, and check the audio after each 20 ms."""
     dialogue = stream.dialogue
-    spoken = {caller.label(track) for track in call.tracks}  # others are only announced
+    played = {caller.label(track) for track in call.tracks}  # other tracks are only announced
 
-    def say(messages: Iterable[Message]) -> None:
+    def send(messages: Iterable[Message]) -> None:
         for message in messages:
             if isinstance(message, str):
                 events = adapter.receive_text(message.encode())
             else:
                 events = adapter.receive_binary(message)
-            take(events, heard, dialogue)
+            process(events, received, dialogue)
 
     for message in dialogue.opening():
-        say([message])
+        send([message])
         assert dialogue.may_speak
     late_ms = LATEST_MS.get(caller.name, 20)
     for tick, group in enumerate(dialogue.media()):
-        say(group)
+        send(group)
         played_ms = (tick + 1) * 20
-        for form in heard.starts[-1].tracks:
-            heard_ms = heard.length_ms(form.track)
-            assert played_ms - late_ms < heard_ms <= played_ms or form.track not in spoken
-    say(dialogue.closing())
-    for form in heard.starts[-1].tracks:
-        take(adapter.flush_held(form.track), heard, dialogue)
-    take(adapter.farewell("carrier-stopped"), heard, dialogue)
+        for form in received.starts[-1].tracks:
+            received_ms = received.length_ms(form.track)
+            assert played_ms - late_ms < received_ms <= played_ms or form.track not in played
+    send(dialogue.closing())
+    for form in received.starts[-1].tracks:
+        process(adapter.flush_held(form.track), received, dialogue)
+    process(adapter.farewell("carrier-stopped"), received, dialogue)
     assert dialogue.may_hang_up
 
 
-def take(events: Iterable[CarrierEvent], heard: Heard, dialogue: Dialogue) -> None:
+def process(events: Iterable[CarrierEvent], received: Received, dialogue: Dialogue) -> None:
     for event in events:
-        heard.of(event)
+        received.add(event)
         if isinstance(event, Reply):
             dialogue.receive(event.message)
 
 
-def play(carrier: Any, caller: Caller, call: Call, opened: Sequence[Stream]) -> Heard:
-    """Open each socket, and play it whole."""
-    heard = Heard()
+def play(carrier: Any, caller: Caller, call: Call, opened: Sequence[Stream]) -> Received:
+    """Open each socket and play it to its end."""
+    received = Received()
     for stream in opened:
         upgrade = carrier.upgrade(asked(stream.url, stream.headers))
         assert {*stream.subprotocols} <= {*carrier.subprotocols}
-        converse(caller, call, stream, upgrade.adapter, heard)
-        upgrade.authorize(heard.starts[-1])
-    assert {start.call_id for start in heard.starts} == {call.call_id}
-    assert len({start.stream_id for start in heard.starts}) == len(opened)
-    return heard
+        converse(caller, call, stream, upgrade.adapter, received)
+        upgrade.authorize(received.starts[-1])
+    assert {start.call_id for start in received.starts} == {call.call_id}
+    assert len({start.stream_id for start in received.starts}) == len(opened)
+    return received
 
 
 def expected_pcm(caller: Caller, call: Call) -> dict[str, bytes]:
-    """What was played, by the carrier's names: the shorter track filled up with silence.
+    """Return the audio that was played, by the carrier's track names.
 
-    What comes at 16 kHz is what the model hears of the 8 kHz.
+    The shorter track is padded with silence. Audio at 16 kHz is what the model receives for the
+    same audio at 8 kHz.
     """
     names = [name for name in call.tracks if name == "inbound" or caller.name not in CALLER_ONLY]
     frames = list(cut([call.tracks[name] for name in names]))
@@ -183,28 +186,28 @@ def made(seed: int, length: int) -> bytes:
 
 @pytest.mark.parametrize("name", CALLERS)
 @given(inbound=audio, outbound=audio)
-def test_its_audio_comes_back_whole_in_order_and_in_its_place(
+def test_adapter_receives_all_audio_in_order_with_its_times(
     carriers: Mapping[str, Any], name: str, inbound: bytes, outbound: bytes
 ) -> None:
     call = Call({"inbound": inbound, "outbound": outbound})
     caller = CALLERS[name](CREDENTIALS)
-    heard = play(carriers[name], caller, call, streams(carriers[name], caller, call))
-    assert heard.pcm == expected_pcm(caller, call)
-    for track, begins_ms in heard.begins_ms.items():
+    received = play(carriers[name], caller, call, streams(carriers[name], caller, call))
+    assert received.pcm == expected_pcm(caller, call)
+    for track, begins_ms in received.begins_ms.items():
         counted = [COUNTED.get(name), *[None] * (len(begins_ms) - 1)]
-        assert heard.times_ms[track] == (counted if name in COUNTED else begins_ms)
+        assert received.times_ms[track] == (counted if name in COUNTED else begins_ms)
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_a_call_of_one_track(carriers: Mapping[str, Any], name: str) -> None:
+def test_call_with_one_track(carriers: Mapping[str, Any], name: str) -> None:
     call = Call({"inbound": made(1, 1000)})
     caller = CALLERS[name](CREDENTIALS)
-    heard = play(carriers[name], caller, call, streams(carriers[name], caller, call))
-    assert {track: pcm for track, pcm in heard.pcm.items() if pcm} == expected_pcm(caller, call)
+    received = play(carriers[name], caller, call, streams(carriers[name], caller, call))
+    assert {track: pcm for track, pcm in received.pcm.items() if pcm} == expected_pcm(caller, call)
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_without_a_webhook_it_is_let_in_as_well(carriers: Mapping[str, Any], name: str) -> None:
+def test_call_without_webhook_is_accepted(carriers: Mapping[str, Any], name: str) -> None:
     call = Call({"inbound": made(1, 1000), "outbound": made(2, 1000)})
     caller = CALLERS[name](CREDENTIALS)
     opened = caller.direct(call, f"wss://{PUBLIC}/media/{name}", NOW_S)
@@ -212,8 +215,8 @@ def test_without_a_webhook_it_is_let_in_as_well(carriers: Mapping[str, Any], nam
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_with_other_credentials_it_is_not(carriers: Mapping[str, Any], name: str) -> None:
-    """Symptom to prevent: a caller that the gateway believes whatever it signs with."""
+def test_upgrade_with_wrong_credentials_is_rejected(carriers: Mapping[str, Any], name: str) -> None:
+    """Symptom to prevent: the gateway accepts a caller with any credentials."""
     caller = CALLERS[name]({name: forged(value) for name, value in CREDENTIALS.items()})
     for stream in caller.direct(Call({"inbound": b"\x01"}), f"wss://{PUBLIC}/media/{name}", NOW_S):
         with pytest.raises(CarrierError, match=r"token-|signature-"):
@@ -235,8 +238,8 @@ def forged(value: str) -> str:
         ),
     ],
 )
-def test_it_waits_for_each_answer(name: str, kind: str, answers: Sequence[str | None]) -> None:
-    """Symptom to prevent: audio, or the next word, before the gateway has agreed."""
+def test_opening_waits_for_each_answer(name: str, kind: str, answers: Sequence[str | None]) -> None:
+    """Symptom to prevent: audio or the next message is sent before the gateway has answered."""
     call = Call({"inbound": b"\x01", "outbound": b"\x01"})
     caller = CALLERS[name](CREDENTIALS)
     dialogue = caller.direct(call, f"wss://{PUBLIC}/media/{name}", NOW_S)[0].dialogue
@@ -256,9 +259,7 @@ ANNOUNCING: Final = [
 
 
 @pytest.mark.parametrize("name", ANNOUNCING)
-def test_with_other_credentials_no_webhook_is_answered(
-    carriers: Mapping[str, Any], name: str
-) -> None:
+def test_webhook_with_wrong_credentials_is_rejected(carriers: Mapping[str, Any], name: str) -> None:
     caller = CALLERS[name]({name: forged(value) for name, value in CREDENTIALS.items()})
     assert isinstance(caller, AnnouncingCaller)
     url = f"https://{PUBLIC}/voice/{name}"
@@ -269,7 +270,7 @@ def test_with_other_credentials_no_webhook_is_answered(
 
 @pytest.mark.parametrize("name", ANNOUNCING)
 @pytest.mark.parametrize("document", [b"", b"no xml", b"<Response/>", b"{}", b"[]", b'["a"]'])
-def test_an_answer_that_forks_nothing(name: str, document: bytes) -> None:
+def test_answer_without_a_stream_is_rejected(name: str, document: bytes) -> None:
     caller = CALLERS[name](CREDENTIALS)
     assert isinstance(caller, AnnouncingCaller)
     with pytest.raises(ValueError, match="in the answer"):

@@ -1,4 +1,4 @@
-"""What the demo and the bench report: the shapes that scripts rely on."""
+"""The reports of the demo and the bench, whose JSON scripts rely on."""
 
 import json
 
@@ -27,7 +27,7 @@ def played(*events: Event) -> Result:
     return Result(Call({"inbound": b""}), fold(*events), first_delta_ms=1500)
 
 
-def test_the_json_of_a_demo() -> None:
+def test_demo_json() -> None:
     final = words("transcript.final", 6, "Quite.", track="outbound", start_ms=65_000)
     shown = json.loads(msgspec.json.encode(report(played(*STORY, final, ended(7)))))
     assert shown == {
@@ -57,7 +57,7 @@ def test_the_json_of_a_demo() -> None:
     }
 
 
-def test_the_summary_of_a_demo() -> None:
+def test_demo_summary() -> None:
     console = Console(width=100)
     with console.capture() as output:
         console.print(summary(played(*STORY, ended(6, "failed", reason="socket-lost"))))
@@ -89,12 +89,12 @@ def test_without_a_terminal_each_final_is_one_line() -> None:
     assert lines(terminal=False, name_calls=True).startswith("CA1  01:02  inbound  It was")
 
 
-def test_on_a_terminal_the_text_grows() -> None:
+def test_terminal_shows_partial_text() -> None:
     assert "Quite" in lines(terminal=True)
 
 
-def test_the_json_of_a_bench() -> None:
-    """Of 100 appends in the window, all took up to 10 ms; the gateway used 1.2 s of CPU."""
+def test_bench_json() -> None:
+    """100 appends in the window took up to 10 ms; the gateway used 1.2 s of CPU time."""
     inf = float("inf")
     before = Reading({"gateway": 1.0, "load": 0.5}, 50 << 20, {0.01: 7, inf: 7}, {})
     after = Reading({"gateway": 2.2, "load": 0.7}, 60 << 20, {0.01: 107, inf: 107}, {})

@@ -1,4 +1,4 @@
-"""The driver against a server that a dialogue waits for, as AudioHook does."""
+"""The driver against an AudioHook server, whose answers the dialogue waits for."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,8 +10,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from cli.callers.call import Call
-from cli.callers.close_codes import in_words
-from cli.callers.driver import place
+from cli.callers.driver import describe_close, place
 from cli.callers.gateway import Gateway
 from cli.callers.genesys import Genesys
 from cli.callers.talkdesk import Talkdesk
@@ -22,12 +21,12 @@ PACE = 40.0
 
 
 class AudioHookPeer:
-    """Answers what it is told to, and closes instead of what it is not."""
+    """Answers the message types in `answers`, and closes the socket after any other."""
 
     def __init__(self) -> None:
         self.answers = {"open", "ping", "close"}
         self.nonsense: str | None = None
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self.audio = b""
         self.seq = 0
         self.app = web.Application()
@@ -38,23 +37,23 @@ class AudioHookPeer:
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.BINARY:
-                assert self.heard[0] == "open"
+                assert self.received[0] == "open"
                 self.audio += message.data
                 continue
-            said = json.loads(message.data)
-            self.heard.append(said["type"])
-            if said["type"] not in self.answers:
+            command = json.loads(message.data)
+            self.received.append(command["type"])
+            if command["type"] not in self.answers:
                 await socket.close(code=1011)
                 break
-            await socket.send_str(self.write(said) if self.nonsense is None else self.nonsense)
+            await socket.send_str(self.write(command) if self.nonsense is None else self.nonsense)
         return socket
 
-    def write(self, said: dict[str, Any]) -> str:
+    def write(self, message: dict[str, Any]) -> str:
         self.seq += 1
-        assert said["serverseq"] == self.seq - 1
+        assert message["serverseq"] == self.seq - 1
         types = {"open": "opened", "ping": "pong", "close": "closed"}
-        media = said["parameters"].get("media", [])[:1]
-        answer = {"type": types[said["type"]], "seq": self.seq, "parameters": {"media": media}}
+        media = message["parameters"].get("media", [])[:1]
+        answer = {"type": types[message["type"]], "seq": self.seq, "parameters": {"media": media}}
         return json.dumps(answer)
 
 
@@ -77,35 +76,35 @@ async def call(url: str) -> Call:
     return placed
 
 
-async def test_a_session_from_open_to_closed(peer: AudioHookPeer, url: str) -> None:
-    """It pings after a second, then every five."""
+async def test_session_is_opened_pinged_and_closed(peer: AudioHookPeer, url: str) -> None:
+    """The first ping is sent after 1 s, the next one 5 s later."""
     placed = await call(url)
     assert placed.refused_with is None
-    assert peer.heard == ["open", "ping", "ping", "close"]
+    assert peer.received == ["open", "ping", "ping", "close"]
     assert peer.audio == bytes([0, 1]) * 160 * 350
 
 
-@pytest.mark.parametrize(("unanswered", "heard"), [("open", ["open"]), ("close", None)])
-async def test_an_end_where_an_answer_is_due(
-    peer: AudioHookPeer, url: str, unanswered: str, heard: list[str] | None
+@pytest.mark.parametrize(("unanswered", "received"), [("open", ["open"]), ("close", None)])
+async def test_close_instead_of_an_answer_ends_the_call(
+    peer: AudioHookPeer, url: str, unanswered: str, received: list[str] | None
 ) -> None:
     peer.answers.remove(unanswered)
     placed = await call(url)
     assert placed.refused_with == 1011
-    assert heard is None or (peer.heard, peer.audio) == (heard, b"")
+    assert received is None or (peer.received, peer.audio) == (received, b"")
 
 
 @pytest.mark.parametrize(
     "nonsense", ["", "{}", '{"type":"opened","seq":1,"parameters":{"media":1}}']
 )
-async def test_an_answer_in_another_protocol(peer: AudioHookPeer, url: str, nonsense: str) -> None:
+async def test_malformed_answer_is_reported(peer: AudioHookPeer, url: str, nonsense: str) -> None:
     peer.nonsense = nonsense
     with pytest.raises(CommandError, match="not AudioHook's"):
         await call(url)
 
 
-async def test_a_secret_in_a_url_is_not_said(url: str) -> None:
-    """Symptom to prevent: a refused upgrade whose message has Talkdesk's secret."""
+async def test_error_omits_secret_in_url(url: str) -> None:
+    """Symptom to prevent: the error of a refused upgrade contains Talkdesk's secret."""
     secret = CREDENTIALS["GATEWAY_TALKDESK_SECRET"]
     gateway, caller = Gateway(url, "https://gw.example.com"), Talkdesk(CREDENTIALS)
     async with aiohttp.ClientSession() as http:
@@ -117,14 +116,14 @@ async def test_a_secret_in_a_url_is_not_said(url: str) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (1008, "not let in"),
-        (1012, "being restarted"),
+        (1008, "rejected"),
+        (1012, "restarting"),
         (1013, "no capacity"),
         (1006, "broke off"),
-        (4000, "a meaning of its own"),
+        (4000, "unknown meaning"),
     ],
 )
-def test_close_codes_in_words(code: int, words: str) -> None:
-    """Symptom: `was ended by the gateway: 1013`."""
-    assert words in in_words(code)
-    assert str(code) in in_words(code)
+def test_close_code_is_explained(code: int, words: str) -> None:
+    """Symptom: `was ended by the gateway: 1013`, with no explanation."""
+    assert words in describe_close(code)
+    assert str(code) in describe_close(code)

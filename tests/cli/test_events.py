@@ -1,4 +1,4 @@
-"""Reading events from a real server."""
+"""Events are read from a real Redis server."""
 
 import asyncio
 
@@ -15,15 +15,15 @@ def append(url: str, key: str, *numbers: int) -> None:
             client.xadd(key, {"n": n, "text": "größer"})
 
 
-async def until_somebody_waits(url: str) -> None:
-    """Wait until a reader blocks, so that what is appended next finds it waiting."""
+async def until_reader_blocks(url: str) -> None:
+    """Wait until a reader blocks, so that the next entry is appended during its XREAD."""
     with redis.Redis.from_url(url) as client:
-        while not client.info("clients")["blocked_clients"]:  # noqa: ASYNC110 (the server has no event for it)
+        while not client.info("clients")["blocked_clients"]:  # noqa: ASYNC110 (the server has no event for this)
             await asyncio.sleep(0.01)
 
 
 async def read(url: str, keys: list[str], count: int, **options: str) -> list[str]:
-    """Read so many events and leave."""
+    """Read `count` events."""
     seen: list[str] = []
     async with events.connect(url) as client, asyncio.timeout(20):
         async for event in events.follow(client, keys, **options):  # type: ignore[arg-type]  # (idle_s is not among the options)
@@ -34,27 +34,27 @@ async def read(url: str, keys: list[str], count: int, **options: str) -> list[st
     return seen
 
 
-async def test_from_the_beginning_and_on(redis_url: str) -> None:
+async def test_follow_reads_old_and_new_events(redis_url: str) -> None:
     key = events.call_key("CA1")
     append(redis_url, key, 1, 2)
     reading = asyncio.create_task(read(redis_url, [key], 4))
-    await until_somebody_waits(redis_url)
+    await until_reader_blocks(redis_url)
     append(redis_url, key, 3, 4)
     assert await reading == ["1", "2", "3", "4"]
 
 
-async def test_from_now_on_leaves_out_what_was(redis_url: str) -> None:
+async def test_follow_since_now_skips_old_events(redis_url: str) -> None:
     keys = events.all_calls()
     append(redis_url, keys[3], 1)
     append(redis_url, keys[60], 2)
     async with events.connect(redis_url) as client, asyncio.timeout(20):
         reading = asyncio.ensure_future(anext(events.follow(client, keys, since="$")))
-        await until_somebody_waits(redis_url)
+        await until_reader_blocks(redis_url)
         append(redis_url, keys[60], 3)
         assert (await reading)["n"] == "3"
 
 
-async def test_one_call_of_a_cluster(
+async def test_follow_reads_one_call_on_a_cluster(
     redis_cluster_url: str, redis_cluster_nodes: tuple[str]
 ) -> None:
     key = events.call_key("CA1")
@@ -63,7 +63,7 @@ async def test_one_call_of_a_cluster(
     assert await read(redis_cluster_url, [key], 1) == ["1"]
 
 
-def test_the_keys_are_those_of_the_contract() -> None:
+def test_keys_follow_the_contract() -> None:
     assert events.call_key("CA 1") == "cs:{p35}:call:CA%201"
     assert len(events.all_calls()) == 64
     assert events.all_calls()[7] == "cs:{p07}:events"
@@ -76,7 +76,7 @@ def test_the_keys_are_those_of_the_contract() -> None:
         ("http://hunter2@somewhere", "must start with redis://"),
     ],
 )
-async def test_no_redis_gives_one_line_without_the_password(url: str, what: str) -> None:
+async def test_connection_error_omits_password(url: str, what: str) -> None:
     with pytest.raises(CommandError, match=what) as failure:
         async with events.connect(url):
             pass

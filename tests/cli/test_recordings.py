@@ -1,4 +1,4 @@
-"""What a call plays: two people who take turns, or the user's files."""
+"""A call plays two people who take turns, or the user's files."""
 
 import audioop
 import struct
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.callers.call import MULAW_SILENCE
 from cli.errors import CommandError
-from cli.recordings import nagg_and_nell, read_tracks
-from cli.wav import MULAW_SILENCE, read_mulaw
+from cli.recordings import nagg_and_nell, read_mulaw, read_tracks
 from tests.cli.audio.files import wav
 
 SILENCE = MULAW_SILENCE[0]
@@ -22,7 +22,7 @@ def samples(track: bytes) -> np.ndarray:
 
 
 def stretches(track: bytes) -> list[tuple[int, int]]:
-    """Find where somebody speaks, in ms, with up to 1 s of silence in between."""
+    """Return the spans of speech, in ms; pauses of up to 1 s do not divide them."""
     loud = [
         at // 8
         for at in range(0, len(track), 160)
@@ -34,7 +34,7 @@ def stretches(track: bytes) -> list[tuple[int, int]]:
 
 
 def pitch_hz(track: bytes) -> float:
-    """Return the pitch of a voice: the median over its louder stretches of 40 ms."""
+    """Return the pitch of a voice: the median over its louder pieces of 40 ms."""
     found = []
     audio = samples(track)
     for at in range(0, len(audio) - 320, 160):
@@ -46,8 +46,8 @@ def pitch_hz(track: bytes) -> float:
     return float(np.median(found))
 
 
-def test_without_files_two_people_take_turns() -> None:
-    """Symptom: two recordings that know nothing of each other, one over the other."""
+def test_default_call_is_two_people_who_take_turns() -> None:
+    """Symptom: two unrelated recordings played over each other."""
     tracks = read_tracks(None, None)
     assert list(tracks) == ["inbound", "outbound"]
     assert len(set(map(len, tracks.values()))) == 1
@@ -55,16 +55,16 @@ def test_without_files_two_people_take_turns() -> None:
     assert len(turns) == 14
     for (_, end, speaker), (begin, _, next_speaker) in pairwise(turns):
         assert speaker != next_speaker
-        assert begin - end > 500  # nobody talks over the other
+        assert begin - end > 500  # they never talk at the same time
     assert turns[-1][1] < 60_000
 
 
-def test_each_has_their_own_voice_and_nothing_is_lost() -> None:
+def test_default_call_has_one_voice_per_track_and_all_audio() -> None:
     tracks = read_tracks(None, None)
     assert pitch_hz(tracks["outbound"]) > 1.3 * pitch_hz(tracks["inbound"])
-    heard = sum(len(track) - track.count(SILENCE) for track in tracks.values())
+    sounding = sum(len(track) - track.count(SILENCE) for track in tracks.values())
     whole = read_mulaw(nagg_and_nell())
-    assert heard == len(whole) - whole.count(SILENCE)
+    assert sounding == len(whole) - whole.count(SILENCE)
 
 
 def write(path: Path, channels: int) -> Path:
@@ -72,12 +72,12 @@ def write(path: Path, channels: int) -> Path:
     return path
 
 
-def test_a_file_of_two_channels_is_both_parties(tmp_path: Path) -> None:
+def test_file_with_two_channels_fills_both_tracks(tmp_path: Path) -> None:
     stereo = write(tmp_path / "stereo.wav", 2)
     assert read_tracks(stereo, None) == {"inbound": b"\xa0\xa0", "outbound": b"\x20\x20"}
 
 
-def test_who_has_no_file_is_silent(tmp_path: Path) -> None:
+def test_party_without_file_is_silent(tmp_path: Path) -> None:
     mono = write(tmp_path / "mono.wav", 1)
     voice, silence = b"\xa0\x20\xa0\x20", MULAW_SILENCE * 4
     assert read_tracks(mono, None) == {"inbound": voice, "outbound": silence}
@@ -85,14 +85,14 @@ def test_who_has_no_file_is_silent(tmp_path: Path) -> None:
     assert read_tracks(mono, mono) == {"inbound": voice, "outbound": voice}
 
 
-def test_channels_are_mixed_on_demand(tmp_path: Path) -> None:
+def test_mono_mixes_channels(tmp_path: Path) -> None:
     stereo = write(tmp_path / "stereo.wav", 2)
     mixed = read_tracks(stereo, stereo, mono=True)
     assert mixed == {"inbound": MULAW_SILENCE * 2, "outbound": MULAW_SILENCE * 2}
 
 
 @pytest.mark.parametrize(("inbound", "outbound"), [(2, 1), (1, 2), (3, None), (None, 2)])
-def test_more_parties_than_a_call_has(
+def test_file_with_too_many_channels_is_rejected(
     tmp_path: Path, inbound: int | None, outbound: int | None
 ) -> None:
     files = [

@@ -1,4 +1,4 @@
-"""docs/settings.md is current, and the other pages name no variable that it does not list."""
+"""docs/settings.md is current, and lists every variable that other pages name."""
 
 import re
 from pathlib import Path

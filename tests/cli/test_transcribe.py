@@ -1,4 +1,4 @@
-"""`./run transcribe` against a server that says which samples arrived."""
+"""`./run transcribe` against the checksum engine, whose text identifies the samples received."""
 
 import asyncio
 import sys
@@ -38,13 +38,13 @@ async def transcribe(url: str, *arguments: str) -> tuple[str, str]:
 
 
 def sums(samples: np.ndarray) -> list[str]:
-    """Return what the server says of these samples."""
+    """Return the engine's text for these samples."""
     pcm = samples.astype("<i2").tobytes()
     chunks = (pcm[at : at + CHUNK_BYTES] for at in range(0, len(pcm), CHUNK_BYTES))
     return [f"{zlib.crc32(chunk):08x}" for chunk in chunks]
 
 
-async def test_one_channel_is_plain_text(url: str, tmp_path: Path) -> None:
+async def test_one_channel_is_printed_as_plain_text(url: str, tmp_path: Path) -> None:
     path = tmp_path / "mono.wav"
     path.write_bytes(wav(PARTIES[:, 0].tobytes(), rate_hz=16_000, bits=16))
     out, err = await transcribe(url, str(path))
@@ -52,8 +52,8 @@ async def test_one_channel_is_plain_text(url: str, tmp_path: Path) -> None:
     assert err.startswith("1.0 s of audio; first word after ")
 
 
-async def test_each_channel_is_a_party_of_its_own(url: str, tmp_path: Path) -> None:
-    """Symptom: both parties of a stereo recording mixed, and words of neither."""
+async def test_each_channel_is_transcribed_separately(url: str, tmp_path: Path) -> None:
+    """Symptom: both parties of a stereo recording were mixed, and neither was transcribed."""
     path = tmp_path / "stereo.wav"
     path.write_bytes(wav(PARTIES.tobytes(), channels=2, rate_hz=16_000, bits=16))
     out, _ = await transcribe(url, str(path))
@@ -62,9 +62,9 @@ async def test_each_channel_is_a_party_of_its_own(url: str, tmp_path: Path) -> N
     ]
 
 
-async def test_channels_are_mixed_on_demand(url: str, tmp_path: Path) -> None:
+async def test_mono_mixes_channels(url: str, tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
-    even = PARTIES // 2 * 2  # so that their mean is whole
+    even = PARTIES // 2 * 2  # so that their mean is an integer
     path.write_bytes(wav(even.tobytes(), channels=2, rate_hz=16_000, bits=16))
     out, _ = await transcribe(url, str(path), "--mono")
     assert out.split() == sums(even.astype(int).sum(axis=1) // 2)

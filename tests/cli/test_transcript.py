@@ -1,4 +1,4 @@
-"""Folding events into text: what a reader of the contract may rely on."""
+"""Events fold into a transcript as the contract of docs/events.md promises."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +14,8 @@ def event(kind: str, n: int, *, epoch: int = 1, stream: str = "MZ1", **fields: o
 
 
 def words(kind: str, n: int, text: str, *, segment: int = 1, rev: int = 0, **more: object) -> Event:
-    place = {"track": "inbound", "segment": segment, "rev": rev, "start_ms": 0, "end_ms": n * 80}
-    return event(kind, n, **{**place, "text": text, "latency_ms": 500 + n, **more})  # type: ignore[arg-type]  # (epoch and stream are strings here too)
+    position = {"track": "inbound", "segment": segment, "rev": rev, "start_ms": 0, "end_ms": n * 80}
+    return event(kind, n, **{**position, "text": text, "latency_ms": 500 + n, **more})  # type: ignore[arg-type]  # (epoch and stream are strings here too)
 
 
 def ended(n: int, status: str = "completed", **more: object) -> Event:
@@ -69,18 +69,18 @@ def test_a_call_is_over_when_every_stream_has_ended() -> None:
     assert (call.duration_ms, call.gap_ms) == (3000, 80)
 
 
-def test_a_hole_in_the_numbers_is_counted() -> None:
+def test_gap_in_numbers_counts_as_missing_events() -> None:
     assert fold(event("stream.started", 1), ended(2)).missing == 0
     assert fold(event("stream.started", 1), ended(5)).missing == 3
     assert fold(ended(2)).missing == 1
 
 
-def test_a_takeover_begins_at_one_again() -> None:
+def test_numbers_restart_at_takeover() -> None:
     call = fold(event("stream.started", 1), event("stream.x", 2), ended(1, "lost", epoch=2))
     assert (call.missing, call.status) == (0, "lost")
 
 
-def test_a_lost_stream_that_is_resumed_goes_on_where_it_was() -> None:
+def test_resumed_stream_continues_its_open_segment() -> None:
     call = fold(
         event("stream.started", 1),
         words("transcript.final", 2, "one"),
@@ -96,8 +96,8 @@ def test_a_lost_stream_that_is_resumed_goes_on_where_it_was() -> None:
     assert (call.over, call.status, call.missing) == (True, "completed", 0)
 
 
-def test_segments_of_a_gateway_that_takes_over_are_others() -> None:
-    """They are numbered from 1 again: the first gateway's words were overwritten."""
+def test_segments_of_a_takeover_are_separate() -> None:
+    """Symptom: its segments, numbered from 1 again, overwrote those of the first gateway."""
     call = fold(
         event("stream.started", 1),
         words("transcript.final", 2, "one"),
@@ -107,14 +107,14 @@ def test_segments_of_a_gateway_that_takes_over_are_others() -> None:
     assert texts(call) == [("one", True), ("two", True)]
 
 
-def test_unknown_types_are_counted_and_nothing_else() -> None:
+def test_unknown_event_types_are_only_counted() -> None:
     call = fold(event("stream.started", 1), event("stream.something-new", 2))
     assert (call.events, call.missing, call.segments) == (2, 0, [])
 
 
 @given(st.lists(st.integers(0, 9)))
-def test_hearing_events_again_is_harmless(replays: list[int]) -> None:
-    """A reader that comes back reads from an earlier place: the outcome is the same."""
+def test_repeated_events_change_nothing(replays: list[int]) -> None:
+    """A reader that reconnects may read from an earlier id; the transcript is the same."""
     story = [event("stream.started", 1)]
     story += [words("transcript.delta", n, f" w{n}") for n in range(2, 8)]
     story += [words("transcript.final", 8, "all of it"), ended(9)]

@@ -1,4 +1,4 @@
-"""The caller against a server that checks what Twilio would have sent, byte for byte."""
+"""The Twilio caller against a server that checks signatures and messages byte by byte."""
 
 import base64
 import hashlib
@@ -33,10 +33,10 @@ TWILIO: Final = twilio(TOKEN)
 
 
 class TwilioPeer:
-    """A gateway that believes only correctly signed requests, and keeps what it hears."""
+    """A gateway that accepts only correctly signed requests and stores the messages."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.close_after: int | None = None
         self.closed_by_caller = False
         self.app = web.Application()
@@ -61,8 +61,8 @@ class TwilioPeer:
         await socket.prepare(request)
         async for message in socket:
             assert message.type is WSMsgType.TEXT
-            self.heard.append(json.loads(message.data))
-            if len(self.heard) == self.close_after:
+            self.received.append(json.loads(message.data))
+            if len(self.received) == self.close_after:
                 await socket.close(code=1008)
         self.closed_by_caller = socket.close_code == 1000
         return socket
@@ -93,11 +93,13 @@ def two_tracks() -> Call:
     return Call({"inbound": bytes(range(160)) + b"\x01" * 100, "outbound": b"\x02" * 480})
 
 
-async def test_a_whole_call(peer: TwilioPeer, url: str, http: aiohttp.ClientSession) -> None:
+async def test_call_is_announced_and_played(
+    peer: TwilioPeer, url: str, http: aiohttp.ClientSession
+) -> None:
     call = two_tracks()
     await place(http, Gateway(url, PUBLIC), TWILIO, call, pace=PACE)
 
-    connected, start, *media_messages, stop_message = peer.heard
+    connected, start, *media_messages, stop_message = peer.received
     assert connected == {"event": "connected", "protocol": "Call", "version": "1.0.0"}
     assert start["sequenceNumber"] == "1"
     assert start["start"]["customParameters"] == {"tok": f"for {call.call_id}"}
@@ -120,15 +122,15 @@ async def test_a_whole_call(peer: TwilioPeer, url: str, http: aiohttp.ClientSess
     assert peer.closed_by_caller
 
 
-async def test_straight_to_the_media_socket(
+async def test_media_url_skips_the_webhook(
     peer: TwilioPeer, url: str, http: aiohttp.ClientSession
 ) -> None:
     await place(http, Gateway(f"{url}/media/twilio", PUBLIC), TWILIO, two_tracks(), pace=PACE)
-    assert peer.heard[1]["start"]["customParameters"] == {}
-    assert peer.heard[-1]["event"] == "stop"
+    assert peer.received[1]["start"]["customParameters"] == {}
+    assert peer.received[-1]["event"] == "stop"
 
 
-async def test_it_plays_in_real_time(url: str, http: aiohttp.ClientSession) -> None:
+async def test_call_is_played_in_real_time(url: str, http: aiohttp.ClientSession) -> None:
     call = Call({"inbound": bytes(160 * 26)})
     began_s = time.monotonic()
     await place(http, Gateway(url, PUBLIC), TWILIO, call)
@@ -141,17 +143,17 @@ async def test_it_plays_in_real_time(url: str, http: aiohttp.ClientSession) -> N
         ("", "wrong", "voice/twilio answered 403"),
         ("", "", "voice/twilio answered 403"),
         ("/elsewhere", TOKEN, "voice/twilio answered 404"),
-        ("/media/twilio", "wrong", "media/twilio answered 403; signed"),
+        ("/media/twilio", "wrong", "media/twilio answered 403; check the credentials"),
     ],
 )
-async def test_a_refusal_is_said(
+async def test_refusal_is_reported(
     url: str, http: aiohttp.ClientSession, path: str, token: str, what: str
 ) -> None:
     with pytest.raises(CommandError, match=what):
         await place(http, Gateway(url + path, PUBLIC), twilio(token), two_tracks())
 
 
-async def test_an_unreachable_gateway_is_said(
+async def test_unreachable_gateway_is_reported(
     http: aiohttp.ClientSession, unused_tcp_port: int
 ) -> None:
     gateway = Gateway(f"ws://127.0.0.1:{unused_tcp_port}", PUBLIC)
@@ -159,7 +161,7 @@ async def test_an_unreachable_gateway_is_said(
         await place(http, gateway, TWILIO, two_tracks())
 
 
-async def test_an_end_by_the_gateway_is_said(
+async def test_close_by_the_gateway_is_recorded(
     peer: TwilioPeer, url: str, http: aiohttp.ClientSession
 ) -> None:
     peer.close_after = 4
@@ -171,7 +173,7 @@ async def test_an_end_by_the_gateway_is_said(
 @pytest.mark.parametrize(
     "document", ["", "no xml", "<Response/>", "<Response><Start><Stream/></Start></Response>"]
 )
-def test_twiml_without_a_stream(document: str) -> None:
+def test_twiml_without_stream_is_rejected(document: str) -> None:
     with pytest.raises(ValueError, match="no <Stream"):
         TWILIO.answered(two_tracks(), document.encode(), 0)
 
@@ -186,5 +188,5 @@ def test_twiml_without_a_stream(document: str) -> None:
         ("http://h", "ws", "ws://h/media/twilio"),
     ],
 )
-def test_addresses(given: str, scheme: str, address: str) -> None:
+def test_address_keeps_host_prefix_and_tls(given: str, scheme: str, address: str) -> None:
     assert Gateway(given, PUBLIC).address(scheme, "/media/twilio") == address

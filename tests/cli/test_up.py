@@ -1,4 +1,4 @@
-"""Starting the stack where ports are taken."""
+"""Starting the stack while its ports are in use."""
 
 import contextlib
 import socket
@@ -7,8 +7,8 @@ from cli.up import _start
 from deploy.local import stack as local
 
 
-async def test_a_port_that_is_taken_while_it_starts() -> None:
-    """Symptom: `gateway ended with code 2`, when two stacks start at once and choose alike."""
+async def test_start_is_retried_if_a_port_is_taken_meanwhile() -> None:
+    """Symptom: `gateway ended with code 2` if two stacks start at once and share ports."""
     ports = local.Ports.free()
     settings = local.StackSettings(ports=ports, engine_model="checksum")
     with socket.create_server((local.HOST, ports.gateway)):

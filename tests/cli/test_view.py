@@ -1,4 +1,4 @@
-"""What a transcript looks like: in time order, words as they come, within the terminal's width."""
+"""Transcripts are displayed in order of time, word by word, within the terminal's width."""
 
 import io
 import re
@@ -25,7 +25,7 @@ def final(n: int, text: str, **who: Any) -> Event:
 
 
 class Screen:
-    """A view of one call, and what it has shown."""
+    """A view of one call and its output."""
 
     def __init__(self, *, terminal: bool, width: int = 40, height: int = 8) -> None:
         self.output = io.StringIO()
@@ -36,7 +36,7 @@ class Screen:
         self.call = CallTranscript("CA1")
 
     def shows(self, *events: Event) -> str:
-        """Return what is written for these events."""
+        """Return the output for these events."""
         begin = self.output.tell()
         for each in events:
             self.call.apply(each)
@@ -45,7 +45,7 @@ class Screen:
 
 
 def test_lines_are_printed_in_the_order_of_speech() -> None:
-    """Symptom: an answer above its question, whose last word was agreed upon later."""
+    """Symptom: an answer was printed above its question, which became final later."""
     screen = Screen(terminal=False)
     question = delta(2, "Do you hear", **ASKS)
     assert screen.shows(STARTED, question, final(3, "Yes.", **ANSWERS)) == ""
@@ -54,7 +54,7 @@ def test_lines_are_printed_in_the_order_of_speech() -> None:
     )
 
 
-def test_an_open_segment_holds_others_back_only_so_long() -> None:
+def test_open_segment_delays_at_most_8_final_ones() -> None:
     screen = Screen(terminal=False)
     screen.shows(STARTED, delta(2, "Hello", **ASKS))
     finals = [
@@ -64,7 +64,7 @@ def test_an_open_segment_holds_others_back_only_so_long() -> None:
     assert screen.shows(*finals).splitlines()[0] == "00:03  agent    line 3"
 
 
-def test_what_never_became_final_is_shown_at_the_end() -> None:
+def test_partial_segment_is_printed_when_the_call_ends() -> None:
     screen = Screen(terminal=False)
     shown = screen.shows(STARTED, delta(2, "Hello, is", **ASKS), ended(3, "lost"))
     assert shown == "00:01  customer Hello, is\n"
@@ -80,7 +80,7 @@ def test_a_terminal_shows_words_as_they_come() -> None:
 
 
 def test_long_lines_wrap_beside_the_speaker() -> None:
-    """Symptom: lines of 200 characters that the terminal breaks in the middle of a word."""
+    """Symptom: the terminal broke lines of 200 characters in the middle of a word."""
     screen = Screen(terminal=True)
     said = "It was the best of times, it was the worst of times"
     with screen.view:
@@ -90,7 +90,7 @@ def test_long_lines_wrap_beside_the_speaker() -> None:
     assert lines[at + 1 : at + 3] == [" " * 17 + "times, it was the worst", " " * 17 + "of times"]
 
 
-def test_what_does_not_fit_the_terminal_leaves_at_the_top() -> None:
+def test_oldest_lines_are_hidden_if_the_terminal_is_full() -> None:
     screen = Screen(terminal=True, height=6)
     with screen.view:
         opened = [
@@ -103,7 +103,7 @@ def test_what_does_not_fit_the_terminal_leaves_at_the_top() -> None:
     assert "line 2 " not in last
 
 
-def test_text_that_looks_like_markup_is_text() -> None:
+def test_markup_in_text_is_printed_literally() -> None:
     screen = Screen(terminal=True, width=80)
     with screen.view:
         assert "[red]x[/] :smile:" in screen.shows(final(1, "[red]x[/] :smile:", **ASKS))

@@ -1,4 +1,4 @@
-"""Where a process listens: dual-stack, several addresses, and why it can't."""
+"""Listening addresses: dual-stack, several addresses, and error messages."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this host has no IPv6 lo
 
 
 async def answered(port: int, host: str) -> bool:
-    """Whether something answers HTTP there."""
+    """Return whether a server answers HTTP requests there."""
     try:
         async with (
             aiohttp.ClientSession() as http,
@@ -57,8 +57,8 @@ async def answered(port: int, host: str) -> bool:
         ("127.0.0.1,127.0.0.2", True, False),
     ],
 )
-async def test_addresses(hosts: str, ipv4: bool, ipv6: bool) -> None:
-    """Symptom: `::` listened on IPv6 alone, and a list was one host that does not exist."""
+async def test_listens_on_configured_addresses(hosts: str, ipv4: bool, ipv6: bool) -> None:
+    """Symptom: `::` listened only on IPv6, and a list was taken as one host name."""
     async with listening(web.Application(), hosts, 0) as port:
         assert await answered(port, "127.0.0.1") is ipv4
         if has_ipv6():
@@ -66,12 +66,12 @@ async def test_addresses(hosts: str, ipv4: bool, ipv6: bool) -> None:
     assert not await answered(port, "127.0.0.1")
 
 
-async def test_localhost_is_all_that_its_name_resolves_to() -> None:
+async def test_localhost_is_resolved() -> None:
     async with listening(web.Application(), "localhost", 0) as port:
         assert await answered(port, "127.0.0.1")
 
 
-def test_all_addresses_have_one_port() -> None:
+def test_all_addresses_share_one_port() -> None:
     sockets = bind("127.0.0.1,127.0.0.2,127.0.0.3", 0)
     try:
         assert len({each.getsockname()[1] for each in sockets}) == 1
@@ -92,13 +92,13 @@ def test_all_addresses_have_one_port() -> None:
         ("\N{SNOWMAN}" * 80, "no such host or address"),
     ],
 )
-def test_what_cannot_be_bound_is_named_with_its_cause(hosts: str, message: str) -> None:
+def test_bind_error_names_address_and_cause(hosts: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         bind(hosts, 0)
     assert message in str(caught.value)
 
 
-def test_a_port_that_is_taken() -> None:
+def test_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         expected = f"can't listen on 127.0.0.1:{port}: another process listens there"
@@ -106,13 +106,15 @@ def test_a_port_that_is_taken() -> None:
             bind("127.0.0.1", port)
         with pytest.raises(SettingsError, match="another process"):
             bind("127.0.0.2,127.0.0.1", port)
-    for each in bind("127.0.0.2,127.0.0.1", port):  # the first was not kept
+    for each in bind("127.0.0.2,127.0.0.1", port):  # the first address was released
         each.close()
 
 
-async def test_keep_alive_outlives_that_of_load_balancers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Symptom: 502 now and then: we closed after 30 s what the balancer kept for 60."""
-    assert serving._KEEPALIVE_TIMEOUT_S > 60  # noqa: SLF001 - nobody waits for it here
+async def test_keep_alive_is_longer_than_that_of_load_balancers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Symptom: occasional 502, because idle connections were closed before the balancer did."""
+    assert serving._KEEPALIVE_TIMEOUT_S > 60  # noqa: SLF001 - too long to wait for
     monkeypatch.setattr(serving, "_KEEPALIVE_TIMEOUT_S", 0.2)
     async with listening(web.Application(), "127.0.0.1", 0) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -120,6 +122,6 @@ async def test_keep_alive_outlives_that_of_load_balancers(monkeypatch: pytest.Mo
             writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 404")
             await reader.readuntil(b"404: Not Found")
-        assert await asyncio.wait_for(reader.read(), 20) == b""  # it is that setting that closes
+        assert await asyncio.wait_for(reader.read(), 20) == b""  # closed by the keep-alive timeout
         writer.close()
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""HTTP connections: paced, silent about the process, closed where descriptors run out."""
+"""HTTP connections: pacing, responses without details, and the reserve of descriptors."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ CANARY: Final = "Xq7canary"
 GET: Final = b"GET /known HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-class Acknowledgements:
-    """A served application, and what it told of its peers."""
+class Server:
+    """A served application and the notices of its runner."""
 
     def __init__(self, descriptors: Descriptors | None = None) -> None:
         self.notices: list[str] = []
-        self.asked = 0  # requests under way
+        self.asked = 0  # requests in progress
         app = web.Application(client_max_size=1000)
         app.router.add_get("/known", self._answer)
         app.router.add_post("/known", self._answer)
@@ -47,7 +47,7 @@ class Acknowledgements:
         return "127.0.0.1", self.runner.addresses[0][1]
 
     async def to(self, sent: bytes) -> bytes:
-        """Send bytes; give all that is answered until the connection is closed."""
+        """Send bytes; return everything received until the connection is closed."""
         reader, writer = await asyncio.open_connection(*self.address)
         answer = b""
         with contextlib.suppress(ConnectionError):
@@ -60,13 +60,13 @@ class Acknowledgements:
 
 
 @contextlib.asynccontextmanager
-async def answering(descriptors: Descriptors | None = None) -> AsyncIterator[Acknowledgements]:
-    answers = Acknowledgements(descriptors)
-    await answers.runner.setup()
+async def serving(descriptors: Descriptors | None = None) -> AsyncIterator[Server]:
+    server = Server(descriptors)
+    await server.runner.setup()
     backlog = descriptors.reserve // 4 if descriptors else 128
-    await web.TCPSite(answers.runner, "127.0.0.1", 0, backlog=backlog).start()
-    yield answers
-    await answers.runner.cleanup()
+    await web.TCPSite(server.runner, "127.0.0.1", 0, backlog=backlog).start()
+    yield server
+    await server.runner.cleanup()
 
 
 MALFORMED: Final[dict[str, bytes]] = {
@@ -103,25 +103,25 @@ MALFORMED: Final[dict[str, bytes]] = {
 async def test_malformed_requests_are_counted_and_not_quoted(
     sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Symptom: a traceback for each in the log, and the input in the answer's body."""
+    """Symptom: a traceback per request in the log, and the input in the response."""
     caplog.set_level(logging.DEBUG)
-    async with answering() as answers:
-        answer = await answers.to(sent)
+    async with serving() as server:
+        answer = await server.to(sent)
     assert CANARY not in answer.decode()
     assert "Traceback" not in answer.decode()
-    assert set(answers.notices) == {"malformed-http"}
+    assert set(server.notices) == {"malformed-http"}
     assert [record for record in caplog.records if record.exc_info] == []
     assert CANARY not in caplog.text
 
 
-async def test_a_body_that_breaks_off_is_no_bug_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+async def test_incomplete_body_is_not_logged_as_error(caplog: pytest.LogCaptureFixture) -> None:
     head = b"POST /known HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
-    async with answering() as answers:
-        _, writer = await asyncio.open_connection(*answers.address)
+    async with serving() as server:
+        _, writer = await asyncio.open_connection(*server.address)
         writer.write(head + b"abc")
-        await eventually(lambda: answers.asked == 1)
+        await eventually(lambda: server.asked == 1)
         writer.close()
-        await eventually(lambda: answers.asked == 0)
+        await eventually(lambda: server.asked == 0)
     assert [record for record in caplog.records if record.exc_info] == []
 
 
@@ -142,10 +142,10 @@ REQUESTS: Final[dict[str, tuple[bytes, int]]] = {
 
 
 @pytest.mark.parametrize(("sent", "status"), REQUESTS.values(), ids=REQUESTS)
-async def test_no_answer_tells_a_version_or_quotes_the_request(sent: bytes, status: int) -> None:
-    """Symptom: `Server: Python/3.13 aiohttp/3.14.5` in each answer."""
-    async with answering() as answers:
-        answer = (await answers.to(sent)).decode()
+async def test_responses_reveal_no_version_and_quote_no_request(sent: bytes, status: int) -> None:
+    """Symptom: `Server: Python/3.13 aiohttp/3.14.5` in each response."""
+    async with serving() as server:
+        answer = (await server.to(sent)).decode()
     assert re.match(rf"HTTP/1\.[01] {status} ", answer)
     assert re.findall(r"(?mi)^server: (.*?)\r$", answer) == ["callscribe"]
     assert CANARY not in answer
@@ -155,7 +155,7 @@ async def test_no_answer_tells_a_version_or_quotes_the_request(sent: bytes, stat
 
 
 class Wire(asyncio.Transport):
-    """Notes whether it is read."""
+    """Records whether reading is paused."""
 
     is_read = True
 
@@ -173,7 +173,7 @@ class Wire(asyncio.Transport):
 
 
 class Sink:
-    """Collects what it is fed."""
+    """A parser that discards its input."""
 
     def feed_data(self, _: bytes) -> tuple[bool, bytes]:
         return False, b""
@@ -183,32 +183,30 @@ class Sink:
 
 
 @pytest.mark.parametrize(("size", "reads"), [(1, 257), (1 << 16, 5), (1 << 20, 1)])
-async def test_who_sends_more_than_a_slice_allows_is_not_read_for_a_while(
-    size: int, reads: int
-) -> None:
-    async with answering() as answers:
-        assert answers.runner.server
-        connection = answers.runner.server()
+async def test_reading_is_paused_after_a_full_slice(size: int, reads: int) -> None:
+    async with serving() as server:
+        assert server.runner.server
+        connection = server.runner.server()
         assert isinstance(connection, Connection)
         wire = Wire()
         connection.connection_made(wire)
-        connection.set_parser(Sink())  # what it is upgraded to
+        connection.set_parser(Sink())  # the parser after the upgrade
         count = 0
         while wire.is_read:
             connection.data_received(bytes(size))
             count += 1
         assert count <= reads
         connection.resume_reading()
-        assert not wire.is_read  # whatever else would have it read
+        assert not wire.is_read  # not until the slice ends
         await eventually(lambda: wire.is_read)
         connection.connection_lost(None)
 
 
-async def test_a_busy_socket_restarts_its_heartbeat_now_and_then() -> None:
-    """Each restart is a callback of the event loop, and media come a hundred times a second."""
-    async with answering() as answers:
-        assert answers.runner.server
-        connection = answers.runner.server()
+async def test_heartbeat_restarts_are_throttled() -> None:
+    """Each restart is a callback of the event loop, and media arrive a hundred times a second."""
+    async with serving() as server:
+        assert server.runner.server
+        connection = server.runner.server()
         assert isinstance(connection, Connection)
         connection.connection_made(Wire())
         restarts = 0
@@ -249,7 +247,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
-    """Leave 400 descriptors more than are open."""
+    """Limit the descriptors to 400 more than are open."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = count_open() + 400
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
@@ -258,21 +256,21 @@ def few_descriptors() -> Iterator[int]:
 
 
 async def test_connections_leave_a_reserve_of_descriptors(few_descriptors: int) -> None:
-    """Symptom: a traceback a second, and /metrics and live calls got no socket."""
+    """Symptom: a traceback per second, and no descriptors for /metrics and live calls."""
     reserve = few_descriptors // 8
-    async with answering(Descriptors()) as answers, answering() as private:
+    async with serving(Descriptors()) as server, serving() as private:
         peers = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PEERS, str(answers.address[1]), "450"), stdin=PIPE
+            *(sys.executable, "-c", PEERS, str(server.address[1]), "450"), stdin=PIPE
         )
-        await eventually(lambda: len(answers.notices) >= 450 - (few_descriptors - reserve))
-        assert set(answers.notices) == {"descriptors-exhausted"}
+        await eventually(lambda: len(server.notices) >= 450 - (few_descriptors - reserve))
+        assert set(server.notices) == {"descriptors-exhausted"}
         await eventually(lambda: count_open() <= few_descriptors - reserve)
-        assert b" 200 OK" in await private.to(GET)  # takes of the reserve
+        assert b" 200 OK" in await private.to(GET)  # uses the reserve
         await peers.communicate()
         await eventually(lambda: count_open() < few_descriptors - 350)
         counted_s = time.monotonic()
-        await eventually(lambda: time.monotonic() > counted_s + 0.11)  # a count is kept so long
-        assert b" 200 OK" in await answers.to(GET)
+        await eventually(lambda: time.monotonic() > counted_s + 0.11)  # a count is reused for 0.1 s
+        assert b" 200 OK" in await server.to(GET)
 
 
 def test_the_soft_limit_becomes_the_hard_one() -> None:

@@ -41,7 +41,7 @@ async def test_help_has_headings() -> None:
     """Symptom: one flat list of a hundred settings."""
     text = await output("gateway", "--help")
     headings = [line for line in text.splitlines() if line and line[0].isupper()]
-    for heading in ("SessionHost", "Redis", "The model", "How streams end", "Twilio", "Genesys"):
+    for heading in ("Ports and load", "Redis", "The model", "How streams end", "Twilio", "Genesys"):
         assert heading in headings
     assert "--check" in text
     assert text.index("GATEWAY_REDIS_URL") > text.index("\nRedis\n")

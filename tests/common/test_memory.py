@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system."""
+"""Freed memory is returned to the system."""
 
 import asyncio
 
@@ -8,16 +8,16 @@ import pytest
 from common import memory
 
 
-async def test_what_was_freed_between_other_blocks_is_given_back(
+async def test_fragmented_memory_is_returned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Symptom: after an outage a gateway stayed larger for good; a soak called it a leak."""
+    """Symptom: a gateway stayed larger after an outage; a soak test reported a leak."""
     monkeypatch.setattr(memory, "_EVERY_S", 0.2)
     blocks = [bytes(2600) for _ in range(40_000)]  # 100 MB, of chunks of audio
     kept = blocks[::100]
     before = psutil.Process().memory_info().rss
     del blocks
-    async with memory.giving_back():
+    async with memory.returning_memory():
         await asyncio.sleep(1)
     assert before - psutil.Process().memory_info().rss > 50_000_000
     assert len(kept) == 400

@@ -1,4 +1,4 @@
-"""Signals, to a real process: the first stops, the second hurries, Ctrl-C does both."""
+"""Signals to a real process: the first sets `stop`, the second `hurry`, Ctrl-C both."""
 
 import asyncio
 import signal
@@ -40,11 +40,11 @@ asyncio.run({main}())
 
 @asynccontextmanager
 async def reporting(main: str) -> AsyncIterator[Process]:
-    """A process that says what it is asked, and then ends by itself."""
+    """Run a process that prints the events that signals set, and then ends."""
     command = sys.executable, "-c", REPORT.replace("{main}", main)
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     try:
-        assert await said(process) == "ready"
+        assert await printed(process) == "ready"
         yield process
         assert await asyncio.wait_for(process.wait(), LIMIT_S) == 0
     finally:
@@ -53,24 +53,24 @@ async def reporting(main: str) -> AsyncIterator[Process]:
             await process.wait()
 
 
-async def said(process: Process) -> str:
+async def printed(process: Process) -> str:
     assert process.stdout
     line = await asyncio.wait_for(process.stdout.readline(), LIMIT_S)
     return line.decode().strip()
 
 
-async def test_the_first_sigterm_stops_and_the_second_hurries() -> None:
+async def test_each_sigterm_sets_the_next_event() -> None:
     async with reporting("main") as process:
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "stop False"
+        assert await printed(process) == "stop False"
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "hurry False"
+        assert await printed(process) == "hurry False"
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "at once"
+        assert await printed(process) == "at once"
 
 
-async def test_the_first_sigterm_does_not_hurry_what_stops_already() -> None:
-    """Symptom: POST /drain, then the platform's one SIGTERM, and the live calls were cut."""
+async def test_first_sigterm_after_drain_does_not_hurry() -> None:
+    """Symptom: after POST /drain, the platform's SIGTERM ended the live calls."""
     signals = stop_signals()
     seen = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -91,24 +91,24 @@ async def test_the_first_sigterm_does_not_hurry_what_stops_already() -> None:
 async def test_sigint_after_sigterm_hurries() -> None:
     async with reporting("main") as process:
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "stop False"
+        assert await printed(process) == "stop False"
         process.send_signal(signal.SIGINT)
-        assert await said(process) == "hurry False"
+        assert await printed(process) == "hurry False"
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "at once"
+        assert await printed(process) == "at once"
 
 
-async def test_sigint_alone_does_both() -> None:
+async def test_sigint_sets_stop_and_hurry() -> None:
     async with reporting("main") as process:
         process.send_signal(signal.SIGINT)
-        assert await said(process) == "stop True"
-        assert await said(process) == "hurry False"
+        assert await printed(process) == "stop True"
+        assert await printed(process) == "hurry False"
         process.send_signal(signal.SIGTERM)
-        assert await said(process) == "at once"
+        assert await printed(process) == "at once"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_process_that_always_hurries(number: signal.Signals) -> None:
+async def test_stop_requested_is_set_by_one_signal(number: signal.Signals) -> None:
     async with reporting("simple") as process:
         process.send_signal(number)
-        assert await said(process) == "stop"
+        assert await printed(process) == "stop"

@@ -1,4 +1,4 @@
-"""Settings of every process: documented; refused in one line of names, without a value."""
+"""Settings of every process: documentation, and errors in one line without values."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_reads_the_env_file(empty_folder: Path) -> None:
 
 
 def test_an_empty_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Symptom to prevent: an empty secret, which anybody knows, taken for one."""
+    """Symptom to prevent: an empty secret, which is known to everyone, is accepted."""
     monkeypatch.setenv("EXAMPLE_SECRET", "")
     assert load(Example).secret is None
 
@@ -65,9 +65,7 @@ def test_an_empty_setting_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("EXAMPLE_TIMEOUT_S", "-1"),
     ],
 )
-def test_refuses_what_is_wrong_by_its_name(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refused:
         load(Example)

@@ -1,4 +1,4 @@
-"""Equal log lines: the first passes, then one a minute with a count; memory is bounded."""
+"""Repeated log lines: the first passes, then one per minute with a count; memory is bounded."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +32,7 @@ def test_first_line_passes_whatever_the_clock_shows(now_s: float) -> None:
     assert Throttle(lambda: now_s).admit("a") == 0
 
 
-def test_memory_is_bounded_and_the_oldest_key_is_forgotten() -> None:
+def test_oldest_key_is_evicted() -> None:
     throttle = Throttle(Clock())
     for key in range(1000):
         assert throttle.admit(key) == 0

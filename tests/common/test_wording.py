@@ -1,4 +1,4 @@
-"""Refused settings: every validator of every process, in the operator's words."""
+"""Error messages about settings: every validator of every process."""
 
 import itertools
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ GOOD = {
     "ENDPOINT_SECRET_ACCESS_KEY": "secret",
 }
 BAD = ["x", "-1", "0", "99999999", "1.5", " ", ",", "x" * 200, "http://", "nan", "9" * 5000]
-# The validator's own phrases: an operator does not know what an input or a string is.
+# Pydantic's phrases, which do not help an operator.
 NOT_OURS = ("Input should", "String should", "Value should", "base64-encoded", "Ed25519", "parse")
 
 
@@ -66,10 +66,10 @@ def refusals(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__module__)
-def test_no_message_is_the_validator_s_own(
+def test_messages_do_not_use_pydantics_wording(
     kind: type[BaseSettings], environment: pytest.MonkeyPatch
 ) -> None:
-    """Symptom: GATEWAY_TELNYX_PUBLIC_KEY was refused with the words of a library."""
+    """Symptom: the error about GATEWAY_TELNYX_PUBLIC_KEY was the text of a library."""
     refused = list(refusals(kind, environment))
     for value, text in refused:
         assert not [phrase for phrase in NOT_OURS if phrase in text]
@@ -104,7 +104,7 @@ def test_no_message_is_the_validator_s_own(
         (EndpointSettings, "ENDPOINT_NAMES", "a,,b", "ENDPOINT_NAMES: must not be empty"),
     ],
 )
-def test_refusals_say_what_a_value_must_be(
+def test_messages_state_the_valid_values(
     kind: type[BaseSettings],
     name: str,
     value: str,
@@ -115,12 +115,12 @@ def test_refusals_say_what_a_value_must_be(
     assert message in refusal(kind)
 
 
-def test_a_missing_setting_is_described(environment: pytest.MonkeyPatch) -> None:
+def test_missing_setting_is_described(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("GATEWAY_PUBLIC_URL")
-    assert refusal(GatewaySettings).startswith("GATEWAY_PUBLIC_URL: must be set (What carriers")
+    assert refusal(GatewaySettings).startswith("GATEWAY_PUBLIC_URL: must be set (The gateway's URL")
 
 
-def test_a_missing_setting_whose_name_is_misspelt(environment: pytest.MonkeyPatch) -> None:
+def test_misspelt_setting_is_suggested_for_a_missing_one(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("GATEWAY_PUBLIC_URL")
     environment.setenv("GATWAY_PUBLIC_URL", "https://hush.example.com")
     text = refusal(GatewaySettings)
@@ -139,7 +139,7 @@ def test_a_missing_setting_whose_name_is_misspelt(environment: pytest.MonkeyPatc
         ("GATEWAY_TELNYX_PUBKEY", "GATEWAY_TELNYX_PUBLIC_KEY"),
     ],
 )
-def test_an_unknown_setting_gets_the_one_that_may_be_meant(
+def test_unknown_setting_gets_a_suggestion(
     given: str, meant: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv(given, "hush")
@@ -148,7 +148,7 @@ def test_an_unknown_setting_gets_the_one_that_may_be_meant(
     assert str(caught.value) == f"unknown: {given} (did you mean {meant}?)"
 
 
-def test_an_unknown_setting_like_no_other_gets_no_suggestion(
+def test_unknown_setting_without_similar_name_gets_no_suggestion(
     environment: pytest.MonkeyPatch,
 ) -> None:
     environment.setenv("GATEWAY_XYZZY", "1")

@@ -1,4 +1,4 @@
-"""The samples in deploy/proxy, run for real: TLS, upgrades, time-outs, and no token in any log."""
+"""The samples in deploy/proxy work with the real proxies and log no tokens."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ LIMIT_S = 30.0
 
 @dataclass
 class Front:
-    """A proxy that runs in front of a gateway."""
+    """A running proxy in front of a gateway."""
 
     gateway: Served
     http: ClientSession
@@ -44,7 +44,7 @@ class Front:
 
     @property
     def logged(self) -> str:
-        """Everything it wrote to its folder."""
+        """Content of all log files of the proxy."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
 
@@ -99,7 +99,7 @@ PROXIES: dict[str, Any] = {"nginx": nginx, "caddy": caddy}
 def proxy(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed: its sample can't be run")
+        pytest.skip(f"{name} is not installed")
     return name
 
 
@@ -138,7 +138,7 @@ async def in_front(name: str, folder: Path) -> AsyncIterator[Front]:
                 env={**os.environ, "HOME": str(folder)},
             )
             try:
-                await listens(process, port, folder / "output.log")
+                await until_listening(process, port, folder / "output.log")
                 async with ClientSession(
                     f"https://{HOST}:{port}", connector=TCPConnector(ssl=tls)
                 ) as http:
@@ -149,10 +149,10 @@ async def in_front(name: str, folder: Path) -> AsyncIterator[Front]:
                 await asyncio.wait_for(process.wait(), LIMIT_S)
 
 
-async def listens(process: Process, port: int, output: Path) -> None:
+async def until_listening(process: Process, port: int, output: Path) -> None:
     async with asyncio.timeout(LIMIT_S):
         while True:
-            assert process.returncode is None, said(output)
+            assert process.returncode is None, read(output)
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
@@ -163,19 +163,19 @@ async def listens(process: Process, port: int, output: Path) -> None:
             return
 
 
-def said(output: Path) -> str:
-    return output.read_text()
-
-
 def with_token(front: Front) -> tuple[str, str]:
-    """Issue a token; give the path of the URL with it, and the token."""
+    """Issue a token; return the URL's path with the token, and the token."""
     browser = Browser(Browser.Settings(_env_file=None, secret=SECRET))
     link = StreamLink(f"wss://{HOST}:{front.port}/media/browser", "default", is_certain=True)
     url = browser.authenticator.url_with_token(link, None, NOW_S)
     return url.partition(str(front.port))[2], url.rpartition("/")[2]
 
 
-async def test_a_call_goes_through_and_its_token_is_in_no_log(proxy: str, tmp_path: Path) -> None:
+def read(path: Path) -> str:
+    return path.read_text()
+
+
+async def test_a_call_passes_and_its_token_is_not_logged(proxy: str, tmp_path: Path) -> None:
     async with in_front(proxy, tmp_path) as front:
         path, token = with_token(front)
         async with front.http.ws_connect(path) as socket:
@@ -195,8 +195,8 @@ async def test_a_call_goes_through_and_its_token_is_in_no_log(proxy: str, tmp_pa
         assert SECRET not in front.logged
 
 
-async def test_a_signed_webhook_is_let_in(proxy: str, tmp_path: Path) -> None:
-    """The signature covers the URL: scheme, host, port and path must reach us as they were."""
+async def test_a_signed_webhook_is_accepted(proxy: str, tmp_path: Path) -> None:
+    """The signature covers the URL, so scheme, host, port and path must be forwarded unchanged."""
     async with in_front(proxy, tmp_path) as front:
         form = {"CallSid": "CA1", "To": "+15550000001"}
         url = f"https://{HOST}:{front.port}/voice/twilio"
@@ -212,7 +212,7 @@ async def test_a_signed_webhook_is_let_in(proxy: str, tmp_path: Path) -> None:
         assert (line["checked_url"], line["host_matches"]) == (url, True)
 
 
-async def test_only_the_carriers_paths_are_passed_on(proxy: str, tmp_path: Path) -> None:
+async def test_only_carrier_paths_are_forwarded(proxy: str, tmp_path: Path) -> None:
     async with in_front(proxy, tmp_path) as front:
         for path in ("/", "/metrics", "/readyz", "/calls"):
             async with front.http.get(path) as response:
@@ -220,7 +220,7 @@ async def test_only_the_carriers_paths_are_passed_on(proxy: str, tmp_path: Path)
         assert front.gateway.metric("refused_requests_total", carrier="unknown") is None
 
 
-async def test_a_slow_client_is_cut_off(proxy: str, tmp_path: Path) -> None:
+async def test_a_slow_client_is_disconnected(proxy: str, tmp_path: Path) -> None:
     async with in_front(proxy, tmp_path) as front:
         reader, writer = await asyncio.open_connection(HOST, front.port, ssl=front.tls)
         writer.write(b"GET /media/browser HTTP/1.1\r\nHost: ")
@@ -229,7 +229,7 @@ async def test_a_slow_client_is_cut_off(proxy: str, tmp_path: Path) -> None:
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
-async def test_a_gateway_that_is_away_puts_no_token_into_the_error_log(
+async def test_no_token_is_in_the_error_log_if_the_gateway_is_unreachable(
     proxy: str, tmp_path: Path
 ) -> None:
     async with in_front(proxy, tmp_path) as front:

@@ -1,4 +1,4 @@
-"""A gateway process without AWS credentials: what it logs, and how it ends."""
+"""A gateway process whose upstream fails: its logs, metrics and shutdown."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from common.version import version
 from tests.e2e.test_drain import LIMIT_S, Call, Gateway, running
 from tests.waiting import eventually
 
-NOWHERE = {
+WITHOUT_CREDENTIALS = {
     "GATEWAY_UPSTREAM": "sagemaker",
     "GATEWAY_SAGEMAKER_ENDPOINT": "callscribe",
     "AWS_REGION": "eu-west-1",
@@ -30,7 +30,7 @@ NOWHERE = {
 
 
 class Log:
-    """A process's log, read while it is written."""
+    """The log of a running process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class Log:
 
 
 async def failing_call(gateway: Gateway, log: Log) -> Call:
-    """Begin a call, and wait until its sessions fail."""
+    """Start a call, and wait until its sessions fail."""
     call = await gateway.call("CA1")
     await call.speak(1000)
     await eventually(lambda: bool(log.lines("upstream-failing")))
@@ -60,9 +60,9 @@ def log(tmp_path: Path) -> Log:
 
 
 async def test_missing_credentials_are_logged_and_counted(redis_url: str, log: Log) -> None:
-    """Symptom: not one line during a call of 44 s and for 43 s after it."""
+    """Symptom: nothing was logged during a call of 44 s and for 43 s after it."""
     with log.opened() as file:
-        async with running(redis_url, file, **NOWHERE) as gateway:
+        async with running(redis_url, file, **WITHOUT_CREDENTIALS) as gateway:
             _ = await failing_call(gateway, log)
             failing = 'callscribe_endpoint_failing{endpoint="callscribe"} 1.0'
             await gateway.until("/metrics", lambda _, text: failing in text)
@@ -79,12 +79,12 @@ async def test_missing_credentials_are_logged_and_counted(redis_url: str, log: L
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
-async def test_it_ends_promptly_and_publishes_the_end(
+async def test_shutdown_is_prompt_and_publishes_the_end(
     redis_url: str, log: Log, signals: list[signal.Signals]
 ) -> None:
     """Symptom: Ctrl-C took a minute."""
     with log.opened() as file:
-        async with running(redis_url, file, **NOWHERE) as gateway:
+        async with running(redis_url, file, **WITHOUT_CREDENTIALS) as gateway:
             call = await failing_call(gateway, log)
             began_s = time.monotonic()
             for number in signals:
@@ -99,8 +99,8 @@ async def test_it_ends_promptly_and_publishes_the_end(
 
 
 @asynccontextmanager
-async def mute_model() -> AsyncIterator[str]:
-    """A server that starts sessions and never answers; gives its URL."""
+async def silent_model() -> AsyncIterator[str]:
+    """Serve a model that starts sessions and never replies; yield its URL."""
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -116,12 +116,12 @@ async def mute_model() -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{port}/v1/realtime"
 
 
-async def test_a_second_ctrl_c_ends_at_once(redis_url: str) -> None:
-    """Symptom: the second one changed nothing while the first waited for a mute model."""
+async def test_a_second_ctrl_c_ends_the_process_at_once(redis_url: str) -> None:
+    """Symptom: the second one had no effect while the first waited for a silent model."""
     names = ("MUTE_TIMEOUT_S", "DONE_TIMEOUT_S", "FINISH_TIMEOUT_S")
     long_s = {f"GATEWAY_{name}": "1000" for name in names}
     async with (
-        mute_model() as url,
+        silent_model() as url,
         running(redis_url, None, GATEWAY_REALTIME_URL=url, **long_s) as here,
     ):
         call = await here.call("CA1")

@@ -1,7 +1,7 @@
-"""A canary in the mine: what is said in a call must show in no log, metric or traceback.
+"""The content of calls must not appear in logs, metrics or tracebacks.
 
-One whole gateway process at DEBUG, a model that says a secret phrase, and a carrier that sends
-secret digits and numbers; then the same with everything that quotes its input when it fails.
+A whole gateway runs at DEBUG with a model that outputs a secret phrase and a carrier that sends
+secret digits and numbers. Further cases fail in ways that quote their input.
 """
 
 import base64
@@ -35,7 +35,7 @@ SECRETS = (PHRASE, "nightingale", "midnight", DIGITS, NUMBER, PARAMETER, AUDIO[:
 
 @pytest.fixture
 def captured() -> Iterator[io.StringIO]:
-    """All that the process writes to its log, at the most talkative level."""
+    """Capture everything that the process logs at DEBUG."""
     output = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -50,7 +50,7 @@ def captured() -> Iterator[io.StringIO]:
 
 @asynccontextmanager
 async def engine(reply: str) -> AsyncIterator[str]:
-    """A model server that answers every append with `reply`, and ends like a good one."""
+    """Serve a model that replies to every append with `reply`, and ends sessions normally."""
 
     async def realtime(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -76,7 +76,7 @@ async def engine(reply: str) -> AsyncIterator[str]:
 
 
 async def call(port: int, *extra: str) -> None:
-    """Play a call that is full of secrets; `extra` messages come before its stop."""
+    """Play a call with secrets; `extra` messages are sent before its stop."""
     start = {
         "callSid": "CA1",
         "streamSid": "MZ1",
@@ -99,7 +99,7 @@ async def call(port: int, *extra: str) -> None:
 
 
 async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: str) -> str:
-    """Serve one call; give all that was logged and all metrics."""
+    """Serve one call; return the log and the metrics."""
     async with engine(reply) as url:
         settings = Settings(
             _env_file=None,
@@ -109,7 +109,7 @@ async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: st
             redis_url=redis_url,
             upstream="websocket",
             realtime_url=url,
-            retry_budget_s=0.2,  # a model that quotes what it hears will go on doing so
+            retry_budget_s=0.2,  # failing replies do not recover
             log_level="DEBUG",
         )
         async with app.serve(settings, [open_twilio()]) as ports:
@@ -151,7 +151,7 @@ async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: st
         ),
     ],
 )
-async def test_nothing_said_is_logged(
+async def test_content_is_not_logged(
     redis_url: str, captured: io.StringIO, reply: str, extra: tuple[str, ...], reason: str
 ) -> None:
     shown = await run_call(redis_url, reply, captured, *extra)
@@ -161,15 +161,15 @@ async def test_nothing_said_is_logged(
         assert secret not in shown
 
 
-async def test_a_crash_is_logged_without_what_it_quotes(
+async def test_a_crash_is_logged_without_its_message(
     redis_url: str, captured: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Symptom to prevent: a traceback's last line that holds the text a bug choked on."""
+    """The last line of a traceback may quote the text that caused the failure."""
 
-    def choke(self: object, text: str, *_: object) -> None:
+    def fail(self: object, text: str, *_: object) -> None:
         raise ValueError(f"could not cut {text!r}")
 
-    monkeypatch.setattr("gateway.transcript.segmenter.Segmenter.close", choke)
+    monkeypatch.setattr("gateway.transcript.segmenter.Segmenter.close", fail)
     reply = json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"})
     shown = await run_call(redis_url, reply, captured)
     assert "stream-crashed" in shown
@@ -178,7 +178,7 @@ async def test_a_crash_is_logged_without_what_it_quotes(
         assert secret not in shown
 
 
-def test_what_nothing_caught_is_logged_without_what_it_says(captured: io.StringIO) -> None:
+def test_uncaught_exceptions_are_logged_without_their_message(captured: io.StringIO) -> None:
     def crash() -> None:
         raise ValueError(PHRASE)
 
@@ -191,8 +191,8 @@ def test_what_nothing_caught_is_logged_without_what_it_says(captured: io.StringI
     assert PHRASE not in captured.getvalue()
 
 
-async def test_the_call_did_say_it(redis_url: str, captured: io.StringIO) -> None:
-    """The canary test can fail: the phrase is on Redis, where it belongs."""
+async def test_the_content_is_in_redis(redis_url: str, captured: io.StringIO) -> None:
+    """Check that the tests above can fail: the phrase was transcribed."""
     reply = json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"})
     await run_call(redis_url, reply, captured)
     async with Redis.from_url(redis_url, decode_responses=True) as client:

@@ -1,6 +1,6 @@
-"""A call of each carrier through every process of the path: each sample arrives once, in its place.
+"""A call of each carrier through all processes: each sample arrives once, at its position.
 
-The model is the checksum engine: delta k is the CRC-32 of the kth 80 ms that reached it.
+The model is the checksum engine: delta k is the CRC-32 of the kth 80 ms that it received.
 """
 
 import asyncio
@@ -25,22 +25,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CALL_MS: Final = 2000
 LIMIT_S: Final = 30.0
-SOCKETS: Final = {"asterisk": 2, "vonage": 2, "browser": 2, "cxone": 2}  # of one call; others: 1
-CALLER_ONLY: Final = {"exotel"}  # the agent is not heard
+SOCKETS: Final = {
+    "asterisk": 2,
+    "vonage": 2,
+    "browser": 2,
+    "cxone": 2,
+}  # sockets per call; other carriers: 1
+CALLER_ONLY: Final = {"exotel"}  # the agent's audio is not sent
 
-type Story = Mapping[str, list[Any]]  # a call's events by stream
+type EventsByStream = Mapping[str, list[Any]]  # a call's events by stream
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def played() -> Mapping[str, tuple[Call, Story]]:
-    """What came of a call of each carrier, all placed at once."""
+async def played() -> Mapping[str, tuple[Call, EventsByStream]]:
+    """Play a call of each carrier, all at once; return the calls and their events."""
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
     async with local.running(settings) as stack:
         played = (play(stack, name, seed) for seed, name in enumerate(CALLERS))
         return dict(zip(CALLERS, await asyncio.gather(*played), strict=True))
 
 
-async def play(stack: local.Stack, carrier: str, seed: int) -> tuple[Call, Story]:
+async def play(stack: local.Stack, carrier: str, seed: int) -> tuple[Call, EventsByStream]:
     """Place one call and read its events up to the end of its last stream."""
     call = Call(
         {
@@ -51,49 +56,51 @@ async def play(stack: local.Stack, carrier: str, seed: int) -> tuple[Call, Story
     async with aiohttp.ClientSession() as http:
         caller = CALLERS[carrier](CREDENTIALS)
         await place(http, Gateway(stack.media_url, stack.public_url), caller, call)
-    story, live = defaultdict(list), SOCKETS.get(carrier, 1)
+    streams, live = defaultdict(list), SOCKETS.get(carrier, 1)
     async with events.connect(stack.redis_url) as redis, asyncio.timeout(LIMIT_S):
         async for event in events.follow(redis, [events.call_key(call.call_id)]):
-            story[event["stream_id"]].append(event)
+            streams[event["stream_id"]].append(event)
             live -= event["type"] == "stream.ended"
             if not live:
                 break
-    return call, story
+    return call, streams
 
 
 def roles(carrier: str) -> Mapping[str, str]:
-    """Who is heard, and on which of the recordings' tracks."""
+    """Return the roles of the recordings' tracks that a carrier sends."""
     caller_alone = {"inbound": "customer"}
     return caller_alone if carrier in CALLER_ONLY else caller_alone | {"outbound": "agent"}
 
 
 @pytest.mark.parametrize("carrier", CALLERS)
-async def test_every_sample_arrives_once_in_order_and_in_its_place(
-    played: Mapping[str, tuple[Call, Story]], carrier: str
+async def test_every_sample_arrives_once_in_order_at_its_position(
+    played: Mapping[str, tuple[Call, EventsByStream]], carrier: str
 ) -> None:
-    call, story = played[carrier]
+    call, streams = played[carrier]
     caller = CALLERS[carrier](CREDENTIALS)
     sent = {caller.label(track): call.tracks[track] for track in roles(carrier)}
     assert call.refused_with is None
-    assert len(story) == SOCKETS.get(carrier, 1)
-    for told in story.values():
-        names = [described["track"] for described in json.loads(told[0]["tracks"])]
+    assert len(streams) == SOCKETS.get(carrier, 1)
+    for published in streams.values():
+        names = [described["track"] for described in json.loads(published[0]["tracks"])]
         tracks = {name: sent.pop(name) for name in names}
-        assert (told[0]["type"], told[-1]["type"]) == ("stream.started", "stream.ended")
-        assert (told[0]["carrier"], told[-1]["status"]) == (carrier, "completed")
+        assert (published[0]["type"], published[-1]["type"]) == ("stream.started", "stream.ended")
+        assert (published[0]["carrier"], published[-1]["status"]) == (carrier, "completed")
         audio_ms = CALL_MS * len(tracks)
-        assert audit.account(told, tracks) == audit.Account(audio_ms, audio_ms)
-    assert sent == {}, "not all tracks were heard"
+        assert audit.account(published, tracks) == audit.Account(audio_ms, audio_ms)
+    assert sent == {}, "not all tracks were sent"
 
 
 @pytest.mark.parametrize("carrier", CALLERS)
-async def test_who_speaks_is_known(played: Mapping[str, tuple[Call, Story]], carrier: str) -> None:
-    """The customer is `inbound` of the recordings, whatever the carrier calls that track."""
-    _, story = played[carrier]
+async def test_tracks_have_roles(
+    played: Mapping[str, tuple[Call, EventsByStream]], carrier: str
+) -> None:
+    """The recordings' `inbound` is the customer, whatever name the carrier uses for the track."""
+    _, streams = played[carrier]
     caller = CALLERS[carrier](CREDENTIALS)
-    told_roles = {
+    published_roles = {
         described["track"]: described["role"]
-        for told in story.values()
-        for described in json.loads(told[0]["tracks"])
+        for published in streams.values()
+        for described in json.loads(published[0]["tracks"])
     }
-    assert told_roles == {caller.label(track): role for track, role in roles(carrier).items()}
+    assert published_roles == {caller.label(track): role for track, role in roles(carrier).items()}

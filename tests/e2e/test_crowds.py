@@ -1,4 +1,4 @@
-"""A gateway process when there is too much of everything: CPU, connections, nonsense."""
+"""A gateway process under CPU overload, and without free file descriptors."""
 
 import asyncio
 import resource
@@ -33,7 +33,7 @@ async def metrics(gateway: Gateway) -> str:
 
 
 async def test_an_overloaded_gateway_is_not_ready_and_refuses_calls(redis_url: str) -> None:
-    four_calls = "0.09"  # of 0.02 each are below it
+    four_calls = "0.09"  # a call needs 0.02
     async with (
         running(redis_url, GATEWAY_OVERLOAD_CPU=four_calls) as gateway,
         stopping(gateway),
@@ -54,10 +54,10 @@ async def test_an_overloaded_gateway_is_not_ready_and_refuses_calls(redis_url: s
         await record(redis_url, call)
 
 
-async def test_a_gateway_without_descriptors_keeps_its_calls_and_its_private_port(
+async def test_a_gateway_without_descriptors_keeps_its_calls_and_its_admin_port(
     redis_url: str,
 ) -> None:
-    """Symptom: silence, or a traceback a second; /metrics and the calls' sessions got no socket."""
+    """Symptom: no log or a traceback per second; no sockets for /metrics and model sessions."""
     async with running(redis_url) as gateway, stopping(gateway):
         pid = gateway.process.pid
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (256, 256))
@@ -75,7 +75,7 @@ async def test_a_gateway_without_descriptors_keeps_its_calls_and_its_private_por
             await call.send("stop")
             assert await call.closed() == 1000
         await record(redis_url, call)
-        async with asyncio.timeout(LIMIT_S):  # as soon as they have gone
+        async with asyncio.timeout(LIMIT_S):  # until the peers' descriptors are released
             while not await answers_known_path(gateway):
                 pass
 

@@ -1,6 +1,7 @@
-"""A gateway process at its end: what goes on, what is refused, what is still said, the exit code.
+"""Shutdown of a gateway process: live calls, refused calls, pending words and exit codes.
 
-Real processes and signals; the model is the checksum engine, so that every word is a audit.
+The tests use real processes and signals. The model is the checksum engine, so that every word
+proves which audio was received.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ FRAME_BYTES = 160  # 20 ms of mu-law
 
 
 class Gateway:
-    """A gateway process, and the ways into it."""
+    """A gateway process and its URLs."""
 
     def __init__(self, process: Process, public: int, admin: int, http: ClientSession) -> None:
         self.process = process
@@ -46,7 +47,7 @@ class Gateway:
             return response.status, await response.text()
 
     async def until(self, path: str, holds: Callable[[int, str], bool]) -> str:
-        """Ask again and again until the answer is as wanted; gives its body."""
+        """Poll a path until the response meets the condition; return its body."""
         async with asyncio.timeout(LIMIT_S):
             while True:
                 status, text = await self.private("GET", path)
@@ -60,7 +61,7 @@ class Gateway:
         )
 
     async def until_received(self, call: "Call") -> None:
-        """Wait until the gateway has all that was said."""
+        """Wait until the gateway has received all audio of a call."""
 
         def all_there(_: int, text: str) -> bool:
             durations = [live["duration_ms"] for live in json.loads(text)["calls"]]
@@ -80,7 +81,7 @@ class Gateway:
 
 
 class Call:
-    """The carrier's side of a call: noise, and what the gateway says at its end."""
+    """The carrier's side of a call, which sends noise."""
 
     def __init__(self, call_sid: str, socket: ClientWebSocketResponse) -> None:
         self.call_sid = call_sid
@@ -105,7 +106,7 @@ class Call:
 
 
 async def record(redis_url: str, call: Call) -> CallTranscript:
-    """Read a call's events to its end; every word of it must be there."""
+    """Read a call's events until it ends; assert that all its audio is transcribed."""
     async with events.connect(redis_url) as redis:
         seen = await events.until_ended(redis, call.call_sid, idle_s=LIMIT_S)
     length_ms = len(call.audio) // 8
@@ -134,7 +135,7 @@ def environment(redis_url: str, **settings: str) -> Mapping[str, str]:
 async def running(
     redis_url: str, log: IO[bytes] | None = None, **settings: str
 ) -> AsyncIterator[Gateway]:
-    """A gateway process before a checksum engine; killed, if it still lives at the end."""
+    """Run a gateway process with a checksum engine; kill it if it still runs at the end."""
     public, admin = free_port(), free_port()
     ports = {"GATEWAY_PORT": str(public), "GATEWAY_ADMIN_PORT": str(admin)}
     async with checksum_engine() as url, ClientSession() as http:
@@ -156,7 +157,7 @@ async def running(
                 await process.wait()
 
 
-async def test_live_calls_go_on_new_ones_are_refused_and_the_last_ends_the_process(
+async def test_sigterm_refuses_new_calls_and_exits_after_the_last_live_call(
     redis_url: str,
 ) -> None:
     async with running(redis_url) as gateway:
@@ -191,7 +192,7 @@ async def test_live_calls_go_on_new_ones_are_refused_and_the_last_ends_the_proce
         pytest.param("1800", [signal.SIGINT], id="sigint"),
     ],
 )
-async def test_calls_that_must_end_end_with_their_last_words(
+async def test_calls_that_are_ended_lose_no_words(
     redis_url: str, drain_timeout_s: str, signals: Sequence[signal.Signals]
 ) -> None:
     async with running(redis_url, GATEWAY_DRAIN_TIMEOUT_S=drain_timeout_s) as gateway:
@@ -201,7 +202,7 @@ async def test_calls_that_must_end_end_with_their_last_words(
         first, *others = signals
         gateway.process.send_signal(first)
         for number in others:
-            await gateway.until_draining()  # a signal that is pending already is sent in vain
+            await gateway.until_draining()  # a signal that is still pending is not queued twice
             gateway.process.send_signal(number)
         assert await call.closed() == 1012
         assert await gateway.exit_code() == 0
@@ -211,7 +212,7 @@ async def test_calls_that_must_end_end_with_their_last_words(
     assert transcript.gap_ms == 0
 
 
-async def test_drained_by_the_api_it_is_not_hurried_by_the_platform_s_sigterm(
+async def test_sigterm_after_a_drain_request_does_not_end_live_calls(
     redis_url: str,
 ) -> None:
     """Symptom: after POST /drain the first SIGTERM ended the live calls."""
@@ -230,7 +231,7 @@ async def test_drained_by_the_api_it_is_not_hurried_by_the_platform_s_sigterm(
     assert (transcript.status, transcript.reason) == ("completed", "carrier-stopped")
 
 
-async def test_an_operator_looks_ends_a_call_and_drains(redis_url: str) -> None:
+async def test_the_admin_api_shows_and_ends_a_call_and_drains(redis_url: str) -> None:
     async with running(redis_url) as gateway:
         call = await gateway.call("CA1")
         await call.speak(1000)
@@ -273,7 +274,7 @@ async def test_without_tokens_there_is_no_admin_api(redis_url: str) -> None:
         assert await gateway.exit_code() == 0
 
 
-async def test_tokens_that_make_no_sense_stop_the_start(redis_url: str) -> None:
+async def test_invalid_admin_tokens_prevent_startup(redis_url: str) -> None:
     env = environment(redis_url, GATEWAY_ADMIN_TOKENS='{"ops": "hush-0123456789abcdef"}')
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", env=env, stderr=PIPE

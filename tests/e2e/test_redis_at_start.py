@@ -1,4 +1,4 @@
-"""A gateway and a janitor that start without Redis, or with settings that can't work."""
+"""Startup of the gateway and the janitor without Redis, or with invalid Redis settings."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _MODULES = [("gateway",), ("workers", "janitor")]
 
 
 def environment(redis_url: str, admin_port: int = 0) -> dict[str, str]:
-    """What both processes need."""
+    """Return the environment variables of both processes."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return kept | {
         "GATEWAY_PUBLIC_URL": "https://gw.example.com",
@@ -33,24 +33,24 @@ def environment(redis_url: str, admin_port: int = 0) -> dict[str, str]:
 
 
 async def refused(module: tuple[str, ...], redis_url: str) -> str:
-    """Run a process that must end by itself, as misused; give the last line it says."""
+    """Run a process that must exit with 2; return its last line."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *module, env=environment(redis_url), stdout=PIPE, stderr=PIPE
     )
     try:
         async with asyncio.timeout(LIMIT_S):
-            said, errors = await process.communicate()
+            output, errors = await process.communicate()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert process.returncode == 2
-    assert b"Traceback" not in said + errors
+    assert b"Traceback" not in output + errors
     return errors.decode().splitlines()[-1]
 
 
 @contextlib.asynccontextmanager
 async def readyz(redis_url: str) -> AsyncIterator[str]:
-    """Run a gateway; gives the URL of its /readyz."""
+    """Run a gateway; yield the URL of its /readyz."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", env=environment(redis_url, port), stderr=DEVNULL
@@ -66,15 +66,15 @@ async def readyz(redis_url: str) -> AsyncIterator[str]:
 async def until(url: str, status: int, text: str) -> None:
     async with asyncio.timeout(LIMIT_S), ClientSession() as http:
         while True:
-            with contextlib.suppress(ClientError):  # it does not listen yet
+            with contextlib.suppress(ClientError):  # the gateway does not listen yet
                 async with http.get(url) as answer:
                     if answer.status == status and text in await answer.text():
                         return
             await asyncio.sleep(0.05)
 
 
-async def test_without_redis_the_gateway_starts_and_is_ready_when_redis_is_there() -> None:
-    """Symptom: it ended, though live calls would have gone on without Redis."""
+async def test_the_gateway_starts_without_redis_and_is_ready_once_redis_is_available() -> None:
+    """Symptom: the gateway exited, although live calls continue without Redis."""
     port = free_port()
     async with readyz(f"redis://127.0.0.1:{port}") as url:
         await until(url, 503, "not ready: redis-unavailable")
@@ -88,11 +88,12 @@ async def test_wrong_credentials_end_the_process_with_one_line(module: tuple[str
     with valkey() as url:
         async with client_of(url) as client:
             await client.execute_command("CONFIG", "SET", "requirepass", "right")
-        place = url.removeprefix("redis://")
+        address = url.removeprefix("redis://")
         for wrong in (url, url.replace("//", "//:secret@")):
             line = await refused(module, wrong)
             name = " ".join(module)
-            assert line == f"{name}: Redis at {place} refuses us: wrong user or password"
+            why = "refuses the connection: wrong user or password"
+            assert line == f"{name}: Redis at {address} {why}"
 
 
 @pytest.mark.parametrize("module", _MODULES, ids=" ".join)

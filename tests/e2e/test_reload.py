@@ -1,4 +1,4 @@
-"""SIGHUP at a real gateway: a secret is changed while calls go on."""
+"""SIGHUP makes a real gateway reload changed secrets while calls continue."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ FORM = {"CallSid": "CA1", "From": "+15550000001"}
 
 
 class Gateway:
-    """A gateway process whose carriers' secrets are in files, and the lines of its log."""
+    """A gateway process with the carriers' secrets in files, and its log lines."""
 
     def __init__(self, process: Process, port: int, http: ClientSession, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -39,37 +39,37 @@ class Gateway:
         write(self.folder, **secrets)
 
     async def reload(self) -> dict[str, Any]:
-        """Send SIGHUP; give the line of the log that tells what came of it."""
+        """Send SIGHUP; return the log line with the result."""
         self._process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(LIMIT_S):
             while True:
                 assert self._process.stderr
                 line = (await self._process.stderr.readline()).decode()
-                assert line, "it ended"
+                assert line, "the gateway has exited"
                 self.lines.append(line)
                 event: dict[str, Any] = json.loads(line)
                 if event["event"].startswith("settings-reload"):
                     return event
 
     async def ring(self, token: str) -> int:
-        """Announce a call of Twilio's."""
+        """Send Twilio's webhook for a call; return the status."""
         signature = sign(token, f"{PUBLIC_URL}/voice/twilio", FORM.items())
         headers = {"X-Twilio-Signature": signature}
         async with self.http.post(f"{self.url}/voice/twilio", data=FORM, headers=headers) as reply:
             return reply.status
 
     async def upgrade(self, secret: str) -> int:
-        """Open a media socket of a page's with a secret, and leave it."""
+        """Open and close a browser's media socket with a secret; return the status."""
         headers = {"Authorization": f"Bearer {secret}"}
         try:
             async with self.http.ws_connect(f"{self.url}/media/browser", headers=headers):
                 return 101
-        except Exception as error:  # noqa: BLE001 - aiohttp's for a refused upgrade has a status
+        except Exception as error:  # noqa: BLE001 - for a refused upgrade, it has a status
             return int(getattr(error, "status", 0))
 
 
 def write(folder: Path, **secrets: str) -> None:
-    """Write secrets, a file for each."""
+    """Write each secret to a file."""
     for name, value in secrets.items():
         (folder / f"GATEWAY_{name}").write_text(value + "\n")
 
@@ -90,7 +90,7 @@ async def running(redis_url: str, tmp_path: Path, **settings: str) -> AsyncItera
         "GATEWAY_PORT": str(port),
         "GATEWAY_ADMIN_PORT": str(admin),
         "GATEWAY_DRAIN_TIMEOUT_S": "0",
-        "GATEWAY_FINISH_TIMEOUT_S": "0.5",  # no model is there
+        "GATEWAY_FINISH_TIMEOUT_S": "0.5",  # there is no model
         "GATEWAY_SECRETS_DIR": str(folder),
         "GATEWAY_TWILIO_DIAL": "+15550001111",
         **settings,
@@ -117,7 +117,7 @@ async def running(redis_url: str, tmp_path: Path, **settings: str) -> AsyncItera
 async def test_a_new_secret_is_accepted_and_the_old_one_refused(
     redis_url: str, tmp_path: Path
 ) -> None:
-    """Symptom: a secret could be changed by a restart only, which ends or drains live calls."""
+    """Symptom: changing a secret required a restart, which ends or drains live calls."""
     async with running(redis_url, tmp_path) as gateway:
         assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [200, 403]
         headers = {"Authorization": f"Bearer {SECRET}"}
@@ -153,14 +153,14 @@ async def test_a_new_secret_is_accepted_and_the_old_one_refused(
         ),
         (
             {"BANDWIDTH_SECRET": SECRET},
-            "bandwidth: to open or close a carrier or its webhook, restart",
+            "bandwidth: restart the gateway to enable or disable a carrier or its webhook",
         ),
     ],
 )
-async def test_what_is_wrong_changes_nothing(
+async def test_an_invalid_setting_changes_nothing(
     redis_url: str, tmp_path: Path, wrong: dict[str, str], problem: str
 ) -> None:
-    """One line says what is wrong; the secrets that were there stay, all of them."""
+    """One log line reports the problem, and all previous secrets stay valid."""
     async with running(redis_url, tmp_path) as gateway:
         gateway.write(TWILIO_AUTH_TOKEN=NEW, **wrong)
         line = await gateway.reload()

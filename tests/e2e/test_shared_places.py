@@ -1,4 +1,4 @@
-"""Gateways as `app.py` builds them share an endpoint's places through one Redis."""
+"""Gateways share an endpoint's session slots through Redis."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ async def http() -> AsyncIterator[ClientSession]:
 
 @contextlib.asynccontextmanager
 async def gateway(redis_url: str, tmp_path: Path, **more: Any) -> AsyncIterator[str]:
-    """Run one; gives the URL of its media sockets."""
+    """Run a gateway; yield the URL of its media sockets."""
     routes = tmp_path / "routes.toml"
     routes.write_text(ROUTES)
     values: dict[str, Any] = {
@@ -54,7 +54,7 @@ async def gateway(redis_url: str, tmp_path: Path, **more: Any) -> AsyncIterator[
         yield f"ws://127.0.0.1:{serving.public}/media/twilio"
 
 
-async def test_what_one_holds_the_other_refuses(
+async def test_slots_held_by_one_gateway_are_refused_by_the_other(
     redis_url: str, tmp_path: Path, http: ClientSession
 ) -> None:
     async with (
@@ -76,7 +76,7 @@ async def test_what_one_holds_the_other_refuses(
         assert await client.zcard(pool_key("endpoint:main")) == 0
 
 
-async def test_a_call_that_comes_while_redis_is_gone_is_let_in(
+async def test_without_redis_each_gateway_counts_its_own_slots(
     tmp_path: Path, http: ClientSession
 ) -> None:
     with contextlib.ExitStack() as server:
@@ -86,10 +86,10 @@ async def test_a_call_that_comes_while_redis_is_gone_is_let_in(
             async with http.ws_connect(media):
                 with pytest.raises(WSServerHandshakeError) as caught:
                     await http.ws_connect(media)
-                assert caught.value.status == 503  # by its own count
+                assert caught.value.status == 503  # by the gateway's own count
 
 
-async def test_routes_that_make_no_sense_stop_the_start(redis_url: str, tmp_path: Path) -> None:
+async def test_an_unreadable_routes_file_prevents_startup(redis_url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         async with gateway(redis_url, tmp_path, routes_file=tmp_path / "none.toml"):
             pass

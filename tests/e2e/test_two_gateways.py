@@ -1,4 +1,4 @@
-"""Two streams of one call, each on a gateway of its own: one record."""
+"""Two streams of one call on different gateways are published to one call stream."""
 
 import asyncio
 from collections import defaultdict
@@ -14,21 +14,21 @@ type Event = Mapping[str, str]
 
 
 async def read(redis_url: str, call_id: str, streams: int) -> dict[str, list[Event]]:
-    """Read a call's events by stream, up to the end of the last one; and check their numbers."""
-    story: dict[str, list[Event]] = defaultdict(list)
+    """Read a call's events by stream until all streams have ended; check their numbers."""
+    by_stream: dict[str, list[Event]] = defaultdict(list)
     live = streams
     async with events.connect(redis_url) as redis, asyncio.timeout(LIMIT_S):
         async for event in events.follow(redis, [events.call_key(call_id)]):
-            told = story[event["stream_id"]]
-            told.append(event)
-            assert int(event["n"]) == len(told)
+            published = by_stream[event["stream_id"]]
+            published.append(event)
+            assert int(event["n"]) == len(published)
             live -= event["type"] == "stream.ended"
             if not live:
-                return story
-    raise AssertionError("it has no end")
+                return by_stream
+    raise AssertionError("a stream has no end")
 
 
-async def test_the_customer_here_and_the_agent_there(redis_url: str) -> None:
+async def test_the_tracks_of_a_call_on_two_gateways_are_complete(redis_url: str) -> None:
     async with running(redis_url) as here, running(redis_url) as there:
         customer = await here.call("CA1", "MZ-customer", "inbound")
         agent = await there.call("CA1", "MZ-agent", "outbound")
@@ -39,17 +39,18 @@ async def test_the_customer_here_and_the_agent_there(redis_url: str) -> None:
         await agent.speak(400)
         await agent.send("stop")
         assert await agent.closed() == 1000
-        story = await read(redis_url, "CA1", 2)
-    spoken: dict[str, tuple[str, Call]] = {
+        by_stream = await read(redis_url, "CA1", 2)
+    calls: dict[str, tuple[str, Call]] = {
         "MZ-customer": ("inbound", customer),
         "MZ-agent": ("outbound", agent),
     }
-    assert story.keys() == spoken.keys()
-    for stream_id, (track, call) in spoken.items():
+    assert by_stream.keys() == calls.keys()
+    for stream_id, (track, call) in calls.items():
         length_ms = len(call.audio) // 8
-        found = audit.account(story[stream_id], {track: call.audio})
+        found = audit.account(by_stream[stream_id], {track: call.audio})
         assert found == audit.Account(length_ms, length_ms)
     gateways = {
-        stream_id: {event["gateway"] for event in told} for stream_id, told in story.items()
+        stream_id: {event["gateway"] for event in published}
+        for stream_id, published in by_stream.items()
     }
     assert not gateways["MZ-customer"] & gateways["MZ-agent"]

@@ -1,6 +1,6 @@
-"""Whole calls through every process of the path: each sample arrives once, in order, in its place.
+"""Calls through all processes of the path: each sample arrives once, in order, at its position.
 
-The model is the checksum engine: delta k is the CRC-32 of the kth 80 ms that reached it.
+The model is the checksum engine: delta k is the CRC-32 of the kth 80 ms that it received.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ async def stack() -> AsyncIterator[local.Stack]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def open_stack() -> AsyncIterator[local.Stack]:
-    """A stack that takes calls from anybody: some callers do not sign."""
+    """Run a stack that accepts unsigned calls, because some callers do not sign."""
     settings = local.StackSettings(
         ports=local.Ports.free(),
         engine_model="checksum",
@@ -66,7 +66,7 @@ async def play(stack: local.Stack, call: Call) -> None:
 
 
 async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, list[Any]]:
-    """Follow a call's events to its end."""
+    """Read a call's events until it ends."""
     transcript, seen = CallTranscript(call_id), []
     async with events.connect(stack.redis_url) as redis, asyncio.timeout(LIMIT_S):
         async for event in events.follow(redis, [events.call_key(call_id)]):
@@ -78,7 +78,7 @@ async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, li
 
 
 def assert_whole(call: Call, transcript: CallTranscript, seen: list[Any]) -> None:
-    """Every 80 ms of every track came once and in order, and nothing was declared missing."""
+    """Assert that every 80 ms of every track was transcribed once, in order, without gaps."""
     assert transcript.status == "completed"
     assert transcript.missing == 0
     assert transcript.gap_ms == 0
@@ -86,7 +86,7 @@ def assert_whole(call: Call, transcript: CallTranscript, seen: list[Any]) -> Non
     assert audit.account(seen, call.tracks) == audit.Account(sent_ms, sent_ms)
 
 
-async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.Stack) -> None:
+async def test_every_sample_arrives_once_in_order_at_its_position(stack: local.Stack) -> None:
     call = noise_call(2000)
     await play(stack, call)
     transcript, seen = await read_all(stack, call.call_id)
@@ -96,18 +96,18 @@ async def test_every_sample_arrives_once_in_order_and_in_its_place(stack: local.
     assert "tok" not in seen[0]["params"]
     for track in call.tracks:
         deltas = [e for e in seen if e["type"] == "transcript.delta" and e["track"] == track]
-        places = [(int(delta["start_ms"]), int(delta["end_ms"])) for delta in deltas]
-        assert places[:25] == [(80 * k, 80 * k + 80) for k in range(25)]
+        ranges_ms = [(int(delta["start_ms"]), int(delta["end_ms"])) for delta in deltas]
+        assert ranges_ms[:25] == [(80 * k, 80 * k + 80) for k in range(25)]
 
 
-async def test_a_hang_up_in_mid_word_loses_nothing(stack: local.Stack) -> None:
-    call = noise_call(300, seed=2)  # ends within a chunk, before the model has said anything
+async def test_a_hangup_within_a_chunk_loses_nothing(stack: local.Stack) -> None:
+    call = noise_call(300, seed=2)  # ends within a chunk, before the first delta
     await play(stack, call)
     assert_whole(call, *await read_all(stack, call.call_id))
 
 
-async def test_redis_cuts_every_connection_in_mid_call(stack: local.Stack) -> None:
-    """Symptom to prevent: events lost, repeated or out of order after a reconnect."""
+async def test_lost_redis_connections_lose_no_event(stack: local.Stack) -> None:
+    """After a reconnect, events must not be lost, repeated or out of order."""
     call = noise_call(3000, seed=3)
     async with Redis.from_url(stack.redis_url) as redis:
 
@@ -120,7 +120,7 @@ async def test_redis_cuts_every_connection_in_mid_call(stack: local.Stack) -> No
     assert_whole(call, *await read_all(stack, call.call_id))
 
 
-async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
+async def test_a_suspended_redis_loses_no_event(stack: local.Stack) -> None:
     call = noise_call(3000, seed=4)
     pid = stack.parts["redis"].pid
 
@@ -134,7 +134,7 @@ async def test_redis_stands_still_in_mid_call(stack: local.Stack) -> None:
     assert_whole(call, *await read_all(stack, call.call_id))
 
 
-async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
+async def test_a_gateway_finishes_its_calls_at_shutdown() -> None:
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
     async with local.running(settings) as stack:
         call = noise_call(30_000, seed=5)
@@ -144,25 +144,25 @@ async def test_a_gateway_that_is_ended_finishes_its_calls_first() -> None:
             await asyncio.sleep(1.0)
             os.kill(gateway.pid, signal.SIGTERM)
             with pytest.raises(ProcessFailed, match="ended with code 0"):
-                await gateway.until_dead()
+                await gateway.until_exit()
 
         await asyncio.gather(play(stack, call), end())
         assert call.refused_with == 1012
         transcript, seen = await read_all(stack, call.call_id)
     assert (transcript.status, transcript.reason, transcript.gap_ms) == ("drained", "draining", 0)
-    # Up to where it was received, and not a sample less: one frame may be the other track's.
+    # All received audio is transcribed; one track may have received one frame more than the other.
     found = audit.account(seen, call.tracks)
     assert found.whole
     assert 0 <= 2 * transcript.duration_ms - found.transcribed_ms <= 20
 
 
-class TestCallersNotOurs:
-    """PyPI's streamdouble plays Twilio; it does not sign."""
+class TestThirdPartyCaller:
+    """Calls by PyPI's streamdouble, which plays Twilio without signatures."""
 
     async def place(
         self, stack: local.Stack, audio: bytes, **impairments: float
     ) -> tuple[CallTranscript, list[Any], int]:
-        """Play a call; give what came of it, and how many frames the caller lost on purpose."""
+        """Play a call; return its transcript, its events, and the number of dropped frames."""
         frames = [audio[at : at + 160] for at in range(0, len(audio), 160)]
         config = SessionConfig(
             fork=True,
@@ -178,18 +178,18 @@ class TestCallersNotOurs:
         result = report.result
         return *await read_all(stack, result.identity.call_sid), result.frames_dropped
 
-    async def test_a_clean_call(self, open_stack: local.Stack) -> None:
+    async def test_a_clean_call_is_whole(self, open_stack: local.Stack) -> None:
         audio = audit.noise(50, 2000)
         transcript, seen, _ = await self.place(open_stack, audio)
         assert_whole(Call({"inbound": audio}), transcript, seen)
 
-    async def test_jitter_is_no_loss(self, open_stack: local.Stack) -> None:
+    async def test_jitter_causes_no_gap(self, open_stack: local.Stack) -> None:
         audio = audit.noise(51, 2000)
         transcript, seen, _ = await self.place(open_stack, audio, jitter_ms=60)
         assert_whole(Call({"inbound": audio}), transcript, seen)
 
-    async def test_every_lost_frame_is_declared(self, open_stack: local.Stack) -> None:
-        """What is left arrives whole, with silence exactly where a gap was declared."""
+    async def test_every_lost_frame_is_a_gap(self, open_stack: local.Stack) -> None:
+        """The other audio is transcribed, with silence exactly in the declared gaps."""
         audio = audit.noise(52, 2000)
         transcript, seen, lost = await self.place(open_stack, audio, loss=0.1)
         causes = {event["cause"] for event in seen if event["type"] == "transcript.gap"}

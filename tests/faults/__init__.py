@@ -1,1 +1,1 @@
-"""What breaks between the parts, and what a call makes of it."""
+"""Fault injection: faults on the links between the processes, and their effect on calls."""

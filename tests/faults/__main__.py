@@ -1,7 +1,7 @@
-"""`./run faults`: every fault on every link at every moment of a call, on real sockets.
+"""`./run faults`: inject every fault on every link at every moment of a call, on real sockets.
 
-Plays 240 calls, some at once, and prints what became of each as Markdown. Exit code 1 if a word was
-lost or repeated without being declared.
+Plays 240 calls, several at once, and prints the outcomes as Markdown. Exits with 1 if a word was
+lost without a declared gap, or repeated.
 """
 
 import argparse
@@ -22,27 +22,27 @@ from gateway import logs
 from tests import pace
 from tests.faults import matrix
 from tests.faults.matrix import Cell, Outcome
-from tests.faults.stack import know_credentials
+from tests.faults.stack import set_credentials
 from tests.redis_servers import valkey
 
-_CALLS_PER_CORE: Final = 6  # on an idle core; fewer on one that is busy
+_CALLS_PER_CORE: Final = 6  # on an idle core; fewer on a busy one
 
 
 def main() -> int:
-    """Run what the command line names."""
+    """Run the cells that the command line selects; return the exit code."""
     parser = argparse.ArgumentParser(prog="./run faults", description=__doc__)
-    parser.add_argument("--only", default="", help="the cells whose name contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
+    parser.add_argument("--only", default="", help="run only the cells whose name contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes")
     parser.add_argument(
-        "--at-once", type=int, help="calls at once in each; by default what the cores are free for"
+        "--at-once", type=int, help="calls at once per process; by default depends on the load"
     )
-    parser.add_argument("--json", action="store_true", help="print one outcome a line")
-    parser.add_argument("--log", default="ERROR", help="level of the gateways' logs")
-    parser.add_argument("--share", help=argparse.SUPPRESS)  # i/n: what a process of ours plays
-    asked = parser.parse_args()
-    cells = [cell for cell in matrix.CELLS if asked.only in str(cell)]
-    if asked.share:
-        _play_share(cells, asked)
+    parser.add_argument("--json", action="store_true", help="print one outcome per line as JSON")
+    parser.add_argument("--log", default="ERROR", help="log level of the gateways")
+    parser.add_argument("--share", help=argparse.SUPPRESS)  # i/n: the share of a child process
+    options = parser.parse_args()
+    cells = [cell for cell in matrix.CELLS if options.only in str(cell)]
+    if options.share:
+        _play_share(cells, options)
         return 0
     outcomes: list[Outcome] = []
 
@@ -50,23 +50,29 @@ def main() -> int:
         outcomes.append(outcome)
         sys.stderr.write(f"\r{len(outcomes)} of {len(cells)} cells")
 
-    asyncio.run(_play_shares(asked, note))
+    asyncio.run(_play_shares(options, note))
     sys.stderr.write("\n")
-    lines = [msgspec.json.encode(each).decode() for each in outcomes] if asked.json else []
+    lines = [msgspec.json.encode(each).decode() for each in outcomes] if options.json else []
     print("\n".join(lines or [matrix.markdown(outcomes)]))  # noqa: T201 - the report
     is_whole = len(outcomes) == len(cells) and all(each.as_expected for each in outcomes)
     return 0 if is_whole else 1
 
 
-async def _play_shares(asked: argparse.Namespace, on_outcome: Callable[[Outcome], None]) -> None:
-    """Share the cells among processes; report the outcomes as they come."""
-    command = [sys.executable, "-m", "tests.faults", f"--only={asked.only}", f"--log={asked.log}"]
-    if asked.at_once:
-        command.append(f"--at-once={asked.at_once}")
+async def _play_shares(options: argparse.Namespace, on_outcome: Callable[[Outcome], None]) -> None:
+    """Distribute the cells to processes; report each outcome when it arrives."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.faults",
+        f"--only={options.only}",
+        f"--log={options.log}",
+    ]
+    if options.at_once:
+        command.append(f"--at-once={options.at_once}")
 
     async def play(number: int) -> None:
         share = await asyncio.create_subprocess_exec(
-            *command, f"--share={number}/{asked.jobs}", stdout=subprocess.PIPE, limit=1 << 20
+            *command, f"--share={number}/{options.jobs}", stdout=subprocess.PIPE, limit=1 << 20
         )
         assert share.stdout
         try:
@@ -79,16 +85,16 @@ async def _play_shares(asked: argparse.Namespace, on_outcome: Callable[[Outcome]
                 await share.wait()
 
     async with asyncio.TaskGroup() as group:
-        for number in range(1, asked.jobs + 1):
+        for number in range(1, options.jobs + 1):
             group.create_task(play(number))
 
 
-def _play_share(cells: Sequence[Cell], asked: argparse.Namespace) -> None:
-    know_credentials(os.environ.__setitem__)
-    logs.configure(asked.log)
-    logging.getLogger().setLevel(asked.log)
-    first, _, step = asked.share.partition("/")
-    at_once = asked.at_once or max(2, round(_CALLS_PER_CORE / pace.unit()))
+def _play_share(cells: Sequence[Cell], options: argparse.Namespace) -> None:
+    set_credentials(os.environ.__setitem__)
+    logs.configure(options.log)
+    logging.getLogger().setLevel(options.log)
+    first, _, step = options.share.partition("/")
+    at_once = options.at_once or max(2, round(_CALLS_PER_CORE / pace.unit()))
     with valkey() as url, tempfile.TemporaryDirectory() as folder:
         uvloop.run(
             matrix.run(

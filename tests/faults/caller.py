@@ -1,4 +1,4 @@
-"""A carrier that plays one call of one track, and says how far it is."""
+"""A carrier that plays a call with one track and reports its progress."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from cli.callers.frames import FRAME_MS
 
 TRACK: Final = "inbound"
 SPEECH_MS: Final = 1600
-PAUSE_MS: Final = 3600  # two looks for a place to roll over in: they are a second apart
+PAUSE_MS: Final = 3600  # includes two checks for a rollover, which are a second apart
 CALL_MS: Final = 2 * SPEECH_MS + PAUSE_MS
 PACE: Final = 2.0  # times real time
 
@@ -24,7 +24,7 @@ _CLOSE_TIMEOUT: Final = aiohttp.ClientWSTimeout(ws_close=0.5)
 
 
 def speech_pause_speech(seed: int) -> bytes:
-    """Make the mu-law audio of a call: noise no other seed gives, with digital silence in it."""
+    """Make a call's mu-law audio: noise that is unique for the seed, with a silent pause."""
     sound = noise(seed, 2 * SPEECH_MS)
     pause = _SILENCE * (8 * PAUSE_MS)
     return sound[: 8 * SPEECH_MS] + pause + sound[8 * SPEECH_MS :]
@@ -32,22 +32,22 @@ def speech_pause_speech(seed: int) -> bytes:
 
 @dataclass
 class Caller:
-    """Plays a call to its end, or to the end of the connection.
+    """Plays a call until it ends or the connection is lost.
 
     Attributes:
-        call: what to play.
-        pace: times real time.
-        spoke: audio has been sent up to the middle of the first speech.
-        paused: up to the middle of the pause.
+        call: the call to play.
+        pace: speed as a multiple of real time.
+        in_speech: set when the middle of the first speech has been sent.
+        in_pause: set when the middle of the pause has been sent.
     """
 
     call: Call
     pace: float = PACE
-    spoke: asyncio.Event = field(default_factory=asyncio.Event)
-    paused: asyncio.Event = field(default_factory=asyncio.Event)
+    in_speech: asyncio.Event = field(default_factory=asyncio.Event)
+    in_pause: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self, http: aiohttp.ClientSession, port: int) -> bool:
-        """Play it; a connection that breaks is the end, as it is for Twilio.
+        """Play the call; like Twilio, do not reconnect if the connection is lost.
 
         Returns:
             Whether the gateway accepted the stream.
@@ -60,7 +60,7 @@ class Caller:
                     accepted = True
                     reading = asyncio.ensure_future(_read_to_end(socket))
                     try:
-                        await self._talk(socket)
+                        await self._send_call(socket)
                     finally:
                         reading.cancel()
         return accepted
@@ -69,7 +69,7 @@ class Caller:
     def _length_s(self) -> float:
         return max(map(len, self.call.tracks.values())) / 8000 / self.pace
 
-    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _send_call(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         dialogue = twilio.dialogue(self.call, {})
         for text in dialogue.opening():
             await socket.send_str(text)
@@ -80,18 +80,18 @@ class Caller:
             for text in group:
                 await socket.send_str(text)
             self.call.frames += len(group)
-            self._say_how_far((tick + 1) * FRAME_MS)
+            self._report_progress((tick + 1) * FRAME_MS)
         for text in dialogue.closing():
             await socket.send_str(text)
 
-    def _say_how_far(self, sent_ms: int) -> None:
+    def _report_progress(self, sent_ms: int) -> None:
         if sent_ms == SPEECH_MS // 2:
-            self.spoke.set()
+            self.in_speech.set()
         if sent_ms == SPEECH_MS + PAUSE_MS // 2:
-            self.paused.set()
+            self.in_pause.set()
 
 
 async def _read_to_end(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Keep reading: pings are answered only while somebody reads."""
+    """Read until the socket closes; aiohttp replies to pings only while it is read."""
     async for _ in socket:
         pass

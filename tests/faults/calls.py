@@ -1,4 +1,4 @@
-"""Calls as the fault tests play them, and what is told of them."""
+"""Helpers: make the calls of the fault tests, and read and check their events."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ _seeds = count(1)
 
 
 def new_call() -> Call:
-    """Make a call with audio of its own."""
+    """Make a call with unique audio."""
     return Call({TRACK: speech_pause_speech(next(_seeds))})
 
 
-async def over(gateway: Gateway) -> None:
-    """Wait until no stream is live in a gateway, nor has words to come."""
+async def until_idle(gateway: Gateway) -> None:
+    """Wait until a gateway has no live stream and no pending words."""
     async with asyncio.timeout(_LIMIT_S):
-        while gateway.streams.admitted:  # noqa: ASYNC110 - nobody tells of its end
+        while gateway.streams.admitted:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.02)
 
 
 async def events_of(call: Call, redis_port: int) -> list[Mapping[str, str]]:
-    """Read all that is told of a call."""
+    """Read all events of a call."""
     async with Redis(host=HOST, port=redis_port, decode_responses=True) as redis:
         entries: Any = await redis.xrange(events.call_key(call.call_id))
     return [fields for _, fields in entries]
@@ -45,6 +45,6 @@ async def account_of(call: Call, redis_port: int) -> Account:
 
 
 async def end_of(call: Call, redis_port: int) -> str:
-    """Give the status and reason of a call's last event."""
+    """Return the status and reason of a call's last event."""
     last = (await events_of(call, redis_port))[-1]
     return f"{last.get('status')} {last.get('reason')}"

@@ -1,18 +1,18 @@
-"""What tests of faults share."""
+"""Fixtures of the fault tests."""
 
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.stack import know_credentials
+from tests.faults.stack import set_credentials
 
 
 @pytest.fixture
 def redis_port(redis_server_url: str) -> int:
-    """The port of the session's server."""
+    """Return the port of the session's Redis server."""
     return urlsplit(redis_server_url).port or 0
 
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    know_credentials(monkeypatch.setenv)
+    set_credentials(monkeypatch.setenv)

@@ -1,8 +1,8 @@
-"""The matrix fault x link x moment, and what must become of a call in each of its cells.
+"""The matrix fault x link x moment, and the expected outcome of a call in each cell.
 
-In every cell each 80 ms of audio that the gateway received is transcribed exactly once or lies in a
-declared gap, and `stream.ended` is the last event of each stream that started. Where the audio can
-be heard again there must not even be a gap.
+In every cell, each 80 ms of audio that the gateway received is transcribed exactly once or lies in
+a declared gap, and `stream.ended` is the last event of each stream that started. If the audio can
+be replayed, there must be no gap.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from deploy.local.proxy import (
 )
 from tests import pace
 from tests.faults.caller import TRACK, Caller, speech_pause_speech
-from tests.faults.calls import events_of, over
-from tests.faults.stack import Link, Stack, standing
+from tests.faults.calls import events_of, until_idle
+from tests.faults.stack import Link, Stack, running_stack
 
-LOST_REPLIES: Final = "lost replies"  # a black hole one way: what is said arrives
+LOST_REPLIES: Final = "lost replies"  # a black hole for replies only
 FAULTS: Final[Mapping[str, Fault]] = {
-    "delay": Delay(0.05),  # a session still opens within its second, on a slow machine
+    "delay": Delay(0.05),  # short enough to open a session within 1 s on a slow machine
     "throttle": Throttle(16_000),  # a fifth of what a track needs on the upstream links
     "freeze": Freeze(),
     "black-hole": BlackHole(),
@@ -48,14 +48,14 @@ FAULTS: Final[Mapping[str, Fault]] = {
     LOST_REPLIES: BlackHole(),
 }
 HEALS_AFTER_S: Final = 1.0
-LIMIT_S: Final = 60.0  # for a cell, on a machine as fast as its budgets were made for
+LIMIT_S: Final = 60.0  # for a cell, at a pace of 1 (`tests/pace.py`)
 
 _COMPLETED: Final = "completed carrier-stopped"
 _UPSTREAM: Final = (Link.ENDPOINT, Link.BRIDGE, Link.ENGINE)
-# When a rollover comes depends on the machine; a call that had none is played again.
+# Whether a rollover occurs depends on timing, so a call without one is played again.
 _ATTEMPTS: Final = 3
-_MISSED: Final = "the moment never came"
-_LEAD_S: Final = 0.1  # a fault before the call is there so long before it
+_MISSED: Final = "the moment did not occur"
+_LEAD_S: Final = 0.1  # a fault before the call begins this long before it
 
 
 class Moment(StrEnum):
@@ -70,7 +70,7 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One fault, where and when; it lasts a second, or until the call is over."""
+    """One fault with its link and moment; it lasts `HEALS_AFTER_S` or, if `stays`, to the end."""
 
     fault: str
     link: Link
@@ -78,24 +78,24 @@ class Cell:
     stays: bool = False
 
     def __str__(self) -> str:
-        """Name it, for test ids."""
+        """Return the cell's name, which is also its test id."""
         return f"{self.fault} {self.link} {self.moment}{', stays' * self.stays}"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The gateway's settings that make its moment come, and its end not too late."""
+        """Gateway settings that make the moment occur and limit the duration."""
         if self.stays:
             return {"retry_budget_s": 2.0 * pace.unit(), "finish_timeout_s": 3.0 * pace.unit()}
         return {"rollover_soft_s": 0.4} if self.moment is Moment.ROLLOVER else {}
 
     @property
     def may_not_start(self) -> bool:
-        """Whether the carrier may not reach the gateway at all."""
+        """Whether the carrier may fail to connect to the gateway."""
         return self.link is Link.CARRIER and self.moment is Moment.BEFORE
 
     @property
     def may_have_gaps(self) -> bool:
-        """Whether audio can't be heard in time, or not at all: only if a link stays broken."""
+        """Whether audio may be lost, which is allowed only if an upstream link stays broken."""
         harmless = self.fault == "delay" or (
             self.fault == "refuse" and self.moment is not Moment.BEFORE
         )
@@ -103,18 +103,18 @@ class Cell:
 
     @property
     def ends_well(self) -> bool:
-        """Whether the carrier can end the call in order, and the gateway finish it."""
+        """Whether the call must be completed normally."""
         return self.link is not Link.CARRIER and not self.may_have_gaps
 
 
 CELLS: Final = (
-    *(Cell(*place) for place in product(FAULTS, Link, Moment)),
+    *(Cell(*each) for each in product(FAULTS, Link, Moment)),
     *(Cell(fault, link, Moment.SPEECH, stays=True) for fault, link in product(FAULTS, Link)),
 )
 
 
-# A dozen that the test suite plays in real time: each fault, each link and each moment at least
-# once. All cells: `./run faults`.
+# Twelve cells that the test suite plays; they have each fault, link and moment at least once.
+# `./run faults` plays all cells.
 SAMPLE: Final = (
     Cell("delay", Link.CARRIER, Moment.SPEECH),
     Cell("throttle", Link.ENGINE, Moment.PAUSE),
@@ -133,25 +133,25 @@ SAMPLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a cell's call."""
+    """The outcome of a cell's call."""
 
     cell: Cell
     account: Account
     causes: tuple[str, ...]  # of its gaps
-    status: str  # and reason, of `stream.ended`; empty if none came
+    status: str  # status and reason of `stream.ended`; empty if there is none
     seconds: float
-    trouble: str = ""  # why there is nothing to account for
+    error: str = ""  # why the cell could not be played
 
     @property
     def started(self) -> bool:
-        """Whether there was a stream at all."""
+        """Whether the stream started."""
         return self.account != Account()
 
     def __str__(self) -> str:
-        """What the matrix shows."""
+        """Return the text for the matrix."""
         done = self.account
-        if self.trouble:
-            return f"BROKEN: {self.trouble}"
+        if self.error:
+            return f"BROKEN: {self.error}"
         if not self.started:
             return "no stream"
         if not done.whole:
@@ -170,8 +170,8 @@ class Outcome:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the promise was kept."""
-        if self.trouble or not (self.started or self.cell.may_not_start):
+        """Whether the outcome is as expected."""
+        if self.error or not (self.started or self.cell.may_not_start):
             return False
         if self.cell.ends_well and self.status != _COMPLETED:
             return False
@@ -186,12 +186,12 @@ async def run(
     at_once: int = 12,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Play every cell's call, some at once; Redis must be a real server on loopback."""
-    places = asyncio.Semaphore(at_once)
+    """Play every cell's call, up to `at_once` at a time, with a Redis server on loopback."""
+    slots = asyncio.Semaphore(at_once)
 
     async def played(number: int, cell: Cell) -> Outcome:
         own = folder / f"cell-{number}"
-        async with places:
+        async with slots:
             outcome = await _outcome(cell, number, own, redis_port, http)
         on_outcome(outcome)
         return outcome
@@ -204,36 +204,39 @@ async def _outcome(
     cell: Cell, seed: int, folder: Path, redis_port: int, http: aiohttp.ClientSession
 ) -> Outcome:
     begin_s = time.monotonic()
-    call, trouble = Call({}), _MISSED
+    call, error = Call({}), _MISSED
     for _ in range(_ATTEMPTS):
         call = Call({TRACK: speech_pause_speech(seed)})
-        trouble = await _attempt(cell, call, folder, redis_port, http)
-        if trouble != _MISSED:
+        error = await _attempt(cell, call, folder, redis_port, http)
+        if error != _MISSED:
             break
-    told = await events_of(call, redis_port)
+    published = await events_of(call, redis_port)
     return Outcome(
         cell,
-        account(told, call.tracks) if told else Account(),
-        _causes(told),
-        _status(told),
+        account(published, call.tracks) if published else Account(),
+        _causes(published),
+        _status(published),
         round(time.monotonic() - begin_s, 1),
-        trouble,
+        error,
     )
 
 
 async def _attempt(
     cell: Cell, call: Call, folder: Path, redis_port: int, http: aiohttp.ClientSession
 ) -> str:
-    """Play a call; gives what went wrong with the trial itself, if anything."""
+    """Play a call; return why the attempt is invalid, or an empty string."""
     try:
-        async with asyncio.timeout(LIMIT_S * pace.unit()), standing(folder, redis_port) as stack:
+        async with (
+            asyncio.timeout(LIMIT_S * pace.unit()),
+            running_stack(folder, redis_port) as stack,
+        ):
             return "" if await _play(cell, stack, Caller(call), http) else _MISSED
     except TimeoutError:
         return f"not over after {LIMIT_S * pace.unit():.0f} s"
 
 
 async def _play(cell: Cell, stack: Stack, caller: Caller, http: aiohttp.ClientSession) -> bool:
-    """Play a call, break its link at the moment, and end the gateway; False if none came."""
+    """Play a call with its fault and end the gateway; return whether the moment occurred."""
     async with stack.gateway(**cell.settings) as gateway:
         link = stack.links[cell.link]
         moment = _moment(cell.moment, stack, caller)
@@ -241,33 +244,33 @@ async def _play(cell: Cell, stack: Stack, caller: Caller, http: aiohttp.ClientSe
         if cell.moment is Moment.BEFORE:
             await asyncio.sleep(_LEAD_S)
         await caller.play(http, stack.links[Link.CARRIER].port)
-        await over(gateway)
+        await until_idle(gateway)
         if not moment.is_set():
             breaking.cancel()
             return False
         await breaking
     link.heal()
     if cell.stays and cell.link is Link.REDIS:
-        async with stack.gateway():  # another one on the same host finds what was spooled
+        async with stack.gateway():  # another gateway on the same host publishes the spooled events
             await asyncio.sleep(1.0)
     return True
 
 
 def _moment(moment: Moment, stack: Stack, caller: Caller) -> asyncio.Event:
-    """Give what is set when a moment has come."""
+    """Return the event that is set when a moment occurs."""
     now = asyncio.Event()
     now.set()
     return {
         Moment.BEFORE: now,
-        Moment.SPEECH: caller.spoke,
-        Moment.PAUSE: caller.paused,
-        Moment.COMMIT: stack.signs.finishing,
-        Moment.ROLLOVER: stack.signs.rolling_over,
+        Moment.SPEECH: caller.in_speech,
+        Moment.PAUSE: caller.in_pause,
+        Moment.COMMIT: stack.engine_events.finishing,
+        Moment.ROLLOVER: stack.engine_events.rolling_over,
     }[moment]
 
 
 async def _break(link: FaultProxy, moment: asyncio.Event, cell: Cell) -> None:
-    """Break a link when the moment comes, and mend it unless it stays broken."""
+    """Inject the cell's fault when the moment occurs; heal it after a while unless it stays."""
     await moment.wait()
     way = Way.REPLIES if cell.fault == LOST_REPLIES else Way.BOTH
     link.apply(FAULTS[cell.fault], way)
@@ -276,18 +279,23 @@ async def _break(link: FaultProxy, moment: asyncio.Event, cell: Cell) -> None:
         link.heal()
 
 
-def _causes(told: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    return tuple(sorted({e["cause"] for e in told if e["type"] == "transcript.gap"}))
+def _causes(published: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({e["cause"] for e in published if e["type"] == "transcript.gap"}))
 
 
-def _status(told: Sequence[Mapping[str, str]]) -> str:
+def _status(published: Sequence[Mapping[str, str]]) -> str:
     return next(
-        (f"{e['status']} {e['reason']}" for e in reversed(told) if e["type"] == "stream.ended"), ""
+        (
+            f"{e['status']} {e['reason']}"
+            for e in reversed(published)
+            if e["type"] == "stream.ended"
+        ),
+        "",
     )
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """Write the matrix: a row per fault and moment, a column per link."""
+    """Format the matrix: a row per fault and moment, a column per link."""
     by_cell = {outcome.cell: outcome for outcome in outcomes}
     run = (cell for cell in CELLS if cell in by_cell)
     rows = list(dict.fromkeys((cell.fault, cell.moment, cell.stays) for cell in run))
@@ -300,6 +308,6 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
         when = f"{moment}, and stays" if stays else str(moment)
         cells = " | ".join("" if each is None else str(each) for each in shown)
         lines.append(f"| {fault} | {when} | {cells} |")
-    counts = Counter("as promised" if each.as_expected else "broken" for each in outcomes)
+    counts = Counter("as expected" if each.as_expected else "broken" for each in outcomes)
     lines += ["", ", ".join(f"{count} cells {what}" for what, count in counts.items())]
     return "\n".join(lines)

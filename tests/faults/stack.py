@@ -1,9 +1,9 @@
-"""The whole path in one process, with a fault proxy on each of its links.
+"""The whole path in one process, with a FaultProxy on each link.
 
     caller -> gateway -> endpoint -> bridge -> engine;   gateway -> Valkey
 
-All parts are the real ones, on loopback; the engine's model is the checksum one, and says when a
-call comes to the points that can't be seen from outside.
+All parts are real and listen on loopback. The engine's model outputs checksums, and signals when a
+call reaches points that cannot be observed from outside.
 """
 
 import asyncio
@@ -36,7 +36,9 @@ from tests.open_carriers import open_twilio
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
 KEY_ID, SECRET = "AKIDLOCAL", "local-endpoint-only"
-LAST_WORDS_S: Final = 0.1  # what the engine takes for them: long enough to be broken off
+FINISH_DELAY_S: Final = (
+    0.1  # from a final commit to the last checksums: long enough to inject a fault
+)
 
 GATEWAY: Final[dict[str, Any]] = {
     "upstream": "sagemaker",
@@ -45,7 +47,7 @@ GATEWAY: Final[dict[str, Any]] = {
     "public_url": "https://gateway.example",
     "segment_pause_ms": 400,
 }
-# Scaled to faults of a second; in units of the machine's pace (`tests/pace.py`).
+# Scaled to faults that last 1 s, in units of the machine's pace (`tests/pace.py`).
 TIMEOUTS: Final = {
     "open_timeout_s": 1.0,
     "mute_timeout_s": 1.0,
@@ -57,7 +59,7 @@ TIMEOUTS: Final = {
 
 
 class Link(StrEnum):
-    """Two neighbours on the path."""
+    """A link between two processes of the path."""
 
     CARRIER = "carrier-gateway"
     ENDPOINT = "gateway-endpoint"
@@ -66,8 +68,8 @@ class Link(StrEnum):
     REDIS = "gateway-Redis"
 
 
-def know_credentials(set_variable: Callable[[str, str], None]) -> None:
-    """Give the gateway's credential chain the endpoint's one identity, and nothing else."""
+def set_credentials(set_variable: Callable[[str, str], None]) -> None:
+    """Set AWS variables so that the gateway finds only the endpoint's credentials."""
     set_variable("AWS_ACCESS_KEY_ID", KEY_ID)
     set_variable("AWS_SECRET_ACCESS_KEY", SECRET)
     set_variable("AWS_CONFIG_FILE", os.devnull)
@@ -75,8 +77,8 @@ def know_credentials(set_variable: Callable[[str, str], None]) -> None:
 
 
 @dataclass(slots=True)
-class Signs:
-    """What the engine sees of a call of one track."""
+class EngineEvents:
+    """Points that a call with one track has reached, as the engine observes them."""
 
     rolling_over: asyncio.Event = field(default_factory=asyncio.Event)  # two sessions at once
     finishing: asyncio.Event = field(default_factory=asyncio.Event)  # a final commit came
@@ -84,25 +86,25 @@ class Signs:
 
 
 class WatchedTranscription(ChecksumTranscription):
-    """Checksums whose last ones take a while."""
+    """A checksum transcription that finishes after `FINISH_DELAY_S`."""
 
-    def __init__(self, signs: Signs, on_progress: Callable[[], None]) -> None:
+    def __init__(self, engine_events: EngineEvents, on_progress: Callable[[], None]) -> None:
         super().__init__()
-        self._signs = signs
+        self._events = engine_events
         self._on_progress = on_progress
         self._live = True
-        signs.sessions += 1
-        if signs.sessions > 1:
-            signs.rolling_over.set()
+        engine_events.sessions += 1
+        if engine_events.sessions > 1:
+            engine_events.rolling_over.set()
 
     def finish(self) -> None:
-        """Learn of the final commit."""
-        self._signs.finishing.set()
-        asyncio.get_running_loop().call_later(LAST_WORDS_S, self._finish)
+        """Signal the final commit, and finish after a delay."""
+        self._events.finishing.set()
+        asyncio.get_running_loop().call_later(FINISH_DELAY_S, self._finish)
 
     def abandon(self) -> None:
-        """Learn that the session is over. Idempotent."""
-        self._signs.sessions -= self._live
+        """Count the session as ended. Idempotent."""
+        self._events.sessions -= self._live
         self._live = False
 
     def _finish(self) -> None:
@@ -111,27 +113,27 @@ class WatchedTranscription(ChecksumTranscription):
 
 
 class WatchedTranscriber(ChecksumTranscriber):
-    """The checksum model, telling where a call stands."""
+    """The checksum model; it signals the points that a call reaches."""
 
-    def __init__(self, signs: Signs) -> None:
-        self._signs = signs
+    def __init__(self, engine_events: EngineEvents) -> None:
+        self._events = engine_events
 
     def begin(self, on_progress: Callable[[], None]) -> ChecksumTranscription:
-        """Start summing."""
-        return WatchedTranscription(self._signs, on_progress)
+        """Start a transcription."""
+        return WatchedTranscription(self._events, on_progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What stands behind a gateway, and the proxies on all links."""
+    """All processes except the gateway, and the proxies on all links."""
 
     folder: Path
-    signs: Signs
+    engine_events: EngineEvents
     endpoint: LocalEndpoint
     links: dict[Link, FaultProxy]
 
     def settings(self, **changed: Any) -> dict[str, Any]:
-        """Give a gateway's settings by name; `changed` are other than `GATEWAY`'s."""
+        """Return a gateway's settings by name; `changed` replaces the defaults."""
         return {
             **GATEWAY,
             **{name: seconds * pace.unit() for name, seconds in TIMEOUTS.items()},
@@ -148,7 +150,7 @@ class Stack:
 
     @asynccontextmanager
     async def gateway(self, **changed: Any) -> AsyncIterator[app.Gateway]:
-        """Serve with a gateway in this process; its carrier's link leads to the newest one."""
+        """Run a gateway in this process; the carrier's link leads to the newest gateway."""
         made = Settings(_env_file=None, **self.settings(**changed))
         async with (
             app.serve(made, [open_twilio()]) as gateway,
@@ -156,26 +158,26 @@ class Stack:
         ):
             self.links[Link.CARRIER] = carrier
             yield gateway
-            carrier.apply(Reset())  # a caller that is still there must not hold up the end
+            carrier.apply(Reset())  # a remaining caller must not delay the shutdown
 
 
 @asynccontextmanager
-async def standing(
+async def running_stack(
     folder: Path,
     redis_port: int,
     *,
     engine: Mapping[str, Any] | None = None,
     transcriber: Callable[[OnFailed], Transcriber] | None = None,
 ) -> AsyncIterator[Stack]:
-    """Have everything but a gateway stand.
+    """Run all processes except a gateway.
 
     Args:
-        folder: of this stack alone; its name becomes the gateway's.
+        folder: of this stack only; its name becomes the gateway's id.
         redis_port: of a Valkey on loopback.
-        engine: its settings, where they differ from the defaults.
-        transcriber: makes the engine's model, if it is not to be the checksum one.
+        engine: engine settings that differ from the defaults.
+        transcriber: makes the engine's model; by default it outputs checksums.
     """
-    signs = Signs()
+    engine_events = EngineEvents()
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     async with AsyncExitStack() as parts:
         links: dict[Link, FaultProxy] = {}
@@ -188,8 +190,8 @@ async def standing(
             return await parts.enter_async_context(listening(application, HOST, 0))
 
         await linked(Link.REDIS, redis_port)
-        own = EngineSettings(_env_file=None, port=0, **(engine or {}))
-        model = Engine(own, transcriber or (lambda _: WatchedTranscriber(signs)))
+        settings = EngineSettings(_env_file=None, port=0, **(engine or {}))
+        model = Engine(settings, transcriber or (lambda _: WatchedTranscriber(engine_events)))
         engine_port = await linked(Link.ENGINE, await serving(model.app()))
         bridge = Bridge(
             BridgeSettings(_env_file=None, port=0, engine_url=f"http://{HOST}:{engine_port}")
@@ -207,6 +209,6 @@ async def standing(
         )
         await parts.enter_async_context(endpoint)
         await linked(Link.ENDPOINT, endpoint.port)
-        yield Stack(folder, signs, endpoint, links)
+        yield Stack(folder, engine_events, endpoint, links)
         for proxy in links.values():
-            proxy.apply(Reset())  # what is dead and open must not hold up the end
+            proxy.apply(Reset())  # black holes and open connections must not delay the shutdown

@@ -1,4 +1,4 @@
-"""What an endpoint and its engine do on their bad days, short of breaking connections."""
+"""Calls survive faults of the endpoint and the engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,11 +11,11 @@ from cli.audit import Account
 from cli.callers.call import Call
 from deploy.local.sagemaker import ends, faults
 from tests.faults.caller import Caller
-from tests.faults.calls import WHOLE, account_of, end_of, new_call, over
-from tests.faults.stack import Link, Stack, know_credentials, standing
+from tests.faults.calls import WHOLE, account_of, end_of, new_call, until_idle
+from tests.faults.stack import Link, Stack, running_stack, set_credentials
 
-# Each befalls the first two sessions of a call.
-TROUBLES = {
+# Each fault is injected into the first two sessions of a call.
+FAULTS = {
     "the model refuses": faults.refused(424),
     "throttled": faults.refused(429),
     "an internal error": faults.refused(500),
@@ -38,33 +38,33 @@ TROUBLES = {
 
 @pytest.fixture
 async def stack(tmp_path: Path, redis_port: int) -> AsyncIterator[Stack]:
-    async with standing(tmp_path, redis_port) as made:
+    async with running_stack(tmp_path, redis_port) as made:
         yield made
 
 
 async def play(stack: Stack, *calls: Call, **settings: object) -> None:
-    """Play calls at once, to their last words."""
+    """Play calls at once, and wait until all words are published."""
     async with stack.gateway(**settings) as gateway, aiohttp.ClientSession() as http:
         port = stack.links[Link.CARRIER].port
         await asyncio.gather(*(Caller(call).play(http, port) for call in calls))
-        await over(gateway)
+        await until_idle(gateway)
 
 
-async def test_sessions_fail_and_no_word_is_lost(tmp_path: Path, redis_port: int) -> None:
-    """All at once, each on a stack of its own: they mostly wait."""
+async def test_failing_sessions_lose_no_word(tmp_path: Path, redis_port: int) -> None:
+    """All faults are tested at once, each on a separate stack, because the calls mostly wait."""
 
-    async def account_after(name: str, fault: faults.Fault) -> Account:
-        async with standing(tmp_path / name, redis_port) as stack:
+    async def account_with(name: str, fault: faults.Fault) -> Account:
+        async with running_stack(tmp_path / name, redis_port) as stack:
             stack.endpoint.faults.inject(fault, streams=2)
             call = new_call()
             await play(stack, call)
         return await account_of(call, redis_port)
 
-    accounts = await asyncio.gather(*(account_after(*trouble) for trouble in TROUBLES.items()))
-    assert dict(zip(TROUBLES, accounts, strict=True)) == dict.fromkeys(TROUBLES, WHOLE)
+    accounts = await asyncio.gather(*(account_with(*item) for item in FAULTS.items()))
+    assert dict(zip(FAULTS, accounts, strict=True)) == dict.fromkeys(FAULTS, WHOLE)
 
 
-async def test_connections_are_drained_in_mid_call(stack: Stack, redis_port: int) -> None:
+async def test_drained_connections_lose_no_word(stack: Stack, redis_port: int) -> None:
     calls = [new_call(), new_call()]
     playing = asyncio.ensure_future(play(stack, *calls, rollover_soft_s=0.4))
     for _ in range(6):
@@ -75,7 +75,7 @@ async def test_connections_are_drained_in_mid_call(stack: Stack, redis_port: int
         assert await account_of(call, redis_port) == WHOLE
 
 
-async def test_one_stream_per_connection(stack: Stack, redis_port: int) -> None:
+async def test_one_stream_per_connection_is_sufficient(stack: Stack, redis_port: int) -> None:
     stack.endpoint.faults.max_concurrent_streams = 1
     calls = [new_call() for _ in range(3)]
     await play(stack, *calls, rollover_soft_s=0.4)
@@ -83,7 +83,7 @@ async def test_one_stream_per_connection(stack: Stack, redis_port: int) -> None:
         assert await account_of(call, redis_port) == WHOLE
 
 
-async def test_a_refusal_for_good_ends_the_call_at_once(stack: Stack, redis_port: int) -> None:
+async def test_a_permanent_refusal_ends_the_call_at_once(stack: Stack, redis_port: int) -> None:
     stack.endpoint.faults.inject(faults.refused(403), streams=1)
     call = new_call()
     await play(stack, call)
@@ -93,7 +93,7 @@ async def test_a_refusal_for_good_ends_the_call_at_once(stack: Stack, redis_port
     assert await end_of(call, redis_port) == "failed access-denied"
 
 
-async def test_there_are_no_credentials_for_a_while(
+async def test_credentials_that_appear_late_lose_no_word(
     stack: Stack, redis_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -101,16 +101,16 @@ async def test_there_are_no_credentials_for_a_while(
     call = new_call()
     playing = asyncio.ensure_future(play(stack, call))
     await asyncio.sleep(1.0)
-    know_credentials(monkeypatch.setenv)
+    set_credentials(monkeypatch.setenv)
     await playing
     assert await account_of(call, redis_port) == WHOLE
 
 
-async def test_an_engine_over_its_slots_is_mute_until_one_is_free(
+async def test_waiting_for_a_free_engine_slot_loses_no_word(
     tmp_path: Path, redis_port: int
 ) -> None:
-    """VLLM over max_num_seqs accepts a session, and answers nothing."""
-    async with standing(tmp_path, redis_port, engine={"max_num_seqs": 1}) as stack:
+    """VLLM accepts sessions above max_num_seqs but sends no deltas until a slot is free."""
+    async with running_stack(tmp_path, redis_port, engine={"max_num_seqs": 1}) as stack:
         calls = [new_call(), new_call()]
         await play(stack, *calls)
     for call in calls:

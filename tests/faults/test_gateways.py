@@ -1,4 +1,4 @@
-"""Gateways that are killed, that lose a stream to another one, that are restarted under load."""
+"""Calls of gateways that are killed, suspended, replaced or restarted under load."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from cli.audit import account
 from cli.callers.call import Call
 from deploy.local.processes import Part, RunningPart, answers
 from tests.faults.caller import TRACK, Caller
-from tests.faults.calls import WHOLE, account_of, end_of, events_of, new_call, over
-from tests.faults.stack import HOST, Link, Stack, know_credentials, standing
+from tests.faults.calls import WHOLE, account_of, end_of, events_of, new_call, until_idle
+from tests.faults.stack import HOST, Link, Stack, running_stack, set_credentials
 from tests.redis_servers import free_port
 
 LEASE_S: Final = 2
@@ -27,7 +27,7 @@ LIMIT_S: Final = 60.0
 
 @dataclass
 class GatewayProcess:
-    """A real gateway process, and where it takes calls."""
+    """A real gateway process and its public port."""
 
     running: RunningPart
     port: int
@@ -37,7 +37,7 @@ class GatewayProcess:
 
     async def exit_code(self) -> int:
         async with asyncio.timeout(LIMIT_S):
-            while self.running.exit_code is None:  # noqa: ASYNC110 - it offers no event
+            while self.running.exit_code is None:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.02)
         return self.running.exit_code
 
@@ -46,7 +46,7 @@ class GatewayProcess:
 async def process(
     folder: Path, name: str, arguments: Sequence[str], env: Mapping[str, str], admin_port: int
 ) -> AsyncIterator[RunningPart]:
-    """Start one of ours, and end it; ready when its private port answers."""
+    """Run a Python module as a process that is ready when its admin port is healthy."""
     ready = answers(HOST, admin_port, "/healthz")
     inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     own = folder / name
@@ -64,13 +64,13 @@ async def process(
 async def gateway_process(
     stack: Stack, name: str, **changed: object
 ) -> AsyncIterator[GatewayProcess]:
-    """Run a gateway before the stack."""
+    """Run a gateway process in front of the stack."""
     port, admin_port = free_port(), free_port()
     settings = stack.settings(id=name, port=port, admin_port=admin_port, **changed)
     env = {f"GATEWAY_{key.upper()}": str(value) for key, value in settings.items()}
     env["AWS_REGION"] = env.pop("GATEWAY_AWS_REGION")
     env["GATEWAY_TWILIO_IGNORE_SIGNATURES"] = "true"
-    know_credentials(env.__setitem__)
+    set_credentials(env.__setitem__)
     async with process(stack.folder, name, ["gateway"], env, admin_port) as running:
         yield GatewayProcess(running, port)
 
@@ -89,7 +89,7 @@ async def janitor(stack: Stack, redis_port: int) -> AsyncIterator[RunningPart]:
 
 @pytest.fixture
 async def stack(tmp_path: Path, redis_port: int) -> AsyncIterator[Stack]:
-    async with standing(tmp_path, redis_port) as made:
+    async with running_stack(tmp_path, redis_port) as made:
         yield made
 
 
@@ -110,27 +110,27 @@ async def test_a_killed_gateways_call_is_closed_within_its_lease(
         await watching.until_ready(LIMIT_S)
         await gateway.until_ready()
         playing = asyncio.ensure_future(caller.play(http, gateway.port))
-        await caller.paused.wait()
+        await caller.in_pause.wait()
         os.kill(gateway.running.pid, signal.SIGKILL)
         killed_s = asyncio.get_running_loop().time()
         await playing
         async with asyncio.timeout(LIMIT_S):
-            while not await is_ended(call, redis_port):  # noqa: ASYNC110 - another process's doing
+            while not await is_ended(call, redis_port):  # noqa: ASYNC110 - done by another process
                 await asyncio.sleep(0.05)
         took_s = asyncio.get_running_loop().time() - killed_s
-    told = await events_of(call, redis_port)
+    published = await events_of(call, redis_port)
     assert await end_of(call, redis_port) == "lost gateway-lost"
-    assert int(told[-1]["epoch"]) > int(told[0]["epoch"])
+    assert int(published[-1]["epoch"]) > int(published[0]["epoch"])
     assert took_s < 5 * LEASE_S
-    found = account(told, call.tracks)
+    found = account(published, call.tracks)
     assert found.whole
     assert found.transcribed_ms > 0
 
 
-async def test_a_gateway_that_slept_takes_its_stream_again(stack: Stack, redis_port: int) -> None:
-    """Symptom: it was fenced by the janitor's record, and the rest of the call was not heard."""
+async def test_a_suspended_gateway_resumes_its_stream(stack: Stack, redis_port: int) -> None:
+    """Symptom: the janitor's record fenced it, and the rest of the call was not transcribed."""
     call = new_call()
-    caller = Caller(call, pace=0.8)  # still speaks when the gateway wakes
+    caller = Caller(call, pace=0.8)  # slow, so that the call lasts until the gateway continues
     async with (
         aiohttp.ClientSession() as http,
         janitor(stack, redis_port) as watching,
@@ -139,11 +139,11 @@ async def test_a_gateway_that_slept_takes_its_stream_again(stack: Stack, redis_p
         await watching.until_ready(LIMIT_S)
         await gateway.until_ready()
         playing = asyncio.ensure_future(caller.play(http, gateway.port))
-        await caller.spoke.wait()
+        await caller.in_speech.wait()
         os.kill(gateway.running.pid, signal.SIGSTOP)
         try:
             async with asyncio.timeout(LIMIT_S):
-                while not await is_ended(call, redis_port):  # noqa: ASYNC110 - another process's doing
+                while not await is_ended(call, redis_port):  # noqa: ASYNC110 - done by another process
                     await asyncio.sleep(0.05)
         finally:
             os.kill(gateway.running.pid, signal.SIGCONT)
@@ -151,33 +151,33 @@ async def test_a_gateway_that_slept_takes_its_stream_again(stack: Stack, redis_p
         async with asyncio.timeout(LIMIT_S):
             while await end_of(call, redis_port) != "completed carrier-stopped":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.05)
-    told = await events_of(call, redis_port)
-    ends = [event["status"] for event in told if event["type"] == "stream.ended"]
+    published = await events_of(call, redis_port)
+    ends = [event["status"] for event in published if event["type"] == "stream.ended"]
     assert ends == ["lost", "completed"]
     assert await account_of(call, redis_port) == WHOLE
 
 
-async def test_a_stream_taken_over_is_written_by_the_new_owner_alone(
+async def test_a_stream_that_was_taken_over_is_written_only_by_its_new_owner(
     stack: Stack, redis_port: int
 ) -> None:
-    """A carrier connects again, to another gateway, while the first still holds the stream."""
+    """A carrier reconnects to another gateway while the first one still has the stream."""
     call = new_call()
     again = Call(call.tracks, call.call_id, call.stream_id)
     first, second = Caller(call), Caller(again)
     async with aiohttp.ClientSession() as http, stack.gateway(id="old") as old:
         playing = asyncio.ensure_future(first.play(http, stack.links[Link.CARRIER].port))
-        await first.spoke.wait()
+        await first.in_speech.wait()
         async with stack.gateway(id="new") as new:
             await second.play(http, stack.links[Link.CARRIER].port)
-            await over(new)
+            await until_idle(new)
         await playing
-        await over(old)
-    told = await events_of(call, redis_port)
-    owners = [event["gateway"] for event in told]
-    assert owners == sorted(owners, reverse=True), "the old one wrote after the new one had"
-    newest = [event for event in told if event["gateway"] == "new"]
+        await until_idle(old)
+    published = await events_of(call, redis_port)
+    owners = [event["gateway"] for event in published]
+    assert owners == sorted(owners, reverse=True), "the old gateway wrote after the new one"
+    newest = [event for event in published if event["gateway"] == "new"]
     assert account(newest, {TRACK: call.tracks[TRACK]}) == WHOLE
-    assert len(newest) < len(told)
+    assert len(newest) < len(published)
 
 
 async def test_a_rolling_restart_under_load_loses_no_word(stack: Stack, redis_port: int) -> None:
@@ -185,14 +185,14 @@ async def test_a_rolling_restart_under_load_loses_no_word(stack: Stack, redis_po
     calls: list[Call] = []
 
     async def place(http: aiohttp.ClientSession) -> None:
-        """Go to the gateways in turn, as a load balancer does; what one refuses the next takes."""
+        """Try the gateways in turn, as a load balancer does, until one accepts the call."""
         call = new_call()
         calls.append(call)
         in_turn = sorted(serving, key=lambda gateway: (len(calls) + gateway.port) % 2)
         for gateway in in_turn:
             if await Caller(call).play(http, gateway.port):
                 return
-        pytest.fail("nobody took the call")
+        pytest.fail("all gateways refused the call")
 
     async def load(http: aiohttp.ClientSession, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as playing:
@@ -204,7 +204,7 @@ async def test_a_rolling_restart_under_load_loses_no_word(stack: Stack, redis_po
     async with (
         gateway_process(stack, "a") as a,
         gateway_process(stack, "b") as b,
-        gateway_process(stack, "c") as c,  # comes when the first has gone
+        gateway_process(stack, "c") as c,  # gets calls when the first one has exited
         aiohttp.ClientSession() as http,
     ):
         for gateway in (a, b, c):

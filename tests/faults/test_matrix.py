@@ -1,4 +1,4 @@
-"""A dozen cells of the matrix keep the promise; and the checks can tell when one does not."""
+"""Twelve cells of the matrix have the expected outcome, and violations are detected."""
 
 from pathlib import Path
 
@@ -29,9 +29,9 @@ NEVER_REACHED = Cell("refuse", Link.CARRIER, Moment.BEFORE)
 COMPLETED = "completed carrier-stopped"
 
 
-@pytest.mark.timeout(_ATTEMPTS * 9 * LIMIT_S)  # on a machine eight times as slow
+@pytest.mark.timeout(_ATTEMPTS * 9 * LIMIT_S)  # up to eight times slower than at a pace of 1
 @pytest.mark.parametrize("cell", SAMPLE, ids=str)
-async def test_every_80_ms_is_transcribed_once_or_declared(
+async def test_all_audio_is_transcribed_once_or_in_a_gap(
     cell: Cell, redis_port: int, tmp_path: Path
 ) -> None:
     [outcome] = await run([cell], redis_port, tmp_path)
@@ -46,7 +46,7 @@ def test_the_sample_has_every_fault_link_and_moment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "account", "trouble", "expected", "shown"),
+    ("cell", "account", "error", "expected", "shown"),
     [
         (HEALED, WHOLE, "", True, "whole"),
         (HEALED, SHORT, "", False, "gap 1000 ms (reconnect)"),
@@ -58,16 +58,16 @@ def test_the_sample_has_every_fault_link_and_moment() -> None:
         (NEVER_REACHED, Account(), "", True, "no stream"),
     ],
 )
-def test_what_is_expected_of_a_cell(
-    cell: Cell, account: Account, trouble: str, expected: bool, shown: str
+def test_outcomes_are_checked_and_shown(
+    cell: Cell, account: Account, error: str, expected: bool, shown: str
 ) -> None:
     causes = ("reconnect",) if account.gap_ms else ()
-    outcome = Outcome(cell, account, causes, COMPLETED, 1.0, trouble)
+    outcome = Outcome(cell, account, causes, COMPLETED, 1.0, error)
     assert outcome.as_expected is expected
     assert str(outcome) == shown
 
 
-def test_a_call_that_healed_must_not_fail() -> None:
+def test_a_failed_status_is_expected_only_if_the_fault_stays() -> None:
     assert not Outcome(HEALED, WHOLE, (), "failed done-timeout", 1.0).as_expected
     assert Outcome(STAYED, WHOLE, (), "failed done-timeout", 1.0).as_expected
 
@@ -81,4 +81,4 @@ def test_the_matrix_has_a_row_per_fault_and_moment() -> None:
     assert "| reset | in speech |  |  |  | whole |  |" in lines
     shown = "gap 1000 ms (reconnect); failed connection-lost"
     assert f"| reset | in speech, and stays |  |  |  | {shown} |  |" in lines
-    assert lines[-1] == "2 cells as promised"
+    assert lines[-1] == "2 cells as expected"

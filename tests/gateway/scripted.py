@@ -1,4 +1,4 @@
-"""A scripted peer behind the upstream seam: what a model server does, decided by the test."""
+"""Scripted model servers and reservations, controlled by the test."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ from gateway.upstream.transport import StreamReceiver, UpstreamTransport
 
 
 class ScriptedStream:
-    """One stream, played by the test. Everything sent is kept, decoded."""
+    """One stream to a model server. Everything sent is stored, decoded."""
 
     def __init__(self, receiver: StreamReceiver) -> None:
         self.receiver = receiver
@@ -24,7 +24,7 @@ class ScriptedStream:
         self.on_sent: Callable[[dict[str, Any]], None] = lambda _: None
 
     def audio(self, append: int) -> bytes:
-        """Give the audio of one append."""
+        """Return the audio of one append."""
         messages = [message for message in self.sent if "audio" in message]
         return base64.b64decode(messages[append]["audio"])
 
@@ -61,7 +61,7 @@ class ScriptedStream:
         self.say("transcription.done", text="", usage={})
 
     def answer_all(self) -> None:
-        """Say an empty delta for every 80 ms that came, then done, as a model does at the end."""
+        """Send an empty delta for every 80 ms received, then done, as a model does at the end."""
         audio = [base64.b64decode(message.get("audio", "")) for message in self.sent]
         for _ in range(-(-sum(map(len, audio)) // 2560)):
             self.delta("")
@@ -76,13 +76,13 @@ class ScriptedStream:
 
 
 class ScriptedTransport:
-    """Opens scripted streams; `greet` plays the peer's part at each opening."""
+    """Opens scripted streams; `greet` is called with each new stream."""
 
     def __init__(self, greet: Callable[[ScriptedStream], None] = ScriptedStream.created) -> None:
         self.streams: list[ScriptedStream] = []
         self.refusal: UpstreamError | None = None
         self.on_open: Callable[[], None] = lambda: None
-        self.gate = asyncio.Event()  # opening waits for it
+        self.gate = asyncio.Event()  # `open` waits for it
         self.gate.set()
         self._greet = greet
 
@@ -101,7 +101,7 @@ class ScriptedTransport:
 
 
 class ScriptedSlot:
-    """A place for a session over a scripted transport."""
+    """A session slot with a scripted transport."""
 
     endpoint: str = "main"
     model: str = "m"
@@ -110,28 +110,28 @@ class ScriptedSlot:
         self.transport: UpstreamTransport = reservation.transport
         self._reservation = reservation
         self.held = True
-        self.verdicts: list[str] = []
-        reservation.places.append(self)
+        self.outcomes: list[str] = []
+        reservation.slots.append(self)
 
     async def acquire_replacement(self) -> "ScriptedSlot":
         return await self._reservation.acquire_slot()
 
     def worked(self) -> None:
-        self.verdicts.append("worked")
+        self.outcomes.append("worked")
 
     def failed(self, error: UpstreamError) -> None:
-        self.verdicts.append(error.reason)
+        self.outcomes.append(error.reason)
 
     def release(self) -> None:
         self.held = False
 
 
 class ScriptedReservation:
-    """Admits a stream, and gives places without end, unless told otherwise."""
+    """Admits a stream with an unlimited number of slots, unless the test sets a refusal."""
 
     def __init__(self, transport: ScriptedTransport) -> None:
         self.transport = transport
-        self.places: list[ScriptedSlot] = []
+        self.slots: list[ScriptedSlot] = []
         self.refusal: CarrierError | None = None
         self.route: str | None = "default"
         self.full = False
@@ -155,6 +155,6 @@ class ScriptedReservation:
 
 
 async def settle() -> None:
-    """Let everything that is ready run."""
+    """Yield until all ready callbacks and tasks have run."""
     for _ in range(10):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""`python -m gateway --check`: each part's line, alone and beside others that fail; exit codes."""
+"""`python -m gateway --check`: the line of each check, and exit codes."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from gateway.check import run_checks
 from tests.container.cpu.dialogue import checksum_engine
-from tests.e2e.test_broken_upstream import NOWHERE
+from tests.e2e.test_broken_upstream import WITHOUT_CREDENTIALS
 from tests.redis_servers import free_port, valkey
 
 TELNYX_SECRET = "hush-0123456789abcdef"
@@ -25,7 +25,7 @@ type Lines = dict[str, tuple[bool, str]]
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> pytest.MonkeyPatch:
-    """A gateway's settings before a WebSocket server that does not exist; no `.env` in sight."""
+    """Settings of a gateway whose WebSocket server does not exist; without a `.env` file."""
     monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
     settings = {
         "GATEWAY_PUBLIC_URL": "https://gw.example.com",
@@ -40,7 +40,7 @@ def environment(
 
 
 async def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, Lines]:
-    """Run the checks; give the exit code, and each check's result and text."""
+    """Run the checks; return the exit code, and each check's result and text."""
     code = await run_checks()
     output = capsys.readouterr().out
     assert "hush" not in output
@@ -52,7 +52,7 @@ async def checked(capsys: pytest.CaptureFixture[str]) -> tuple[int, Lines]:
     return code, lines
 
 
-async def test_all_is_well(
+async def test_all_checks_pass(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
 ) -> None:
     async with checksum_engine() as url:
@@ -65,11 +65,11 @@ async def test_all_is_well(
     assert list(lines) == ["settings", "carriers", "public-url", "redis", model]
     assert "open: telnyx" in lines["carriers"][1]
     assert "wss://gw.example.com/media/<carrier>" in lines["public-url"][1]
-    assert "takes writes" in lines["redis"][1]
-    assert "1 s of silence answered" in lines[model][1]
+    assert "accepts writes" in lines["redis"][1]
+    assert "1 s of silence transcribed" in lines[model][1]
 
 
-async def test_the_folder_of_secrets_is_read(
+async def test_secrets_folder_is_read(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     environment.delenv("GATEWAY_TELNYX_SECRET")
@@ -84,7 +84,7 @@ async def test_the_folder_of_secrets_is_read(
     assert "the folder of secrets can't be read" in lines["settings"][1]
 
 
-async def test_every_check_runs_though_others_fail(
+async def test_every_check_runs_after_failures(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("GATEWAY_LEASE_S", "0")
@@ -111,7 +111,7 @@ async def test_every_check_runs_though_others_fail(
     assert "Nothing listens there" in model
 
 
-async def test_without_any_setting_redis_is_checked_all_the_same(
+async def test_redis_is_checked_without_any_setting(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
 ) -> None:
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
@@ -139,7 +139,7 @@ async def test_without_any_setting_redis_is_checked_all_the_same(
         ("GATEWAY_GENESYS_API_KEYS", "hush"),
     ],
 )
-async def test_whatever_is_wrong_every_line_comes(
+async def test_invalid_setting_does_not_prevent_other_checks(
     name: str,
     value: str,
     environment: pytest.MonkeyPatch,
@@ -154,10 +154,10 @@ async def test_whatever_is_wrong_every_line_comes(
         assert not lines["settings"][0]
 
 
-async def test_missing_credentials(
+async def test_missing_credentials_are_reported(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_url: str
 ) -> None:
-    for name, value in NOWHERE.items():
+    for name, value in WITHOUT_CREDENTIALS.items():
         environment.setenv(name, value)
     environment.setenv("GATEWAY_REDIS_URL", redis_url)
     code, lines = await checked(capsys)
@@ -169,7 +169,7 @@ async def test_missing_credentials(
         assert "AWS_ACCESS_KEY_ID" in text
 
 
-async def test_redis_that_takes_no_writes(
+async def test_redis_that_refuses_writes_fails(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with valkey(maxmemory="100kb") as url:  # less than an empty server needs
@@ -180,10 +180,10 @@ async def test_redis_that_takes_no_writes(
     assert "redis-unavailable" in text
 
 
-async def test_a_model_that_accepts_and_never_answers_is_bounded_in_time(
+async def test_unresponsive_model_times_out(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # nobody accepts
+    with socket.create_server(("127.0.0.1", 0)) as server:  # no one accepts connections
         port = server.getsockname()[1]
         environment.setenv("GATEWAY_REALTIME_URL", f"ws://127.0.0.1:{port}/v1/realtime")
         environment.setenv("GATEWAY_OPEN_TIMEOUT_S", "0.2")
@@ -207,7 +207,7 @@ async def test_a_model_that_accepts_and_never_answers_is_bounded_in_time(
         ("https://gw.example.com/media/telnyx", "must end before"),
     ],
 )
-async def test_shape_of_the_public_url(
+async def test_public_url_is_checked(
     url: str,
     problem: str | None,
     environment: pytest.MonkeyPatch,
@@ -230,7 +230,7 @@ def terminal() -> Iterator[tuple[int, int]]:
             os.close(end)
 
 
-async def test_marks_on_a_terminal_and_the_exit_code(environment: pytest.MonkeyPatch) -> None:
+async def test_terminal_output_has_marks(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PYTHONIOENCODING", "utf-8")
     with terminal() as (ours, theirs):
         process = await asyncio.create_subprocess_exec(

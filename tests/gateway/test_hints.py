@@ -1,4 +1,4 @@
-"""What an operator is told to do about a failure."""
+"""The hints for operators about each reason."""
 
 import pytest
 
@@ -14,13 +14,13 @@ def test_every_reason_has_a_hint_in_one_line(reason: str) -> None:
     assert "\n" not in text
 
 
-def test_no_hint_without_a_reason() -> None:
+def test_all_hints_belong_to_reasons() -> None:
     assert set(hints._TABLE) <= set(REASONS)  # noqa: SLF001 - a misspelt key would never be shown
     assert hints.hint("completed") is None
 
 
-def test_reasons_that_an_operator_meets_first_have_a_hint_of_their_own() -> None:
-    """Symptom: `no-credentials`, and nothing about what to do."""
+def test_common_setup_errors_have_specific_hints() -> None:
+    """Symptom: `no-credentials` without a hint."""
     met = {r for r, info in REASONS.items() if info.fault is Fault.CREDENTIALS}
     met |= {"connect-refused", "endpoint-not-found", "tls-untrusted", "model-not-found"}
     assert met <= set(hints._TABLE)  # noqa: SLF001 - as above

@@ -1,4 +1,4 @@
-"""Histograms as plain numbers: the same samples as the library's, and quantiles from buckets."""
+"""Fast histograms: the same samples as prometheus_client's, and quantiles from buckets."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ BOUNDS = (0.1, 0.5, 1.0, 5.0)
 
 
 @given(st.lists(st.floats(-1, 10) | st.sampled_from(BOUNDS)))
-def test_exposition_is_that_of_the_library(values: list[float]) -> None:
+def test_exposition_equals_that_of_the_library(values: list[float]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     metric = HistogramMetric("callscribe_x_seconds", "Help.", BOUNDS)
     ours.register(metric)
@@ -35,10 +35,10 @@ def test_quantiles_lie_in_their_buckets() -> None:
     histogram.observe(60)
     assert 0.1 < (histogram.quantile(0.5) or 0) <= 0.5
     assert 0.5 < (histogram.quantile(0.99) or 0) <= 1.0
-    assert histogram.quantile(1) == 5.0  # as far as is known
+    assert histogram.quantile(1) == 5.0  # the last bound
 
 
-def test_merged() -> None:
+def test_merged_adds_counts_and_sums() -> None:
     parts = [Histogram(BOUNDS), Histogram(BOUNDS)]
     for part, value in zip(parts, (0.2, 2.0), strict=True):
         part.observe(value)

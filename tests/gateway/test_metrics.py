@@ -1,4 +1,4 @@
-"""What Prometheus sees of a gateway: its form, its documentation, calls beside streams."""
+"""The metrics of a gateway: naming rules, documentation, counting of calls."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
 
 
 def filled() -> Metrics:
-    """Make metrics of which each has a sample."""
+    """Return metrics that all have a sample."""
     metrics = Metrics()
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     for metric in vars(metrics).values():
@@ -24,25 +24,25 @@ def filled() -> Metrics:
     return metrics
 
 
-async def test_promtool_finds_nothing_wrong() -> None:
+async def test_metrics_pass_promtool_rules() -> None:
     assert metrics_lint.problems(filled().registry) == []
 
 
-def test_promtool_finds_nothing_wrong_with_a_janitor() -> None:
+def test_janitor_metrics_pass_promtool_rules() -> None:
     metrics = JanitorMetrics()
     metrics.errors_total.labels("redis-unavailable")
     assert metrics_lint.problems(metrics.registry) == []
 
 
 @pytest.mark.parametrize("name", ["callscribe_wait_ms", "callscribe_hours", "callscribe_a_count"])
-def test_the_rules_find_what_promtool_would(name: str) -> None:
+def test_lint_finds_violations(name: str) -> None:
     registry = CollectorRegistry()
     registry.register(HistogramMetric(name, "Help.", (1.0,)))
     assert metrics_lint.problems(registry)
 
 
-async def test_every_metric_is_documented_as_it_is() -> None:
-    """If it fails, the missing rows are the first set's."""
+async def test_documentation_lists_every_metric() -> None:
+    """If this fails, update the table in docs/metrics.md with the rows of the first set."""
     rows = set()
     for family in filled().registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -54,7 +54,7 @@ async def test_every_metric_is_documented_as_it_is() -> None:
     assert rows == {line for line in documented if line.startswith("| `callscribe_")}
 
 
-def test_a_call_of_two_streams_is_one_call() -> None:
+def test_two_streams_of_a_call_count_as_one_call() -> None:
     """Symptom: `live_calls` counted sockets: an Asterisk call was two."""
     metrics = Metrics()
 
@@ -77,7 +77,7 @@ def test_a_call_of_two_streams_is_one_call() -> None:
     assert sample("streams_total", **streams) == 1
 
 
-def test_build_info_names_the_version() -> None:
+def test_build_info_contains_the_version() -> None:
     [family] = [f for f in Metrics().registry.collect() if f.name == "callscribe_build_info"]
     [sample] = family.samples
     assert sample.value == 1

@@ -1,4 +1,4 @@
-"""What /readyz says: ready, degraded, not ready, and why."""
+"""The report of /readyz: ready, degraded, not ready, and the reasons."""
 
 from gateway.readiness import Condition, Readiness, degraded, not_ready
 
@@ -27,7 +27,7 @@ def test_not_ready_comes_first_whatever_the_order_of_sources() -> None:
     assert readiness.report() == (503, "not ready: draining\ndegraded: redis-evicts\n")
 
 
-def test_sources_are_asked_at_every_report() -> None:
+def test_sources_are_called_at_every_report() -> None:
     conditions = [not_ready("draining")]
     readiness = Readiness()
     readiness.add(lambda: conditions)

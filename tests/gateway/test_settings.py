@@ -1,4 +1,4 @@
-"""The gateway's settings: what must go together, what excludes each other, what is secret."""
+"""The gateway's settings: required combinations, exclusions and secrets."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ GOOD = {
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> pytest.MonkeyPatch:
-    """Only good settings in the environment, and no `.env` in sight."""
+    """An environment with valid settings only, and no `.env` file."""
     monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
@@ -33,12 +33,12 @@ def environment(
 
 
 def load_all() -> tuple[Settings, list[BaseSettings]]:
-    """Load what the process loads."""
+    """Load all settings that the process loads."""
     parts = [carrier.Settings for carrier in CARRIERS]
     return load(Settings, parts), [load(part) for part in parts]
 
 
-def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
+def test_defaults_are_sufficient(environment: pytest.MonkeyPatch) -> None:
     loaded, _ = load_all()
     assert loaded.public_url == "https://gw.example.com"
     assert loaded.upstream is Upstream.SAGEMAKER
@@ -59,7 +59,7 @@ def test_defaults_do(environment: pytest.MonkeyPatch) -> None:
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),
     ],
 )
-def test_refused_in_one_line(
+def test_invalid_setting_is_refused_in_one_line(
     environment: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     environment.setenv(name, value)
@@ -69,13 +69,13 @@ def test_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_setting_that_is_missing(environment: pytest.MonkeyPatch) -> None:
+def test_missing_setting_is_refused(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("GATEWAY_PUBLIC_URL")
     with pytest.raises(SettingsError, match="GATEWAY_PUBLIC_URL: must be set"):
         load_all()
 
 
-def test_settings_that_exclude_each_other(environment: pytest.MonkeyPatch) -> None:
+def test_exclusive_settings_are_refused(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
     environment.setenv("GATEWAY_TWILIO_REDIRECT_URL", "https://ivr.example.com")
     both = "GATEWAY_TWILIO_DIAL and GATEWAY_TWILIO_REDIRECT_URL exclude each other"
@@ -83,7 +83,7 @@ def test_settings_that_exclude_each_other(environment: pytest.MonkeyPatch) -> No
         load_all()
 
 
-def test_no_secret_in_a_repr_or_an_error(environment: pytest.MonkeyPatch) -> None:
+def test_repr_and_errors_contain_no_secret(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", "hush-1")
     environment.setenv("GATEWAY_REDIS_URL", "redis://:hush-2@127.0.0.1")
     environment.setenv("GATEWAY_TWILIO_DIAL", "+15551234567")
@@ -96,7 +96,7 @@ def test_no_secret_in_a_repr_or_an_error(environment: pytest.MonkeyPatch) -> Non
     assert "hush" not in str(caught.value)
 
 
-def test_a_carrier_that_is_half_configured_is_no_secret(environment: pytest.MonkeyPatch) -> None:
+def test_incomplete_carrier_settings_are_logged(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_CXONE_SECRET", "sixteen characters")
     environment.setenv("GATEWAY_TELNYX_DIAL", "+15551234567")
     with structlog.testing.capture_logs() as logs:
@@ -108,18 +108,18 @@ def test_a_carrier_that_is_half_configured_is_no_secret(environment: pytest.Monk
 
 
 @pytest.mark.parametrize("secret", ["1234567890123456", "true", "null", '"quoted"', "{}", "1e5"])
-def test_a_secret_that_looks_like_json_is_taken_as_it_is(
+def test_secret_that_looks_like_json_is_not_parsed(
     environment: pytest.MonkeyPatch, tmp_path: Path, secret: str
 ) -> None:
-    """Symptom to prevent: a token of digits alone is read as a number, and refused."""
+    """Symptom to prevent: a token of digits is read as a number and refused."""
     environment.setenv("GATEWAY_TWILIO_AUTH_TOKEN", secret)
     (tmp_path / "GATEWAY_PLIVO_AUTH_TOKEN").write_text(secret + "\n")
     assert plain(load(Twilio.Settings).auth_token) == (secret,)
     assert plain(load(Plivo.Settings, (), tmp_path).auth_token) == (secret,)
 
 
-def test_files_of_secrets(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As Docker and Kubernetes mount them; the environment outweighs them."""
+def test_secrets_are_read_from_files(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment takes precedence over files."""
     environment.setenv("GATEWAY_SECRETS_DIR", str(tmp_path))
     (tmp_path / "GATEWAY_REALTIME_API_KEY").write_text("from-a-file\n")
     (tmp_path / "GATEWAY_MODEL").write_text("of-a-file")

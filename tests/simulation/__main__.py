@@ -1,7 +1,7 @@
-"""`python -m tests.simulation`: lives through seeds, and says which broke the promise.
+"""`python -m tests.simulation`: run seeds, and report those that violate the guarantees.
 
-Started by `./run simulate`, which sees to the environment: a fixed PYTHONHASHSEED, for what is kept
-in sets, and one thread for numpy.
+`./run simulate` starts it with the environment that it needs: a fixed PYTHONHASHSEED, which makes
+the order of sets reproducible, and one thread for numpy.
 """
 
 import argparse
@@ -12,15 +12,15 @@ from collections import Counter
 from typing import Final
 
 from tests.simulation import plan, world
-from tests.simulation.seeds import Outcome, be_quiet, live_all
+from tests.simulation.seeds import Outcome, run_seeds, silence_logs
 
 _PROGRESS_EVERY_S: Final = 5.0
 
 
 def main() -> int:
-    """Run; gives the exit code: 1 if any seed failed."""
+    """Run the seeds; return the exit code, which is 1 if any seed failed."""
     options = _options()
-    be_quiet()
+    silence_logs()
     wanted = range(options.first, options.first + options.seeds)
     if options.verbose:
         for seed in wanted:
@@ -29,7 +29,7 @@ def main() -> int:
     failed: list[Outcome] = []
     counts: Counter[str] = Counter()
     cpu_s, shown_s = 0.0, began_s
-    for done, outcome in enumerate(live_all(wanted, options.jobs), start=1):
+    for done, outcome in enumerate(run_seeds(wanted, options.jobs), start=1):
         counts += outcome.counts
         cpu_s += outcome.cpu_s
         if outcome.problems:
@@ -55,11 +55,11 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="the first one")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seeds", type=int, default=100, help="number of seeds to run")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show all that happens")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show everything that happens")
     return parser.parse_args()
 
 

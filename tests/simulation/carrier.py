@@ -1,4 +1,4 @@
-"""A carrier that plays one call to a gateway in Twilio's words."""
+"""A simulated carrier that plays a call to a gateway with Twilio's protocol."""
 
 import asyncio
 import contextlib
@@ -21,20 +21,20 @@ class Line(Protocol):
     """The gateway's end of a media socket."""
 
     def receive(self, message: bytes) -> bool:
-        """Take a message; False once nobody reads it any more."""
+        """Deliver a message; return False once the gateway has stopped reading."""
 
     def close(self) -> None:
-        """Learn that the carrier closed the socket."""
+        """Close the socket from the carrier's side."""
 
     def lose(self) -> None:
-        """Learn that the socket broke."""
+        """Break the connection."""
 
     async def wait_closed(self) -> None:
-        """Wait until the gateway has let the socket go."""
+        """Wait until the gateway has closed the socket."""
 
 
 def make_audio(call: Call) -> dict[str, bytes]:
-    """Make a call's mu-law: noise with pauses of digital silence, all tracks equally long."""
+    """Make a call's mu-law audio: noise with digital silence; all tracks have the same length."""
     return {track: _noise(rng(call.audio_seed, track), call.chunks) for track in call.tracks}
 
 
@@ -52,19 +52,19 @@ def _noise(chance: random.Random, chunks: int) -> bytes:
 
 
 class Caller:
-    """Plays a call from a frame on; a second one may go on where the first was cut off.
+    """Plays a call, starting at a frame; another one may continue where the first was cut off.
 
     Attributes:
         leg: the number of this socket in its world, published as a parameter of the stream.
-        heard: per track the audio that the gateway took, from this socket's beginning on; what was
-            lost on the way stands as silence in it.
-        frame: the next one.
+        received: for each track, the audio that the gateway received since the start of this
+            socket; audio that was lost on the way is replaced by silence.
+        frame: the number of the next frame.
     """
 
     def __init__(self, call: Call, audio: dict[str, bytes], leg: int, frame: int = 0) -> None:
         self.call = call
         self.leg = leg
-        self.heard = {track: bytearray() for track in call.tracks}
+        self.received = {track: bytearray() for track in call.tracks}
         self.frame = frame
         self._audio = audio
         self._first = frame
@@ -77,7 +77,7 @@ class Caller:
         return self.frame * self.call.frame_ms >= self.call.chunks * CHUNK_MS
 
     async def play(self, line: Line) -> None:
-        """Play the call to its end, or to the end of the socket."""
+        """Play the call until it ends or the socket is closed."""
         start = {
             "callSid": self.call.call_id,
             "streamSid": self.call.stream_id,
@@ -87,10 +87,10 @@ class Caller:
         for message in ({"event": "connected"}, {"event": "start", "start": start}):
             if not line.receive(json.dumps(message).encode()):
                 return
-        if await self._speak(line):
-            await self._leave(line)
+        if await self._send_audio(line):
+            await self._hang_up(line)
 
-    async def _speak(self, line: Line) -> bool:
+    async def _send_audio(self, line: Line) -> bool:
         loop = asyncio.get_running_loop()
         begin_s, frame_s = loop.time(), self.call.frame_ms / 1000
         held_s = 0.0
@@ -100,9 +100,11 @@ class Caller:
                     if not line.receive(_MARK):
                         return False
             if self.call.hold and self.frame == self.call.hold[0] > self._first:
-                self._hold(self.call.hold[1] * CHUNK_MS)
+                self._skip_audio(self.call.hold[1] * CHUNK_MS)
             if self.call.hiccup and self.frame == self.call.hiccup[0]:
-                held_s = loop.time() + self.call.hiccup[1]  # then all that was due comes at once
+                held_s = (
+                    loop.time() + self.call.hiccup[1]
+                )  # afterwards all frames that are due are sent at once
             due_s = begin_s + (self.frame - self._first + 1) * frame_s + self._held_ms / 1000
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(max(due_s, held_s)):
@@ -111,11 +113,11 @@ class Caller:
                 return False
         return True
 
-    def _hold(self, for_ms: int) -> None:
-        """Send nothing for a time; the stamps go on."""
+    def _skip_audio(self, for_ms: int) -> None:
+        """Send no audio for a time; timestamps advance as if it had been sent."""
         self._held_ms += for_ms
-        for heard in self.heard.values():
-            heard += _SILENCE * (for_ms * _BYTES_PER_MS)
+        for received in self.received.values():
+            received += _SILENCE * (for_ms * _BYTES_PER_MS)
 
     def _send_frame(self, line: Line) -> bool:
         begin = self.frame * self._frame_bytes
@@ -124,9 +126,9 @@ class Caller:
         for track, audio in self._audio.items():
             payload = audio[begin : begin + self._frame_bytes] or _SILENCE * self._frame_bytes
             if is_lost:
-                self.heard[track] += _SILENCE * len(payload)
+                self.received[track] += _SILENCE * len(payload)
             elif line.receive(self._media(track, payload)):
-                self.heard[track] += payload
+                self.received[track] += payload
             else:
                 return False
         return True
@@ -137,7 +139,7 @@ class Caller:
         head += f'"timestamp":"{(number - 1) * self.call.frame_ms + self._held_ms}","payload":"'
         return head.encode() + pybase64.b64encode(payload) + b'"}}'
 
-    async def _leave(self, line: Line) -> None:
+    async def _hang_up(self, line: Line) -> None:
         match self.call.hangup:
             case Hangup.STOP:
                 line.receive(b'{"event":"stop"}')
@@ -148,4 +150,4 @@ class Caller:
             case Hangup.SILENCE:
                 await line.wait_closed()
             case Hangup.NEVER:
-                pass  # it speaks until nobody listens
+                pass  # `_send_audio` continues until the gateway stops reading

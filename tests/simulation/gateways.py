@@ -1,7 +1,7 @@
-"""One gateway: the real logic of calls, sessions, admission and publishing, built as in `app.py`.
+"""A simulated gateway with the real logic of calls, sessions, admission and publishing.
 
-Only what touches the world is simulated: the media socket (`MediaLine`), the way to the model
-(`Link`), the way to Redis (`Wire`), and the clocks.
+It is built like in `app.py`. Simulated are the media socket (`MediaLine`), the transport to the
+model (`Link`), the connection to Redis (`Wire`), and the clocks.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from tests.simulation.redis import Wire
 from tests.simulation.trace import Trace
 
 MAX_CALLS: Final = 100
-_TURN_MESSAGES: Final = 60  # as `ingress/turns.py` reads them
+_TURN_MESSAGES: Final = 60  # as in `ingress/turns.py`
 PARTITIONS: Final = 2
 LEASE_S: Final = 3.0
 REPLAY_MS: Final = 4000
 RETENTION_S: Final = 86_400
-WALL_S: Final = 1_800_000_000.0  # of the beginning of virtual time
+WALL_S: Final = 1_800_000_000.0  # wall clock at the beginning of virtual time
 _SPOOL_BYTES: Final = 10_000_000
 
 
 def call_limits(finish_timeout_s: float) -> CallLimits:
-    """Give the settings of a call, a tenth or less of the usual ones."""
+    """Return the limits of a call, scaled down to a tenth or less of the defaults."""
     return CallLimits(
         chunk_ms=80,
         open_timeout_s=1.0,
@@ -63,7 +63,7 @@ def call_limits(finish_timeout_s: float) -> CallLimits:
 
 
 def _publishing(memory_events: int) -> Limits:
-    """Give the settings of a publisher, likewise."""
+    """Return the limits of a publisher, scaled down in the same way."""
     return Limits(
         exchange_timeout_s=0.3,
         backoff_max_s=0.5,
@@ -79,29 +79,29 @@ class MediaLine:
     """The gateway's end of a media socket; implements `carrier.Line`.
 
     Args:
-        process: the gateway's. While it is stopped, what the carrier sends waits.
+        process: the gateway's. While it is stopped, messages from the carrier wait.
     """
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self.stream: CallStream | None = None  # None: refused before the upgrade
-        self.answered = asyncio.Event()  # upgraded or refused
+        self.answered = asyncio.Event()  # set when the upgrade was accepted or refused
         self.closed = asyncio.Event()
-        self.left_s: float | None = None  # when the stream's end began, on the loop's clock
-        self._read_no_more = asyncio.Event()
+        self.end_began_s: float | None = None  # when the stream's end began, on the loop's clock
+        self._stopped_reading = asyncio.Event()
         self._error: CarrierError | None = None
         self._allowance = Allowance(asyncio.get_running_loop().time())
-        self._messages = 0  # since it was looked at
+        self._messages = 0  # since the last check
 
     def receive(self, message: bytes) -> bool:
         """Pass a message to the stream."""
-        if self.stream is None or self._read_no_more.is_set():
+        if self.stream is None or self._stopped_reading.is_set():
             return False
-        self._process.enter(self._take, message)
-        return not self._read_no_more.is_set()
+        self._process.enter(self._process_message, message)
+        return not self._stopped_reading.is_set()
 
-    def _take(self, message: bytes) -> None:
-        if self.stream is None or self._read_no_more.is_set():
+    def _process_message(self, message: bytes) -> None:
+        if self.stream is None or self._stopped_reading.is_set():
             return
         try:
             self._messages += 1
@@ -119,34 +119,34 @@ class MediaLine:
             self._process.enter(self.stream.end, CLOSED)
 
     def lose(self) -> None:
-        """Have the reader find the socket broken."""
+        """End the reader with a lost connection."""
         self._process.enter(self._stop, CarrierError("socket-lost"))
 
     async def wait_closed(self) -> None:
-        """Wait until the stream has lived its life."""
+        """Wait until the gateway has finished the stream."""
         await self.closed.wait()
 
     async def read(self) -> None:
-        """Feed the stream until it ends: messages come by `receive` meanwhile."""
-        await self._read_no_more.wait()
-        self.left_s = asyncio.get_running_loop().time()
+        """Wait until reading stops; `receive` passes messages to the stream meanwhile."""
+        await self._stopped_reading.wait()
+        self.end_began_s = asyncio.get_running_loop().time()
         if self._error:
             raise self._error
 
-    def let_go(self) -> None:
-        """End the socket: nobody serves it any more, or ever did."""
+    def release(self) -> None:
+        """Close the socket, because the gateway does not serve it any more."""
         self.answered.set()
         self.wake()
         self.closed.set()
 
     def wake(self) -> None:
-        """Have the reader look at the stream's ending."""
+        """Stop reading, because the stream is terminated."""
         self._stop(None)
 
     def _stop(self, error: CarrierError | None) -> None:
-        if not self._read_no_more.is_set():
+        if not self._stopped_reading.is_set():
             self._error = error
-            self._read_no_more.set()
+            self._stopped_reading.set()
 
 
 class Gateway:
@@ -154,11 +154,11 @@ class Gateway:
 
     Args:
         name: its id.
-        plan: the world's.
-        wire: its way to Redis.
-        endpoints: by their names.
-        trace: where its life is noted.
-        folder: where its spool is.
+        plan: of the world.
+        wire: its connection to Redis.
+        endpoints: by name.
+        trace: records what happens.
+        folder: of its spool.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.name = name
         self.process = Process(name)
-        self.is_dead = False
+        self.has_crashed = False
         self.streams = LiveStreams(MAX_CALLS)
         self.links = {
             each: Link(endpoint, name, self.process) for each, endpoint in endpoints.items()
@@ -219,13 +219,13 @@ class Gateway:
 
     @property
     def publisher_errors(self) -> float:
-        """Count the bugs that its publisher went on after."""
+        """Number of internal errors in the publisher."""
         labels = {"reason": "internal-error"}
         value = self._metrics.registry.get_sample_value("callscribe_redis_errors_total", labels)
         return value or 0.0
 
     async def start(self) -> None:
-        """Begin to publish, and to keep its leases."""
+        """Start publishing and renewing leases."""
         await self.process.spawn(self._start())
 
     async def _start(self) -> None:
@@ -233,17 +233,17 @@ class Gateway:
         await self.capacity.__aenter__()
 
     async def connect(self) -> MediaLine:
-        """Have a carrier open a media socket; `stream` is None if it was refused."""
+        """Open a media socket; its `stream` is None if the gateway refused it."""
         line = MediaLine(self.process)
         task = self.process.spawn(self._serve(line))
         self._serving[task] = None
         task.add_done_callback(self._serving.pop)
-        task.add_done_callback(lambda _: line.let_go())
+        task.add_done_callback(lambda _: line.release())
         await line.answered.wait()
         return line
 
     async def _serve(self, line: MediaLine) -> None:
-        """Live a stream's life, as `ingress/media.py` does."""
+        """Serve one stream, as `ingress/media.py` does."""
         try:
             with self.streams.admit():
                 async with self._admission.enter("twilio") as reservation:
@@ -266,12 +266,12 @@ class Gateway:
             self._trace.note(self.name, f"refused: {error.reason}")
 
     async def crash(self) -> None:
-        """End as by `kill -9`: its ways out are cut, so what its tasks still do reaches nobody."""
-        self.is_dead = True
+        """Crash as by `kill -9`: cut its connections, so that its tasks have no effect."""
+        self.has_crashed = True
         self._wire.is_cut = True
         for link in self.links.values():
-            link.die()
-        self.process.go_on()
+            link.crash()
+        self.process.resume()
         for task in list(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
@@ -279,7 +279,7 @@ class Gateway:
         await self.capacity.__aexit__(None, None, None)
 
     async def stop(self, drain_s: float, finish_timeout_s: float) -> None:
-        """End as after a SIGTERM: calls go on for a while, then are ended with their last words."""
+        """End as after a SIGTERM: let calls continue for `drain_s`, then finish them."""
         await self.process.spawn(self._stop(drain_s, finish_timeout_s))
 
     async def _stop(self, drain_s: float, finish_timeout_s: float) -> None:
@@ -287,7 +287,7 @@ class Gateway:
         await self.streams.end_all(finish_timeout_s)
 
     async def close(self) -> None:
-        """Write what is left, give everything back."""
+        """Flush pending events and release all resources."""
         for link in self.links.values():
             await link.close()
         await self.capacity.__aexit__(None, None, None)
@@ -295,16 +295,16 @@ class Gateway:
 
 
 def _routes(plan: Plan) -> Routes:
-    """Give one route to all endpoints, and before it one that its calls have to be told from."""
-    names = [nature.name for nature in plan.endpoints]
+    """Return a route to all endpoints; unless `route_known`, one with parameters precedes it."""
+    names = [spec.name for spec in plan.endpoints]
     routes: list[dict[str, object]] = [{"name": "all", "endpoints": names}]
     if not plan.route_known:
         routes.insert(0, {"name": "other", "endpoints": names, "params": {"line": "other"}})
     return Routes.model_validate(
         {
             "endpoints": {
-                nature.name: {"url": f"ws://{nature.name}/", "sessions": capacity}
-                for nature, capacity in zip(plan.endpoints, plan.capacity, strict=True)
+                spec.name: {"url": f"ws://{spec.name}/", "sessions": capacity}
+                for spec, capacity in zip(plan.endpoints, plan.capacity, strict=True)
             },
             "routes": routes,
         }

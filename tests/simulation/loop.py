@@ -1,13 +1,13 @@
-"""An event loop in virtual time: it never waits, it moves its clock to the next timer.
+"""An event loop in virtual time: instead of waiting, it advances its clock to the next timer.
 
-Why not PyPI's `looptime`: it polls a real selector 43 times before each move, and took 17 times as
-long for the same timers.
+PyPI's `looptime` is not used because it polls a real selector 43 times before each step, and took
+17 times as long for the same timers.
 
-Deterministic: callbacks run in the order that asyncio gives them, and what asyncio keeps in sets
-(tasks) hashes by the order of creation instead of by address. There is no I/O: whoever waits for a
-socket, a thread or nothing at all would wait for ever, which ends the run with `Standstill`.
+The loop is deterministic: callbacks run in the order in which asyncio schedules them, and tasks,
+which asyncio keeps in sets, hash by the order of creation instead of by address. There is no I/O. A
+task that waits for a socket or a thread would wait forever, so the run ends with `Standstill`.
 
-A process of the world may be stopped (`process.py`): its callbacks are put aside until it goes on.
+A process of the world may be stopped (`process.py`): its callbacks are deferred until it continues.
 """
 
 import asyncio
@@ -20,25 +20,25 @@ from typing import Any, Final
 
 PROCESS: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("process")
 
-# Each turn of the loop takes so long. With time at a standstill, who waits until a deadline that
-# is nearer than the loop's resolution would wait for ever.
+# Minimum advance of the clock per iteration. If the clock did not advance, a task that waits for a
+# deadline below the loop's resolution would wait forever.
 _TURN_S: Final = 1e-6
-_MAX_TURNS: Final = 1_000_000  # a hundred times what a long world takes: something spins
+_MAX_TURNS: Final = 1_000_000  # a hundred times as many as a long run needs
 
 
-class Standstill(Exception):  # noqa: N818 - it says what is the matter
-    """Everything waits and no timer is set: nothing could ever happen again."""
+class Standstill(Exception):  # noqa: N818 - the name states the condition
+    """All tasks wait and no timer is set, so nothing can happen any more."""
 
 
 class Overtime(Exception):  # noqa: N818
-    """The virtual time that the run was given is over, or something spins."""
+    """The run exceeded its limit of virtual time or of iterations."""
 
 
 class _NumberedTask(asyncio.Task[Any]):
-    """A task that hashes the same in every run: by its number in its loop."""
+    """A task whose hash is its number in its loop, and thus the same in every run."""
 
     def __init__(self, number: int, *args: Any, **options: Any) -> None:
-        self._number = number  # before the loop's own sets ask for the hash
+        self._number = number  # set first, because the base class adds the task to a set
         super().__init__(*args, **options)
 
     def __hash__(self) -> int:
@@ -49,43 +49,43 @@ class _NumberedTask(asyncio.Task[Any]):
 
 
 class _Handle(asyncio.Handle):
-    """A callback that waits while its process is stopped."""
+    """A callback that is deferred while its process is stopped."""
 
     __slots__ = ()
     _loop: "VirtualTimeLoop"
 
     def _run(self) -> None:
-        if not self._loop.put_aside(self):
+        if not self._loop.defer(self):
             super()._run()
 
 
 class _TimerHandle(asyncio.TimerHandle):
-    """The same, of a timer."""
+    """A timer's callback that is deferred while its process is stopped."""
 
     __slots__ = ()
     _loop: "VirtualTimeLoop"
 
     def _run(self) -> None:
-        if not self._loop.put_aside(self):
+        if not self._loop.defer(self):
             super()._run()
 
 
 class VirtualTimeLoop(asyncio.BaseEventLoop):
-    """An event loop whose time is that of its timers.
+    """An event loop in virtual time, which begins at 0.
 
     Args:
-        limit_s: virtual time after which the run ends with `Overtime`; it begins at 0.
+        limit_s: virtual time after which the run ends with `Overtime`.
     """
 
-    _ready: deque[asyncio.Handle]  # of BaseEventLoop: what is run in this turn
+    _ready: deque[asyncio.Handle]  # of BaseEventLoop: the callbacks of this iteration
 
     def __init__(self, limit_s: float) -> None:
         super().__init__()
         self._now_s = 0.0
         self._limit_s = limit_s
         self._turns = 0
-        self._selector = self  # what BaseEventLoop waits with
-        self._stopped: dict[str, list[asyncio.Handle]] = {}  # by process, what waits for it
+        self._selector = self  # BaseEventLoop calls its `select`
+        self._stopped: dict[str, list[asyncio.Handle]] = {}  # deferred callbacks by process
         numbers = itertools.count()
         self.set_task_factory(
             lambda loop, coroutine, **options: _NumberedTask(
@@ -94,35 +94,35 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         )
 
     def time(self) -> float:
-        """Give the virtual time in seconds."""
+        """Return the virtual time in seconds."""
         return self._now_s
 
     def select(self, timeout: float | None) -> tuple[()]:
-        """Let the time pass that there is nothing to do.
+        """Advance the clock by `timeout`, the time until the next timer.
 
         Raises:
-            Standstill: there never will be.
-            Overtime: there won't be before the limit.
+            Standstill: there is no timer.
+            Overtime: the limit is exceeded.
         """
         if timeout is None:
             raise Standstill
         self._turns += 1
         self._now_s += max(timeout, _TURN_S)
         if self._now_s > self._limit_s or self._turns > _MAX_TURNS:
-            self._limit_s, self._turns = math.inf, 0  # what is left may still clean up
+            self._limit_s, self._turns = math.inf, 0  # remaining tasks may still clean up
             raise Overtime
         return ()
 
     def stop_process(self, name: str) -> None:
-        """Run nothing of a process from now on."""
+        """Defer all callbacks of a process from now on."""
         self._stopped[name] = []
 
     def continue_process(self, name: str) -> None:
-        """Run what a process was owed, in order, and it again."""
+        """Run the deferred callbacks of a process in order, and defer no further ones."""
         self._ready.extend(self._stopped.pop(name))
 
-    def put_aside(self, handle: asyncio.Handle) -> bool:
-        """Keep a callback if its process is stopped."""
+    def defer(self, handle: asyncio.Handle) -> bool:
+        """Defer a callback if its process is stopped; return whether it is."""
         if not self._stopped:
             return False
         waiting = self._stopped.get(handle.get_context().get(PROCESS, ""))
@@ -157,15 +157,15 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Do nothing: there is no I/O."""
 
     def _write_to_self(self) -> None:
-        """Do nothing: nobody waits in another thread."""
+        """Do nothing: no other thread wakes the loop."""
 
 
 def run[T](main: Coroutine[Any, Any, T], limit_s: float) -> T:
-    """Run a coroutine in a virtual time of its own, and whatever it left behind to its end.
+    """Run a coroutine in a new virtual time; cancel the tasks that it leaves behind.
 
     Raises:
         Standstill: nothing could happen any more.
-        Overtime: it was not over by `limit_s`.
+        Overtime: the coroutine did not end within `limit_s`.
     """
     loop = VirtualTimeLoop(limit_s)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -1,10 +1,11 @@
-"""A model behind the upstream seam: the CPU engine's own session core, a network, and faults.
+"""A simulated model endpoint: the CPU engine's session logic behind a network with faults.
 
     gateway --window, latency--> slots, RealtimeSession, checksums --latency--> gateway
 
-`Endpoint` is the server that all gateways share, `Link` one gateway's transport to it. What befalls
-a stream is drawn when it is opened (`Fate`); what befalls the endpoint as a whole comes from the
-world (`refusal`, `break_all`). What a gateway may never do is noted in `breaches`.
+`Endpoint` is the server that all gateways share, `Link` one gateway's transport to it. The fault of
+a stream is drawn when the stream is opened (`PlannedFault`). The world injects faults of the whole
+endpoint (`refusal`, `break_all`). Violations of the protocol by a gateway are collected in
+`breaches`.
 """
 
 import asyncio
@@ -26,79 +27,79 @@ from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.trace import Trace
 
 MODEL: Final = "simulated"
-_SLOW_S: Final = 0.13  # to hear one message, when slow: a chunk is 80 ms
-_THROTTLED_S: Final = 0.3  # to take one from the window, when throttled
+_SLOW_S: Final = 0.13  # to process a message if slow; a chunk is 80 ms
+_THROTTLED_S: Final = 0.3  # to send a message from the window if throttled
 
 _FINAL: Final = b'{"type":"input_audio_buffer.commit","final":true}'
 
 
-class Blow(StrEnum):
-    """What may befall a stream."""
+class StreamFault(StrEnum):
+    """The kinds of faults of a stream."""
 
     NONE = "none"
-    REFUSED = "refused"  # the opening, with the fate's reason
-    HANGING = "hanging"  # the opening never comes to an end
-    UNCREATED = "uncreated"  # opened, and then not even `session.created`
-    STALLED = "stalled"  # answers no more; from the beginning: created, but mute
-    RESET = "reset"  # ends with the fate's reason; what was on the way back is lost
-    EOF = "eof"  # ends in good order, without `done`
+    REFUSED = "refused"  # the stream is refused with the fault's reason
+    HANGING = "hanging"  # opening the stream never completes
+    UNCREATED = "uncreated"  # opened, but `session.created` is never sent
+    STALLED = "stalled"  # no replies any more; from the beginning: only `session.created`
+    RESET = "reset"  # ends with the fault's reason; pending replies are lost
+    EOF = "eof"  # closed normally, but without `done`
     ERROR = "error"  # an `error` message
-    DONE = "done"  # a `done` that nobody asked for
-    SLOW = "slow"  # hears slower than real time
-    THROTTLED = "throttled"  # takes messages slower than they come
+    DONE = "done"  # an unrequested `done`
+    SLOW = "slow"  # processes audio slower than real time
+    THROTTLED = "throttled"  # accepts messages slower than they arrive
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What befalls one stream, and how long after its opening."""
+class PlannedFault:
+    """The fault of one stream, and how many seconds after opening it begins."""
 
-    blow: Blow = Blow.NONE
+    kind: StreamFault = StreamFault.NONE
     after_s: float = 0.0
     reason: str = ""  # of a refusal or reset
 
     def __str__(self) -> str:
-        return f"{self.blow} {self.reason}".rstrip() + f" after {self.after_s:.2f} s"
+        return f"{self.kind} {self.reason}".rstrip() + f" after {self.after_s:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)
-class Nature:
-    """How an endpoint is."""
+class EndpointSpec:
+    """The properties of an endpoint."""
 
     name: str
-    slots: int  # generations at once; more wait in silence
-    context_deltas: int  # then the context is full
+    slots: int  # generations at once; further ones wait without an error
+    context_deltas: int  # number of deltas that fills the context
     latency_s: float  # one way
-    window: int  # messages that a stream queues
+    window: int  # messages that a stream can queue
 
 
 class Endpoint:
     """The server: one engine for all gateways.
 
     Args:
-        nature: how it is.
-        draw: gives the fate of the next stream.
-        trace: where its life is noted.
-        capacity: sessions that all gateways together may hold; more are a breach.
-        shared: whether the gateways can always count each other's; else each counts its own.
+        spec: its properties.
+        draw: draws the fault of the next stream.
+        trace: records what happens.
+        capacity: sessions that may be open at once; more are a breach.
+        shared: whether `capacity` applies to all gateways together; otherwise to each of them.
     """
 
     def __init__(
         self,
-        nature: Nature,
-        draw: Callable[[], Fate],
+        spec: EndpointSpec,
+        draw: Callable[[], PlannedFault],
         trace: Trace,
         capacity: int,
         *,
         shared: bool,
     ) -> None:
         clock = TokenClock()
-        self.nature = nature
-        self.rules = Rules(MODEL, clock, clock.prompt_tokens + nature.context_deltas)
-        self.slots = Slots(nature.slots)
+        self.spec = spec
+        self.rules = Rules(MODEL, clock, clock.prompt_tokens + spec.context_deltas)
+        self.slots = Slots(spec.slots)
         self.transcriber = ChecksumTranscriber()
         self.trace = trace
-        self.refusal: str | None = None  # the reason why every opening is refused now
-        self.held: dict[object, str] = {}  # sessions, from the wish to the end, and whose they are
+        self.refusal: str | None = None  # the reason with which all new streams are refused now
+        self.held: dict[object, str] = {}  # sessions, from opening to end, with their gateways
         self.streams: dict[Stream, None] = {}
         self.breaches: list[str] = []
         self._draw = draw
@@ -106,26 +107,28 @@ class Endpoint:
         self._shared = shared
         self._opened = 0
 
-    def fate(self) -> tuple[str, Fate]:
-        """Name the next stream and say what befalls it."""
+    def next_stream(self) -> tuple[str, PlannedFault]:
+        """Return the name and the fault of the next stream."""
         self._opened += 1
-        fate = Fate(Blow.REFUSED, 0.0, self.refusal) if self.refusal else self._draw()
-        return f"{self.nature.name}#{self._opened}", fate
+        name = f"{self.spec.name}#{self._opened}"
+        if self.refusal:
+            return name, PlannedFault(StreamFault.REFUSED, 0.0, self.refusal)
+        return name, self._draw()
 
     def hold(self, holder: object, gateway: str) -> None:
-        """Count a session that a gateway opens."""
+        """Count a session that a gateway opens; report a breach if there are too many."""
         self.held[holder] = gateway
         counted = sum(self._shared or each == gateway for each in self.held.values())
         if counted > self._capacity:
-            self.breach(f"{counted} sessions where {self._capacity} may be")
+            self.breach(f"{counted} sessions, {self._capacity} allowed")
 
     def breach(self, what: str) -> None:
-        """Note what must not be."""
+        """Record a violation."""
         self.breaches.append(what)
-        self.trace.note(self.nature.name, f"BREACH: {what}")
+        self.trace.note(self.spec.name, f"BREACH: {what}")
 
     def break_all(self, reason: str) -> None:
-        """Reset every stream, as a restart of the engine does."""
+        """Reset all streams, as a restart of the engine does."""
         for stream in list(self.streams):
             stream.reset(reason)
 
@@ -138,22 +141,22 @@ class Link:
         self._gateway = gateway
         self._process = process
         self._streams: dict[Stream, None] = {}
-        self._dead = False
+        self._crashed = False
 
     async def open(self, receiver: StreamReceiver) -> "Stream":
-        """Open a stream, or not, as its fate is."""
+        """Open a stream, unless its fault prevents it."""
         endpoint, holder = self._endpoint, object()
-        name, fate = endpoint.fate()
-        endpoint.trace.note(name, f"opening: {fate}")
+        name, fault = endpoint.next_stream()
+        endpoint.trace.note(name, f"opening: {fault}")
         endpoint.hold(holder, self._gateway)
         try:
-            await asyncio.sleep(2 * endpoint.nature.latency_s)
-            if fate.blow is Blow.HANGING or self._dead:
+            await asyncio.sleep(2 * endpoint.spec.latency_s)
+            if fault.kind is StreamFault.HANGING or self._crashed:
                 await asyncio.Event().wait()
-            if fate.blow is Blow.REFUSED:
-                await asyncio.sleep(fate.after_s)
-                raise UpstreamError(fate.reason)
-            stream = Stream(name, endpoint, receiver, fate, self._forget, self._process)
+            if fault.kind is StreamFault.REFUSED:
+                await asyncio.sleep(fault.after_s)
+                raise UpstreamError(fault.reason)
+            stream = Stream(name, endpoint, receiver, fault, self._remove, self._process)
         finally:
             del endpoint.held[holder]
         endpoint.hold(stream, self._gateway)
@@ -161,68 +164,68 @@ class Link:
         return stream
 
     async def close(self) -> None:
-        """Abort what is open."""
+        """Abort all open streams."""
         for stream in list(self._streams):
             stream.abort()
 
-    def die(self) -> None:
-        """End as the process does: nobody hears of anything any more."""
-        self._dead = True
+    def crash(self) -> None:
+        """End all streams without callbacks, because the process has crashed."""
+        self._crashed = True
         for stream in list(self._streams):
             stream.vanish()
 
     @property
     def open_streams(self) -> int:
-        """How many streams the gateway has not let go."""
+        """Number of streams that the gateway has not closed."""
         return len(self._streams)
 
-    def _forget(self, stream: "Stream") -> None:
+    def _remove(self, stream: "Stream") -> None:
         self._streams.pop(stream, None)
         self._endpoint.held.pop(stream, None)
 
 
 class Stream:
-    """One stream: the gateway's end of it, the network, the server's end."""
+    """One stream: the gateway's side, the network and the server's side."""
 
     def __init__(
         self,
         name: str,
         endpoint: Endpoint,
         receiver: StreamReceiver,
-        fate: Fate,
-        on_over: Callable[["Stream"], None],
+        fault: PlannedFault,
+        on_end: Callable[["Stream"], None],
         process: Process,
     ) -> None:
         self._name = name
         self._endpoint = endpoint
         self._receiver: StreamReceiver | None = receiver
-        self._fate = fate
-        self._on_over = on_over
+        self._fault = fault
+        self._on_end = on_end
         self._process = process  # the gateway's
         self._loop = asyncio.get_running_loop()
         self._session = RealtimeSession(endpoint.rules)
         self.is_half_closed = False
-        self._queued = 0  # in our window
+        self._queued = 0  # in the window
         self._blocked = False  # the gateway waits for room
-        self._free_s = 0.0  # when the network takes the next message
-        self._received_at = 0.0  # when the server is done with the last
-        self._up: deque[bytes | None] = deque()  # under way to the server; None: half-closed
-        self._down: deque[list[str]] = deque()  # under way to the gateway
-        self._final = False  # committed
-        self._struck = False
+        self._free_s = 0.0  # when the network can send the next message
+        self._received_at = 0.0  # when the server has processed the last message
+        self._up: deque[bytes | None] = deque()  # in flight to the server; None: half-close
+        self._down: deque[list[str]] = deque()  # in flight to the gateway
+        self._final = False  # whether the last message was the final commit
+        self._fault_active = False
         endpoint.streams[self] = None
-        if fate.blow not in (Blow.NONE, Blow.UNCREATED):
-            self._loop.call_later(fate.after_s, self._strike, context=OUTSIDE)
-        if fate.blow is not Blow.UNCREATED:
+        if fault.kind not in (StreamFault.NONE, StreamFault.UNCREATED):
+            self._loop.call_later(fault.after_s, self._activate_fault, context=OUTSIDE)
+        if fault.kind is not StreamFault.UNCREATED:
             self._reply([protocol.session_created("0" * 16, 0)])
 
-    # The gateway's end
+    # The gateway's side
 
     def send(self, message: bytes) -> bool:
-        """Take a message into the window, or say that it is full."""
+        """Queue a message in the window; return False if the window is full."""
         if self._receiver is None:
             return False
-        if self._queued >= self._endpoint.nature.window:
+        if self._queued >= self._endpoint.spec.window:
             self._blocked = True
             return False
         if self._final:
@@ -237,64 +240,65 @@ class Stream:
         if self._receiver is not None:
             self._endpoint.trace.note(self._name, "half-closed")
             self.is_half_closed = True
-            self._on_over(self)
+            self._on_end(self)
             self._queued += 1
             self._put(None)
 
     def abort(self) -> None:
-        """End at once; the gateway hears `on_closed`, the server soon learns of it."""
+        """End at once: call `on_closed` and close the server's side after the latency."""
         if self._receiver is not None:
             self._endpoint.trace.note(self._name, "aborted")
             self._loop.call_soon(self._receiver.on_closed, None)
             self.vanish()
 
     def vanish(self) -> None:
-        """End without a word to the gateway."""
-        self._let_go()
-        self._loop.call_later(self._endpoint.nature.latency_s, self._leave, context=OUTSIDE)
+        """End without a callback to the gateway."""
+        self._detach()
+        self._loop.call_later(self._endpoint.spec.latency_s, self._release_session, context=OUTSIDE)
 
-    # What befalls it
+    # Faults
 
     def reset(self, reason: str) -> None:
-        """End with an error; nothing that was under way arrives."""
+        """End with an error; messages in flight are lost."""
         self._close(UpstreamError(reason))
 
-    def _strike(self) -> None:
+    def _activate_fault(self) -> None:
         if self._receiver is None:
             return
-        self._struck = True
-        match self._fate.blow:
-            case Blow.RESET:
-                self.reset(self._fate.reason)
-            case Blow.EOF:
+        self._fault_active = True
+        match self._fault.kind:
+            case StreamFault.RESET:
+                self.reset(self._fault.reason)
+            case StreamFault.EOF:
                 self._close(None)
-            case Blow.ERROR:
+            case StreamFault.ERROR:
                 self._reply([protocol.error("processing_error", "simulated")])
-            case Blow.DONE:
+            case StreamFault.DONE:
                 self._reply([protocol.done("", 0, 0)])
             case _:
-                pass  # it shows in how messages are taken and answered from now on
+                pass  # from now on, `_has_fault` changes how messages are processed
 
-    def _is(self, blow: Blow) -> bool:
-        return self._struck and self._fate.blow is blow
+    def _has_fault(self, kind: StreamFault) -> bool:
+        return self._fault_active and self._fault.kind is kind
 
     # The network
 
     def _put(self, message: bytes | None) -> None:
         now_s = self._loop.time()
-        self._free_s = max(now_s, self._free_s + (_THROTTLED_S if self._is(Blow.THROTTLED) else 0))
+        interval_s = _THROTTLED_S if self._has_fault(StreamFault.THROTTLED) else 0
+        self._free_s = max(now_s, self._free_s + interval_s)
         self._up.append(message)
-        at_s = self._free_s + self._endpoint.nature.latency_s
+        at_s = self._free_s + self._endpoint.spec.latency_s
         self._loop.call_at(at_s, self._arrive, context=OUTSIDE)
 
     def _arrive(self) -> None:
-        """Have the oldest message leave the window and reach the server."""
+        """Move the oldest message from the window to the server."""
         message = self._up.popleft()
         self._queued -= 1
         if self._blocked and self._receiver is not None:
             self._blocked = False
             self._process.enter(self._receiver.on_writable)
-        if self._is(Blow.SLOW):
+        if self._has_fault(StreamFault.SLOW):
             self._received_at = max(self._loop.time(), self._received_at) + _SLOW_S
             self._loop.call_at(self._received_at, self._serve, message, context=OUTSIDE)
         else:
@@ -303,63 +307,63 @@ class Stream:
     def _reply(self, messages: Sequence[str]) -> None:
         if messages:
             self._down.append(list(messages))
-            self._loop.call_later(self._endpoint.nature.latency_s, self._deliver, context=OUTSIDE)
+            self._loop.call_later(self._endpoint.spec.latency_s, self._deliver, context=OUTSIDE)
 
     def _deliver(self) -> None:
         for message in self._down.popleft() if self._down else ():
             if self._receiver is not None:
                 self._process.enter(self._receiver.on_message, message.encode())
 
-    # The server's end
+    # The server's side
 
     def _serve(self, message: bytes | None) -> None:
         if self not in self._endpoint.streams:
-            return  # it has ended meanwhile
+            return  # the stream has ended meanwhile
         if message is None:
-            latency_s = self._endpoint.nature.latency_s
+            latency_s = self._endpoint.spec.latency_s
             self._loop.call_later(latency_s, self._close, None, context=OUTSIDE)
             return
         replies = self._session.receive(message)
-        self._follow()
-        self._say(replies)
+        self._apply_phase()
+        self._send_replies(replies)
 
-    def _say(self, replies: Sequence[str]) -> None:
+    def _send_replies(self, replies: Sequence[str]) -> None:
         if any(reply.startswith('{"type":"error"') for reply in replies):
-            self._endpoint.breach(f"{self._name}: sent what the server refuses")
-        if not self._is(Blow.STALLED):
+            self._endpoint.breach(f"{self._name}: sent a message that the server rejects")
+        if not self._has_fault(StreamFault.STALLED):
             self._reply(replies)
 
-    def _follow(self) -> None:
+    def _apply_phase(self) -> None:
         match self._session.phase:
             case Phase.WAITING:
                 self._endpoint.slots.claim(self, self._begin)
             case Phase.IDLE:
                 self._endpoint.slots.release(self)
-            case Phase.HEARING | Phase.DRAINING:
+            case Phase.RUNNING | Phase.DRAINING:
                 pass
 
     def _begin(self) -> None:
         transcription = self._endpoint.transcriber.begin(lambda: None)
         replies = self._session.begin(transcription)
-        self._follow()
-        self._say(replies)
+        self._apply_phase()
+        self._send_replies(replies)
 
     # The end
 
     def _close(self, error: UpstreamError | None) -> None:
-        """End from the server's side."""
+        """Close from the server's side."""
         receiver = self._receiver
-        self._leave()
+        self._release_session()
         if receiver is not None:
             self._endpoint.trace.note(self._name, f"closed: {error or 'end of stream'}")
-            self._let_go()
+            self._detach()
             self._process.enter(receiver.on_closed, error)
 
-    def _let_go(self) -> None:
+    def _detach(self) -> None:
         self._receiver = None
-        self._on_over(self)
+        self._on_end(self)
 
-    def _leave(self) -> None:
+    def _release_session(self) -> None:
         self._session.abandon()
         self._endpoint.slots.release(self)
         self._endpoint.streams.pop(self, None)

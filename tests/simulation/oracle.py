@@ -1,8 +1,9 @@
-"""Whether a run kept the promise: each word once, what is missing declared, streams ended. Pure.
+"""Check a run: each word occurs once, missing audio is declared, and streams have an end. Pure.
 
-Each ownership of a stream (`Incarnation`) is held against the audio that its gateway took, over all
-the epochs that it resumed the stream at. One that was cut off, by the gateway's death or by another
-gateway, may lack its end and its last words; what it did publish must be right all the same.
+For each ownership of a stream (`Incarnation`), the events are compared with the audio that its
+gateway received, over all epochs at which the gateway resumed the stream. If a crash or another
+gateway ended the ownership, its last events may be missing, but those that it published must be
+correct.
 """
 
 import json
@@ -13,24 +14,24 @@ from typing import Final
 
 from cli.audit import account
 from tests.simulation.carrier import LEG
-from tests.simulation.plan import Trouble
+from tests.simulation.plan import Fault
 from tests.simulation.world import Events, Evidence, Incarnation
 
 LOST: Final = "lost"
 
-_MUTES_ALL: Final = {Trouble.REDIS_AWAY, Trouble.REDIS_REFUSES}
-_MUTES: Final = {Trouble.SLEEP, Trouble.CUT_OFF}  # the gateway that they befall
-_SLOW: Final = {Trouble.REDIS_SLOW, Trouble.REDIS_LATE}  # a first batch may be on its way as long
-_FIRST_BATCH_S: Final = 0.4  # as a flush and an exchange take
-_NEAR_S: Final = 0.25  # two gateways that take a stream within it are not told apart for sure
-_TOLD_APART_S: Final = 2.0  # nor within this, if a batch is late
+_BLOCKS_ALL: Final = {Fault.REDIS_UNAVAILABLE, Fault.REDIS_REJECTS_WRITES}
+_BLOCKS_ONE: Final = {Fault.SUSPENDED, Fault.DISCONNECTED}  # faults of a single gateway
+_SLOW: Final = {Fault.REDIS_SLOW, Fault.REDIS_LATE}  # the first batch may take `_FIRST_BATCH_S`
+_FIRST_BATCH_S: Final = 0.4  # for a flush and an exchange
+_NEAR_S: Final = 0.25  # if two gateways start a stream within this time, either may own it
+_ORDER_CERTAIN_S: Final = 2.0  # the same if a batch may be late
 _FIRST_FLUSH_S: Final = 0.1
-_BACK_S: Final = 1.0  # the longest backoff, and the exchange
+_BACK_S: Final = 1.0  # the longest backoff and an exchange
 
 
 def judge(evidence: Evidence) -> list[str]:
-    """Say all that is wrong; nothing if the promise was kept."""
-    problems = list(evidence.broken)
+    """Return all problems of a run; an empty list if it is correct."""
+    problems = list(evidence.problems)
     streams: dict[tuple[str, str], list[Incarnation]] = {}
     for incarnation in evidence.incarnations:
         call = incarnation.call
@@ -47,16 +48,16 @@ def _judge_stream(
     evidence: Evidence, events: Events, incarnations: Sequence[Incarnation]
 ) -> Iterator[str]:
     if not events and all(owner.gateway in evidence.unreachable for owner in incarnations):
-        return  # it died before its first flush: nobody else ever heard of the stream
+        return  # the gateway was lost before its first flush, so Redis never had the stream
     epochs = [int(event["epoch"]) for event in events]
     if epochs != sorted(epochs):
         yield "a lower epoch wrote after a higher one"
     if not events or events[-1]["type"] != "stream.ended":
-        yield "its last event is no stream.ended"
+        yield "its last event is not stream.ended"
     owners = {str(incarnation.leg): incarnation for incarnation in incarnations}
     mine: dict[str, Events] = {leg: [] for leg in owners}
-    newest = ""  # of the legs that have written
-    lost: Events = []  # a janitor's record that came last
+    newest = ""  # leg that has written
+    lost: Events = []  # a janitor's record, if it is the newest group
     for _, group in groupby(events, key=itemgetter("epoch")):
         written = list(group)
         leg = _leg_of(written[0])
@@ -64,60 +65,63 @@ def _judge_stream(
             yield from _judge_janitor(evidence, written, incarnations)
             lost = written
             continue
-        if leg not in owners or _is_older(owners[leg], owners.get(newest), _TOLD_APART_S):
-            yield "a gateway wrote that had lost the stream"
+        if leg not in owners or _is_older(owners[leg], owners.get(newest), _ORDER_CERTAIN_S):
+            yield "a gateway wrote after it had lost the stream"
         before = mine.setdefault(leg, [])
         resumes = before[-1]["epoch"] if before else None
         if written[0].get("resumes") != resumes or (resumes and not (lost and leg == newest)):
-            yield "an epoch resumes what it does not go on with"
+            yield "an epoch resumes an epoch that it does not continue"
         mine[leg] += [*(lost if resumes else ()), *written]
         newest, lost = leg, []
-    if lost and newest in owners and owners[newest].gateway not in evidence.dead:
-        yield "lost for good, though its gateway woke"
+    if lost and newest in owners and owners[newest].gateway not in evidence.crashed:
+        yield "stays lost although its gateway continued"
     for leg, owner in owners.items():
         if mine[leg]:
             yield from _judge_incarnation(mine[leg], owner)
-        elif not _is_older(owner, owners.get(newest), -_NEAR_S) and not _died_mute(evidence, owner):
+        elif not (
+            _is_older(owner, owners.get(newest), -_NEAR_S)
+            or _crashed_before_first_batch(evidence, owner)
+        ):
             yield f"{owner.gateway} published nothing"
 
 
 def _leg_of(event: Mapping[str, str]) -> str | None:
-    """Return which socket's gateway began an epoch, by what the carrier told it; None: none did."""
+    """Return the leg whose gateway began an epoch; None if a janitor did."""
     leg: str | None = json.loads(event.get("params", "{}")).get(LEG)
     return leg
 
 
 def _is_older(owner: Incarnation, than: Incarnation | None, by_s: float) -> bool:
-    """Whether a gateway took a stream before another, by more than so long."""
+    """Return whether a gateway started a stream more than `by_s` before another."""
     return than is not None and owner.begin_s < than.begin_s - by_s
 
 
-def _died_mute(evidence: Evidence, owner: Incarnation) -> bool:
-    """Whether a gateway died before Redis, which was away or slow, had its first batch."""
+def _crashed_before_first_batch(evidence: Evidence, owner: Incarnation) -> bool:
+    """Return whether a gateway crashed before its first batch reached a faulty Redis."""
     begin_s, events = owner.begin_s, evidence.plan.events
     is_its = {event: owner.gateway == f"gateway-{event.gateway}" for event in events}
-    deaths_s = [e.at_s for e in events if e.trouble is Trouble.CRASH and is_its[e]]
-    is_early = any(begin_s <= death_s <= begin_s + _FIRST_BATCH_S for death_s in deaths_s)
+    crashes_s = [e.at_s for e in events if e.fault is Fault.CRASH and is_its[e]]
+    is_early = any(begin_s <= crash_s <= begin_s + _FIRST_BATCH_S for crash_s in crashes_s)
     if is_early and any(
-        slow.trouble in _SLOW and slow.at_s <= begin_s + _FIRST_FLUSH_S <= slow.at_s + slow.for_s
+        slow.fault in _SLOW and slow.at_s <= begin_s + _FIRST_FLUSH_S <= slow.at_s + slow.for_s
         for slow in events
     ):
         return True
     return any(
-        (away.trouble in _MUTES_ALL or (away.trouble in _MUTES and is_its[away]))
-        and away.at_s <= begin_s + _FIRST_FLUSH_S
-        and any(begin_s <= death_s <= away.at_s + away.for_s + _BACK_S for death_s in deaths_s)
-        for away in events
+        (outage.fault in _BLOCKS_ALL or (outage.fault in _BLOCKS_ONE and is_its[outage]))
+        and outage.at_s <= begin_s + _FIRST_FLUSH_S
+        and any(begin_s <= crash_s <= outage.at_s + outage.for_s + _BACK_S for crash_s in crashes_s)
+        for outage in events
     )
 
 
 def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
-    audio = {track: bytes(heard) for track, heard in owner.heard.items()}
+    audio = {track: bytes(received) for track, received in owner.received.items()}
     ends = events[-1]["type"] == "stream.ended"
     if not ends:
         events = [*events, _end_after(events[-1], audio)]
     if events[-1]["reason"] == "internal-error":
-        yield "a bug ended it"
+        yield "ended by a bug"
     sums = account(events, audio)
     yield from sums.problems
     if sums.duplicated_ms:
@@ -131,9 +135,9 @@ def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
 
 
 def _end_after(event: Mapping[str, str], audio: Mapping[str, bytes]) -> dict[str, str]:
-    """Make the end that an incarnation which was cut off never had."""
+    """Make a `stream.ended` for an incarnation that was cut off without one."""
     common = ("v", "call_id", "tenant", "stream_id", "epoch", "at", "gateway")
-    duration_ms = max(len(heard) for heard in audio.values()) // 8
+    duration_ms = max(len(received) for received in audio.values()) // 8
     return {name: event[name] for name in common} | {
         "type": "stream.ended",
         "n": str(int(event["n"]) + 1),
@@ -149,6 +153,6 @@ def _judge_janitor(
     evidence: Evidence, events: Events, incarnations: Sequence[Incarnation]
 ) -> Iterator[str]:
     if len(events) != 1 or events[0].get("status") != LOST:
-        yield "events of an epoch that no gateway had"
+        yield "events of an epoch that belongs to no gateway"
     if not any(owner.gateway in evidence.unreachable for owner in incarnations):
-        yield "declared lost, though its gateway lived"
+        yield "declared lost although its gateway was reachable"

@@ -1,7 +1,7 @@
-"""What a seed means: the calls, the peers and the troubles of one small world. Pure data.
+"""Draw the calls, peers and faults of a simulated world from a seed. Pure data.
 
-Ages, limits, rings and leases are scaled down (`world.py`), so that a call of some hundred chunks
-lives through what befalls a real one in hours.
+Ages, limits, replay buffers and leases are scaled down (`gateways.py`), so that a call of some
+hundred chunks meets what a real call meets in hours.
 """
 
 import random
@@ -11,12 +11,12 @@ from enum import StrEnum, auto
 from typing import Final
 
 from gateway.errors import REASONS
-from tests.simulation.model import Blow, Fate, Nature
+from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 
 CHUNK_MS: Final = 80
 GATEWAYS: Final = 2
 
-# Why an opening is refused, and a stream reset.
+# Reasons with which a stream is refused or reset.
 REFUSALS: Final = (
     "connect-refused", "connect-timeout", "host-unreachable", "throttled", "service-unavailable",
     "internal-server-error", "response-timeout", "no-credentials", "credentials-expired",
@@ -31,37 +31,37 @@ PERMANENT: Final = (
 
 
 class Hangup(StrEnum):
-    """How a caller leaves."""
+    """How a caller ends the call."""
 
-    STOP = auto()  # says so
+    STOP = auto()  # sends a stop message
     CLOSE = auto()  # closes its socket
     VANISH = auto()  # its socket breaks
-    SILENCE = auto()  # sends nothing any more, and keeps the socket
-    NEVER = auto()  # goes on until the gateway ends it
+    SILENCE = auto()  # sends nothing any more, but keeps the socket open
+    NEVER = auto()  # continues until the gateway ends the call
 
 
-class Trouble(StrEnum):
-    """What may befall the world."""
+class Fault(StrEnum):
+    """The kinds of faults of the world."""
 
     ENDPOINT_REFUSES = auto()
     ENDPOINT_RESTARTS = auto()
-    REDIS_AWAY = auto()  # no answer, nothing done
-    REDIS_FORGETS_ANSWERS = auto()  # no answer, but done
-    REDIS_LATE = auto()  # no answer in time, done later, in any order
+    REDIS_UNAVAILABLE = auto()  # neither request nor reply arrive
+    REDIS_LOSES_REPLIES = auto()  # the request is executed, the reply is lost
+    REDIS_LATE = auto()  # the request is executed late and out of order, the reply is lost
     REDIS_SLOW = auto()
-    CRASH = auto()  # of a gateway: its tasks stop, nothing is flushed
-    CUT_OFF = auto()  # a gateway from Redis: it lives on, and may come back as a zombie
-    DRAIN = auto()  # of a gateway
-    TAKEOVER = auto()  # a stream comes to the other gateway though this one still has it
-    SLEEP = auto()  # of a gateway: stopped and continued, as a paused virtual machine
-    REDIS_REFUSES = auto()  # writes, as without memory; it reads
+    CRASH = auto()  # a gateway's tasks stop, and nothing is flushed
+    DISCONNECTED = auto()  # a gateway loses Redis, continues to run, and may reconnect as a zombie
+    DRAIN = auto()  # a gateway drains
+    TAKEOVER = auto()  # a stream is also sent to the other gateway
+    SUSPENDED = auto()  # a gateway is stopped and continued, like a paused virtual machine
+    REDIS_REJECTS_WRITES = auto()  # as when it is out of memory; reads work
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One trouble: when, for how long, whose."""
+    """One fault of the world: when it begins, how long it lasts, and what it affects."""
 
-    trouble: Trouble
+    fault: Fault
     at_s: float
     for_s: float
     gateway: int
@@ -82,41 +82,41 @@ class Call:
     frame_ms: int
     audio_seed: int
     hangup: Hangup
-    hiccup: tuple[int, float] | None  # before which frame the carrier holds back, and how long
-    lost: tuple[int, int]  # frames that never come, from and to
-    hold: tuple[int, int] | None  # before which frame nothing is sent, and for how many chunks
-    flood: tuple[int, int] | None  # before which frame marks are sent, and how many
-    comes_again: bool  # at the other gateway, should its socket break
+    hiccup: tuple[int, float] | None  # the frame before which it delays, and the seconds
+    lost: tuple[int, int]  # frames that are lost: the first, and the one after the last
+    hold: tuple[int, int] | None  # the frame before which audio is skipped, and how many chunks
+    flood: tuple[int, int] | None  # the frame before which marks are sent, and how many
+    redials: bool  # whether it calls the other gateway if its socket breaks
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One world."""
+    """The plan of one simulated world."""
 
     seed: int
     calls: tuple[Call, ...]
-    endpoints: tuple[Nature, ...]
+    endpoints: tuple[EndpointSpec, ...]
     capacity: tuple[int, ...]  # sessions per endpoint
-    misfortune: float  # share of the streams that something befalls
-    blows: tuple[Blow, ...]  # what
-    permanent: bool  # whether a refusal may be for good
+    fault_rate: float  # share of the streams that have a fault
+    fault_kinds: tuple[StreamFault, ...]  # the kinds to draw from
+    permanent: bool  # whether a refusal may be permanent
     events: tuple[Event, ...]
     redis_latency_s: float
     finish_timeout_s: float
     admission_wait_s: float
-    memory_events: int  # that a publisher keeps; then they go to disk
-    route_known: bool  # before the call starts: then refusals come before the upgrade
-    clocks_s: tuple[float, ...] = (0.0,) * GATEWAYS  # by which each gateway's wall clock is ahead
-    fates: tuple[Fate, ...] = ()  # of the first streams; those of all others are drawn
+    memory_events: int  # that a publisher buffers before it spools to disk
+    route_known: bool  # before the start message, so that a refusal precedes the upgrade
+    clocks_s: tuple[float, ...] = (0.0,) * GATEWAYS  # offsets of the gateways' wall clocks
+    stream_faults: tuple[PlannedFault, ...] = ()  # of the first streams; further ones are drawn
 
 
 def rng(*names: object) -> random.Random:
-    """Give a source of chance that is the same in every run."""
-    return random.Random("/".join(map(str, names)))  # noqa: S311 - the same each time is the point
+    """Return a random generator whose seed is derived from the names."""
+    return random.Random("/".join(map(str, names)))  # noqa: S311 - must be reproducible
 
 
 def draw(seed: int) -> Plan:
-    """Make the world of a seed."""
+    """Draw the world of a seed."""
     chance = rng(seed, "plan")
     endpoints = tuple(
         _draw_endpoint(chance, name) for name in ("a", "b")[: chance.choice((1, 1, 2))]
@@ -127,10 +127,10 @@ def draw(seed: int) -> Plan:
         calls=calls,
         endpoints=endpoints,
         capacity=tuple(
-            nature.slots if chance.random() < 0.8 else nature.slots + 2 for nature in endpoints
+            spec.slots if chance.random() < 0.8 else spec.slots + 2 for spec in endpoints
         ),
-        misfortune=chance.choice((0, 0.15, 0.4, 0.7)),
-        blows=tuple(chance.sample(_BLOWS, chance.randint(1, len(_BLOWS)))),
+        fault_rate=chance.choice((0, 0.15, 0.4, 0.7)),
+        fault_kinds=tuple(chance.sample(_STREAM_FAULTS, chance.randint(1, len(_STREAM_FAULTS)))),
         permanent=chance.random() < 0.08,
         events=tuple(
             _draw_event(chance, calls, len(endpoints)) for _ in range(chance.choice(_EVENTS))
@@ -146,35 +146,38 @@ def draw(seed: int) -> Plan:
 
 
 _EVENTS: Final = (0, 1, 1, 2, 3)
-LAPSES: Final = (Trouble.SLEEP, Trouble.REDIS_REFUSES)  # of leases whose gateway lives
-_TROUBLES: Final = tuple(trouble for trouble in Trouble if trouble not in LAPSES)
-_BLOWS: Final = tuple(blow for blow in Blow if blow is not Blow.NONE)
+LAPSES: Final = (
+    Fault.SUSPENDED,
+    Fault.REDIS_REJECTS_WRITES,
+)  # leases expire although their gateway still runs
+_WORLD_FAULTS: Final = tuple(fault for fault in Fault if fault not in LAPSES)
+_STREAM_FAULTS: Final = tuple(kind for kind in StreamFault if kind is not StreamFault.NONE)
 
 
-def draw_fate(chance: random.Random, plan: Plan) -> Fate:
-    """Say what befalls the next stream."""
-    if chance.random() >= plan.misfortune:
-        return Fate()
-    blow = chance.choice(plan.blows)
+def draw_stream_fault(chance: random.Random, plan: Plan) -> PlannedFault:
+    """Draw the fault of the next stream."""
+    if chance.random() >= plan.fault_rate:
+        return PlannedFault()
+    kind = chance.choice(plan.fault_kinds)
     after_s = chance.choice((0.0, chance.uniform(0, 1), chance.expovariate(0.4)))
-    match blow:
-        case Blow.REFUSED:
+    match kind:
+        case StreamFault.REFUSED:
             is_permanent = plan.permanent and chance.random() < 0.3
             reason = chance.choice(PERMANENT if is_permanent else REFUSALS)
-            return Fate(blow, min(after_s, 1.0), reason)
-        case Blow.RESET:
-            return Fate(blow, after_s, chance.choice(RESETS))
+            return PlannedFault(kind, min(after_s, 1.0), reason)
+        case StreamFault.RESET:
+            return PlannedFault(kind, after_s, chance.choice(RESETS))
         case _:
-            return Fate(blow, after_s)
+            return PlannedFault(kind, after_s)
 
 
 def is_permanent(reason: str) -> bool:
-    """Whether nobody need try again."""
+    """Return whether a failure with this reason must not be retried."""
     return not REASONS[reason].retry
 
 
-def _draw_endpoint(chance: random.Random, name: str) -> Nature:
-    return Nature(
+def _draw_endpoint(chance: random.Random, name: str) -> EndpointSpec:
+    return EndpointSpec(
         name=name,
         slots=chance.choice((2, 3, 4, 6, 10)),
         context_deltas=chance.choice((10_000, 10_000, 40, 90)),
@@ -211,7 +214,7 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
                 lost=(lost_from, lost_from + chance.randint(1, 20))
                 if chance.random() < 0.15
                 else (0, 0),
-                comes_again=chance.random() < 0.7,
+                redials=chance.random() < 0.7,
                 hold=_draw_hold(mine, frames, audio_seed),
                 flood=_draw_flood(mine, frames, audio_seed),
             )
@@ -220,7 +223,7 @@ def _draw_calls(chance: random.Random) -> tuple[Call, ...]:
 
 
 def _draw_flood(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
-    """Draw a flood apart from all else, likewise: one that is allowed, or one that is not."""
+    """Draw a flood, below or above the limit, from a separate generator like `_draw_hold`."""
     chance = rng(seed, "flood")
     if chance.random() >= 0.1:
         return None
@@ -228,7 +231,7 @@ def _draw_flood(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None
 
 
 def _draw_hold(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
-    """Draw a hold apart from all else, so that the worlds of seeds stay as they were."""
+    """Draw a hold from a separate generator, so that the rest of a seed's world stays the same."""
     chance = rng(seed, "hold")
     if chance.random() >= 0.15:
         return None
@@ -238,7 +241,7 @@ def _draw_hold(chunks: int, frame_ms: int, seed: int) -> tuple[int, int] | None:
 def _draw_event(chance: random.Random, calls: Sequence[Call], endpoints: int) -> Event:
     longest_s = max(call.begins_s + call.chunks * CHUNK_MS / 1000 for call in calls)
     return Event(
-        trouble=chance.choice(_TROUBLES),
+        fault=chance.choice(_WORLD_FAULTS),
         at_s=chance.uniform(0, longest_s),
         for_s=chance.choice((chance.uniform(0.05, 1), chance.uniform(1, 8))),
         gateway=chance.choice(calls).gateway,
@@ -248,11 +251,11 @@ def _draw_event(chance: random.Random, calls: Sequence[Call], endpoints: int) ->
 
 
 def _draw_lapses(chance: random.Random, calls: Sequence[Call]) -> tuple[Event, ...]:
-    """Draw what lets leases lapse though their gateway lives; mostly for longer than they last."""
+    """Draw faults during which leases can expire although their gateway still runs."""
     longest_s = max(call.begins_s + call.chunks * CHUNK_MS / 1000 for call in calls)
     return tuple(
         Event(
-            trouble=chance.choice(LAPSES),
+            fault=chance.choice(LAPSES),
             at_s=chance.uniform(0, longest_s),
             for_s=chance.choice((chance.uniform(0.05, 3), chance.uniform(3, 14))),
             gateway=chance.choice(calls).gateway,

@@ -1,9 +1,9 @@
-"""A process that may be stopped and continued, as by SIGSTOP and SIGCONT, on the loop of its world.
+"""A simulated process that can be stopped and continued, as by SIGSTOP and SIGCONT.
 
-What belongs to a process is known by its context: its tasks, and the timers and callbacks they set.
-While it is stopped the loop puts those aside in the order they fall due (`loop.py`), and what comes
-from outside waits as in a socket. What runs outside, such as a network or a server, has the context
-`OUTSIDE`.
+The context variable `PROCESS` marks what belongs to a process: its tasks, and the timers and
+callbacks that they set. While the process is stopped, the loop defers those in the order in which
+they are due (`loop.py`), and calls from outside wait as in a socket's buffer. Everything outside,
+such as networks and servers, runs in the context `OUTSIDE`.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ OUTSIDE: Final = contextvars.Context()
 
 
 class Process:
-    """One process of a world.
+    """One simulated process.
 
     Args:
-        name: its own.
+        name: unique in its world.
     """
 
     def __init__(self, name: str) -> None:
@@ -36,11 +36,11 @@ class Process:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing of it runs now."""
+        """Whether the process is stopped."""
         return not self._continued.is_set()
 
     def enter(self, do: Callable[..., object], *args: object) -> None:
-        """Call into the process from outside: now, or when it goes on."""
+        """Call into the process from outside: now or, if it is stopped, when it continues."""
         if self.is_stopped:
             self._loop.call_soon(do, *args, context=self._context.copy())
         else:
@@ -51,25 +51,25 @@ class Process:
         return self._loop.create_task(main, context=self._context.copy())
 
     def stop(self) -> None:
-        """Stop it. Idempotent."""
+        """Stop the process. Idempotent."""
         if not self.is_stopped:
             self._continued.clear()
             self._stops.append((self._loop.time(), None))
             self._loop.stop_process(self._name)
 
-    def go_on(self) -> None:
-        """Continue it. Idempotent."""
+    def resume(self) -> None:
+        """Continue the process. Idempotent."""
         if self.is_stopped:
             self._stops[-1] = self._stops[-1][0], self._loop.time()
             self._loop.continue_process(self._name)
             self._continued.set()
 
     async def until_continued(self) -> None:
-        """Wait until it runs."""
+        """Wait until the process is not stopped."""
         await self._continued.wait()
 
     def stopped_s(self, since_s: float) -> float:
-        """Return for how long it was stopped since a moment of the loop's time."""
+        """Return how many seconds it was stopped since `since_s`, in the loop's time."""
         now_s = self._loop.time()
         return sum(
             max(0.0, (now_s if to_s is None else to_s) - max(from_s, since_s))

@@ -1,4 +1,4 @@
-"""Redis as a process meets it: servers in memory behind a network that may fail in every way."""
+"""Simulated Redis: in-memory stores behind a network with injected faults."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from gateway.admission.lease_pool import Acquisition, CapacityStore
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
 from tests.gateway.publishing.memory_store import MemoryStore
-from tests.simulation.plan import Trouble
+from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE
 
 _UNAVAILABLE: Final = "redis-unavailable"
@@ -20,37 +20,41 @@ _READ_TIMEOUT_S: Final = 0.2
 
 
 @dataclass(slots=True)
-class Weather:
-    """What is the matter with Redis now, for everybody."""
+class Conditions:
+    """Latency and fault of Redis that currently apply to all processes."""
 
     latency_s: float
-    trouble: Trouble | None = None
+    fault: Fault | None = None
 
 
 class Wire:
-    """One process's way to Redis; implements `EventStore`, `CapacityStore` and `LeaseStore`.
+    """One process's connection to Redis: an `EventStore`, `CapacityStore` and `LeaseStore`.
 
     Args:
-        events: the store of events, and of their leases.
-        places: the store of capacity.
-        weather: what befalls every wire.
-        chance: decides how long what fails takes.
+        events: the store of events and of stream leases.
+        capacity: the store of session slots.
+        conditions: latency and fault of all connections.
+        chance: draws how long a failing exchange takes.
     """
 
     def __init__(
-        self, events: MemoryStore, places: CapacityStore, weather: Weather, chance: random.Random
+        self,
+        events: MemoryStore,
+        capacity: CapacityStore,
+        conditions: Conditions,
+        chance: random.Random,
     ) -> None:
-        self.is_cut = False  # this one has no way to Redis now
+        self.is_cut = False  # whether this connection alone is broken
         self._events = events
-        self._places = places
-        self._weather = weather
+        self._capacity = capacity
+        self._conditions = conditions
         self._chance = chance
         self._late: dict[asyncio.Task[object], None] = {}
 
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        """Append batches, as `EventStore` says."""
+        """Append batches; see `EventStore`."""
         try:
             return await self._ask(lambda: self._events.append(calls, timeout_s), timeout_s)
         except PublishError as error:
@@ -59,42 +63,42 @@ class Wire:
     async def acquire(
         self, pool: str, leases: Sequence[str], limit: int, lease_s: float
     ) -> Acquisition:
-        """Take places, as `CapacityStore` says."""
+        """Acquire slots; see `CapacityStore`."""
         return await self._ask(
-            self._writing(lambda: self._places.acquire(pool, leases, limit, lease_s)),
+            self._writing(lambda: self._capacity.acquire(pool, leases, limit, lease_s)),
             _CAPACITY_TIMEOUT_S,
         )
 
     async def renew(self, pool: str, leases: Sequence[str], lease_s: float) -> int:
-        """Renew leases, as `CapacityStore` says."""
+        """Renew leases; see `CapacityStore`."""
         return await self._ask(
-            self._writing(lambda: self._places.renew(pool, leases, lease_s)), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._capacity.renew(pool, leases, lease_s)), _CAPACITY_TIMEOUT_S
         )
 
     async def release(self, pool: str, leases: Sequence[str]) -> None:
-        """Give places back, as `CapacityStore` says."""
+        """Release slots; see `CapacityStore`."""
         await self._ask(
-            self._writing(lambda: self._places.release(pool, leases)), _CAPACITY_TIMEOUT_S
+            self._writing(lambda: self._capacity.release(pool, leases)), _CAPACITY_TIMEOUT_S
         )
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-        """Give the leases that have lapsed, as `LeaseStore` says."""
+        """Return the leases that have expired; see `LeaseStore`."""
         return await self._ask(lambda: self._events.lapsed(partition, limit), _READ_TIMEOUT_S)
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
-        """Give a stream's owner, as `LeaseStore` says."""
+        """Return the epoch of a stream's owner; see `LeaseStore`."""
         return await self._ask(
             lambda: self._events.owner_epoch(writers_key, stream_id), _READ_TIMEOUT_S
         )
 
     async def events(self, call_key: str) -> AsyncIterator[Mapping[str, str]]:
-        """Give a call's events, as `LeaseStore` says."""
+        """Yield a call's events; see `LeaseStore`."""
         await self._ask(self._nothing, _READ_TIMEOUT_S)
         async for event in self._events.events(call_key):
             yield event
 
     def _writing[T](self, do: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-        """Fail while the server refuses writes, else run it."""
+        """Wrap a write so that it fails while the server rejects writes."""
 
         async def write() -> T:
             if self._events.refuses:
@@ -104,40 +108,40 @@ class Wire:
         return write
 
     async def _nothing(self) -> None:
-        """Stand for the reading of a page."""
+        """Stand for reading a page of events."""
 
     async def _ask[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
-        """Run it outside of the process that asks, which may be stopped meanwhile."""
+        """Run an exchange outside the calling process, which may be stopped meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.create_task(self._exchange(do, timeout_s), context=OUTSIDE.copy())
 
     async def _exchange[T](self, do: Callable[[], Awaitable[T]], timeout_s: float) -> T:
-        """Have it done, or not, and say so, or not."""
-        trouble = Trouble.REDIS_AWAY if self.is_cut else self._weather.trouble
-        await asyncio.sleep(self._weather.latency_s)
-        match trouble:
-            case Trouble.REDIS_AWAY:
+        """Run an exchange subject to the current fault: the request or the reply may be lost."""
+        fault = Fault.REDIS_UNAVAILABLE if self.is_cut else self._conditions.fault
+        await asyncio.sleep(self._conditions.latency_s)
+        match fault:
+            case Fault.REDIS_UNAVAILABLE:
                 await asyncio.sleep(self._chance.choice((0.0, timeout_s)))
-            case Trouble.REDIS_FORGETS_ANSWERS:
+            case Fault.REDIS_LOSES_REPLIES:
                 await do()
                 await asyncio.sleep(self._chance.choice((0.0, timeout_s)))
-            case Trouble.REDIS_LATE:
+            case Fault.REDIS_LATE:
                 self._do_late(do, 3 * timeout_s)
                 await asyncio.sleep(timeout_s)
             case _:
-                if trouble is Trouble.REDIS_SLOW:
+                if fault is Fault.REDIS_SLOW:
                     await asyncio.sleep(self._chance.uniform(0, 0.9 * timeout_s))
                 answer = await do()
-                await asyncio.sleep(self._weather.latency_s)
+                await asyncio.sleep(self._conditions.latency_s)
                 return answer
         raise PublishError(_UNAVAILABLE)
 
     def _do_late[T](self, do: Callable[[], Awaitable[T]], longest_s: float) -> None:
-        """Have it done after what is asked for later, as on connections that were given up."""
+        """Run a request late and out of order, as on a connection that the client has closed."""
 
         async def later() -> object:
             await asyncio.sleep(self._chance.uniform(0, longest_s))
-            with contextlib.suppress(PublishError):  # nobody hears of it
+            with contextlib.suppress(PublishError):  # the caller has timed out already
                 return await do()
             return None
 

@@ -1,4 +1,4 @@
-"""Seeds lived through, one after another or in several processes."""
+"""Run seeds, one after another or in several processes."""
 
 import logging
 import multiprocessing
@@ -14,11 +14,11 @@ from tests.simulation import plan, world
 from tests.simulation.oracle import judge
 from tests.simulation.tally import tally
 
-_AT_ONCE: Final = 5  # given to a process
+_AT_ONCE: Final = 5  # seeds that a process gets at once
 
 
 class Outcome(NamedTuple):
-    """What came of one seed."""
+    """The result of one seed."""
 
     seed: int
     problems: list[str]
@@ -26,28 +26,28 @@ class Outcome(NamedTuple):
     cpu_s: float
 
 
-def live(seed: int) -> Outcome:
-    """Live through one seed."""
+def run_seed(seed: int) -> Outcome:
+    """Run one seed."""
     began_s = time.process_time()
     try:
         evidence = world.run(plan.draw(seed))
-    except Exception as error:  # noqa: BLE001 - whatever it was, the seed has to be told
+    except Exception as error:  # noqa: BLE001 - any failure must be reported with its seed
         return Outcome(seed, [repr(error)], Counter(), time.process_time() - began_s)
     problems = judge(evidence)
     return Outcome(seed, problems, tally(evidence), time.process_time() - began_s)
 
 
-def live_all(seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
-    """Live through seeds, in their order."""
+def run_seeds(seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
+    """Run seeds; yield their results in the order of the seeds."""
     if processes == 1:
-        yield from map(live, seeds)
+        yield from map(run_seed, seeds)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, be_quiet) as pool:
-        yield from pool.map(live, seeds, chunksize=_AT_ONCE)
+    with ProcessPoolExecutor(processes, context, silence_logs) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=_AT_ONCE)
 
 
-def be_quiet() -> None:
-    """Keep back the logs of thousands of calls that are made to fail."""
+def silence_logs() -> None:
+    """Silence the logs of calls that are made to fail."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("workers").setLevel(logging.CRITICAL)

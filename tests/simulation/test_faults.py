@@ -1,7 +1,7 @@
-"""Every kind of fault on every link, once, in virtual time: no word is lost, none repeated.
+"""Each kind of fault on each link, in virtual time: no word is lost or repeated.
 
-What a fault of a link looks like to the gateway stands in the table; `./run faults` makes the same
-faults on real sockets, at every moment of a call.
+The tables define what each fault of a link looks like to the gateway. `./run faults` injects the
+same faults on real sockets, at every moment of a call.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import pytest
 
 from tests.simulation import world
-from tests.simulation.model import Blow, Fate, Nature
+from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 from tests.simulation.oracle import judge
-from tests.simulation.plan import Call, Event, Hangup, Plan, Trouble
+from tests.simulation.plan import Call, Event, Fault, Hangup, Plan
 
 TRACKS = ("inbound", "outbound")
-AT_S = 1.5  # in speech
+AT_S = 1.5  # during speech
 FOR_S = 1.0
-UPSTREAM_LOSS = {  # what a broken connection is called, by the link that breaks
+UPSTREAM_LOSS = {  # reason of a broken connection, by link
     "gateway-endpoint": "connection-lost",
     "endpoint-bridge": "model-stream-error",
     "bridge-engine": "model-error",
@@ -27,26 +27,26 @@ REFUSAL = {
     "bridge-engine": "internal-server-error",
 }
 UPSTREAM = {
-    "delay": Fate(Blow.SLOW, AT_S),
-    "throttle": Fate(Blow.THROTTLED, AT_S),
-    "freeze": Fate(Blow.STALLED, AT_S),
-    "black-hole": Fate(Blow.STALLED, AT_S),
-    "reset": Fate(Blow.RESET, AT_S),
-    "truncate": Fate(Blow.EOF, AT_S),
-    "refuse": Fate(Blow.REFUSED, 0.0),
-    "lost replies": Fate(Blow.UNCREATED, AT_S),
+    "delay": PlannedFault(StreamFault.SLOW, AT_S),
+    "throttle": PlannedFault(StreamFault.THROTTLED, AT_S),
+    "freeze": PlannedFault(StreamFault.STALLED, AT_S),
+    "black-hole": PlannedFault(StreamFault.STALLED, AT_S),
+    "reset": PlannedFault(StreamFault.RESET, AT_S),
+    "truncate": PlannedFault(StreamFault.EOF, AT_S),
+    "refuse": PlannedFault(StreamFault.REFUSED, 0.0),
+    "lost replies": PlannedFault(StreamFault.UNCREATED, AT_S),
 }
 REDIS = {
-    "delay": Trouble.REDIS_SLOW,
-    "throttle": Trouble.REDIS_SLOW,
-    "freeze": Trouble.REDIS_LATE,
-    "black-hole": Trouble.REDIS_AWAY,
-    "reset": Trouble.REDIS_AWAY,
-    "truncate": Trouble.REDIS_FORGETS_ANSWERS,
-    "refuse": Trouble.REDIS_AWAY,
-    "lost replies": Trouble.REDIS_FORGETS_ANSWERS,
+    "delay": Fault.REDIS_SLOW,
+    "throttle": Fault.REDIS_SLOW,
+    "freeze": Fault.REDIS_LATE,
+    "black-hole": Fault.REDIS_UNAVAILABLE,
+    "reset": Fault.REDIS_UNAVAILABLE,
+    "truncate": Fault.REDIS_LOSES_REPLIES,
+    "refuse": Fault.REDIS_UNAVAILABLE,
+    "lost replies": Fault.REDIS_LOSES_REPLIES,
 }
-CARRIER = {  # how late frames are, and how the socket ends
+CARRIER = {  # delay of frames in seconds, and how the socket ends
     "delay": (0.3, Hangup.STOP),
     "throttle": (1.0, Hangup.STOP),
     "freeze": (3.5, Hangup.STOP),
@@ -59,12 +59,12 @@ CARRIER = {  # how late frames are, and how the socket ends
 
 def plan(
     *,
-    fates: Sequence[Fate] = (),
+    stream_faults: Sequence[PlannedFault] = (),
     events: Sequence[Event] = (),
     late_s: float = 0.0,
     hangup: Hangup = Hangup.STOP,
 ) -> Plan:
-    """Make a world of one call in which nothing else befalls anybody."""
+    """Make a world with one call and no other faults."""
     call = Call(
         call_id="CA0",
         stream_id="MZ0",
@@ -77,17 +77,17 @@ def plan(
         hangup=hangup,
         hiccup=(120, late_s) if late_s else None,
         lost=(0, 0),
-        comes_again=False,
+        redials=False,
         hold=None,
         flood=None,
     )
     return Plan(
         seed=1,
         calls=(call,),
-        endpoints=(Nature("a", slots=10, context_deltas=10_000, latency_s=0.02, window=256),),
+        endpoints=(EndpointSpec("a", slots=10, context_deltas=10_000, latency_s=0.02, window=256),),
         capacity=(10,),
-        misfortune=0.0,
-        blows=(),
+        fault_rate=0.0,
+        fault_kinds=(),
         permanent=False,
         events=tuple(events),
         redis_latency_s=0.002,
@@ -95,7 +95,7 @@ def plan(
         admission_wait_s=0,
         memory_events=10_000,
         route_known=True,
-        fates=tuple(fates),
+        stream_faults=tuple(stream_faults),
     )
 
 
@@ -105,22 +105,22 @@ def last_event(evidence: world.Evidence) -> dict[str, str]:
 
 @pytest.mark.parametrize("fault", UPSTREAM)
 @pytest.mark.parametrize("link", UPSTREAM_LOSS)
-def test_on_the_way_to_the_model(fault: str, link: str) -> None:
-    fate = UPSTREAM[fault]
-    if fate.blow is Blow.RESET:
-        fate = Fate(fate.blow, fate.after_s, UPSTREAM_LOSS[link])
-    if fate.blow is Blow.REFUSED:
-        fate = Fate(fate.blow, fate.after_s, REFUSAL[link])
-    evidence = world.run(plan(fates=[fate] * len(TRACKS)))
+def test_faults_between_gateway_and_model(fault: str, link: str) -> None:
+    planned = UPSTREAM[fault]
+    if planned.kind is StreamFault.RESET:
+        planned = PlannedFault(planned.kind, planned.after_s, UPSTREAM_LOSS[link])
+    if planned.kind is StreamFault.REFUSED:
+        planned = PlannedFault(planned.kind, planned.after_s, REFUSAL[link])
+    evidence = world.run(plan(stream_faults=[planned] * len(TRACKS)))
     assert judge(evidence) == []
     end = last_event(evidence)
     assert end["status"] == "completed"
-    # A throttle lasts as long as its session: what exceeds the ring meanwhile is declared.
+    # A throttle lasts as long as its session, so audio beyond the replay buffer becomes a gap.
     assert int(end["gap_ms"]) <= (2000 if fault == "throttle" else 0)
 
 
 @pytest.mark.parametrize("fault", REDIS)
-def test_on_the_way_to_redis(fault: str) -> None:
+def test_faults_between_gateway_and_redis(fault: str) -> None:
     evidence = world.run(plan(events=[Event(REDIS[fault], AT_S, FOR_S, 0, 0, "")]))
     assert judge(evidence) == []
     end = last_event(evidence)
@@ -128,7 +128,7 @@ def test_on_the_way_to_redis(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", CARRIER)
-def test_on_the_way_from_the_carrier(fault: str) -> None:
+def test_faults_between_carrier_and_gateway(fault: str) -> None:
     late_s, hangup = CARRIER[fault]
     evidence = world.run(plan(late_s=late_s, hangup=hangup))
     assert judge(evidence) == []

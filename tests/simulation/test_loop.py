@@ -1,4 +1,4 @@
-"""Virtual time: it passes when there is nothing to do, the same way in every run."""
+"""The loop advances virtual time when all tasks wait, in the same way in every run."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from tests.simulation import loop
 from tests.simulation.process import Process
 
 
-def test_an_hour_takes_no_time() -> None:
+def test_an_hour_of_virtual_time_passes_at_once() -> None:
     async def main() -> float:
         running = asyncio.get_running_loop()
         await asyncio.sleep(3600)
@@ -20,7 +20,7 @@ def test_an_hour_takes_no_time() -> None:
     assert time.monotonic() - began_s < 60
 
 
-def test_timers_and_time_outs_come_in_their_order() -> None:
+def test_timers_and_timeouts_run_in_order() -> None:
     async def main() -> list[str]:
         order: list[str] = []
 
@@ -40,7 +40,7 @@ def test_timers_and_time_outs_come_in_their_order() -> None:
     assert loop.run(main(), 10) == ["a", "timeout", "b", "c"]
 
 
-def test_who_waits_for_nothing_is_found() -> None:
+def test_waiting_forever_raises_standstill() -> None:
     async def main() -> None:
         await asyncio.Event().wait()
 
@@ -48,12 +48,12 @@ def test_who_waits_for_nothing_is_found() -> None:
         loop.run(main(), 10)
 
 
-def test_what_is_not_over_in_time_is_ended_and_cleans_up() -> None:
+def test_exceeding_the_limit_raises_overtime_after_cleanup() -> None:
     cleaned: list[bool] = []
 
     async def main() -> None:
         try:
-            while True:  # noqa: ASYNC110 - for ever is what is tried
+            while True:  # noqa: ASYNC110 - an endless loop is intended
                 await asyncio.sleep(1)
         finally:
             await asyncio.sleep(1)
@@ -65,7 +65,7 @@ def test_what_is_not_over_in_time_is_ended_and_cleans_up() -> None:
 
 
 def test_a_deadline_within_the_clocks_resolution_is_reached() -> None:
-    """Seen: who waits for the rest of a wait, 4e-16 s, spun for ever while time stood still."""
+    """Symptom: a task that waited for the remaining 4e-16 s ran forever, as time stood still."""
 
     async def main() -> int:
         running = asyncio.get_running_loop()
@@ -78,7 +78,7 @@ def test_a_deadline_within_the_clocks_resolution_is_reached() -> None:
     assert loop.run(main(), 10) < 10
 
 
-def test_tasks_in_a_set_come_in_the_same_order_in_every_run() -> None:
+def test_tasks_in_a_set_have_the_same_order_in_every_run() -> None:
     async def main() -> list[str]:
         tasks = {asyncio.create_task(asyncio.sleep(0), name=str(n)) for n in range(50)}
         order = [task.get_name() for task in tasks]
@@ -86,12 +86,12 @@ def test_tasks_in_a_set_come_in_the_same_order_in_every_run() -> None:
         return order
 
     first = loop.run(main(), 10)
-    _ = [object() for _ in range(1000)]  # other addresses
+    _ = [object() for _ in range(1000)]  # so that later objects have other addresses
     assert loop.run(main(), 10) == first
 
 
-def test_a_stopped_process_runs_nothing_until_it_goes_on() -> None:
-    """Its timers and what came from outside follow in the order they were due."""
+def test_a_stopped_process_runs_nothing_until_it_continues() -> None:
+    """Afterwards, its timers and calls from outside run in the order in which they were due."""
 
     async def main() -> list[tuple[str, float]]:
         running = asyncio.get_running_loop()
@@ -112,7 +112,7 @@ def test_a_stopped_process_runs_nothing_until_it_goes_on() -> None:
         process.stop()
         await asyncio.sleep(2.5)
         note("outside")
-        process.go_on()
+        process.resume()
         await ticking
         assert process.stopped_s(since_s=2.0) == pytest.approx(2.0, abs=0.01)
         return happened
@@ -127,7 +127,7 @@ def test_a_stopped_process_runs_nothing_until_it_goes_on() -> None:
     ]
 
 
-def test_a_timer_that_is_cancelled_while_its_process_is_stopped_does_not_run() -> None:
+def test_a_timer_cancelled_while_its_process_is_stopped_does_not_run() -> None:
     async def main() -> list[str]:
         process, happened = Process("one"), list[str]()
         timers: list[asyncio.TimerHandle] = []
@@ -139,7 +139,7 @@ def test_a_timer_that_is_cancelled_while_its_process_is_stopped_does_not_run() -
         process.stop()
         await asyncio.sleep(2)
         timers[0].cancel()
-        process.go_on()
+        process.resume()
         await asyncio.sleep(1)
         return happened
 

@@ -1,4 +1,4 @@
-"""The simulation must notice what it is there for: each fault here, made on purpose, is found."""
+"""The simulation detects defects: each deliberate defect below is found by the oracle."""
 
 import copy
 import dataclasses
@@ -15,15 +15,15 @@ from tests.gateway.publishing import memory_store
 from tests.gateway.publishing.memory_store import Claim, MemoryStore, Name, Owner
 from tests.simulation import model, plan, world
 from tests.simulation.oracle import judge
-from tests.simulation.plan import Event, Plan, Trouble
+from tests.simulation.plan import Event, Fault, Plan
 from tests.simulation.world import Events, Evidence
 
 SEEDS = range(60)
 
 
 @pytest.fixture(scope="module")
-def calm() -> Evidence:
-    """A run that kept the promise, with segments of several deltas."""
+def healthy_run() -> Evidence:
+    """Return a correct run that has segments of several deltas."""
     for seed in SEEDS:
         evidence = world.run(plan.draw(seed))
         types = [event["type"] for event in evidence.records["CA0"]]
@@ -61,7 +61,7 @@ def leave_a_hole(events: Events) -> None:
     events[-1]["n"] = str(int(events[-1]["n"]) + 1)
 
 
-def forget_the_end(events: Events) -> None:
+def omit_the_end(events: Events) -> None:
     del events[-1]
 
 
@@ -90,15 +90,17 @@ def turn_back_to_an_older_epoch(events: Events) -> None:
         drop_a_final,
         repeat_a_final,
         leave_a_hole,
-        forget_the_end,
+        omit_the_end,
         end_twice,
         change_a_word,
         move_a_word,
         turn_back_to_an_older_epoch,
     ],
 )
-def test_a_record_that_is_wrong_is_found(calm: Evidence, mutate: Callable[[Events], None]) -> None:
-    evidence = copy.deepcopy(calm)
+def test_a_wrong_record_is_detected(
+    healthy_run: Evidence, mutate: Callable[[Events], None]
+) -> None:
+    evidence = copy.deepcopy(healthy_run)
     events = evidence.records["CA0"]
     stream_id = events[0]["stream_id"]
     mine = [event for event in events if event["stream_id"] == stream_id]
@@ -114,30 +116,30 @@ def nothing(*_: object, **__: object) -> Any:
     return 0
 
 
-def forget_what_was_written(store: MemoryStore, keys: Any, *arguments: Any) -> int:
+def drop_the_owners(store: MemoryStore, keys: Any, *arguments: Any) -> int:
     store.owners[keys[0]].clear()
     return _append(store, keys, *arguments)
 
 
-def believe_the_wall_clock(proposed: int, owner_epoch: int) -> int:
+def trust_the_wall_clock(proposed: int, owner_epoch: int) -> int:
     return proposed
 
 
-def fence_whom_a_janitor_declared_lost(owner: Owner, claim: Claim) -> None:
+def fence_streams_declared_lost(owner: Owner, claim: Claim) -> None:
     return None
 
 
-def write_again_what_was_written(owner: Owner, claim: Claim) -> Any:
+def repeat_written_events(owner: Owner, claim: Claim) -> Any:
     claim.lost_n = 0
     return _resume(owner, claim)
 
 
-def believe_who_comes_last(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> Any:
+def accept_the_latest_claim(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> Any:
     return _claim(owner, name, last, now_ms, now_ms)
 
 
 def lose_replies(stream: model.Stream) -> None:
-    if len(stream._down) == 3:  # noqa: SLF001 - the network fails in a way that no network does
+    if len(stream._down) == 3:  # noqa: SLF001 - a failure that no real network has
         stream._down.popleft()  # noqa: SLF001
     _deliver(stream)
 
@@ -151,58 +153,58 @@ _deliver = model.Stream._deliver  # noqa: SLF001
 @pytest.mark.parametrize(
     ("owner", "name", "mutant"),
     [
-        (ReplayBuffer, "rewind", nothing),  # nothing is heard again
-        (Segmenter, "restart", nothing),  # what is heard again is said twice
-        (LeasePool, "release", nothing),  # places leak
+        (ReplayBuffer, "rewind", nothing),  # nothing is replayed
+        (Segmenter, "restart", nothing),  # replayed words are published twice
+        (LeasePool, "release", nothing),  # slots leak
         (CallStream, "_publish_end", nothing),
-        (MemoryStore, "_append", forget_what_was_written),  # retries write twice
+        (MemoryStore, "_append", drop_the_owners),  # retries write twice
         (model.Stream, "_deliver", lose_replies),
     ],
 )
-def test_logic_that_is_wrong_is_found(
+def test_wrong_logic_is_detected(
     monkeypatch: pytest.MonkeyPatch, owner: type, name: str, mutant: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(owner, name, mutant)
     assert any(judge(world.run(plan.draw(seed))) for seed in SEEDS)
 
 
-def _befall(seed: int, *troubles: tuple[Trouble, float, float]) -> Plan:
-    """Draw a world, and have its first call's gateway meet troubles: what, from when, how long."""
+def _plan_with(seed: int, *faults: tuple[Fault, float, float]) -> Plan:
+    """Draw a world with the given faults (kind, start, duration) of its first call's gateway."""
     drawn = plan.draw(seed)
     gateway = drawn.calls[0].gateway
-    events = tuple(Event(each, at_s, for_s, gateway, 0, "") for each, at_s, for_s in troubles)
+    events = tuple(Event(each, at_s, for_s, gateway, 0, "") for each, at_s, for_s in faults)
     return dataclasses.replace(drawn, events=events, clocks_s=(3600.0, -3600.0))
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "mutant", "troubles"),
+    ("owner", "name", "mutant", "faults"),
     [
-        # A janitor looks without a write.
-        (MemoryStore, "_probe", nothing, [(Trouble.REDIS_REFUSES, 0.5, 6.0)]),
-        (memory_store, "decide_epoch", believe_the_wall_clock, [(Trouble.TAKEOVER, 1.0, 0.0)]),
+        # The janitor's check does not write.
+        (MemoryStore, "_probe", nothing, [(Fault.REDIS_REJECTS_WRITES, 0.5, 6.0)]),
+        (memory_store, "decide_epoch", trust_the_wall_clock, [(Fault.TAKEOVER, 1.0, 0.0)]),
         (
             memory_store,
             "_claim",
-            believe_who_comes_last,
-            [(Trouble.CUT_OFF, 0.0, 6.0), (Trouble.TAKEOVER, 3.0, 0.0)],
+            accept_the_latest_claim,
+            [(Fault.DISCONNECTED, 0.0, 6.0), (Fault.TAKEOVER, 3.0, 0.0)],
         ),
         (
             memory_store,
             "_resume",
-            fence_whom_a_janitor_declared_lost,
-            [(Trouble.SLEEP, 1.0, 7.0)],
+            fence_streams_declared_lost,
+            [(Fault.SUSPENDED, 1.0, 7.0)],
         ),
-        (memory_store, "_resume", write_again_what_was_written, [(Trouble.SLEEP, 1.0, 7.0)]),
+        (memory_store, "_resume", repeat_written_events, [(Fault.SUSPENDED, 1.0, 7.0)]),
     ],
 )
-def test_a_wrong_owner_is_found(
+def test_wrong_ownership_is_detected(
     monkeypatch: pytest.MonkeyPatch,
     owner: Any,
     name: str,
     mutant: Callable[..., Any],
-    troubles: list[tuple[Trouble, float, float]],
+    faults: list[tuple[Fault, float, float]],
 ) -> None:
-    worlds = [_befall(seed, *troubles) for seed in range(12)]
+    worlds = [_plan_with(seed, *faults) for seed in range(12)]
     assert not any(judge(world.run(each)) for each in worlds)
     monkeypatch.setattr(owner, name, mutant)
     assert any(judge(world.run(each)) for each in worlds)

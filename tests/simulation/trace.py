@@ -1,11 +1,11 @@
-"""What happened in a run, in order: the same seed must give the same trace, to the letter."""
+"""Record what happens in a run, in order. The same seed must give exactly the same trace."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One thing that happened."""
+    """One entry of a trace."""
 
     at_s: float  # virtual time
     who: str
@@ -16,12 +16,12 @@ class Entry(NamedTuple):
 
 
 class Trace:
-    """Keeps what its world's parts note."""
+    """The trace of a run."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.entries: list[Entry] = []
         self._clock = clock
 
     def note(self, who: str, what: str) -> None:
-        """Write one thing down."""
+        """Append an entry."""
         self.entries.append(Entry(self._clock(), who, what))

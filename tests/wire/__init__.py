@@ -1,22 +1,22 @@
-"""Recorded dialogues, a folder per carrier, and the runner that plays them to its adapter.
+"""Recordings of carriers' messages, one folder per carrier, and their player.
 
-A file is JSON lines. The first says where the messages come from: `{"source": ...}`. Then, in
-order:
+A file is JSON lines. The first line names the source of the messages: `{"source": ...}`. The other
+lines are, in order:
 
-    {"in": {...}} or {"in": "text"}    a text message of the carrier's
-    {"binary": "base64"}               a binary one
+    {"in": {...}} or {"in": "text"}    a text message from the carrier
+    {"binary": "base64"}               a binary message from the carrier
     {"closed": true}                   the socket closes
-    {"ended": reason}                  the stream ended; the adapter may say goodbye
+    {"ended": reason}                  the stream ends; the adapter may send closing messages
 
-each followed by what the adapter makes of it, one line per event:
+Each is followed by the events that the adapter has to produce, one per line:
 
     {"started": {"call_id", "stream_id", "tracks": [[name, encoding, rate]], "params", ...}}
     {"audio": [track, "base64", timestamp_ms, sequence]}
     {"lost": [track, bytes, timestamp_ms, sequence]}
-    {"held": track}                    a frame that waits for others
+    {"held": track}                    a frame is held until others arrive
     {"dtmf": track}   {"paused": true}   {"resumed": at_ms}   {"stopped": true}   {"ignored": kind}
-    {"reply": {...}}                   a message of ours, read as JSON
-    {"refused": reason}                the message breaks the protocol
+    {"reply": {...}}                   a message to the carrier, parsed as JSON
+    {"refused": reason}                the message violates the protocol
 
-Ids and audio are made up; names and types are the source's.
+Ids and audio are invented; names and types are those of the source.
 """

@@ -1,4 +1,4 @@
-"""Plays a recorded dialogue to an adapter; see the package."""
+"""Play a recording to an adapter; the package describes the format."""
 
 import base64
 import dataclasses
@@ -28,19 +28,19 @@ _CAUSES = {"in", "binary", "closed", "ended"}
 
 
 def recordings(carrier: str) -> list[Path]:
-    """Find a carrier's dialogues."""
+    """Return the paths of a carrier's recordings."""
     return sorted((_FOLDER / carrier).glob("*.jsonl"))
 
 
 def play(recording: Path, adapter: Adapter) -> None:
-    """Feed an adapter a dialogue, and compare what it makes of each message."""
+    """Pass a recording's messages to an adapter, and compare the events with the recorded ones."""
     head, *lines = (json.loads(line) for line in recording.read_text().splitlines() if line)
     assert head["source"]
     found: list[dict[str, Any]] = []
     tracks: list[str] = []
     for number, line in enumerate(lines, start=2):
         if line.keys() & _CAUSES:
-            assert found == [], f"line {number}: not expected before it"
+            assert found == [], f"line {number}: more events than recorded before it"
             try:
                 events = _receive(adapter, line, tracks)
                 starts = [event for event in events if isinstance(event, CallStarted)]
@@ -49,14 +49,14 @@ def play(recording: Path, adapter: Adapter) -> None:
             except CarrierError as error:
                 found = [{"refused": error.reason}]
         else:
-            assert found, f"line {number}: nothing came of the message before it"
+            assert found, f"line {number}: fewer events than recorded before it"
             actual = found.pop(0)
             assert _only(actual, line) == line, f"line {number}"
-    assert found == [], "not expected at the end"
+    assert found == [], "more events than recorded at the end"
 
 
 def spell(event: CarrierEvent) -> dict[str, Any]:
-    """Write an event as the recordings do."""
+    """Convert an event to its form in recordings."""
     match event:
         case CallStarted():
             fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
@@ -98,7 +98,7 @@ def _receive(
 
 
 def _only(actual: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
-    """Of a start keep what the recording speaks of."""
+    """Drop the fields of a start that the recording does not mention."""
     if "started" in actual and "started" in expected:
         named = expected["started"]
         return {"started": {name: v for name, v in actual["started"].items() if name in named}}

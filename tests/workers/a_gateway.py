@@ -1,4 +1,4 @@
-"""A process that publishes as a gateway does, until it is killed or told it is fenced.
+"""A process that publishes as a gateway does, until it is killed or fenced.
 
 python -m tests.workers.a_gateway URL CALL_ID EPOCH LEASE_S NAME
 """
@@ -15,7 +15,7 @@ from gateway.transcript.events import StreamStarted, TrackInfo, TranscriptDelta
 
 
 async def publish(url: str, call_id: str, epoch: int, lease_s: float, name: str) -> None:
-    """Publish a delta each 20 ms until another gateway has taken the stream."""
+    """Publish a delta every 20 ms until another gateway has taken over the stream."""
     fenced = asyncio.Event()
     client = create_client(url)
     publisher = Publisher(

@@ -1,4 +1,4 @@
-"""The janitor on a store in memory with a clock of the test's: what it closes, and what never."""
+"""The janitor with a store in memory and a clock set by the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -24,17 +24,17 @@ from tests.simulation.loop import VirtualTimeLoop
 from workers.janitor import Janitor, Lost, Metrics, Watch
 
 _LEASE_MS = 30_000
-_LOOK_MS = _LEASE_MS // 6
+_CHECK_MS = _LEASE_MS // 6
 _PARTITIONS = 4
 
 
 class World:
-    """A server with its clock, gateways that write to it, and janitors."""
+    """A Redis server with its clock, and the gateways and janitors that use it."""
 
     def __init__(self) -> None:
         self.now_ms = 1_795_255_616_244
         self.memory = MemoryStore(lambda: self.now_ms)
-        self.is_away = False
+        self.is_unavailable = False
         self.metrics = Metrics()
 
     def janitor(self, name: str = "janitor", partitions: int = _PARTITIONS) -> Janitor:
@@ -50,7 +50,7 @@ class World:
     async def write(
         self, call_id: str, epoch: int, first: int, *events: TranscriptEvent, stream: str = "MZ1"
     ) -> int:
-        """Write as a gateway does; without events, renew the lease."""
+        """Write as a gateway does. Without events, only the lease is renewed."""
         stream_header = pack_stream(
             "1", call_id, stream, epoch, "g1", _LEASE_MS, 86_400, 1000, 1 << 40
         )
@@ -71,7 +71,7 @@ class World:
     def ends(self, call_id: str) -> list[str]:
         return [e["status"] for e in self.of_call(call_id) if e.get("type") == "stream.ended"]
 
-    # What the janitor sees of it
+    # The janitor's operations: `LeaseStore`
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
         self._require_redis()
@@ -84,35 +84,35 @@ class World:
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
     ) -> list[int | PublishError]:
-        if self.is_away:
+        if self.is_unavailable:
             return [PublishError("redis-unavailable")] * len(calls)
         return await self.memory.append(calls, timeout_s)
 
     def _require_redis(self) -> None:
-        if self.is_away:
+        if self.is_unavailable:
             raise PublishError("redis-unavailable")
 
 
-async def look(janitor: Janitor, partitions: int = _PARTITIONS) -> list[Lost]:
-    """Look at each partition once."""
-    return [lost for p in range(partitions) for lost in await janitor.look(p)]
+async def find_lost(janitor: Janitor, partitions: int = _PARTITIONS) -> list[Lost]:
+    """Check each partition once."""
+    return [lost for p in range(partitions) for lost in await janitor.find_lost(p)]
 
 
 async def sweep(janitor: Janitor, partitions: int = _PARTITIONS) -> int:
-    """Look once, and close what is lost."""
-    return sum([await janitor.close(lost) for lost in await look(janitor, partitions)])
+    """Check all partitions once, and close lost streams; return their number."""
+    return sum([await janitor.close(lost) for lost in await find_lost(janitor, partitions)])
 
 
-async def watch(world: World, janitor: Janitor, looks: int, partitions: int = _PARTITIONS) -> int:
-    """Let time pass, with a look at its usual interval; give the number of streams closed."""
+async def watch(world: World, janitor: Janitor, checks: int, partitions: int = _PARTITIONS) -> int:
+    """Advance the time with checks at the usual interval; return the number of closed streams."""
     closed = 0
-    for _ in range(looks):
-        world.now_ms += _LOOK_MS
+    for _ in range(checks):
+        world.now_ms += _CHECK_MS
         closed += await sweep(janitor, partitions)
     return closed
 
 
-async def test_a_lost_stream_is_closed_with_what_is_known_of_it() -> None:
+async def test_lost_stream_is_closed_with_its_totals() -> None:
     world = World()
     gap = TranscriptGap("inbound", 500, 740, GapCause.RECONNECT)
     await world.write("CA1", 5, 1, started(), delta("a"), final("a"), gap, final("b"))
@@ -120,10 +120,10 @@ async def test_a_lost_stream_is_closed_with_what_is_known_of_it() -> None:
     janitor = world.janitor()
     await sweep(janitor)
     assert await watch(world, janitor, 7) == 2
-    ending = next(e for e in world.of_call("CA1") if e["type"] == "stream.ended")
-    assert ending.pop("at").startswith("2026-")
-    assert int(ending.pop("epoch")) > 1_795_255_616_244
-    assert ending == {
+    stream_ended = next(e for e in world.of_call("CA1") if e["type"] == "stream.ended")
+    assert stream_ended.pop("at").startswith("2026-")
+    assert int(stream_ended.pop("epoch")) > 1_795_255_616_244
+    assert stream_ended == {
         "v": "1",
         "type": "stream.ended",
         "call_id": "CA1",
@@ -141,18 +141,18 @@ async def test_a_lost_stream_is_closed_with_what_is_known_of_it() -> None:
     assert world.metrics.registry.get_sample_value("callscribe_janitor_lost_streams_total") == 2
 
 
-async def test_only_the_last_owners_events_are_summed_up() -> None:
+async def test_totals_include_only_the_last_owner() -> None:
     world = World()
     await world.write("CA1", 5, 1, final("a"), TranscriptGap("inbound", 0, 900, GapCause.RECONNECT))
     await world.write("CA1", 6, 1, final("b"))
     janitor = world.janitor()
     await sweep(janitor)
     assert await watch(world, janitor, 7) == 1
-    ending = world.of_call("CA1")[-1]
-    assert [ending[k] for k in ("duration_ms", "segments", "gap_ms")] == ["80", "1", "0"]
+    stream_ended = world.of_call("CA1")[-1]
+    assert [stream_ended[k] for k in ("duration_ms", "segments", "gap_ms")] == ["80", "1", "0"]
 
 
-async def test_an_epoch_ahead_of_the_clock_is_exceeded() -> None:
+async def test_epoch_ahead_of_the_clock_is_exceeded() -> None:
     world = World()
     await world.write("CA1", 1 << 52, 1, final("a"))
     janitor = world.janitor()
@@ -161,7 +161,7 @@ async def test_an_epoch_ahead_of_the_clock_is_exceeded() -> None:
     assert world.of_call("CA1")[-1]["epoch"] == str((1 << 52) + 1)
 
 
-async def test_a_stream_is_found_within_its_lease_and_one_look() -> None:
+async def test_lost_stream_is_found_within_a_lease_and_one_check() -> None:
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
@@ -171,7 +171,7 @@ async def test_a_stream_is_found_within_its_lease_and_one_look() -> None:
     assert await watch(world, janitor, 2) == 1
 
 
-async def test_a_janitor_that_starts_waits_for_a_lease() -> None:
+async def test_new_janitor_waits_for_one_lease() -> None:
     world = World()
     await world.write("CA1", 5, 1, started())
     world.now_ms += 10 * _LEASE_MS
@@ -182,7 +182,7 @@ async def test_a_janitor_that_starts_waits_for_a_lease() -> None:
 
 
 @pytest.mark.parametrize("how", ["unreachable", "frozen", "clock-forward", "clock-back"])
-async def test_after_redis_was_away_gateways_have_a_lease_to_renew(how: str) -> None:
+async def test_gateways_have_one_lease_to_renew_after_an_outage(how: str) -> None:
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
@@ -191,28 +191,28 @@ async def test_after_redis_was_away_gateways_have_a_lease_to_renew(how: str) -> 
     await world.write("CA2", 5, 1, started())
     match how:
         case "unreachable":
-            world.is_away = True
+            world.is_unavailable = True
             await watch(world, janitor, 20)
-            world.is_away = False
+            world.is_unavailable = False
         case "frozen" | "clock-forward":
             world.now_ms += 10 * _LEASE_MS
         case _:
             world.now_ms -= _LEASE_MS
     assert await watch(world, janitor, 5) == 0
     for _ in range(10):
-        await world.write("CA1", 5, 2)  # alive
+        await world.write("CA1", 5, 2)  # renewed
         await watch(world, janitor, 1)
     assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
 
 
-async def test_a_gateway_that_renews_at_the_last_moment_wins() -> None:
+async def test_renewal_at_the_last_moment_keeps_the_stream() -> None:
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
     await world.write("CA1", 5, 1, started())
     await watch(world, janitor, 5)
-    world.now_ms += _LOOK_MS
-    found = await look(janitor)
+    world.now_ms += _CHECK_MS
+    found = await find_lost(janitor)
     assert [lost.member for lost in found] == ["CA1 MZ1"]
     await world.write("CA1", 5, 2)
     assert not await janitor.close(found[0])
@@ -222,7 +222,7 @@ async def test_a_gateway_that_renews_at_the_last_moment_wins() -> None:
     assert world.ends("CA1") == ["completed"]
 
 
-async def test_a_gateway_that_took_over_is_left_alone_and_the_dead_one_refused() -> None:
+async def test_stream_taken_over_by_another_gateway_stays_open() -> None:
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
@@ -233,8 +233,8 @@ async def test_a_gateway_that_took_over_is_left_alone_and_the_dead_one_refused()
     assert await world.write("CA1", 5, 2, final("late")) == FENCED
 
 
-async def test_a_gateway_that_only_slept_resumes_its_stream() -> None:
-    """Symptom: it was fenced, though no other gateway had taken the stream."""
+async def test_suspended_gateway_resumes_its_stream() -> None:
+    """Symptom: it was fenced although no other gateway had taken over the stream."""
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
@@ -251,13 +251,13 @@ async def test_a_gateway_that_only_slept_resumes_its_stream() -> None:
         "transcript.final",
     ]
     await watch(world, janitor, 8)
-    ending = world.of_call("CA1")[-1]
-    assert [ending[k] for k in ("duration_ms", "segments", "gap_ms")] == ["740", "2", "240"]
+    stream_ended = world.of_call("CA1")[-1]
+    assert [stream_ended[k] for k in ("duration_ms", "segments", "gap_ms")] == ["740", "2", "240"]
     assert world.ends("CA1") == ["lost", "lost"]
 
 
-async def test_while_redis_refuses_writes_nothing_is_declared_lost() -> None:
-    """Symptom: after 45 s without memory living streams were closed, for none could be renewed."""
+async def test_no_stream_is_lost_while_redis_refuses_writes() -> None:
+    """Symptom: after Redis had been out of memory for 45 s, live streams were closed."""
     world = World()
     janitor = world.janitor()
     await sweep(janitor)
@@ -266,8 +266,8 @@ async def test_while_redis_refuses_writes_nothing_is_declared_lost() -> None:
     await world.write("CA2", 5, 1, started())
     world.memory.refuses = True
     for _ in range(9):
-        world.now_ms += _LOOK_MS
-        assert await look(janitor) == []
+        world.now_ms += _CHECK_MS
+        assert await find_lost(janitor) == []
     world.memory.refuses = False
     await watch(world, janitor, 5)
     await world.write("CA1", 5, 2)
@@ -275,8 +275,8 @@ async def test_while_redis_refuses_writes_nothing_is_declared_lost() -> None:
     assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
 
 
-async def test_one_refused_look_begins_the_watch_anew() -> None:
-    """Two looks with a refused one between them may be a third of a lease apart, to the ms."""
+async def test_failed_check_restarts_the_watch() -> None:
+    """Two checks with a failed one between them may be exactly a third of a lease apart."""
     world = World()
     janitor = world.janitor()
     await world.write("CA1", 5, 1, started())
@@ -289,61 +289,61 @@ async def test_one_refused_look_begins_the_watch_anew() -> None:
     assert await watch(world, janitor, 1) == 1
 
 
-async def test_of_several_janitors_one_writes() -> None:
+async def test_only_one_of_several_janitors_writes() -> None:
     world = World()
     janitors = [world.janitor(f"j{i}") for i in range(3)]
     for number in range(20):
         await world.write(f"CA{number}", 5, 1, started())
     for _ in range(10):
-        found = [(janitor, await look(janitor)) for janitor in janitors]
+        found = [(janitor, await find_lost(janitor)) for janitor in janitors]
         for janitor, streams in found:
             for lost in streams:
                 await janitor.close(lost)
-        world.now_ms += _LOOK_MS
+        world.now_ms += _CHECK_MS
     assert [world.ends(f"CA{number}") for number in range(20)] == [["lost"]] * 20
 
 
-async def test_redis_gone_while_closing_leaves_the_stream_for_the_next_look() -> None:
+async def test_failed_close_is_retried_at_the_next_check() -> None:
     world = World()
     janitor = world.janitor()
     await world.write("CA1", 5, 1, started())
     await sweep(janitor)
     await watch(world, janitor, 5)
-    world.now_ms += _LOOK_MS
-    found = await look(janitor)
-    world.is_away = True
+    world.now_ms += _CHECK_MS
+    found = await find_lost(janitor)
+    world.is_unavailable = True
     with pytest.raises(PublishError):
         await janitor.close(found[0])
-    world.is_away = False
+    world.is_unavailable = False
     assert await watch(world, janitor, 1) == 1
 
 
 @settings(max_examples=50)
 @given(
     outages=st.lists(st.tuples(st.integers(1, 200), st.integers(1, 100)), max_size=6),
-    dies_s=st.integers(0, 400),
+    lost_s=st.integers(0, 400),
 )
-async def test_the_living_are_never_declared_lost_and_the_dead_always(
-    outages: list[tuple[int, int]], dies_s: int
+async def test_only_lost_gateways_are_declared_lost(
+    outages: list[tuple[int, int]], lost_s: int
 ) -> None:
-    """Seconds up and down in turn; a gateway renews every third of its lease while Redis is up.
+    """Redis is up and down in turn; a gateway renews every third of its lease while it is up.
 
-    After an outage a gateway needs some seconds to come back, up to the backoff's longest.
+    After an outage a gateway resumes after some seconds, up to the longest backoff.
     """
     world = World()
     janitor = world.janitor()
     up: list[bool] = []
     for up_s, down_s in outages:
         up += [True] * up_s + [False] * down_s
-    up += [True] * (dies_s + 300)
+    up += [True] * (lost_s + 300)
     since_up_s = 0
     signed = {"ALIVE": -100, "DEAD": -100}
     for second, is_up in enumerate(up):
         world.now_ms += 1000
-        world.is_away = not is_up
+        world.is_unavailable = not is_up
         since_up_s = since_up_s + 1 if is_up else 0
         for call_id, signed_at in signed.items():
-            alive = call_id == "ALIVE" or second <= dies_s
+            alive = call_id == "ALIVE" or second <= lost_s
             if alive and since_up_s > 3 and second - signed_at >= 10:
                 assert await world.write(call_id, 5, 1) >= 0
                 signed[call_id] = second
@@ -355,7 +355,7 @@ async def test_the_living_are_never_declared_lost_and_the_dead_always(
 
 
 @pytest.mark.parametrize(
-    ("looks_ms", "is_long_enough"),
+    ("checks_ms", "is_long_enough"),
     [
         ([0], False),
         ([0, 100, 200, 300], True),
@@ -366,10 +366,10 @@ async def test_the_living_are_never_declared_lost_and_the_dead_always(
     ],
 )
 def test_a_watch_is_long_enough_after_a_lease_without_a_break(
-    looks_ms: list[int], is_long_enough: bool
+    checks_ms: list[int], is_long_enough: bool
 ) -> None:
     watched = Watch()
-    found = [watched.look(1_000_000 + at_ms, 300) for at_ms in looks_ms]
+    found = [watched.note_check(1_000_000 + at_ms, 300) for at_ms in checks_ms]
     assert found[-1] == is_long_enough
     assert not any(found[:-1])
 
@@ -386,8 +386,8 @@ class LiveWorld(World):
         self.now_ms = self._began_ms + round(self._loop.time() * 1000)
         return await super().lapsed(partition, limit)
 
-    async def live(self, for_s: float) -> None:
-        """Have a janitor run for a while."""
+    async def run_janitor(self, for_s: float) -> None:
+        """Run a janitor for `for_s` seconds."""
         running = asyncio.create_task(self.janitor().run())
         await asyncio.sleep(for_s)
         running.cancel()
@@ -405,7 +405,7 @@ def loop() -> Iterator[VirtualTimeLoop]:
 def test_a_node_without_answers_does_not_end_the_watch_of_the_others(
     loop: VirtualTimeLoop,
 ) -> None:
-    """A look at all took the time-outs of the frozen node, and each look began a new watch."""
+    """Symptom: each check took the timeouts of the frozen node, so every watch started over."""
 
     class Frozen(LiveWorld):
         async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
@@ -413,13 +413,13 @@ def test_a_node_without_answers_does_not_end_the_watch_of_the_others(
                 await asyncio.sleep(3600)
             return await super().lapsed(partition, limit)
 
-    async def scene() -> list[str]:
+    async def main() -> list[str]:
         world = Frozen(loop)
         await world.write("CA1", 5, 1, started())
-        await world.live(2 * _LEASE_MS / 1000)
+        await world.run_janitor(2 * _LEASE_MS / 1000)
         return world.ends("CA1")
 
-    assert loop.run_until_complete(scene()) == ["lost"]
+    assert loop.run_until_complete(main()) == ["lost"]
 
 
 @pytest.mark.parametrize("foreign", [{"who": "knows"}, {"stream_id": "MZ1", "epoch": "5"}])
@@ -438,11 +438,11 @@ def test_whatever_looking_or_closing_raises_the_janitor_goes_on(loop: VirtualTim
     """As uvloop raises RuntimeError when redis-py writes to a closed transport: it ended all."""
 
     class Broken(LiveWorld):
-        looks = 0
+        checks = 0
 
         async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
-            self.looks += 1
-            if self.looks % 50 == 1:
+            self.checks += 1
+            if self.checks % 50 == 1:
                 raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
             return await super().lapsed(partition, limit)
 
@@ -451,22 +451,22 @@ def test_whatever_looking_or_closing_raises_the_janitor_goes_on(loop: VirtualTim
                 raise TypeError("a bug")
             return await super().owner_epoch(writers_key, stream_id)
 
-    async def scene() -> World:
+    async def main() -> World:
         world = Broken(loop)
         await world.write("CA1", 5, 1, started())
         await world.write("CA2", 5, 1, started())
-        await world.live(5 * _LEASE_MS / 1000)
+        await world.run_janitor(5 * _LEASE_MS / 1000)
         return world
 
-    world = loop.run_until_complete(scene())
+    world = loop.run_until_complete(main())
     assert (world.ends("CA1"), world.ends("CA2")) == ([], ["lost"])
     labels = {"reason": "internal-error"}
     read = world.metrics.registry.get_sample_value
     assert (read("callscribe_janitor_errors_total", labels) or 0) > 5
 
 
-async def test_a_stream_is_closed_where_it_was_found() -> None:
-    """With another number of partitions than the gateways': never closed, never said."""
+async def test_stream_is_closed_in_the_partition_where_it_was_found() -> None:
+    """Symptom: with another number of partitions than the gateways, streams were never closed."""
     world = World()
     calls = [f"CA{n}" for n in range(8)]
     for call_id in calls:
@@ -477,8 +477,8 @@ async def test_a_stream_is_closed_where_it_was_found() -> None:
     assert [world.ends(call_id) for call_id in calls] == [["lost"]] * 8
 
 
-async def test_a_janitor_with_a_shorter_retention_trims_nothing() -> None:
-    """A day is the janitor's default; events that gateways keep for a week were gone."""
+async def test_shorter_retention_trims_no_events() -> None:
+    """Symptom: with the janitor's default of a day, events to be kept for a week were deleted."""
     world = World()
     await world.write("CA1", 5, 1, started())
     key = call_keys("CA1", _PARTITIONS).events

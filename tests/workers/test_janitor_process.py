@@ -1,4 +1,4 @@
-"""The janitor as a process, with a real server and publishers that are killed or frozen."""
+"""The janitor as a process, with a real server and gateways that are killed or frozen."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from gateway.redis_client.client import RedisClient
 from tests.gateway.publishing.publisher_harness import EPOCH, client_of, entries, keys_of
 from tests.redis_servers import free_port
 
-_LEASE_S = 3.0  # a busy machine may hold up a living gateway for a while
+_LEASE_S = 3.0  # long enough for a busy machine to delay a running gateway
 _LIMIT_S = 40.0
 
 
@@ -36,7 +36,7 @@ async def process(*arguments: str, **environment: str) -> AsyncIterator[Process]
 
 @contextlib.asynccontextmanager
 async def janitor(redis_url: str) -> AsyncIterator[tuple[Process, str]]:
-    """Run a janitor; gives it and the URL of its private port."""
+    """Run a janitor; yield its process and the URL of its private port."""
     port = free_port()
     async with process(
         "workers",
@@ -58,7 +58,7 @@ def gateway(
 async def until(
     redis: RedisClient, call_id: str, holds: Callable[[list[str]], bool]
 ) -> list[dict[str, str]]:
-    """Wait until the types of a stream's events are as told; gives the events."""
+    """Wait until `holds` is true for the types of a call's events; return the events."""
     async with asyncio.timeout(_LIMIT_S):
         while True:
             events = await entries(redis, keys_of(call_id).call)
@@ -71,8 +71,8 @@ def is_speaking(types: list[str]) -> bool:
     return types[-1:] == ["transcript.delta"]
 
 
-async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
-    """Symptom: a gateway that was frozen for longer than its lease was fenced when it woke."""
+async def test_streams_of_killed_and_frozen_gateways_are_closed(redis_url: str) -> None:
+    """Symptom: a gateway that was frozen for longer than its lease was fenced afterwards."""
     async with (
         client_of(redis_url) as redis,
         janitor(redis_url) as (_, url),
@@ -92,19 +92,19 @@ async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
             assert int(last["duration_ms"]) == 80 * (len(before) - 1)
             assert [int(e["n"]) for e in before] == list(range(1, len(before) + 1))
         frozen.send_signal(signal.SIGCONT)
-        told = await until(redis, "FROZEN", is_speaking)
-        at = next(i for i, e in enumerate(told) if e["type"] == "stream.ended")
-        before, resumed = told[:at], told[at + 1 :]
+        events = await until(redis, "FROZEN", is_speaking)
+        at = next(i for i, e in enumerate(events) if e["type"] == "stream.ended")
+        before, resumed = events[:at], events[at + 1 :]
         assert [e["type"] for e in resumed[:2]] == ["stream.started", "transcript.delta"]
-        assert {e["epoch"] for e in resumed} == {str(int(told[at]["epoch"]) + 1)}
+        assert {e["epoch"] for e in resumed} == {str(int(events[at]["epoch"]) + 1)}
         assert resumed[0]["resumes"] == before[0]["epoch"]
         assert [int(e["n"]) for e in resumed] == list(range(1, len(resumed) + 1))
-        deltas = [e for e in told if e["type"] == "transcript.delta"]
+        deltas = [e for e in events if e["type"] == "transcript.delta"]
         assert [int(e["end_ms"]) for e in deltas] == [80 * n for n in range(1, len(deltas) + 1)]
         async with gateway(redis_url, "FROZEN", EPOCH - 3_600_000, name="g2"):  # an hour behind
             assert await asyncio.wait_for(frozen.wait(), _LIMIT_S) == 0, "another gateway fences it"
-            told = await until(redis, "FROZEN", lambda types: types.count("stream.started") == 3)
-            assert int(told[-1]["epoch"]) == int(resumed[-1]["epoch"]) + 1
+            events = await until(redis, "FROZEN", lambda types: types.count("stream.started") == 3)
+            assert int(events[-1]["epoch"]) == int(resumed[-1]["epoch"]) + 1
         await until(redis, "ALIVE", is_speaking)
         async with http.get(f"{url}/metrics") as response:
             assert "callscribe_janitor_lost_streams_total 2.0" in await response.text()
@@ -112,8 +112,8 @@ async def test_killed_frozen_and_living_gateways(redis_url: str) -> None:
             assert response.status == 200
 
 
-async def test_it_ends_when_told() -> None:
-    """Also while Redis is away: it waits for it, and for nothing at the end."""
+async def test_sigterm_ends_it_while_redis_is_unavailable() -> None:
+    """It retries until Redis is available, and does not wait for it at the end."""
     async with janitor(f"redis://127.0.0.1:{free_port()}") as (running, url):
         async with aiohttp.ClientSession() as http, asyncio.timeout(_LIMIT_S):
             while True:
@@ -129,6 +129,6 @@ async def test_it_ends_when_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"), [([], 2), (["janiter"], 2), (["--help"], 0), (["janitor", "--help"], 0)]
 )
-async def test_what_may_be_run(arguments: list[str], code: int) -> None:
+async def test_exit_code_of_command_lines(arguments: list[str], code: int) -> None:
     async with process("workers", *arguments) as running:
         assert await asyncio.wait_for(running.wait(), _LIMIT_S) == code

@@ -1,4 +1,4 @@
-"""A janitor and a gateway before a real server that refuses writes for longer than a lease."""
+"""A janitor and a gateway with a real server that refuses writes for longer than a lease."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from workers.janitor import Janitor, Lost, Metrics
 from workers.redis_streams import RedisStreams
 
 _LEASE_S = 0.6
-# The gateway tries again more slowly than the janitor looks, as with the usual settings.
+# The gateway retries less often than the janitor checks, as with the default settings.
 _LIMITS = Limits(lease_s=_LEASE_S, backoff_first_s=0.4, backoff_max_s=0.4)
 _LIMIT_S = 40.0
 
@@ -46,7 +46,7 @@ _REFUSALS: dict[str, tuple[list[Command], list[Command]]] = {
         [("CONFIG", "SET", "min-replicas-to-write", "1")],
         [("CONFIG", "SET", "min-replicas-to-write", "0")],
     ),
-    # Its folder is gone, so that no snapshot can be written.
+    # The server's folder is removed, so that no snapshot can be written.
     "MISCONF": (
         [("CONFIG", "SET", "save", "3600 1"), ("BGSAVE",)],
         [("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")],
@@ -107,7 +107,7 @@ async def until_refused(client: RedisClient) -> None:
 
 
 async def until_lapsed(client: RedisClient, call_id: str, leases: float) -> None:
-    """Wait until the lease of a stream has lapsed for so many leases by the server's clock."""
+    """Wait until a stream's lease has been expired for `leases` leases, by the server's clock."""
     live = call_keys(call_id, 1).live
     async with asyncio.timeout(_LIMIT_S):
         while True:
@@ -119,11 +119,9 @@ async def until_lapsed(client: RedisClient, call_id: str, leases: float) -> None
 
 
 @pytest.mark.parametrize("code", _REFUSALS)
-async def test_writes_refused_for_longer_than_a_lease_end_no_living_stream(
-    tmp_path: Path, code: str
-) -> None:
-    """Symptom: the janitor closed living streams as lost, and what waited in memory was dropped."""
-    trouble, cure = _REFUSALS[code]
+async def test_refused_writes_do_not_end_live_streams(tmp_path: Path, code: str) -> None:
+    """Symptom: the janitor closed live streams as lost, and buffered events were dropped."""
+    fault, repair = _REFUSALS[code]
     folder = tmp_path / "redis"
     folder.mkdir()
     metrics = Metrics()
@@ -136,16 +134,16 @@ async def test_writes_refused_for_longer_than_a_lease_end_no_living_stream(
                 await eventually(lambda: not publisher.buffered_events)
                 if code == "MISCONF":
                     shutil.rmtree(folder)
-                for command in trouble:
+                for command in fault:
                     await client.execute_command(*command)
                 await until_refused(client)
                 words = [f" w{number}" for number in range(200)]
                 for word in words:
                     alive.publish(delta(word))
-                ending.publish(final("last words"))
+                ending.publish(final("final words"))
                 ending.publish(ended())
                 await until_lapsed(client, "CA1", leases=2)
-                for command in cure:
+                for command in repair:
                     await client.execute_command(*command)
                 await eventually(lambda: not publisher.buffered_events)
                 await eventually(lambda: watched(metrics) == 1)
@@ -160,8 +158,8 @@ async def test_writes_refused_for_longer_than_a_lease_end_no_living_stream(
             assert len({e["epoch"] for e in events}) == 1
 
 
-async def test_a_full_server_refuses_a_janitors_record() -> None:
-    """Symptom: its batch began with ZREM, which such a server accepts, and then all the rest."""
+async def test_full_server_refuses_the_janitors_event() -> None:
+    """Symptom: the batch began with ZREM, which a full server accepts, and so was executed."""
     with valkey() as url:
         async with client_of(url) as client:
             async with publisher_at(url) as publisher:
@@ -170,7 +168,7 @@ async def test_a_full_server_refuses_a_janitors_record() -> None:
             found: list[Lost] = []
             async with asyncio.timeout(_LIMIT_S):
                 while not found:
-                    found = await janitor.look(0)
+                    found = await janitor.find_lost(0)
                     await asyncio.sleep(_LEASE_S / 6)
             await client.config_set("maxmemory", "1")
             with pytest.raises(PublishError):

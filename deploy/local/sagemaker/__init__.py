@@ -1,19 +1,19 @@
-"""A SageMaker endpoint for one machine: bidirectional streams, verified and bridged as AWS does.
+"""A local SageMaker endpoint: verifies and bridges bidirectional streams as AWS does.
 
-One invocation's way through:
+The modules, in the order in which an invocation passes through them:
 
     connection.py   HTTP/2 on asyncio: streams, flow control both ways, coalesced writes
-    invocation.py   one stream's life: verified, relayed, ended
-    sigv4.py        PURE: the request's signature, and the chain that every event continues
+    invocation.py   one stream: verifies, relays and ends it
+    sigv4.py        PURE: verifies the request's signature and the signature chain of its events
     eventstream.py  PURE: the frames of application/vnd.amazon.eventstream
     parts.py        PURE: payload parts and exceptions inside those frames
     container.py    the WebSocket to the model's container
-    ends.py         PURE: the ways an invocation ends, and what the client sees of each
-    faults.py       ends on demand, for tests
-    server.py       `LocalEndpoint`: certificate, listener, everything above wired
+    ends.py         PURE: the ways in which an invocation ends
+    faults.py       fault injection, for tests
+    server.py       `LocalEndpoint`: certificate, listener, and the modules above combined
     settings.py     `ENDPOINT_…`
 
-Nothing here logs, or quotes in an error, what a part holds.
+The content of parts is never logged or quoted in errors.
 """
 
 from deploy.local.sagemaker.server import LocalEndpoint

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     sys.exit(
         serving.main(
             "deploy.local.sagemaker",
-            "Stands in for SageMaker's bidirectional streaming on this machine.",
+            "Serves a local replacement for SageMaker's bidirectional streaming.",
             Settings,
             serving.log_plainly,
             _serve,

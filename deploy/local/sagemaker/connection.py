@@ -1,10 +1,10 @@
-"""HTTP/2 on asyncio: what the `h2` library leaves to its user.
+"""An HTTP/2 server on asyncio and the `h2` library, with flow control in both directions.
 
-A `Stream` is one request. Its window is its bound: bytes count as used, and the window opens again,
-only when the next ones are asked for, so a slow container holds the client back. The other way, a
-writer waits while the client's window, or its socket, is full.
+A `Stream` is one request. Its flow-control window bounds its buffer: received bytes are
+acknowledged only when the next bytes are requested, so a slow container slows the client down. In
+the other direction, a writer waits while the client's window or socket buffer is full.
 
-What all streams write within one turn of the event loop leaves in one TLS write.
+Bytes that streams write in the same iteration of the event loop are sent in one TLS write.
 """
 
 import asyncio
@@ -30,41 +30,42 @@ from h2.settings import SettingCodes
 from hyperframe.frame import GoAwayFrame
 
 _STREAM_WINDOW_BYTES = 1024 * 1024
-# With the default of 64 KiB, 100 streams were measured to throttle each other to a third.
+# Measured: with the default of 64 KiB, 100 streams throttled each other to a third of their rate.
 _CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024
 _DEFAULT_WINDOW_BYTES = 65_535
-_OUTBOX_BYTES = 256 * 1024  # more than this, unsent, makes the writer wait
-_FLUSH_TIMEOUT_S = 2.0  # for a client to take the last bytes of a response
+_OUTBOX_BYTES = 256 * 1024  # a writer waits while more than this is unsent
+_FLUSH_TIMEOUT_S = 2.0  # for a client to read the last bytes of a response
 _log = logging.getLogger(__name__)
 
 
 class Stream:
-    """One request: its headers, its body as it comes, and the response."""
+    """One request: its headers, its body as it arrives, and its response."""
 
     def __init__(self, connection: "Connection", stream_id: int, headers: dict[str, str]) -> None:
         self.connection = connection
         self.id = stream_id
-        self.headers = headers  # by lower-case name; pseudo-headers among them
+        self.headers = headers  # by lower-case name, including pseudo-headers
         self.closed = False  # nothing can be sent any more
         self._inbox = bytearray()
         self._inbox_ended = False
         self._inbox_changed = asyncio.Event()
-        self._received_bytes = 0  # flow-controlled, padding included, as is what was given:
-        self._given_bytes = 0
+        # Flow-controlled bytes, including padding, that are not acknowledged yet:
+        self._received_bytes = 0  # in the inbox
+        self._returned_bytes = 0  # by the last `receive`
         self._outbox = bytearray()
         self._outbox_shrunk = asyncio.Event()
 
     async def receive(self) -> bytes:
-        """Give all body bytes there are, waiting for some; b"" at the body's end.
+        """Wait for body bytes and return all that have arrived; b"" at the end of the body.
 
-        Asking again says that the bytes given before are used.
+        Each call acknowledges the bytes that the previous call returned.
         """
-        self.connection.acknowledge(self, self._given_bytes)
-        self._given_bytes = 0
+        self.connection.acknowledge(self, self._returned_bytes)
+        self._returned_bytes = 0
         while not (self._inbox or self._inbox_ended):
             self._inbox_changed.clear()
             await self._inbox_changed.wait()
-        self._given_bytes, self._received_bytes = self._received_bytes, 0
+        self._returned_bytes, self._received_bytes = self._received_bytes, 0
         data = bytes(self._inbox)
         self._inbox.clear()
         return data
@@ -75,13 +76,13 @@ class Stream:
             self.connection.send_headers(self, [(":status", str(status)), *headers.items()])
 
     async def write(self, data: bytes) -> None:
-        """Send body bytes; waits while too much is unsent."""
+        """Send body bytes; waits while more than `_OUTBOX_BYTES` are unsent."""
         self._outbox += data
         self.pump()
         await self._shrink_to(_OUTBOX_BYTES)
 
     async def finish(self, data: bytes = b"") -> None:
-        """End the response with these bytes; a client that does not take them in time is reset."""
+        """Send `data` and end the response; reset the stream if the client reads too slowly."""
         self._outbox += data
         self.pump()
         try:
@@ -94,38 +95,38 @@ class Stream:
         self.closed = True
         self.connection.end(self)
         if not self._inbox_ended:
-            # The response is whole without the rest of the request: RFC 9113 section 8.1.
+            # The response does not depend on the rest of the request: RFC 9113 section 8.1.
             self.connection.send_reset(self, ErrorCodes.NO_ERROR)
 
     def reset(self, code: ErrorCodes) -> None:
-        """Abort the stream, both ways."""
+        """Abort both directions of the stream."""
         if not self.closed:
             self.closed = True
             self.connection.send_reset(self, code)
 
     def abandon(self) -> None:
-        """Learn that the client, or the connection to it, is gone."""
+        """Mark the stream as closed, because the client or its connection is gone."""
         self.closed = True
         self._outbox_shrunk.set()
 
     def release(self) -> None:
-        """Hand the connection's window of all unused bytes back."""
-        self.connection.acknowledge(self, self._given_bytes + self._received_bytes)
-        self._given_bytes = self._received_bytes = 0
+        """Acknowledge all remaining bytes, to restore the connection's window."""
+        self.connection.acknowledge(self, self._returned_bytes + self._received_bytes)
+        self._returned_bytes = self._received_bytes = 0
 
-    def take_data(self, data: bytes, flow_controlled_bytes: int) -> None:
-        """Learn of body bytes."""
+    def add_data(self, data: bytes, flow_controlled_bytes: int) -> None:
+        """Buffer received body bytes."""
         self._inbox += data
         self._received_bytes += flow_controlled_bytes
         self._inbox_changed.set()
 
-    def take_end(self) -> None:
-        """Learn of the body's end."""
+    def end_body(self) -> None:
+        """Mark the end of the body."""
         self._inbox_ended = True
         self._inbox_changed.set()
 
     def pump(self) -> None:
-        """Send what the client's window and its socket have room for."""
+        """Send as much as the client's window and socket buffer accept."""
         while self._outbox and (room := self.connection.room_bytes(self)) > 0:
             self.connection.send_data(self, bytes(self._outbox[:room]))
             del self._outbox[:room]
@@ -138,7 +139,7 @@ class Stream:
 
 
 class Connection(asyncio.Protocol):
-    """One client connection; every request becomes a task of `serve`."""
+    """One client connection, which runs `serve` in a task for every request."""
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
         on_made: Callable[["Connection"], None],
         on_closed: Callable[["Connection"], None],
     ) -> None:
-        self.closed = asyncio.Event()  # the connection is lost and its tasks have ended
+        self.closed = asyncio.Event()  # set when the connection is lost and its tasks have ended
         self._on_made = on_made
         self._on_closed = on_closed
         self._serve = serve
@@ -162,8 +163,10 @@ class Connection(asyncio.Protocol):
         self._flush_handle: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Announce the windows and limits."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        """Send the windows and limits."""
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's transport does not derive from it
         self._on_made(self)
         self._h2.initiate_connection()
         self._h2.update_settings(
@@ -176,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._flush_soon()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client."""
+        """Process bytes from the client."""
         try:
             for event in self._h2.receive_data(data):
                 self._dispatch(event)
@@ -185,11 +188,11 @@ class Connection(asyncio.Protocol):
         self._flush_soon()
 
     def pause_writing(self) -> None:
-        """Hold responses back: the socket is full."""
+        """Pause responses, because the socket buffer is full."""
         self._writing_paused = True
 
     def resume_writing(self) -> None:
-        """Send what was held back."""
+        """Resume responses."""
         self._writing_paused = False
         self._pump_all()
 
@@ -205,19 +208,21 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def retire(self) -> None:
-        """Say GOAWAY, but serve the open streams to their end: a frontend that is drained."""
+        """Send GOAWAY but serve the open streams to their end, like a frontend that drains."""
         if self._transport:
             self._flush()
             newest = max(self._streams, default=0)
-            self._transport.write(GoAwayFrame(last_stream_id=newest).serialize())  # h2 would close
+            self._transport.write(
+                GoAwayFrame(last_stream_id=newest).serialize()
+            )  # h2 itself would close
 
     def go_away(self, code: ErrorCodes) -> None:
-        """Say GOAWAY and close."""
+        """Send GOAWAY and close."""
         self._h2.close_connection(code)
         self._close()
 
     def room_bytes(self, stream: Stream) -> int:
-        """How much of a stream's response can be sent now."""
+        """Return how many bytes of a stream's response can be sent now."""
         if stream.closed or self._writing_paused:
             return 0
         window = self._h2.local_flow_control_window(stream.id)
@@ -229,7 +234,7 @@ class Connection(asyncio.Protocol):
         self._flush_soon()
 
     def send_data(self, stream: Stream, data: bytes) -> None:
-        """Queue what `room_bytes` has room for."""
+        """Queue body bytes, at most `room_bytes`."""
         self._h2.send_data(stream.id, data)
         self._flush_soon()
 
@@ -244,7 +249,7 @@ class Connection(asyncio.Protocol):
         self._flush_soon()
 
     def acknowledge(self, stream: Stream, size: int) -> None:
-        """Open the windows for `size` used bytes."""
+        """Return `size` bytes to the flow-control windows."""
         if size and self._transport:
             self._h2.acknowledge_received_data(size, stream.id)
             self._flush_soon()
@@ -255,14 +260,14 @@ class Connection(asyncio.Protocol):
                 self._open(event)
             case DataReceived():
                 if stream := self._streams.get(event.stream_id):
-                    stream.take_data(event.data, event.flow_controlled_length)
+                    stream.add_data(event.data, event.flow_controlled_length)
                 else:
                     self._h2.acknowledge_received_data(
                         event.flow_controlled_length, event.stream_id
                     )
             case StreamEnded(stream_id=int(stream_id)):
                 if stream := self._streams.get(stream_id):
-                    stream.take_end()
+                    stream.end_body()
             case StreamReset(stream_id=int(stream_id)):
                 self._abandon(stream_id)
             case WindowUpdated() | RemoteSettingsChanged():
@@ -271,7 +276,7 @@ class Connection(asyncio.Protocol):
                 self._abandon_streams()
                 self._close()
             case _:
-                pass  # pings and acknowledgements: h2 has done what there is to do
+                pass  # h2 handles pings and acknowledgements itself
 
     def _open(self, event: RequestReceived) -> None:
         headers = {str(name): str(value) for name, value in event.headers}
@@ -279,17 +284,17 @@ class Connection(asyncio.Protocol):
         task = self._loop.create_task(self._run(stream))
         self._streams[stream.id] = stream
         self._tasks[stream.id] = task
-        task.add_done_callback(lambda task: self._forget(stream.id, task))
+        task.add_done_callback(lambda task: self._remove(stream.id, task))
 
     async def _run(self, stream: Stream) -> None:
-        """Serve one stream; whatever happens to it, the connection's others go on."""
+        """Serve one stream; an exception in it does not affect the connection's other streams."""
         try:
             await self._serve(stream)
         finally:
             stream.reset(ErrorCodes.INTERNAL_ERROR)
             stream.release()
 
-    def _forget(self, stream_id: int, task: asyncio.Task[None]) -> None:
+    def _remove(self, stream_id: int, task: asyncio.Task[None]) -> None:
         del self._streams[stream_id], self._tasks[stream_id]
         if not task.cancelled() and (error := task.exception()):
             _log.error("stream-crashed error=%s", type(error).__name__)

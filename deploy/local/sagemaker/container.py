@@ -1,11 +1,11 @@
-"""The WebSocket to the model's container: one part is one frame, both ways.
+"""The WebSocket to the model's container: one payload part is one frame, in both directions.
 
-aiohttp sends no fragments, so a PARTIAL … COMPLETE run is put together here; a container sees the
-same message either way.
+aiohttp sends no fragments, so PARTIAL parts are joined with the COMPLETE part that follows; the
+container receives the same message.
 
-The end of the client's stream becomes a Close frame. Whoever receives one may finish what it is
-saying before it answers (RFC 6455 section 5.5.1), so replies are relayed until the container's own
-Close: that is the half-close of a protocol that has none.
+The end of the client's stream is sent as a Close frame. The receiver of a Close may finish its
+message before it replies (RFC 6455 section 5.5.1), so replies are relayed until the container's own
+Close. This works as a half-close, which WebSockets do not have.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _CLOSE_TIMEOUT_S = 1.0
 
 
 class ContainerError(Exception):
-    """The container is not what SageMaker asks of one; `end` is what the client sees of it."""
+    """The container violates SageMaker's contract; `end` is what the client receives."""
 
     def __init__(self, end: Refused | Failed) -> None:
         self.end = end
@@ -44,15 +44,15 @@ async def connect(session: ClientSession, url: str, timeout_s: float) -> "Contai
     """Open a socket to the container.
 
     Raises:
-        ContainerError: it is unreachable, refuses, or takes too long.
+        ContainerError: the container is unreachable, refuses, or takes too long.
     """
     try:
         async with asyncio.timeout(timeout_s):
             socket = await session.ws_connect(
                 url,
-                max_msg_size=MAX_PAYLOAD_BYTES + 1,  # aiohttp refuses the limit itself
-                autoping=False,  # pongs are counted below
-                autoclose=False,  # a Close is answered below
+                max_msg_size=MAX_PAYLOAD_BYTES + 1,  # aiohttp rejects a frame of exactly its limit
+                autoping=False,  # `keep_alive` counts pongs
+                autoclose=False,  # `__aexit__` replies to a Close
                 decode_text=False,
                 timeout=ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
             )
@@ -70,7 +70,7 @@ def _unavailable(message: str, status: int | None = None) -> ContainerError:
 
 
 class Container:
-    """One open socket; `receive` by one task, everything else by any."""
+    """One open WebSocket. Only one task may call `receive`; any task may call other methods."""
 
     def __init__(self, socket: "ClientWebSocketResponse[bool]") -> None:
         self._socket = socket
@@ -79,10 +79,10 @@ class Container:
         self._half_closed = False
 
     async def send(self, part: PayloadPart) -> None:
-        """Pass a part on; waits while the container is slow to read.
+        """Send a part; waits while the container is slow to read.
 
         Raises:
-            ContainerError: a message of many parts is too big.
+            ContainerError: the joined parts of a message are too big.
         """
         data = part.data
         if self._run or not part.is_last:
@@ -96,12 +96,12 @@ class Container:
         await self._send_frame(data, WSMsgType.TEXT if part.is_text else WSMsgType.BINARY)
 
     async def half_close(self) -> None:
-        """Say that the client has ended; replies still come."""
+        """Send a Close for the end of the client's stream; replies may still arrive."""
         self._half_closed = True
         await self._send_frame(struct.pack(">H", _NORMAL), WSMsgType.CLOSE)
 
     async def receive(self) -> bytes | Completed | Failed:
-        """Give the container's next message, framed for the client, or how it ended."""
+        """Return the container's next message, framed for the client, or the end."""
         while True:
             message = await self._socket.receive()
             match message.type:
@@ -119,7 +119,7 @@ class Container:
                     return self._closed(1006, "")
 
     async def keep_alive(self, interval_s: float, limit: int) -> Failed:
-        """Ping at each interval; `limit` pings without an answer are the end."""
+        """Ping at each interval; return a failure after `limit` pings without a pong."""
         while True:
             await asyncio.sleep(interval_s)
             if self._pings_unanswered == limit:
@@ -137,11 +137,11 @@ class Container:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the socket: in answer to the container, or because the client is gone."""
+        """Close the socket, in reply to the container's Close or because the client is gone."""
         await self._socket.close(code=_GOING_AWAY)
 
     async def _send_frame(self, data: bytes, kind: WSMsgType) -> None:
-        """Send unless the socket is gone, which `receive` reports with the reason."""
+        """Send a frame; ignore a lost socket, which `receive` reports with the reason."""
         try:
             await self._socket.send_frame(data, kind)
         except (ClientError, ConnectionError):

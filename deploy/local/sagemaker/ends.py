@@ -1,6 +1,7 @@
-"""The ways an invocation ends, and what the client sees of each. Pure.
+"""The ways in which an invocation ends, and what the client receives for each. Pure.
 
-Errors before the response are JSON with `x-amzn-errortype`; afterwards they are frames.
+Before the response headers, an error is a JSON body with `x-amzn-errortype`; after them, it is an
+event stream frame.
 """
 
 import json
@@ -11,16 +12,16 @@ from h2.errors import ErrorCodes
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An error response in place of the stream."""
+    """An error response instead of the stream."""
 
     status: int
-    error: str  # AWS's name: the SDK builds its exception from it
+    error: str  # AWS's error name, from which the SDK builds its exception
     message: str
-    original_status: int | None = None  # the container's answer, where it gave one
+    original_status: int | None = None  # the container's HTTP status, if it responded
 
     @property
     def body(self) -> bytes:
-        """The response's JSON."""
+        """JSON body of the response."""
         fields: dict[str, str | int] = {"Message": self.message}
         if self.original_status is not None:
             fields["OriginalStatusCode"] = self.original_status
@@ -29,7 +30,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An exception frame, then the end of the stream."""
+    """An exception frame, followed by the end of the stream."""
 
     error: str
     message: str
@@ -43,19 +44,19 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """RST_STREAM: this stream is gone, its connection stays."""
+    """RST_STREAM: resets this stream; the connection stays open."""
 
     code: ErrorCodes = ErrorCodes.INTERNAL_ERROR
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The TCP connection is aborted, with every stream on it."""
+    """Aborts the TCP connection and every stream on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WentAway:
-    """GOAWAY, then the connection closes, with every stream on it."""
+    """Sends GOAWAY, then closes the connection and every stream on it."""
 
     code: ErrorCodes = ErrorCodes.NO_ERROR
 

@@ -1,11 +1,11 @@
-"""The frames of `application/vnd.amazon.eventstream`, both ways. Pure.
+"""Encode and parse the frames of `application/vnd.amazon.eventstream`. Pure.
 
     frame   u32 total length | u32 headers length | u32 crc32 of those 8 bytes
-            | headers | payload | u32 crc32 of all before
+            | headers | payload | u32 crc32 of everything before
     header  u8 name length | name | u8 type | value
 
-The parser is fed bytes however they were cut and is asked for one event at a time, so the events
-before a malformed frame come out whatever the cut was.
+The parser accepts bytes in pieces of any size and returns one event at a time. The events before a
+malformed frame are therefore returned regardless of how the bytes were split.
 
 Source: Amazon Transcribe Developer Guide, "Event stream encoding"; Smithy's event-stream spec.
 """
@@ -24,12 +24,12 @@ _PRELUDE = struct.Struct(">III")
 _LENGTHS = struct.Struct(">II")
 _U32 = struct.Struct(">I")
 _FRAME_BYTES = 16  # the prelude's 12 and the last checksum's 4
-# A signed event's payload is a whole event, hence twice the overhead.
+# A signed event's payload is itself an event, so the overhead counts twice.
 MAX_TOTAL_BYTES = MAX_PAYLOAD_BYTES + 2 * (MAX_HEADERS_BYTES + _FRAME_BYTES)
 
 
 class EventStreamError(Exception):
-    """Bytes that are no event stream; the message names the broken rule, never what they hold."""
+    """Malformed bytes. The message names the violated rule and never quotes the bytes."""
 
 
 class Timestamp(int):
@@ -42,14 +42,14 @@ type Headers = Mapping[str, HeaderValue]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One frame's content."""
+    """The content of one frame."""
 
     headers: Headers
     payload: bytes = field(repr=False)
 
 
 def encode_headers(headers: Mapping[str, bytes | str | Timestamp]) -> bytes:
-    """Encode a header block: the types that are sent here are strings, bytes and timestamps."""
+    """Encode a header block of strings, bytes and timestamps."""
     parts = []
     for name, value in headers.items():
         encoded_name = name.encode()
@@ -78,7 +78,7 @@ def decode(frame: bytes) -> Event:
     """Decode exactly one frame.
 
     Raises:
-        EventStreamError: it is malformed, cut short, or more than one.
+        EventStreamError: the bytes are malformed, cut short, or more than one frame.
     """
     if len(frame) < _PRELUDE.size or _total_bytes(frame, 0) != len(frame):
         raise EventStreamError("not exactly one frame")
@@ -86,28 +86,28 @@ def decode(frame: bytes) -> Event:
 
 
 class EventStreamParser:
-    """Cuts a byte stream into events.
+    """Splits a byte stream into events.
 
-    Holds at most one frame and what was fed after it; a frame's announced size is refused before
-    its bytes are waited for.
+    It buffers at most one frame and the bytes fed after it. A frame that is too large is rejected
+    as soon as its length is known.
     """
 
     def __init__(self, max_total_bytes: int = MAX_TOTAL_BYTES) -> None:
         self._buffer = bytearray()
-        self._start = 0  # of the next frame: cutting per frame would copy all that follows it
+        self._start = 0  # of the next frame; deleting each frame would copy all bytes after it
         self._max_total_bytes = max_total_bytes
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         del self._buffer[: self._start]
         self._start = 0
         self._buffer += data
 
     def next_event(self) -> Event | None:
-        """Give the next whole event; None until more bytes are fed.
+        """Return the next complete event, or None if more bytes are needed.
 
         Raises:
-            EventStreamError: the bytes are malformed; every later call says so again.
+            EventStreamError: the bytes are malformed; every later call raises it again.
         """
         available = len(self._buffer) - self._start
         if available < _PRELUDE.size:
@@ -124,17 +124,17 @@ class EventStreamParser:
         return event
 
     def finish(self) -> None:
-        """Say that the stream is over.
+        """Check that the stream ended at the end of a frame.
 
         Raises:
-            EventStreamError: it ended inside a frame.
+            EventStreamError: the stream ended inside a frame.
         """
         if len(self._buffer) > self._start:
             raise EventStreamError("the stream ended inside a frame")
 
 
 def _total_bytes(buffer: bytes | bytearray, start: int) -> int:
-    """A frame's length by its prelude, which must be sound in itself."""
+    """Validate a frame's prelude and return the frame's length."""
     total, headers_size, checksum = _PRELUDE.unpack_from(buffer, start)
     if crc32(buffer[start : start + _LENGTHS.size]) != checksum:
         raise EventStreamError("the prelude's checksum does not match")
@@ -146,7 +146,7 @@ def _total_bytes(buffer: bytes | bytearray, start: int) -> int:
 
 
 def _decode_whole(frame: bytes) -> Event:
-    """Decode a frame whose prelude is sound and whose length is right."""
+    """Decode a frame whose prelude and length are valid."""
     if crc32(memoryview(frame)[:-4]) != _U32.unpack_from(frame, len(frame) - 4)[0]:
         raise EventStreamError("the frame's checksum does not match")
     headers_end = _PRELUDE.size + int.from_bytes(frame[4:8], "big")
@@ -157,10 +157,10 @@ def parse_headers(block: bytes) -> Headers:
     """Decode a header block.
 
     Raises:
-        EventStreamError: it is cut short, repeats a name, or has a type that does not exist.
+        EventStreamError: the block is cut short, repeats a name, or has an unknown type.
     """
-    # A stream's events repeat one small block; large ones are not worth keeping.
-    return _parse_headers_once(block) if len(block) <= 256 else _parse_headers(block)
+    # The events of a stream repeat the same small block. Large blocks are not cached.
+    return _parse_headers_cached(block) if len(block) <= 256 else _parse_headers(block)
 
 
 def _parse_headers(block: bytes) -> Headers:
@@ -182,11 +182,11 @@ def _parse_headers(block: bytes) -> Headers:
     return MappingProxyType(headers)
 
 
-_parse_headers_once = lru_cache(maxsize=64)(_parse_headers)
+_parse_headers_cached = lru_cache(maxsize=64)(_parse_headers)
 
 
 def _parse_value(kind: int, block: bytes, start: int) -> tuple[HeaderValue, int]:
-    """One header's value and where it ends; the end may lie past the block's."""
+    """Parse one header's value; return it and its end, which may lie past the block's end."""
     match kind:
         case 0 | 1:
             return kind == 0, start

@@ -1,4 +1,4 @@
-"""One `InvokeEndpointWithBidirectionalStream`: verified, relayed to the container, ended."""
+"""Handle one `InvokeEndpointWithBidirectionalStream`: verify it and relay it to the container."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
-    """The request is answered with an error."""
+    """The request is rejected with an error response."""
 
     def __init__(self, end: ends.Refused) -> None:
         self.end = end
@@ -41,7 +41,7 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What all invocations of an endpoint share."""
+    """Settings and resources that all invocations of an endpoint share."""
 
     settings: Settings
     credentials: Credentials
@@ -50,7 +50,7 @@ class Platform:
 
 
 class Invocation:
-    """One stream's life; `run` is all of it."""
+    """One stream, from the request to its end."""
 
     def __init__(self, stream: Stream, platform: Platform) -> None:
         self._stream = stream
@@ -59,7 +59,7 @@ class Invocation:
         self._request_id = str(uuid4())
         self._fault: Fault | None = None
         self._stalled = False
-        self._events = 0  # parts that the container has
+        self._events = 0  # parts sent to the container
         self._replies = 0
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Invocation:
         await self._finish(end)
 
     def _admit(self) -> EventChain:
-        """Check the request, the signature first: a stranger learns nothing else."""
+        """Check the request; first the signature, so that other clients get no other error."""
         headers = self._stream.headers
         target = headers[":path"]
         try:
@@ -97,16 +97,16 @@ class Invocation:
         return chain
 
     async def _fail_to_start(self) -> End | None:
-        """Do what a fault wants before the response; None lets the stream go on."""
+        """Apply a fault that occurs before the response; return None to continue the stream."""
         if self._fault is None:
             return None
         await asyncio.sleep(self._fault.delay_s)
         if self._fault.outcome is None or self._fault.after_events is not None:
             return None
-        return await self._strike(self._fault.outcome)
+        return await self._apply_fault(self._fault.outcome)
 
     async def _serve(self, chain: EventChain) -> End:
-        """Relay between the client and a socket of the container."""
+        """Relay between the client and a WebSocket to the container."""
         settings = self._settings
         try:
             container = await connect(
@@ -128,7 +128,7 @@ class Invocation:
             return await self._relay(container, chain)
 
     async def _relay(self, container: Container, chain: EventChain) -> End:
-        """Relay until the first end; the container's word goes first."""
+        """Relay until one side ends; if both have, the container's end takes precedence."""
         settings = self._settings
         directions = [
             asyncio.create_task(self._downlink(container)),
@@ -148,25 +148,25 @@ class Invocation:
                     return direction.result()
             if self._stalled:
                 return ends.Reset()
-            return ends.Failed(INTERNAL_STREAM_FAILURE, "the stream's longest life is over")
+            return ends.Failed(INTERNAL_STREAM_FAILURE, "the stream reached its maximum duration")
         finally:
             for direction in directions:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
 
     async def _uplink(self, container: Container, chain: EventChain) -> End:
-        """Pass the client's parts on; then wait for the container to have said everything."""
+        """Forward the client's parts, then wait for the container to finish."""
         parts = SignedParts(chain)
         try:
-            if struck := await self._strike_if_due():
-                return struck
+            if end := await self._apply_fault_if_due():
+                return end
             while data := await self._stream.receive():
                 parts.feed(data)
                 while part := parts.next_part(time.time()):
                     await container.send(part)
                     self._events += 1
-                    if struck := await self._strike_if_due():
-                        return struck
+                    if end := await self._apply_fault_if_due():
+                        return end
             parts.finish()
         except SignatureError as error:
             return ends.Failed(error.code, str(error))
@@ -179,22 +179,22 @@ class Invocation:
         return ends.Completed()
 
     async def _downlink(self, container: Container) -> End:
-        """Pass the container's messages on, until it closes."""
+        """Forward the container's messages until it closes."""
         while isinstance(reply := await container.receive(), bytes):
             if self._stalled:
-                return await self._strike(Stalled())
+                return await self._apply_fault(Stalled())
             await self._stream.write(reply)
             self._replies += 1
         return reply
 
-    async def _strike_if_due(self) -> End | None:
+    async def _apply_fault_if_due(self) -> End | None:
         fault = self._fault
         if fault is None or fault.outcome is None or fault.after_events != self._events:
             return None
-        return await self._strike(fault.outcome)
+        return await self._apply_fault(fault.outcome)
 
-    async def _strike(self, outcome: End | Stalled) -> End:
-        """Give a fault's end; of a stall, when the stream's longest life is over."""
+    async def _apply_fault(self, outcome: End | Stalled) -> End:
+        """Return a fault's end; for a stall, wait until the stream's maximum duration is over."""
         if isinstance(outcome, Stalled):
             self._stalled = True
             await asyncio.sleep(self._settings.max_connection_s)
@@ -202,7 +202,7 @@ class Invocation:
         return outcome
 
     async def _finish(self, end: End) -> None:
-        """Let the client see the end."""
+        """Log the end and send it to the client."""
         _log.info(
             "stream-ended request_id=%s end=%s events=%d replies=%d",
             self._request_id,

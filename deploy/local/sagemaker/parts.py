@@ -1,4 +1,4 @@
-"""What is inside the frames: payload parts from the client, parts and exceptions to it. Pure.
+"""Decode payload parts from the client, and encode parts and exceptions for it. Pure.
 
 Source: the model of `InvokeEndpointWithBidirectionalStream` in the AWS SDK.
 """
@@ -22,7 +22,7 @@ INTERNAL_STREAM_FAILURE = "InternalStreamFailure"
 
 @dataclass(frozen=True, slots=True)
 class PayloadPart:
-    """One part of a message: without PARTIAL parts, one part is one WebSocket frame."""
+    """One part of a message. A message without PARTIAL parts has one part: a WebSocket frame."""
 
     data: bytes = field(repr=False)
     is_text: bool
@@ -30,7 +30,7 @@ class PayloadPart:
 
 
 class SignedParts:
-    """The parts of a request's body, each verified before it is given."""
+    """Parses the parts of a request's body and verifies the signature of each."""
 
     def __init__(self, chain: EventChain) -> None:
         self._parser = EventStreamParser()
@@ -38,15 +38,15 @@ class SignedParts:
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Add the next bytes of the body."""
         self._parser.feed(data)
 
     def next_part(self, now_s: float) -> PayloadPart | None:
-        """Give the next whole part; None until more bytes are fed.
+        """Return the next complete part, or None if more bytes are needed.
 
         Raises:
             EventStreamError: the bytes are malformed.
-            SignatureError: an event does not follow from what came before.
+            SignatureError: an event's signature does not continue the chain.
         """
         event = self._parser.next_event()
         if event is None:
@@ -57,13 +57,13 @@ class SignedParts:
         if event.payload:
             return _decode_part(event.payload)
         self._ended = True
-        return self.next_part(now_s)  # nothing, unless an event follows
+        return self.next_part(now_s)  # raises if another event follows
 
     def finish(self) -> None:
-        """Say that the body is over.
+        """Check that the body is complete: its last event is signed and empty.
 
         Raises:
-            EventStreamError: it was cut short: the last event is signed, too, and empty.
+            EventStreamError: the body was cut short.
         """
         self._parser.finish()
         if not self._ended:
@@ -98,15 +98,16 @@ _BINARY_HEADERS = _part_headers("BINARY")
 
 
 def encode_reply(data: bytes, *, is_text: bool) -> bytes:
-    """Frame one message of the container as one part."""
+    """Encode one message of the container as one part."""
     return encode(_TEXT_HEADERS if is_text else _BINARY_HEADERS, data)
 
 
 def encode_exception(error: str, message: str, code: str) -> bytes:
-    """Frame an end that the client's SDK raises.
+    """Encode an exception that the client's SDK raises.
 
-    What the operation models is an `exception`; anything else is an unmodelled `error`, the
-    event stream's own kind, because an SDK can not build a type that it does not know.
+    Errors that are part of the operation's model are encoded as an `exception`. All others are
+    encoded as the event stream's unmodelled `error`, because an SDK cannot build an exception of an
+    unknown type.
     """
     if error not in (MODEL_STREAM_ERROR, INTERNAL_STREAM_FAILURE):
         return encode(

@@ -1,4 +1,4 @@
-"""The endpoint as a whole: certificate, listener, connections."""
+"""The local endpoint: certificate, listener and connections."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ class LocalEndpoint:
     """A SageMaker endpoint on this machine.
 
     async with LocalEndpoint(settings) as endpoint:
-        ...  # endpoint.url, endpoint.ca_file: for a client
+        ...  # clients use endpoint.url and endpoint.ca_file
         endpoint.faults.inject(faults.reset(after_events=3))
     """
 
@@ -38,29 +38,29 @@ class LocalEndpoint:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """Port on which the endpoint listens."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where clients reach it, by a name of its certificate."""
+        """Base URL for clients, with a host name of the certificate."""
         return f"https://{self._settings.cert_names[0]}:{self._port}"
 
     @property
     def ca_file(self) -> Path:
-        """The PEM of the CA that clients have to trust."""
+        """PEM file of the CA that clients must trust."""
         return self._ca_file
 
     async def __aenter__(self) -> Self:
-        """Listen.
+        """Start listening.
 
         Raises:
-            OSError: the address is in use, or the CA's file can not be written.
+            OSError: the address is in use, or the CA file cannot be written.
         """
         async with contextlib.AsyncExitStack() as resources:
             tls = self._make_certificate(resources)
             session = await resources.enter_async_context(
-                ClientSession(connector=TCPConnector(limit=0))  # streams have a limit already
+                ClientSession(connector=TCPConnector(limit=0))  # streams are limited already
             )
             platform = Platform(self._settings, self._credentials(), session, self.faults)
             server = await asyncio.get_running_loop().create_server(
@@ -90,11 +90,11 @@ class LocalEndpoint:
         async def serve(stream: Stream) -> None:
             await Invocation(stream, platform).run()
 
-        known = self._connections
-        return Connection(serve, limit, on_made=known.add, on_closed=known.discard)
+        live = self._connections
+        return Connection(serve, limit, on_made=live.add, on_closed=live.discard)
 
     def retire_connections(self) -> None:
-        """Ask clients to open new connections; open streams go on."""
+        """Ask clients to open new connections; open streams continue."""
         for connection in tuple(self._connections):
             connection.retire()
 
@@ -115,7 +115,7 @@ class LocalEndpoint:
         )
 
     def _make_certificate(self, resources: contextlib.AsyncExitStack) -> ssl.SSLContext:
-        """Make a CA and a certificate of it: for this process only, its key stays in memory."""
+        """Create a CA and a certificate for this process; the keys stay in memory."""
         authority = trustme.CA(organization_name="Callscribe local endpoint")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_alpn_protocols(["h2"])

@@ -15,32 +15,48 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8443, description="Port to listen on.")
-    names: Names = Field(("callscribe",), description="Endpoints that exist, comma-separated.")
+    names: Names = Field(
+        ("callscribe",), description="Names of the existing endpoints, comma-separated."
+    )
     container_url: Url = Field(
-        "http://127.0.0.1:8080", description="The model's container, where SageMaker sees it."
+        "http://127.0.0.1:8080", description="Base URL of the model's container."
     )
     cert_dir: Path | None = Field(
         None,
-        description="Where ca.pem, the CA of this process's certificate, is written for clients. "
+        description="Directory to which ca.pem is written, the CA that clients must trust. "
         "Default: a temporary directory.",
     )
     cert_names: Names = Field(
-        ("localhost", "127.0.0.1"), description="Names and addresses the certificate is for."
+        ("localhost", "127.0.0.1"), description="Names and addresses in the certificate."
     )
-    access_key_id: str = Field(min_length=1, description="The identity that is let in.")
-    secret_access_key: SecretStr = Field(min_length=1, description="Its secret.")
-    session_token: SecretStr | None = Field(None, description="Its session token, if it has one.")
+    access_key_id: str = Field(
+        min_length=1, description="Access key id of the only accepted client."
+    )
+    secret_access_key: SecretStr = Field(
+        min_length=1, description="Secret access key of that client."
+    )
+    session_token: SecretStr | None = Field(
+        None, description="Session token of that client. Default: none."
+    )
 
-    # What the platform promises; no number of AWS's is known where it says "ours".
-    max_connection_s: PositiveFloat = Field(1800, description="A stream's longest life.")
-    max_concurrent_streams: PositiveInt = Field(128, description="Per connection; ours.")
+    # Limits of the platform. AWS documents no number where the description says so.
+    max_connection_s: PositiveFloat = Field(1800, description="Maximum duration of a stream.")
+    max_concurrent_streams: PositiveInt = Field(
+        128, description="Maximum streams per connection; not documented by AWS."
+    )
     accept_timeout_s: PositiveFloat = Field(
         2.5,
-        description="For the container to accept a socket. AWS says 0.25, on a machine of its own; "
-        "here everything runs on one.",
+        description="Time limit for the container to accept a WebSocket. AWS allows 0.25 s on a "
+        "separate machine; here all processes share one.",
     )
-    ping_interval_s: PositiveFloat = Field(60, description="Between pings to the container.")
-    ping_limit: PositiveInt = Field(5, description="Pings without a pong before it counts as dead.")
+    ping_interval_s: PositiveFloat = Field(
+        60, description="Interval between pings to the container."
+    )
+    ping_limit: PositiveInt = Field(
+        5, description="Pings without a pong after which the container counts as lost."
+    )
     drain_timeout_s: PositiveFloat = Field(
-        30, description="For the container's close after the client's half-close; ours."
+        30,
+        description="Time limit for the container's close after the client's half-close; not "
+        "documented by AWS.",
     )

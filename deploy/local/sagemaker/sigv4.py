@@ -1,11 +1,11 @@
-"""Signature Version 4: the request's signature, and the chain its events continue. Pure.
+"""Verify Signature Version 4: the request's signature and the chain of its events. Pure.
 
     request  HMAC(key(day), "AWS4-HMAC-SHA256" / date / scope / sha256(canonical request))
     event k  HMAC(key(day of event k), "AWS4-HMAC-SHA256-PAYLOAD" / date / scope / signature k-1
              / sha256(encoded :date header) / sha256(payload)); signature 0 is the request's
 
-So an altered, dropped, repeated or reordered event breaks the chain. The region is the client's
-word: a stand-in for every region has none of its own.
+An altered, dropped, repeated or reordered event breaks the chain. The region is the one that the
+client names, as this endpoint serves every region.
 
 Source: IAM User Guide, "Create a signed AWS API request"; events: the AWS SDK's signer.
 """
@@ -33,7 +33,7 @@ _AUTHORIZATION = re.compile(
 
 
 class SignatureError(Exception):
-    """A request or event that is not from who it says; `code` is AWS's name for it."""
+    """A request or event whose signature is invalid; `code` is AWS's error name."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -42,7 +42,7 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The one identity that is let in."""
+    """The credentials of the only accepted client."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -56,13 +56,13 @@ def verify_request(
 
     Args:
         method: of the request.
-        target: path and query as they stand on the wire.
-        headers: by lower-case name, `host` among them.
-        credentials: of the only client that is let in.
+        target: path and query exactly as received.
+        headers: by lower-case name, including `host`.
+        credentials: of the only accepted client.
         now_s: seconds since the epoch.
 
     Raises:
-        SignatureError: it is missing, malformed, out of date, or not that client's.
+        SignatureError: the signature is missing, malformed, out of date, or not that client's.
     """
     if "authorization" not in headers:
         raise SignatureError("MissingAuthenticationTokenException", "the request is not signed")
@@ -84,13 +84,13 @@ def verify_request(
 
 
 class EventChain:
-    """Verifies the events of one stream, in order."""
+    """Verifies the signatures of one stream's events, in order."""
 
     def __init__(self, secret_access_key: str, region: str, signature: str) -> None:
         self._secret = secret_access_key
         self._region = region
         self._prior = signature
-        self._second = -1  # that `_date`, `_scope` and `_key` are of: many events share one
+        self._second = -1  # of `_date`, `_scope` and `_key`, which many events share
         self._date = self._scope = self._day = ""
         self._key = b""
 
@@ -98,7 +98,7 @@ class EventChain:
         """Verify the next event.
 
         Raises:
-            SignatureError: it does not follow from what came before, or is out of date.
+            SignatureError: the signature does not continue the chain, or is out of date.
         """
         date = event.headers.get(":date")
         signature = event.headers.get(":chunk-signature")
@@ -120,7 +120,7 @@ class EventChain:
         self._prior = expected.hex()
 
     def request_signature(self, date: str, canonical_request: str) -> str:
-        """The signature that a request of this client has, as hex."""
+        """Return the expected signature of a request as hex."""
         self._use_date(date)
         to_sign = (
             f"AWS4-HMAC-SHA256\n{self._date}\n{self._scope}\n"
@@ -129,7 +129,7 @@ class EventChain:
         return hmac.digest(self._key, to_sign.encode(), "sha256").hex()
 
     def _use_date(self, date: str) -> None:
-        """Sign for this second; the key is the day's, so a stream's key changes at UTC midnight."""
+        """Set the date to sign for and, if the UTC day has changed, derive that day's key."""
         self._date = date
         if date[:8] == self._day:
             return
@@ -148,7 +148,7 @@ def _check_identity(key_id: str, token: str | None, credentials: Credentials) ->
 
 
 def _check_signed_headers(signed: list[str], headers: Mapping[str, str]) -> None:
-    """What AWS wants signed: the host and every x-amz header that is there."""
+    """Check that the host and every present x-amz header are signed, as AWS requires."""
     required = {name for name in headers if name.startswith("x-amz-")} | {"host", "x-amz-date"}
     if not (required <= set(signed) <= headers.keys()) or signed != sorted(signed):
         raise SignatureError("IncompleteSignatureException", "a header is not signed")
@@ -179,7 +179,7 @@ def _canonical_request(
     return "\n".join(
         (
             method,
-            quote(path, safe="/-_.~"),  # a second time, as every service but S3 has it
+            quote(path, safe="/-_.~"),  # quoted a second time, as all services except S3 require
             "&".join(parameters),
             *lines,
             "",

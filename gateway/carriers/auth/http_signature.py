@@ -1,12 +1,13 @@
-"""Signed upgrades: HTTP Message Signatures, draft 11, as Genesys makes them with a secret. Pure.
+"""Verify HTTP Message Signatures (draft 11), with which Genesys signs upgrades. Pure.
 
     Signature-Input: sig1=("@request-target" "@authority" "x-api-key" ...);keyid="..";created=..
     Signature: sig1=:base64 of HMAC-SHA256:
 
-What is signed is a line for each covered component, and last the text of Signature-Input as it
-came: the same in another spelling would be another text. Both headers are dictionaries of RFC 8941.
-What it lets a sender say twice (a label, a parameter) is refused, and so are kinds of values that
-these two never have. The scheme is not signed; host, path and query are, as the client knows them.
+The signed text has one line for each covered component. Its last line is the value of
+Signature-Input exactly as received, because any other spelling would change the text. Both headers
+are dictionaries of RFC 8941. Repeated labels and parameters are rejected, although the RFC allows
+them, and so are types of values that these headers never have. The URL's scheme is not signed; its
+host, path and query are, as the client knows them.
 
 Sources: draft-ietf-httpbis-message-signatures-11; audiohook-reference-implementation,
 httpsignature/signature-verifier.ts and authenticator.ts.
@@ -36,7 +37,7 @@ _COVERED: Final = (
     API_KEY,
 )
 _ALGORITHM: Final = "hmac-sha256"
-_NONCE_CHARS: Final = range(22, 257)  # fewer may come again by chance; more are dear to remember
+_NONCE_CHARS: Final = range(22, 257)  # shorter ones may repeat by chance; longer ones take memory
 _DEFAULT_PORT: Final = ":443"
 
 _KEY: Final = r"[a-z*][a-z0-9_.*-]*"
@@ -49,17 +50,17 @@ _SIGNATURE: Final = r":(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a good signature vouches for."""
+    """The values that a valid signature authenticates."""
 
     organization_id: str
     session_id: str
-    nonce: str = field(repr=False)  # not to be accepted again ...
-    until_s: float  # ... before this Unix time; from then on it is too old anyway
+    nonce: str = field(repr=False)  # must be accepted only once ...
+    until_s: float  # ... until this Unix time, when the signature has expired
 
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """A member of Signature-Input, and its text."""
+    """A parsed member of Signature-Input, and its text."""
 
     text: str
     components: Sequence[str]
@@ -71,7 +72,7 @@ class _Input:
         pairs = re.findall(rf";[ ]*({_KEY})=({_STRING}|[0-9]+)", rest)
         parameters = {name: _unquote(v) if v.startswith('"') else int(v) for name, v in pairs}
         if len(parameters) < len(pairs):
-            raise CarrierError("signature-invalid", "a parameter twice")
+            raise CarrierError("signature-invalid", "repeated parameter")
         return cls(text, [_unquote(name) for name in re.findall(_NAME, listed)], parameters)
 
 
@@ -85,7 +86,7 @@ def sign(
     created_s: int,
     expires_s: int,
 ) -> dict[str, str]:
-    """Make the two headers that sign an upgrade; see `verify`."""
+    """Compute the two headers that sign an upgrade; see `verify`."""
     names = " ".join(f'"{name}"' for name in _COVERED)
     text = (
         f'({names});keyid="{headers[API_KEY]}";nonce="{nonce}";alg="{_ALGORITHM}"'
@@ -105,17 +106,17 @@ def verify(
     max_age_s: float = 30.0,
     skew_s: float = 10.0,
 ) -> Signed:
-    """Check an upgrade's signature.
+    """Verify an upgrade's signature.
 
     Args:
-        headers: by names in any case.
-        target: the path and query that the client was told.
-        authority: the host that it was told, with its port unless that is 443.
-        secrets: by API key, decoded; one, or several of which any may have signed. An empty one is
-            none: anybody could sign with it.
-        now_s: Unix seconds.
-        max_age_s: how old a signature may be.
-        skew_s: how far ahead of ours the client's clock may be.
+        headers: the request's headers, case-insensitive.
+        target: the path and query of the URL that is configured at the client.
+        authority: the host of that URL, with its port unless that is 443.
+        secrets: by API key, one decoded secret, or several of which any may have signed. An empty
+            secret is rejected, because anyone could sign with it.
+        now_s: the current time, Unix seconds.
+        max_age_s: the maximum age of a signature.
+        skew_s: how far the client's clock may be ahead of the gateway's.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
@@ -141,7 +142,7 @@ def verify(
 
 
 def _find(inputs: str, api_key: str) -> tuple[str, _Input]:
-    """Find the signature made with the client's API key: proxies may add their own."""
+    """Find the signature made with the client's API key; proxies may add others."""
     for label, text in _members(inputs, _INPUT).items():
         signed = _Input.read(text)
         if signed.parameters.get("keyid") == api_key:
@@ -168,10 +169,10 @@ def _check_nonce(parameters: Mapping[str, str | int]) -> str:
 def _check_times(
     parameters: Mapping[str, str | int], now_s: float, max_age_s: float, skew_s: float
 ) -> float:
-    """Check when the signature was made, and until when it is good; give when it is too old."""
+    """Check the times of the signature, and return when it exceeds its maximum age."""
     created_s = parameters.get("created")
     if not isinstance(created_s, int) or not now_s - max_age_s < created_s <= now_s + skew_s:
-        raise CarrierError("signature-invalid", "too old, or ahead of our clock")
+        raise CarrierError("signature-invalid", "too old, or ahead of the gateway's clock")
     expires_s = parameters.get("expires", created_s + max_age_s)
     if isinstance(expires_s, str) or expires_s <= now_s:
         raise CarrierError("signature-invalid", "expired")
@@ -192,13 +193,13 @@ def _mac(
             raise CarrierError("signature-invalid", "a component is missing")
         lines.append(f'"{name}": {value}')
     lines.append(f'"@signature-params": {signed.text}')
-    # Headers may hold bytes that are no text.
+    # Headers may hold bytes that are not valid text.
     base = "\n".join(lines).encode(errors="surrogateescape")
     return hmac.digest(secret, base, hashlib.sha256)
 
 
 def _members(dictionary: str, value: str) -> dict[str, str]:
-    """Take a dictionary apart: the text of each member by its label."""
+    """Parse a dictionary into the text of each member by its label."""
     member = re.compile(rf"({_KEY})=({value})(?:[ \t]*,[ \t]*(?=\S)|\Z)")
     members: dict[str, str] = {}
     end = 0

@@ -1,12 +1,12 @@
-"""Who is let in at a media socket whose upgrade the carrier does not sign. Pure.
+"""Authenticate media sockets of carriers that do not sign their upgrades. Pure.
 
-The upgrade has to show one of two things, as `Authorization: Bearer`, as the password of Basic
-credentials, as the last segment of the media URL's path, or as `tok` in its query:
+The upgrade has to carry one of two credentials, as `Authorization: Bearer`, as the password of
+Basic credentials, as the last segment of the media URL's path, or as `tok` in its query:
 
-    the carrier's secret      where an operator configured it at the carrier, for all calls
-    a stream token            good for one call, for a while (`stream_tokens.py`)
+    the carrier's secret      configured at the carrier by an operator, for all calls
+    a stream token            valid for one call and a limited time (`stream_tokens.py`)
 
-A carrier may have several secrets: the first one makes tokens, all are accepted.
+A carrier may have several secrets: all are accepted, and the first one makes tokens.
 """
 
 import base64
@@ -24,19 +24,19 @@ from gateway.carriers.carrier import Carrier, Request, SingleUse, StreamLink, Up
 from gateway.carriers.settings import SecretSettings, plain, variable
 from gateway.errors import CarrierError
 
-CREDENTIAL: Final = "tok"  # its name in the query
+CREDENTIAL: Final = "tok"  # the credential's name in the query
 
 _MAX_CHARACTERS: Final = 4096
 
 
 class Tokens:
-    """Makes and reads one carrier's stream tokens.
+    """Makes and verifies one carrier's stream tokens.
 
     Args:
-        carrier: its name.
-        secret: what the tokens' key is derived from: all gateways have the same.
-        ttl_s: from a token's making until the upgrade.
-        new_nonce: gives 16 characters of base64url or more, never the same.
+        carrier: the carrier's name.
+        secret: the tokens' key is derived from it; it must be the same for all gateways.
+        ttl_s: how long a token is valid for the upgrade.
+        new_nonce: returns a unique string of at least 16 characters of base64url.
         older: secrets whose tokens are accepted as well.
     """
 
@@ -62,10 +62,11 @@ class Tokens:
         """Make a token.
 
         Args:
-            named_route: the route that the stream's URL names; empty if none.
-            call_id: whose stream it lets in; None: any call's.
-            now_s: Unix seconds.
-            seed: with the same seed and the other arguments alike, the token is the same.
+            named_route: the route in the stream's URL; empty if it has none.
+            call_id: the call whose stream the token admits; None: any call.
+            now_s: the current time, Unix seconds.
+            seed: the same seed and other arguments always give the same token. None: each token is
+                unique.
         """
         key, expires_s = self._keys[0], int(now_s) + self._ttl_s
         if seed is None:
@@ -75,10 +76,10 @@ class Tokens:
         return stream_tokens.mint(key, self._carrier, named_route, call_id, expires_s, nonce)
 
     def upgrade(self, shown: str, request: Request, new_adapter: Callable[[], Adapter]) -> Upgrade:
-        """Let an upgrade in that shows a token.
+        """Accept an upgrade that carries a valid token.
 
         Raises:
-            CarrierError: token-invalid, or as `new_adapter` does.
+            CarrierError: token-invalid, or an error of `new_adapter`.
         """
         route = request.route or ""
         token = stream_tokens.read(self._keys, self._carrier, route, shown, request.now_s)
@@ -90,16 +91,17 @@ class Tokens:
 
 
 class StreamAuthenticator:
-    """One carrier's gate; shut while it has no secret.
+    """Authenticates one carrier's upgrades. Without a secret it rejects all of them.
 
     Args:
-        carrier: its name.
-        settings: its secret, for how long tokens are good, and what its audio is.
-        secret_in_url: the secret itself may stand there; where a carrier has no other way.
+        carrier: the carrier's name.
+        settings: its secrets, the lifetime of its tokens, and its encoding.
+        secret_in_url: whether the URL may contain the secret itself, for a carrier that can send it
+            in no other way.
 
     Attributes:
-        missing_setting: the setting without which nobody is let in; None if it is there.
-        token_ttl_s: from a token's making until the upgrade.
+        missing_setting: name of the setting whose absence disables the carrier; None if it is set.
+        token_ttl_s: how long a token is valid for the upgrade.
     """
 
     def __init__(
@@ -114,14 +116,14 @@ class StreamAuthenticator:
         self._inform = settings.inform
 
     def upgrade(self, request: Request, new_adapter: Callable[[], Adapter]) -> Upgrade:
-        """Let an upgrade in.
+        """Accept an upgrade that carries the secret or a valid token.
 
         Args:
-            request: the upgrade.
-            new_adapter: makes what reads the socket; not called for who is not let in.
+            request: the upgrade request.
+            new_adapter: creates the socket's adapter; not called for a rejected upgrade.
 
         Raises:
-            CarrierError: token-missing or token-invalid, or as `new_adapter` does.
+            CarrierError: token-missing or token-invalid, or an error of `new_adapter`.
         """
         header = _credential(request.headers.get("Authorization", ""))
         in_url = request.token or request.query.get(CREDENTIAL)
@@ -135,19 +137,19 @@ class StreamAuthenticator:
     def url_with_token(
         self, link: StreamLink, call_id: str | None, now_s: float, purpose: str = ""
     ) -> str:
-        """Return the URL of a stream with a token in its path; without a call any may use it.
+        """Return the URL of a stream with a token in its path.
 
         Args:
-            link: where it connects.
-            call_id: the call's.
-            now_s: Unix seconds.
-            purpose: tells the tokens of one document from each other, if it has several.
+            link: where the stream connects.
+            call_id: the call whose stream the token admits; None: any call.
+            now_s: the current time, Unix seconds.
+            purpose: makes the tokens of one document different, if it has several.
         """
         seed = link.seed and f"{purpose} {link.seed}"
         return link.with_token(self._tokens.mint(link.route, call_id, now_s, seed))
 
     def token(self, link: StreamLink, call_id: str | None, now_s: float) -> str:
-        """Make a token to show in a header, on the way to `link.url`."""
+        """Make a token to send in a header with the upgrade to `link.url`."""
         return self._tokens.mint(link.named_route, call_id, now_s, link.seed)
 
     def _is_secret(self, shown: str | None) -> bool:
@@ -155,25 +157,28 @@ class StreamAuthenticator:
 
 
 def tokens_of(carrier: str, secrets: Sequence[str], ttl_s: int) -> Tokens:
-    """Make the tokens of a carrier's secrets; without any, of one that lets nobody in."""
+    """Create a carrier's `Tokens`. Without secrets, their key is derived from an empty string.
+
+    The caller has to reject upgrades itself if it has no secret.
+    """
     first, *older = secrets or ("",)
     return Tokens(carrier, first, ttl_s, older=older)
 
 
 @runtime_checkable
 class AuthenticatedCarrier(Carrier, Protocol):
-    """A carrier whose media sockets a gate guards."""
+    """A carrier whose media sockets a `StreamAuthenticator` authenticates."""
 
     authenticator: StreamAuthenticator
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         return self.authenticator.missing_setting
 
 
 def _credential(header: str) -> str | None:
-    """Give the token of Bearer credentials, the password of Basic ones, or what stands there."""
+    """Return a Bearer token, the password of Basic credentials, or else the whole header."""
     if len(header) > _MAX_CHARACTERS:
         return None
     scheme, _, rest = header.strip().partition(" ")

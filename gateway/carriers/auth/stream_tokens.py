@@ -1,13 +1,13 @@
-"""The token that lets one call's media stream in, where the carrier signs nothing on the upgrade.
+"""Make and verify tokens for the media streams of carriers that do not sign upgrades. Pure.
 
     <expires>.<nonce>.<call>.<mac>
 
-It stands in the stream's URL, as a segment of the path: many carriers take no query. The mac binds
-all before it to carrier and route; `call` binds it to a call, whose id only the start message
-tells, and is empty where that was not known yet. A token that is bound to a call is good for that
-call until its stream has ended, so that a carrier may connect again; one that is not is good once.
-The key is one that all gateways of an installation have, so that each accepts what another made.
-Pure.
+A token is a segment of the path of the stream's URL, because many carriers accept no query. `mac`
+authenticates the fields before it, the carrier and the route. `call` binds the token to a call and
+is checked when the start message brings the call's id; it is empty if the id was unknown when the
+token was made. A token that is bound to a call is valid until the call's stream has ended, so that
+the carrier may reconnect. A token that is not bound to a call is valid once. All gateways of an
+installation share the key, so that each accepts the tokens of the others.
 """
 
 import base64
@@ -27,13 +27,13 @@ _TOKEN: Final = re.compile(rf"([1-9][0-9]{{0,11}})\.({_NONCE})\.({_MAC}|)\.({_MA
 
 @dataclass(frozen=True, slots=True)
 class StreamToken:
-    """A token that is ours, for this carrier and route, and not too old.
+    """A token whose mac, carrier, route and expiry have been verified.
 
     Attributes:
-        once: its id, by which the caller tells whether it was used.
-        expires_s: Unix seconds; until then the id has to be remembered.
-        call: the mac of the call it is good for; empty: any.
-        key: what the macs are made with.
+        once: the token's id, by which the caller detects that it was used before.
+        expires_s: Unix seconds; the id has to be stored until then.
+        call: the mac of the call's id; empty: the token is valid for any call.
+        key: the key of the macs.
     """
 
     once: str = field(repr=False)
@@ -42,7 +42,7 @@ class StreamToken:
     key: bytes = field(repr=False)
 
     def check(self, call_id: str) -> None:
-        """Check that the stream is that of the token's call, if it has one.
+        """Check that the stream belongs to the token's call, if the token is bound to one.
 
         Raises:
             CarrierError: token-invalid.
@@ -59,43 +59,44 @@ def mint(
 
     Args:
         key: a secret of the installation.
-        carrier: whose stream is let in.
-        route: the route that the stream's URL names; empty if none.
-        call_id: the call it is good for; None: any of this carrier and route.
-        expires_s: Unix time after which it is not.
-        nonce: never used before, 16 to 64 characters of base64url.
+        carrier: the carrier whose stream the token admits.
+        route: the route in the stream's URL; empty if it has none.
+        call_id: the call that the token is valid for; None: any call of this carrier and route.
+        expires_s: Unix time after which the token is invalid.
+        nonce: 16 to 64 characters of base64url, never used before.
 
     Returns:
-        Letters, digits, `.`, `_` and `-`: about 120 with a call.
+        A string of letters, digits, `.`, `_` and `-`; about 120 characters if bound to a call.
 
     Raises:
-        ValueError: the nonce is something else.
+        ValueError: the nonce has another format.
     """
     if not re.fullmatch(_NONCE, nonce):
-        raise ValueError("nonce: 16 to 64 of A-Z a-z 0-9 _ - expected")
+        raise ValueError("nonce: must be 16 to 64 of A-Z a-z 0-9 _ -")
     call = "" if call_id is None else _mac(key, "call", nonce, call_id)
     return f"{expires_s}.{nonce}.{call}.{_stream_mac(key, carrier, route, expires_s, nonce, call)}"
 
 
 def nonce_of(key: bytes, *parts: str) -> str:
-    """Derive a nonce from what makes a token one of a kind; the same parts give the same nonce."""
+    """Derive a nonce from parts that identify the token; the same parts give the same nonce."""
     return _mac(key, "nonce", *parts)
 
 
 def read(
     keys: bytes | Sequence[bytes], carrier: str, route: str, token: str, now_s: float
 ) -> StreamToken:
-    """Check all of a token that can be checked before the stream says which call it is.
+    """Verify a token, except for its call, which is known only from the start message.
 
     Args:
-        keys: see `mint`; one, or several of which any may have made it.
-        carrier: whose stream asks.
-        route: that of its URL; empty if it names none.
-        token: that of its URL.
-        now_s: Unix seconds.
+        keys: see `mint`; one key, or several of which any may have made the token.
+        carrier: the carrier of the stream.
+        route: the route in the stream's URL; empty if it has none.
+        token: the token in the stream's URL.
+        now_s: the current time, Unix seconds.
 
     Raises:
-        CarrierError: token-invalid: it is not ours, of another carrier or route, or too old.
+        CarrierError: token-invalid: the mac is wrong for this carrier and route, or the token has
+            expired.
     """
     found = _TOKEN.fullmatch(token)
     if found is None:
@@ -104,7 +105,7 @@ def read(
     expires_s = int(digits)
     keys = [keys] if isinstance(keys, bytes) else keys
     expected = [_stream_mac(key, carrier, route, expires_s, nonce, call) for key in keys]
-    matches = [hmac.compare_digest(mac, each) for each in expected]  # all: no early exit
+    matches = [hmac.compare_digest(mac, each) for each in expected]  # all keys, for constant time
     if not any(matches) or now_s > expires_s:
         raise CarrierError("token-invalid")
     return StreamToken(nonce, expires_s, call, keys[matches.index(True)])
@@ -115,7 +116,7 @@ def _stream_mac(key: bytes, carrier: str, route: str, expires_s: int, nonce: str
 
 
 def _mac(key: bytes, *parts: str) -> str:
-    """Each part is preceded by its length: none can be taken for the beginning of the next."""
+    """Compute a mac. Each part is preceded by its length, so that parts cannot run together."""
     mac = hmac.new(key, b"callscribe stream token v1", hashlib.sha256)
     for part in parts:
         data = part.encode(errors="surrogatepass")

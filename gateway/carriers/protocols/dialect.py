@@ -1,6 +1,6 @@
-"""How carriers that send JSON texts name what they say, and how to look it up. Pure.
+"""Describe the field names of carriers' JSON messages, and look values up by them. Pure.
 
-A `Dialect` is a table, in its carrier's own file; `json_media.py` reads messages by it.
+A `Dialect` is a table in its carrier's own file. `json_media.py` parses messages by it.
 """
 
 import base64
@@ -21,7 +21,7 @@ from gateway.carriers.protocols.formats import track_format
 from gateway.carriers.protocols.tolerant import fold, look_up, mend
 from gateway.errors import CarrierError
 
-# msgspec's for JSON and types, Python's for UTF-8, and for nesting without end.
+# Raised for invalid JSON or types, for invalid UTF-8, and for too deep nesting.
 NOT_UNDERSTOOD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 USUAL_FRAME_MS: Final = 20
@@ -33,41 +33,41 @@ _URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
 class Frame[P](msgspec.Struct, gc=False):
-    """The audio in a media message; a dialect that names its fields otherwise has its own."""
+    """The audio of a media message. A dialect with other field names defines its own."""
 
     payload: P
-    track: str | None = ""  # empty: the stream's first
+    track: str | None = ""  # empty: the stream's first track
     chunk: Any = None
     timestamp: Any = None
 
 
 class Media[P](msgspec.Struct, tag_field="event", tag="media", gc=False):
-    """A media message whose audio stands in an object `media`."""
+    """A media message whose audio is in an object `media`."""
 
     media: Frame[P]
 
     @property
     def frame(self) -> Frame[P]:
-        """Its audio."""
+        """The message's audio."""
         return self.media
 
 
 class Kind(Enum):
-    """What a message is to us."""
+    """What a message means."""
 
     START = auto()
     MEDIA = auto()
     DTMF = auto()
     STOP = auto()
-    NOTE = auto()  # asks nothing of us
+    NOTE = auto()  # needs no action
 
 
 class Times(Enum):
-    """What the timestamps of media are."""
+    """What the timestamps of media count."""
 
     STREAM = auto()  # ms since the stream's start
     WALL = auto()  # Unix ms
-    NONE = auto()  # there are none: media are counted
+    NONE = auto()  # there are none: audio is counted
 
 
 KINDS: Final = MappingProxyType(
@@ -84,39 +84,42 @@ KINDS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How one carrier says it. Places in a message are dotted names; the first one found counts.
+    """The field names of one carrier's messages, and its defaults.
 
-    What a dialect does not say is as Twilio, whom the others followed, has it. Names that differ in
-    case, `_` or `-` alone are one.
+    Fields are located by dotted paths; the first path with a non-empty value counts. The default
+    paths are Twilio's, which many carriers imitate. Names that differ only in case, `_` or `-` are
+    the same name.
 
     Attributes:
-        carrier: whose it is.
-        kinds: its messages, by the names of their events.
-        call_id: where the start message has the call's id.
-        stream_id: where it has the stream's.
-        params: where it has what the customer passes on.
-        circumstances: where it has single values that are published likewise, by their names.
-        called: where it has the number dialled, if it has.
-        tracks: where it lists the tracks, by name or as objects with a `name`.
-        track_names: the tracks, by all of their spellings; those that a start message without a
-            list means come first, as many as `unlisted_tracks`.
-        unlisted_tracks: how many those are.
-        roles: who speaks on a track, where the carrier itself knows.
-        encoding: where it has the audio's encoding; in the track's object, if tracks are objects.
-        rate: where it has the samples per second, likewise.
-        channels: where it has the number of channels, likewise.
-        dtmf_track: where a dtmf message has its track.
-        stop_track: where a stop message has its track, if each track has a stop of its own.
-        event: the name of the field that tells messages apart.
+        carrier: the carrier's name.
+        kinds: what a message means, by the name of its event.
+        call_id: paths of the call's id in the start message.
+        stream_id: paths of the stream's id in the start message.
+        params: paths of the custom parameters in the start message.
+        circumstances: paths of single values in the start message that are published as parameters,
+            each under the last name of its path.
+        called: paths of the dialled number in the start message, if it has one.
+        tracks: paths of the list of tracks in the start message: names, or objects with a `name`.
+        track_names: the tracks by all of their spellings. If a start message lists no tracks, it
+            has the first `unlisted_tracks` of these.
+        unlisted_tracks: the number of tracks of a start message that lists none.
+        roles: who speaks on a track, if the carrier defines it.
+        encoding: paths of the encoding: in the track's object if tracks are objects, else in the
+            start message.
+        rate: paths of the sample rate, in the same object.
+        channels: paths of the number of channels, in the same object.
+        dtmf_track: paths of the track in a dtmf message.
+        stop_track: paths of the track in a stop message, if each track is stopped separately.
+        event: the field that holds a message's event.
         media: the struct of a media message, generic over its payload.
-        payload: where a media message has its audio, if it is not as its struct says.
-        track: where it has its track, likewise.
-        chunk: where it has its number, likewise.
-        timestamp: where it has its time, likewise.
-        usual_encoding: what it is if nothing says.
-        usual_rate_hz: samples per second of linear audio if the start does not say.
-        times: what the timestamps of media are.
-        reorder_ms: messages may overtake each other by that much audio.
+        payload: paths of the audio in a media message that does not match its struct.
+        track: paths of the track in such a message.
+        chunk: paths of the frame's number in such a message.
+        timestamp: paths of the timestamp in such a message.
+        usual_encoding: the encoding if the start message names none.
+        usual_rate_hz: the sample rate of linear audio if the start message names none.
+        times: what the timestamps of media count.
+        reorder_ms: messages may arrive out of order by this much audio.
     """
 
     carrier: str
@@ -155,11 +158,11 @@ class Dialect:
 
     @property
     def unlisted(self) -> list[str]:
-        """The tracks that a start message without a list means."""
+        """The tracks of a start message that lists none."""
         return list(self.track_names)[: self.unlisted_tracks]
 
     def track_of(self, name: str) -> str | None:
-        """The track of a name, also in another spelling; None if there is none."""
+        """Return the track with this name in any spelling; None if there is none."""
         if name in self.track_names:
             return self.track_names[name]
         wanted = fold(name)
@@ -168,10 +171,10 @@ class Dialect:
 
 
 def read(message: bytes) -> Mapping[str, object]:
-    """Read any message; what strict readers refuse in it is replaced.
+    """Parse any message; parts that strict JSON parsers reject are replaced.
 
     Raises:
-        CarrierError: malformed-message: it is no JSON object.
+        CarrierError: malformed-message: the message is not a JSON object.
     """
     try:
         decoded = msgspec.json.decode(message)
@@ -190,7 +193,7 @@ def _read_mended(message: bytes) -> object:
 
 
 def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
-    """Read a start message.
+    """Parse a start message.
 
     Raises:
         CarrierError: malformed-message, unknown-track or unsupported-encoding.
@@ -207,15 +210,14 @@ def read_start(message: Mapping[str, object], dialect: Dialect) -> CallStarted:
 
 
 def _tracks(message: Mapping[str, object], dialect: Dialect) -> Iterator[TrackFormat]:
-    """Read the tracks; what is no list lists none, and in a list names we don't know are left out.
+    """Yield the listed tracks, or the default ones if none are listed. Skip unknown names.
 
     Raises:
-        CarrierError: unknown-track, for a list without a name that we know; or
-            unsupported-encoding.
+        CarrierError: unknown-track: the list has no known name; or unsupported-encoding.
     """
     listed = find(message, dialect.tracks)
     listed = [listed] if isinstance(listed, str) else listed
-    announced: dict[str, Mapping[str, object]] = {}  # by track, what describes it
+    announced: dict[str, Mapping[str, object]] = {}  # by track, the object with its format
     for entry in listed if isinstance(listed, list) and listed else dialect.unlisted:
         name = look_up(entry, "name") if isinstance(entry, dict) else entry
         track = dialect.track_of(name) if isinstance(name, str) else None
@@ -233,14 +235,14 @@ def _track_format(track: str, described: Mapping[str, object], dialect: Dialect)
     rate_hz = number(find(described, dialect.rate))
     channels = number(find(described, dialect.channels))
     if rate_hz is None and dialect.usual_rate_hz:
-        with contextlib.suppress(CarrierError):  # G.711 has one rate, whatever is usual
+        with contextlib.suppress(CarrierError):  # G.711 has only one rate
             usual_hz = dialect.usual_rate_hz
             return track_format(track, encoding, usual_hz, channels)
     return track_format(track, encoding, rate_hz, channels)
 
 
 def number(value: object) -> int | None:
-    """A whole number from its digits or itself; None for anything else, or beyond 64 bits."""
+    """Convert a number or its digits to an int; None if it is not whole or exceeds 64 bits."""
     if isinstance(value, str):
         try:
             found = int(value)
@@ -256,7 +258,7 @@ def number(value: object) -> int | None:
 
 
 def find(message: object, places: Sequence[str]) -> object:
-    """What stands at the first of these places that is not empty; None if all are."""
+    """Return the value at the first of these paths that is not empty; None if all are."""
     for place in places:
         found: object = message
         for name in place.split("."):
@@ -267,7 +269,7 @@ def find(message: object, places: Sequence[str]) -> object:
 
 
 def read_id(message: Mapping[str, object], places: Sequence[str]) -> str:
-    """The id at the first of these places that has one: a text, or a whole number.
+    """Return the first string or whole number at these paths, as a string.
 
     Raises:
         CarrierError: malformed-message: there is none.
@@ -279,20 +281,20 @@ def read_id(message: Mapping[str, object], places: Sequence[str]) -> str:
 
 
 def find_text(message: object, places: Sequence[str]) -> str | None:
-    """The text, or the whole number as one, at the first of these places that has either."""
+    """Return the first string or whole number at these paths, as a string; None if none."""
     texts = (read_text(find(message, (place,))) for place in places)
     return next((text for text in texts if text is not None), None)
 
 
 def read_text(value: object) -> str | None:
-    """A text, or a whole number as one; None for anything else."""
+    """Return a string, or a whole number as a string; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
 
 
 def decode_base64(text: str) -> bytes | None:
-    """Decode base64 or base64url, padded or not, also if broken into lines; None if it is none."""
+    """Decode base64 or base64url, with or without padding and line breaks; None if invalid."""
     text = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -301,18 +303,18 @@ def decode_base64(text: str) -> bytes | None:
 
 
 def lost_bytes(text: object, usual_bytes: int) -> int:
-    """Return how much audio is lost with a text that is no base64: as much as it is long.
+    """Return how many bytes of audio are lost with a text that is not valid base64.
 
     Args:
-        text: what stands where audio should be; anything.
-        usual_bytes: of a frame: it holds no less.
+        text: the value in place of the audio, of any type.
+        usual_bytes: the size of a usual frame, and the minimum of the result.
     """
     size = len("".join(text.split()).rstrip("=")) * 3 // 4 & ~1 if isinstance(text, str) else 0
-    return size if size > usual_bytes + 2 else usual_bytes  # what padding there was is not known
+    return size if size > usual_bytes + 2 else usual_bytes  # the padding is unknown
 
 
 def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Read parameters: an object, a list of names and values, or a text `a=1;b=2` or `a=1,b=2`."""
+    """Yield parameters from an object, a list of names and values, `a=1;b=2` or `a=1,b=2`."""
     for place in places:
         found = find(message, (place,))
         if isinstance(found, str):
@@ -323,7 +325,9 @@ def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tu
         if not isinstance(found, dict):
             continue
         for name, value in found.items():
-            if isinstance(name, str) and not isinstance(value, dict | list):  # none are nested
+            if isinstance(name, str) and not isinstance(
+                value, dict | list
+            ):  # nested values are skipped
                 yield name, "" if value is None else str(value)
 
 

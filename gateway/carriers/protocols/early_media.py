@@ -1,27 +1,27 @@
-"""Media that overtook the start of their stream. Pure."""
+"""Hold media messages that arrive before their stream's start message. Pure."""
 
 from typing import Final
 
 from gateway.errors import CarrierError
 
 EARLY_MS: Final = 5000
-BYTES_PER_MS: Final = 2 * 48  # of two tracks of the dearest format: L16 at 24 kHz
-TEXT_BYTES_PER_MS: Final = 2 * BYTES_PER_MS  # in base64, with what is written around it
+BYTES_PER_MS: Final = 2 * 48  # two tracks of the largest format: L16 at 24 kHz
+TEXT_BYTES_PER_MS: Final = 2 * BYTES_PER_MS  # in base64, with the JSON around it
 
-_MAX_MESSAGES: Final = 2 * EARLY_MS // 10  # of two tracks, in frames of 10 ms
+_MAX_MESSAGES: Final = 2 * EARLY_MS // 10  # two tracks in frames of 10 ms
 
 
 class EarlyMedia:
-    """Holds messages until the start has come, as they came and in their order.
+    """Holds messages, unparsed and in order, until the start message has arrived.
 
-    A sender may write its start and its media from different threads. How long audio lasts is
-    known from the start on, so what is held is bounded by the bytes of the dearest format.
+    A sender may write its start and its media from different threads. The duration of audio is
+    unknown before the start, so the limit is the size of `EARLY_MS` in the largest format.
 
     Args:
-        bytes_per_ms: the most that a millisecond of the stream takes on the wire.
+        bytes_per_ms: the largest size on the wire of one millisecond of the stream.
 
     Attributes:
-        size_bytes: of all that is held.
+        size_bytes: the total size of the held messages.
     """
 
     def __init__(self, bytes_per_ms: int = TEXT_BYTES_PER_MS) -> None:
@@ -30,10 +30,10 @@ class EarlyMedia:
         self._messages: list[bytes] = []
 
     def hold(self, message: bytes) -> tuple[()]:
-        """Hold a message; return that no event comes of it yet.
+        """Hold a message; return no events.
 
         Raises:
-            CarrierError: media-before-start: it is more than may be held.
+            CarrierError: media-before-start: the limit is exceeded.
         """
         self.size_bytes += len(message)
         if self.size_bytes > self._max_bytes or len(self._messages) >= _MAX_MESSAGES:
@@ -42,7 +42,7 @@ class EarlyMedia:
         return ()
 
     def drain(self) -> list[bytes]:
-        """Return what is held, and hold it no longer."""
+        """Return the held messages and clear them."""
         messages, self._messages = self._messages, []
         self.size_bytes = 0
         return messages

@@ -1,4 +1,4 @@
-"""How carriers name encodings, and which of them a track may have. Pure."""
+"""Carriers' names for encodings, and the formats that a track may have. Pure."""
 
 from dataclasses import replace
 from typing import Final
@@ -18,7 +18,7 @@ _LINEAR: Final = {
     "raw",
     "slin",
     "pcm",
-    "base64",  # so Exotel calls its linear audio at times
+    "base64",  # Exotel's name for linear audio in some messages
 }
 _G711_HZ: Final = 8000
 _LINEAR_HZ: Final = (8000, 16000, 24000)
@@ -30,16 +30,16 @@ def track_format(
     rate_hz: int | None = None,
     channels: int | None = None,
 ) -> TrackFormat:
-    """Give a track's format from what the carrier announced; what it leaves out is mu-law, 8 kHz.
+    """Return a track's format from what the carrier announced. The default is mu-law at 8 kHz.
 
     Args:
-        track: its name.
-        encoding: as the carrier names it, in any case; parameters (`;rate=8000`) do not count.
+        track: the track's name.
+        encoding: the carrier's name for it, in any case; parameters (`;rate=8000`) are ignored.
         rate_hz: samples per second.
-        channels: in one frame.
+        channels: the number of channels in one frame.
 
     Raises:
-        CarrierError: unsupported-encoding; the detail says what to ask the carrier for.
+        CarrierError: unsupported-encoding; the detail says how to configure the carrier.
     """
     name = str(encoding or "pcmu").partition(";")[0].strip().lower()
     rate_hz = rate_hz or _G711_HZ
@@ -52,19 +52,20 @@ def track_format(
             return TrackFormat(track, Encoding.L16LE, rate_hz)
     raise CarrierError(
         "unsupported-encoding",
-        "have it send PCMU (mu-law), 8000 Hz, 1 channel; PCMA, and L16 at 8, 16 or 24 kHz do too",
+        "configure the carrier to send PCMU (mu-law), 8000 Hz, 1 channel; PCMA at 8 kHz and L16 at "
+        "8, 16 or 24 kHz are supported, too",
     )
 
 
 def with_encoding(
     start: CallStarted, encoding: Encoding, *, linear_only: bool = False
 ) -> CallStarted:
-    """Return a start whose tracks have another encoding than the carrier announced.
+    """Return a start with the announced encoding of its tracks replaced.
 
     Args:
-        start: as announced.
-        encoding: what the payloads really are. G.711 is 8 kHz whatever rate was announced.
-        linear_only: replace only what was announced as 16-bit linear.
+        start: the start as announced.
+        encoding: the real encoding of the payloads. G.711 is 8 kHz whatever rate was announced.
+        linear_only: replace only tracks announced as 16-bit linear.
     """
     rate_hz = _G711_HZ if encoding.sample_bytes == 1 else None
     tracks = (

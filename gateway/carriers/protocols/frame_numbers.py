@@ -1,13 +1,14 @@
-"""Frames that are missing by their numbers, where no timestamps show it. Pure.
+"""Detect missing frames by their numbers, for streams without timestamps. Pure.
 
-    number             follows                            before the frame is missing
-    the next           its track's last, or the last one  nothing
-    skips              numbers that counted               as many frames of this length
-    skips too far      any                                nothing: it is no count
-    falls or repeats   any                                nothing; those before did not count
+    number                      earlier numbers     missing before the frame
+    increases by 1              any                 nothing
+    skips up to 60 s of audio   were consecutive    one frame of this length per skipped number
+    skips more                  any                 nothing: the number is not a frame count
+    decreases or repeats        any                 nothing; earlier numbers are disregarded
 
-Some senders number each track, others all frames together: which it is shows as soon as the frames
-of two tracks alternate. Of numbers that count all tracks, each track misses its share.
+Some senders number each track, others number all frames together. Which of the two it is shows as
+soon as the frames of two tracks alternate. If all frames are numbered together, the missing frames
+are divided among the tracks.
 """
 
 from collections.abc import Sequence
@@ -21,23 +22,24 @@ _MOST_EVIDENCE: Final = 8
 
 
 class FrameNumbers:
-    """The frame numbers of one stream."""
+    """Tracks the frame numbers of one stream."""
 
     def __init__(self) -> None:
         self._last: int | None = None
         self._last_of: dict[str, int] = {}  # by track
         self._highest_of: dict[str, int] = {}
-        self._trust = 0  # numbers that counted, less those that skipped
-        self._per_track = 0  # evidence that each track is numbered; negative: that all are together
+        self._trust = 0  # consecutive numbers, minus skips
+        self._per_track = 0  # evidence that each track is numbered; negative: all together
 
     def follow(self, frame: AudioFrame, bytes_per_ms: int) -> Sequence[AudioFrame]:
-        """Return a frame after what is missing before it.
+        """Return a frame, preceded by lost audio for the frames missing before it.
 
-        A number that does not grow is taken off it: without a time it would pass for a copy.
+        A number that does not increase is removed from the frame: because the frame has no
+        timestamp either, the media clock would take it for a duplicate.
 
         Args:
-            frame: the next one as they came.
-            bytes_per_ms: of its track.
+            frame: the next frame in order of arrival.
+            bytes_per_ms: payload bytes per millisecond of its track.
         """
         sequence, size = frame.sequence, len(frame.payload)
         if sequence is None:
@@ -58,7 +60,7 @@ class FrameNumbers:
         return (*lost, frame)
 
     def _missing(self, track: str, sequence: int) -> int:
-        """Return how many frames are missing before the one of this number."""
+        """Return how many frames are missing before the one with this number."""
         last, own = self._last, self._last_of.get(track)
         self._last = self._last_of[track] = sequence
         if last is None or own is None:
@@ -66,7 +68,7 @@ class FrameNumbers:
         in_all, in_own = sequence - last - 1, sequence - own - 1
         self._weigh(in_all, in_own)
         if last != own and not self._per_track:
-            return 0  # it can't be told what they count
+            return 0  # unknown whether they count one track or all
         skipped = in_all if self._per_track < 0 else in_own
         if skipped == 0:
             self._trust = min(self._trust + 1, _MOST_TRUST)
@@ -78,7 +80,7 @@ class FrameNumbers:
         return 0
 
     def _weigh(self, in_all: int, in_own: int) -> None:
-        """Note what a number shows of how frames are numbered."""
+        """Update the evidence for how frames are numbered."""
         if in_own == 0 != in_all:
             self._per_track = min(self._per_track + 1, _MOST_EVIDENCE)
         elif in_all == 0 != in_own:

@@ -1,13 +1,14 @@
-"""Media streams of JSON texts with base64 audio: what Twilio began and many carriers speak. Pure.
+"""Parse media streams of JSON texts with base64 audio, as Twilio and its imitators send. Pure.
 
     connected . start . (media | dtmf | mark ...)* . stop
 
-Their dialects differ in names and in what they leave out (`dialect.py`). Numbers may be strings of
-digits. Nothing here is ever sent back.
+Carriers differ in field names and in which fields they omit (`dialect.py`). Numbers may be strings
+of digits. Nothing is ever sent to the carrier.
 
-A media message is the hot path: it is decoded by its dialect's struct, base64 included. Whatever is
-not media, or not as the vendor's page has it, is read as plain JSON and looked up by name. Media
-whose audio can't be decoded are lost audio, half a message among them if it says that it is media.
+Media messages are the hot path: they are decoded by the dialect's struct, including the base64. All
+other messages, and media messages that deviate from the vendor's documentation, are parsed as plain
+JSON, and their fields are looked up by name. A media message whose audio cannot be decoded counts
+as lost audio, even if it is cut off, as long as its event can be read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,32 +50,30 @@ from gateway.carriers.protocols.tolerant import fold, scrap
 from gateway.carriers.protocols.wall_times import Epoch, WallTimes
 from gateway.errors import CarrierError
 
-MAX_MESSAGE_BYTES: Final = 1 << 20  # about 300 are usual; a minute of audio in one fits
-
-_LATE_MS: Final = 1000  # of audio on one track, before the first frame of another
+_LATE_MS: Final = 1000  # audio on one track before the first frame of another
 
 
 class JsonMediaAdapter(Adapter):
-    """One media stream in a dialect."""
+    """The adapter of one media stream in a dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._decode = msgspec.json.Decoder(dialect.media[bytes]).decode
         self._kinds = {fold(name): (name, kind) for name, kind in dialect.kinds.items()}
         self._started: CallStarted | None = None
-        self._tracks: dict[str | None, str] = {}  # those announced, by the names of media
-        self._unstopped: set[str] = set()  # of those
-        self._holds: Mapping[str, Reorder | WallTimes] = {}  # frames back, by track, if any do
+        self._tracks: dict[str | None, str] = {}  # announced tracks, by their names in media
+        self._unstopped: set[str] = set()  # announced tracks
+        self._holds: Mapping[str, Reorder | WallTimes] = {}  # by track, if frames may be held back
         self._early = EarlyMedia()
         self._bytes_per_ms: dict[str, int] = {}
         self._is_counted = dialect.times is Times.NONE
-        self._counted_ms: dict[str, float] = {}  # by track, where media have no times
+        self._counted_ms: dict[str, float] = {}  # by track, if media have no timestamps
         self._numbers = FrameNumbers()
-        self._last_bytes = 0  # of audio in the last frame
+        self._last_bytes = 0  # audio in the last frame
         self._stopped = False
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one message; see `Adapter`."""
+        """Parse one message; see `Adapter`."""
         try:
             frame = self._decode(message).frame
         except NOT_UNDERSTOOD:
@@ -93,18 +92,18 @@ class JsonMediaAdapter(Adapter):
         return self._audio(AudioReceived, track, payload, frame.timestamp, frame.chunk)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Refuse: the protocol has text only."""
+        """Raise CarrierError: the protocol has only text messages."""
         raise CarrierError("binary-message")
 
     def flush_held(self, track: str) -> Sequence[AudioFrame]:
-        """Return what waits for other frames; see `Adapter`."""
+        """Return a track's held frames; see `Adapter`."""
         hold = self._holds.get(track)
         if hold is None:
             return ()
         return hold.flush() if isinstance(hold, WallTimes) else self._follow_numbers(hold.flush())
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take a message that is no media, or none as documented."""
+        """Parse a message that is not media, or not as documented."""
         decoded: Mapping[str, object] = {}
         try:
             decoded = read(message)
@@ -152,7 +151,7 @@ class JsonMediaAdapter(Adapter):
         return (start, *early)
 
     def _stop(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """End the stream, or one track where each has a stop of its own."""
+        """End the stream, or one track if each is stopped separately."""
         name = find(message, self._dialect.stop_track)
         if isinstance(name, str):
             self._unstopped.discard(self._dialect.track_of(name) or "")
@@ -183,7 +182,7 @@ class JsonMediaAdapter(Adapter):
     def _numbered(
         self, frame: AudioFrame, hold: Reorder | WallTimes | None
     ) -> Sequence[CarrierEvent]:
-        """Process a frame that has a number and no time."""
+        """Return the events of a frame that has a number but no timestamp."""
         if isinstance(hold, Reorder):
             return self._follow_numbers(hold.receive(frame)) or (AudioHeld(frame.track),)
         frames = self._follow_numbers((frame,))
@@ -194,7 +193,7 @@ class JsonMediaAdapter(Adapter):
         return timed or (AudioHeld(frame.track),)
 
     def _follow_numbers(self, frames: Sequence[AudioFrame]) -> Sequence[AudioFrame]:
-        """Put lost audio before frames that have no times, where numbers are missing."""
+        """Insert lost audio where numbers are missing, if the frames have no timestamps."""
         if not self._is_counted and all(frame.timestamp_ms is not None for frame in frames):
             return frames
         found: list[AudioFrame] = []
@@ -206,7 +205,7 @@ class JsonMediaAdapter(Adapter):
         return found
 
     def _count(self, track: str, size: int) -> int | None:
-        """Count a track's audio; say where its first frame lies if others are far ahead."""
+        """Count a track's audio; return the time of its first frame, None for later frames."""
         begins_ms = None
         if track not in self._counted_ms:
             furthest_ms = max(self._counted_ms.values(), default=0.0)
@@ -216,10 +215,10 @@ class JsonMediaAdapter(Adapter):
         return begins_ms
 
     def _find_track(self, name: object) -> str | None:
-        """Find the track of media that name it in another spelling; None: it is not announced.
+        """Return the track with this name in any spelling; None if it was not announced.
 
         Raises:
-            CarrierError: unknown-track: there is none of that name.
+            CarrierError: unknown-track: the carrier has no such track.
         """
         if not isinstance(name, str) or not name:
             return self._tracks[None]
@@ -229,11 +228,11 @@ class JsonMediaAdapter(Adapter):
         return track if track in self._bytes_per_ms else None
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Take media that are not as documented; what can't be decoded is lost audio.
+        """Return the events of media that are not as documented; undecodable audio is lost.
 
         Args:
-            message: as it came.
-            decoded: as it was read; empty if it could not be.
+            message: the raw message.
+            decoded: the parsed message; empty if it could not be parsed.
         """
         if self._started is None:
             return self._early.hold(message)
@@ -255,20 +254,20 @@ class JsonMediaAdapter(Adapter):
         return (*lost, why)
 
     def _lost_bytes(self, track: str, text: object, timestamp: object) -> int:
-        """Return how much audio is lost: as much as its text says, or as the last frame had."""
+        """Estimate the size of lost audio: by the last frame, and by its text if it has no time."""
         if self._last_bytes and number(timestamp) is not None:
-            return self._last_bytes  # where it ends, the next time tells
+            return self._last_bytes  # the next timestamp shows where it ends
         usual_bytes = self._last_bytes or USUAL_FRAME_MS * self._bytes_per_ms[track]
         return lost_bytes(text, usual_bytes)
 
 
 def _last(places: Sequence[str]) -> str:
-    """Return the name at the end of the first place."""
+    """Return the last name of the first path."""
     return places[0].rpartition(".")[2]
 
 
 def _holds(dialect: Dialect, tracks: Sequence[TrackFormat]) -> Mapping[str, Reorder | WallTimes]:
-    """Make what each track's frames may have to wait in."""
+    """Create the objects that hold back each track's frames, if the dialect needs them."""
     if dialect.times is Times.WALL:
         epoch = Epoch()
         return {form.track: WallTimes(form.bytes_per_ms, epoch) for form in tracks}

@@ -1,10 +1,10 @@
-"""Sockets that tell in a text what they carry, then send it in binary messages. Pure.
+"""Parse sockets that announce the stream in a text, then send audio in binary messages. Pure.
 
     first text . (binary | text)*
 
-Audio has no numbers and no times: it is counted. The end is the socket's. What a carrier's texts
-mean stands in its own file, as a function from one text to one event. Nothing is ever sent back.
-Audio that overtook the first text waits for it, also where that text is optional.
+Audio has neither numbers nor timestamps: it is counted. The stream ends when the socket closes.
+Each carrier's file has a function that parses one text into one event. Nothing is ever sent to the
+carrier. Audio that arrives before the first text is held for it, even if that text is optional.
 """
 
 import secrets
@@ -27,9 +27,9 @@ from gateway.carriers.protocols.early_media import BYTES_PER_MS, EarlyMedia
 from gateway.carriers.protocols.formats import track_format
 from gateway.errors import CarrierError
 
-MIX: Final = "mix"  # the track on which everybody speaks, and its role
+MIX: Final = "mix"  # the track with all speakers, and its role
 
-# By what FreeSWITCH's modules, jambonz' too, call it: the tracks, in the order of the channels.
+# The tracks, in the order of the channels, by the mix types of FreeSWITCH's and jambonz' modules.
 # Source: the READMEs of mod_audio_fork and mod_audio_stream.
 MIX_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "mono": ("inbound",),  # the caller
@@ -38,16 +38,18 @@ MIX_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _MAX_TEXT_BYTES: Final = 1 << 16
-_OPTIONAL_MS: Final = 2000  # of audio that waits for a first text which may not come
+_OPTIONAL_MS: Final = 2000  # audio that is held for an optional first text
 
 
 class PcmSocketAdapter(Adapter):
-    """One stream, of linear PCM or mu-law; started, it holds less than a sample a track.
+    """The adapter of one stream of linear PCM or mu-law.
+
+    Once the stream has started, less than one sample per track is held back.
 
     Args:
-        understand: gives what a text message means; raises CarrierError if that is nothing.
-        unannounced: the start of a stream that goes without a first text. A carrier that has one
-            may also say what it likes in its later texts.
+        understand: parses a text message into an event; raises CarrierError if it is invalid.
+        unannounced: the start to use if no first text arrives; None: the first text is required.
+            If it is given, later texts may have any content.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class PcmSocketAdapter(Adapter):
         self._optional_bytes = _OPTIONAL_MS * sum(form.bytes_per_ms for form in formats)
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one text message; see `Adapter`."""
+        """Parse one text message; see `Adapter`."""
         if len(message) > _MAX_TEXT_BYTES:
             raise CarrierError("message-too-big", "text")
         event = self._understand(message)
@@ -76,7 +78,7 @@ class PcmSocketAdapter(Adapter):
         return (event,)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take any number of bytes of audio; see `Adapter`."""
+        """Parse audio of any length; see `Adapter`."""
         if self._started:
             return self._audio(message)
         self._early.hold(message)
@@ -84,7 +86,7 @@ class PcmSocketAdapter(Adapter):
         return self.begin() if is_due else ()
 
     def begin(self) -> Sequence[CarrierEvent]:
-        """Start without a first text, if audio waits for one that is optional; see `Adapter`."""
+        """Start without the first text, if it is optional and audio is held; see `Adapter`."""
         if self._started or self._unannounced is None or not self._early.size_bytes:
             return ()
         return self._start(self._unannounced)
@@ -108,21 +110,21 @@ class PcmSocketAdapter(Adapter):
 
 
 def new_connection_id() -> str:
-    """Make the id of a stream to which its carrier gives none."""
+    """Return a new id for a stream whose carrier sends none."""
     return secrets.token_urlsafe(16)
 
 
 def formats(names: Sequence[str], encoding: str, rate: object, ask: str) -> tuple[TrackFormat, ...]:
-    """Give the formats of a stream's tracks.
+    """Return the formats of a stream's tracks.
 
     Args:
         names: the tracks, in the order of the channels.
-        encoding: of all of them, as the carrier names it.
-        rate: of all of them, samples per second.
-        ask: what the operator is to ask of the carrier if it is not one of ours.
+        encoding: the carrier's name for the encoding of all tracks.
+        rate: the sample rate of all tracks.
+        ask: the error's detail: what the operator has to configure at the carrier.
 
     Raises:
-        CarrierError: unsupported-encoding, also without a track; the detail says what to ask for.
+        CarrierError: unsupported-encoding, also if there are no tracks; the detail is `ask`.
     """
     rate_hz = number(rate)
     if not names or not rate_hz:
@@ -134,16 +136,16 @@ def formats(names: Sequence[str], encoding: str, rate: object, ask: str) -> tupl
 
 
 def mix_role(names: Sequence[str]) -> dict[str, str]:
-    """The only role that tracks of these names tell by themselves."""
+    """Return the roles that follow from the tracks' names: only that of the mix."""
     return {MIX: MIX} if MIX in names else {}
 
 
 def texts(message: Mapping[str, object], nested: str | None = None) -> dict[str, str]:
-    """Give, as texts, a message's values that are texts, numbers or flags.
+    """Return, as strings, a message's values that are strings, numbers or flags.
 
     Args:
-        message: as it was read.
-        nested: the name of a field whose own values count where the message has none.
+        message: the parsed message.
+        nested: a field whose own values are returned as well, unless the message has the same name.
     """
     inner = message.get(nested) if nested else None
     return (texts(inner) if isinstance(inner, dict) else {}) | {

@@ -1,4 +1,4 @@
-"""Frames of one track that overtook each other, put in order by their numbers. Pure."""
+"""Put one track's frames in order by their numbers. Pure."""
 
 import heapq
 from collections.abc import Sequence
@@ -6,28 +6,28 @@ from typing import Final
 
 from gateway.carriers.events import AudioFrame
 
-_FIRST: Final = 1  # carriers number a track's frames from here
+_FIRST: Final = 1  # the first frame number of a track
 
 
 class Reorder:
-    """Holds frames back until the one before them is there, or too much audio waits for it.
+    """Holds frames back until the frame before them arrives, or too much audio is held.
 
-    It has no clock: a frame that never comes is given up once `window_bytes` of later audio are
-    here. What comes after its turn, or again, is passed on: the media clock tells which it is.
+    It uses no clock: a missing frame is skipped once more than `window_bytes` of later audio are
+    held. Late and repeated frames are passed on; the media clock distinguishes them.
 
     Args:
-        window_bytes: audio held back at most; an empty frame counts as a byte.
+        window_bytes: the most audio to hold back; an empty frame counts as one byte.
     """
 
     def __init__(self, window_bytes: int) -> None:
         self._window_bytes = window_bytes
         self._next = _FIRST
-        self._held: list[tuple[int, int, AudioFrame]] = []  # by number, then as they came
+        self._held: list[tuple[int, int, AudioFrame]] = []  # by number, then by arrival
         self._held_bytes = 0
         self._count = 0
 
     def receive(self, frame: AudioFrame) -> Sequence[AudioFrame]:
-        """Take one frame; give those whose turn it is."""
+        """Add one frame; return the frames that are due."""
         if frame.sequence is None or frame.sequence < self._next:
             return (frame,)
         if frame.sequence == self._next and not self._held:
@@ -44,7 +44,7 @@ class Reorder:
         return tuple(ready)
 
     def flush(self) -> Sequence[AudioFrame]:
-        """Give all that is held back, in order."""
+        """Return all held frames, in order."""
         return tuple(self._pop() for _ in range(len(self._held)))
 
     def _pop(self) -> AudioFrame:

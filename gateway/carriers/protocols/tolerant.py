@@ -1,6 +1,6 @@
-"""Messages as careless senders write them: other casings, half characters, half messages. Pure.
+"""Parse deviating messages: other spellings, invalid characters, cut-off messages. Pure.
 
-For what the fast path refuses only. Every step is linear in the message.
+Used only for messages that the fast path rejects. Every step is linear in the message's size.
 """
 
 import json
@@ -8,19 +8,19 @@ import re
 from functools import cache
 from typing import Final
 
-_MAX_NAMES: Final = 128  # in an object of a vendor; about 30 are usual
+_MAX_NAMES: Final = 128  # in a vendor's object; usually about 30
 _SEPARATORS: Final = str.maketrans("", "", "_-. ")
 
 
 def mend(message: bytes) -> bytes:
-    """Rewrite JSON with what strict readers refuse replaced.
+    """Rewrite JSON so that strict parsers accept it.
 
-    Half a surrogate pair and bytes that are no UTF-8 become replacement characters, NaN and
-    infinity null; a byte order mark is dropped, control characters are escaped.
+    Lone surrogates and invalid UTF-8 become replacement characters, NaN and infinity become null, a
+    byte order mark is removed, and control characters are escaped.
 
     Raises:
-        ValueError: it is no JSON even so.
-        RecursionError: it is nested too deep.
+        ValueError: the message is not JSON even so.
+        RecursionError: the message is nested too deeply.
     """
     text = message.decode("utf-8-sig", "replace")
     value = json.loads(text, strict=False, parse_constant=lambda _: None)
@@ -28,21 +28,21 @@ def mend(message: bytes) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Return a text that UTF-8 can carry: half a surrogate pair becomes `?`."""
+    """Return a text that can be encoded in UTF-8: a lone surrogate becomes `?`."""
     return text.encode(errors="replace").decode()
 
 
 def fold(name: str) -> str:
-    """Return what the spellings of a name share: `callSid`, `call_sid` and `CallSID` are one."""
+    """Normalize a name, so that `callSid`, `call_sid` and `CallSID` are equal."""
     return name.translate(_SEPARATORS).lower()
 
 
 def look_up(holder: object, name: str) -> object:
-    """Return an object's value by a name, or else by another spelling of it; None if there is none.
+    """Return an object's value by a name or another spelling of it; None if there is none.
 
     Args:
-        holder: what may be an object.
-        name: as the vendor's page spells it.
+        holder: a parsed value, which may not be an object.
+        name: the spelling in the vendor's documentation.
     """
     if not isinstance(holder, dict):
         return None
@@ -55,7 +55,7 @@ def look_up(holder: object, name: str) -> object:
 
 
 def scrap(message: bytes, name: str) -> str | None:
-    """Return the first text that follows a name in what is left of a JSON message."""
+    """Return the first string that follows a name in a cut-off JSON message."""
     found = _scrap_pattern(name).search(message)
     return found[1].decode(errors="replace") if found else None
 

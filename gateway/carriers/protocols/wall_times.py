@@ -1,14 +1,15 @@
-"""Frames stamped with the time of day, given times on the stream's media clock. Pure.
+"""Convert wall-clock timestamps of frames to times on the stream's media clock. Pure.
 
-Such a stamp says when the carrier's machine had the frame, which is not where it belongs: machines
-stall and catch up, and clocks drift. So audio is counted, and a stamp only counts if it runs ahead
-of that by more than before. What follows tells the reasons apart, and is held back until it has:
+A wall-clock timestamp says when the carrier's machine processed the frame, not where the frame
+belongs in the audio: machines stall and catch up, and clocks drift. So audio is counted. A
+timestamp matters only if its lead over the count rises above all leads of the last 400 ms. The
+following audio shows the reason for the rise, so frames are held until it is known:
 
-    rise of the lead    frame numbers    the next 400 ms of audio    it was
-    >= half a frame     show the hole    any                         audio that is missing
-    >= 100 ms           do not           keep the lead               audio that is missing
-                                         fall back by 100 ms         a stall, or a wrong stamp
-    less                do not           -                           jitter, or drift
+    rise of the lead    frame numbers    the next 400 ms of audio    reason
+    >= half a frame     show a hole      any                         audio is missing
+    >= 100 ms           show none        keep the lead               audio is missing
+                                         fall back by 100 ms         a stall, or a wrong timestamp
+    less                show none        -                           jitter or drift
 """
 
 from collections import deque
@@ -23,13 +24,13 @@ _MAX_HELD: Final = 100  # frames, however short
 
 
 class Epoch:
-    """When a stream's first frame was: there its media clock begins."""
+    """The wall-clock time of a stream's first frame, where its media clock begins."""
 
     def __init__(self) -> None:
         self._unix_ms: int | None = None
 
     def since_ms(self, unix_ms: int) -> int:
-        """How long a moment is after it; the first moment asked for is it."""
+        """Return the time since the epoch in ms. The first call sets the epoch."""
         if self._unix_ms is None:
             self._unix_ms = unix_ms
         return unix_ms - self._unix_ms
@@ -37,34 +38,36 @@ class Epoch:
 
 class _Frame(NamedTuple):
     received: AudioFrame
-    begin_ms: float  # of the audio counted
-    lead_ms: float  # of its stamp over that
-    rise_ms: float  # of the lead, if audio may be missing before it; else 0
-    has_proof: bool  # that it is
+    begin_ms: float  # counted audio before the frame
+    lead_ms: float  # how far its timestamp is ahead of begin_ms
+    rise_ms: float  # of the lead, if audio may be missing before the frame; else 0
+    has_proof: bool  # whether frame numbers prove that audio is missing
 
 
 class WallTimes:
-    """Gives one track's frames their times.
+    """Converts the timestamps of one track's frames.
 
     Args:
-        bytes_per_ms: of the track's audio.
-        epoch: the stream's.
+        bytes_per_ms: payload bytes per millisecond of the track.
+        epoch: the stream's epoch, shared by its tracks.
     """
 
     def __init__(self, bytes_per_ms: int, epoch: Epoch) -> None:
         self._bytes_per_ms = bytes_per_ms
         self._epoch = epoch
-        self._counted_ms = 0.0  # audio that came
-        self._missing_ms = 0.0  # audio that did not, before what is held
-        self._leads: deque[tuple[float, float]] = deque()  # of the last 400 ms, and where each was
-        self._unix_ms = 0  # the last stamp
+        self._counted_ms = 0.0  # audio received
+        self._missing_ms = 0.0  # audio missing before the held frames
+        self._leads: deque[tuple[float, float]] = (
+            deque()
+        )  # of the last 400 ms: begin_ms and lead_ms
+        self._unix_ms = 0  # the last timestamp
         self._sequence = -RECENT_FRAMES
-        self._counts_frames = False  # the last frame's number came after its predecessor's
-        self._held: deque[_Frame] = deque()  # the first one is a rise
+        self._counts_frames = False  # the last two numbers were consecutive
+        self._held: deque[_Frame] = deque()  # the first one has a rise
 
     def receive(self, frame: AudioFrame) -> Sequence[AudioFrame]:
-        """Take a frame with its time in Unix ms; give those whose times are known."""
-        if self._is_copy(frame):  # the media clock counts it, if it may pass
+        """Add a frame with a timestamp in Unix ms; return the frames whose times are known."""
+        if self._is_copy(frame):  # unless frames are held, the media clock counts the duplicate
             again = type(frame)(frame.track, frame.payload, None, frame.sequence)
             return () if self._held else (again,)
         length_ms = len(frame.payload) / self._bytes_per_ms
@@ -78,28 +81,28 @@ class WallTimes:
         return tuple(self._judge(self._counted_ms - _JUDGED_MS))
 
     def flush(self) -> Sequence[AudioFrame]:
-        """Judge by the frames that are held back, and give them."""
+        """Decide by the frames received so far, and return all held frames."""
         return tuple(self._judge(self._counted_ms))
 
     def _is_copy(self, frame: AudioFrame) -> bool:
-        """Whether a frame has been here before."""
+        """Return whether a frame is a duplicate."""
         sequence, unix_ms = frame.sequence, frame.timestamp_ms
         if sequence is None or not self._sequence - RECENT_FRAMES < sequence <= self._sequence:
             return False
         return unix_ms is None or unix_ms <= self._unix_ms
 
     def _lost_ms(self, sequence: int | None, length_ms: float) -> float:
-        """How much audio the frames' numbers say is missing."""
+        """Return how much audio is missing according to the frames' numbers."""
         if sequence is None:
             return 0.0
         skipped = sequence - self._sequence - 1
-        lost = skipped if self._counts_frames else 0  # some count all tracks together
+        lost = skipped if self._counts_frames else 0  # else numbers may count all tracks together
         self._counts_frames = skipped == 0
         self._sequence = sequence
         return lost * length_ms
 
     def _follow(self, unix_ms: int | None) -> tuple[float, float]:
-        """How far the stamps lead, and by how much that is more than lately."""
+        """Return the lead of a timestamp, and its rise above the recent leads."""
         if unix_ms is None:
             return (self._leads[-1][1] if self._leads else 0.0), 0.0
         self._unix_ms = unix_ms
@@ -113,10 +116,10 @@ class WallTimes:
         return lead_ms, rise_ms if rise_ms <= MAX_TIMESTAMP_MS else 0.0
 
     def _judge(self, until_ms: float) -> Iterator[AudioFrame]:
-        """Give held frames, up to the first rise that can't be judged yet.
+        """Yield held frames, up to the first rise whose reason is not known yet.
 
         Args:
-            until_ms: rises at or before that can be.
+            until_ms: the reason is known for rises at or before this position.
         """
         while self._held:
             first = self._held[0]
@@ -131,7 +134,7 @@ class WallTimes:
                 yield self._place(self._held.popleft())
 
     def _steady_ms(self, rise: _Frame) -> float:
-        """How much of a rise lasts; none if the lead falls back."""
+        """Return how much of a rise persists; 0 if the lead falls back."""
         window = [each for each in self._held if each.begin_ms < rise.begin_ms + _JUDGED_MS]
         least_ms = min(each.lead_ms for each in window)
         has_fallen = rise.lead_ms - least_ms >= JUMP_MS

@@ -2,19 +2,21 @@
 
     AudioMetadata . (AudioData | DtmfData ...)*
 
-Texts of JSON, whose keys come in any case. Audio is linear, little-endian, at 16 or 24 kHz, and has
-the time of day: the stream's clock begins with its first frame. The call's id is the correlation
-id, which only the upgrade's headers have; the end is the socket's.
+Messages are JSON texts, whose keys may have any case. Audio is linear, little-endian, at 16 or
+24 kHz, with wall-clock timestamps: the stream's clock begins with its first frame. The call's id is
+the correlation id, which only the upgrade's headers contain. The stream ends when the socket
+closes.
 
-Mixed audio is one track. Unmixed audio says with each frame whose it is, and nothing says
-beforehand who there will be, while a stream's tracks stand from its start. So the URL names the
-two who are heard, each by the beginning of a raw id, which may be all of it:
-`.../media/acs/<route>/<token>?customer=4:&agent=8:` (`4:` are telephones, `8:` users). Who first
-fits has the track until the stream ends; others are not heard. A `+` is written `%2B`.
+Mixed audio is one track. In unmixed audio, each frame names its participant. Participants are not
+announced, but a stream's tracks are fixed at its start. So the URL names the two participants to
+transcribe, each by a prefix of the raw id or the whole id:
+`.../media/acs/<route>/<token>?customer=4:&agent=8:` (`4:` are telephones, `8:` are users). The
+first participant that matches keeps the track until the stream ends; other participants are
+ignored. A `+` is written `%2B`.
 
-Upgrades have a JWT of Microsoft's for the resource, each a new one, good for five minutes. Where
-the gateway has no way to Microsoft's keys, `transportUrl` has a stream token instead, which the
-admin API mints for the call. Sources: learn.microsoft.com/azure/communication-services,
+Each upgrade carries a new JWT from Microsoft for the resource, valid for five minutes. If the
+gateway cannot reach Microsoft's keys, `transportUrl` contains a stream token instead, which the
+admin API mints for the call. Sources: `learn.microsoft.com/azure/communication-services`,
 how-tos/call-automation/audio-streaming-quickstart and secure-webhook-endpoint,
 concepts/call-automation/audio-streaming-concept.
 """
@@ -70,28 +72,30 @@ _TRACK_OF: Final = {"customer": "inbound", "agent": "outbound"}
 _ROLES: Final = {"inbound": "customer", "outbound": "agent", MIX: MIX}
 _ASK_FORMAT: Final = "set audioFormat to PCM 16 or 24 kHz mono"
 _ASK_CHANNEL: Final = (
-    "set audioChannelType to mixed, or to unmixed and name who is heard in transportUrl: "
+    "set audioChannelType to mixed, or to unmixed and name the participants in transportUrl: "
     "?customer=4:&agent=8:"
 )
 
 
 class Acs(OpenIdCarrier, AuthenticatedCarrier):
-    """Azure Communication Services, closed unless its resource or its secret is configured."""
+    """Azure Communication Services; disabled unless its resource or its secret is configured."""
 
     name = "acs"
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_ACS_", env_file=".env")
 
         resource_id: str | None = Field(
             None,
             min_length=1,
-            description="The immutable id of the resource. With it, Microsoft's token decides who "
-            "is let in, and the secret is not looked at.",
+            description="The immutable id of the resource. If it is set, Microsoft's token "
+            "authenticates upgrades, and the secret is not used.",
         )
-        openid_url: Url = Field(_OPENID_URL, description="Names the place of the token's keys.")
+        openid_url: Url = Field(
+            _OPENID_URL, description="OpenID configuration with the URL of the token's keys."
+        )
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -101,11 +105,11 @@ class Acs(OpenIdCarrier, AuthenticatedCarrier):
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         return None if self.openid else self.authenticator.missing_setting
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check Microsoft's token, or the one in the URL; see `Carrier`."""
+        """Authenticate by Microsoft's token, or by the one in the URL; see `Carrier`."""
         if self.openid is None:
             return self.authenticator.upgrade(
                 request, lambda: AcsAdapter(request.headers, request.query)
@@ -117,7 +121,7 @@ class Acs(OpenIdCarrier, AuthenticatedCarrier):
         return Upgrade(self._settings.inform(adapter), once=once)
 
 
-# The hot path is for keys as the vendor's page has them: 3 us a message, any other case 12 or more.
+# The hot path, for keys in the documented case: 3 us per message; any other case takes 12 or more.
 class _Audio(msgspec.Struct, gc=False):
     data: bytes
     participant: str | None = msgspec.field(name="participantRawID")
@@ -132,11 +136,11 @@ _DECODE: Final = msgspec.json.Decoder(_AudioData).decode
 
 
 class AcsAdapter(Adapter):
-    """One stream.
+    """The adapter of one stream.
 
     Args:
-        headers: the upgrade's; they tell the call's ids.
-        query: the URL's; it may name the beginnings of participants' raw ids.
+        headers: the upgrade's headers, which contain the call's ids.
+        query: the URL's query, which may contain prefixes of participants' raw ids.
     """
 
     def __init__(self, headers: Mapping[str, str], query: Mapping[str, str]) -> None:
@@ -144,17 +148,17 @@ class AcsAdapter(Adapter):
         connection_id = headers.get(CONNECTION_HEADER)
         self._params = {"callConnectionId": connection_id} if connection_id else {}
         named = {track: query[name] for name, track in _TRACK_OF.items() if query.get(name)}
-        self._vacant = named or {MIX: ""}  # tracks that are nobody's yet, and who they are for
-        self._names = tuple(self._vacant)
+        self._unassigned = named or {MIX: ""}  # id prefix by track, while the track is unassigned
+        self._names = tuple(self._unassigned)
         self._track_of: dict[str, str] = {}
         self._started: CallStarted | None = None
         self._times: dict[str, WallTimes] = {}  # by track
         self._early = EarlyMedia()
         self._bytes_per_ms = 0
-        self._last_bytes = 0  # of audio in the last frame
+        self._last_bytes = 0  # audio in the last frame
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one message; see `Adapter`."""
+        """Parse one message; see `Adapter`."""
         try:
             audio = _DECODE(message).audio
         except NOT_UNDERSTOOD:
@@ -164,15 +168,15 @@ class AcsAdapter(Adapter):
         return self._audio(audio.participant or "", audio.data, audio.timestamp)
 
     def flush_held(self, track: str) -> Sequence[AudioFrame]:
-        """Return what waits for other frames; see `Adapter`."""
+        """Return a track's held frames; see `Adapter`."""
         return self._times[track].flush()
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Refuse: the protocol has text only."""
+        """Raise CarrierError: the protocol has only text messages."""
         raise CarrierError("binary-message")
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Process a message that is no audio, or not as documented."""
+        """Parse a message that is not audio, or not as documented."""
         decoded: Mapping[str, object] = {}
         try:
             decoded = read(message)
@@ -218,11 +222,11 @@ class AcsAdapter(Adapter):
         return (self._started, *early)
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Process audio that is not as documented; what can't be decoded is lost.
+        """Return the events of audio that is not as documented; undecodable audio is lost.
 
         Args:
-            message: as it came.
-            decoded: as it was read; empty if it could not be.
+            message: the raw message.
+            decoded: the parsed message; empty if it could not be parsed.
         """
         if self._started is None:
             return self._early.hold(message)
@@ -242,23 +246,23 @@ class AcsAdapter(Adapter):
         return (*self._times[track].receive(lost), why)
 
     def _audio(self, participant: str, payload: bytes, timestamp: object) -> Sequence[CarrierEvent]:
-        track = self._track_of.get(participant) or self._take_track(participant)
+        track = self._track_of.get(participant) or self._assign_track(participant)
         if track is None:
             return (MessageIgnored("other-participant"),)
         self._last_bytes = len(payload)
         audio = AudioReceived(track, payload, _unix_ms(timestamp), None)
         return self._times[track].receive(audio) or (AudioHeld(track),)
 
-    def _take_track(self, participant: str) -> str | None:
-        """Give a participant, who has none, the track that is for such; None if there is none.
+    def _assign_track(self, participant: str) -> str | None:
+        """Assign the matching track to a new participant; return None if there is none.
 
         Raises:
-            CarrierError: unknown-track: the audio is unmixed though nobody is named, or mixed
-                though somebody is.
+            CarrierError: unknown-track: the audio is unmixed although the URL names no
+                participants, or mixed although it does.
         """
-        for track, beginning in self._vacant.items():
+        for track, beginning in self._unassigned.items():
             if participant.startswith(beginning):
-                del self._vacant[track]
+                del self._unassigned[track]
                 self._track_of[participant] = track
                 return track
         if MIX in self._names or not participant:
@@ -267,7 +271,7 @@ class AcsAdapter(Adapter):
 
 
 def _unix_ms(timestamp: object) -> int | None:
-    """A time of day in Unix ms; None if it is none."""
+    """Convert an ISO 8601 timestamp to Unix ms; None if it is invalid."""
     try:
         moment = datetime.fromisoformat(timestamp)  # type: ignore[arg-type]  # or raises
     except (TypeError, ValueError):

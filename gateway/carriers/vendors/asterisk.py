@@ -4,18 +4,18 @@
 
 Texts are plain, `MEDIA_START connection_id:stt channel:WebSocket/stt/0x55 channel_id:17.1
 format:ulaw ...`, or JSON with the same names (`f(json)` in the dial string). Binary messages are
-what the channel's `format` says, of any length, without number or time; slin is in the byte order
-of Asterisk's host, which is little-endian.
+audio in the channel's `format`, of any length, without number or timestamp. slin is in the byte
+order of Asterisk's host, which is little-endian.
 
-A socket carries one direction of a call, so a call is two of them, joined by what the dial string
-adds to the URL's query: `WebSocket/stt/c(ulaw)v(call=${CHANNEL(LINKEDID)},track=outbound)`.
+A socket carries one direction of a call, so a call has two sockets. The dial string adds to the
+URL's query what joins them: `WebSocket/stt/c(ulaw)v(call=${CHANNEL(LINKEDID)},track=outbound)`.
 
-Nothing is ever sent back. Asterisk answers the channel when the socket is open (unless dialled with
-`n`, which leaves that to ARI), and plays silence as long as it gets no audio.
+Nothing is ever sent to Asterisk. It answers the channel when the socket is open (unless dialled
+with `n`, which leaves that to ARI), and plays silence as long as it receives no audio.
 
-Nothing is signed. `websocket_client.conf` has a URL and Basic credentials for all calls: the secret
-as its password. Or each dial string brings a stream token, `v(...,tok=<token>)`; each socket needs
-one of its own. Subprotocol `media` (`protocols=media`).
+Nothing is signed. `websocket_client.conf` has a URL and Basic credentials for all calls, with the
+secret as the password. Alternatively, each dial string contains a stream token,
+`v(...,tok=<token>)`; each socket needs a different one. Subprotocol `media` (`protocols=media`).
 
 Sources: github.com/asterisk/asterisk, channels/chan_websocket.c and main/codec_builtin.c;
 docs.asterisk.org/Configuration/Channel-Drivers/WebSocket.
@@ -50,28 +50,29 @@ _NOTES: Final = frozenset(
         "ERROR",
     }
 )
-# The rate is in the name, and "slin" alone is 8 kHz. There are others, to slin192: not for us.
+# The rate is part of the name; plain "slin" is 8 kHz. Others, up to slin192, are not supported.
 _SLIN_HZ: Final = {"slin16": 16000, "slin24": 24000}
-_ASK: Final = "dial it with c(ulaw); c(alaw), c(slin), c(slin16) and c(slin24) do too"
+_ASK: Final = "dial with c(ulaw); c(alaw), c(slin), c(slin16) and c(slin24) are supported, too"
 
 
 class Asterisk(AuthenticatedCarrier):
-    """Asterisk, closed unless its secret is configured."""
+    """Asterisk; disabled unless its secret is configured."""
 
     name = "asterisk"
     subprotocols = ("media",)
     answers_pings = False
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_ASTERISK_", env_file=".env")
 
         pings: bool = Field(
             False,
-            description="Ping its sockets, which finds dead ones within GATEWAY_HEARTBEAT_S and "
-            "lets a hold last. Only for an Asterisk whose chan_websocket takes a ping (merged in "
-            "January 2026): one before it hangs up. Without it GATEWAY_IDLE_TIMEOUT_S applies.",
+            description="Ping its sockets, so that lost connections are detected within "
+            "GATEWAY_HEARTBEAT_S and a call on hold is not ended. Requires a chan_websocket that "
+            "supports pings (merged in January 2026); an older one hangs up. If it is false, "
+            "GATEWAY_IDLE_TIMEOUT_S applies.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -79,7 +80,7 @@ class Asterisk(AuthenticatedCarrier):
         self.answers_pings = settings.pings
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the secret or the token, then what the query says; see `Carrier`."""
+        """Authenticate by the secret or the token, then parse the query; see `Carrier`."""
         return self.authenticator.upgrade(
             request, lambda: AsteriskAdapter(StreamQuery.parse(request.query))
         )
@@ -87,7 +88,7 @@ class Asterisk(AuthenticatedCarrier):
 
 @dataclass(frozen=True, slots=True)
 class StreamQuery:
-    """What the query of the media URL says of a stream; all of it may be missing."""
+    """A stream's description in the query of the media URL; all fields are optional."""
 
     call: str | None = None  # the same for both sockets of a call
     track: str = _TRACKS[0]
@@ -96,29 +97,29 @@ class StreamQuery:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Self:
-        """Read the URL's query: `call`, `track`, `role`, and parameters of any other names.
+        """Parse `call`, `track` and `role`; all other names are parameters.
 
         Raises:
-            CarrierError: unknown-track, for a track or role of another name.
+            CarrierError: unknown-track: the track or the role is unknown.
         """
         track, role = query.get("track") or _TRACKS[0], query.get("role") or None
         if track not in _TRACKS:
-            raise CarrierError("unknown-track", f"track is {' or '.join(_TRACKS)}")
+            raise CarrierError("unknown-track", f"track must be {' or '.join(_TRACKS)}")
         if role not in (None, *_ROLES):
-            raise CarrierError("unknown-track", f"role is {' or '.join(_ROLES)}")
+            raise CarrierError("unknown-track", f"role must be {' or '.join(_ROLES)}")
         names = ("call", "track", "role")
         params = {name: value for name, value in query.items() if name not in names}
         return cls(query.get("call") or None, track, role, params)
 
 
 class AsteriskAdapter(PcmSocketAdapter):
-    """One direction of a call.
+    """The adapter of one direction of a call.
 
-    Audio may overtake MEDIA_START, because Asterisk writes both from different threads.
+    Audio may arrive before MEDIA_START, because Asterisk writes both from different threads.
     Source: asterisk/asterisk, issue 1712.
 
     Args:
-        query: what its URL says.
+        query: the query of its URL.
     """
 
     def __init__(self, query: StreamQuery) -> None:
@@ -139,16 +140,16 @@ def _understand(query: StreamQuery, message: bytes) -> CarrierEvent:
 
 
 def _read_plain(message: bytes) -> Mapping[str, object]:
-    """Read `EVENT name:value name:value`."""
+    """Parse `EVENT name:value name:value`."""
     event, *words = message.decode(errors="replace").split(" ")
     pairs = (word.partition(":") for word in words)
     return {name: value for name, _, value in pairs} | {"event": event}
 
 
 def _read_start(fields: Mapping[str, object], query: StreamQuery) -> CallStarted:
-    # The first releases tell no channel_id; a channel's name is its own as long as it lives.
+    # The first releases send no channel_id. A channel's name is unique while the channel exists.
     channel = read_id(fields, ("channel_id", "channel"))
-    connection = find(fields, ("connection_id",))  # of websocket_client.conf
+    connection = find(fields, ("connection_id",))  # a name in websocket_client.conf
     name = read_id(fields, ("format",)).lower()
     encoding, rate_hz = ("slin", _SLIN_HZ[name]) if name in _SLIN_HZ else (name, 8000)
     variables = find(fields, ("channel_variables",))

@@ -4,20 +4,20 @@
     session.initiate | session.resume . (userStream.start . userStream.chunk* . userStream.stop |
     activities)* . session.end
 
-Texts of JSON. A validation comes alone, on a socket of its own; it and the session and each user
-stream are confirmed by a reply. Of the formats offered we take linear audio at 16 kHz, else at 24.
-Audio is counted; what is said between user streams is not sent, and takes no time on the stream's
-clock.
+Messages are JSON texts. A validation is the only message on its socket. Validations, sessions and
+user streams are each confirmed by a reply. Of the offered formats, the gateway chooses linear audio
+at 16 kHz, else at 24. Audio is counted. Audio between user streams is not sent, and takes no time
+on the stream's clock.
 
-A bot hears the caller. An agent-assist bot hears the callee, too, on a stream of the participant's:
-its URL says so, `wss://.../media/audiocodes?participants=caller,callee`, for a stream's tracks
-stand from its start.
+A bot receives the caller's audio. An agent-assist bot also receives the callee's, in a user stream
+of that participant. Because a stream's tracks are fixed at its start, the URL has to announce it:
+`wss://.../media/audiocodes?participants=caller,callee`.
 
-After a broken connection the platform connects anew and resumes the conversation. That is another
-stream of the same call: the one before ended with its socket, and what it heard is transcribed. A
-resume offers no formats: it is taken for linear at 16 kHz, which we choose wherever it is offered.
+After a lost connection the platform reconnects and resumes the conversation. That is a new stream
+of the same call: the previous stream ended with its socket, and its audio is transcribed. A resume
+offers no formats. The gateway assumes linear audio at 16 kHz, its preferred format.
 
-Upgrades have the bot's token, `Authorization: Bearer <secret>`. Source:
+Upgrades carry the bot's token, `Authorization: Bearer <secret>`. Source:
 github.com/audiocodes/ac-bot-api, src/websocket.
 """
 
@@ -58,23 +58,23 @@ from gateway.carriers.settings import L16Settings, SecretSettings
 from gateway.errors import CarrierError
 
 _TRACK_OF: Final = {"caller": "inbound", "callee": "outbound"}
-_RATES: Final = {"raw/lpcm16": 16000, "raw/lpcm16_24": 24000}  # in the order of our preference
-_ASK_FORMAT: Final = "have the platform offer raw/lpcm16 or raw/lpcm16_24"
-_ASK_PARTICIPANTS: Final = "name who is heard in the bot's URL: ?participants=caller,callee"
+_RATES: Final = {"raw/lpcm16": 16000, "raw/lpcm16_24": 24000}  # in order of preference
+_ASK_FORMAT: Final = "configure the platform to offer raw/lpcm16 or raw/lpcm16_24"
+_ASK_PARTICIPANTS: Final = "name the participants in the bot's URL: ?participants=caller,callee"
 
 
 class AudioCodes(AuthenticatedCarrier):
-    """VoiceAI Connect, closed unless its secret is configured.
+    """VoiceAI Connect; disabled unless its secret is configured.
 
     Args:
-        settings: how it is configured.
-        new_id: gives streams their ids.
+        settings: the carrier's settings.
+        new_id: returns a new stream id.
     """
 
     name = "audiocodes"
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_AUDIOCODES_", env_file=".env")
 
@@ -83,7 +83,7 @@ class AudioCodes(AuthenticatedCarrier):
         self._new_id = new_id
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the bot's token, then what the query says; see `Carrier`."""
+        """Authenticate by the bot's token, then parse the query; see `Carrier`."""
         participants = request.query.get("participants") or "caller"
         return self.authenticator.upgrade(
             request, lambda: AudioCodesAdapter(self._new_id(), participants.split(","))
@@ -99,14 +99,15 @@ _DECODE: Final = msgspec.json.Decoder(_Chunk).decode
 
 
 class AudioCodesAdapter(Adapter):
-    """One stream.
+    """The adapter of one stream.
 
     Args:
-        stream_id: the stream's id, because the platform gives none.
-        participants: who is heard; whose streams name nobody are the first one's.
+        stream_id: the stream's id, because the platform sends none.
+        participants: the participants to transcribe. User streams that name no participant belong
+            to the first one.
 
     Raises:
-        CarrierError: unknown-track: a participant of another name.
+        CarrierError: unknown-track: a participant is unknown.
     """
 
     def __init__(self, stream_id: str, participants: Sequence[str]) -> None:
@@ -119,10 +120,10 @@ class AudioCodesAdapter(Adapter):
         self._stopped = False
         self._early = EarlyMedia()
         self._bytes_per_ms = 0
-        self._last_bytes = 0  # of audio in the last chunk
+        self._last_bytes = 0  # audio in the last chunk
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one message; see `Adapter`."""
+        """Parse one message; see `Adapter`."""
         try:
             chunk = _DECODE(message)
         except NOT_UNDERSTOOD:
@@ -135,19 +136,12 @@ class AudioCodesAdapter(Adapter):
         return (AudioReceived(self._track(chunk.participant), chunk.audio_chunk, None, None),)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Refuse: the protocol has text only."""
+        """Raise CarrierError: the protocol has only text messages."""
         raise CarrierError("binary-message")
 
     def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take a message that is no audio, or none as documented."""
-        decoded: Mapping[str, object] = {}
-        try:
-            decoded = read(message)
-            name = fold(str(find(decoded, ("type",))))
-        except CarrierError:
-            name = fold(scrap(message, "type") or "")
-            if name != "userstreamchunk":
-                raise
+        """Parse a message that is not audio, or not as documented."""
+        name, decoded = _name_of(message)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
         if self._started is None and name.startswith("userstream"):
@@ -161,10 +155,9 @@ class AudioCodesAdapter(Adapter):
                 return self._accept(decoded)
             case "connectionvalidate":
                 return (_reply("connection.validated", success=True),)
-            case "userstreamstart":
-                return (self._confirm("userStream.started", decoded),)
-            case "userstreamstop":
-                return (self._confirm("userStream.stopped", decoded),)
+            case "userstreamstart" | "userstreamstop":
+                done = "started" if name == "userstreamstart" else "stopped"
+                return (self._confirm(f"userStream.{done}", decoded),)
             case "activities":
                 return _read_activities(decoded)
             case "sessionend":
@@ -174,7 +167,7 @@ class AudioCodesAdapter(Adapter):
                 return (MessageIgnored("unknown"),)
 
     def _accept(self, message: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Accept a conversation, begun or resumed; what repeats itself is told again."""
+        """Accept a new or resumed conversation; a repeated request is accepted again."""
         call_id = read_id(message, ("conversationId",))
         media_format = _choose(message)
         accepted = _reply("session.accepted", mediaFormat=media_format)
@@ -201,11 +194,11 @@ class AudioCodesAdapter(Adapter):
         return _reply(what, participant=participant) if participant else _reply(what)
 
     def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
-        """Process a chunk that is not as documented; what can't be decoded is lost audio.
+        """Return the events of a chunk that is not as documented; undecodable audio is lost.
 
         Args:
-            message: as it came.
-            decoded: as it was read; empty if it could not be.
+            message: the raw message.
+            decoded: the parsed message; empty if it could not be parsed.
         """
         named = find(decoded, ("participant",)) if decoded else scrap(message, "participant")
         track = self._track(named)
@@ -227,8 +220,20 @@ class AudioCodesAdapter(Adapter):
         return track
 
 
+def _name_of(message: bytes) -> tuple[str, Mapping[str, object]]:
+    """Return a message's folded type, and its fields; none if it is audio in damaged JSON."""
+    try:
+        decoded = read(message)
+        return fold(str(find(decoded, ("type",)))), decoded
+    except CarrierError:
+        name = fold(scrap(message, "type") or "")
+        if name != "userstreamchunk":
+            raise
+        return name, {}
+
+
 def _choose(message: Mapping[str, object]) -> str:
-    """Choose among the formats that a message offers; what offers none has our favourite."""
+    """Choose one of the formats that a message offers; the preferred one if it offers none."""
     offered = find(message, ("supportedMediaFormats",))
     if isinstance(offered, str):
         offered = [offered]

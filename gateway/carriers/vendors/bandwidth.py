@@ -1,12 +1,12 @@
 """Bandwidth's `<StartStream>`. Pure.
 
-A media message is flat and has no time: its audio is counted. It may have a `sequenceNumber`, by
-which missing frames show; whether that counts each track or all together, no page tells. Each track
-is listed with a format of its own.
+A media message is a flat object without a timestamp: its audio is counted. Missing frames are
+detected by its optional `sequenceNumber`; it is undocumented whether that counts each track or all
+tracks together. Each track is listed with its own format.
 
-Nothing is signed. Webhooks and callbacks have Basic credentials, the same as configured for the
-application; our BXML puts a token in the stream's URL, and Basic credentials of
-`destinationUsername` and `destinationPassword` do as well. Sources:
+Nothing is signed. Webhooks and callbacks carry the Basic credentials that are configured for the
+application. The gateway's BXML puts a token in the stream's URL; Basic credentials from
+`destinationUsername` and `destinationPassword` are accepted, too. Sources:
 dev.bandwidth.com/docs/voice/bxml/startStream, /transfer, /redirect;
 dev.bandwidth.com/docs/voice/webhooks/initiate, /mediaStreamStopped.
 """
@@ -45,17 +45,17 @@ from gateway.carriers.settings import (
 from gateway.carriers.webhooks.forms import read_call, read_json
 from gateway.errors import CarrierError
 
-_ASKING: Final = ("initiate", "answer", "redirect")  # events that BXML answers
+_ASKING: Final = ("initiate", "answer", "redirect")  # events that are answered with BXML
 
 
 class Media[P](Frame[P], tag_field="eventType", tag="media", kw_only=True):
-    """A media message, which is its frame."""
+    """A media message whose audio is not in a nested object."""
 
     chunk: Any = field(default=None, name="sequenceNumber")
 
     @property
     def frame(self) -> Self:
-        """Its audio."""
+        """The message itself, which has the audio."""
         return self
 
 
@@ -75,22 +75,23 @@ DIALECT: Final = Dialect(
 
 
 class Bandwidth(ReportingCarrier, AuthenticatedCarrier):
-    """Bandwidth, closed unless its secret is configured."""
+    """Bandwidth; disabled unless its secret is configured."""
 
     name = "bandwidth"
 
     class Settings(NextStepSettings, L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_BANDWIDTH_", env_file=".env")
 
         webhook_username: Annotated[str, matching(r"[^:]+", "must have no colon")] | None = Field(
-            None, description="Of the voice application's webhooks."
+            None, description="User name of the voice application's webhooks."
         )
         webhook_password: Secrets[LongSecret] | None = Field(
             None,
-            description="Theirs, too, 16 characters or more. Without both, none is answered. "
-            "Several, separated by commas, are all accepted; the first is for status callbacks.",
+            description="Password of the webhooks, at least 16 characters. If it or the user name "
+            "is unset, webhooks are disabled. Several values, separated by commas, are all "
+            "accepted; status callbacks use the first.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -101,26 +102,26 @@ class Bandwidth(ReportingCarrier, AuthenticatedCarrier):
         self._credentials = [b"Basic " + base64.b64encode(pair.encode()) for pair in pairs]
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which a call is not answered."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         for name in ("webhook_username", "webhook_password"):
             if not getattr(self._settings, name):
                 return variable(self._settings, name)
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL, or Basic credentials; see `Carrier`."""
+        """Authenticate by the token in the URL or Basic credentials; see `Carrier`."""
         return self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's credentials; see `ForkingCarrier`."""
+        """Check the credentials and return the call; see `ForkingCarrier`."""
         event = self._read(request)
         if event.get("eventType") not in _ASKING:
-            raise CarrierError("malformed-body", "an event that no BXML answers")
+            raise CarrierError("malformed-body", "not an event that is answered with BXML")
         return read_call(event.items(), "callId", "to")
 
     def status(self, request: Request) -> StreamStatus:
-        """Check a callback's credentials; see `ReportingCarrier`."""
+        """Check the credentials and return the status; see `ReportingCarrier`."""
         event = self._read(request)
         call = read_call(event.items(), "callId")
         stream_id = find(event, ("mediaStream.id",))
@@ -129,7 +130,7 @@ class Bandwidth(ReportingCarrier, AuthenticatedCarrier):
         return StreamStatus(call.call_id, stream_id, event.get("eventType") == "mediaStreamStopped")
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the BXML; see `ForkingCarrier`."""
+        """Build the BXML; see `ForkingCarrier`."""
         response = ElementTree.Element("Response")
         if link:
             ElementTree.SubElement(
@@ -153,7 +154,7 @@ class Bandwidth(ReportingCarrier, AuthenticatedCarrier):
 
     def _read(self, request: Request) -> Mapping[str, object]:
         shown = request.headers.get("Authorization", "")
-        if not shown or self.webhook_closed_for_want_of:
+        if not shown or self.webhook_missing_setting:
             raise CarrierError("token-missing")
         if not any_equal([wire_bytes(shown)], self._credentials):
             raise CarrierError("token-invalid")

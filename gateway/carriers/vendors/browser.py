@@ -1,22 +1,23 @@
-"""A page of our own, live from its microphone. Pure.
+"""A web page that sends its microphone's audio, in a protocol of Callscribe. Pure.
 
     {"type": "start", ...} . audio* . {"type": "stop"} or close
 
 The start is a JSON text:
 
     call_id     1 to 128 characters, chosen by the page, new for each call
-    stream_id   the same; streams with the same call_id belong to one call
-    rate        of the audio, samples per second: 16000; 8000 and 24000 do too
-    track       "inbound" (if missing) or "outbound"
-    params      an object of texts (if missing: none)
+    stream_id   likewise, new for each stream; streams with the same call_id belong to one call
+    rate        samples per second: 16000 is recommended; 8000 and 24000 are supported, too
+    track       "inbound" (the default) or "outbound"
+    params      an object of strings (default: empty)
 
-Audio is binary: PCM16, little-endian, mono, messages of any length. An AudioWorklet gives blocks of
-128 float samples at the AudioContext's rate, so the page makes its context with `sampleRate: 16000`
-and joins some blocks: 100 ms are 3200 bytes. It is placed by counting: while the page is muted it
-sends silence. Nothing is ever sent back. As the page is ours, a text of another type is an error.
+Audio messages are binary: PCM16, little-endian, mono, of any length. An AudioWorklet produces
+blocks of 128 float samples at the AudioContext's rate, so the page creates its context with
+`sampleRate: 16000` and joins some blocks: 100 ms are 3200 bytes. Audio is counted, so the page has
+to send silence while it is muted. Nothing is ever sent to the page. A text of another type is an
+error.
 
-A page can set no headers and keep no secret: whoever serves it has a token minted for the call, by
-the admin API, and gives it the URL.
+A page can set no headers and keep no secret. Its server mints a token for the call with the admin
+API, and passes the URL to the page.
 """
 
 from collections.abc import Mapping
@@ -31,17 +32,17 @@ from gateway.carriers.protocols.pcm_socket import PcmSocketAdapter, formats, tex
 from gateway.carriers.settings import SecretSettings
 from gateway.errors import CarrierError
 
-_ASK: Final = "make the AudioContext with sampleRate 16000; 8000 and 24000 do too"
+_ASK: Final = "create the AudioContext with sampleRate 16000; 8000 and 24000 are supported, too"
 _TRACKS: Final = ("inbound", "outbound")
 
 
 class Browser(AuthenticatedCarrier):
-    """A page of our own, refused unless a secret is configured."""
+    """A web page; disabled unless a secret is configured."""
 
     name = "browser"
 
     class Settings(SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_BROWSER_", env_file=".env")
 
@@ -49,12 +50,12 @@ class Browser(AuthenticatedCarrier):
         self.authenticator = StreamAuthenticator(self.name, settings)
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL; see `Carrier`."""
+        """Authenticate by the token in the URL; see `Carrier`."""
         return self.authenticator.upgrade(request, new_adapter)
 
 
 def new_adapter() -> PcmSocketAdapter:
-    """Make the adapter of one stream."""
+    """Create the adapter of one stream."""
     return PcmSocketAdapter(_understand)
 
 
@@ -66,16 +67,16 @@ def _understand(message: bytes) -> CarrierEvent:
         case "stop":
             return CallStopped()
         case _:
-            raise CarrierError("malformed-message", "type is start or stop")
+            raise CarrierError("malformed-message", "type must be start or stop")
 
 
 def _read_start(fields: Mapping[str, object]) -> CallStarted:
     track = find(fields, ("track",)) or _TRACKS[0]
     if track not in _TRACKS:
-        raise CarrierError("malformed-message", f"track is {' or '.join(_TRACKS)}")
+        raise CarrierError("malformed-message", f"track must be {' or '.join(_TRACKS)}")
     rate = find(fields, ("rate",))
     if rate is None:
-        raise CarrierError("malformed-message", "no rate")
+        raise CarrierError("malformed-message", "rate is missing")
     params = find(fields, ("params",))
     return CallStarted(
         call_id=read_id(fields, ("call_id",)),

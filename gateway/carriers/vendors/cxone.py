@@ -1,16 +1,17 @@
 """NICE CXone: Agent Assist Hub's audio streams. Experimental. Pure.
 
-    parameters . BEGIN AUDIO STREAM (ours) . audio*
+    parameters . BEGIN AUDIO STREAM (sent by the gateway) . audio*
 
-Each perspective has a socket, hence a stream, of its own: RX is the agent, TX what the agent hears,
-the customer. Audio is mu-law in binary messages. A hold closes the socket; afterwards another one
-is opened, as after a broken connection: another stream of the same call, which is the contact.
+Each perspective has its own socket, and so its own stream: RX is the agent, TX is what is played to
+the agent, the customer. Audio is mu-law in binary messages. A hold closes the socket. After it, as
+after a lost connection, a new socket is opened: a new stream of the same call, which is the
+contact.
 
-The vendor tells its partners alone what the messages look like: these are as other people's servers
-have them, hence the setting. A perspective may be a number; as nobody says which is which, a route
-has to say whose it is (`perspective-0`, `perspective-1`). The hub's connection has headers of one's
-own: `Authorization: Bearer <secret>`. Sources: help.nicecxone.com, Agent Assist Hub; the messages
-are third parties'.
+The vendor documents the messages only for its partners. This implementation follows servers of
+third parties, so a setting has to enable it. A perspective may be a number, whose meaning is
+undocumented: a route has to assign the roles of `perspective-0` and `perspective-1`. The hub's
+connection can have custom headers: `Authorization: Bearer <secret>`. Sources: help.nicecxone.com,
+Agent Assist Hub; third parties for the messages.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ from gateway.carriers.protocols.pcm_socket import (
 from gateway.carriers.settings import SecretSettings, variable
 from gateway.errors import CarrierError
 
-_ASK: Final = "have it send mono, a socket for each perspective"
+_ASK: Final = "configure mono, with one socket for each perspective"
 _ROLES: Final = {"rx": "agent", "tx": "customer", "mix": "mix"}
 _TRACK_OF: Final = {
     "rx": "rx",
@@ -59,24 +60,24 @@ _BEGIN: Final = Reply(
 
 
 class Cxone(AuthenticatedCarrier):
-    """CXone, closed unless its secret is configured and its being experimental accepted.
+    """CXone; disabled unless its secret is configured and `experimental` is set.
 
     Args:
-        settings: how it is configured.
-        new_id: gives streams their ids.
+        settings: the carrier's settings.
+        new_id: returns a new stream id.
     """
 
     name = "cxone"
 
     class Settings(SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_CXONE_", env_file=".env")
 
         experimental: bool = Field(
             False,
-            description="Listen, although the messages are not the vendor's word. Without it, the "
-            "carrier is closed.",
+            description="Enable the carrier, although the vendor has not documented its messages. "
+            "If it is false, the carrier is disabled.",
         )
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
@@ -86,41 +87,43 @@ class Cxone(AuthenticatedCarrier):
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         if self.authenticator.missing_setting or self._settings.experimental:
             return self.authenticator.missing_setting
         return variable(self._settings, "experimental")
 
     @property
     def warning(self) -> str | None:
-        """What the operator should know at every start."""
+        """Slug of the warning to log at every startup."""
         return "cxone-is-experimental"
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the secret in the header; see `Carrier`."""
+        """Authenticate by the secret in the header; see `Carrier`."""
         if self.missing_setting:
             raise CarrierError("token-missing")
         return self.authenticator.upgrade(request, lambda: CxoneAdapter(self._new_id()))
 
 
 class CxoneAdapter(Adapter):
-    """One stream, of one perspective.
+    """The adapter of one stream, which has one perspective.
 
     Args:
-        stream_id: the stream's id, because the hub gives none.
+        stream_id: the stream's id, because the hub sends none.
     """
 
     def __init__(self, stream_id: str) -> None:
         self._socket = PcmSocketAdapter(partial(_understand, stream_id))
-        self._socket.correct = lambda start: self.correct(start)  # set later
+        self._socket.correct = lambda start: self.correct(
+            start
+        )  # looked up per call, because it is set later
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one text message, and have the audio begin; see `Adapter`."""
+        """Parse one text message, and request the audio after the start; see `Adapter`."""
         event, *early = self._socket.receive_text(message)
         return (event, _BEGIN, *early) if isinstance(event, CallStarted) else (event,)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take any number of bytes of audio; see `Adapter`."""
+        """Parse audio of any length; see `Adapter`."""
         return self._socket.receive_binary(message)
 
 

@@ -1,12 +1,12 @@
 """Exotel's Stream and Voicebot applets. Pure.
 
-Audio is linear, little-endian, about 100 ms a message, at 8, 16 or 24 kHz, unless the start says
-that it is mu-law: the vendor's pages disagree on the default. The rate is a string; `bit_rate` is
-16 on one page and `128kbps` on another, and tells nothing more. The applet's URL asks for a rate,
-`?sample-rate=16000`: it is the rate of linear audio whose start tells none. The start lists no
-tracks and media name none: there is the caller's.
+Audio is linear, little-endian, about 100 ms per message, at 8, 16 or 24 kHz, unless the start
+announces mu-law: the vendor's pages disagree on the default. The rate is a string. `bit_rate` is 16
+on one page and `128kbps` on another; it is not used. The applet's URL requests a rate,
+`?sample-rate=16000`, which is also the rate of linear audio if the start names none. Neither the
+start nor media name tracks: there is only the caller's.
 
-Nothing is signed: the applet's URL has Basic credentials, with the secret as its password:
+Nothing is signed. The applet's URL has Basic credentials, with the secret as the password:
 `wss://callscribe:<secret>@.../media/exotel`. Source:
 developer.exotel.com/docs/agentstream/websocket-protocol.
 """
@@ -37,12 +37,12 @@ DIALECT: Final = Dialect(
 
 
 class Exotel(AuthenticatedCarrier):
-    """Exotel, closed unless its secret is configured."""
+    """Exotel; disabled unless its secret is configured."""
 
     name = "exotel"
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_EXOTEL_", env_file=".env")
 
@@ -50,7 +50,7 @@ class Exotel(AuthenticatedCarrier):
         self.authenticator = StreamAuthenticator(self.name, settings)
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the Basic credentials; see `Carrier`."""
+        """Authenticate by the Basic credentials; see `Carrier`."""
         rate_hz = number(find(request.query, ("sample-rate",)))
         dialect = replace(DIALECT, usual_rate_hz=rate_hz)
         return self.authenticator.upgrade(request, partial(JsonMediaAdapter, dialect))

@@ -1,17 +1,17 @@
-"""FreeSWITCH: mod_audio_stream, and mod_audio_fork, which it was modelled on. Pure.
+"""FreeSWITCH: mod_audio_stream, and mod_audio_fork, on which it is based. Pure.
 
     uuid_audio_stream <uuid> start wss://.../media/freeswitch?mix=stereo&rate=16k stereo 16k <text>
 
-Nothing announces the format, so the URL repeats it. The text, if the command has one, is sent
-first, or after some audio; as those that `send_text` and `stop` send later, it may be anything. A
-first one that is a JSON object is taken for the call's parameters, its `call_id` for the call's id:
-up to two seconds of audio wait for it. Audio is in the host's order of bytes, little-endian
-wherever FreeSWITCH runs. The end is the socket's.
+The format is not announced, so the URL has to repeat it. If the command has a text, it is sent
+first, or after some audio. It may have any content, and so may the texts that `send_text` and
+`stop` send later. If the first text is a JSON object, its members are the call's parameters, and
+its `call_id` is the call's id. Up to 2 s of audio are held for it. Audio is in the byte order of
+the host, little-endian on all platforms of FreeSWITCH. The stream ends when the socket closes.
 
-Nothing is signed. mod_audio_stream sends the headers of STREAM_EXTRA_HEADERS, `Authorization` say,
-and mod_audio_fork Basic credentials, of MOD_AUDIO_BASIC_AUTH_USERNAME and _PASSWORD. Or the URL of
-each command has a stream token. Sources: the READMEs of amigniter/mod_audio_stream and
-drachtio/drachtio-freeswitch-modules mod_audio_fork.
+Nothing is signed. mod_audio_stream sends the headers in STREAM_EXTRA_HEADERS, for example
+`Authorization`. mod_audio_fork sends Basic credentials from MOD_AUDIO_BASIC_AUTH_USERNAME and
+_PASSWORD. Alternatively, the URL of each command contains a stream token. Sources: the READMEs of
+amigniter/mod_audio_stream and drachtio/drachtio-freeswitch-modules mod_audio_fork.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,9 +36,9 @@ from gateway.carriers.protocols.tolerant import fold
 from gateway.carriers.settings import L16Settings, SecretSettings
 from gateway.errors import CarrierError
 
-SUBPROTOCOL: Final = "audio.drachtio.org"  # of mod_audio_fork, by default
+SUBPROTOCOL: Final = "audio.drachtio.org"  # mod_audio_fork's default
 
-_DEFAULT_RATE: Final = "8k"  # FreeSWITCH's own
+_DEFAULT_RATE: Final = "8k"  # FreeSWITCH's default
 _NAMES: Final = ("mix", "rate", "call_id")
 _ASK: Final = (
     "repeat the start command's mix (stereo, mono or mixed) and rate (8k, 16k or 24k) in its URL: "
@@ -47,18 +47,18 @@ _ASK: Final = (
 
 
 class FreeSwitch(AuthenticatedCarrier):
-    """FreeSWITCH, closed unless its secret is configured.
+    """FreeSWITCH; disabled unless its secret is configured.
 
     Args:
-        settings: how it is configured.
-        new_id: gives streams their ids.
+        settings: the carrier's settings.
+        new_id: returns a new stream id.
     """
 
     name = "freeswitch"
     subprotocols = (SUBPROTOCOL,)
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_FREESWITCH_", env_file=".env")
 
@@ -67,7 +67,7 @@ class FreeSwitch(AuthenticatedCarrier):
         self._new_id = new_id
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the secret or the token, then what the query says; see `Carrier`."""
+        """Authenticate by the secret or the token, then parse the query; see `Carrier`."""
         return self.authenticator.upgrade(
             request, lambda: new_adapter(self._new_id(), StreamQuery.parse(request.query))
         )
@@ -75,13 +75,13 @@ class FreeSwitch(AuthenticatedCarrier):
 
 @dataclass(frozen=True, slots=True)
 class StreamQuery:
-    """What the query of a stream's URL says of it, in the start command's words.
+    """A stream's description in the query of its URL, with the start command's arguments.
 
     Attributes:
         mix: mono, mixed or stereo.
         rate: samples per second, or 8k, 16k and so on.
-        call_id: the call's, if the first text does not say.
-        params: whatever else it says; the first text adds to it.
+        call_id: the call's id, unless the first text has one.
+        params: all other values; the first text may add more.
     """
 
     mix: str
@@ -91,21 +91,21 @@ class StreamQuery:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Self:
-        """Read `mix`, `rate`, `call_id`, and parameters of any other names."""
+        """Parse `mix`, `rate` and `call_id`; all other names are parameters."""
         params = {name: value for name, value in query.items() if name not in _NAMES}
         rate = query.get("rate") or _DEFAULT_RATE
         return cls(query.get("mix", ""), rate, query.get("call_id") or None, params)
 
 
 def new_adapter(connection_id: str, query: StreamQuery) -> PcmSocketAdapter:
-    """Make the adapter of one socket.
+    """Create the adapter of one socket.
 
     Args:
-        connection_id: the stream's id, and its call's if nothing names one.
-        query: what the stream's URL says.
+        connection_id: the stream's id, and the call's id if there is no other.
+        query: the query of the stream's URL.
 
     Raises:
-        CarrierError: unsupported-encoding; the detail says what to ask for.
+        CarrierError: unsupported-encoding; the detail says how to write the URL.
     """
     names = MIX_TYPES.get(query.mix, ())
     start = CallStarted(

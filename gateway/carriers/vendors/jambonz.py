@@ -1,11 +1,13 @@
 """jambonz: the `listen` verb, nested in `dial`, or in the background. Pure.
 
-The first text has the format, the call's attributes, and the verb's `metadata` merged among them.
-A `listen` nested in `dial` hears the caller on the left, yet its attributes are the dialled leg's:
-`parentCallSid` is the caller's, which the webhook was of: that is the call. Messages are
-little-endian; the end is the socket's. Subprotocol audio.jambonz.org.
+The first text contains the format, the call's attributes and, merged with them, the verb's
+`metadata`. For a `listen` nested in `dial`, the left channel is the caller, but the attributes are
+those of the dialled leg. Its `parentCallSid` is the caller's leg, which the webhook announced: that
+is the call. Audio is little-endian. The stream ends when the socket closes. Subprotocol
+audio.jambonz.org.
 
-Webhooks are signed. Upgrades are not: our answer puts a token in the stream's URL. Sources:
+Webhooks are signed. Upgrades are not: the gateway's response puts a token in the stream's URL.
+Sources:
 docs.jambonz.org/verbs/verbs/listen, /dial, /config; jambonz/jambonz-feature-server,
 lib/tasks/listen.js and lib/session/call-info.js; signatures: `signatures/jambonz.py`.
 """
@@ -55,32 +57,32 @@ from gateway.errors import CarrierError
 SUBPROTOCOL: Final = "audio.jambonz.org"
 
 _ASK: Final = "set the verb's sampleRate to 8000, 16000 or 24000, its mixType to stereo"
-# Who calls whom stays with the call; the rest says what is said elsewhere.
+# The parties' numbers and names are private; the other values are in other fields of events.
 _NOT_PASSED_ON: Final = frozenset(
     {"from", "to", "callerid", "callername", "callsid", "samplerate", "mixtype"}
 )
 
 
 class Jambonz(ForkingCarrier, AuthenticatedCarrier):
-    """jambonz, closed unless its secret is configured.
+    """jambonz; disabled unless its secret is configured.
 
     Args:
-        settings: how it is configured.
-        new_id: gives streams their ids.
+        settings: the carrier's settings.
+        new_id: returns a new stream id.
     """
 
     name = "jambonz"
     subprotocols = (SUBPROTOCOL,)
 
     class Settings(NextStepSettings, L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_JAMBONZ_", env_file=".env")
 
         webhook_secret: Secrets[Secret] | None = Field(
             None,
-            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
-            "separated by commas, are all accepted.",
+            description="Webhook secret of the account; verifies webhooks. If it is unset, "
+            "webhooks are disabled. Several values, separated by commas, are all accepted.",
         )
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
@@ -89,18 +91,18 @@ class Jambonz(ForkingCarrier, AuthenticatedCarrier):
         self._new_id = new_id
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which a call is not answered."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         if not self._settings.webhook_secret:
             return variable(self._settings, "webhook_secret")
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL, or the secret (`wsAuth`); see `Carrier`."""
+        """Authenticate by the token in the URL or the secret (`wsAuth`); see `Carrier`."""
         return self.authenticator.upgrade(request, lambda: new_adapter(self._new_id()))
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         signed = signature.verify(
             plain(self._settings.webhook_secret),
             request.headers.get(signature.SIGNATURE_HEADER),
@@ -111,7 +113,7 @@ class Jambonz(ForkingCarrier, AuthenticatedCarrier):
         return replace(read_call(read_json(request).items(), "call_sid", "to"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the verbs; see `ForkingCarrier`."""
+        """Build the verbs; see `ForkingCarrier`."""
         listen = None
         if link:
             listen = {
@@ -123,10 +125,10 @@ class Jambonz(ForkingCarrier, AuthenticatedCarrier):
         return Document(msgspec.json.encode([*self._verbs(listen)]), "application/json")
 
     def _verbs(self, listen: dict[str, object] | None) -> Iterator[dict[str, object]]:
-        """Give what the call goes on with. A `listen` of its own would keep it from going on."""
+        """Yield the verbs that continue the call. A separate `listen` verb would block them."""
         step = self._settings.next_step
         if step.dial:
-            # The caller hears it ring, as without us; by default jambonz answers at once.
+            # By default jambonz answers at once; with this, the caller hears the ringing.
             dial = {"verb": "dial", "answerOnBridge": True, "target": [_target(step.dial)]}
             yield dial | {"listen": listen} if listen else dial
             return
@@ -142,10 +144,10 @@ def _target(dial: str) -> dict[str, str]:
 
 
 def new_adapter(connection_id: str) -> PcmSocketAdapter:
-    """Make the adapter of one socket.
+    """Create the adapter of one socket.
 
     Args:
-        connection_id: the stream's id, because jambonz gives none.
+        connection_id: the stream's id, because jambonz sends none.
     """
     return PcmSocketAdapter(partial(_understand, connection_id))
 
@@ -153,10 +155,10 @@ def new_adapter(connection_id: str) -> PcmSocketAdapter:
 def _understand(connection_id: str, message: bytes) -> CarrierEvent:
     decoded = read(message)
     rate = find(decoded, ("sampleRate", "metadata.sampleRate"))
-    if rate is not None:  # first, because metadata may have an event or a type of its own
+    if rate is not None:  # first, because metadata may contain an event or a type
         return _read_start(connection_id, rate, decoded)
     if str(find(decoded, ("event",))).lower() == "dtmf":
-        return DtmfReceived("inbound")  # of the caller alone
+        return DtmfReceived("inbound")  # jambonz sends only the caller's keys
     match find(decoded, ("type",)):
         case "playDone" | "mark" as name:
             return MessageIgnored(name)
@@ -167,7 +169,7 @@ def _understand(connection_id: str, message: bytes) -> CarrierEvent:
 def _read_start(connection_id: str, rate: object, message: Mapping[str, object]) -> CallStarted:
     call_id = find_text(message, ("parentCallSid", "callSid", "metadata.callSid"))
     if not call_id:
-        raise CarrierError("malformed-message", "no callSid")
+        raise CarrierError("malformed-message", "callSid is missing")
     mix_type = find_text(message, ("mixType", "metadata.mixType")) or "mono"
     names = MIX_TYPES.get(mix_type.lower(), ())
     fields = texts(message, nested="metadata")

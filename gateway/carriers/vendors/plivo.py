@@ -1,8 +1,8 @@
 """Plivo's audio streams. Pure.
 
-There is no `connected`, and no `stop` is documented: the socket closes. Timestamps are Unix ms;
-numbers are numbers. What the customer passes on stands in `extra_headers`, beside the start, as
-`a=1;b=2`, in older texts `a=1,b=2`, and from the clone Vobiz as `{}`.
+There is no `connected`, and no `stop` is documented: the stream ends when the socket closes.
+Timestamps are Unix ms. Numbers are JSON numbers. Custom parameters are in `extra_headers`, next to
+the `start` object: as `a=1;b=2`, in older documentation `a=1,b=2`, and from the clone Vobiz `{}`.
 
 Webhooks and upgrades are signed, with a nonce.
 Sources: plivo.com/docs, Audio Streaming, protocol reference; signatures: `signatures/plivo.py`.
@@ -44,20 +44,20 @@ DIALECT: Final = Dialect(
 
 
 class Plivo(ReportingCarrier):
-    """Plivo, closed unless its auth token is configured."""
+    """Plivo; disabled unless its auth token is configured."""
 
     name = "plivo"
     asks_by_get = True
 
     class Settings(NextStepSettings, L16Settings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_PLIVO_", env_file=".env")
 
         auth_token: Secrets[Secret] | None = Field(
             None,
-            description="Verifies Plivo's signatures. Without it, Plivo is closed. Several, "
-            "separated by commas, are all accepted.",
+            description="Verifies Plivo's signatures. If it is unset, Plivo is disabled. Several "
+            "values, separated by commas, are all accepted.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -66,40 +66,40 @@ class Plivo(ReportingCarrier):
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         return None if self._auth_tokens else "GATEWAY_PLIVO_AUTH_TOKEN"
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which an answered call would end."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the upgrade's signature; see `Carrier`."""
+        """Verify the upgrade's signature; see `Carrier`."""
         once = self._verify(request)
         return Upgrade(self._settings.inform(JsonMediaAdapter(DIALECT)), once=once)
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         form = read_form(request)
         once = self._verify(request, signed_form(request, form))
         return replace(read_call(form, "CallUUID"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
-        """Check a callback's signature; see `ReportingCarrier`."""
+        """Verify the signature and return the status; see `ReportingCarrier`."""
         form = read_form(request)
         once = self._verify(request, signed_form(request, form))
         return replace(read_status(form, "CallUUID", "StreamID", "Event"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the XML; see `ForkingCarrier`."""
+        """Build the XML; see `ForkingCarrier`."""
         stream = None
         if link:
             stream = ElementTree.Element(
                 "Stream",
                 bidirectional="false",
                 audioTrack="both",
-                contentType="audio/x-mulaw;rate=8000",  # its default is documented both ways
+                contentType="audio/x-mulaw;rate=8000",  # documented defaults differ: mu-law, L16
                 statusCallbackUrl=link.status_url,
             )
             stream.text = link.url

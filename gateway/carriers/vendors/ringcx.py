@@ -1,12 +1,14 @@
 """RingCentral RingCX's (Engage Voice's) call streaming. Pure.
 
-Tracks are perspectives: `Participant` is the agent, `Conference` everybody else. Each has a `Stop`
-of its own. Media have no time; `sequenceId` comes "generally in sequence", hence a short window:
-should it count both perspectives, audio is late by no more than that. The stream's id is a number.
+Tracks are perspectives: `Participant` is the agent, `Conference` is everyone else. Each has its own
+`Stop`. Media have no timestamps. `sequenceId` arrives "generally in sequence", so frames are
+reordered within a short window. If `sequenceId` counts both perspectives together, audio is delayed
+by no more than that window. The stream's id is a number.
 
-Nothing is signed, and how the profile's own `secret` is shown is not documented: so the streaming
-URL has ours, `wss://.../media/ringcx/<route>/<secret>` or `.../media/ringcx?tok=<secret>`. RingCX
-adds the call's metadata to the query. It tries again after a 503, and never after a 4xx. Source:
+Nothing is signed, and it is undocumented how the profile's own `secret` is sent. So the streaming
+URL contains the gateway's: `wss://.../media/ringcx/<route>/<secret>` or
+`.../media/ringcx?tok=<secret>`. RingCX adds the call's metadata to the query. It retries after a
+503, and never after a 4xx. Source:
 developers.ringcentral.com/engage/voice/guide/workforce/call-streaming.
 """
 
@@ -24,7 +26,7 @@ from gateway.carriers.settings import L16Settings, SecretSettings
 
 
 class Media[P](Frame[P], tag_field="event", tag="Media", kw_only=True):
-    """A media message, which is its frame."""
+    """A media message whose audio is not in a nested object."""
 
     payload: P = field(name="media")
     track: str | None = field(default="", name="perspective")
@@ -32,7 +34,7 @@ class Media[P](Frame[P], tag_field="event", tag="Media", kw_only=True):
 
     @property
     def frame(self) -> Self:
-        """Its audio."""
+        """The message itself, which has the audio."""
         return self
 
 
@@ -67,12 +69,12 @@ DIALECT: Final = Dialect(
 
 
 class RingCx(AuthenticatedCarrier):
-    """RingCX, closed unless its secret is configured."""
+    """RingCX; disabled unless its secret is configured."""
 
     name = "ringcx"
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_RINGCX_", env_file=".env")
 
@@ -80,5 +82,5 @@ class RingCx(AuthenticatedCarrier):
         self.authenticator = StreamAuthenticator(self.name, settings, secret_in_url=True)
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the secret in the URL; see `Carrier`."""
+        """Authenticate by the secret in the URL; see `Carrier`."""
         return self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))

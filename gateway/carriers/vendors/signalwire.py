@@ -1,11 +1,12 @@
 """SignalWire's cXML streams. Pure.
 
-Twilio's messages, of which fields are left out: no `streamSid` but in the start's body, no `stop`
-object, no track of a key. Beside mu-law it has L16 at 16 and 24 kHz (`codec="L16@16000h"`), whose
-byte order its page does not tell: little-endian, unless a setting says otherwise.
+The messages are Twilio's, with fewer fields: only the start object contains `streamSid`, a stop has
+no object, and DTMF messages have no track. Besides mu-law, L16 at 16 and 24 kHz is supported
+(`codec="L16@16000h"`). Its byte order is undocumented; it is assumed to be little-endian unless a
+setting overrides it.
 
-Webhooks, forms or JSON, are signed with the signing key of the space. Upgrades are not: the
-`authBearerToken` of `<Stream>` comes back as `Authorization: Bearer`. Sources:
+Webhooks are forms or JSON, signed with the signing key of the space. Upgrades are not signed: they
+carry the `authBearerToken` of `<Stream>` as `Authorization: Bearer`. Sources:
 developer.signalwire.com, cXML `<Stream>`; SignalWire's Security guide.
 """
 
@@ -52,20 +53,20 @@ DIALECT: Final = Dialect(carrier="signalwire")
 
 
 class SignalWire(ReportingCarrier, AuthenticatedCarrier):
-    """SignalWire, closed unless its secret is configured."""
+    """SignalWire; disabled unless its secret is configured."""
 
     name = "signalwire"
     asks_by_get = True
 
     class Settings(NextStepSettings, L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_SIGNALWIRE_", env_file=".env")
 
         signing_key: Secrets[Secret] | None = Field(
             None,
-            description="Of the space; verifies webhooks. Without it, none is answered. Several, "
-            "separated by commas, are all accepted.",
+            description="Signing key of the space; verifies webhooks. If it is unset, webhooks "
+            "are disabled. Several values, separated by commas, are all accepted.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -73,28 +74,28 @@ class SignalWire(ReportingCarrier, AuthenticatedCarrier):
         self.authenticator = StreamAuthenticator(self.name, settings)
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which a call is not answered."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         if not self._settings.signing_key:
             return variable(self._settings, "signing_key")
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the bearer token; see `Carrier`."""
+        """Authenticate by the bearer token; see `Carrier`."""
         return self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         fields, once = self._read(request)
         return replace(read_call(fields, "CallSid"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
-        """Check a callback's signature; see `ReportingCarrier`."""
+        """Verify the signature and return the status; see `ReportingCarrier`."""
         fields, once = self._read(request)
         return replace(read_status(fields), once=once)
 
     def _read(self, request: Request) -> tuple[list[tuple[str, str]], SingleUse]:
-        """Read a form, or an object's texts, once its signature is found good."""
+        """Verify the signature, and return the form's fields or the object's strings."""
         form = None if is_json(request) else read_form(request)
         signed = signature.verify(
             plain(self._settings.signing_key),
@@ -109,7 +110,7 @@ class SignalWire(ReportingCarrier, AuthenticatedCarrier):
         return form, SingleUse(f"{self.name} {signed}", None)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the cXML; see `ForkingCarrier`."""
+        """Build the cXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
         stream = {

@@ -1,8 +1,8 @@
 """Talkdesk's real-time audio streaming (Studio component "Stream audio"). Pure.
 
-Twilio's messages, always mu-law and both tracks, with the labels the other way round: what comes
-from the agent is `inbound`. Nothing is signed and no header can be set, so the stream's URL has the
-secret as its last segment: `wss://.../media/talkdesk/<route>/<secret>`. Sources: docs.talkdesk.com,
+The messages are Twilio's, always with mu-law and both tracks. The labels are reversed: `inbound` is
+the agent. Nothing is signed and no header can be set, so the last segment of the stream's URL is
+the secret: `wss://.../media/talkdesk/<route>/<secret>`. Sources: docs.talkdesk.com,
 Real-time audio streaming; the labels are those of AWS's Live Call Analytics,
 github.com/aws-samples/amazon-transcribe-live-call-analytics.
 """
@@ -27,29 +27,27 @@ DIALECT: Final = Dialect(carrier="talkdesk", roles={"inbound": "agent", "outboun
 
 
 class Talkdesk(AuthenticatedCarrier):
-    """Talkdesk, closed unless its secret is configured."""
+    """Talkdesk; disabled unless its secret is configured."""
 
     name = "talkdesk"
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_TALKDESK_", env_file=".env")
 
-        account: str | None = Field(
-            None, description="Refuse streams whose `account_id` is another one."
-        )
+        account: str | None = Field(None, description="Reject streams with another `account_id`.")
 
     def __init__(self, settings: Settings) -> None:
         self._account = settings.account
         self.authenticator = StreamAuthenticator(self.name, settings, secret_in_url=True)
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the secret in the URL; see `Carrier`."""
+        """Authenticate by the secret in the URL; see `Carrier`."""
         upgrade = self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))
-        return replace(upgrade, authorize=self._also_of_account(upgrade.authorize))
+        return replace(upgrade, authorize=self._with_account_check(upgrade.authorize))
 
-    def _also_of_account(
+    def _with_account_check(
         self, authorize: Callable[[CallStarted], None]
     ) -> Callable[[CallStarted], None]:
         def check(start: CallStarted) -> None:

@@ -1,13 +1,14 @@
 """Telnyx media streaming. Pure.
 
-The order of events is expressly not guaranteed: frames are put in order by `chunk`, and may even
-come before the start. The start does not list the tracks, so both are expected. Without a
-`stream_codec` the call's own comes, G.722 or Opus among them: ask for PCMU. The payload is that of
-RTP, so L16 is taken to be in network order (RFC 3551), unless a setting says otherwise; Telnyx's
-page does not.
+The order of events is explicitly not guaranteed: frames are reordered by `chunk`, and may arrive
+even before the start. The start does not list the tracks, so both are expected. Without a
+`stream_codec` the call's own codec is sent, which may be G.722 or Opus, so request PCMU. The
+payload is that of RTP, so L16 is assumed to be in network order (RFC 3551) unless a setting
+overrides it; Telnyx does not document it.
 
-Webhooks are signed. Upgrades are not: our TeXML puts a token in the stream's URL. It is not bound
-to the call, because nothing says that TeXML's CallSid is the `call_control_id` of the start.
+Webhooks are signed. Upgrades are not: the gateway's TeXML puts a token in the stream's URL. The
+token is not bound to the call, because it is undocumented whether TeXML's CallSid equals the
+`call_control_id` of the start.
 Sources: developers.telnyx.com/api-reference/websockets/stream-call-media-over-websocket;
 developers.telnyx.com, TeXML `<Stream>`.
 """
@@ -72,19 +73,19 @@ def _check_key(text: str) -> str:
 
 
 class Telnyx(ReportingCarrier, AuthenticatedCarrier):
-    """Telnyx, closed unless its secret is configured."""
+    """Telnyx; disabled unless its secret is configured."""
 
     name = "telnyx"
 
     class Settings(NextStepSettings, L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_TELNYX_", env_file=".env")
 
         public_key: Secrets[Annotated[str, AfterValidator(_check_key)]] | None = Field(
             None,
-            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
-            "separated by commas, are all accepted.",
+            description="Public key of the account; verifies webhooks. If it is unset, webhooks "
+            "are disabled. Several values, separated by commas, are all accepted.",
         )
         l16_byte_order: ByteOrder = Field("big", description=BYTE_ORDER)
 
@@ -94,25 +95,27 @@ class Telnyx(ReportingCarrier, AuthenticatedCarrier):
         self._public_keys = [signature.read_public_key(key) for key in settings.public_key or ()]
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which a call is not answered."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         if not self._settings.public_key:
             return variable(self._settings, "public_key")
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL, or the secret (`stream_auth_token`); see `Carrier`."""
+        """Authenticate by the token in the URL or `stream_auth_token`; see `Carrier`."""
         return self.authenticator.upgrade(request, partial(JsonMediaAdapter, DIALECT))
 
     def announced(self, request: Request) -> Announced:
-        """Check the TeXML webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         form, once = self._read(request)
-        if any(name.startswith("Stream") for name, _ in form):  # a callback: it signs no URL
+        if any(
+            name.startswith("Stream") for name, _ in form
+        ):  # a status callback: the URL is not signed, so it could be replayed here
             raise CarrierError("signature-invalid")
         return replace(read_call(form, "CallSid"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
-        """Check a callback's signature; see `ReportingCarrier`."""
+        """Verify the signature and return the status; see `ReportingCarrier`."""
         form, once = self._read(request)
         return replace(read_status(form), once=once)
 
@@ -128,7 +131,7 @@ class Telnyx(ReportingCarrier, AuthenticatedCarrier):
         return read_form(request), SingleUse.signed(self.name, shown, request.now_s)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the TeXML; see `ForkingCarrier`."""
+        """Build the TeXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
         url = self.authenticator.url_with_token(link, None, now_s)

@@ -1,12 +1,13 @@
 """Twilio Media Streams. Pure.
 
-`sequenceNumber`, `chunk` and `timestamp` are strings of digits; `chunk` and `timestamp` count per
-track, `timestamp` is the presentation time in ms since the stream's start. Nothing is ever sent
-back: on a unidirectional stream that is a protocol error (31924). `<Connect><Stream>` speaks the
-same, with the inbound track alone.
+`sequenceNumber`, `chunk` and `timestamp` are strings of digits. `chunk` and `timestamp` count per
+track; `timestamp` is the presentation time in ms since the stream's start. Nothing is ever sent to
+Twilio: on a unidirectional stream that is a protocol error (31924). `<Connect><Stream>` uses the
+same messages, with only the inbound track.
 
-Twilio signs webhooks and upgrades, an upgrade always alike. So our webhook's TwiML puts a token in
-the stream's URL, and one can ask for streams of calls that it answered only. Sources:
+Twilio signs webhooks and upgrades. An upgrade's signature does not change, so it can be replayed.
+Therefore the gateway's TwiML puts a token in the stream's URL, and a setting rejects streams
+without one. Sources:
 twilio.com/docs/voice/media-streams, twilio.com/docs/usage/security.
 """
 
@@ -47,31 +48,33 @@ DIALECT: Final = Dialect(carrier="twilio")
 
 
 class Twilio(ReportingCarrier):
-    """Twilio, closed unless its auth token is configured."""
+    """Twilio; disabled unless its auth token is configured."""
 
     name = "twilio"
     asks_by_get = True
 
     class Settings(NextStepSettings, L16Settings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_TWILIO_", env_file=".env")
 
         auth_token: Secrets[Secret] | None = Field(
             None,
-            description="Verifies Twilio's signatures. Without it, Twilio is closed. " + SEVERAL,
+            description="Verifies Twilio's signatures. If it is unset, Twilio is disabled. "
+            + SEVERAL,
         )
         ignore_signatures: bool = Field(
             False,
-            description="Opens /voice/twilio and /media/twilio to anybody. For a laptop only.",
+            description="Accept requests to /voice/twilio and /media/twilio from anyone. Only for "
+            "local development.",
         )
         require_token: bool = Field(
             False,
-            description="Refuse streams that our own webhook did not start (their URL has no token "
-            "of ours). A token that is there is always verified.",
+            description="Reject streams that this gateway's webhook did not start: their URL has "
+            "no token. A token in the URL is always verified.",
         )
         token_ttl_s: PositiveInt = Field(
-            300, description="From the webhook's answer until the stream's upgrade."
+            300, description="How long a token in a webhook's response is valid for the upgrade."
         )
 
         @model_validator(mode="after")
@@ -88,22 +91,22 @@ class Twilio(ReportingCarrier):
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         is_open = self._auth_tokens or self._settings.ignore_signatures
         return None if is_open else "GATEWAY_TWILIO_AUTH_TOKEN"
 
     @property
     def warning(self) -> str | None:
-        """What the operator should know."""
+        """Slug of a warning to log at every startup; None if there is none."""
         return "twilio-signatures-ignored" if self._settings.ignore_signatures else None
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which an answered call would end."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         return self._settings.next_step_missing
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the upgrade's signature, and the token in its URL; see `Carrier`."""
+        """Verify the upgrade's signature and the token in its URL; see `Carrier`."""
         self._verify(request)
         adapter = self._settings.inform(JsonMediaAdapter(DIALECT))
         if request.token is not None:
@@ -113,17 +116,17 @@ class Twilio(ReportingCarrier):
         return Upgrade(adapter)
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         form, once = self._read(request)
         return replace(read_call(form, "CallSid"), once=once)
 
     def status(self, request: Request) -> StreamStatus:
-        """Check a callback's signature; see `ReportingCarrier`."""
+        """Verify the signature and return the status; see `ReportingCarrier`."""
         form, once = self._read(request)
         return replace(read_status(form), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the TwiML; see `ForkingCarrier`."""
+        """Build the TwiML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
         url = link.with_token(self._tokens.mint(link.route, call.call_id, now_s, link.seed))

@@ -1,26 +1,27 @@
 """Vonage Voice API: the WebSocket endpoint of a call. Pure.
 
-The first text has the audio's `content-type` and, beside it, the headers of our own NCCO. The
-socket is a leg of the call: it hears a mix of all others, unless `canHear` names the one it hears.
-Both tracks of a call are two such sockets, which their headers tell apart:
+The first text has the audio's `content-type` and, next to it, the headers of the NCCO. The socket
+is a leg of the call: it receives a mix of all other legs, unless `canHear` names one. To transcribe
+both tracks of a call, two such sockets are needed. Their headers distinguish them:
 
-    call_id    which call; without it each socket is a call of its own
+    call_id    the call; without it, each socket is a separate call
     track      inbound or outbound
-    role       customer or agent: who speaks; without a track it stands for its usual one
+    role       customer or agent: who speaks; implies inbound or outbound if there is no track
 
-No NCCO forks a call between two people: its `connect` to a WebSocket talks to the caller alone. So
-our answer puts the caller in a conversation of its own, and notifies an application of yours, which
-adds the rest by REST (`POST /v1/calls`, each with an NCCO that joins the conversation):
+No NCCO forks a call between two people: a `connect` to a WebSocket connects only the caller. So the
+gateway's response puts the caller in a new conversation, and notifies an application of the
+operator, which adds the other legs by REST (`POST /v1/calls`, each with an NCCO that joins the
+conversation). The notification contains:
 
-    conversation      its name
-    call_id           the caller's leg, its `uuid`
+    conversation      the conversation's name
+    call_id           the `uuid` of the caller's leg
     customer, agent   the `uri` of a WebSocket that `canHear` the caller's leg, or the agent's
 
-Webhooks are signed, by POST and by GET. Upgrades are not: the notified URLs have a token each.
+Webhooks are signed, by POST and by GET. Upgrades are not: each notified URL contains a token.
 Sources: developer.vonage.com/en/voice/voice-api/concepts/websockets, /ncco-reference;
 Nexmo/nexmo-developer, websockets.md; signatures: `signatures/vonage.py`.
 
-Messages are 20 ms, little-endian. The end is the socket's.
+Audio messages are 20 ms, little-endian. The stream ends when the socket closes.
 """
 
 import re
@@ -59,37 +60,40 @@ from gateway.carriers.protocols.tolerant import fold
 from gateway.carriers.settings import L16Settings, Secret, SecretSettings, plain, variable
 from gateway.carriers.webhooks.forms import read_call, read_form, read_json
 
-_ASK: Final = "have its NCCO ask for content-type audio/l16;rate=16000; 8000 and 24000 do too"
+_ASK: Final = (
+    "set content-type to audio/l16;rate=16000 in the NCCO; rates 8000 and 24000 are supported, too"
+)
 _RATE: Final = re.compile(r";\s*rate=([0-9]{1,9})\b", re.IGNORECASE)
 _NO_HEADERS: Final = frozenset({"event", "contenttype"})
 _TRACK_OF: Final = {"customer": "inbound", "agent": "outbound"}
 
 
 class Vonage(ForkingCarrier, AuthenticatedCarrier):
-    """Vonage, closed unless its secret is configured.
+    """Vonage; disabled unless its secret is configured.
 
     Args:
-        settings: how it is configured.
-        new_id: gives streams their ids.
+        settings: the carrier's settings.
+        new_id: returns a new stream id.
     """
 
     name = "vonage"
     asks_by_get = True
 
     class Settings(L16Settings, SecretSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_VONAGE_", env_file=".env")
 
         signature_secret: Secrets[Secret] | None = Field(
             None,
-            description="Of the account; verifies webhooks. Without it, none is answered. Several, "
-            "separated by commas, are all accepted.",
+            description="Signature secret of the account; verifies webhooks. If it is unset, "
+            "webhooks are disabled. Several values, separated by commas, are all accepted.",
         )
         notify_url: Url | None = Field(
             None,
-            description="An application of yours, which Vonage tells of each call answered by our "
-            "webhook: it adds the agent and our sockets. Without it, none is answered.",
+            description="URL of your application. Vonage notifies it of each call that the "
+            "gateway's webhook answers; it adds the agent and the gateway's sockets. If it is "
+            "unset, webhooks are disabled.",
         )
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = new_connection_id) -> None:
@@ -98,20 +102,20 @@ class Vonage(ForkingCarrier, AuthenticatedCarrier):
         self._new_id = new_id
 
     @property
-    def webhook_closed_for_want_of(self) -> str | None:
-        """The setting without which a call is not answered, or left alone."""
+    def webhook_missing_setting(self) -> str | None:
+        """Name of the setting whose absence disables the webhook; None if it is set."""
         if not self._settings.signature_secret:
             return variable(self._settings, "signature_secret")
         return None if self._settings.notify_url else variable(self._settings, "notify_url")
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the token in the URL, or the secret (`authorization`); see `Carrier`."""
+        """Authenticate by the token in the URL or the secret (`authorization`); see `Carrier`."""
         return self.authenticator.upgrade(
             request, lambda: new_adapter(self._new_id(), request.query)
         )
 
     def announced(self, request: Request) -> Announced:
-        """Check the webhook's signature; see `ForkingCarrier`."""
+        """Verify the signature and return the call; see `ForkingCarrier`."""
         is_post = request.method == "POST"
         jti = signature.verify(
             plain(self._settings.signature_secret),
@@ -124,17 +128,18 @@ class Vonage(ForkingCarrier, AuthenticatedCarrier):
         return replace(read_call(fields, "uuid", "to"), once=once)
 
     def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
-        """Write the NCCO; see `ForkingCarrier`. Without a link the call has its agent all the same.
+        """Build the NCCO; see `ForkingCarrier`.
 
-        The notified values are texts: the vendor's own libraries take no others.
+        The application is also notified without a link, so that it adds the agent. The notified
+        values are strings: the vendor's libraries accept no other types.
         """
         conversation = f"callscribe-{call.call_id}"
-        told = {"conversation": conversation, "call_id": call.call_id}
+        payload = {"conversation": conversation, "call_id": call.call_id}
         if link:
-            told |= {role: self._url(link, call.call_id, role, now_s) for role in _TRACK_OF}
+            payload |= {role: self._url(link, call.call_id, role, now_s) for role in _TRACK_OF}
         ncco = [
-            {"action": "notify", "payload": told, "eventUrl": [self._settings.notify_url]},
-            # Our sockets are legs as well: they shall not outlive the caller's.
+            {"action": "notify", "payload": payload, "eventUrl": [self._settings.notify_url]},
+            # The gateway's sockets are legs, too: they must end with the caller's leg.
             {"action": "conversation", "name": conversation, "endOnExit": True},
         ]
         return Document(msgspec.json.encode(ncco), "application/json")
@@ -145,12 +150,12 @@ class Vonage(ForkingCarrier, AuthenticatedCarrier):
 
 
 def new_adapter(connection_id: str, upgrade: Mapping[str, str] | None = None) -> PcmSocketAdapter:
-    """Make the adapter of one socket.
+    """Create the adapter of one socket.
 
     Args:
-        connection_id: the stream's id, because Vonage gives none.
-        upgrade: what the upgrade's URL says of `call_id`, `track` and `role`; it outweighs headers,
-            because the URL is the operator's, or our own.
+        connection_id: the stream's id, because Vonage sends none.
+        upgrade: the query of the upgrade's URL. Its `call_id`, `track` and `role` override those in
+            headers, because the URL is written by the operator or the gateway.
     """
     return PcmSocketAdapter(partial(_understand, connection_id, upgrade or {}))
 
@@ -161,7 +166,7 @@ def _understand(connection_id: str, upgrade: Mapping[str, str], message: bytes) 
         case "websocket:connected":
             return _read_start(connection_id, upgrade, decoded)
         case "websocket:dtmf":
-            return DtmfReceived(None)  # of any party on the call
+            return DtmfReceived(None)  # Vonage does not say which party pressed it
         case "websocket:cleared" | "websocket:notify" as name:
             return MessageIgnored(name)
         case _:

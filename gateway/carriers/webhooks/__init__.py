@@ -1,1 +1,1 @@
-"""What carriers post to webhooks, and the documents they are answered with. Pure."""
+"""Parse carriers' webhooks, and build the documents that answer them. Pure."""

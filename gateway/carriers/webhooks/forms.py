@@ -1,4 +1,4 @@
-"""What carriers post, forms and JSON, or say in the query of a GET. Pure."""
+"""Parse webhooks: forms, JSON, and the query of a GET. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,8 @@ from gateway.carriers.carrier import Announced, Request, StreamStatus
 from gateway.carriers.protocols.dialect import read
 from gateway.errors import CarrierError
 
-_MAX_FIELDS: Final = 200  # some thirty are usual
-_ENDS: Final = frozenset({  # of a stream, in the carriers' words
+_MAX_FIELDS: Final = 200  # usually about 30
+_ENDS: Final = frozenset({  # carriers' events for the end of a stream
     "stream-stopped", "stream-error", "stopped", "failed", "stopstream", "droppedstream",
 })  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
@@ -19,10 +19,9 @@ _JSON: Final = "application/json"
 
 
 def read_form(request: Request) -> list[tuple[str, str]]:
-    """Read a form's fields, in their order; what the client says of its charset is ignored.
+    """Parse a form's fields, in order. The form of a GET is its query.
 
-    A decoder that the client chooses could take a second for a small body. The form of a GET is its
-    query.
+    The charset that the client names is ignored: some decoders take a second for a small body.
 
     Raises:
         CarrierError: unsupported-body or malformed-body.
@@ -34,24 +33,24 @@ def read_form(request: Request) -> list[tuple[str, str]]:
         form = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise CarrierError("malformed-body") from None
-    # Signatures run the URL and names and values together: a name must not look like more URL.
+    # Signed texts concatenate the URL, names and values: a name must not look like part of a URL.
     if not all(_NAME.fullmatch(name) for name, _ in form):
         raise CarrierError("malformed-body")
     return form
 
 
 def signed_form(request: Request, form: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """Return what is signed of a form beside the URL: nothing of a GET's, which is in the URL."""
+    """Return the fields that are signed besides the URL: none for a GET, whose URL has them."""
     return form if request.method == "POST" else ()
 
 
 def is_json(request: Request) -> bool:
-    """Return whether a request says that its body is JSON."""
+    """Return whether a request's content type is JSON."""
     return request.method == "POST" and _kind(request) == _JSON
 
 
 def read_json(request: Request) -> Mapping[str, object]:
-    """Read a JSON object.
+    """Parse a JSON object.
 
     Raises:
         CarrierError: unsupported-body or malformed-body.
@@ -66,10 +65,10 @@ def read_json(request: Request) -> Mapping[str, object]:
 def read_call(
     fields: Iterable[tuple[str, object]], id_name: str, called_name: str = "To"
 ) -> Announced:
-    """Read which call a form or an object announces, and the number dialled.
+    """Return the call that a form or an object announces, and the dialled number.
 
     Raises:
-        CarrierError: malformed-body: it says nothing of a call.
+        CarrierError: malformed-body: the call's id is missing.
     """
     values = dict(fields)
     call_id, called = values.get(id_name), values.get(called_name)
@@ -84,10 +83,10 @@ def read_status(
     stream_name: str = "StreamSid",
     event_name: str = "StreamEvent",
 ) -> StreamStatus:
-    """Read what a form says of a stream; an event that is none of its ends is just news.
+    """Return the status of a stream from a form; it is over if the event is one of `_ENDS`.
 
     Raises:
-        CarrierError: malformed-body: it says nothing of a stream.
+        CarrierError: malformed-body: the call, the stream or the event is missing.
     """
     values = dict(form)
     names = (call_name, stream_name, event_name)

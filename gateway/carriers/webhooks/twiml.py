@@ -1,7 +1,7 @@
-"""TwiML, and what others made after it: the answer that forks a call's audio, then lets it go on.
+"""Build TwiML, and formats modelled on it, that forks a call's audio and continues the call. Pure.
 
-`<Start>` does not block, so without a next verb the call would end: dial a number or SIP address,
-or redirect to the document that handled the call before. Pure.
+`<Start>` does not block, so the call would end without another verb. The next verb dials a number
+or SIP address, or redirects to the document that handled the call before.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gateway.carriers.carrier import Document
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What a call goes on with; one of the two."""
+    """How a call continues; one of the two is set."""
 
     dial: str | None = field(default=None, repr=False)  # E.164, or sip:
     redirect_url: str | None = field(default=None, repr=False)
@@ -22,12 +22,12 @@ class NextStep:
 def fork(
     stream: Mapping[str, str] | None, parameters: Mapping[str, str], next_step: NextStep
 ) -> Document:
-    """Write the answer.
+    """Build a response that forks the call, then continues it.
 
     Args:
-        stream: the attributes of `<Stream>`; None: nothing is forked.
-        parameters: what the stream's start message shall carry.
-        next_step: what the call goes on with.
+        stream: the attributes of `<Stream>`; None: the call is not forked.
+        parameters: custom parameters for the stream's start message.
+        next_step: how the call continues.
     """
     if stream is None:
         return respond(None, next_step)
@@ -41,12 +41,12 @@ def fork(
 def respond(
     first: ElementTree.Element | None, next_step: NextStep, sip_noun: str = "Sip"
 ) -> Document:
-    """Write an answer of a first verb, if any, and the one that the call goes on with.
+    """Build a response of an optional first verb and the verb that continues the call.
 
     Args:
-        first: what forks the call.
-        next_step: what the call goes on with.
-        sip_noun: what a SIP address stands in, in `<Dial>`.
+        first: the verb that forks the call; None: the call is not forked.
+        next_step: how the call continues.
+        sip_noun: the element for a SIP address in `<Dial>`.
     """
     response = ElementTree.Element("Response")
     if first is not None:

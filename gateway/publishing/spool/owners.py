@@ -1,12 +1,12 @@
-"""The spool's folder: whose the files in it are, and what becomes of them when a process dies.
+"""The spool's folder: which process owns which files, and who adopts those of a crashed process.
 
-    <parent>/callscribe-<uid>-<h>/ 0700; h: first digits of the SHA-256 of what the batches are for
-        <owner>.lock               locked (flock) for as long as the process that writes it lives;
-                                   an owner is a moment and a process id
+    <parent>/callscribe-<uid>-<h>/ 0700; h: first digits of the SHA-256 of the destination
+        <owner>.lock               locked (flock) by the process that writes the segments; the
+                                   owner is a time and a process id
         <owner>-00000001.spool     segments, 0600
 
-What a process leaves behind is adopted by the next one that starts; a lock goes with the last of
-its segments.
+The next process that starts adopts the files of a crashed process. A lock file is deleted with the
+last segment of its owner.
 """
 
 import errno
@@ -28,7 +28,7 @@ type Note = Callable[[str, Exception | None, int], None]  # reason, error, bytes
 
 @dataclass(slots=True)
 class Owner:
-    """A process's files, and the lock that keeps others from them."""
+    """A process's files, and the lock that protects them from other processes."""
 
     lock: Path
     lock_fd: int
@@ -36,13 +36,13 @@ class Owner:
 
 
 class Owners:
-    """Those whose locks this process holds: itself, and processes that are gone.
+    """The owners whose locks this process holds: itself, and crashed processes.
 
     Args:
-        parent: where the folder is made, or is.
-        destination: what the batches are for.
-        retention_s: segments left behind for longer are deleted.
-        note: told of what is not raised, `spool-failed` or `spool-expired`.
+        parent: folder in which the spool's folder is, or is created.
+        destination: names the Redis that the batches are for.
+        retention_s: older segments of crashed processes are deleted.
+        note: called for failures that are not raised: `spool-failed` or `spool-expired`.
     """
 
     def __init__(self, parent: Path, destination: str, retention_s: float, note: Note) -> None:
@@ -52,16 +52,16 @@ class Owners:
         self._note = note
         self._ours: Owner | None = None
         self._held: list[Owner] = []
-        self._written = 0  # segments of ours, so far
+        self._written = 0  # segments that this process has created
 
     def ours(self) -> Owner:
-        """Return the owner that this process writes as, with its lock in the folder.
+        """Return this process's owner; create its lock file if it does not exist.
 
         Raises:
-            OSError: the folder is not ours, or cannot be written or locked.
+            OSError: another user owns the folder, or it can't be written or locked.
         """
         owner = self._ours
-        if owner is None or not os.fstat(owner.lock_fd).st_nlink:  # a cleaner of /tmp, say
+        if owner is None or not os.fstat(owner.lock_fd).st_nlink:  # /tmp was cleaned, for example
             self._ours = self._become_owner()
             if owner:
                 self._release_if_done(owner)
@@ -79,7 +79,7 @@ class Owners:
         for lock in locks:
             try:
                 adopted += self._adopt(lock)
-            except FileNotFoundError:  # another process that starts was faster
+            except FileNotFoundError:  # another process adopted it first
                 continue
             except OSError as error:
                 self._note("spool-failed", error, 0)
@@ -99,16 +99,16 @@ class Owners:
         return owner, path, fd
 
     def remove_segment(self, owner: Owner, path: Path) -> None:
-        """Delete a segment, if it still is there."""
+        """Delete a segment, if it still exists."""
         self._unlink(path)
         owner.segments -= 1
         self._release_if_done(owner)
 
     def close_fd(self, fd: int) -> None:
-        """Close a file of the folder; a failure is noted."""
+        """Close a file of the folder; report a failure."""
         try:
             os.close(fd)
-        except OSError as error:  # the descriptor is gone all the same
+        except OSError as error:  # the descriptor is released nevertheless
             self._note("spool-failed", error, 0)
 
     def close(self) -> None:
@@ -136,8 +136,7 @@ class Owners:
             lock = self._folder / f"{time.time_ns()}-{os.getpid()}.lock"
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                # Another process that starts may have adopted it before we locked it, and removed
-                # it.
+                # Another process may have adopted and deleted the file before it was locked here.
                 is_locked = _try_lock(fd) and os.fstat(fd).st_nlink
             except OSError:  # a file system without locks
                 self.close_fd(fd)

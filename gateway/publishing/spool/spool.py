@@ -1,12 +1,13 @@
-"""Batches on disk while Redis is away: first in, first out, in files that go as they are read.
+"""Batches on disk while Redis is unavailable: first in, first out, in files deleted once read.
 
-A batch is a record (`records.py`) in a segment, a file of this process or of one that is gone
-(`owners.py`). A torn or damaged record ends its segment. A segment is deleted once all its
-records are settled. What was adopted may have been written before: the batches carry their n, and
+A batch is a record (`records.py`) in a segment, a file of this process or of a crashed one
+(`owners.py`). A torn or damaged record ends its segment. A segment is deleted when all its records
+are acknowledged. Adopted batches may have been written to Redis before: they contain their n, and
 the script skips them.
 
-Nothing is synced: the files survive the process, and of a machine's crash only what the system had
-written. No error of the disk is raised: it is counted, logged, and the batch is not taken.
+Nothing is synced: the files survive a crash of the process, but not of the machine, except for what
+the system had written. Errors of the disk are not raised: they are counted and logged, and the
+batch is not accepted.
 """
 
 import contextlib
@@ -35,10 +36,10 @@ _PAUSE_S: Final = 1.0  # after a failure to write: not one more system call per 
 class _Segment:
     owner: Owner
     path: Path
-    size: int = 0  # bytes to read, at most
+    size: int = 0  # bytes that can be read
     read: int = 0
     disk_bytes: int = 0
-    unsettled: int = 0  # records read and not settled
+    unacknowledged: int = 0  # records read and not acknowledged
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,15 +56,18 @@ class Spool:
     """One process's spool.
 
     Args:
-        parent: where its folder is made, or is.
-        destination: names the Redis that the batches are for; they go to no other.
-        max_bytes: of all segments together, those adopted included.
-        on_error: called with a reason, `spool-full`, `spool-failed` or `spool-expired`, each time
-            that a batch was not taken or records were lost.
-        segment_bytes: after which the next segment begins.
-        retention_s: what was left behind for longer is deleted: Redis has forgotten by then what it
-            has written of it.
+        parent: folder in which the spool's folder is, or is created.
+        destination: names the Redis that the batches are for; they are written to no other.
+        max_bytes: of all segments together, adopted ones included.
+        on_error: called with the reason `spool-full`, `spool-failed` or `spool-expired`, each time
+            a batch is not accepted or records are lost.
+        segment_bytes: size at which a new segment begins.
+        retention_s: older segments of crashed processes are deleted: Redis no longer has the record
+            of which of their batches were written.
         clock: monotonic seconds.
+
+    Attributes:
+        bytes: size of all segments.
     """
 
     def __init__(
@@ -83,12 +87,12 @@ class Spool:
         self._unread: deque[_Segment] = deque()  # the last may be the one being written
         self._owners = Owners(parent, destination, retention_s, self._note)
         self._writing: tuple[_Segment, int] | None = None  # with its file descriptor
-        self._trouble = ""  # the reason that was logged last
+        self._failure = ""  # reason of the latest failure, until a write succeeds
         self._refuses_until_s = 0.0
         self.bytes = 0
 
     def probe(self) -> None:
-        """Find out now, not in the first outage, whether files can be made and locked."""
+        """Test, before the first outage, that files can be created and locked."""
         try:
             self._owners.ours()
         except OSError as error:
@@ -114,17 +118,17 @@ class Spool:
         except OSError as error:
             self._note("spool-failed", error)
             self._refuses_until_s = self._clock() + _PAUSE_S
-            self._give_up_segment()
+            self._abandon_segment()
             return False
-        if self._trouble:
+        if self._failure:
             _log.info("spool-well")
-            self._trouble = ""
+            self._failure = ""
         return True
 
     def read(self, limit: int) -> list[Record]:
-        """Return up to `limit` unread records, about a MiB at most, oldest first.
+        """Return up to `limit` unread records, and up to about a MiB, oldest first.
 
-        With none, though there are unread ones, the disk does not give them now.
+        If none are returned although `has_unread`, the disk can't be read now.
         """
         records: list[Record] = []
         rest_bytes = _TURN_BYTES
@@ -139,7 +143,7 @@ class Spool:
                     self._note("spool-failed", error, lost_bytes=segment.size - segment.read)
                     segment.size = segment.read
                     self._seal(segment)
-                except OSError as error:  # no free descriptor, say: it passes
+                except OSError as error:  # it may pass: no free descriptor, for example
                     self._note("spool-failed", error)
                     break
             elif self._writing and self._writing[0] is segment:
@@ -150,22 +154,22 @@ class Spool:
         return records
 
     def acknowledge(self, record: Record) -> None:
-        """Count a record as written or permanently refused; delete its segment once all are."""
-        record.segment.unsettled -= 1
+        """Count a record as written or refused; delete its segment if all its records are."""
+        record.segment.unacknowledged -= 1
         self._remove_if_done(record.segment)
 
     @property
     def failing(self) -> bool:
-        """Whether the disk refused the last write, or could not be used at the start."""
-        return self._trouble == "spool-failed"
+        """Whether the latest write failed, or the test at the start."""
+        return self._failure == "spool-failed"
 
     @property
     def has_unread(self) -> bool:
-        """Whether `read` would return something."""
+        """Whether there are unread records."""
         return any(segment.read < segment.size for segment in self._unread)
 
     def close(self) -> None:
-        """Close the files. Unsettled records stay for the next start."""
+        """Close the files. Unacknowledged records stay for the next start."""
         self._seal()
         self._owners.close()
         self._unread.clear()
@@ -196,14 +200,14 @@ class Spool:
         return self._writing
 
     def _seal(self, segment: _Segment | None = None) -> None:
-        """Stop writing to the open segment (if it is this one)."""
+        """Stop writing to the open segment; with an argument, only if it is that one."""
         if self._writing and segment in (None, self._writing[0]):
             fd = self._writing[1]
             self._writing = None
             self._owners.close_fd(fd)
 
-    def _give_up_segment(self) -> None:
-        """Stop writing to the segment of a failed write; leave no empty file."""
+    def _abandon_segment(self) -> None:
+        """Stop writing to the segment of a failed write; delete it if it is empty."""
         segment = self._writing[0] if self._writing else None
         self._seal()
         if segment and not segment.size:
@@ -223,12 +227,13 @@ class Spool:
             self._owners.close_fd(fd)
         found, found_bytes = parse_records(data, limit)
         segment.read += found_bytes
-        segment.unsettled += len(found)
+        segment.unacknowledged += len(found)
         return [Record(*each, segment) for each in found]
 
     def _remove_if_done(self, segment: _Segment) -> None:
-        """Delete a segment that has been read and settled to its end, if it still is there."""
-        if segment.unsettled or segment.read < segment.size or not segment.owner.segments:
+        """Delete a segment if all its records have been read and acknowledged."""
+        is_read = segment.read >= segment.size
+        if segment.unacknowledged or not is_read or not segment.owner.segments:
             return
         if self._writing and self._writing[0] is segment:
             self._seal()
@@ -238,10 +243,10 @@ class Spool:
         self._owners.remove_segment(segment.owner, segment.path)
 
     def _note(self, reason: str, error: Exception | None = None, lost_bytes: int = 0) -> None:
-        """Count a failure; log it if the one before was another, or if records are lost."""
+        """Count a failure; log it if its reason is a new one, or if records are lost."""
         self._on_error(reason)
-        if reason != self._trouble or lost_bytes:
+        if reason != self._failure or lost_bytes:
             code = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
             kind = type(error).__name__ if error else ""
             _log.error(reason, error=kind, code=code, lost_bytes=lost_bytes)
-        self._trouble = reason
+        self._failure = reason

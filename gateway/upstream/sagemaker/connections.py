@@ -1,4 +1,4 @@
-"""The HTTP/2 connections to SageMaker: few, shared, and each failure named within its time-out."""
+"""Open HTTP/2 connections to SageMaker, share them between streams, and classify failures."""
 
 import asyncio
 import ctypes
@@ -15,7 +15,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream.sagemaker.errors import NOT_SENT, from_crt
 from gateway.upstream.sagemaker.http import RECEIVE_WINDOW_BYTES, CrtCallback, Inbox
 
-# RFC 9113 section 3.4: a server's SETTINGS come first. Waited for: they hold its stream limit.
+# RFC 9113 section 3.4: a server sends SETTINGS first. They contain its stream limit.
 _SETTINGS_WAIT_S: Final = 1.0
 _KEEPALIVE_IDLE_S: Final = 20
 _KEEPALIVE_INTERVAL_S: Final = 5
@@ -23,20 +23,21 @@ _KEEPALIVE_PROBES: Final = 3
 
 
 class Connections:
-    """Gives out places for streams, `streams_each` on a connection or fewer if the peer says so.
+    """Assigns streams to connections: up to `streams_each` per connection, or the peer's limit.
 
-    Few connections cost less; many streams on one share its flow-control window and its fate.
+    Few connections cost less. Many streams on one connection share its flow-control window, and all
+    of them end if it is lost.
 
     Args:
         url: https://host[:port] of the endpoint.
         ca_pem: the CAs to trust instead of the system's.
-        trust: the same, for our own look at a certificate.
-        streams_each: streams per connection, at most.
+        trust: a TLS context that trusts the same CAs, for the probe of the certificate.
+        streams_each: maximum number of streams per connection.
         connect_timeout_s: for TCP, TLS and the peer's settings.
-        probe_tls_after_s: before we look at the peer's certificate ourselves; the CRT holds a
-            failed handshake back for 10 to 30 s (s2n's blinding).
-        linger_s: for the peer to let go of a stream that is over for us; else its connection takes
-            no new ones.
+        probe_tls_after_s: delay before the certificate is probed separately; the CRT reports a
+            failed handshake only after 10 to 30 s (s2n's blinding).
+        linger_s: for the peer to end a stream that was abandoned here; if it expires, the
+            connection is retired.
     """
 
     def __init__(
@@ -67,15 +68,15 @@ class Connections:
             options.override_default_trust_store(ca_pem)
         self.tls: Final = crt.ClientTlsContext(options)
 
-    async def claim(self) -> "Connection":
-        """A connection with a place for one stream; `Connection.release` gives it back.
+    async def acquire(self) -> "Connection":
+        """Acquire a stream slot on a connection; `Connection.release` releases it.
 
         Raises:
-            UpstreamError: the connection could not be made.
+            UpstreamError: the connection could not be opened.
         """
         while not self._closed:
-            connection = self._with_a_place() or self._add()
-            # Taken before anything is awaited: those who start together share what is being opened.
+            connection = self._with_free_slot() or self._add()
+            # Before the await, so that streams started at the same time share the new connection.
             connection.streams += 1
             try:
                 await asyncio.shield(connection.opened)
@@ -84,28 +85,28 @@ class Connections:
                 raise
             if connection.streams <= self._stream_limit:
                 return connection
-            connection.release()  # the peer allows fewer than we counted on
+            connection.release()  # the peer allows fewer streams than assumed
         raise UpstreamError("draining", "the transport is closed")
 
     async def close(self, timeout_s: float) -> None:
-        """Close all; what does not go in time is left to the process's end. Idempotent."""
+        """Close all connections, waiting at most `timeout_s`. Idempotent."""
         self._closed = True
         closing = self._connections[:]
         for connection in closing:
             connection.close()
         if closing:
-            await asyncio.wait([each.gone for each in closing], timeout=timeout_s)
+            await asyncio.wait([each.closed for each in closing], timeout=timeout_s)
 
     def limit_streams(self, streams: int) -> None:
-        """Keep to what the peer allows on one connection."""
+        """Lower the number of streams per connection to the peer's limit."""
         self._stream_limit = max(1, min(self._stream_limit, streams))
 
-    def forget(self, connection: "Connection") -> None:
-        """Give out no more places on `connection`."""
+    def remove(self, connection: "Connection") -> None:
+        """Start no more streams on `connection`."""
         if connection in self._connections:
             self._connections.remove(connection)
 
-    def _with_a_place(self) -> "Connection | None":
+    def _with_free_slot(self) -> "Connection | None":
         return next((c for c in self._connections if c.usable(self._stream_limit)), None)
 
     def _add(self) -> "Connection":
@@ -115,68 +116,68 @@ class Connections:
 
 
 class Connection:
-    """One connection: being opened, open, retired (no new streams), gone."""
+    """One connection: opening, open, retired (no new streams) or closed."""
 
     def __init__(self, pool: Connections) -> None:
         self.streams = 0
         self.linger_s: Final = pool.linger_s
         self._loop: Final = asyncio.get_running_loop()
         self.opened: Final[asyncio.Future[None]] = self._loop.create_future()
-        self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
+        self.closed: Final[asyncio.Future[None]] = self._loop.create_future()
         self._pool: Final = pool
         self._crt: http.Http2ClientConnection | None = None
         self._settings_seen = False
         self._retired = False
-        self._doubts = 0
+        self._suspensions = 0
         self._probing: asyncio.Task[None] | None = None
         self._timers: Final = [
             self._loop.call_later(pool.connect_timeout_s, self._on_timeout),
             self._loop.call_later(pool.probe_tls_after_s, self._start_probe),
         ]
-        # Nobody may be waiting any more when it fails.
+        # Retrieves the exception, because asyncio logs it if no task is waiting any more.
         self.opened.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._connect()
 
     def usable(self, limit: int) -> bool:
-        """Whether one more stream may be started here."""
+        """Return whether another stream may be started on this connection."""
         is_open = self._crt is None or self._crt.is_open()
-        return is_open and not (self._retired or self._doubts) and self.streams < limit
+        return is_open and not (self._retired or self._suspensions) and self.streams < limit
 
     def request(
         self, request: http.HttpRequest, on_head: CrtCallback, on_body: CrtCallback
     ) -> http.Http2ClientStream:
-        """Make a stream, not yet active; UpstreamError if the connection has gone."""
+        """Create a stream that is not active; raise UpstreamError if the connection is closed."""
         if self._crt is None:
             raise UpstreamError("connection-lost", NOT_SENT)
         try:
             return self._crt.request(request, on_head, on_body, manual_write=True)
-        except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
+        except RuntimeError as error:  # awscrt's form of AWS_ERROR_HTTP_CONNECTION_CLOSED
             raise UpstreamError("connection-lost", NOT_SENT) from error
 
     def release(self) -> None:
-        """Give a stream's place back."""
+        """Release a stream slot."""
         self.streams -= 1
         if self._retired and self.streams == 0:
             self.close()
 
     def retire(self) -> None:
-        """Take no more streams, and close once the last one is over."""
+        """Start no more streams, and close the connection when the last one has ended."""
         self._retired = True
 
-    def doubt(self) -> None:
-        """Take no more streams until `trust`: the peer has to show that it still answers."""
-        self._doubts += 1
+    def suspend(self) -> None:
+        """Start no more streams until `resume`, because the peer may not respond any more."""
+        self._suspensions += 1
 
-    def trust(self) -> None:
-        """Learn that it did; as often as `doubt`."""
-        self._doubts -= 1
+    def resume(self) -> None:
+        """Undo one call of `suspend`, because the peer has responded."""
+        self._suspensions -= 1
 
     def close(self) -> None:
-        """End the connection and every stream on it; `gone` is done when it is gone."""
+        """Close the connection and every stream on it; `closed` is done afterwards."""
         self._retired = True
         self._fail(UpstreamError("draining", "the transport is closed"))
         if self._crt is None:
-            self._on_gone(None)
+            self._on_shutdown(None)
         else:
             self._crt.close()
 
@@ -203,7 +204,7 @@ class Connection:
         ).add_done_callback(lambda done: pool.inbox.put(self._on_connected, done))
 
     def _crt_settings(self, found: Sequence[http.Http2Setting]) -> None:
-        """Pass the peer's settings on; the first callback of a connection on the CRT's thread."""
+        """Forward the peer's settings; the first callback of a connection on the CRT's thread."""
         _keep_thread_state()
         self._pool.inbox.put(self._on_settings, found)
 
@@ -214,7 +215,7 @@ class Connection:
             return
         self._crt = done.result()
         self._crt.shutdown_future.add_done_callback(
-            lambda gone: self._pool.inbox.put(self._on_gone, gone)
+            lambda done: self._pool.inbox.put(self._on_shutdown, done)
         )
         if self._retired:
             self._crt.close()
@@ -232,7 +233,7 @@ class Connection:
             self._on_open()
 
     def _on_open(self) -> None:
-        self._stop_waiting()
+        self._cancel_timers()
         if not self.opened.done():
             self.opened.set_result(None)
 
@@ -240,20 +241,20 @@ class Connection:
         self._fail(UpstreamError("connect-timeout"))
 
     def _fail(self, error: UpstreamError) -> None:
-        self._stop_waiting()
+        self._cancel_timers()
         if not self.opened.done():
             self._retired = True
-            self._pool.forget(self)
+            self._pool.remove(self)
             self.opened.set_exception(error)
 
-    def _on_gone(self, _: object) -> None:
-        self._pool.forget(self)
+    def _on_shutdown(self, _: object) -> None:
+        self._pool.remove(self)
         self._retired = True
-        self._crt = None  # it refers to us, out of the garbage collector's sight
-        if not self.gone.done():
-            self.gone.set_result(None)
+        self._crt = None  # it refers to this object, which the garbage collector does not see
+        if not self.closed.done():
+            self.closed.set_result(None)
 
-    def _stop_waiting(self) -> None:
+    def _cancel_timers(self) -> None:
         for timer in self._timers:
             timer.cancel()
         if self._probing is not None:
@@ -263,7 +264,7 @@ class Connection:
         self._probing = self._loop.create_task(self._probe_tls())
 
     async def _probe_tls(self) -> None:
-        """Report a certificate we do not trust as such, long before the CRT does."""
+        """Report an untrusted certificate long before the CRT does."""
         url = self._pool.url
         try:
             _, writer = await asyncio.open_connection(
@@ -272,15 +273,16 @@ class Connection:
         except ssl.SSLCertVerificationError as error:
             self._fail(UpstreamError("tls-untrusted", f"verify code {error.verify_code}"))
         except OSError:
-            return  # the CRT says what it is
+            return  # the CRT reports it
         else:
             writer.transport.abort()
 
 
 def _keep_thread_state() -> None:
-    """Let the calling thread of the CRT keep its Python thread state until the process ends.
+    """Keep the Python thread state of the calling CRT thread until the process ends.
 
-    The CRT takes the GIL anew for every callback. A thread without a state gets one each time, and
-    its stack by mmap, and loses both: half of what the CRT's thread costs, four times a message.
+    The CRT acquires the GIL for every callback, four times per message. Without this, Python
+    creates and destroys a thread state (with a stack by mmap) each time, which is half the cost of
+    the CRT's thread.
     """
-    ctypes.pythonapi.PyGILState_Ensure()  # never released, on purpose
+    ctypes.pythonapi.PyGILState_Ensure()  # intentionally never released

@@ -1,7 +1,8 @@
-"""AWS credentials for a stream: botocore's chain, frozen, and alive as long as the stream may be.
+"""Resolve AWS credentials that are valid for a whole stream, with botocore's credential chain.
 
-The SDK's own chain knows no web identity (IRSA), and nothing of it outlives one event: secrets that
-rotate in mid-stream break the chain of signatures. So a stream is opened on one frozen set.
+The SDK's own chain has no web identity (IRSA), and it resolves the credentials for every event. But
+credentials that change during a stream break the chain of signatures. So a stream uses one frozen
+set of credentials from its start to its end.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ type Chain = Callable[[], ChainCredentials | None]
 
 @dataclass(frozen=True, slots=True)
 class FrozenCredentials:
-    """One set of keys that does not change any more."""
+    """A set of credentials that does not change."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -29,16 +30,17 @@ class FrozenCredentials:
 
 
 def botocore_chain() -> ChainCredentials | None:
-    """Run botocore's whole chain afresh: environment, profiles, SSO, web identity, ECS, EC2 ..."""
+    """Run botocore's chain in a new session: environment, profiles, SSO, web identity, ECS, EC2."""
     return botocore.session.Session().get_credentials()
 
 
 class CredentialSource:
-    """Hands out frozen credentials; asks the chain again when those it holds end too soon.
+    """Provides frozen credentials; runs the chain again when the current ones expire too soon.
 
     Args:
-        timeout_s: the longest anyone waits here; metadata services and credential processes hang.
-        chain: where credentials come from. Blocking: it runs on a thread of its own.
+        timeout_s: for a run of the chain, because metadata services and credential processes can
+            hang.
+        chain: the source of the credentials. It may block, because it runs on a separate thread.
     """
 
     def __init__(self, *, timeout_s: float, chain: Chain = botocore_chain) -> None:
@@ -48,9 +50,9 @@ class CredentialSource:
         self._resolving: asyncio.Future[FrozenCredentials] | None = None
 
     async def frozen(self, lifetime_s: float) -> FrozenCredentials:
-        """Credentials valid for at least `lifetime_s` seconds from now.
+        """Return credentials that are valid for at least the next `lifetime_s` seconds.
 
-        All who ask at the same time share one run of the chain.
+        Concurrent calls share one run of the chain.
 
         Raises:
             UpstreamError: no-credentials, credentials-expired.
@@ -60,12 +62,12 @@ class CredentialSource:
         try:
             return await asyncio.wait_for(asyncio.shield(self._resolving), self._timeout_s)
         except TimeoutError as error:
-            raise UpstreamError("no-credentials", "the chain did not answer in time") from error
+            raise UpstreamError("no-credentials", "the credential chain timed out") from error
 
     def _start(self, lifetime_s: float) -> asyncio.Future[FrozenCredentials]:
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        # Who gives up waiting leaves the result to nobody: read it, or asyncio complains.
+        # Retrieves the result, because asyncio logs it if no task is waiting any more.
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
         def deliver(result: FrozenCredentials | None, error: UpstreamError | None) -> None:
@@ -76,14 +78,14 @@ class CredentialSource:
             result, error = None, None
             try:
                 result = self._resolve(lifetime_s)
-            except UpstreamError as refused:
-                error = refused
-            except Exception as failed:  # noqa: BLE001 - a chain of plugins fails in its own ways
-                error = UpstreamError("no-credentials", type(failed).__name__)
+            except UpstreamError as failure:
+                error = failure
+            except Exception as failure:  # noqa: BLE001 - plugins of the chain raise any error
+                error = UpstreamError("no-credentials", type(failure).__name__)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(deliver, result, error)
 
-        # A daemon, not an executor's thread: those are joined at exit, however long they hang.
+        # A daemon thread, because an executor's threads are joined at exit even if they hang.
         threading.Thread(target=run, name="aws-credentials", daemon=True).start()
         return done
 
@@ -92,13 +94,15 @@ class CredentialSource:
             if fresh or self._held is None:
                 self._held = self._chain()
             if self._held is None:
-                raise UpstreamError("no-credentials", "the chain found none")
+                raise UpstreamError("no-credentials", "the credential chain found none")
             keys = self._held.get_frozen_credentials()
             if not keys.access_key or not keys.secret_key:
-                raise UpstreamError("no-credentials", "the chain found an empty set")
+                raise UpstreamError("no-credentials", "the credential chain found an empty key")
             if not _ends_within(self._held, lifetime_s):
                 return FrozenCredentials(keys.access_key, keys.secret_key, keys.token)
-        raise UpstreamError("credentials-expired", f"none outlives a stream of {lifetime_s:.0f} s")
+        raise UpstreamError(
+            "credentials-expired", f"they expire before the end of a stream of {lifetime_s:.0f} s"
+        )
 
 
 def _ends_within(credentials: ChainCredentials, lifetime_s: float) -> bool:

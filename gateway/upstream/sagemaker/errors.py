@@ -1,7 +1,7 @@
-"""What SageMaker and the CRT report, as our reasons. Pure.
+"""Map errors of SageMaker and of the CRT to the gateway's reasons. Pure.
 
-Nothing is quoted but codes, statuses and request ids, and of those only what looks like one: the
-messages may hold what the model was sent.
+Only codes, statuses and request ids are quoted, and only if they look like one. Messages are never
+quoted, because they may contain what was sent to the model.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.errors import UpstreamError
 
-# Modelled by the SDK, in its spelling and in the service's, and common to all of AWS.
+# Errors modeled by the SDK, in its spelling and in the service's, and errors common to all of AWS.
 _BY_TYPE: Final = {
     "InputValidationError": "validation-error",
     "ValidationError": "validation-error",
@@ -47,10 +47,10 @@ _BY_STATUS: Final = {
     503: "service-unavailable",
     504: "service-unavailable",
 }
-# Why a request was certainly not processed: it is safe to try on another connection.
+# Details of requests that were certainly not processed, and can be retried on another connection.
 NOT_SENT: Final = "closed before the request"
 CRT_STREAM_LIMIT: Final = "AWS_ERROR_HTTP_MAX_CONCURRENT_STREAMS_EXCEEDED"
-CRT_GOAWAY: Final = "AWS_ERROR_HTTP_GOAWAY_RECEIVED"  # our stream is newer than the last it names
+CRT_GOAWAY: Final = "AWS_ERROR_HTTP_GOAWAY_RECEIVED"  # the stream is newer than the last it names
 NOT_PROCESSED: Final = frozenset({NOT_SENT, CRT_STREAM_LIMIT, CRT_GOAWAY})
 _BY_CRT_NAME: Final = {
     CRT_STREAM_LIMIT: "throttled",
@@ -61,35 +61,35 @@ _BY_CRT_NAME: Final = {
     "AWS_IO_DNS_INVALID_NAME": "host-unreachable",
     "AWS_IO_DNS_QUERY_FAILED": "host-unreachable",
     "AWS_IO_DNS_NO_ADDRESS_FOR_HOST": "host-unreachable",
-    # A handshake that broke off. An untrusted certificate is found by a probe of our own.
+    # The handshake broke off. An untrusted certificate is detected by a separate probe.
     "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE": "connection-lost",
     "AWS_IO_TLS_NEGOTIATION_TIMEOUT": "connect-timeout",
     "AWS_ERROR_HTTP_UNSUPPORTED_PROTOCOL": "platform-protocol-error",
     "AWS_ERROR_HTTP_PROTOCOL_ERROR": "platform-protocol-error",
     "AWS_ERROR_HTTP_RST_STREAM_RECEIVED": "stream-reset",
-    # The peer takes its connection down in good order: it restarts or drains.
+    # The peer closes its connection in an orderly way: it restarts or drains.
     CRT_GOAWAY: "service-unavailable",
 }
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# SageMaker reports an unknown endpoint as a validation error; only its message tells them apart.
+# SageMaker reports an unknown endpoint as a validation error; only the message distinguishes it.
 _ENDPOINT_MISSING: Final = re.compile(r"Endpoint .* not found", re.DOTALL)
 
 
 def from_crt(name: str) -> UpstreamError:
-    """Why a connection or a stream of it is gone; `name` is the CRT's name of the error."""
+    """Return why a connection or a stream ended; `name` is the CRT's name of the error."""
     return UpstreamError(_BY_CRT_NAME.get(name, "connection-lost"), name)
 
 
 def from_response(
     status: int, headers: Mapping[str, str], kind: str = "", message: str = ""
 ) -> UpstreamError:
-    """Why the platform did not open the stream.
+    """Return why the platform did not open the stream.
 
     Args:
-        status: of the HTTP response, not 200.
-        headers: of the response, names in lower case.
-        kind: the error's type as found in the body, where no header names it.
-        message: the service's text; looked at, never quoted.
+        status: status of the HTTP response, not 200.
+        headers: headers of the response, with names in lower case.
+        kind: the error's type from the body, used if no header has it.
+        message: the service's text; searched, but never quoted.
     """
     kind = headers.get("x-amzn-errortype", kind).split("#")[-1].split(":")[0]
     reason = _BY_TYPE.get(kind) or _BY_STATUS.get(status, "platform-protocol-error")
@@ -100,7 +100,7 @@ def from_response(
 
 
 def from_exception_frame(headers: Mapping[str, str], payload: bytes) -> UpstreamError:
-    """Why the platform ends the stream, from an event that is none."""
+    """Return why the platform ends the stream, from an exception or error frame."""
     kind = headers.get(":exception-type") or headers.get(":error-code", "")
     reason = _BY_TYPE.get(kind, "internal-stream-failure")
     return UpstreamError(reason, _codes(type=kind, code=_error_code(payload)))
@@ -116,5 +116,5 @@ def _error_code(payload: bytes) -> str:
 
 
 def _codes(**named: str) -> str:
-    """Those that look like codes, as "name=code"; anything else might be content."""
+    """Format values that look like codes as "name=code"; other values may be content."""
     return " ".join(f"{name}={code}" for name, code in named.items() if _CODE.fullmatch(code))

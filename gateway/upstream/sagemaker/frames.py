@@ -1,11 +1,11 @@
-"""SageMaker's event-stream frames: signed on the way out, checked on the way in. Pure.
+"""Encode, sign and decode SageMaker's event-stream frames. Pure.
 
-A message travels as one PayloadPart event; a signed event wraps it, and each signature covers the
-one before (the first covers the request's). The SDK needs about 98 us to serialise and sign an
-event and 92 to decode one: it derives the signing key four times and models every header. This
-costs a tenth of that. Tests hold both to the same bytes.
+A message is sent as one PayloadPart event, wrapped in a signed event. Each signature covers the one
+before it, and the first covers the request's. The SDK needs about 98 us to serialize and sign an
+event and 92 us to decode one, because it derives the signing key four times and models every
+header. This module needs a tenth of that. Tests compare its bytes with the SDK's.
 
-    frame    u32 length | u32 headers length | u32 crc of those | headers | payload | u32 crc of all
+    frame    u32 length | u32 headers length | u32 crc of both | headers | payload | u32 crc of all
     header   u8 name length, name, u8 type, value
 
 Source: `vnd.amazon.eventstream`; Signature Version 4, AWS4-HMAC-SHA256-PAYLOAD.
@@ -24,7 +24,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream.sagemaker.errors import from_exception_frame
 
 SERVICE: Final = "sagemaker"
-MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # one WebSocket frame behind SageMaker; vLLM's limit
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # vLLM's limit for the WebSocket frame behind SageMaker
 _MAX_FRAME_BYTES: Final = MAX_MESSAGE_BYTES + 128 * 1024  # the SDK's limit for a frame's headers
 _PRELUDE: Final = struct.Struct(">II")
 _U32: Final = struct.Struct(">I")
@@ -36,7 +36,7 @@ _SIZED: Final = (6, 7)
 
 
 def encode_frame(headers: bytes, payload: bytes) -> bytes:
-    """One frame of encoded `headers` and `payload`."""
+    """Encode one frame from encoded `headers` and `payload`."""
     prelude = _PRELUDE.pack(_OVERHEAD_BYTES + len(headers) + len(payload), len(headers))
     prelude_crc = crc32(prelude)
     rest = b"".join((_U32.pack(prelude_crc), headers, payload))
@@ -48,7 +48,7 @@ def _string_header(name: str, value: str) -> bytes:
     return bytes((len(name),)) + name.encode() + b"\x07" + struct.pack(">H", len(encoded)) + encoded
 
 
-# Text: SageMaker hands it to the container as one text frame. The order is the SDK's.
+# UTF8: SageMaker sends it to the container as one text frame. The order is the SDK's.
 _PART_HEADERS: Final = b"".join(
     (
         _string_header(":message-type", "event"),
@@ -62,12 +62,12 @@ _SIGNATURE_HEADER: Final = b"\x10:chunk-signature\x06\x00\x20"
 
 
 class FrameSigner:
-    """Turns messages into signed frames; one per stream, since every signature covers the last.
+    """Turns messages into signed frames; one per stream, because each signature covers the last.
 
     Args:
-        secret_key: of the credentials that signed the request.
+        secret_key: the secret key that signed the request.
         region: AWS region, as in the request's credential scope.
-        request_signature: hexadecimal, from the request's Authorization header.
+        request_signature: in hexadecimal, from the request's Authorization header.
     """
 
     def __init__(self, secret_key: str, region: str, request_signature: str) -> None:
@@ -79,17 +79,17 @@ class FrameSigner:
         self._key = b""
 
     def message(self, payload: bytes, now_ms: int) -> bytes:
-        """One Realtime message as a signed frame; `now_ms` is Unix time."""
+        """Return a Realtime message as a signed frame; `now_ms` is Unix time."""
         return self._signed(encode_frame(_PART_HEADERS, payload), now_ms)
 
     def end(self, now_ms: int) -> bytes:
-        """The signed empty frame that says nothing more comes; the last one."""
+        """Return the signed empty frame that ends the stream."""
         return self._signed(b"", now_ms)
 
     def _signed(self, inner: bytes, now_ms: int) -> bytes:
         second = now_ms // 1000
         if second != self._second:
-            self._enter(second)
+            self._start_second(second)
         date = _DATE_HEADER + struct.pack(">q", now_ms)
         to_sign = b"\n".join(
             (
@@ -103,8 +103,8 @@ class FrameSigner:
         self._prior = signature.hex().encode()
         return encode_frame(b"".join((date, _SIGNATURE_HEADER, signature)), inner)
 
-    def _enter(self, second: int) -> None:
-        """Start a new second: compute its timestamp and, at UTC midnight, the day's key."""
+    def _start_second(self, second: int) -> None:
+        """Update the timestamp for a new second and, at UTC midnight, the signing key."""
         self._second = second
         stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         day = stamp[:8]
@@ -122,7 +122,7 @@ def _signing_key(secret_key: str, day: str, region: str) -> bytes:
 
 
 class ResponseDecoder:
-    """Cuts the response body into whole messages, however it arrives."""
+    """Decodes messages from the response body, however it is split into chunks."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -130,15 +130,15 @@ class ResponseDecoder:
 
     @property
     def between_messages(self) -> bool:
-        """Whether an end of the body here would cut nothing off."""
+        """Whether the body can end here without cutting off a message."""
         return not self._buffer and not self._parts
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield each message that `data` completes.
 
         Raises:
-            UpstreamError: platform-protocol-error for anything malformed or too large; the reason
-                of an exception event, after the messages before it.
+            UpstreamError: platform-protocol-error, if a frame is malformed or too large; or the
+                reason of an exception frame, after the messages before it were yielded.
         """
         self._buffer += data
         while (frame := self._next_frame()) is not None:
@@ -146,7 +146,7 @@ class ResponseDecoder:
             if kinds.get(":message-type") != "event":
                 raise from_exception_frame(kinds, payload)
             if kinds.get(":event-type") != "PayloadPart":
-                continue  # a kind of event that came after this was written
+                continue  # a newer event type
             if self._parts or kinds.get("CompletionState") == "PARTIAL":
                 self._parts += payload
                 if len(self._parts) > MAX_MESSAGE_BYTES:
@@ -178,7 +178,7 @@ class ResponseDecoder:
 
 @lru_cache(maxsize=128)
 def _strings_of(headers: bytes) -> dict[str, str]:
-    """The string headers of a block, by name. Blocks repeat: nearly all of a stream's are equal."""
+    """Return the string headers of a block by name. Cached, because most blocks are equal."""
     found: dict[str, str] = {}
     at = 0
     try:

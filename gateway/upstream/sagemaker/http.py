@@ -1,10 +1,10 @@
-"""One request and its response on a shared HTTP/2 connection, and what the SDK sends it through.
+"""Run one request and its response on a shared HTTP/2 connection, as a transport for the SDK.
 
-The SDK's stock transport opens one connection per concurrent cold start, waits for ever for the
-response of a stream that has died, and reports a reset as a clean end (smithy-python #701). This
-one implements the SDK's interface for transports over the same CRT: the SDK builds and signs the
-request and parses an error response; the body goes past it, straight to and from the `Exchange`.
-Only public interfaces of `awscrt` and `smithy` are used.
+The SDK's default transport opens one connection per concurrent cold start, waits for ever for the
+response of a stream that has failed, and reports a reset as a clean end (smithy-python #701). This
+module implements the SDK's transport interface over the same CRT. The SDK builds and signs the
+request and parses error responses. The body does not pass through the SDK: it is sent to and
+received from the `Exchange`. Only public interfaces of `awscrt` and `smithy` are used.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from smithy_http.aio.interfaces import HTTPRequest
 from gateway.errors import UpstreamError
 from gateway.upstream.sagemaker.errors import NOT_SENT, from_crt
 
-# What a peer may send on a stream before we took it: with it, what waits in the inbox is bounded.
+# How much a peer may send on a stream before it is acknowledged; this limits the inbox.
 RECEIVE_WINDOW_BYTES: Final = 1024 * 1024
 _MAX_ERROR_BODY_BYTES: Final = 64 * 1024
 
@@ -31,7 +31,7 @@ type CrtCallback = Callable[..., None]
 
 
 class Inbox:
-    """What the CRT's thread has to tell the event loop: in order, many items per wake-up."""
+    """Passes calls from the CRT's thread to the event loop, in order, many per wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Final = loop
@@ -39,7 +39,7 @@ class Inbox:
         self._woken = False
 
     def put(self, deliver: Callable[[Any], None], item: object) -> None:
-        """Have `deliver(item)` called on the loop. From any thread; in vain once it is closed."""
+        """Call `deliver(item)` on the loop; does nothing if the loop is closed. Thread-safe."""
         self._items.append((deliver, item))
         if self._woken:
             return
@@ -50,53 +50,53 @@ class Inbox:
             self._items.clear()
 
     def _drain(self) -> None:
-        self._woken = False  # first: what is put from here on wakes us again, or is drained below
+        self._woken = False  # before the loop, so that no item added from now on is missed
         while self._items:
             deliver, item = self._items.popleft()
             try:
                 deliver(item)
-            except Exception as error:  # noqa: BLE001 - one stream's fault must not stop the others
+            except Exception as error:  # noqa: BLE001 - one stream's failure must not affect others
                 context = {"message": "a receiver raised", "exception": error}
                 self._loop.call_exception_handler(context)
 
 
 class SharedConnection(Protocol):
-    """What an exchange needs of its connection."""
+    """The interface that an exchange needs from its connection."""
 
     @property
     def linger_s(self) -> float:
-        """How long a stream may be over for us and not for the peer, before it is stuck."""
+        """Time that the peer has to end an abandoned stream."""
 
     def request(
         self, request: http.HttpRequest, on_head: CrtCallback, on_body: CrtCallback
     ) -> http.Http2ClientStream:
-        """Make a stream, not yet active; UpstreamError if the connection has gone."""
+        """Create a stream that is not active; raise UpstreamError if the connection is closed."""
 
     def release(self) -> None:
-        """Give the stream's place back."""
+        """Release the stream slot."""
 
     def retire(self) -> None:
-        """Take no more streams, and close once the last one is over."""
+        """Start no more streams, and close the connection when the last one has ended."""
 
-    def doubt(self) -> None:
-        """Take no more streams until `trust`: the peer has to show that it still answers."""
+    def suspend(self) -> None:
+        """Start no more streams until `resume`, because the peer may not respond any more."""
 
-    def trust(self) -> None:
-        """Learn that it did; as often as `doubt`."""
+    def resume(self) -> None:
+        """Undo one call of `suspend`, because the peer has responded."""
 
 
 class ExchangeReceiver(Protocol):
-    """Who takes a response's body, on the event loop's thread."""
+    """Receives a response's body and its end, on the event loop's thread."""
 
     def on_body(self, chunk: bytes) -> None:
-        """Take some bytes, in order."""
+        """Process the next bytes of the body."""
 
     def on_end(self, error: UpstreamError | None) -> None:
-        """Learn that the response is over: None after END_STREAM, else why. SingleUse."""
+        """Handle the end of the response, once; `error` is None after END_STREAM."""
 
 
 class Exchange:
-    """One request and its response, on a place claimed in `connection`."""
+    """One request and its response, on a stream slot acquired from `connection`."""
 
     def __init__(
         self, connection: SharedConnection, request: http.HttpRequest, inbox: Inbox
@@ -107,21 +107,21 @@ class Exchange:
         self._head: Final[asyncio.Future[Head]] = self._loop.create_future()
         self._over: Final[asyncio.Future[UpstreamError | None]] = self._loop.create_future()
         self._receiver: ExchangeReceiver | None = None
-        self._early: list[bytes] = []  # what came before somebody listens
+        self._early: list[bytes] = []  # body received before `listen`
         self._unacknowledged_bytes = 0
         self._half_closed = False
         self._left = False
         self._complete = False
-        self._doubts = False  # that the connection lives
+        self._suspended = False  # whether this exchange has suspended the connection
         self._released = False
-        # Nobody may be waiting any more when there is none.
+        # Retrieves the exception, because asyncio logs it if no task is waiting any more.
         self._head.add_done_callback(lambda head: head.exception())
         self._stream: Final = connection.request(request, self._crt_head, self._crt_body)
         self._stream.remote_end_stream_future.add_done_callback(self._crt_remote_end)
         self._stream.completion_future.add_done_callback(self._crt_complete)
         try:
             self._stream.activate()
-        except RuntimeError as error:  # how awscrt says AWS_ERROR_HTTP_CONNECTION_CLOSED
+        except RuntimeError as error:  # awscrt's form of AWS_ERROR_HTTP_CONNECTION_CLOSED
             raise UpstreamError("connection-lost", NOT_SENT) from error
 
     async def head(self) -> Head:
@@ -133,33 +133,34 @@ class Exchange:
         return await asyncio.shield(self._head)
 
     async def whole_body(self) -> bytes:
-        """Wait for the end of a response nobody listens to; of a long one, its beginning."""
+        """Wait for the end of a response without a receiver; return about its first 64 KiB."""
         await asyncio.shield(self._over)
         return b"".join(self._early)
 
     def listen(self, receiver: ExchangeReceiver) -> None:
-        """Hand the body to `receiver` from now on, beginning with what came already."""
-        self.inbox.put(self._hand_over, receiver)
+        """Pass the body to `receiver` from now on, starting with what was already received."""
+        self.inbox.put(self._start_delivery, receiver)
 
     def write(self, data: bytes, written: CrtCallback | None = None, *, end: bool = False) -> None:
-        """Send body bytes; with `end`, half-close. In vain once the stream is complete.
+        """Send body bytes; with `end`, half-close. Does nothing if the stream is complete.
 
-        `written` is called on the CRT's thread when the bytes have left, or never will.
+        `written` is called on the CRT's thread when the bytes were sent or the write has failed.
         """
         self._half_closed = self._half_closed or end
         try:
             future = self._stream.write_data(io.BytesIO(data), end_stream=end)
-        except RuntimeError:  # how awscrt says AWS_ERROR_HTTP_STREAM_HAS_COMPLETED
+        except RuntimeError:  # awscrt's form of AWS_ERROR_HTTP_STREAM_HAS_COMPLETED
             return
         if written is not None:
             future.add_done_callback(written)
 
     def leave(self, last: bytes = b"") -> None:
-        """Have done with the exchange: half-close after `last`, and listen no more.
+        """Abandon the exchange: half-close after sending `last`, and ignore the rest of the body.
 
-        The only way to end a stream before its peer does: awscrt binds no reset, the SDK has none.
-        Until its peer ends its side the connection gets no new streams: it may be dead, and the
-        next session would wait in vain there. One that does not in time is retired.
+        This is the only way to end a stream before the peer does, because neither awscrt nor the
+        SDK can reset a stream. The connection is suspended until the peer ends its side: it may be
+        lost, and new sessions on it would time out. If the peer does not end its side within
+        `linger_s`, the connection is retired.
         """
         is_early = not self._over.done()
         self._left = True
@@ -171,8 +172,8 @@ class Exchange:
         if not self._half_closed:
             self.write(last, end=True)
         if is_early:
-            self._doubts = True
-            self._connection.doubt()
+            self._suspended = True
+            self._connection.suspend()
         self._loop.call_later(self._connection.linger_s, self._retire_if_stuck)
 
     def _retire_if_stuck(self) -> None:
@@ -185,14 +186,14 @@ class Exchange:
             self._released = True
             self._connection.release()
 
-    # On the CRT's thread.
+    # Called on the CRT's thread.
 
     def _crt_head(self, *, status_code: int, headers: list[tuple[str, str]], **_: object) -> None:
         head = (status_code, {name.lower(): value for name, value in headers})
-        self.inbox.put(self._take_head, head)
+        self.inbox.put(self._on_head, head)
 
     def _crt_body(self, *, chunk: bytes, **_: object) -> None:
-        self.inbox.put(self._take_body, chunk)
+        self.inbox.put(self._on_body, chunk)
 
     def _crt_remote_end(self, future: Future[None]) -> None:
         if future.exception() is None:
@@ -200,15 +201,15 @@ class Exchange:
 
     def _crt_complete(self, future: Future[int]) -> None:
         error = future.exception()
-        self.inbox.put(self._take_completion, getattr(error, "name", type(error).__name__))
+        self.inbox.put(self._on_complete, getattr(error, "name", type(error).__name__))
 
-    # On the event loop's.
+    # Called on the event loop's thread.
 
-    def _take_head(self, head: Head) -> None:
+    def _on_head(self, head: Head) -> None:
         if not self._head.done():
             self._head.set_result(head)
 
-    def _take_body(self, chunk: bytes) -> None:
+    def _on_body(self, chunk: bytes) -> None:
         self._unacknowledged_bytes += len(chunk)
         if self._unacknowledged_bytes > RECEIVE_WINDOW_BYTES // 2:
             self._stream.update_window(self._unacknowledged_bytes)
@@ -218,11 +219,11 @@ class Exchange:
         elif not self._over.done() and sum(map(len, self._early)) < _MAX_ERROR_BODY_BYTES:
             self._early.append(chunk)
 
-    def _take_completion(self, crt_name: str) -> None:
-        """The CRT is done with the stream: both sides ended it, or it failed."""
+    def _on_complete(self, crt_name: str) -> None:
+        """Handle the completion of the stream in the CRT: both sides ended it, or it failed."""
         self._complete = True
-        if self._doubts:
-            self._connection.trust()
+        if self._suspended:
+            self._connection.resume()
         self._release()
         self._finish(from_crt(crt_name))  # without effect after the response's END_STREAM
 
@@ -237,23 +238,23 @@ class Exchange:
         if self._receiver is not None:
             self._receiver.on_end(error)
 
-    def _hand_over(self, receiver: ExchangeReceiver) -> None:
+    def _start_delivery(self, receiver: ExchangeReceiver) -> None:
         if self._left:
             return
         self._receiver = receiver
         early, self._early = self._early, []
         for chunk in early:
-            self._pass_on(chunk)
+            self._deliver(chunk)
         if self._over.done() and self._receiver is not None:
             self._receiver.on_end(self._over.result())
 
-    def _pass_on(self, chunk: bytes) -> None:
-        if self._receiver is not None:  # it may leave at any chunk
+    def _deliver(self, chunk: bytes) -> None:
+        if self._receiver is not None:  # it can call `leave` on any chunk
             self._receiver.on_body(chunk)
 
 
 class RequestTransport:
-    """What the SDK sends one request through, on a place claimed in `connection`."""
+    """The SDK's transport for one request, on a stream slot acquired from `connection`."""
 
     TIMEOUT_EXCEPTIONS: tuple[type[Exception], ...] = ()
     SUPPORTS_DUPLEX_STREAMING: Literal[True] = True
@@ -266,10 +267,10 @@ class RequestTransport:
         self.signature = ""
 
     async def send(self, request: HTTPRequest) -> HTTPResponse:
-        """Send the signed request's head and wait for the response's; its body, on an error, too.
+        """Send the signed request's head and return the response's; with its body on an error.
 
         Raises:
-            UpstreamError: the stream ended before that.
+            UpstreamError: the stream ended before the response.
         """
         self.signature = request.fields["Authorization"].as_string().rpartition("Signature=")[2]
         self.exchange = Exchange(self._connection, _crt_request(request), self._inbox)

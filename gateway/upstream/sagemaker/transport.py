@@ -1,11 +1,11 @@
-"""Realtime messages over SageMaker's bidirectional streams, by AWS's own SDK.
+"""Open SageMaker's bidirectional streams for Realtime messages, with the AWS SDK.
 
-The SDK opens a stream: it builds the request, signs it, parses what the service refuses. From there
-on the body is ours: signing (`sagemaker_frames`) and the way to the CRT (`sagemaker_http`) cost a
-fraction of the SDK's per event, and every end has a cause.
+The SDK opens a stream: it builds and signs the request, and parses error responses. After that, the
+body does not pass through the SDK. `frames.py` signs the events and `http.py` sends them to the
+CRT, at a fraction of the SDK's cost per event, and every end of a stream has a reason.
 
-    open    credentials -> a place on a connection -> request -> response headers
-    send    a queue per stream; every few milliseconds a tick signs and writes what all queues hold
+    open    credentials -> a stream slot on a connection -> request -> response headers
+    send    a queue per stream; every few milliseconds a tick signs and writes all queued messages
     end     the peer's END_STREAM, an exception event, a reset, a lost connection, a time-out
 """
 
@@ -14,6 +14,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,9 @@ from gateway.upstream.sagemaker.http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker.stream import FlushTick, SageMakerStream
 from gateway.upstream.transport import StreamReceiver, ignore
 
-_PLACES_TRIED: Final = 3
-# At DEBUG they print requests with their authorization, and events.
+_MAX_ATTEMPTS: Final = 3
+_CREDENTIALS_TIMEOUT_S: Final = 5.0  # for the credential chain, which may query metadata services
+# At DEBUG level they log requests with their authorization, and events.
 _SDK_LOGGERS: Final = (
     "aws_sdk_sagemaker_runtime_http2",
     "aws_sdk_signers",
@@ -49,35 +51,57 @@ _SDK_LOGGERS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Time-outs and sizes of a transport.
+
+    Attributes:
+        streams_per_connection: maximum number of streams, or the service's limit if that is lower.
+            These streams share an upload window (its size in the real service is unknown), and all
+            of them end if the connection is lost.
+        max_stream_s: maximum duration of a stream; its credentials must be valid at least as long.
+        connect_timeout_s: for TCP, TLS and HTTP/2's settings.
+        probe_tls_after_s: delay before the certificate is probed separately during a slow connect,
+            because the CRT reports an untrusted certificate only after 10 to 30 s.
+        response_timeout_s: from the request to the response's headers.
+        send_timeout_s: for a write; if it expires, the peer no longer reads.
+        end_timeout_s: time without a message from the peer after the half-close, before its end of
+            stream.
+        linger_s: for the service to end a stream that was abandoned here; if it expires, the
+            connection gets no new streams and is closed after the last.
+        window: maximum number of messages queued or being written per stream; at 80 ms per message,
+            250 are 20 s.
+        flush_s: how long a message may wait to be written together with others; 0 is the next
+            iteration of the event loop.
+    """
+
+    streams_per_connection: int = 20
+    max_stream_s: float = 1800.0
+    connect_timeout_s: float = 5.0
+    probe_tls_after_s: float = 1.0
+    response_timeout_s: float = 10.0
+    send_timeout_s: float = 5.0
+    end_timeout_s: float = 30.0
+    linger_s: float = 10.0
+    window: int = 250
+    flush_s: float = 0.005
+
+
 class SageMakerTransport:
     """Opens bidirectional streams to one SageMaker endpoint.
 
     Args:
-        endpoint_name: of the SageMaker endpoint.
+        endpoint_name: name of the SageMaker endpoint.
         region: AWS region of the endpoint; part of every signature.
-        url: https://host:port instead of the region's own.
-        ca_file: PEM of the CAs to trust instead of the system's.
-        variant: the production variant to ask for; None leaves the choice to SageMaker.
-        streams_per_connection: at most; fewer if the service allows fewer. An upload window
-            (unknown for the real service) and a connection's loss are shared by that many.
-        max_stream_s: how long a stream may live; credentials must live longer.
-        connect_timeout_s: for TCP, TLS and HTTP/2's settings.
-        probe_tls_after_s: into a slow connect, when we look at the certificate ourselves: the CRT
-            reports one that is not trusted only after 10 to 30 s.
-        response_timeout_s: from the request to the response's headers.
-        send_timeout_s: until a write is on its way; longer means the peer no longer reads.
-        end_timeout_s: after our half-close, the longest silence before the peer's end of stream.
-        linger_s: for the service to let go of a stream that is over for us; else its connection
-            takes no new ones and closes after the last.
-        credentials_timeout_s: for the credential chain, which may ask metadata services.
-        window: messages queued or on their way per stream; at 80 ms a message, 250 are 20 s.
-        flush_s: how long a message may wait for others to be written along; 0 is the next
-            iteration of the event loop.
-        credentials: where credentials come from; botocore's chain.
-        observe_wait_s: told of every write how long its oldest message waited for it.
+        url: https://host:port to use instead of the region's default.
+        ca_file: PEM file with the CAs to trust instead of the system's.
+        variant: production variant to request; if None, SageMaker chooses.
+        limits: time-outs and sizes.
+        credentials: the source of credentials; botocore's chain if None.
+        observe_wait_s: called for each write with the time that its oldest message waited.
 
     Raises:
-        SettingsError: the URL is not https, or the CA file is none.
+        SettingsError: the URL is not https, or the CA file is unusable.
     """
 
     def __init__(
@@ -88,47 +112,28 @@ class SageMakerTransport:
         url: str | None = None,
         ca_file: Path | None = None,
         variant: str | None = None,
-        streams_per_connection: int = 20,
-        max_stream_s: float = 1800.0,
-        connect_timeout_s: float = 5.0,
-        probe_tls_after_s: float = 1.0,
-        response_timeout_s: float = 10.0,
-        send_timeout_s: float = 5.0,
-        end_timeout_s: float = 30.0,
-        linger_s: float = 10.0,
-        credentials_timeout_s: float = 5.0,
-        window: int = 250,
-        flush_s: float = 0.005,
+        limits: TransportLimits | None = None,
         credentials: CredentialSource | None = None,
         observe_wait_s: Callable[[float], None] = ignore,
     ) -> None:
         for name in _SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.INFO)
-        # Always set: the SDK's own resolver leaves the port out.
+        # Always set, because the SDK's resolver omits the port.
         self._url: Final = url or f"https://runtime.sagemaker.{region}.amazonaws.com:8443"
         if not self._url.startswith("https://"):
             raise SettingsError(
-                "the SageMaker URL must begin with https://: HTTP/2 needs ALPN here"
+                "the SageMaker URL must begin with https://: HTTP/2 is negotiated by ALPN"
             )
         self._region: Final = region
         self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
             endpoint_name=endpoint_name, target_variant=variant
         )
-        # Read once, here: a file that is gone later must not surprise a call.
+        # Read once at startup, so that a later loss of the file does not fail calls.
         self._ca_pem: Final = _read(ca_file) if ca_file else None
         self._trust: Final = _trust(self._ca_pem)
-        self._streams_per_connection: Final = streams_per_connection
-        self._max_stream_s: Final = max_stream_s
-        self._connect_timeout_s: Final = connect_timeout_s
-        self._probe_tls_after_s: Final = probe_tls_after_s
-        self._response_timeout_s: Final = response_timeout_s
-        self._send_timeout_s: Final = send_timeout_s
-        self._end_timeout_s: Final = end_timeout_s
-        self._linger_s: Final = linger_s
-        self._window: Final = window
-        self._flush_s: Final = flush_s
+        self._limits: Final = limits or TransportLimits()
         self._observe_wait_s: Final = observe_wait_s
-        self._credentials: Final = credentials or CredentialSource(timeout_s=credentials_timeout_s)
+        self._credentials: Final = credentials or CredentialSource(timeout_s=_CREDENTIALS_TIMEOUT_S)
         self._config: config.AsyncSageMakerRuntimeHTTP2Config | None = None
         self._connections: Connections | None = None
         self._tick: FlushTick | None = None
@@ -136,7 +141,7 @@ class SageMakerTransport:
         self._closed = False
 
     async def open(self, receiver: StreamReceiver) -> SageMakerStream:
-        """Open one stream; returns when SageMaker has answered with response headers.
+        """Open one stream; return when SageMaker has sent the response headers.
 
         Raises:
             UpstreamError: within the time-outs for credentials, connection and response.
@@ -145,19 +150,19 @@ class SageMakerTransport:
             raise UpstreamError("draining", "the transport is closed")
         if self._connections is None or self._tick is None:
             self._connections = self._new_connections()
-            self._tick = FlushTick(self._flush_s)
-        keys = await self._credentials.frozen(self._max_stream_s)
+            self._tick = FlushTick(self._limits.flush_s)
+        keys = await self._credentials.frozen(self._limits.max_stream_s)
         exchange, signature = await self._request(self._connections, keys)
         stream = SageMakerStream(
             exchange,
             FrameSigner(keys.secret_key, self._region, signature),
             receiver,
             self._tick,
-            window=self._window,
-            send_timeout_s=self._send_timeout_s,
-            end_timeout_s=self._end_timeout_s,
+            window=self._limits.window,
+            send_timeout_s=self._limits.send_timeout_s,
+            end_timeout_s=self._limits.end_timeout_s,
             observe_wait_s=self._observe_wait_s,
-            forget=self._streams.discard,
+            discard=self._streams.discard,
         )
         self._streams.add(stream)
         return stream
@@ -168,7 +173,7 @@ class SageMakerTransport:
         for stream in tuple(self._streams):
             stream.abort()
         if self._connections is not None:
-            await self._connections.close(self._connect_timeout_s)
+            await self._connections.close(self._limits.connect_timeout_s)
 
     def _new_connections(self) -> Connections:
         return Connections(
@@ -176,70 +181,70 @@ class SageMakerTransport:
             inbox=Inbox(asyncio.get_running_loop()),
             ca_pem=self._ca_pem,
             trust=self._trust,
-            streams_each=self._streams_per_connection,
-            connect_timeout_s=self._connect_timeout_s,
-            probe_tls_after_s=self._probe_tls_after_s,
-            linger_s=self._linger_s,
+            streams_each=self._limits.streams_per_connection,
+            connect_timeout_s=self._limits.connect_timeout_s,
+            probe_tls_after_s=self._limits.probe_tls_after_s,
+            linger_s=self._limits.linger_s,
         )
 
     async def _request(
         self, connections: Connections, keys: FrozenCredentials
     ) -> tuple[Exchange, str]:
-        """Start a request and wait for its response; with it, the signature the frames begin from.
+        """Start a request and wait for its response; return the exchange and the signature.
 
-        A peer may lower its stream limit while we start a stream, or say GOAWAY to all new ones.
-        The CRT then refuses ours, and the next place is on another connection.
+        While a stream is starting, the peer can lower its stream limit or send GOAWAY. The CRT then
+        rejects the stream, and the next attempt uses another connection.
         """
-        tries = _PLACES_TRIED
+        attempts_left = _MAX_ATTEMPTS
         while True:
             try:
                 return await self._request_once(connections, keys)
             except UpstreamError as error:
-                # What was not even sent retired a drained connection: there are only so many.
-                tries -= error.detail != NOT_SENT
-                if error.detail not in NOT_PROCESSED or not tries:
+                # NOT_SENT does not count: each one retires a connection, and there are only a few.
+                attempts_left -= error.detail != NOT_SENT
+                if error.detail not in NOT_PROCESSED or not attempts_left:
                     raise
 
     async def _request_once(
         self, connections: Connections, keys: FrozenCredentials
     ) -> tuple[Exchange, str]:
-        connection = await connections.claim()
+        connection = await connections.acquire()
         transport = RequestTransport(connection, connections.inbox)
         try:
-            async with asyncio.timeout(self._response_timeout_s):
+            async with asyncio.timeout(self._limits.response_timeout_s):
                 return await self._invoke(keys, transport), transport.signature
         except TimeoutError as error:
-            connection.retire()  # it may be dead, and nobody has told us
+            connection.retire()  # it may be lost without an error
             _abandon(transport, connection)
             raise UpstreamError("response-timeout", "no response headers") from error
         except UpstreamError as error:
             if error.detail in (NOT_SENT, CRT_GOAWAY):
-                connection.retire()  # it serves what it has, and no more
+                connection.retire()  # it accepts no new streams
             _abandon(transport, connection)
             raise
         except BaseException:
-            connection.retire()  # whoever waited has given up: likewise
+            connection.retire()  # cancelled: it may be lost, too
             _abandon(transport, connection)
             raise
 
     async def _invoke(self, keys: FrozenCredentials, transport: RequestTransport) -> Exchange:
-        """Have the SDK start the operation; a client per stream, for its keys and its transport."""
+        """Start the operation with the SDK, using one client per stream for keys and transport."""
         try:
             if self._config is None:
                 self._config = await config.AsyncSageMakerRuntimeHTTP2Config.resolve(
                     region=self._region, endpoint_uri=self._url, transport=transport
                 )
-                self._config.transport = None  # a request's own: it is not to outlive it here
-            own = deepcopy(self._config)
-            own.transport = transport
-            own.aws_credentials_identity_resolver = _Keys(keys)
-            sdk = client.AsyncSageMakerRuntimeHTTP2Client(own)
+                self._config.transport = None  # belongs to one request, so it must not be kept here
+            request_config = deepcopy(self._config)
+            request_config.transport = transport
+            request_config.aws_credentials_identity_resolver = _Keys(keys)
+            sdk = client.AsyncSageMakerRuntimeHTTP2Client(request_config)
             stream = await sdk.invoke_endpoint_with_bidirectional_stream(self._input)
             await stream.await_output()
         except SmithyError as error:
             raise _refusal(error, transport) from None  # the SDK's text quotes the service's
         if transport.exchange is None:
-            raise UpstreamError("internal-error", "the SDK answered without a request")
+            raise UpstreamError("internal-error", "the SDK returned a response without a request")
         return transport.exchange
 
 
@@ -254,13 +259,13 @@ def _trust(ca_pem: bytes | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=ca_pem.decode("ascii") if ca_pem else None)
     except (ssl.SSLError, ValueError) as error:
-        raise SettingsError(f"the CA file is no PEM: {type(error).__name__}") from error
+        raise SettingsError(f"the CA file is not valid PEM: {type(error).__name__}") from error
     context.set_alpn_protocols(["h2"])
     return context
 
 
 class _Keys:
-    """One stream's credentials, as the SDK wants to be told them."""
+    """Provides one stream's credentials to the SDK."""
 
     def __init__(self, keys: FrozenCredentials) -> None:
         self._identity: Final = AWSCredentialsIdentity(
@@ -270,15 +275,15 @@ class _Keys:
         )
 
     async def get_identity(self, *, properties: AWSIdentityProperties) -> AWSCredentialsIdentity:
-        """The same identity, every time."""
+        """Return the stream's identity."""
         return self._identity
 
     async def invalidate(self) -> None:
-        """Keep them: a stream is signed with one set of keys from its start to its end."""
+        """Ignore the call: a stream is signed with one set of keys from its start to its end."""
 
 
 def _refusal(error: SmithyError, transport: RequestTransport) -> UpstreamError:
-    """Why the SDK gave up: what our transport told it, or what the service answered."""
+    """Return the reason of a failed start: the transport's error, or the service's response."""
     if isinstance(error.__cause__, UpstreamError):
         return error.__cause__
     if transport.head is None:

@@ -1,4 +1,4 @@
-"""What telephony records: every header and sample format, one party per channel."""
+"""Recordings of every header and sample format are read, one party per channel."""
 
 import audioop
 import itertools
@@ -60,7 +60,7 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 @pytest.mark.parametrize("header", [fmt, extensible])
-def test_each_linear_format(
+def test_linear_format_is_decoded(
     file: Path, kind: int, bits: int, data: bytes, header: Callable[..., bytes]
 ) -> None:
     file.write_bytes(riff(chunk(b"fmt ", header(kind, 1, 8000, bits)), chunk(b"data", data)))
@@ -72,10 +72,10 @@ def test_each_linear_format(
 @pytest.mark.parametrize(
     ("kind", "decode"), [(6, audioop.alaw2lin), (7, audioop.ulaw2lin)], ids=["alaw", "ulaw"]
 )
-def test_g711(
+def test_g711_is_decoded(
     file: Path, kind: int, decode: Callable[..., bytes], header: Callable[..., bytes], channels: int
 ) -> None:
-    """Symptom: `8-bit samples of format 0x0007` of what every telephone system records."""
+    """Symptom: `8-bit samples of format 0x0007` for recordings of telephone systems."""
     data = bytes(range(256))
     body = header(kind, channels, 8000, 8)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"fact", bytes(4)), chunk(b"data", data)))
@@ -83,32 +83,32 @@ def test_g711(
     assert read(file) == [samples[channel::channels] for channel in range(channels)]
 
 
-def test_g711_whose_header_names_the_decoded_width(file: Path) -> None:
+def test_g711_with_decoded_width_in_header(file: Path) -> None:
     body = struct.pack("<HHIIHH", 7, 1, 8000, 8000, 1, 16)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", b"\xff\x00")))
     assert read(file) == [(0, -32124)]
 
 
-def test_24_bits_in_32(file: Path) -> None:
+def test_24_bits_in_a_container_of_32(file: Path) -> None:
     body = struct.pack("<HHIIHH", 1, 1, 8000, 32000, 4, 24)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", b"\x00\x00\x00\x40")))
     assert read(file) == [(16384,)]
 
 
-def test_a_wrong_block_size_is_not_believed(file: Path) -> None:
+def test_wrong_block_size_is_ignored(file: Path) -> None:
     body = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 4, 16)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", PCM)))
     assert read(file) == [AS_READ]
 
 
-def test_20_bits_lie_at_the_upper_end_of_24(file: Path) -> None:
+def test_20_bits_are_the_upper_bits_of_24(file: Path) -> None:
     body = struct.pack("<HHIIHH", 1, 1, 8000, 24000, 3, 20)
     file.write_bytes(riff(chunk(b"fmt ", body), chunk(b"data", b"\x00\x00\x40")))
     assert read(file) == [(16384,)]
 
 
-def test_channels_are_parties_and_mixed_only_on_demand(file: Path) -> None:
-    """Symptom: both parties of a stereo recording in one track, talking over each other."""
+def test_channels_are_mixed_only_with_mono(file: Path) -> None:
+    """Symptom: both parties of a stereo recording were mixed into one track."""
     file.write_bytes(wav(struct.pack("<5h", 16384, 0, -16384, -16384, 999), channels=2, bits=16))
     assert read(file) == [(16384, -16384), (0, -16384)]
     assert read(file, mono=True) == [(8192, -16384)]
@@ -116,14 +116,14 @@ def test_channels_are_parties_and_mixed_only_on_demand(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", [32, 64])
 def test_inf_and_nan_are_silence(file: Path, kind: int) -> None:
-    """Symptom: one Inf is the loudest sample there is, for as long as the filter."""
+    """Symptom: one Inf made the output full scale for the length of the filter."""
     bad = (float("inf"), float("-inf"), float("nan"), 0.5)
     data = struct.pack("<4f" if kind == 32 else "<4d", *bad)
     file.write_bytes(wav(data, kind=3, bits=kind))
     assert read(file) == [(0, 0, 0, 16384)]
 
 
-def test_absurdly_loud_samples_saturate(file: Path) -> None:
+def test_samples_far_beyond_full_scale_are_clipped(file: Path) -> None:
     file.write_bytes(wav(struct.pack("<3d", 1e308, -1e308, 0.5), kind=3, bits=64))
     assert read(file) == [(32767, -32768, 16384)]
     assert all(abs(sample) <= 32768 for sample in read(file, rate_hz=16_000)[0])
@@ -154,13 +154,15 @@ def ds64(data_bytes: int, riff_bytes: int = 0) -> bytes:
         riff(ds64(8), FORMAT, DATA, magic=b"RF64"),
     ],
 )
-def test_headers_of_streaming_recorders_and_large_files(file: Path, content: bytes) -> None:
-    """Symptom: `no audio` of a recording whose sizes were never filled in."""
+def test_headers_of_streaming_recorders_and_large_files_are_read(
+    file: Path, content: bytes
+) -> None:
+    """Symptom: `no audio` for a recording whose sizes were never filled in."""
     file.write_bytes(content)
     assert read(file) == [AS_READ]
 
 
-def test_a_pipe(tmp_path: Path) -> None:
+def test_wav_is_read_from_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     content = riff(FORMAT, LIST, chunk(b"data", PCM, 0), size=0)
@@ -170,8 +172,8 @@ def test_a_pipe(tmp_path: Path) -> None:
     writing.join()
 
 
-def test_only_wav_comes_through_a_pipe(tmp_path: Path) -> None:
-    """Symptom to prevent: a command that waits for ever to open the pipe once more."""
+def test_other_formats_are_not_read_from_a_pipe(tmp_path: Path) -> None:
+    """Symptom to prevent: a command waits forever to open the pipe a second time."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writing = threading.Thread(target=pipe.write_bytes, args=(b"fLaC" + bytes(60),))
@@ -192,7 +194,7 @@ def test_only_wav_comes_through_a_pipe(tmp_path: Path) -> None:
         riff(ds64(0), FORMAT, chunk(b"data", b"", UNKNOWN), magic=b"RF64", size=UNKNOWN),
     ],
 )
-def test_a_file_without_audio_says_so(file: Path, content: bytes) -> None:
+def test_file_without_audio_is_reported(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(CommandError, match="it holds no audio"):
         read(file)
@@ -215,7 +217,7 @@ def test_a_file_without_audio_says_so(file: Path, content: bytes) -> None:
         (wav(b"\0\0", rate_hz=0, bits=16), "0 Hz"),
     ],
 )
-def test_what_it_refuses_in_one_line(file: Path, content: bytes, what: str) -> None:
+def test_unsupported_file_is_reported_in_one_line(file: Path, content: bytes, what: str) -> None:
     file.write_bytes(content)
     with pytest.raises(CommandError, match=what) as refusal:
         read(file)
@@ -223,14 +225,14 @@ def test_what_it_refuses_in_one_line(file: Path, content: bytes, what: str) -> N
 
 
 @pytest.mark.parametrize("name", ["none.wav", "."])
-def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path, name: str) -> None:
     with pytest.raises(CommandError, match=r"cannot read .*: (No such file|Is a directory)"):
         read(tmp_path / name)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200), st.integers(0, 60))
-def test_any_bytes_give_samples_or_one_line(file: Path, junk: bytes, at: int) -> None:
+def test_any_bytes_give_samples_or_a_command_error(file: Path, junk: bytes, at: int) -> None:
     content = wav(bytes(20), bits=16)
     for candidate in (junk, content[:at] + junk, content[:at] + junk + content[at + len(junk) :]):
         file.write_bytes(candidate)
@@ -255,20 +257,20 @@ def test_any_bytes_give_samples_or_one_line(file: Path, junk: bytes, at: int) ->
         ("call.w64", "W64", "PCM_16", 0.1),
     ],
 )
-def test_compressed_recordings(
+def test_compressed_recording_is_decoded(
     tmp_path: Path, name: str, form: str, subtype: str | None, loss_db: float
 ) -> None:
     path = tmp_path / name
     audio = tone(440, 8000, 2.0) / 4
     soundfile.write(path, audio, 8000, format=form, subtype=subtype)
     (samples,) = read(path)
-    heard = np.array(samples) / 32768
-    assert len(heard) == pytest.approx(16_000, abs=1200)  # codecs pad
-    assert level_db(heard) == pytest.approx(level_db(audio), abs=loss_db)
+    decoded = np.array(samples) / 32768
+    assert len(decoded) == pytest.approx(16_000, abs=1200)  # codecs pad
+    assert level_db(decoded) == pytest.approx(level_db(audio), abs=loss_db)
 
 
 @pytest.mark.parametrize("form", ["FLAC", "MP3", "OGG"])
-def test_a_compressed_recording_that_was_cut(tmp_path: Path, form: str) -> None:
+def test_truncated_compressed_recording_is_read_up_to_the_cut(tmp_path: Path, form: str) -> None:
     path = tmp_path / "cut"
     noise = np.random.default_rng(1).normal(0, 0.1, 64_000)
     soundfile.write(path, noise, 8000, format=form)
@@ -277,7 +279,7 @@ def test_a_compressed_recording_that_was_cut(tmp_path: Path, form: str) -> None:
     assert len(samples) >= 16_000
 
 
-def test_compressed_stereo_is_two_parties(tmp_path: Path) -> None:
+def test_compressed_stereo_has_two_channels(tmp_path: Path) -> None:
     path = tmp_path / "call.flac"
     both = np.stack([tone(440, 8000) / 2, np.zeros(8000)], axis=1)
     soundfile.write(path, both, 8000)
@@ -286,18 +288,18 @@ def test_compressed_stereo_is_two_parties(tmp_path: Path) -> None:
     assert not any(right)
 
 
-def test_memory_does_not_grow_with_the_length(file: Path) -> None:
-    """Symptom: 2.7 GiB for half an hour of 44.1 kHz stereo, before its first byte."""
+def test_memory_use_does_not_grow_with_length(file: Path) -> None:
+    """Symptom: 2.7 GiB for half an hour of 44.1 kHz stereo before the first output."""
     half_an_hour = 1800 * 44_100 * 4
     with file.open("wb") as sparse:
         sparse.write(riff(chunk(b"fmt ", fmt(1, 2, 44_100, 16)), chunk(b"data", b"", half_an_hour)))
         sparse.truncate(half_an_hour + 44)
     tracemalloc.start()
     with Recording.open(file) as recording:
-        heard = 0
+        read_bytes = 0
         for channels in itertools.islice(recording.pcm16(16_000), 60):
-            heard += len(channels[0])
+            read_bytes += len(channels[0])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert heard > 32_000 * 80
+    assert read_bytes > 32_000 * 80
     assert peak < 20 << 20

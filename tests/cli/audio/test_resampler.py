@@ -1,4 +1,4 @@
-"""What a low-pass owes the ear, and what a stream owes its reader."""
+"""The resampler preserves speech, suppresses aliases and does not depend on block sizes."""
 
 import struct
 
@@ -21,7 +21,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int, cuts: list[int] | None 
 
 
 @pytest.mark.parametrize("rate_hz", [4000, 8000, 11025, 16000, 22050, 44100, 48000])
-def test_speech_passes_whole_and_nothing_folds_back(rate_hz: int) -> None:
+def test_speech_passes_and_aliases_are_suppressed(rate_hz: int) -> None:
     for frequency_hz in (300, 1000, 3400):
         if frequency_hz < 0.45 * rate_hz:
             passed = level_db(resample(tone(frequency_hz, rate_hz), rate_hz, 8000))
@@ -32,7 +32,7 @@ def test_speech_passes_whole_and_nothing_folds_back(rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [11025, 16000, 44100, 48000])
-def test_there_is_no_delay(rate_hz: int) -> None:
+def test_output_has_no_delay(rate_hz: int) -> None:
     """The output is the tone itself at the new rate, sample for sample."""
     out = resample(tone(1000, rate_hz), rate_hz, 8000)
     assert len(out) == 8000
@@ -44,7 +44,7 @@ def test_there_is_no_delay(rate_hz: int) -> None:
     st.sampled_from([7350, 8000, 16000, 44100, 48000]),
     st.sampled_from([8000, 16000]),
 )
-def test_how_the_input_is_cut_changes_nothing(cuts: list[int], from_hz: int, to_hz: int) -> None:
+def test_block_sizes_do_not_change_output(cuts: list[int], from_hz: int, to_hz: int) -> None:
     whole = resample(NOISE, from_hz, to_hz)
     assert np.allclose(resample(NOISE, from_hz, to_hz, cuts), whole, rtol=0, atol=1e-12)
 
@@ -55,5 +55,5 @@ def test_any_length_converts(length: int, rate_hz: int) -> None:
     assert len(out) == -(-length * 8000 // rate_hz)
 
 
-def test_loud_audio_saturates() -> None:
+def test_loud_audio_is_clipped() -> None:
     assert encode_pcm16(np.array([2.0, -2.0, 0.0])) == struct.pack("<3h", 32767, -32768, 0)

@@ -1,4 +1,4 @@
-"""Readings: quantiles out of a histogram's growth."""
+"""Readings of a gateway, and quantiles of the observations between two of them."""
 
 import os
 
@@ -23,7 +23,7 @@ INF = float("inf")
         ({}, {0.01: 50, 0.02: 100, INF: 100}, [10, 19.8]),
         ({0.01: 1000, 0.02: 1000, INF: 1000}, {0.01: 1000, 0.02: 1100, INF: 1100}, [15, 19.9]),
         ({}, {0.01: 50, 0.02: 50, 0.04: 100, INF: 100}, [10, 39.6]),
-        ({}, {0.01: 90, INF: 100}, [5.56, 10]),  # beyond the last bound: that bound
+        ({}, {0.01: 90, INF: 100}, [5.56, 10]),  # values beyond the last bound count as that bound
     ],
 )
 def test_quantiles(
@@ -32,7 +32,7 @@ def test_quantiles(
     assert gauges.quantiles_ms(before, after, (0.5, 0.99)) == pytest.approx(expected)
 
 
-async def test_a_reading_of_a_gateway() -> None:
+async def test_read_returns_cpu_memory_and_histograms() -> None:
     metrics = Metrics()
     metrics.append_latency_seconds.observe(0.002)
     metrics.publish_latency_seconds.observe(0.02)

@@ -1,4 +1,4 @@
-"""A soak's calls, its troubles and its verdict."""
+"""The calls of a soak, and its outcome."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ def outcome(**changed: Any) -> soak.Outcome:
     return soak.Outcome(**(fields | changed))
 
 
-def test_the_json_of_a_soak() -> None:
+def test_soak_json() -> None:
     assert soak.report(GOOD) == {
         "calls": 3,
         "faults": 2,
@@ -55,17 +55,17 @@ def test_the_json_of_a_soak() -> None:
         ({"leaked_tasks": 1}, False),
         ({"leaked_fds": 1}, False),
         ({"rss_mb_per_min": 3.0}, False),
-        ({"rss_mb_per_min": 3.0, "seconds": 60}, True),  # too short to tell
-        ({"calls": 0}, False),  # nothing was shown
+        ({"rss_mb_per_min": 3.0, "seconds": 60}, True),  # too short to measure growth
+        ({"calls": 0}, False),  # no call was made
     ],
 )
-def test_the_verdict(changed: dict[str, Any], kept: bool) -> None:
+def test_soak_fails_on_lost_audio_and_leaks(changed: dict[str, Any], kept: bool) -> None:
     assert outcome(**changed).kept is kept
 
 
 @given(st.integers(0, 1000), st.integers(0, 20_000))
-def test_a_seed_makes_the_same_call_again(seed: int, length_ms: int) -> None:
-    """Whole frames, so that nothing is padded."""
+def test_audio_depends_only_on_the_seed(seed: int, length_ms: int) -> None:
+    """The audio has whole frames, so that none is padded."""
     made = tracks(seed, length_ms)
     assert made == tracks(seed, length_ms)
     assert {len(audio) for audio in made.values()} == {length_ms // 20 * 160}

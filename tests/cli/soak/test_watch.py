@@ -1,4 +1,4 @@
-"""What a soak reads of a gateway: the numbers it judges growth and leaks by."""
+"""The readings of a gateway by which a soak detects growth and leaks."""
 
 import asyncio
 import re
@@ -43,11 +43,11 @@ def reading(**changed: int) -> Reading:
     return Reading(**(fields | changed))
 
 
-def test_a_reading_sums_over_labels() -> None:
+def test_reading_sums_over_labels() -> None:
     assert parse(EXPOSITION) == Reading(50_000_000, 9, 14, 5, 4, 1, 8, 3, 6)
 
 
-async def test_the_gateway_has_all_that_is_read() -> None:
+async def test_gateway_exports_the_metrics_that_are_read() -> None:
     metrics = Metrics()
     add_process_metrics(metrics.registry, asyncio.get_running_loop())
     metrics.places_held.labels("a").set(1)
@@ -55,14 +55,14 @@ async def test_the_gateway_has_all_that_is_read() -> None:
     metrics.live_streams.labels("twilio").set(3)
     metrics.streams_total.labels("twilio", "lost", "gateway-lost").inc(4)
     found = parse(generate_latest(metrics.registry).decode())
-    assert (found.places, found.sessions, found.live_calls, found.ended_calls) == (1, 2, 3, 4)
+    assert (found.slots, found.sessions, found.live_calls, found.ended_calls) == (1, 2, 3, 4)
     assert found.rss_bytes > 1_000_000
     assert found.fds > 0
     assert found.tasks > 0
 
 
-@pytest.mark.parametrize("held", ["places", "sessions", "live_calls"])
-def test_what_is_left_of_a_call_shows(held: str) -> None:
+@pytest.mark.parametrize("held", ["slots", "sessions", "live_calls"])
+def test_gateway_with_leftovers_of_a_call_is_not_idle(held: str) -> None:
     assert reading().is_idle
     assert not reading(**{held: 1}).is_idle
 
@@ -70,10 +70,10 @@ def test_what_is_left_of_a_call_shows(held: str) -> None:
 @given(
     st.floats(-50, 50), st.integers(10, 400), st.integers(50_000_000, 500_000_000), st.floats(0, 99)
 )
-def test_a_steady_growth_is_found_whatever_the_warm_up_was(
+def test_steady_growth_is_measured_after_any_warm_up(
     slope: float, count: int, start_bytes: int, began_s: float
 ) -> None:
-    """In MB a minute; the first fifth may do what it wants."""
+    """In MB per minute; the first fifth of the samples is ignored."""
     samples = [
         (began_s + 2.0 * at, start_bytes + int(slope * 1e6 / 60 * 2.0 * at)) for at in range(count)
     ]
@@ -83,11 +83,11 @@ def test_a_steady_growth_is_found_whatever_the_warm_up_was(
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_of_too_few_samples_nothing_can_be_said(count: int) -> None:
+def test_growth_is_0_with_too_few_samples(count: int) -> None:
     assert mb_per_min([(0.0, 1)] * count) == 0
 
 
-async def test_it_waits_until_nothing_is_left() -> None:
+async def test_until_idle_waits_for_an_idle_reading() -> None:
     of_calls = r"(places_held\S*|sessions_live|live_streams\S*) \d\S*"
     texts = iter([EXPOSITION, re.sub(of_calls, r"\1 0", EXPOSITION)])
 

@@ -1,4 +1,4 @@
-"""A bridge on a free port, in front of an engine that keeps to a script."""
+"""Fixtures: a bridge on a free port, in front of a scripted engine."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.container.bridge.engine import ScriptedEngine
 
 @contextlib.asynccontextmanager
 async def bridge(engine_url: str, **changed: Any) -> AsyncIterator[tuple[str, web.AppRunner]]:
-    """Serve a bridge; gives its URL and the runner that ends it."""
+    """Serve a bridge; yield its URL and its runner."""
     runner = web.AppRunner(
         Bridge(Settings(engine_url=engine_url, **changed)).app(), shutdown_timeout=0.5
     )

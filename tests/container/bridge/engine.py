@@ -1,4 +1,4 @@
-"""An engine that keeps to a script, on a real socket."""
+"""A scripted engine on a real socket."""
 
 import asyncio
 import contextlib
@@ -17,21 +17,25 @@ def delta(text: str) -> str:
 
 
 class ScriptedEngine:
-    """The Realtime API without a model: each append is answered by a delta, a final by done.
+    """The Realtime API without a model: it replies to an append with a delta, to a final with done.
 
-    Set before a session: `refuse_status`, `close_after_append` (code and reason; () cuts the TCP
-    connection), `done_after` (an event that holds `done` back), `accept_after` (holds the upgrade).
+    Attributes to set before a session:
+        refuse_status: the status with which the upgrade is refused.
+        close_after_append: code and reason of a close; () aborts the TCP connection.
+        done_after: an event until which `done` is held back.
+        accept_after: an event until which the upgrade is held back.
+        error: the reply to a final commit; `done` follows only if `done_after` is set.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.health_status = 200
-        self.health_asked = 0
+        self.health_requests = 0
         self.refuse_status: int | None = None
         self.close_after_append: tuple[int, bytes] | tuple[()] | None = None
         self.done_after: asyncio.Event | None = None
         self.accept_after: asyncio.Event | None = None
-        self.error = ""  # the answer to a final commit; `done` follows if `done_after` is set
+        self.error = ""
         self.authorization: str | None = None
         self.messages: list[str] = []
         self.final_seen = asyncio.Event()
@@ -53,7 +57,7 @@ class ScriptedEngine:
             await runner.cleanup()
 
     async def _health(self, request: web.Request) -> web.Response:
-        self.health_asked += 1
+        self.health_requests += 1
         return web.Response(status=self.health_status)
 
     async def _talk(self, request: web.Request) -> web.StreamResponse:
@@ -69,12 +73,12 @@ class ScriptedEngine:
             async for message in socket:
                 assert message.type is WSMsgType.TEXT
                 self.messages.append(message.data)
-                await self._answer(request, socket, message.data)
+                await self._reply(request, socket, message.data)
         finally:
             self.session_over.set()
         return socket
 
-    async def _answer(
+    async def _reply(
         self, request: web.Request, socket: web.WebSocketResponse, message: str
     ) -> None:
         if message == FINAL:

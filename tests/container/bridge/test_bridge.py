@@ -1,4 +1,4 @@
-"""The bridge between a platform's socket and an engine, both real."""
+"""The bridge relays between a platform's socket and a scripted engine, over real sockets."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ TIMEOUT_S = 20.0
 
 @contextlib.asynccontextmanager
 async def platform(url: str) -> AsyncIterator[ClientWebSocketResponse]:
-    """SageMaker's side: it sees a Close itself, every wait is bounded."""
+    """Connect as SageMaker does: Close frames are returned, and every wait is bounded."""
     async with (
         asyncio.timeout(TIMEOUT_S),
         ClientSession() as session,
@@ -32,7 +32,7 @@ async def platform(url: str) -> AsyncIterator[ClientWebSocketResponse]:
 
 
 async def closed(ws: ClientWebSocketResponse) -> tuple[int, str]:
-    """Read to the Close: its code and reason."""
+    """Read until the Close; return its code and reason."""
     while (message := await ws.receive()).type is WSMsgType.TEXT:
         pass
     assert message.type is WSMsgType.CLOSE, message.type
@@ -40,12 +40,12 @@ async def closed(ws: ClientWebSocketResponse) -> tuple[int, str]:
 
 
 async def send_close(ws: ClientWebSocketResponse) -> None:
-    """Half-close as the platform does: a Close frame, and it goes on reading."""
+    """Half-close as the platform does: send a Close frame and continue to read."""
     await ws.send_frame((1000).to_bytes(2, "big"), WSMsgType.CLOSE)
 
 
 async def sessions_ended(url: str) -> dict[str, int]:
-    """The ends that the metrics have counted."""
+    """Return the ended sessions that the metrics have counted, by end."""
     async with ClientSession() as session, session.get(f"{url}/metrics") as response:
         text = await response.text()
     counted = re.findall(r'callscribe_bridge_sessions_ended_total\{end="(\w+)"\} (\d+)', text)
@@ -64,8 +64,8 @@ async def test_relays_a_session_to_done(engine: ScriptedEngine) -> None:
         assert await sessions_ended(url) == {"completed": 1}
 
 
-async def test_what_is_owed_at_the_close_is_still_said(engine: ScriptedEngine) -> None:
-    """A half-close right behind the final commit once lost the last words."""
+async def test_pending_replies_are_relayed_after_a_close(engine: ScriptedEngine) -> None:
+    """Symptom: a half-close directly after the final commit lost the last transcript."""
     engine.done_after = asyncio.Event()
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         assert await ws.receive_str() == CREATED
@@ -77,7 +77,7 @@ async def test_what_is_owed_at_the_close_is_still_said(engine: ScriptedEngine) -
         assert await closed(ws) == (1000, "")
 
 
-async def test_a_close_with_nothing_owed_ends_at_once(engine: ScriptedEngine) -> None:
+async def test_a_close_without_pending_replies_ends_at_once(engine: ScriptedEngine) -> None:
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         await ws.send_str(APPEND)
         await send_close(ws)
@@ -85,7 +85,7 @@ async def test_a_close_with_nothing_owed_ends_at_once(engine: ScriptedEngine) ->
         await engine.session_over.wait()
 
 
-async def test_a_drain_is_bounded(engine: ScriptedEngine) -> None:
+async def test_a_drain_times_out(engine: ScriptedEngine) -> None:
     engine.done_after = asyncio.Event()
     async with bridge(engine.url, drain_timeout_s=0.2) as (url, _), platform(url) as ws:
         await ws.send_str(FINAL)
@@ -105,7 +105,7 @@ async def test_a_drain_is_bounded(engine: ScriptedEngine) -> None:
         ((), (1011, "engine lost"), "engine_lost"),
     ],
 )
-async def test_an_engines_end_is_passed_on(
+async def test_an_engines_close_is_forwarded(
     engine: ScriptedEngine,
     engine_close: tuple[int, bytes] | tuple[()],
     seen: tuple[int, str],
@@ -118,14 +118,14 @@ async def test_an_engines_end_is_passed_on(
         assert await sessions_ended(url) == {end: 1}
 
 
-async def test_an_engine_that_refuses(engine: ScriptedEngine) -> None:
+async def test_an_engine_that_rejects_the_upgrade_is_reported(engine: ScriptedEngine) -> None:
     engine.refuse_status = 401
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         assert await closed(ws) == (1011, "engine refused: 401")
         assert await sessions_ended(url) == {"engine_refused": 1}
 
 
-async def test_an_engine_that_is_not_there() -> None:
+async def test_an_unreachable_engine_closes_with_1013() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -134,8 +134,8 @@ async def test_an_engine_that_is_not_there() -> None:
             assert await sessions_ended(url) == {"engine_unreachable": 1}
 
 
-async def test_a_socket_is_accepted_before_the_engine_is_there(engine: ScriptedEngine) -> None:
-    """SageMaker gives up after 250 ms; what was sent meanwhile is not lost."""
+async def test_a_socket_is_accepted_before_the_engine_is_connected(engine: ScriptedEngine) -> None:
+    """SageMaker times out after 250 ms; messages sent meanwhile are not lost."""
     engine.accept_after = asyncio.Event()
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         await ws.send_str(APPEND)
@@ -143,22 +143,22 @@ async def test_a_socket_is_accepted_before_the_engine_is_there(engine: ScriptedE
         assert [await ws.receive_str() for _ in range(2)] == [CREATED, delta(" one")]
 
 
-async def test_an_engine_that_does_not_accept_in_time(engine: ScriptedEngine) -> None:
+async def test_a_slow_engine_closes_with_1013(engine: ScriptedEngine) -> None:
     engine.accept_after = asyncio.Event()
     async with bridge(engine.url, connect_timeout_s=0.2) as (url, _), platform(url) as ws:
         assert await closed(ws) == (1013, "engine unreachable")
         engine.accept_after.set()
 
 
-async def test_a_binary_frame_is_text_by_another_name(engine: ScriptedEngine) -> None:
-    """Symptom: a client that sends payload parts without DataType was closed with 1003."""
+async def test_a_binary_frame_is_forwarded_as_text(engine: ScriptedEngine) -> None:
+    """Symptom: a client that sent payload parts without DataType was closed with 1003."""
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         await ws.send_bytes(APPEND.encode())
         assert [await ws.receive_str() for _ in range(2)] == [CREATED, delta(" one")]
         assert engine.messages == [APPEND]
 
 
-async def test_a_frame_that_is_no_text_never_reaches_the_engine(engine: ScriptedEngine) -> None:
+async def test_a_frame_that_is_not_utf8_is_not_forwarded(engine: ScriptedEngine) -> None:
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         await ws.send_bytes(b"\xff\x00")
         assert await closed(ws) == (1007, "text expected")
@@ -166,9 +166,9 @@ async def test_a_frame_that_is_no_text_never_reaches_the_engine(engine: Scripted
         assert engine.messages == []
 
 
-async def test_a_close_after_a_model_error_is_passed_on_at_once(engine: ScriptedEngine) -> None:
-    """Symptom: the close was held for 20 s, because the `done` of a failed generation was owed."""
-    engine.error = '{"type":"error","error":"engine died","code":"processing_error"}'
+async def test_a_close_after_a_model_error_ends_at_once(engine: ScriptedEngine) -> None:
+    """Symptom: the close was delayed by 20 s, waiting for the `done` of a failed generation."""
+    engine.error = '{"type":"error","error":"engine failed","code":"processing_error"}'
     async with bridge(engine.url, drain_timeout_s=60) as (url, _), platform(url) as ws:
         await ws.send_str(FINAL)
         assert [await ws.receive_str() for _ in range(2)] == [CREATED, engine.error]
@@ -177,7 +177,7 @@ async def test_a_close_after_a_model_error_is_passed_on_at_once(engine: Scripted
         assert await sessions_ended(url) == {"completed": 1}
 
 
-async def test_after_an_error_about_one_message_the_rest_is_still_owed(
+async def test_replies_stay_pending_after_an_error_about_one_message(
     engine: ScriptedEngine,
 ) -> None:
     engine.error = '{"type":"error","error":"Invalid audio data","code":"invalid_audio"}'
@@ -190,31 +190,31 @@ async def test_after_an_error_about_one_message_the_rest_is_still_owed(
         assert [await ws.receive_str() for _ in range(2)] == [delta(" two"), DONE]
 
 
-async def test_the_engines_api_key_is_shown(engine: ScriptedEngine) -> None:
+async def test_the_engine_gets_its_api_key(engine: ScriptedEngine) -> None:
     async with bridge(engine.url, engine_api_key="k3y") as (url, _), platform(url) as ws:
         assert await ws.receive_str() == CREATED
         assert engine.authorization == "Bearer k3y"
     assert "k3y" not in repr(Settings(engine_api_key="k3y"))
 
 
-async def test_frames_up_to_16_mib_pass_and_no_more(engine: ScriptedEngine) -> None:
+async def test_frames_larger_than_16_mib_are_rejected(engine: ScriptedEngine) -> None:
     limit_bytes = 16 * 1024 * 1024
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         await ws.send_str("x" * limit_bytes)
         await ws.send_str(APPEND)
         assert [await ws.receive_str() for _ in range(2)] == [CREATED, delta(" one")]
         assert len(engine.messages[0]) == limit_bytes
-        # Refused by its length, and what is on the way then meets a closed socket.
+        # The frame is rejected by its header, so sending the rest may fail on a closed socket.
         with contextlib.suppress(ConnectionError):
             await ws.send_str("x" * (limit_bytes + 1))
         await engine.session_over.wait()
         assert len(engine.messages) == 2
 
 
-async def test_a_platform_that_vanishes_ends_the_engines_session(engine: ScriptedEngine) -> None:
+async def test_a_lost_platform_closes_the_engines_session(engine: ScriptedEngine) -> None:
     async with bridge(engine.url) as (url, _), platform(url) as ws:
         assert await ws.receive_str() == CREATED
-        ws._response.close()  # noqa: SLF001 - TCP's end without a Close frame
+        ws._response.close()  # noqa: SLF001 - ends TCP without a Close frame
         await engine.session_over.wait()
 
 
@@ -226,15 +226,15 @@ async def test_a_restart_closes_with_1012(engine: ScriptedEngine) -> None:
         await stopping
 
 
-async def test_ping_is_the_engines_health_and_asks_seldom(engine: ScriptedEngine) -> None:
+async def test_ping_caches_the_engines_health(engine: ScriptedEngine) -> None:
     async with bridge(engine.url) as (url, _), ClientSession() as session:
         for _ in range(3):
             async with session.get(f"{url}/ping") as response:
                 assert response.status == 200
-        assert engine.health_asked == 1
+        assert engine.health_requests == 1
 
 
-async def test_ping_says_so_when_the_engine_is_ill(engine: ScriptedEngine) -> None:
+async def test_ping_is_503_if_the_engine_is_unhealthy(engine: ScriptedEngine) -> None:
     engine.health_status = 503
     async with (
         bridge(engine.url) as (url, _),
@@ -244,7 +244,7 @@ async def test_ping_says_so_when_the_engine_is_ill(engine: ScriptedEngine) -> No
         assert response.status == 503
 
 
-async def test_ping_says_so_when_there_is_no_engine() -> None:
+async def test_ping_is_503_if_the_engine_is_unreachable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with (
@@ -266,7 +266,7 @@ async def test_ping_says_so_when_there_is_no_engine() -> None:
         ('{"type":"session.update","model":"true"}', False),
     ],
 )
-def test_a_final_commit_is_known(message: str, final: bool) -> None:
+def test_recognizes_a_final_commit(message: str, final: bool) -> None:
     assert is_final_commit(message.encode()) is final
 
 
@@ -279,5 +279,5 @@ def test_a_final_commit_is_known(message: str, final: bool) -> None:
         (delta(r" \"transcription.done\""), False),
     ],
 )
-def test_done_is_known(message: str, done: bool) -> None:
+def test_recognizes_done(message: str, done: bool) -> None:
     assert is_done(message.encode()) is done

@@ -1,4 +1,4 @@
-"""An engine on a real socket, and a client that talks to it."""
+"""Helpers: an engine on a real socket, and a client of its Realtime API."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ TIMEOUT_S = 20.0
 
 
 class Dialogue:
-    """One Realtime connection, seen from the client."""
+    """The client's side of one Realtime connection."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -41,13 +41,13 @@ class Dialogue:
         return reply
 
     async def deltas(self, count: int) -> list[str]:
-        """Receive exactly so many deltas."""
+        """Receive exactly `count` deltas."""
         replies = [await self.receive() for _ in range(count)]
         assert {reply["type"] for reply in replies} <= {"transcription.delta"}
         return [reply["delta"] for reply in replies]
 
     async def until_done(self) -> tuple[list[str], dict[str, Any]]:
-        """Receive deltas until `done`; give them and it."""
+        """Receive deltas until `done`; return both."""
         deltas = []
         while (reply := await self.receive())["type"] == "transcription.delta":
             deltas.append(reply["delta"])
@@ -55,7 +55,7 @@ class Dialogue:
         return deltas, reply
 
     async def nothing_is_pending(self) -> None:
-        """Show that the engine has nothing to say: its next word answers a question of ours."""
+        """Assert that no message is pending: the next one is the error for an unknown event."""
         await self.send("are.you.there")
         assert await self.receive() == {
             "type": "error",
@@ -64,7 +64,7 @@ class Dialogue:
         }
 
     async def closed(self) -> int | None:
-        """Wait for the end; give its close code."""
+        """Wait until the connection is closed; return the close code."""
         message = await self.socket.receive(timeout=TIMEOUT_S)
         assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
         return self.socket.close_code
@@ -72,7 +72,7 @@ class Dialogue:
 
 @asynccontextmanager
 async def dialogue(url: str, **options: Any) -> AsyncIterator[Dialogue]:
-    """Open a connection, greeted."""
+    """Open a connection and receive `session.created`."""
     async with (
         aiohttp.ClientSession() as client,
         client.ws_connect(url, max_msg_size=0, **options) as socket,
@@ -85,7 +85,7 @@ async def dialogue(url: str, **options: Any) -> AsyncIterator[Dialogue]:
 
 @asynccontextmanager
 async def serving(engine: Engine) -> AsyncIterator[str]:
-    """Serve an engine on a free port; give the URL of its API."""
+    """Serve an engine on a free port; yield the URL of its API."""
     runner = web.AppRunner(engine.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -97,7 +97,7 @@ async def serving(engine: Engine) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def checksum_engine(**settings: Any) -> AsyncIterator[str]:
-    """Serve a checksum engine."""
+    """Serve an engine that outputs checksums; yield the URL of its API."""
     engine = Engine(
         Settings(model=ModelName.CHECKSUM, **settings), lambda _on_failed: ChecksumTranscriber()
     )

@@ -1,4 +1,4 @@
-"""Words are said once, in order, whatever the model thinks meanwhile."""
+"""Local agreement emits words once and in order, even if the model revises its hypotheses."""
 
 import pytest
 from hypothesis import given
@@ -9,8 +9,8 @@ from container.cpu.agreement import LocalAgreement, words_of
 SENTENCES = st.lists(st.sampled_from(["it", "was", "the", "best", "of"]), max_size=12)
 
 
-def said(*hypotheses: str) -> list[str]:
-    """Give what each hypothesis made the window say; the last one is the closed window's."""
+def emitted(*hypotheses: str) -> list[str]:
+    """Return what is emitted after each hypothesis; the last one is the closed window's."""
     agreement = LocalAgreement()
     *growing, final = [hypothesis.split() for hypothesis in hypotheses]
     texts = [agreement.revise(words) for words in growing]
@@ -22,18 +22,18 @@ def said(*hypotheses: str) -> list[str]:
     [
         (["It was the best."], ["It was the best."]),
         (["It was", "It was the", "It was the best."], ["", "It", "was the best."]),
-        # one time is no time: the second hypothesis must agree
+        # words are emitted only if the second hypothesis agrees
         (["It is a", "It was the best", "It was the best of"], ["", "It", "was the best of"]),
-        # case and punctuation are no disagreement; the newer form is said
+        # case and punctuation are ignored; the newer form is emitted
         (["the times, it", "the times. It was"], ["", "the times. It was"]),
         (["the times, it was", "The times. it was a", "x"], ["", "The times. it", ""]),
-        # what was said stays, what is new is added once
+        # emitted words stay, and new words are added once
         (
             ["That some of", "That some of its", "The sum of its noise"],
             ["", "That some", "of its noise"],
         ),
         (["You", "", ""], ["", "", ""]),
-        # the mark of the last word is that of the hypothesis which has the next one
+        # the last word's mark is taken from the hypothesis in which the next word is agreed
         (
             ["The day? I", "The day? I went", "The day I went and fetched"],
             ["", "The day", "I went and fetched"],
@@ -49,14 +49,14 @@ def said(*hypotheses: str) -> list[str]:
         (["that ditch is", "that ditch is", "that ditch."], ["", "that ditch", "."]),
     ],
 )
-def test_local_agreement(hypotheses: list[str], expected: list[str]) -> None:
-    assert said(*hypotheses) == expected
+def test_emits_words_that_two_hypotheses_agree_on(
+    hypotheses: list[str], expected: list[str]
+) -> None:
+    assert emitted(*hypotheses) == expected
 
 
 @given(SENTENCES, st.data())
-def test_a_model_that_only_adds_words_loses_and_repeats_none(
-    words: list[str], data: st.DataObject
-) -> None:
+def test_growing_hypotheses_emit_each_word_once(words: list[str], data: st.DataObject) -> None:
     ends = sorted(data.draw(st.lists(st.integers(0, len(words)), max_size=6)))
     agreement = LocalAgreement()
     spoken: list[str] = []
@@ -67,7 +67,7 @@ def test_a_model_that_only_adds_words_loses_and_repeats_none(
 
 
 @given(st.lists(SENTENCES, max_size=5), SENTENCES)
-def test_any_model_says_at_most_what_it_thought(growing: list[list[str]], final: list[str]) -> None:
+def test_emits_only_words_of_the_hypotheses(growing: list[list[str]], final: list[str]) -> None:
     agreement = LocalAgreement()
     spoken = [word for hypothesis in growing for word in agreement.revise(hypothesis)]
     assert len(spoken) <= sum(map(len, growing))
@@ -87,13 +87,13 @@ def test_any_model_says_at_most_what_it_thought(growing: list[list[str]], final:
         ("", []),
     ],
 )
-def test_a_word_has_one_mark_at_most(text: str, words: list[str]) -> None:
-    """Symptom: a transcript that says "In short,, the period"."""
+def test_a_word_has_at_most_one_mark(text: str, words: list[str]) -> None:
+    """Symptom: a transcript contained "In short,, the period"."""
     assert words_of(text) == words
 
 
 @given(st.text(alphabet="ab ,;:.!?'"))
-def test_marks_cost_no_word(text: str) -> None:
+def test_removing_marks_keeps_all_words(text: str) -> None:
     letters = [part for part in text.split() if any(letter.isalnum() for letter in part)]
     plain = "".join(letter for letter in text if letter.isalnum())
     assert "".join(filter(str.isalnum, "".join(words_of(text)))) == plain

@@ -1,4 +1,4 @@
-"""The token clock against what was measured on vLLM 0.32.0."""
+"""The token clock returns the numbers that were measured on vLLM 0.32.0."""
 
 import pytest
 from hypothesis import given
@@ -25,12 +25,12 @@ CLOCK = TokenClock(480)
         (32_000, 18, 35),
     ],
 )
-def test_deltas_of_so_many_samples(samples: int, live: int, total: int) -> None:
+def test_number_of_deltas_as_measured(samples: int, live: int, total: int) -> None:
     assert (CLOCK.live(samples), CLOCK.total(samples)) == (live, total)
 
 
 @given(st.integers(1, 10**9))
-def test_closed_forms_of_the_measurement(samples: int) -> None:
+def test_number_of_deltas_at_480_ms_in_closed_form(samples: int) -> None:
     assert CLOCK.live(samples) == max(0, 1 + (samples - 9000) // 1280)
     assert CLOCK.total(samples) == 1 + (samples + 12_760) // 1280
 

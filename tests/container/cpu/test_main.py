@@ -1,4 +1,4 @@
-"""`python -m container.cpu` as an operator meets it."""
+"""`python -m container.cpu` as a process: startup errors, settings and SIGTERM."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ async def outcome(process: asyncio.subprocess.Process) -> tuple[int | None, str]
     return process.returncode, errors.decode()
 
 
-async def test_a_port_in_use_is_one_line_and_exit_2() -> None:
+async def test_a_port_in_use_is_reported_in_one_line_with_exit_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, errors = await outcome(await start({"ENGINE_PORT": str(port)}))
@@ -41,13 +41,13 @@ async def test_a_port_in_use_is_one_line_and_exit_2() -> None:
     assert errors.count("\n") == 1
 
 
-async def test_an_unknown_setting_is_one_line_and_exit_2() -> None:
+async def test_an_unknown_setting_is_reported_in_one_line_with_exit_2() -> None:
     code, errors = await outcome(await start({"ENGINE_PROT": "1"}))
     hint = "(did you mean ENGINE_PORT?)"
     assert (code, errors) == (2, f"container.cpu: unknown: ENGINE_PROT {hint}\n")
 
 
-async def test_sigterm_tells_clients_to_come_back_and_exits_0() -> None:
+async def test_sigterm_closes_connections_with_1012_and_exits_0() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     process = await start({"ENGINE_PORT": str(port)})

@@ -1,4 +1,4 @@
-"""How tracks share one model. The model is scripted; threads and the event loop are real."""
+"""Tracks share one model. The model is scripted; threads and the event loop are real."""
 
 import asyncio
 import threading
@@ -20,25 +20,25 @@ PAUSE = bytes(32_000)
 
 
 class CountingModel:
-    """Hears a word per half second, begun ones included; waits for leave if it is told to."""
+    """Outputs one word per started half second, once `may_return` is set."""
 
     def __init__(self, *, fails: bool = False) -> None:
-        self.leave = threading.Event()
-        self.leave.set()
+        self.may_return = threading.Event()
+        self.may_return.set()
         self.started = threading.Semaphore(0)
-        self.heard_bytes: list[int] = []
+        self.window_bytes: list[int] = []
         self._fails = fails
 
     def words(self, pcm: bytes) -> list[str]:
-        self.heard_bytes.append(len(pcm))
+        self.window_bytes.append(len(pcm))
         self.started.release()
-        assert self.leave.wait(20)
+        assert self.may_return.wait(20)
         if self._fails:
-            raise ModelError("as told")
+            raise ModelError("scripted")
         return [f"w{number}" for number in range(-(-len(pcm) // 16_000))]
 
     def close(self) -> None:
-        self.leave.set()
+        self.may_return.set()
 
 
 class Track:
@@ -49,7 +49,7 @@ class Track:
         self.transcription: MoonshineTranscription = transcriber.begin(self._changed.set)
 
     async def until_finished(self) -> str:
-        """Give the words that no delta took."""
+        """Wait for the end; return the words that were not returned yet."""
         async with asyncio.timeout(20):
             while not self.transcription.finished:
                 self._changed.clear()
@@ -63,7 +63,7 @@ async def transcribing(model: CountingModel) -> AsyncIterator[MoonshineTranscrib
     try:
         yield transcriber
     finally:
-        model.leave.set()
+        model.may_return.set()
         await asyncio.to_thread(transcriber.close)
 
 
@@ -72,117 +72,121 @@ def model() -> CountingModel:
     return CountingModel()
 
 
-async def test_every_window_is_said_once(model: CountingModel) -> None:
+async def test_every_window_is_transcribed_once(model: CountingModel) -> None:
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
         for _ in range(3):
-            track.transcription.hear(PAUSE + SPEECH)
+            track.transcription.append(PAUSE + SPEECH)
         track.transcription.finish()
         assert (await track.until_finished()).split() == ["w0", "w1", "w2"] * 3
 
 
-async def test_silence_never_reaches_the_model(model: CountingModel) -> None:
+async def test_silence_is_not_passed_to_the_model(model: CountingModel) -> None:
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
-        track.transcription.hear(PAUSE * 10)
+        track.transcription.append(PAUSE * 10)
         track.transcription.finish()
         assert track.transcription.finished
         assert track.transcription.settled == 160_000
-        assert model.heard_bytes == []
+        assert model.window_bytes == []
 
 
-async def test_a_slow_model_hears_the_newest_audio_not_every_step(model: CountingModel) -> None:
-    model.leave.clear()
+async def test_a_slow_model_skips_steps_and_gets_the_newest_audio(model: CountingModel) -> None:
+    model.may_return.clear()
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
         for begin in range(0, 5 * 32_000, 2560):
-            track.transcription.hear((SPEECH * 5)[begin : begin + 2560])
+            track.transcription.append((SPEECH * 5)[begin : begin + 2560])
         assert transcriber.lag_s == pytest.approx(5.0, abs=0.1)
         track.transcription.finish()
-        model.leave.set()
+        model.may_return.set()
         text = await track.until_finished()
-    assert len(model.heard_bytes) == 2  # the first step, then all of it
+    assert len(model.window_bytes) == 2  # the first step, then all of it
     assert text.split() == [f"w{number}" for number in range(10)]
 
 
-async def test_the_token_clock_stands_still_while_the_model_is_behind(
+async def test_deltas_wait_while_the_model_is_behind(
     model: CountingModel,
 ) -> None:
-    model.leave.clear()
+    model.may_return.clear()
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
-        track.transcription.hear(SPEECH * 5)
+        track.transcription.append(SPEECH * 5)
         assert track.transcription.settled == AHEAD
-        model.leave.set()
+        model.may_return.set()
         track.transcription.finish()
         await track.until_finished()
         assert track.transcription.settled == 80_000
 
 
-async def test_tracks_take_turns(model: CountingModel) -> None:
-    model.leave.clear()
+async def test_tracks_are_transcribed_in_turn(model: CountingModel) -> None:
+    model.may_return.clear()
     async with transcribing(model) as transcriber:
         busy, live = Track(transcriber), Track(transcriber)
-        busy.transcription.hear((SPEECH + PAUSE) * 8)
-        live.transcription.hear(SPEECH + PAUSE)
+        busy.transcription.append((SPEECH + PAUSE) * 8)
+        live.transcription.append(SPEECH + PAUSE)
         busy.transcription.finish()
         live.transcription.finish()
-        model.leave.set()
+        model.may_return.set()
         await live.until_finished()
-        assert len(model.heard_bytes) <= 3  # not after all eight windows of the other
+        assert (
+            len(model.window_bytes) <= 3
+        )  # it does not wait for all eight windows of the other track
         await busy.until_finished()
 
 
-async def test_an_abandoned_track_costs_no_further_job(model: CountingModel) -> None:
-    model.leave.clear()
+async def test_an_abandoned_track_starts_no_further_job(model: CountingModel) -> None:
+    model.may_return.clear()
     async with transcribing(model) as transcriber:
         gone, live = Track(transcriber), Track(transcriber)
-        gone.transcription.hear((SPEECH + PAUSE) * 8)
-        live.transcription.hear(SPEECH + PAUSE)
+        gone.transcription.append((SPEECH + PAUSE) * 8)
+        live.transcription.append(SPEECH + PAUSE)
         gone.transcription.abandon()
         live.transcription.finish()
-        model.leave.set()
+        model.may_return.set()
         await live.until_finished()
-        assert len(model.heard_bytes) == 2
+        assert len(model.window_bytes) == 2
         assert transcriber.lag_s == 0
 
 
 async def test_a_word_is_in_the_delta_of_its_audio(model: CountingModel) -> None:
-    """Symptom: words came up to three seconds late on the token clock, and turns ran together."""
+    """Symptom: words were up to 3 s late on the token clock, and the parties' turns overlapped."""
     async with transcribing(model) as transcriber:
         track, other = Track(transcriber), Track(transcriber)
-        track.transcription.hear(PAUSE + SPEECH * 4 + PAUSE)
-        other.transcription.hear(SPEECH)
+        track.transcription.append(PAUSE + SPEECH * 4 + PAUSE)
+        other.transcription.append(SPEECH)
         other.transcription.finish()
         await other.until_finished()  # its turn came after the first track's only window
         assert track.transcription.settled == 96_000
         texts = [track.transcription.next_text(last=False) for _ in range(75)]
-    places = {word: (at + 1) * 80 for at, text in enumerate(texts) for word in text.split()}
-    assert list(places) == [f"w{number}" for number in range(9)]
-    assert places["w0"] == pytest.approx(1400, abs=160)  # it was spoken from 1.0 to 1.5 s
-    assert places["w8"] == pytest.approx(5240, abs=160)  # with a little of the pause
+    ends_ms = {word: (at + 1) * 80 for at, text in enumerate(texts) for word in text.split()}
+    assert list(ends_ms) == [f"w{number}" for number in range(9)]
+    assert ends_ms["w0"] == pytest.approx(1400, abs=160)  # it was spoken from 1.0 to 1.5 s
+    assert ends_ms["w8"] == pytest.approx(5240, abs=160)  # with a little of the pause
 
 
-async def test_words_agreed_early_have_the_place_they_get_late(model: CountingModel) -> None:
-    """However often the growing window is heard, its words lie where they were spoken."""
+async def test_word_positions_do_not_depend_on_the_number_of_hypotheses(
+    model: CountingModel,
+) -> None:
+    """Words have the position at which they were spoken, even if they are agreed early."""
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
-        places: dict[str, int] = {}
+        ends_ms: dict[str, int] = {}
         given = 0
         for begin in range(0, 5 * 32_000, 20_480):
-            track.transcription.hear((SPEECH * 5)[begin : begin + 20_480])
-            while transcriber.lag_s > 0.7:  # noqa: ASYNC110 - the model's own thread has it
+            track.transcription.append((SPEECH * 5)[begin : begin + 20_480])
+            while transcriber.lag_s > 0.7:  # noqa: ASYNC110 - the model's thread sets no event
                 await asyncio.sleep(0.01)
             while (given + 1) * 1280 <= track.transcription.settled - AHEAD + 1280:
                 given += 1
                 for word in track.transcription.next_text(last=False).split():
-                    places[word] = given * 80
-    assert len(places) >= 6
-    for number, word in enumerate(places):
-        assert places[word] == pytest.approx((number + 1) * 500, abs=400)
+                    ends_ms[word] = given * 80
+    assert len(ends_ms) >= 6
+    for number, word in enumerate(ends_ms):
+        assert ends_ms[word] == pytest.approx((number + 1) * 500, abs=400)
 
 
-async def test_a_failed_model_ends_every_session_and_the_health() -> None:
+async def test_a_failed_model_closes_every_session_and_marks_the_engine_failed() -> None:
     model = CountingModel(fails=True)
     engine = Engine(Settings(), lambda on_failed: MoonshineTranscriber(model, on_failed))
     async with serving(engine) as url, dialogue(url) as talking, dialogue(url) as idle:

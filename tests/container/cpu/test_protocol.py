@@ -1,4 +1,4 @@
-"""Client messages and vLLM's replies to wrong ones."""
+"""Client messages are parsed, and invalid ones get vLLM's errors."""
 
 import json
 from typing import Any
@@ -34,22 +34,22 @@ CODES = {"invalid_json", "processing_error", "unknown_event", "invalid_event", "
         ('{"type":"input_audio_buffer.commit","final":true}', Commit(final=True)),
     ],
 )
-def test_what_a_client_may_say(text: str, request_: protocol.Request) -> None:
+def test_parses_valid_messages(text: str, request_: protocol.Request) -> None:
     assert protocol.parse(text) == request_
 
 
 @given(st.text() | st.binary())
-def test_any_text_is_understood_or_refused(text: str | bytes) -> None:
-    _understood_or_refused(text)
+def test_any_text_is_parsed_or_rejected(text: str | bytes) -> None:
+    _parsed_or_rejected(text)
 
 
 @given(MESSAGES | JSON)
-def test_any_json_is_understood_or_refused(value: Any) -> None:
-    _understood_or_refused(json.dumps(value))
+def test_any_json_is_parsed_or_rejected(value: Any) -> None:
+    _parsed_or_rejected(json.dumps(value))
 
 
-def test_deep_nesting_is_refused() -> None:
-    _understood_or_refused("[" * 100_000)
+def test_deep_nesting_is_rejected() -> None:
+    _parsed_or_rejected("[" * 100_000)
 
 
 @given(st.text())
@@ -62,9 +62,9 @@ def test_audio_is_not_in_the_repr() -> None:
     assert repr(Append(b"\x01\x02")) == "Append(2 bytes)"
 
 
-def _understood_or_refused(text: str | bytes) -> None:
+def _parsed_or_rejected(text: str | bytes) -> None:
     try:
         outcome: object = protocol.parse(text)
-    except RequestError as refusal:
-        outcome = refusal.code
+    except RequestError as error:
+        outcome = error.code
     assert isinstance(outcome, Update | Append | Commit) or outcome in CODES

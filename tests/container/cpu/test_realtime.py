@@ -1,7 +1,7 @@
-"""The Realtime API over a real socket: every row of what was measured on vLLM 0.32.0.
+"""The Realtime API over a real socket behaves as measured on vLLM 0.32.0.
 
-With REALTIME_URL (ws://host/v1/realtime, model name in REALTIME_MODEL) the rows that need no engine
-of our own speak to that server instead: so a real vLLM can be held against the same table.
+If REALTIME_URL (ws://host/v1/realtime) and REALTIME_MODEL are set, the tests that need no local
+engine run against that server, so that a real vLLM can be compared.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ async def url() -> AsyncIterator[str]:
     if PEER_URL:
         yield PEER_URL
     else:
-        async with checksum_engine() as own:
-            yield own
+        async with checksum_engine() as local:
+            yield local
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def validated(client: Dialogue) -> Dialogue:
     return client
 
 
-async def test_created_comes_at_once(url: str) -> None:
+async def test_session_created_is_sent_at_once(url: str) -> None:
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}?x=1") as socket:
         created = await Dialogue(socket).receive()
     assert re.fullmatch("sess-[0-9a-f]{16}", created.pop("id"))
@@ -153,7 +153,7 @@ async def test_the_next_utterance_needs_a_commit_after_done(validated: Dialogue)
         await validated.nothing_is_pending()
 
 
-async def test_a_final_while_idle_poisons_the_queue(validated: Dialogue) -> None:
+async def test_a_final_commit_while_idle_ends_the_next_generation(validated: Dialogue) -> None:
     await validated.commit(final=True)
     await validated.nothing_is_pending()
     await validated.commit()
@@ -161,7 +161,7 @@ async def test_a_final_while_idle_poisons_the_queue(validated: Dialogue) -> None
     assert (deltas, done["text"]) == ([], "")
 
 
-async def test_a_bad_chunk_is_dropped(validated: Dialogue) -> None:
+async def test_an_invalid_chunk_is_dropped(validated: Dialogue) -> None:
     await validated.commit()
     await validated.append(SECOND)
     await validated.deltas(6)
@@ -184,13 +184,13 @@ async def test_a_binary_frame_drops_the_connection(client: Dialogue) -> None:
     assert client.socket.close_code in {None, 1006}
 
 
-async def test_a_frame_of_16_mib_is_taken(client: Dialogue) -> None:
+async def test_a_frame_of_16_mib_is_accepted(client: Dialogue) -> None:
     await client.socket.send_str("x" * FRAME_LIMIT)
     assert (await client.receive())["code"] == "invalid_json"
 
 
 async def test_a_larger_frame_closes_with_1009(url: str) -> None:
-    """Its header is enough, and all we send: a whole frame would meet a closed socket."""
+    """Only the header is sent: the server closes the socket before it has read a whole frame."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port or 80)
     writer.write(
@@ -207,7 +207,7 @@ async def test_a_larger_frame_closes_with_1009(url: str) -> None:
     assert int.from_bytes(close[1:3], "big") == 1009
 
 
-async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_without_pongs_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PING_EVERY_S", 0.05)
     async with checksum_engine() as url, dialogue(url, autoping=False) as client:
         assert (await client.socket.receive(timeout=20)).type is aiohttp.WSMsgType.PING
@@ -236,13 +236,13 @@ def stop_reading(client: Dialogue) -> None:
 
 
 async def fill_every_buffer(client: Dialogue) -> None:
-    """Ask for more answers than the sockets on the way hold."""
+    """Request more replies than the buffers of both sockets hold."""
     async with asyncio.timeout(30):
         while True:
             await client.append(SECOND * 200)
 
 
-async def test_a_client_that_answers_pings_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_with_pongs_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PING_EVERY_S", 0.5)
     async with checksum_engine() as url, dialogue(url, autoping=False) as client:
         for _ in range(2):
@@ -274,7 +274,7 @@ async def test_checksums_are_those_of_the_chunks() -> None:
     assert done["text"] == "".join(sums)
 
 
-async def test_a_full_context_ends_the_generation_unasked() -> None:
+async def test_a_full_context_ends_the_generation_without_a_commit() -> None:
     async with checksum_engine(max_model_len=39 + 20) as url, dialogue(url) as client:
         await client.update()
         await client.commit()
@@ -287,7 +287,7 @@ async def test_a_full_context_ends_the_generation_unasked() -> None:
         await client.deltas(6)
 
 
-async def test_a_session_above_max_num_seqs_waits_in_silence() -> None:
+async def test_a_session_above_max_num_seqs_waits_without_an_error() -> None:
     async with (
         checksum_engine(max_num_seqs=1) as url,
         dialogue(url) as first,
@@ -307,7 +307,7 @@ async def test_a_session_above_max_num_seqs_waits_in_silence() -> None:
         assert len(deltas) == 35
 
 
-async def test_a_client_that_leaves_frees_its_slot() -> None:
+async def test_a_disconnected_client_releases_its_slot() -> None:
     async with checksum_engine(max_num_seqs=1) as url, dialogue(url) as waiting:
         async with dialogue(url) as holding:
             await holding.update()
@@ -329,15 +329,15 @@ async def test_a_client_that_leaves_frees_its_slot() -> None:
         ({"Authorization": "Bearer right"}, 101),
     ],
 )
-async def test_the_api_key_guards_the_upgrade(headers: dict[str, str], status: int) -> None:
+async def test_the_upgrade_requires_the_api_key(headers: dict[str, str], status: int) -> None:
     async with checksum_engine(api_key="right") as url, aiohttp.ClientSession() as session:
         async with session.get(url.replace("/v1/realtime", "/health")) as response:
             assert response.status == 200
         try:
             async with session.ws_connect(url, headers=headers):
                 seen = 101
-        except aiohttp.WSServerHandshakeError as refusal:
-            seen = refusal.status
+        except aiohttp.WSServerHandshakeError as error:
+            seen = error.status
     assert seen == status
 
 
@@ -353,24 +353,24 @@ async def test_metrics_count_sessions() -> None:
     assert "callscribe_engine_lag_seconds 0.0" in text
 
 
-async def test_too_much_waiting_audio_ends_the_session() -> None:
+async def test_too_much_pending_audio_closes_the_session() -> None:
     async with checksum_engine() as url, dialogue(url) as client:
         chunk = SECOND * 300
-        for _ in range(7):  # 35 minutes that nobody committed
+        for _ in range(7):  # 35 minutes without a commit
             await client.append(chunk)
         assert (await client.receive())["code"] == "processing_error"
         assert await client.closed() == 1008
 
 
-async def test_the_end_of_the_process_closes_with_1012() -> None:
+async def test_shutdown_closes_sessions_with_1012() -> None:
     ready = asyncio.Event()
 
-    async def last_words(url: str) -> int | None:
+    async def close_code(url: str) -> int | None:
         async with dialogue(url) as client:
             ready.set()
             return await client.closed()
 
     async with checksum_engine() as url:
-        listening = asyncio.ensure_future(last_words(url))
+        listening = asyncio.ensure_future(close_code(url))
         await ready.wait()
     assert await listening == 1012

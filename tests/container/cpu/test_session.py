@@ -1,4 +1,4 @@
-"""A session's queue and generations, without a socket."""
+"""A session's queue and generations, tested without a socket."""
 
 import json
 import zlib
@@ -32,12 +32,12 @@ FINAL = message("input_audio_buffer.commit", final=True)
 
 
 class Client:
-    """Says things to a session that has a slot whenever it wants one."""
+    """Sends messages to a session; a slot is always free."""
 
     def __init__(self, rules: Rules = RULES) -> None:
         self.session = RealtimeSession(rules)
 
-    def say(self, *texts: str) -> list[dict[str, Any]]:
+    def send(self, *texts: str) -> list[dict[str, Any]]:
         replies = []
         for text in texts:
             replies += self.session.receive(text)
@@ -47,7 +47,7 @@ class Client:
 
 
 def summary(replies: list[dict[str, Any]]) -> list[str | int]:
-    """Give runs of deltas as their number, the rest by type or code."""
+    """Summarize replies: a number for consecutive deltas, else the type or error code."""
     short: list[str | int] = []
     for reply in replies:
         if reply["type"] != "transcription.delta":
@@ -73,21 +73,21 @@ SECOND = append(bytes(32_000))
         ([SECOND, UPDATE, COMMIT, FINAL], [23, "done"]),  # audio before the commit is kept
         ([UPDATE, COMMIT, COMMIT, SECOND, COMMIT, FINAL], [23, "done"]),  # one at a time
         ([UPDATE, COMMIT, FINAL], ["done"]),
-        ([UPDATE, FINAL, COMMIT], ["done"]),  # poisoned
-        ([UPDATE, FINAL, SECOND, COMMIT], ["done"]),  # and what was queued is discarded
+        ([UPDATE, FINAL, COMMIT], ["done"]),  # the earlier final commit ends it
+        ([UPDATE, FINAL, SECOND, COMMIT], ["done"]),  # and queued audio is discarded
         ([UPDATE, FINAL, SECOND, COMMIT, COMMIT, FINAL], ["done", "done"]),
         ([UPDATE, COMMIT, SECOND, FINAL, FINAL, COMMIT], [23, "done", "done"]),
         ([UPDATE, COMMIT, SECOND, FINAL, SECOND], [23, "done"]),  # waits for the next commit
         ([UPDATE, COMMIT, SECOND, FINAL, SECOND, COMMIT, FINAL], [23, "done", 23, "done"]),
     ],
 )
-def test_commits(texts: list[str], expected: list[str | int]) -> None:
-    assert summary(Client().say(*texts)) == expected
+def test_commits_start_and_end_generations(texts: list[str], expected: list[str | int]) -> None:
+    assert summary(Client().send(*texts)) == expected
 
 
 @pytest.mark.parametrize("samples", [1, 1279, 1280, 8999, 9000, 9001, 16_000, 32_000])
 def test_usage_counts_the_deltas(samples: int) -> None:
-    *deltas, done = Client().say(UPDATE, COMMIT, append(bytes(2 * samples)), FINAL)
+    *deltas, done = Client().send(UPDATE, COMMIT, append(bytes(2 * samples)), FINAL)
     assert done["usage"] == {
         "prompt_tokens": 39,
         "total_tokens": 39 + len(deltas),
@@ -98,36 +98,36 @@ def test_usage_counts_the_deltas(samples: int) -> None:
     assert len(deltas) == RULES.clock.total(samples)
 
 
-def test_usage_without_audio_is_nothing() -> None:
-    (done,) = Client().say(UPDATE, COMMIT, FINAL)
+def test_usage_without_audio_is_zero() -> None:
+    (done,) = Client().send(UPDATE, COMMIT, FINAL)
     assert (done["text"], done["usage"]["total_tokens"]) == ("", 0)
     assert done["usage"]["prompt_tokens"] == 0
 
 
-def test_full_context_ends_a_generation_unasked() -> None:
+def test_a_full_context_ends_a_generation_without_a_commit() -> None:
     client = Client()
     full = RULES.clock.samples_for(RULES.max_deltas)
-    assert summary(client.say(UPDATE, COMMIT, append(bytes(2 * (full - 1))))) == [99]
-    assert summary(client.say(append(bytes(20_000)))) == [1, "done"]
-    assert summary(client.say(SECOND)) == []
-    assert summary(client.say(COMMIT)) == [6]  # later audio waited for the commit
+    assert summary(client.send(UPDATE, COMMIT, append(bytes(2 * (full - 1))))) == [99]
+    assert summary(client.send(append(bytes(20_000)))) == [1, "done"]
+    assert summary(client.send(SECOND)) == []
+    assert summary(client.send(COMMIT)) == [6]  # later audio was queued until the commit
 
 
-def test_a_final_past_the_context_is_cut_there() -> None:
+def test_padding_is_cut_at_the_end_of_the_context() -> None:
     nearly = RULES.clock.samples_for(RULES.max_deltas - 1)
-    replies = Client().say(UPDATE, COMMIT, append(bytes(2 * nearly)), FINAL)
+    replies = Client().send(UPDATE, COMMIT, append(bytes(2 * nearly)), FINAL)
     assert summary(replies) == [100, "done"]
 
 
 @given(st.binary(min_size=2, max_size=60_000), st.lists(st.integers(1, 9000), max_size=20))
-def test_how_audio_is_cut_never_changes_the_checksums(pcm: bytes, sizes: list[int]) -> None:
+def test_checksums_do_not_depend_on_the_sizes_of_chunks(pcm: bytes, sizes: list[int]) -> None:
     pcm = pcm[: len(pcm) // 2 * 2]
     pieces, rest = [], pcm
     for size in sizes:
         pieces.append(rest[: 2 * size])
         rest = rest[2 * size :]
     pieces = [piece for piece in (*pieces, rest) if piece]
-    replies = Client().say(UPDATE, COMMIT, *map(append, pieces), FINAL)
+    replies = Client().send(UPDATE, COMMIT, *map(append, pieces), FINAL)
     texts = [reply["delta"] for reply in replies[:-1]]
     chunks = [pcm[begin : begin + 2560] for begin in range(0, len(pcm), 2560)]
     sums = [f" {zlib.crc32(chunk):08x}" if any(chunk) else "" for chunk in chunks]
@@ -137,12 +137,12 @@ def test_how_audio_is_cut_never_changes_the_checksums(pcm: bytes, sizes: list[in
 
 
 @given(st.lists(st.sampled_from([UPDATE, COMMIT, FINAL, SECOND, "{}", ""]), max_size=30))
-def test_any_order_gives_dones_only_for_generations(texts: list[str]) -> None:
-    replies = Client().say(*texts)
+def test_done_is_sent_at_most_once_per_commit(texts: list[str]) -> None:
+    replies = Client().send(*texts)
     assert sum(reply["type"] == "transcription.done" for reply in replies) <= texts.count(COMMIT)
 
 
-def test_a_waiting_session_keeps_all_for_its_slot() -> None:
+def test_a_session_queues_all_messages_until_it_has_a_slot() -> None:
     session = RealtimeSession(RULES)
     for text in (UPDATE, COMMIT, SECOND, SECOND, FINAL, SECOND):
         assert session.receive(text) == []
@@ -162,18 +162,18 @@ def test_backlog_is_bounded(opening: list[str]) -> None:
 
 @dataclass
 class LateTranscription:
-    """Hears only what a test lets it hear."""
+    """A transcription whose progress the test controls."""
 
     settled: int = 0
     finished: bool = False
     words: list[str] = field(default_factory=list)
     abandoned: bool = False
 
-    def hear(self, pcm: bytes) -> None:
-        """Fall behind."""
+    def append(self, pcm: bytes) -> None:
+        """Make no progress."""
 
     def finish(self) -> None:
-        """Not yet."""
+        """Make no progress."""
 
     def next_text(self, *, last: bool) -> str:
         taken = self.words if last else self.words[:1]
@@ -202,10 +202,10 @@ def test_deltas_wait_for_a_model_that_is_behind() -> None:
     assert len(session.progress()) == 5
 
 
-def test_the_last_delta_waits_for_the_last_words() -> None:
+def test_the_last_delta_waits_for_the_end_of_the_transcription() -> None:
     session, late = late_session(SECOND, FINAL)
     late.settled = 16_000
-    assert len(session.progress()) == 6  # nothing of the padding yet
+    assert len(session.progress()) == 6  # no padding yet
     late.words = [f" {number}" for number in range(30)]
     late.finished = True
     replies = [json.loads(reply) for reply in session.progress()]
@@ -213,18 +213,18 @@ def test_the_last_delta_waits_for_the_last_words() -> None:
     assert replies[-1]["text"] == "".join(f" {number}" for number in range(30))
 
 
-def test_giving_up_says_so_and_still_ends_the_generation() -> None:
+def test_giving_up_sends_an_error_and_ends_the_generation() -> None:
     session, late = late_session(SECOND, FINAL)
-    late.words = [" heard"]
-    replies = [json.loads(reply) for reply in session.give_up()]
+    late.words = [" word"]
+    replies = [json.loads(reply) for reply in session.fail()]
     assert summary(replies) == ["processing_error", 23, "done"]
-    assert replies[-1]["text"] == " heard"
+    assert replies[-1]["text"] == " word"
     assert late.abandoned
 
 
-def test_giving_up_is_only_for_generations_that_drain() -> None:
+def test_giving_up_requires_a_draining_generation() -> None:
     session, _ = late_session(SECOND)
-    assert session.give_up() == []
+    assert session.fail() == []
 
 
 def test_an_abandoned_session_abandons_its_transcription() -> None:

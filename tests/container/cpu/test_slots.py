@@ -1,4 +1,4 @@
-"""max_num_seqs: who waits, and who is next."""
+"""Slots (max_num_seqs) are limited and granted in the order of requests."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from container.cpu.slots import Slots
 
 
-def test_first_come_first_served() -> None:
+def test_slots_are_granted_in_the_order_of_requests() -> None:
     slots, granted = Slots(2), list[str]()
     for name in "abcd":
         slots.claim(name, partial(granted.append, name))
@@ -19,21 +19,21 @@ def test_first_come_first_served() -> None:
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=60))
-def test_never_more_than_the_slots_nor_idle_ones(count: int, steps: list[tuple[bool, int]]) -> None:
-    slots, holding, wishing = Slots(count), set[int](), set[int]()
+def test_all_slots_and_no_more_are_used(count: int, steps: list[tuple[bool, int]]) -> None:
+    slots, holding, requesting = Slots(count), set[int](), set[int]()
     for claims, name in steps:
         if claims and name not in holding:
-            wishing.add(name)
+            requesting.add(name)
             slots.claim(name, partial(holding.add, name))
         elif not claims:
-            wishing.discard(name)
+            requesting.discard(name)
             holding.discard(name)
             slots.release(name)
-        assert holding <= wishing
-        assert len(holding) == min(count, len(wishing))
+        assert holding <= requesting
+        assert len(holding) == min(count, len(requesting))
 
 
-def test_a_grant_may_release_at_once() -> None:
+def test_a_callback_may_release_its_slot() -> None:
     slots, granted = Slots(1), list[str]()
 
     def grant(name: str) -> None:

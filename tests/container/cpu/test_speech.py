@@ -1,4 +1,4 @@
-"""Real speech through the real model, over the engine's socket, faster than it was spoken."""
+"""The engine transcribes real speech with the real model, faster than real time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def transcript(url: str, pcm: bytes) -> str:
     return str(done["text"])
 
 
-async def test_two_callers_are_understood_at_once(url: str) -> None:
+async def test_two_simultaneous_calls_are_transcribed(url: str) -> None:
     cities, couple = await asyncio.gather(
         transcript(url, telephone_recording("two_cities.wav")),
         transcript(url, telephone_recording("endgame_nagg_nell.wav")),
@@ -48,7 +48,7 @@ async def test_two_callers_are_understood_at_once(url: str) -> None:
     assert plain_words(couple)[:4] == ["do", "you", "hear", "me"]
 
 
-async def test_noise_makes_no_words(url: str) -> None:
+async def test_noise_gives_no_words(url: str) -> None:
     rng, time = np.random.default_rng(2), np.arange(48_000) / 16_000
     tones = 3000 * (np.sin(2 * np.pi * 697 * time) + np.sin(2 * np.pi * 1209 * time))
     sounds = [np.zeros(48_000), rng.normal(0, 300, 48_000), tones, rng.normal(0, 2000, 48_000)]

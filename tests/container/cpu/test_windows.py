@@ -1,4 +1,4 @@
-"""Windows hold the speech, all of it, once, and little else."""
+"""Windows contain all speech exactly once, and little else."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def hush(seconds: float) -> bytes:
 def windows_of(*pieces: bytes, finish: bool = True) -> list[Window]:
     windower = Windower()
     for piece in pieces:
-        windower.hear(piece)
+        windower.append(piece)
     if finish:
         windower.finish()
     return list(windower.windows)
@@ -49,7 +49,7 @@ def test_steady_noise_becomes_silence() -> None:
     assert sum(end - begin for begin, end in map(seconds, windows)) < 10
 
 
-def test_a_window_holds_its_speech_and_a_little_around() -> None:
+def test_a_window_contains_speech_and_a_short_margin() -> None:
     (window,) = windows_of(hush(1), voice(2), hush(1), finish=False)
     begin, end = seconds(window)
     assert window.closed
@@ -67,7 +67,7 @@ def test_a_window_holds_its_speech_and_a_little_around() -> None:
         ([voice(4.8), hush(0.25), voice(1)], 2),
     ],
 )
-def test_the_longer_a_window_the_shorter_a_pause_ends_it(pieces: list[bytes], count: int) -> None:
+def test_a_longer_window_ends_at_a_shorter_pause(pieces: list[bytes], count: int) -> None:
     assert len(windows_of(hush(1), *pieces)) == count
 
 
@@ -78,7 +78,9 @@ def test_speech_without_a_pause_is_cut_at_its_quietest_spot() -> None:
 
 
 @given(st.lists(st.sampled_from(["voice", "hush", "zero"]), max_size=12), st.data())
-def test_how_audio_is_cut_never_changes_the_windows(kinds: list[str], data: st.DataObject) -> None:
+def test_windows_do_not_depend_on_the_sizes_of_chunks(
+    kinds: list[str], data: st.DataObject
+) -> None:
     pieces_by_kind = {"voice": voice(0.9), "hush": hush(0.9), "zero": bytes(28_800)}
     pcm = b"".join(pieces_by_kind[kind] for kind in kinds)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(pcm) // 2), max_size=8)))
@@ -90,14 +92,14 @@ def test_how_audio_is_cut_never_changes_the_windows(kinds: list[str], data: st.D
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.1, 12)), max_size=6))
 @example([(True, 5.0), (False, 0.25), (True, 1.0)])
-def test_windows_are_short_in_order_and_copies_of_the_audio(
+def test_windows_are_short_ordered_copies_of_the_audio(
     parts: list[tuple[bool, float]],
 ) -> None:
     pcm = b"".join(voice(length) if loud else hush(length) for loud, length in parts)
     last = 0
     for window in windows_of(pcm):
         assert window.closed
-        assert window.begin >= last  # they may share a pause, never speech
+        assert window.begin >= last  # windows may overlap in a pause, but not in speech
         assert len(window.frames) <= MAX_FRAMES
         audio = b"".join(window.frames)
         assert audio.startswith(pcm[2 * window.begin : 2 * window.begin + len(audio)])

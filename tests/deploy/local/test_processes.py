@@ -1,4 +1,4 @@
-"""Child processes: ready together, reported when they die, and gone when we are, however we go."""
+"""Child processes are started, monitored, and ended with their parent."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ def python(code: str, port: int = 0, path: str | None = None) -> Part:
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Callable[[Part], asyncio.Task[RunningPart]]]:
-    """Starts parts, and ends them after the test."""
+    """Start parts, and end them after the test."""
     started: list[asyncio.Task[RunningPart]] = []
 
     def begin(part: Part) -> asyncio.Task[RunningPart]:
@@ -45,7 +45,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[[Part], asyncio.Task[R
 type Start = Callable[[Part], asyncio.Task[RunningPart]]
 
 
-async def test_it_is_ready_when_it_answers(start: Start, unused_tcp_port: int) -> None:
+async def test_a_part_is_ready_when_its_probe_succeeds(start: Start, unused_tcp_port: int) -> None:
     part = await start(python(SERVE, unused_tcp_port, "/"))
     await part.until_ready(30)
     assert await answers("127.0.0.1", unused_tcp_port)()
@@ -54,7 +54,7 @@ async def test_it_is_ready_when_it_answers(start: Start, unused_tcp_port: int) -
     assert not await answers("127.0.0.1", unused_tcp_port)()
 
 
-async def test_an_early_death_is_reported_with_its_last_words(
+async def test_an_exit_at_startup_is_reported_with_the_log(
     start: Start, unused_tcp_port: int
 ) -> None:
     part = await start(python("raise SystemExit('no model here')", unused_tcp_port))
@@ -62,21 +62,21 @@ async def test_an_early_death_is_reported_with_its_last_words(
         await part.until_ready(30)
 
 
-async def test_a_part_that_never_serves_is_given_up(start: Start, unused_tcp_port: int) -> None:
+async def test_a_part_that_is_never_ready_times_out(start: Start, unused_tcp_port: int) -> None:
     part = await start(python("import time; time.sleep(60)", unused_tcp_port))
     with pytest.raises(ProcessFailed, match=r"was not ready after 0\.2 s"):
         await part.until_ready(0.2)
 
 
-async def test_a_death_in_mid_life_is_reported(start: Start, unused_tcp_port: int) -> None:
+async def test_an_unexpected_exit_is_reported(start: Start, unused_tcp_port: int) -> None:
     part = await start(python(SERVE, unused_tcp_port, "/"))
     await part.until_ready(30)
     os.kill(part.pid, signal.SIGKILL)
     with pytest.raises(ProcessFailed, match="ended with code -9"):
-        await asyncio.wait_for(part.until_dead(), 10)
+        await asyncio.wait_for(part.until_exit(), 10)
 
 
-async def test_one_that_ignores_the_request_is_ended_all_the_same(
+async def test_a_part_that_ignores_sigterm_is_killed(
     start: Start, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.local.processes._END_TIMEOUT_S", 0.1)
@@ -86,8 +86,8 @@ async def test_one_that_ignores_the_request_is_ended_all_the_same(
     assert not psutil.pid_exists(part.pid)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-def test_nothing_survives_a_parent_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists on Linux only")
+def test_children_of_a_killed_parent_exit(tmp_path: Path) -> None:
     code = f"""
 import asyncio, sys
 from pathlib import Path
@@ -101,21 +101,21 @@ async def main():
 asyncio.run(main())
 """
     command = sys.executable, "-c", code
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:  # noqa: S603 (ours)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:  # noqa: S603 (the command is constant)
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
     assert psutil.wait_procs([child], timeout=20)[1] == []
 
 
-def test_free_ports_are_free_and_a_taken_one_is_named() -> None:
+def test_ports_in_use_are_reported() -> None:
     ports = Ports.free()
     assert ports.in_use() == []
     with socket.create_server(("127.0.0.1", ports.bridge)):
         assert ports.in_use() == [f"bridge ({ports.bridge})"]
 
 
-async def test_what_is_killed_can_start_again(start: Start, unused_tcp_port: int) -> None:
+async def test_a_killed_part_can_be_restarted(start: Start, unused_tcp_port: int) -> None:
     part = await start(python(STUBBORN, unused_tcp_port))
     await part.until_ready(30)
     await part.kill()

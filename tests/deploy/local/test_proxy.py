@@ -1,4 +1,4 @@
-"""What each fault does to bytes and connections, seen from both sides."""
+"""Each fault of the FaultProxy has the documented effect on bytes and connections."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ type Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Pair:
-    """A server behind a proxy, and the connections made through it."""
+    """A server behind a proxy, and the connections through it."""
 
     def __init__(self) -> None:
         self._accepted: asyncio.Queue[Side] = asyncio.Queue()
@@ -40,7 +40,9 @@ class Pair:
                 yield self
         finally:
             server.close()
-            await asyncio.sleep(0)  # a connection just made is still being told of
+            await asyncio.sleep(
+                0
+            )  # the server's callback for a new connection may still be pending
             for writer in self._open:
                 writer.transport.abort()
                 with contextlib.suppress(OSError):
@@ -51,13 +53,13 @@ class Pair:
         self._accepted.put_nowait((reader, writer))
 
     async def client(self) -> Side:
-        """Connect; whether the server ever learns of it is another matter."""
+        """Connect to the proxy; the connection may not reach the server."""
         side = await asyncio.open_connection(HOST, self.proxy.port)
         self._open.append(side[1])
         return side
 
     async def connect(self) -> tuple[Side, Side]:
-        """Give the client's and the server's side of a new connection."""
+        """Return the client's and the server's side of a new connection."""
         return await self.client(), await self._accepted.get()
 
 
@@ -73,20 +75,20 @@ async def passes(source: Side, sink: Side, data: bytes = b"hello") -> None:
 
 
 async def first_bytes(pair: Pair) -> bytes:
-    """Connect and read; a RST may come before the client even sees its connection made."""
+    """Connect and read; a RST may arrive before the connection is established."""
     reader, _ = await pair.client()
     return await reader.read()
 
 
 async def flood(side: Side) -> None:
-    """Write without end, as fast as the peer takes it."""
+    """Write endlessly, as fast as the peer reads."""
     while True:
         side[1].write(bytes(64 * 1024))
         await side[1].drain()
 
 
 async def is_silent(side: Side, seconds: float = 0.1) -> bool:
-    """Whether nothing arrives, not even an end."""
+    """Return whether neither bytes nor EOF arrive."""
     try:
         async with asyncio.timeout(seconds):
             await side[0].read(1)
@@ -95,7 +97,7 @@ async def is_silent(side: Side, seconds: float = 0.1) -> bool:
     return False
 
 
-async def test_bytes_and_ends_pass_both_ways(pair: Pair) -> None:
+async def test_forwards_bytes_and_eof_both_ways(pair: Pair) -> None:
     client, server = await pair.connect()
     await passes(client, server, bytes(range(256)) * 4096)
     await passes(server, client)
@@ -107,7 +109,7 @@ async def test_bytes_and_ends_pass_both_ways(pair: Pair) -> None:
     assert pair.proxy.connections == 1
 
 
-async def test_a_reset_passes(pair: Pair) -> None:
+async def test_forwards_a_reset(pair: Pair) -> None:
     client, server = await pair.connect()
     await passes(client, server)
     client[1].transport.abort()
@@ -116,7 +118,7 @@ async def test_a_reset_passes(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("fault", [Freeze(), Delay(60.0)])
-async def test_what_was_held_back_arrives_in_order_once_healed(pair: Pair, fault: Fault) -> None:
+async def test_held_bytes_arrive_in_order_after_heal(pair: Pair, fault: Fault) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(fault)
     client[1].write(b"one")
@@ -129,7 +131,7 @@ async def test_what_was_held_back_arrives_in_order_once_healed(pair: Pair, fault
     assert await client[0].readexactly(3) == b"uno"
 
 
-async def test_a_delay_delays(pair: Pair) -> None:
+async def test_delay_holds_bytes(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(Delay(0.1))
     begin_s = asyncio.get_running_loop().time()
@@ -137,7 +139,7 @@ async def test_a_delay_delays(pair: Pair) -> None:
     assert asyncio.get_running_loop().time() - begin_s >= 0.1
 
 
-async def test_a_throttle_lets_a_little_pass(pair: Pair) -> None:
+async def test_throttle_limits_the_rate(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(Throttle(1000))
     begin_s = asyncio.get_running_loop().time()
@@ -145,7 +147,7 @@ async def test_a_throttle_lets_a_little_pass(pair: Pair) -> None:
     assert asyncio.get_running_loop().time() - begin_s >= 0.25
 
 
-async def test_a_fault_may_hold_for_one_way_only(pair: Pair) -> None:
+async def test_a_fault_can_affect_one_direction(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(Freeze(), Way.REQUESTS)
     await passes(server, client)
@@ -153,18 +155,18 @@ async def test_a_fault_may_hold_for_one_way_only(pair: Pair) -> None:
     assert await is_silent(server)
 
 
-async def test_a_black_hole_stays_one_and_tells_nobody(pair: Pair) -> None:
+async def test_a_black_hole_discards_bytes_and_eof_even_after_heal(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(BlackHole())
     client[1].write(b"lost")
     assert await is_silent(server)
     pair.proxy.heal()
     client[1].close()
-    assert await is_silent(server), "not even the end"
+    assert await is_silent(server), "EOF was forwarded"
     await passes(*await pair.connect())
 
 
-async def test_a_black_hole_takes_new_connections_too(pair: Pair) -> None:
+async def test_a_black_hole_accepts_new_connections(pair: Pair) -> None:
     pair.proxy.apply(BlackHole())
     client, _ = await pair.connect()
     client[1].write(b"lost")
@@ -172,7 +174,7 @@ async def test_a_black_hole_takes_new_connections_too(pair: Pair) -> None:
     assert await is_silent(client)
 
 
-async def test_both_sides_are_reset(pair: Pair) -> None:
+async def test_reset_resets_both_sides(pair: Pair) -> None:
     client, server = await pair.connect()
     await passes(client, server)
     pair.proxy.apply(Reset())
@@ -181,7 +183,7 @@ async def test_both_sides_are_reset(pair: Pair) -> None:
             await side[0].read()
 
 
-async def test_new_connections_are_reset_until_healed(pair: Pair) -> None:
+async def test_reset_resets_new_connections_until_heal(pair: Pair) -> None:
     pair.proxy.apply(Reset())
     with pytest.raises(ConnectionResetError):
         await first_bytes(pair)
@@ -189,7 +191,7 @@ async def test_new_connections_are_reset_until_healed(pair: Pair) -> None:
     await passes(*await pair.connect())
 
 
-async def test_a_message_is_cut_in_its_middle(pair: Pair) -> None:
+async def test_truncate_forwards_half_of_a_message(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(Truncate())
     assert await is_silent(client, 0.02)
@@ -198,7 +200,7 @@ async def test_a_message_is_cut_in_its_middle(pair: Pair) -> None:
     assert await client[0].read() == b""
 
 
-async def test_refused_until_healed_and_open_ones_live_on(pair: Pair) -> None:
+async def test_refuse_keeps_open_connections(pair: Pair) -> None:
     client, server = await pair.connect()
     pair.proxy.apply(Refuse())
     for _ in range(3):
@@ -211,12 +213,12 @@ async def test_refused_until_healed_and_open_ones_live_on(pair: Pair) -> None:
     await passes(*await pair.connect())
 
 
-async def test_without_a_server_a_client_is_reset() -> None:
+async def test_a_client_is_reset_if_the_server_is_unreachable() -> None:
     async with asyncio.timeout(LIMIT_S):
-        nobody = await asyncio.start_server(lambda *_: None, HOST, 0)
-        port = nobody.sockets[0].getsockname()[1]
-        nobody.close()
-        await nobody.wait_closed()
+        unused = await asyncio.start_server(lambda *_: None, HOST, 0)
+        port = unused.sockets[0].getsockname()[1]
+        unused.close()
+        await unused.wait_closed()
         async with FaultProxy(port) as proxy:
             reader, writer = await asyncio.open_connection(HOST, proxy.port)
             with pytest.raises(ConnectionResetError):
@@ -224,8 +226,8 @@ async def test_without_a_server_a_client_is_reset() -> None:
             writer.close()
 
 
-async def test_once_closed_it_stays_so(pair: Pair) -> None:
-    """Symptom to prevent: a fault that heals late listens again, and nobody closes that."""
+async def test_heal_after_close_does_not_listen(pair: Pair) -> None:
+    """A late `heal` must not open a listener that is never closed."""
     async with FaultProxy(pair.proxy.port) as proxy:
         proxy.apply(Refuse())
     proxy.heal()
@@ -233,7 +235,7 @@ async def test_once_closed_it_stays_so(pair: Pair) -> None:
         await asyncio.open_connection(HOST, proxy.port)
 
 
-async def test_a_peer_that_does_not_read_is_not_read_for(pair: Pair) -> None:
+async def test_a_sender_is_not_read_while_bytes_cannot_be_forwarded(pair: Pair) -> None:
     client, _ = await pair.connect()
     pair.proxy.apply(Freeze())
     flooding = asyncio.ensure_future(flood(client))

@@ -1,4 +1,4 @@
-"""The local stack as a whole: it carries a call, ends on request, and says what did not start."""
+"""The local stack transcribes a call, ends cleanly, and reports parts that fail."""
 
 import asyncio
 import os
@@ -14,8 +14,8 @@ from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import ProcessFailed, answers
 
 
-async def test_a_call_through_it_and_a_clean_end() -> None:
-    """Symptom: the endpoint did not end when asked, and every demo took five seconds longer."""
+async def test_transcribes_a_call_and_ends_cleanly() -> None:
+    """Symptom: the endpoint ignored SIGTERM, and every demo took 5 s longer."""
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
     audio = audit.noise(1, 800)
     async with local.running(settings) as stack:
@@ -34,7 +34,7 @@ async def test_a_call_through_it_and_a_clean_end() -> None:
     assert audit.account(seen, tracks) == audit.Account(audio_ms=1600, transcribed_ms=1600)
 
 
-async def test_a_part_that_does_not_start_is_named_and_nothing_is_left() -> None:
+async def test_a_part_that_does_not_start_is_reported_and_the_others_are_ended() -> None:
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="parrot")
     with pytest.raises(ProcessFailed, match=r"engine ended with code 2\n.*ENGINE_MODEL"):
         async with local.running(settings):
@@ -42,7 +42,7 @@ async def test_a_part_that_does_not_start_is_named_and_nothing_is_left() -> None
     assert settings.ports.in_use() == []
 
 
-async def test_a_part_that_dies_later_is_named() -> None:
+async def test_a_part_that_crashes_is_reported() -> None:
     settings = local.StackSettings(ports=local.Ports.free(), engine_model="checksum")
     async with local.running(settings) as stack:
         os.kill(stack.parts["gateway"].pid, signal.SIGKILL)
@@ -50,9 +50,9 @@ async def test_a_part_that_dies_later_is_named() -> None:
             await asyncio.wait_for(stack.until_failed(), 30)
 
 
-def test_what_the_user_set_for_real_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_do_not_inherit_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_REDIS_URL", "redis://production")
     monkeypatch.setenv("AWS_PROFILE", "production")
-    part = local._module("gateway", "gateway", {"A": "b"}, ready=answers("h", 1))  # noqa: SLF001 (a process's environment is seen nowhere else)
+    part = local._module("gateway", "gateway", {"A": "b"}, ready=answers("h", 1))  # noqa: SLF001 (the environment is not public)
     assert part.env["A"] == "b"
     assert not [name for name in part.env if name.startswith(("GATEWAY_", "AWS_"))]

@@ -1,4 +1,4 @@
-"""The users of `deploy/redis/users.acl`, on a real server: each can do its work, nothing else."""
+"""The users of `deploy/redis/users.acl` have exactly the permissions that they need."""
 
 import contextlib
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ _USERS = [
     for line in _FILE.read_text(encoding="utf-8").splitlines()
     if line.startswith("user ")
 ]
-_OURS = [user[1] for user in _USERS if user[1] not in ("default", "admin")]
+_NAMES = [user[1] for user in _USERS if user[1] not in ("default", "admin")]
 
 
 def password_of(name: str) -> str:
@@ -50,13 +50,13 @@ def password_of(name: str) -> str:
 
 
 def url_for(name: str, url: str) -> str:
-    scheme, _, place = url.partition("://")
-    return f"{scheme}://{name}:{quote(password_of(name))}@{place}"
+    scheme, _, address = url.partition("://")
+    return f"{scheme}://{name}:{quote(password_of(name))}@{address}"
 
 
 @pytest.fixture(scope="module")
-def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that has loaded the file."""
+def acl_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a server that has loaded the file."""
     loaded: Path = tmp_path_factory.mktemp("acl") / "users.acl"
     loaded.write_text("user default on nopass ~* &* +@all\n", encoding="utf-8")
     with valkey(aclfile=str(loaded)) as url:
@@ -67,18 +67,18 @@ def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def server_url(guarded_url: str) -> str:
-    """That server, empty, with nothing refused yet."""
-    with admin_of(guarded_url) as admin:
+def server_url(acl_url: str) -> str:
+    """Return the URL of that server, emptied and with an empty ACL log."""
+    with admin_of(acl_url) as admin:
         admin.flushall()
         admin.script_flush()
         admin.acl_log_reset()
-    return guarded_url
+    return acl_url
 
 
 @pytest.fixture
 def cluster_url(redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]) -> Iterator[str]:
-    """The session's cluster, with our users."""
+    """Add the users to the session's cluster."""
     with contextlib.ExitStack() as stack:
         nodes = [stack.enter_context(redis.Redis.from_url(url)) for url in redis_cluster_nodes]
         for node in nodes:
@@ -88,7 +88,7 @@ def cluster_url(redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]) ->
                     node.execute_command("ACL", "SETUSER", name, *rules)
         yield redis_cluster_url
         for node in nodes:
-            node.execute_command("ACL", "DELUSER", "admin", *_OURS)
+            node.execute_command("ACL", "DELUSER", "admin", *_NAMES)
 
 
 def client_for(name: str, url: str) -> redis.Redis:
@@ -105,7 +105,9 @@ def refused(url: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("fixture", ["server_url", "cluster_url"])
-async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.FixtureRequest) -> None:
+async def test_the_gateway_has_all_permissions_it_needs(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     url = request.getfixturevalue(fixture)
     mine, metrics = url_for("gateway", url), Metrics()
     async with client_of(mine) as client, publisher_at(mine, metrics=metrics) as publisher:
@@ -124,11 +126,11 @@ async def test_the_gateway_can_do_all_it_does(fixture: str, request: pytest.Fixt
         health = RedisHealth(
             client, PARTITIONS, outage=publisher.outage, fullness=publisher.fullness
         )
-        await health.look()
+        await health.probe()
         assert list(health.conditions()) == []
         watch = EvictionWatch(client, metrics, publisher.open_streams)
-        assert await watch.look_at_policy()
-        await watch.look_at_streams()
+        assert await watch.check_policy()
+        await watch.check_streams()
         writer.publish(ended())
     assert total(metrics, "redis_events_total") == 3
     assert refused(url.replace("+cluster", "")) == []
@@ -183,11 +185,11 @@ async def test_a_reader_can_read_and_a_consumer_can_acknowledge(server_url: str)
     assert refused(server_url) == []
 
 
-@pytest.mark.parametrize("name", _OURS)
-def test_commands_that_are_not_listed_are_refused(server_url: str, name: str) -> None:
+@pytest.mark.parametrize("name", _NAMES)
+def test_unlisted_commands_are_refused(server_url: str, name: str) -> None:
     (rules,) = [user for user in _USERS if user[1] == name]
     listed = {rule[1:] for rule in rules if rule.startswith("+")}
-    listed |= {"auth", "hello", "quit", "reset"}  # anybody's, before any user is known
+    listed |= {"auth", "hello", "quit", "reset"}  # always allowed, as they precede authentication
     with admin_of(server_url) as admin:
         allowed = {
             command for command, arity in commands_of(admin) if may_run(admin, name, command, arity)
@@ -201,7 +203,7 @@ def in_listed(command: str, listed: set[str]) -> bool:
 
 
 def commands_of(admin: redis.Redis) -> Iterator[tuple[str, int]]:
-    """Name all commands and subcommands of the server, with their arity."""
+    """Yield all commands and subcommands of the server, with their arity."""
     for command in admin.command().values():
         subcommands = command["subcommands"]
         if not subcommands or command["name"] == "command":
@@ -231,9 +233,7 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("consumer", ("XRANGE", "other", "-", "+")),
     ],
 )
-def test_keys_that_are_not_listed_are_refused(
-    server_url: str, name: str, command: tuple[str, ...]
-) -> None:
+def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[str, ...]) -> None:
     with (
         client_for(name, server_url) as client,
         pytest.raises(redis.exceptions.NoPermissionError),
@@ -242,13 +242,13 @@ def test_keys_that_are_not_listed_are_refused(
 
 
 @pytest.mark.parametrize("name", ["gateway", "janitor"])
-def test_a_script_can_do_no_more_than_its_user(server_url: str, name: str) -> None:
+def test_scripts_have_the_permissions_of_their_user(server_url: str, name: str) -> None:
     with client_for(name, server_url) as client:
         for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):
             with pytest.raises(redis.ResponseError, match="ACL failure in script"):
                 client.eval(script, 0)
 
 
-def test_nobody_gets_in_without_a_name(server_url: str) -> None:
+def test_unauthenticated_clients_are_refused(server_url: str) -> None:
     with redis.Redis.from_url(server_url) as client, pytest.raises(redis.AuthenticationError):
         client.ping()

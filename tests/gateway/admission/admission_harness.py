@@ -1,4 +1,4 @@
-"""One gateway's admission, and who comes to it."""
+"""The admission of one gateway, for tests."""
 
 from random import Random
 from typing import Any
@@ -29,7 +29,7 @@ def endpoint(sessions: int | None = 4, **more: Any) -> dict[str, Any]:
 
 
 class AdmissionHarness:
-    """One gateway's admission, with a clock of the test's for the breakers."""
+    """One gateway's admission. The test sets the breakers' clock, `now_s`."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AdmissionHarness:
         return self.metrics.registry.get_sample_value(f"callscribe_{name}", labels)
 
     async def break_endpoint(self, name: str = "a") -> None:
-        """Have calls fail at the endpoint, which must be the one they prefer, until it is shut."""
+        """Fail calls at the endpoint, which must be the preferred one, until its breaker opens."""
         for _ in range(THRESHOLD):
             async with self.admission.enter("twilio") as reservation:
                 slot = await reservation.acquire_slot()
@@ -84,5 +84,5 @@ async def refusal(
 ) -> str:
     with pytest.raises(CarrierError) as caught:
         async with harness.admission.enter(carrier, route):
-            pytest.fail("it was let in")
+            pytest.fail("the stream was admitted")
     return caught.value.reason

@@ -1,4 +1,4 @@
-"""What tests of admission share."""
+"""Fixtures of the admission tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -8,6 +8,6 @@ import pytest
 
 @pytest.fixture
 async def calls() -> AsyncIterator[AsyncExitStack]:
-    """Calls that live until the test is over."""
+    """A stack for calls that stay live until the test ends."""
     async with AsyncExitStack() as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""A capacity store in memory: what leases.lua does, without a server, by a clock of the test's."""
+"""A capacity store in memory that behaves like leases.lua, with a clock set by the test."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,16 +7,16 @@ from gateway.errors import PublishError
 
 
 class MemoryCapacityStore:
-    """Implements `CapacityStore`. `unavailable` and `loses_answers` play its failures."""
+    """Implements `CapacityStore`. `unavailable` and `loses_answers` simulate failures."""
 
     def __init__(self, server_s: Callable[[], float]) -> None:
-        self.unavailable = False  # nothing is done
-        self.loses_answers = False  # it is done, and nobody told
+        self.unavailable = False  # requests are not executed
+        self.loses_answers = False  # requests are executed, but fail
         self._server_s = server_s
-        self._ends_s: dict[str, dict[str, float]] = {}  # stock -> lease -> when it ends
+        self._ends_s: dict[str, dict[str, float]] = {}  # pool -> lease -> expiry
 
     def taken(self, pool: str) -> int:
-        """Places taken now."""
+        """Return the number of leases now."""
         return len(self._leases(pool))
 
     async def acquire(

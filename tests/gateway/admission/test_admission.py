@@ -1,4 +1,4 @@
-"""Who is let in, to which endpoint, and that everything comes back on every way out."""
+"""Admission: which streams are admitted to which endpoint, and that all slots are released."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -10,14 +10,14 @@ from tests.gateway.admission.admission_harness import AdmissionHarness, endpoint
 
 
 class TestBeforeTheUpgrade:
-    async def test_two_places_are_held_and_come_back(self) -> None:
+    async def test_two_slots_are_reserved_and_released(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio"):
             assert (harness.held(), harness.calls()) == (2, 1)
             assert harness.metric("places_held", endpoint="a") == 2
         assert (harness.held(), harness.calls()) == (0, 0)
 
-    async def test_a_full_endpoint(self, calls: AsyncExitStack) -> None:
+    async def test_full_endpoint_is_refused(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness()
         for _ in range(2):
             await calls.enter_async_context(harness.admission.enter("twilio"))
@@ -25,20 +25,20 @@ class TestBeforeTheUpgrade:
         assert harness.metric("admissions_refused_total", reason="endpoint-at-capacity") == 1
         assert (harness.held(), harness.calls()) == (4, 2)
 
-    async def test_a_full_route(self, calls: AsyncExitStack) -> None:
+    async def test_full_route_is_refused(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(routes=[{"name": "all", "endpoints": ["a"], "max_calls": 1}])
         await calls.enter_async_context(harness.admission.enter("twilio"))
         assert await refusal(harness) == "route-at-capacity"
         assert (harness.held(), harness.calls()) == (2, 1)
 
-    async def test_a_route_is_full_for_all_gateways(self, calls: AsyncExitStack) -> None:
+    async def test_route_limit_applies_to_all_gateways(self, calls: AsyncExitStack) -> None:
         routes = [{"name": "all", "endpoints": ["a"], "max_calls": 1}]
         harness = AdmissionHarness(routes=routes)
         other = AdmissionHarness(routes=routes, store=harness.store, owner="gw-1")
         await calls.enter_async_context(harness.admission.enter("twilio"))
         assert await refusal(other) == "route-at-capacity"
 
-    async def test_a_broken_endpoint(self) -> None:
+    async def test_open_breaker_refuses_until_it_is_half_open(self) -> None:
         harness = AdmissionHarness()
         await harness.break_endpoint()
         assert await refusal(harness) == "circuit-open"
@@ -47,7 +47,7 @@ class TestBeforeTheUpgrade:
         async with harness.admission.enter("twilio"):
             assert harness.metric("breaker_state", endpoint="a") == 1
 
-    async def test_nobody_s_call(self) -> None:
+    async def test_call_without_route_is_refused(self) -> None:
         harness = AdmissionHarness(
             routes=[{"name": "one", "endpoints": ["a"], "carrier": "telnyx"}]
         )
@@ -58,7 +58,7 @@ class TestBeforeTheUpgrade:
         async with harness.admission.enter("telnyx", "one"):
             assert harness.calls("one") == 1
 
-    async def test_whoever_leaves_by_an_error_or_is_cancelled_gives_everything_back(self) -> None:
+    async def test_error_or_cancellation_releases_everything(self) -> None:
         harness = AdmissionHarness()
 
         async def call(end: asyncio.Event) -> None:
@@ -81,7 +81,7 @@ class TestBeforeTheUpgrade:
 
 
 class TestWaiting:
-    async def test_a_place_that_comes_free_in_time(self) -> None:
+    async def test_waiting_stream_gets_a_released_slot(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)}, wait_s=20)
 
         async def call(may_leave: asyncio.Event) -> None:
@@ -94,20 +94,20 @@ class TestWaiting:
             await asyncio.sleep(0)
             second = asyncio.create_task(call(stays))
             await asyncio.sleep(0)
-            assert harness.calls() == 2  # the second has its route, and waits for places
+            assert harness.calls() == 2  # the second stream has its route, and waits for slots
             leaves.set()
             await first
             stays.set()
             await second
         assert (harness.held(), harness.calls()) == (0, 0)
 
-    async def test_none_comes_free(self, calls: AsyncExitStack) -> None:
+    async def test_waiting_stream_is_refused_after_its_time(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)}, wait_s=0.02)
         await calls.enter_async_context(harness.admission.enter("twilio"))
         assert await refusal(harness) == "endpoint-at-capacity"
         assert harness.metric("admissions_refused_total", reason="endpoint-at-capacity") == 1
 
-    async def test_what_waiting_would_not_mend(self) -> None:
+    async def test_refusal_without_retry_does_not_wait(self) -> None:
         harness = AdmissionHarness(
             routes=[{"name": "one", "endpoints": ["a"], "params": {"q": "1"}}], wait_s=1000
         )
@@ -116,15 +116,15 @@ class TestWaiting:
                 await reservation.reserve_slots(start())
 
 
-class TestSettling:
+class TestReserveSlots:
     @pytest.mark.parametrize(("tracks", "held"), [(1, 1), (2, 2)])
-    async def test_a_place_for_each_track(self, tracks: int, held: int) -> None:
+    async def test_one_slot_is_reserved_per_track(self, tracks: int, held: int) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
             await reservation.reserve_slots(start(tracks))
             assert harness.held() == held
 
-    async def test_a_route_that_only_the_start_message_tells(self) -> None:
+    async def test_route_is_chosen_by_the_start_message(self) -> None:
         harness = AdmissionHarness(
             endpoints={"a": endpoint(), "b": endpoint()},
             routes=[
@@ -145,7 +145,7 @@ class TestSettling:
                 assert (await reservation.acquire_slot()).endpoint == name
             assert (harness.held(name), harness.calls(route)) == (0, 0)
 
-    async def test_refused_then(self, calls: AsyncExitStack) -> None:
+    async def test_full_endpoint_is_refused_after_the_start(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(
             endpoints={"a": endpoint(sessions=2)},
             routes=[{"name": "one", "endpoints": ["a"], "params": {"q": "1"}}],
@@ -159,7 +159,7 @@ class TestSettling:
 
 
 class TestPriorities:
-    async def test_places_are_kept_for_important_routes(self, calls: AsyncExitStack) -> None:
+    async def test_reserved_slots_are_kept_for_high_priority(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(
             endpoints={"a": endpoint(sessions=6, reserved=2)},
             routes=[
@@ -175,7 +175,7 @@ class TestPriorities:
 
 
 class TestSpreading:
-    async def test_by_free_places(self, calls: AsyncExitStack) -> None:
+    async def test_most_free_endpoint_is_preferred(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=4), "b": endpoint(sessions=8)})
         names = []
         for _ in range(6):
@@ -184,13 +184,15 @@ class TestSpreading:
         assert names == ["b", "b", "a", "b", "a", "b"]
         assert await refusal(harness) == "endpoint-at-capacity"
 
-    async def test_without_limits_by_use(self, calls: AsyncExitStack) -> None:
+    async def test_least_used_endpoint_is_preferred_without_limits(
+        self, calls: AsyncExitStack
+    ) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(None), "b": endpoint(None)})
         for _ in range(4):
             await calls.enter_async_context(harness.admission.enter("twilio"))
         assert (harness.held("a"), harness.held("b")) == (4, 4)
 
-    async def test_in_order(self, calls: AsyncExitStack) -> None:
+    async def test_endpoints_are_filled_in_order(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(
             endpoints={"a": endpoint(sessions=2), "b": endpoint(sessions=8)},
             routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
@@ -199,14 +201,14 @@ class TestSpreading:
             await calls.enter_async_context(harness.admission.enter("twilio"))
         assert (harness.held("a"), harness.held("b")) == (2, 2)
 
-    async def test_what_others_took_unseen_is_no_refusal(self) -> None:
+    async def test_endpoint_filled_by_other_gateways_is_skipped(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
         await harness.store.acquire("endpoint:a", ["gw-9:1", "gw-9:2", "gw-9:3"], 4, 3000)
         async with harness.admission.enter("twilio"):
             assert (harness.held("a"), harness.held("b")) == (0, 2)
 
-    async def test_an_endpoint_that_refuses_for_good_does_not_attract_all_calls(self) -> None:
-        """Symptom: a deleted endpoint held no calls, so it was the most free: all went there."""
+    async def test_quarantined_endpoint_does_not_attract_all_calls(self) -> None:
+        """Symptom: a deleted endpoint had the most free slots, so it attracted all calls."""
         harness = AdmissionHarness(endpoints={"a": endpoint(8), "b": endpoint(8)})
         went = []
 
@@ -223,7 +225,7 @@ class TestSpreading:
             await call()
         assert went == list("abba")
 
-    async def test_a_broken_endpoint_is_passed_over(self) -> None:
+    async def test_endpoint_with_open_breaker_is_skipped(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(8), "b": endpoint(4)})
         await harness.break_endpoint("a")
         async with harness.admission.enter("twilio") as reservation:
@@ -232,7 +234,9 @@ class TestSpreading:
 
 
 class TestWithoutRedis:
-    async def test_calls_go_on_by_our_own_count(self, calls: AsyncExitStack) -> None:
+    async def test_slots_are_counted_locally_while_redis_is_unavailable(
+        self, calls: AsyncExitStack
+    ) -> None:
         harness = AdmissionHarness()
         harness.store.unavailable = True
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""The breaker's table: every state, every event; and how long it stays open."""
+"""The breaker's transitions from every state, and the cool-down times."""
 
 from collections.abc import Callable
 from random import Random
@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from gateway.admission.breaker import (
+    FIRST_COOL_DOWN_S,
     LONE_THRESHOLD,
     LONGEST_COOL_DOWN_S,
     PROBE_S,
@@ -23,7 +24,7 @@ def closed() -> Breaker:
 
 
 def fail_in_a_row(breaker: Breaker, times: int) -> None:
-    """Fail the attempts of as many calls."""
+    """Fail one attempt of each of `times` calls."""
     for caller in range(times):
         breaker.fail(0, caller=caller, probe=False)
 
@@ -53,18 +54,18 @@ def fail_probe(breaker: Breaker) -> None:
     [
         (closed, Breaker.succeed, CLOSED, True),
         (closed, fail, CLOSED, True),
-        (closed, Breaker.forgo, CLOSED, True),
+        (closed, Breaker.abandon_probe, CLOSED, True),
         (opened, Breaker.succeed, CLOSED, True),
         (opened, fail, HALF_OPEN, True),  # LATER_S is beyond the cool-down
-        (opened, fail_probe, OPEN, False),  # a probe that was thought forgone
-        (opened, Breaker.forgo, HALF_OPEN, True),
+        (opened, fail_probe, OPEN, False),  # a probe that was abandoned before
+        (opened, Breaker.abandon_probe, HALF_OPEN, True),
         (probing, Breaker.succeed, CLOSED, True),
         (probing, fail, HALF_OPEN, False),
         (probing, fail_probe, OPEN, False),
-        (probing, Breaker.forgo, HALF_OPEN, True),
+        (probing, Breaker.abandon_probe, HALF_OPEN, True),
     ],
 )
-def test_states(
+def test_transitions(
     make: Callable[[], Breaker],
     event: Callable[[Breaker], None],
     state: BreakerState,
@@ -75,7 +76,7 @@ def test_states(
     assert (breaker.state(LATER_S), breaker.allows(LATER_S)) == (state, allows)
 
 
-def test_only_failures_in_a_row_open_it() -> None:
+def test_success_resets_the_failure_count() -> None:
     breaker = closed()
     fail_in_a_row(breaker, THRESHOLD - 1)
     breaker.succeed()
@@ -85,8 +86,8 @@ def test_only_failures_in_a_row_open_it() -> None:
     assert not breaker.allows(0)
 
 
-def test_one_call_alone_needs_more_failures_to_open_it() -> None:
-    """Symptom: a call whose audio made the model fail shut the endpoint for all others."""
+def test_single_call_needs_more_failures_to_open_it() -> None:
+    """Symptom: one call whose audio made the model fail opened the breaker for all calls."""
     breaker = closed()
     for _ in range(LONE_THRESHOLD - 1):
         breaker.fail(0, caller=1, probe=False)
@@ -95,7 +96,7 @@ def test_one_call_alone_needs_more_failures_to_open_it() -> None:
     assert not breaker.allows(0)
 
 
-def test_another_call_s_failure_confirms_those_of_the_first() -> None:
+def test_failure_of_a_second_call_opens_it() -> None:
     breaker = closed()
     for _ in range(LONE_THRESHOLD - 1):
         breaker.fail(0, caller=1, probe=False)
@@ -103,8 +104,8 @@ def test_another_call_s_failure_confirms_those_of_the_first() -> None:
     assert not breaker.allows(0)
 
 
-def test_a_probe_that_tells_nothing_lets_another_one_try() -> None:
-    """Symptom: the probe's call was silent, and kept the endpoint shut for all."""
+def test_probe_without_result_allows_another_one() -> None:
+    """Symptom: the probe's call was silent, and the breaker stayed open for all calls."""
     breaker = probing()
     assert not breaker.allows(LATER_S + PROBE_S - 1)
     assert breaker.allows(LATER_S + PROBE_S)
@@ -112,7 +113,7 @@ def test_a_probe_that_tells_nothing_lets_another_one_try() -> None:
     assert not breaker.allows(LATER_S + PROBE_S)
 
 
-def test_one_probe_at_a_time() -> None:
+def test_only_one_probe_is_allowed() -> None:
     breaker = opened()
     assert breaker.allows(LATER_S)
     assert breaker.enter(LATER_S)
@@ -121,19 +122,19 @@ def test_one_probe_at_a_time() -> None:
     assert not breaker.enter(LATER_S)  # an attempt like any other
 
 
-def test_a_late_probe_does_not_prolong_the_cool_down() -> None:
+def test_late_probe_failure_does_not_extend_the_cool_down() -> None:
     breaker = opened()
     retry_at_s = breaker.retry_at_s
     breaker.fail(0, caller=1, probe=True)
     assert breaker.retry_at_s == retry_at_s
 
 
-def test_attempts_are_no_probes_while_it_is_closed() -> None:
+def test_attempt_while_closed_is_no_probe() -> None:
     breaker = closed()
     assert not breaker.enter(0)
 
 
-def test_cool_downs_double_up_to_a_limit_and_start_over_after_a_success() -> None:
+def test_cool_down_doubles_up_to_a_limit_and_is_reset_by_success() -> None:
     breaker, now_s, cool_downs = opened(), 0.0, []
     for _ in range(10):
         assert breaker.retry_at_s is not None
@@ -151,10 +152,25 @@ def test_cool_downs_double_up_to_a_limit_and_start_over_after_a_success() -> Non
     assert breaker.retry_at_s <= 1
 
 
-def test_gateways_ask_again_at_different_times() -> None:
+def test_retry_times_have_jitter() -> None:
     at = set()
     for seed in range(20):
         breaker = Breaker(Random(seed))  # noqa: S311  # jitter
         fail_in_a_row(breaker, THRESHOLD)
         at.add(breaker.retry_at_s)
     assert len(at) == 20
+
+
+def test_failed_probe_does_not_delay_the_next_probe() -> None:
+    breaker = probing()
+    fail_probe(breaker)
+    after_cool_down_s = LATER_S + 2 * FIRST_COOL_DOWN_S
+    assert after_cool_down_s < LATER_S + PROBE_S
+    assert breaker.allows(after_cool_down_s)
+
+
+def test_numbers_are_those_of_the_documentation() -> None:
+    """docs/routes.md, "When an endpoint fails"; docs/metrics.md, the states of the breaker."""
+    assert (THRESHOLD, LONE_THRESHOLD, PROBE_S) == (5, 10, 20)
+    assert (FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S) == (1, 30)
+    assert (CLOSED, HALF_OPEN, OPEN) == (0, 1, 2)

@@ -1,4 +1,4 @@
-"""All stocks of a gateway: renewed in time, and told of a store that is away."""
+"""All lease pools of a gateway: renewals, releases and an unavailable store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,9 @@ class TestCapacity:
     def store(self) -> MemoryCapacityStore:
         return MemoryCapacityStore(lambda: asyncio.get_running_loop().time())
 
-    async def test_leases_live_as_long_as_the_context(self, store: MemoryCapacityStore) -> None:
+    async def test_leases_are_renewed_until_the_context_ends(
+        self, store: MemoryCapacityStore
+    ) -> None:
         loop = asyncio.get_running_loop()
         async with self.capacity(store, "gw-0", lease_s=1.0) as capacity:
             await capacity["a"].acquire(2)
@@ -29,16 +31,16 @@ class TestCapacity:
             await eventually(lambda: loop.time() > lapsed_s and store.taken("a") == 2)
         assert store.taken("a") == 0
 
-    async def test_what_is_given_back_is_free_at_once(self, store: MemoryCapacityStore) -> None:
+    async def test_released_slot_is_available_at_once(self, store: MemoryCapacityStore) -> None:
         async with self.capacity(store, "gw-0", lease_s=3000) as capacity:
             leases = await capacity["a"].acquire(2)
-            waiting = asyncio.create_task(capacity.freed(20))
+            waiting = asyncio.create_task(capacity.wait_for_release(20))
             await asyncio.sleep(0)
             capacity["a"].release(leases)
             await waiting
             assert store.taken("a") == 0
 
-    async def test_what_others_hold_is_known_from_the_start(
+    async def test_slots_of_other_gateways_are_known_at_startup(
         self, store: MemoryCapacityStore
     ) -> None:
         await store.acquire("a", ["gw-9:1"], 2, 3000)
@@ -46,7 +48,9 @@ class TestCapacity:
             await eventually(lambda: capacity["a"].free == 1)
             assert capacity["b"].free == 2
 
-    async def test_it_comes_back_to_the_store_by_itself(self, store: MemoryCapacityStore) -> None:
+    async def test_leases_are_registered_when_the_store_recovers(
+        self, store: MemoryCapacityStore
+    ) -> None:
         store.unavailable = True
         async with self.capacity(store, "gw-0") as capacity:
             await capacity["a"].acquire(2)
@@ -54,11 +58,11 @@ class TestCapacity:
             store.unavailable = False
             await eventually(lambda: store.taken("a") == 2)
 
-    async def test_freed_waits_no_longer_than_asked(self, store: MemoryCapacityStore) -> None:
+    async def test_wait_for_release_times_out(self, store: MemoryCapacityStore) -> None:
         capacity = self.capacity(store, "gw-0")
-        await asyncio.wait_for(capacity.freed(0.01), 10)
+        await asyncio.wait_for(capacity.wait_for_release(0.01), 10)
 
-    async def test_the_end_does_not_wait_for_a_store_that_is_away(
+    async def test_shutdown_does_not_wait_for_an_unavailable_store(
         self, store: MemoryCapacityStore
     ) -> None:
         async with self.capacity(store, "gw-0") as capacity:
@@ -67,8 +71,8 @@ class TestCapacity:
         assert capacity["a"].held == 0
 
 
-def test_a_slow_store_holds_nobody_up_for_long() -> None:
-    """Symptom: a store just quicker than its time-out made a burst of calls wait for minutes."""
+def test_slow_store_delays_acquisitions_only_briefly() -> None:
+    """Symptom: with a store just faster than its timeout, a burst of calls waited for minutes."""
 
     class Slow(MemoryCapacityStore):
         async def acquire(self, pool: str, leases: Sequence[str], *limits: Any) -> Acquisition:
@@ -87,6 +91,6 @@ def test_a_slow_store_holds_nobody_up_for_long() -> None:
 
         assert max(await asyncio.gather(*(wait() for _ in range(100)))) <= 4
         assert capacity["a"].held == capacity["b"].held == 200
-        assert capacity["b"].unavailable  # it was told
+        assert capacity["b"].unavailable  # pool a reported it
 
     loop.run(main(), limit_s=1000)

@@ -1,4 +1,4 @@
-"""What a capacity store promises: Redis, a cluster of it, and the one in memory keep it alike."""
+"""The contract of capacity stores, checked with Redis, a Redis cluster and the one in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,30 +26,30 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[CapacityStore]:
     await client.aclose()
 
 
-async def test_all_or_none(store: CapacityStore) -> None:
+async def test_acquire_grants_all_leases_or_none(store: CapacityStore) -> None:
     assert await store.acquire("a", ["1", "2"], 3, LONG_S) == Acquisition(True, 2)
     assert await store.acquire("a", ["3", "4"], 3, LONG_S) == Acquisition(False, 2)
     assert await store.acquire("a", ["3"], 3, LONG_S) == Acquisition(True, 3)
     assert await store.acquire("a", ["5"], 3, LONG_S) == Acquisition(False, 3)
 
 
-async def test_stocks_are_apart(store: CapacityStore) -> None:
+async def test_pools_are_independent(store: CapacityStore) -> None:
     assert await store.acquire("a", ["1"], 1, LONG_S) == Acquisition(True, 1)
     assert await store.acquire("b", ["1"], 1, LONG_S) == Acquisition(True, 1)
 
 
-async def test_a_repeated_attempt_takes_nothing_more(store: CapacityStore) -> None:
+async def test_repeated_acquire_is_idempotent(store: CapacityStore) -> None:
     assert await store.acquire("a", ["1", "2"], 2, LONG_S) == Acquisition(True, 2)
     assert await store.acquire("a", ["1", "2"], 2, LONG_S) == Acquisition(True, 2)
 
 
-async def test_released_places_are_free(store: CapacityStore) -> None:
+async def test_released_slots_are_available(store: CapacityStore) -> None:
     await store.acquire("a", ["1", "2"], 2, LONG_S)
     await store.release("a", ["1", "unknown"])
     assert await store.acquire("a", ["3"], 2, LONG_S) == Acquisition(True, 2)
 
 
-async def test_renewing_registers_what_is_unknown_even_over_the_limit(
+async def test_renew_registers_unknown_leases_above_the_limit(
     store: CapacityStore,
 ) -> None:
     await store.acquire("a", ["1"], 1, LONG_S)
@@ -57,13 +57,13 @@ async def test_renewing_registers_what_is_unknown_even_over_the_limit(
     assert await store.acquire("a", ["4"], 3, LONG_S) == Acquisition(False, 3)
 
 
-async def test_renewing_nothing_only_looks(store: CapacityStore) -> None:
+async def test_renew_without_leases_returns_the_count(store: CapacityStore) -> None:
     assert await store.renew("a", [], LONG_S) == 0
     await store.acquire("a", ["1"], 1, LONG_S)
     assert await store.renew("a", [], LONG_S) == 1
 
 
-async def test_leases_end_unless_renewed(store: CapacityStore) -> None:
+async def test_leases_expire_unless_renewed(store: CapacityStore) -> None:
     await store.acquire("a", ["kept", "lapsed"], 2, 0.2)
     await store.renew("a", ["kept"], LONG_S)
     async with asyncio.timeout(20):
@@ -73,8 +73,8 @@ async def test_leases_end_unless_renewed(store: CapacityStore) -> None:
     assert await store.acquire("a", ["another"], 2, LONG_S) == Acquisition(False, 2)
 
 
-async def test_a_shorter_lease_does_not_end_longer_ones(store: CapacityStore) -> None:
-    """Symptom: while gateways had different GATEWAY_LEASE_S, live calls' places vanished."""
+async def test_shorter_lease_does_not_expire_longer_ones(store: CapacityStore) -> None:
+    """Symptom: with different GATEWAY_LEASE_S, the slots of live calls expired."""
     await store.acquire("a", ["long", "longer"], 4, LONG_S)
     await store.acquire("a", ["short"], 4, 0.2)
     async with asyncio.timeout(20):
@@ -83,7 +83,7 @@ async def test_a_shorter_lease_does_not_end_longer_ones(store: CapacityStore) ->
     assert await store.renew("a", [], LONG_S) == 2
 
 
-async def test_of_many_at_once_no_more_get_in_than_there_are_places(store: CapacityStore) -> None:
+async def test_concurrent_acquires_respect_the_limit(store: CapacityStore) -> None:
     answers = await asyncio.gather(
         *(store.acquire("a", [f"{i}a", f"{i}b"], 7, LONG_S) for i in range(20))
     )
@@ -91,7 +91,7 @@ async def test_of_many_at_once_no_more_get_in_than_there_are_places(store: Capac
     assert await store.renew("a", [], LONG_S) == 6
 
 
-async def test_a_stock_that_nobody_uses_leaves_no_key(redis_url: str) -> None:
+async def test_unused_pool_leaves_no_key(redis_url: str) -> None:
     client = create_client(redis_url)
     store = RedisCapacityStore(client)
     await store.acquire("a", ["1"], 1, 0.05)
@@ -101,7 +101,7 @@ async def test_a_stock_that_nobody_uses_leaves_no_key(redis_url: str) -> None:
     await client.aclose()
 
 
-async def test_a_server_that_is_not_there() -> None:
+async def test_unavailable_server_raises_publish_error() -> None:
     client = create_client(f"redis://127.0.0.1:{free_port()}", TIMEOUT_S)
     store = RedisCapacityStore(client)
     with pytest.raises(PublishError, match="redis-unavailable"):
@@ -111,7 +111,7 @@ async def test_a_server_that_is_not_there() -> None:
     await client.aclose()
 
 
-async def test_a_key_that_holds_something_else(redis_url: str) -> None:
+async def test_key_of_another_type_raises_publish_error(redis_url: str) -> None:
     client = create_client(redis_url, TIMEOUT_S)
     await client.execute_command("SET", pool_key("a"), "x")
     with pytest.raises(PublishError):

@@ -1,4 +1,4 @@
-"""A broken upstream: what is logged, how often, what the metric and readiness say."""
+"""A failing upstream: its log lines, their throttling, its metric and readiness."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ def warnings(logs: list[Any], event: str = "upstream-failing") -> list[Any]:
 
 
 @pytest.mark.parametrize("reason", UPSTREAM)
-async def test_first_failure_is_a_warning_with_its_cause_and_what_to_do(reason: str) -> None:
-    """Symptom: without AWS credentials 35 sessions failed, and no line for 87 s."""
+async def test_first_failure_is_logged_with_cause_and_hint(reason: str) -> None:
+    """Symptom: without AWS credentials 35 sessions failed, without a log line for 87 s."""
     harness = AdmissionHarness()
     with capture_logs() as logs:
         await fail(harness, reason, detail="the chain found none")
@@ -55,7 +55,7 @@ async def test_the_same_reason_is_logged_once_a_minute_with_a_count() -> None:
     assert [line["suppressed"] for line in warnings(logs)] == [0, 35]
 
 
-async def test_another_reason_and_another_endpoint_have_lines_of_their_own() -> None:
+async def test_each_reason_and_endpoint_is_logged_separately() -> None:
     harness = AdmissionHarness(
         {"a": endpoint(), "b": endpoint()},
         [
@@ -73,7 +73,7 @@ async def test_another_reason_and_another_endpoint_have_lines_of_their_own() -> 
 
 
 @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
-async def test_what_any_endpoint_would_have_done_is_no_trouble(reason: str) -> None:
+async def test_failure_caused_by_the_call_does_not_count(reason: str) -> None:
     harness = AdmissionHarness()
     with capture_logs() as logs:
         await fail(harness, reason, THRESHOLD - 1)
@@ -81,7 +81,7 @@ async def test_what_any_endpoint_would_have_done_is_no_trouble(reason: str) -> N
     assert harness.metric("endpoint_failing", endpoint="a") == 0
 
 
-async def test_breaker_names_its_last_cause() -> None:
+async def test_breaker_opened_logs_the_last_cause() -> None:
     harness = AdmissionHarness()
     with capture_logs() as logs:
         await fail(harness, "model-error", THRESHOLD - 1)
@@ -92,40 +92,42 @@ async def test_breaker_names_its_last_cause() -> None:
     assert line["hint"]
 
 
-async def test_metric_and_readiness_show_credentials_that_the_breaker_does_not_count() -> None:
-    """Symptom: breaker metric 0 and nothing else while no session could open."""
+async def test_missing_credentials_are_reported_without_opening_the_breaker() -> None:
+    """Symptom: no session could open, but the breaker metric was 0."""
     harness = AdmissionHarness()
     await fail(harness, "no-credentials", 2)
-    assert harness.admission.troubles() == {}  # one call's two tracks may have met a blip
+    assert (
+        harness.admission.failing_endpoints() == {}
+    )  # may be one short failure that hit both tracks of a call
     await fail(harness, "no-credentials")
-    assert {name: error.reason for name, error in harness.admission.troubles().items()} == {
-        "a": "no-credentials"
-    }
+    assert {
+        name: error.reason for name, error in harness.admission.failing_endpoints().items()
+    } == {"a": "no-credentials"}
     assert harness.metric("endpoint_failing", endpoint="a") == 1
     assert harness.metric("breaker_state", endpoint="a") == 0
 
 
 @pytest.mark.parametrize("reason", ["access-denied", "endpoint-not-found", "tls-untrusted"])
-async def test_what_no_retry_mends_is_trouble_at_once(reason: str) -> None:
+async def test_error_without_retry_is_reported_at_once(reason: str) -> None:
     harness = AdmissionHarness()
     await fail(harness, reason)
-    assert harness.admission.troubles()["a"].reason == reason
+    assert harness.admission.failing_endpoints()["a"].reason == reason
 
 
-async def test_a_session_that_answers_ends_the_trouble_and_is_logged_once() -> None:
+async def test_recovery_is_logged_once() -> None:
     harness = AdmissionHarness()
     with capture_logs() as logs:
         await fail(harness, "no-credentials", 3)
         for _ in range(2):
             async with harness.admission.enter("twilio") as reservation:
                 (await reservation.acquire_slot()).worked()
-    assert harness.admission.troubles() == {}
+    assert harness.admission.failing_endpoints() == {}
     assert harness.metric("endpoint_failing", endpoint="a") == 0
     [line] = [line for line in logs if line["event"] == "upstream-recovered"]
     assert (line["endpoint"], line["failures"]) == ("a", 3)
 
 
-async def test_flapping_is_not_a_line_per_failure() -> None:
+async def test_flapping_endpoint_is_not_logged_per_failure() -> None:
     harness = AdmissionHarness()
     with capture_logs() as logs:
         for _ in range(20):
@@ -135,11 +137,11 @@ async def test_flapping_is_not_a_line_per_failure() -> None:
     assert len(logs) == 2  # failing, recovered
 
 
-def test_an_endpoint_that_nobody_tried_for_long_is_not_known_to_fail() -> None:
+def test_last_error_expires() -> None:
     now_s = 0.0
     health = EndpointHealth("a", lambda: now_s)
     health.failed(UpstreamError("access-denied"))
     now_s = 299
-    assert health.trouble
+    assert health.current_error
     now_s = 301
-    assert health.trouble is None
+    assert health.current_error is None

@@ -1,4 +1,4 @@
-"""One stock as gateways see it: with the store, without it, and when it is back."""
+"""A lease pool with the store, without it, and after its recovery."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ LEASE_S = 30.0
 
 
 class Gateways:
-    """Several gateways' views of one stock; the server's clock stands unless moved."""
+    """Several gateways with the same pool. The test sets the server's clock, `now_s`."""
 
-    def __init__(self, places: int | None, count: int = 2) -> None:
+    def __init__(self, slots: int | None, count: int = 2) -> None:
         self.now_s = 0.0
         self.store = MemoryCapacityStore(lambda: self.now_s)
         self.wake = asyncio.Event()
         self.pools = [
-            LeasePool("s", places, self.store, owner=f"gw-{i}", lease_s=LEASE_S, wake=self.wake)
+            LeasePool("s", slots, self.store, owner=f"gw-{i}", lease_s=LEASE_S, wake=self.wake)
             for i in range(count)
         ]
 
 
-async def test_gateways_share_the_places() -> None:
-    gateways = Gateways(places=4)
+async def test_gateways_share_the_slots() -> None:
+    gateways = Gateways(slots=4)
     first, second = gateways.pools
     mine = await first.acquire(2)
     assert len(mine) == 2
@@ -41,21 +41,21 @@ async def test_gateways_share_the_places() -> None:
     assert len(await second.acquire(2)) == 2
 
 
-async def test_what_was_just_given_back_can_be_taken_again() -> None:
-    pool, _ = Gateways(places=2).pools
+async def test_released_slots_can_be_acquired_again() -> None:
+    pool, _ = Gateways(slots=2).pools
     pool.release(await pool.acquire(2))
     assert len(await pool.acquire(2)) == 2
 
 
-async def test_places_are_kept_free_for_others_of_more_importance() -> None:
-    pool, _ = Gateways(places=4).pools
+async def test_acquire_leaves_kept_free_slots() -> None:
+    pool, _ = Gateways(slots=4).pools
     assert len(await pool.acquire(2, kept_free=2)) == 2
     assert await pool.acquire(1, kept_free=2) == []
     assert len(await pool.acquire(2)) == 2
 
 
-async def test_without_a_limit_there_is_no_store() -> None:
-    gateways = Gateways(places=None)
+async def test_pool_without_limit_does_not_use_the_store() -> None:
+    gateways = Gateways(slots=None)
     gateways.store.unavailable = True
     pool, _ = gateways.pools
     leases = await pool.acquire(1000)
@@ -65,8 +65,8 @@ async def test_without_a_limit_there_is_no_store() -> None:
     assert (pool.held, pool.unavailable) == (0, False)
 
 
-async def test_giving_back_twice_gives_back_once() -> None:
-    gateways = Gateways(places=2)
+async def test_release_is_idempotent() -> None:
+    gateways = Gateways(slots=2)
     pool, _ = gateways.pools
     leases = await pool.acquire(1)
     pool.release(leases)
@@ -74,18 +74,18 @@ async def test_giving_back_twice_gives_back_once() -> None:
     assert (pool.held, pool.free) == (0, 2)
 
 
-async def test_a_gateway_that_died_loses_its_places() -> None:
-    gateways = Gateways(places=2)
-    dead, living = gateways.pools
-    await dead.acquire(2)
+async def test_leases_of_a_lost_gateway_expire() -> None:
+    gateways = Gateways(slots=2)
+    lost, other = gateways.pools
+    await lost.acquire(2)
     gateways.now_s = LEASE_S - 1
-    assert await living.acquire(1) == []
+    assert await other.acquire(1) == []
     gateways.now_s = LEASE_S
-    assert len(await living.acquire(1)) == 1
+    assert len(await other.acquire(1)) == 1
 
 
-async def test_a_gateway_that_lives_keeps_them() -> None:
-    gateways = Gateways(places=2)
+async def test_renewed_leases_do_not_expire() -> None:
+    gateways = Gateways(slots=2)
     first, second = gateways.pools
     await first.acquire(2)
     for _ in range(5):
@@ -94,8 +94,8 @@ async def test_a_gateway_that_lives_keeps_them() -> None:
     assert await second.acquire(1) == []
 
 
-async def test_while_the_store_is_away_each_counts_for_itself() -> None:
-    gateways = Gateways(places=3)
+async def test_each_gateway_counts_locally_while_store_is_unavailable() -> None:
+    gateways = Gateways(slots=3)
     gateways.store.unavailable = True
     first, second = gateways.pools
     assert len(await first.acquire(2)) == 2
@@ -103,16 +103,16 @@ async def test_while_the_store_is_away_each_counts_for_itself() -> None:
     assert gateways.wake.is_set()
     assert await first.acquire(2) == []
     assert len(await first.acquire(1)) == 1
-    assert len(await second.acquire(3)) == 3  # nobody can tell it
+    assert len(await second.acquire(3)) == 3  # the gateways can't see each other
 
 
-async def test_what_is_held_is_registered_when_the_store_is_back() -> None:
-    gateways = Gateways(places=3)
+async def test_held_leases_are_registered_when_the_store_recovers() -> None:
+    gateways = Gateways(slots=3)
     gateways.store.unavailable = True
     first, second = gateways.pools
     await first.acquire(2)
-    given_back = await first.acquire(1)
-    first.release(given_back)
+    released = await first.acquire(1)
+    first.release(released)
     gateways.store.unavailable = False
     await first.refresh(renew=False)
     assert not first.unavailable
@@ -121,17 +121,17 @@ async def test_what_is_held_is_registered_when_the_store_is_back() -> None:
     assert await second.acquire(1) == []
 
 
-async def test_a_store_that_forgot_everything_does_not_let_us_exceed_our_own_count() -> None:
-    gateways = Gateways(places=2)
+async def test_local_count_applies_if_the_store_lost_its_leases() -> None:
+    gateways = Gateways(slots=2)
     pool, _ = gateways.pools
     await pool.acquire(2)
     await gateways.store.release("s", ["gw-0:1", "gw-0:2"])
     assert await pool.acquire(1) == []
 
 
-async def test_a_lost_answer_leaks_nothing() -> None:
-    """Symptom: the store had registered a place that nobody held."""
-    gateways = Gateways(places=2)
+async def test_lost_reply_leaks_no_lease() -> None:
+    """Symptom: the store had a lease that no gateway held."""
+    gateways = Gateways(slots=2)
     first, second = gateways.pools
     gateways.store.loses_answers = True
     leases = await first.acquire(2)
@@ -143,8 +143,8 @@ async def test_a_lost_answer_leaks_nothing() -> None:
     assert len(await second.acquire(2)) == 2
 
 
-async def test_a_cancelled_attempt_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateways = Gateways(places=2)
+async def test_cancelled_acquire_holds_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateways = Gateways(slots=2)
     pool, other = gateways.pools
     acquire = gateways.store.acquire
     registered = asyncio.Event()
@@ -169,7 +169,7 @@ async def test_a_cancelled_attempt_holds_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 class SlowRenewals(MemoryCapacityStore):
-    """Renews before or after the test lets it; everything else overtakes that."""
+    """Delays renewals until the test sets `go`; other requests overtake them."""
 
     def __init__(self, *, renews_first: bool) -> None:
         super().__init__(lambda: 0.0)
@@ -185,26 +185,26 @@ class SlowRenewals(MemoryCapacityStore):
         return answer
 
 
-class TestRenewalsThatOtherRequestsOvertake:
+class TestOvertakenRenewals:
     def pool(self, store: MemoryCapacityStore, owner: str = "gw-0") -> LeasePool:
         return LeasePool("s", 4, store, owner=owner, lease_s=LEASE_S, wake=asyncio.Event())
 
-    async def test_a_release_leaks_nothing(self) -> None:
-        """Symptom: places of ended calls stayed taken until their leases ran out."""
+    async def test_release_during_renewal_leaks_no_lease(self) -> None:
+        """Symptom: slots of ended calls stayed taken until their leases expired."""
         store = SlowRenewals(renews_first=False)
         pool = self.pool(store)
         leases = await pool.acquire(2)
         renewal = asyncio.create_task(pool.refresh(renew=True))
         await asyncio.sleep(0)
         pool.release(leases)
-        new = await pool.acquire(1)  # tells the store first what was released
+        new = await pool.acquire(1)  # sends the releases to the store first
         store.go.set()
         await renewal
         await pool.refresh(renew=False)  # the keeper's next round
         assert store.taken("s") == len(new)
 
-    async def test_a_lost_answer_leaves_no_lease_unregistered(self) -> None:
-        """Symptom: a renewal that began before a take was lost said that all was well."""
+    async def test_lost_reply_during_renewal_is_registered_later(self) -> None:
+        """Symptom: a renewal begun before a failed acquisition ended the local counting."""
         store = SlowRenewals(renews_first=True)
         pool = self.pool(store)
         renewal = asyncio.create_task(pool.refresh(renew=True))
@@ -217,8 +217,8 @@ class TestRenewalsThatOtherRequestsOvertake:
         await pool.refresh(renew=False)
         assert (pool.unavailable, store.taken("s")) == (False, 2)
 
-    async def test_what_is_taken_while_the_store_comes_back_is_registered(self) -> None:
-        """Symptom: two gateways held more places than there are, with the store there."""
+    async def test_lease_acquired_during_recovery_is_registered(self) -> None:
+        """Symptom: two gateways held more slots than the limit, with the store available."""
         store = SlowRenewals(renews_first=True)
         pool, other = self.pool(store), self.pool(store, "gw-1")
         store.unavailable = True
@@ -226,21 +226,21 @@ class TestRenewalsThatOtherRequestsOvertake:
         store.unavailable = False
         back = asyncio.create_task(pool.refresh(renew=False))
         await asyncio.sleep(0)
-        assert await pool.acquire(2)  # alone: the store is still thought to be away
+        assert await pool.acquire(2)  # counted locally: the store is not yet known to be available
         store.go.set()
         await back
         await pool.refresh(renew=False)
         assert await other.acquire(2) == []
 
 
-def test_what_others_held_counts_for_a_lease_s_time_while_the_store_is_away() -> None:
-    """Symptom: when Redis went away a gateway at once took places that others' calls were in."""
+def test_slots_of_other_gateways_count_for_one_lease_while_store_is_unavailable() -> None:
+    """Symptom: when Redis became unavailable, a gateway took slots in use by other gateways."""
 
     async def main() -> None:
-        gateways = Gateways(places=4)
+        gateways = Gateways(slots=4)
         first, second = gateways.pools
         await second.acquire(3)
-        assert await first.acquire(2) == []  # now it knows
+        assert await first.acquire(2) == []  # now the gateway has seen the other's slots
         gateways.store.unavailable = True
         assert await first.acquire(2) == []
         assert len(await first.acquire(1)) == 1
@@ -252,7 +252,7 @@ def test_what_others_held_counts_for_a_lease_s_time_while_the_store_is_away() ->
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["take", "release", "refresh", "away", "back", "lose", "time"]),
+        st.sampled_from(["acquire", "release", "refresh", "away", "back", "lose", "time"]),
         st.integers(0, 1),
         st.integers(1, 3),
     ),
@@ -261,16 +261,16 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS)
-async def test_never_more_than_there_are(operations: list[tuple[str, int, int]]) -> None:
-    """Each by its own count always; all together as long as the store was never away."""
-    places = 5
-    gateways = Gateways(places)
+async def test_limit_is_never_exceeded(operations: list[tuple[str, int, int]]) -> None:
+    """For each gateway always; for all together as long as the store was never unavailable."""
+    slots = 5
+    gateways = Gateways(slots)
     leases: list[list[str]] = [[], []]
     trouble = False
     for what, who, count in operations:
         pool = gateways.pools[who]
         match what:
-            case "take":
+            case "acquire":
                 leases[who] += await pool.acquire(count)
             case "release":
                 pool.release([leases[who].pop() for _ in range(min(count, len(leases[who])))])
@@ -286,8 +286,8 @@ async def test_never_more_than_there_are(operations: list[tuple[str, int, int]])
                 trouble = trouble or what != "back"
         held = [pool.held for pool in gateways.pools]
         assert held == [len(each) for each in leases]
-        assert max(held) <= places
-        assert trouble or sum(held) <= places
+        assert max(held) <= slots
+        assert trouble or sum(held) <= slots
     gateways.store.unavailable = gateways.store.loses_answers = False
     for pool in gateways.pools:
         pool.release_all()

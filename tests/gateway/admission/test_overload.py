@@ -1,4 +1,4 @@
-"""Overload: found before live calls feel it, from the process' CPU and the loop's lag."""
+"""Overload is detected from the CPU and the loop's lag before live calls are delayed."""
 
 import asyncio
 import time
@@ -15,12 +15,12 @@ SAMPLE_S = 0.1
 
 
 class Process:
-    """A process in virtual time, whose calls cost so much of a core each.
+    """A process in virtual time; each call costs `call_cpu` of a core.
 
     Attributes:
-        carried: calls that live.
-        refused: those that do not.
-        most_cpu: of a core, that the calls ever wanted.
+        carried: the number of live calls.
+        refused: the number of refused calls.
+        most_cpu: the highest demand so far, as a share of a core.
     """
 
     def __init__(self, call_cpu: float, idle_cpu: float = 0.02) -> None:
@@ -31,8 +31,8 @@ class Process:
         self._idle_cpu = idle_cpu
         self._now_s = self._cpu_s = 0.0
 
-    def live(self, for_s: float, *, calls: int = 0, lag_s: float = 0.0) -> None:
-        """Advance the time, with calls evenly spread over it."""
+    def advance(self, for_s: float, *, calls: int = 0, lag_s: float = 0.0) -> None:
+        """Advance the time by `for_s`, with new calls evenly spread over it."""
         samples = round(for_s / SAMPLE_S)
         for n in range(samples):
             for _ in range(calls * (n + 1) // samples - calls * n // samples):
@@ -52,66 +52,66 @@ class Process:
 
 @pytest.mark.parametrize("call_cpu", [0.004, 0.016, 0.03])
 @pytest.mark.parametrize("ramp_s", [0.2, 3.0, 60.0])
-def test_a_ramp_to_twice_the_capacity_fills_the_process_and_no_more(
+def test_ramp_to_twice_the_capacity_fills_but_does_not_overload(
     call_cpu: float, ramp_s: float
 ) -> None:
-    """Symptom: with a limit of 200 calls, and a core that carries 50, all of them were late."""
+    """Symptom: with a limit of 200 calls on a core that serves 50, all calls were late."""
     process = Process(call_cpu)
-    process.live(5.0, calls=6)  # what one costs is known
-    process.live(ramp_s, calls=round(2 / call_cpu))
-    process.live(30.0, calls=round(1 / call_cpu))  # those refused try again
+    process.advance(5.0, calls=6)  # measures the cost of a call
+    process.advance(ramp_s, calls=round(2 / call_cpu))
+    process.advance(30.0, calls=round(1 / call_cpu))  # refused calls are retried
     assert process.most_cpu < 0.97
     assert process.carried * call_cpu > 0.7
     assert process.refused
 
 
-def test_calls_that_come_at_once_are_not_more_than_a_core_is_known_to_carry() -> None:
+def test_burst_is_limited_by_the_measured_cost_per_call() -> None:
     process = Process(0.016)
-    process.live(5.0)
+    process.advance(5.0)
     for _ in range(200):
         process.call()
     assert 40 < process.carried < 50
 
 
-def test_calls_are_taken_again_when_there_is_clearly_room() -> None:
+def test_overload_ends_well_below_the_limit() -> None:
     process = Process(0.016)
-    process.live(10.0, calls=100)
+    process.advance(10.0, calls=100)
     assert process.load.is_overloaded
     process.carried -= 2
-    process.live(5.0)
-    assert process.load.is_overloaded  # not at once: it would come and go
+    process.advance(5.0)
+    assert process.load.is_overloaded  # with hysteresis
     process.carried -= 10
-    process.live(5.0)
+    process.advance(5.0)
     assert not process.load.is_overloaded
 
 
-def test_a_loop_that_lags_takes_no_calls_whatever_its_cpu() -> None:
-    """Other processes may have the CPU."""
+def test_lag_alone_causes_overload() -> None:
+    """Other processes may use the CPU."""
     process = Process(0.001)
-    process.live(5.0, calls=10)
-    process.live(5.0, lag_s=0.2)
+    process.advance(5.0, calls=10)
+    process.advance(5.0, lag_s=0.2)
     assert process.load.is_overloaded
-    process.live(5.0, lag_s=0.06)
+    process.advance(5.0, lag_s=0.06)
     assert process.load.is_overloaded
-    process.live(5.0, lag_s=0.01)
+    process.advance(5.0, lag_s=0.01)
     assert not process.load.is_overloaded
 
 
-def test_the_first_few_calls_are_always_taken() -> None:
-    """Symptom to prevent: a laptop whose model has all the CPU refuses its only call."""
+def test_first_four_calls_are_always_admitted() -> None:
+    """Symptom to prevent: a laptop whose model uses all of the CPU refuses its only call."""
     process = Process(0.001, idle_cpu=1.0)
-    process.live(5.0, lag_s=0.5)
+    process.advance(5.0, lag_s=0.5)
     for _ in range(10):
         process.call()
     assert (process.carried, process.refused) == (4, 6)
 
 
-def test_one_long_stall_is_no_overload() -> None:
-    """A process that was stopped for 8 s, or a collection of garbage."""
+def test_single_stall_is_no_overload() -> None:
+    """For example a process that was stopped for 8 s, or a garbage collection."""
     process = Process(0.004)
-    process.live(10.0, calls=100)
-    process.live(SAMPLE_S, lag_s=8.0)
-    process.live(5.0)
+    process.advance(10.0, calls=100)
+    process.advance(SAMPLE_S, lag_s=8.0)
+    process.advance(5.0)
     assert not process.load.is_overloaded
     assert process.refused == 0
 
@@ -122,7 +122,7 @@ def lines() -> Iterator[list[object]]:
         yield logs  # type: ignore[misc]  # dictionaries
 
 
-async def test_a_loop_that_only_computes_is_overloaded_and_says_so(lines: list[object]) -> None:
+async def test_busy_loop_is_overloaded_and_logged(lines: list[object]) -> None:
     load, metrics, busy = Load(0.5, 60.0), Metrics(), True
 
     def compute() -> None:
@@ -136,7 +136,7 @@ async def test_a_loop_that_only_computes_is_overloaded_and_says_so(lines: list[o
         return metrics.registry.get_sample_value(f"callscribe_{name}") or 0.0
 
     async with watching(load, lambda: 9, metrics):
-        # On a busy machine even that may get less than half a core: then the lag shows it.
+        # On a busy machine the loop may get less than half a core. Then its lag is too high.
         load_of_lag = Load(60.0, 0.001)
         compute()
         async with watching(load_of_lag, lambda: 9, Metrics()):

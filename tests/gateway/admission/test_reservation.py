@@ -1,4 +1,4 @@
-"""A live call's places: its own between sessions, where the next ones go, what they tell."""
+"""The slots of a live call: kept between sessions, endpoint choice, reports to the breaker."""
 
 from contextlib import AsyncExitStack
 
@@ -16,15 +16,15 @@ from tests.gateway.admission.admission_harness import (
 )
 
 
-class TestPlaces:
-    async def test_what_a_session_needs(self) -> None:
+class TestSlots:
+    async def test_slot_has_endpoint_model_and_transport(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint(model="other")})
         async with harness.admission.enter("twilio") as reservation:
             slot: SessionSlot = await reservation.acquire_slot()
             assert (slot.endpoint, slot.model) == ("a", "voxtral")
             assert slot.transport is harness.transports["a"]
 
-    async def test_a_rollover_holds_one_more_for_a_while(self) -> None:
+    async def test_rollover_holds_one_additional_slot(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
             old = await reservation.acquire_slot()
@@ -36,8 +36,8 @@ class TestPlaces:
             old.release()
             assert harness.held() == 2
 
-    async def test_a_rollover_leaves_the_other_track_its_place(self) -> None:
-        """Symptom: a track that backed off found its place taken by the other's rollover."""
+    async def test_rollover_does_not_take_the_other_tracks_slot(self) -> None:
+        """Symptom: the rollover of one track took the slot of the other, which was backing off."""
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         async with harness.admission.enter("twilio") as reservation:
             rolling, failed = await reservation.acquire_slot(), await reservation.acquire_slot()
@@ -46,7 +46,7 @@ class TestPlaces:
                 await rolling.acquire_replacement()
             await reservation.acquire_slot()
 
-    async def test_the_other_track_s_place_is_not_given_back_during_a_rollover(self) -> None:
+    async def test_other_tracks_slot_is_kept_during_rollover(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
             rolling, other = await reservation.acquire_slot(), await reservation.acquire_slot()
@@ -60,7 +60,7 @@ class TestPlaces:
             newer.release()
             assert harness.held() == 2
 
-    async def test_instead_of_a_session_that_is_over_the_call_s_own_place_does(self) -> None:
+    async def test_replacement_of_an_ended_session_reuses_its_slot(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         async with harness.admission.enter("twilio") as reservation:
             old, _ = await reservation.acquire_slot(), await reservation.acquire_slot()
@@ -68,10 +68,8 @@ class TestPlaces:
             await old.acquire_replacement()
             assert harness.held() == 2
 
-    async def test_a_live_call_keeps_its_places_between_sessions(
-        self, calls: AsyncExitStack
-    ) -> None:
-        """Symptom: a call that reconnected found its place taken by a new one."""
+    async def test_call_keeps_its_slots_between_sessions(self, calls: AsyncExitStack) -> None:
+        """Symptom: a new call took the slot of a call that was reconnecting."""
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=2)})
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
         slot = await reservation.acquire_slot()
@@ -80,7 +78,7 @@ class TestPlaces:
         assert await refusal(harness) == "endpoint-at-capacity"
         assert (await reservation.acquire_slot()).endpoint == "a"
 
-    async def test_what_a_session_gives_back_late_is_not_given_back_twice(self) -> None:
+    async def test_late_release_after_the_call_is_ignored(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as first:
             slot = await first.acquire_slot()
@@ -88,7 +86,7 @@ class TestPlaces:
             slot.release()
             assert harness.held() == 2
 
-    async def test_a_live_call_s_next_session_may_have_them(self) -> None:
+    async def test_sessions_of_a_live_call_may_use_reserved_slots(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(sessions=3, reserved=1)})
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(3):
@@ -98,7 +96,7 @@ class TestPlaces:
 
 
 class TestTheNextSession:
-    async def test_a_failure_sends_the_next_session_elsewhere(self) -> None:
+    async def test_next_session_avoids_the_failed_endpoint(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint()})
         async with harness.admission.enter("twilio") as reservation:
             first = await reservation.acquire_slot()
@@ -109,8 +107,8 @@ class TestTheNextSession:
             assert harness.held("a") + harness.held("b") == 2
             second.worked()
 
-    async def test_the_third_endpoint_is_reached(self) -> None:
-        """Symptom: a call went to and fro between two endpoints that failed."""
+    async def test_sessions_rotate_over_failed_endpoints(self) -> None:
+        """Symptom: a call alternated between two failing endpoints."""
         harness = AdmissionHarness(
             endpoints={name: endpoint(8) for name in "abc"},
             routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
@@ -124,8 +122,8 @@ class TestTheNextSession:
                 slot.release()
         assert went == list("abcabc")
 
-    async def test_a_success_clears_only_its_own_endpoint(self) -> None:
-        """Symptom: one track's word at another endpoint sent the other track back to a dead one."""
+    async def test_success_clears_only_its_own_endpoints_penalty(self) -> None:
+        """Symptom: one track's success sent the other track back to a failing endpoint."""
         harness = AdmissionHarness(
             endpoints={name: endpoint(8) for name in "abc"},
             routes=[{"name": "all", "endpoints": ["a", "b", "c"], "spread": "in-order"}],
@@ -139,10 +137,10 @@ class TestTheNextSession:
             assert (second.endpoint, (await reservation.acquire_slot()).endpoint) == ("b", "b")
 
     @pytest.mark.parametrize("reason", ["context-full", "model-rut"])
-    async def test_what_would_come_anywhere_is_no_reason_to_leave_a_well_endpoint(
+    async def test_failure_caused_by_the_call_does_not_penalize_the_endpoint(
         self, reason: str
     ) -> None:
-        """Symptom: long calls moved to the fallback endpoint with every full context."""
+        """Symptom: long calls moved to the fallback endpoint at every full context."""
         harness = AdmissionHarness(
             endpoints={"a": endpoint(8), "fallback": endpoint(8)},
             routes=[{"name": "all", "endpoints": ["a", "fallback"], "spread": "in-order"}],
@@ -154,9 +152,7 @@ class TestTheNextSession:
             slot.release()
             assert (await reservation.acquire_slot()).endpoint == "a"
 
-    async def test_a_call_leaves_an_endpoint_that_refused_another_for_good(
-        self, calls: AsyncExitStack
-    ) -> None:
+    async def test_quarantine_applies_to_other_calls(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness(
             endpoints={"a": endpoint(8), "b": endpoint(8)},
             routes=[{"name": "all", "endpoints": ["a", "b"], "spread": "in-order"}],
@@ -169,7 +165,7 @@ class TestTheNextSession:
 
 
 class TestBreaker:
-    async def test_one_probe_at_a_time(self, calls: AsyncExitStack) -> None:
+    async def test_only_one_probe_is_allowed(self, calls: AsyncExitStack) -> None:
         harness = AdmissionHarness()
         await harness.break_endpoint()
         harness.now_s = 100
@@ -178,7 +174,7 @@ class TestBreaker:
         probe = await first.acquire_slot()
         with pytest.raises(UpstreamError, match="circuit-open"):
             await second.acquire_slot()
-        probe.release()  # it told nothing: another may
+        probe.release()  # without a result: another probe is allowed
         probe = await second.acquire_slot()
         probe.failed(BROKEN)
         with pytest.raises(UpstreamError, match="circuit-open"):
@@ -189,10 +185,8 @@ class TestBreaker:
         await second.acquire_slot()
         assert harness.metric("breaker_state", endpoint="a") == 0
 
-    async def test_a_probe_of_a_silent_call_does_not_keep_a_well_endpoint_shut(
-        self, calls: AsyncExitStack
-    ) -> None:
-        """Symptom: all calls were refused while the probe's call waited for its first word."""
+    async def test_probe_of_a_silent_call_is_replaced(self, calls: AsyncExitStack) -> None:
+        """Symptom: all calls were refused while the probe's call was silent."""
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
         await harness.break_endpoint()
         harness.now_s = 100
@@ -204,21 +198,21 @@ class TestBreaker:
         (await reservation.acquire_slot()).worked()
         await silent.acquire_slot()
 
-    async def test_one_bad_call_does_not_shut_the_endpoint_for_all(
+    async def test_single_failing_call_does_not_open_the_breaker(
         self, calls: AsyncExitStack
     ) -> None:
         """Symptom: one call's audio made the model fail five times, and new calls were refused."""
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
-        well = await calls.enter_async_context(harness.admission.enter("twilio"))
+        good = await calls.enter_async_context(harness.admission.enter("twilio"))
         bad = await calls.enter_async_context(harness.admission.enter("twilio"))
-        (await well.acquire_slot()).worked()
+        (await good.acquire_slot()).worked()
         for _ in range(LONE_THRESHOLD - 1):
             slot = await bad.acquire_slot()
             slot.failed(UpstreamError("model-error"))
             slot.release()
         await calls.enter_async_context(harness.admission.enter("twilio"))
 
-    async def test_a_probe_may_be_given_back_before_it_is_said_to_have_failed(
+    async def test_probe_failure_after_release_reopens_the_breaker(
         self, calls: AsyncExitStack
     ) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
@@ -231,7 +225,7 @@ class TestBreaker:
         assert harness.metric("breaker_state", endpoint="a") == 2
 
     @pytest.mark.parametrize("reason", sorted(REASONS))
-    async def test_which_failures_speak_against_an_endpoint(self, reason: str) -> None:
+    async def test_only_endpoint_faults_open_the_breaker(self, reason: str) -> None:
         info = REASONS[reason]
         expected = info.retry and info.fault in ("network", "platform", "model")
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
@@ -242,7 +236,7 @@ class TestBreaker:
                 slot.release()
         assert harness.metric("breaker_state", endpoint="a") == (2 if expected else 0)
 
-    async def test_a_failure_that_is_told_twice_counts_once(self) -> None:
+    async def test_failure_reported_twice_counts_once(self) -> None:
         harness = AdmissionHarness(endpoints={"a": endpoint(None)})
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(LONE_THRESHOLD - 1):
@@ -252,7 +246,7 @@ class TestBreaker:
                 slot.release()
         assert harness.metric("breaker_state", endpoint="a") == 0
 
-    async def test_a_session_that_worked_does_not_count_when_it_fails_later(self) -> None:
+    async def test_failure_after_success_does_not_count(self) -> None:
         harness = AdmissionHarness()
         async with harness.admission.enter("twilio") as reservation:
             for _ in range(2 * LONE_THRESHOLD):
@@ -263,7 +257,7 @@ class TestBreaker:
         assert harness.metric("breaker_state", endpoint="a") == 0
 
 
-async def test_the_chosen_route_says_who_speaks(calls: AsyncExitStack) -> None:
+async def test_route_sets_the_roles(calls: AsyncExitStack) -> None:
     outbound = {"inbound": "agent", "outbound": "customer"}
     harness = AdmissionHarness(
         routes=[

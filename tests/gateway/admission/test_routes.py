@@ -1,4 +1,4 @@
-"""Routes: what the file may say, what is refused and how, and which call takes which."""
+"""The routes file: valid and invalid files, and which route a call takes."""
 
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,16 @@ def load(tmp_path: Path) -> Any:
 
 
 class TestFile:
-    def test_all_it_may_say(self, load: Any) -> None:
+    def test_all_fields_are_read(self, load: Any) -> None:
         routes = load(GOOD)
         main, spare = routes.endpoints["main"], routes.endpoints["spare"]
-        assert (main.endpoint, main.variant, main.places, main.reserved) == (
+        assert (main.endpoint, main.variant, main.slots, main.reserved) == (
             "voxtral",
             "blue",
             16,
             4,
         )
-        assert (spare.url, spare.model, spare.places) == (
+        assert (spare.url, spare.model, spare.slots) == (
             "ws://vllm.internal:8000/v1/realtime",
             "other",
             None,
@@ -87,7 +87,7 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "complaint"),
         [
-            ("[endpoints", "is no TOML: "),
+            ("[endpoints", "is not valid TOML: "),
             ("", "endpoints: must be set; routes: must be set"),
             (ENDPOINTS, "routes: must be set"),
             (ENDPOINTS + "[[routes]]\nname='a'\nendpoints=[]", "routes[1].endpoints: "),
@@ -104,9 +104,15 @@ class TestFile:
                 "route a: an endpoint is named twice",
             ),
             (ENDPOINTS + 2 * "[[routes]]\nname='a'\nendpoints=['main']\n", "named a"),
-            (GOOD.replace("priority", "prio"), "routes[2].prio: is not known"),
-            (GOOD.replace("carrier", "carier"), "carier: is not known (did you mean carrier?)"),
-            (GOOD.replace("instances", "instance"), "instance: is not known (did you mean inst"),
+            (GOOD.replace("priority", "prio"), "routes[2].prio: is not a known setting"),
+            (
+                GOOD.replace("carrier", "carier"),
+                "carier: is not a known setting (did you mean carrier?)",
+            ),
+            (
+                GOOD.replace("instances", "instance"),
+                "instance: is not a known setting (did you mean inst",
+            ),
             (GOOD.replace("sessions = 8", "sessions = 0"), "sessions: must be more than 0"),
             (GOOD.replace('"high"', "3"), "priority: must be 'normal' or 'high'"),
             (GOOD.replace('"high"', '"highest"'), "routes[2].priority: "),
@@ -121,7 +127,9 @@ class TestFile:
             (GOOD.replace('model = "other"', 'variant = "b"'), "endpoints.spare: variant is"),
         ],
     )
-    def test_what_is_refused_in_one_line(self, load: Any, text: str, complaint: str) -> None:
+    def test_invalid_file_is_refused_in_one_line(
+        self, load: Any, text: str, complaint: str
+    ) -> None:
         with pytest.raises(SettingsError) as caught:
             load(text)
         assert complaint in str(caught.value)
@@ -129,7 +137,7 @@ class TestFile:
         assert "Input" not in str(caught.value)
         assert "String" not in str(caught.value)
 
-    def test_refusals_quote_no_number_and_no_parameter(self, load: Any) -> None:
+    def test_errors_quote_no_number_and_no_parameter(self, load: Any) -> None:
         for text in (
             GOOD.replace('"+15550000001"', '"+1555 secret"'),
             GOOD.replace('queue = "vip"', 'queue = ["secret"]'),
@@ -139,7 +147,7 @@ class TestFile:
             assert "secret" not in str(caught.value)
         assert "+1555" not in repr(load(GOOD))
 
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="cannot be read: FileNotFoundError"):
             load_routes(settings(routes_file=tmp_path / "none.toml"))
 
@@ -157,11 +165,11 @@ class TestFile:
             )
 
 
-def test_the_documented_example_is_one(load: Any) -> None:
+def test_documented_example_is_valid(load: Any) -> None:
     page = (Path(__file__).parents[3] / "docs/routes.md").read_text()
     example = page.partition("```toml\n")[2].partition("```")[0]
     routes = load(example)
-    assert routes.endpoints["main"].places == 64
+    assert routes.endpoints["main"].slots == 64
     assert [route.name for route in routes.routes] == [
         "claims-hotline",
         "tenant-b",
@@ -184,20 +192,20 @@ class TestChoice:
             ("telnyx", None, {"queue": "vip", "x": "y"}, "vip"),
         ],
     )
-    def test_the_first_that_matches(
+    def test_first_matching_route_is_chosen(
         self, load: Any, carrier: str, called: str | None, params: dict[str, str], name: str
     ) -> None:
         route = load(GOOD).choose(carrier, called, params)
         assert route is not None
         assert route.name == name
 
-    def test_by_its_name_whatever_its_conditions(self, load: Any) -> None:
+    def test_named_route_ignores_other_conditions(self, load: Any) -> None:
         routes = load(GOOD)
         assert routes.named("twilio", "critical") is routes.routes[1]
         assert routes.named("telnyx", "critical") is None
         assert routes.named("twilio", "nowhere") is None
 
-    def test_certain_only_if_nothing_of_the_call_matters(self, load: Any) -> None:
+    def test_route_is_certain_only_without_conditions(self, load: Any) -> None:
         routes = load(GOOD)
         assert routes.certain("telnyx") is None
         only_rest = routes.model_copy(update={"routes": routes.routes[2:]})
@@ -210,11 +218,11 @@ class TestChoice:
 
 
 class TestSettingsAlone:
-    def test_sagemaker(self) -> None:
+    def test_sagemaker_endpoint(self) -> None:
         routes = load_routes(settings(sagemaker_variant="blue", endpoint_sessions=8))
         assert routes.endpoints.keys() == {"voxtral.blue"}
         endpoint = routes.endpoints["voxtral.blue"]
-        assert (endpoint.endpoint, endpoint.variant, endpoint.places) == ("voxtral", "blue", 8)
+        assert (endpoint.endpoint, endpoint.variant, endpoint.slots) == ("voxtral", "blue", 8)
         route = routes.certain("any")
         assert route is not None
         assert route.name == DEFAULT_ROUTE
@@ -227,11 +235,11 @@ class TestSettingsAlone:
             ("ws://[::1]:8081/v1/realtime", "realtime----1--8081"),
         ],
     )
-    def test_websocket(self, url: str, name: str) -> None:
+    def test_websocket_endpoint(self, url: str, name: str) -> None:
         routes = load_routes(settings(upstream="websocket", realtime_url=url))
         assert routes.endpoints.keys() == {name}
-        assert routes.endpoints[name].places is None
+        assert routes.endpoints[name].slots is None
 
-    def test_too_few_places_for_one_call(self) -> None:
+    def test_too_few_slots_for_one_call_are_refused(self) -> None:
         with pytest.raises(SettingsError, match="GATEWAY_ENDPOINT_SESSIONS"):
             load_routes(settings(endpoint_sessions=1))

@@ -1,4 +1,4 @@
-"""What is heard on a telephone line besides speech, synthesized, with a peak of 1."""
+"""Synthesized sounds of a telephone line other than speech, with a peak of 1."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,12 +14,12 @@ _SCALE_HZ: Final = (220, 262, 294, 330, 392, 440, 523, 587, 659, 784)
 
 
 def sines(*frequencies_hz: float) -> Callable[[Wave], Wave]:
-    """Make a sum of sines of a time axis in seconds."""
+    """Return a sum of sines as a function of a time axis in seconds."""
     return lambda t: np.sum([np.sin(2 * np.pi * hz * t) for hz in frequencies_hz], axis=0)
 
 
 def repeated(wave: Callable[[Wave], Wave], on_s: float, off_s: float) -> Callable[[Wave], Wave]:
-    """Make a cadence of a sound."""
+    """Return a sound that is switched on and off periodically."""
     return lambda t: wave(t) * (t % (on_s + off_s) < on_s)
 
 
@@ -28,7 +28,7 @@ def sawtooth(hz: float) -> Callable[[Wave], Wave]:
 
 
 def noise(low_hz: float, high_hz: float, slope: float = 0.0) -> Callable[[Wave], Wave]:
-    """Make noise of a band whose power falls by so many powers of the frequency."""
+    """Return band noise whose amplitude falls with the frequency to the power of `slope`."""
 
     def made(t: Wave) -> Wave:
         spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(len(t)))
@@ -54,7 +54,7 @@ def _chords(t: Wave) -> Wave:
 
 
 def _in_turn(t: Wave, every_s: float, sound: Callable[[int, Wave], Wave]) -> Wave:
-    """Make one sound after another, each from its number and the time since it began."""
+    """Concatenate sounds; each is a function of its number and the time since its start."""
     size = round(every_s / (t[1] - t[0]))
     starts = range(0, len(t), size)
     parts = [sound(k, t[begin : begin + size] - t[begin]) for k, begin in enumerate(starts)]
@@ -68,7 +68,7 @@ def _drums(t: Wave) -> Wave:
 
 
 def _modem(t: Wave) -> Wave:
-    """Make frequency-shift keying of V.21: 300 bit/s, 1650 and 1850 Hz."""
+    """Synthesize V.21 frequency-shift keying: 300 bit/s, 1650 and 1850 Hz."""
     bits = np.random.default_rng(3).integers(0, 2, int(t[-1] * 300) + 2)
     hz = np.where(bits[(t * 300).astype(int)], 1650.0, 1850.0)
     phase: Wave = np.cumsum(hz) * (t[1] - t[0])
@@ -110,6 +110,6 @@ SOUNDS: Final[dict[str, Callable[[Wave], Wave]]] = {
 
 @cache
 def made(name: str, rate_hz: int, seconds: float) -> Wave:
-    """Synthesize a sound of the table."""
+    """Synthesize a sound from `SOUNDS`."""
     sound = SOUNDS[name](np.arange(round(rate_hz * seconds)) / rate_hz)
     return sound / (np.abs(sound).max() or 1)

@@ -1,4 +1,4 @@
-"""Interleaved channels, taken apart whatever the messages' lengths."""
+"""Splitting of interleaved channels, for messages of any length."""
 
 import itertools
 
@@ -20,14 +20,16 @@ from gateway.audio.channels import Deinterleaver
         (2, 1, b"", [b"", b""]),
     ],
 )
-def test_split(channels: int, sample_bytes: int, payload: bytes, parts: list[bytes]) -> None:
+def test_split_separates_the_channels(
+    channels: int, sample_bytes: int, payload: bytes, parts: list[bytes]
+) -> None:
     assert Deinterleaver(channels, sample_bytes).split(payload) == parts
 
 
 @given(
     st.integers(1, 3), st.sampled_from([1, 2]), st.binary(max_size=60), st.lists(st.integers(0, 60))
 )
-def test_where_messages_are_cut_says_nothing(
+def test_split_does_not_depend_on_message_boundaries(
     channels: int, sample_bytes: int, audio: bytes, cuts: list[int]
 ) -> None:
     edges = [0, *sorted(cuts), len(audio)]

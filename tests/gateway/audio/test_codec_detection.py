@@ -1,4 +1,4 @@
-"""Which encoding a track's payload fits: nothing found where it is right, each wrong one found."""
+"""Codec detection: no finding for a right announcement, and a finding for every wrong one."""
 
 import audioop
 import functools
@@ -32,7 +32,7 @@ every_recording = pytest.mark.parametrize("name", RECORDINGS)
 
 
 def speech(name: str, rate_hz: int, level_dbfs: float = -26) -> Wave:
-    """Return 15 s of a recording; its loud frames together have the level."""
+    """Return 15 s of a recording, scaled so that its loud frames have the level."""
     return 10 ** (level_dbfs / 20) * _speech(name, rate_hz)
 
 
@@ -64,7 +64,7 @@ def encoded(encoding: Encoding, samples: Wave) -> bytes:
 
 
 def found_in(payload: bytes, announced: Encoding, rate_hz: int) -> tuple[Encoding | None, int]:
-    """Judge a track; gives what was found and after how many bytes."""
+    """Analyze a track; return the found encoding and the number of bytes analyzed."""
     detector = CodecDetector(TrackFormat("inbound", announced, rate_hz))
     for begin in range(0, len(payload), 320):
         detector.receive(payload[begin : begin + 320])
@@ -80,7 +80,7 @@ class TestNoFalseAlarms:
     def test_speech_at_any_level(
         self, name: str, level_dbfs: float, encoding: Encoding, rate_hz: int
     ) -> None:
-        """At 6 dBFS it is clipped hard."""
+        """At 6 dBFS, speech is clipped hard."""
         payload = encoded(encoding, speech(name, rate_hz, level_dbfs))
         assert found_in(payload, encoding, rate_hz)[0] is None
 
@@ -95,10 +95,10 @@ class TestNoFalseAlarms:
 
     @pytest.mark.parametrize(("encoding", "rate_hz"), FORMATS)
     @every_recording
-    def test_frames_lost_and_cut_within_samples(
+    def test_lost_frames_and_split_samples(
         self, name: str, encoding: Encoding, rate_hz: int
     ) -> None:
-        """Frames of odd lengths, a tenth of them lost: after a hole a whole sample begins."""
+        """Frames have odd lengths, and 10 % are lost. After a hole, a whole sample starts."""
         form = TrackFormat("inbound", encoding, rate_hz)
         payload = encoded(encoding, speech(name, rate_hz))
         pipeline, dice = TrackPipeline(form), random.Random(6)  # noqa: S311  # no secret
@@ -116,7 +116,7 @@ class TestNoFalseAlarms:
 
     @pytest.mark.parametrize(("encoding", "rate_hz"), [*FORMATS[:3], (Encoding.L16BE, 16000)])
     @pytest.mark.parametrize("sound", SOUNDS)
-    def test_what_is_no_speech(self, sound: str, encoding: Encoding, rate_hz: int) -> None:
+    def test_sounds_other_than_speech(self, sound: str, encoding: Encoding, rate_hz: int) -> None:
         wave = made(sound, rate_hz, seconds=6)
         for peak_dbfs, noise_dbfs in itertools.product((-50, -30, -12, 3), (-90, -60)):
             samples = with_noise(wave * 32767 * 10 ** (peak_dbfs / 20), noise_dbfs)
@@ -134,10 +134,10 @@ class TestNoFalseAlarms:
 class TestMismatches:
     @pytest.mark.parametrize(("sent", "announced", "rate_hz"), MISMATCHES)
     @every_recording
-    def test_each_is_found_within_the_first_seconds(
+    def test_wrong_encoding_is_found_within_9_s_of_speech(
         self, name: str, sent: Encoding, announced: Encoding, rate_hz: int
     ) -> None:
-        """Symptom: `completed`, a healthy-looking stream, and an empty transcript."""
+        """Symptom: the stream ended as `completed`, but the transcript was empty."""
         payload = encoded(sent, speech(name, rate_hz))
         found, size = found_in(payload, announced, rate_hz)
         assert found is sent
@@ -145,32 +145,32 @@ class TestMismatches:
 
     @pytest.mark.parametrize(("sent", "announced", "rate_hz"), MISMATCHES)
     @pytest.mark.parametrize(("level_dbfs", "snr_db"), [(-40, 40), (-26, 20), (-8, 30)])
-    def test_loud_soft_and_noisy(
+    def test_wrong_encoding_is_found_in_loud_soft_and_noisy_speech(
         self, level_dbfs: float, snr_db: float, sent: Encoding, announced: Encoding, rate_hz: int
     ) -> None:
         samples = with_noise(speech("two_cities.wav", rate_hz, level_dbfs), level_dbfs - snr_db)
         assert found_in(encoded(sent, samples), announced, rate_hz)[0] is sent
 
-    def test_l16_whose_frames_are_twice_as_long_as_their_times_say(self) -> None:
-        """A-law announced as L16: the clock sees a hole before each frame and fills it."""
+    def test_wrong_encoding_is_found_if_frames_last_twice_as_long_as_announced(self) -> None:
+        """A-law is announced as L16: the clock detects a hole before each frame and fills it."""
         payload = encoded(Encoding.PCMA, speech("two_cities.wav", 8000))
         pipeline = TrackPipeline(TrackFormat("inbound", Encoding.L16LE, 8000))
         for number in range(500):
             pipeline.receive(payload[160 * number : 160 * (number + 1)], FRAME_MS * number, None)
         assert pipeline.suspected_encoding is Encoding.PCMA
 
-    def test_silence_before_the_first_word_may_be_long(self) -> None:
+    def test_wrong_encoding_is_found_after_300_s_of_silence(self) -> None:
         silence = encoded(Encoding.PCMA, np.zeros(8000 * 300))
         payload = silence + encoded(Encoding.PCMA, speech("two_cities.wav", 8000))
         assert found_in(payload, Encoding.PCMU, 8000)[0] is Encoding.PCMA
 
 
 class TestEnd:
-    def test_speech_in_the_announced_encoding_ends_it(self) -> None:
+    def test_speech_in_the_announced_encoding_ends_detection(self) -> None:
         payload = encoded(Encoding.PCMU, speech("two_cities.wav", 8000))
         assert found_in(payload, Encoding.PCMU, 8000)[1] < 8 * 8000
 
-    def test_sound_that_is_never_clear_ends_it_too(self) -> None:
+    def test_sound_without_votes_ends_detection_after_40_s(self) -> None:
         payload = encoded(Encoding.PCMU, 8000 * made("white-noise", 8000, seconds=50))
         found, size = found_in(payload, Encoding.PCMU, 8000)
         assert found is None
@@ -183,7 +183,7 @@ class TestEnd:
     ("sent", "announced"),
     [(Encoding.PCMA, Encoding.PCMU), (Encoding.L16BE, Encoding.L16LE), (Encoding.PCMU,) * 2],
 )
-def test_how_audio_is_cut_never_changes_the_verdict(
+def test_result_does_not_depend_on_how_audio_is_split(
     sent: Encoding, announced: Encoding, cuts: list[int], odd: bool
 ) -> None:
     payload = encoded(sent, speech("two_cities.wav", 8000)[: 12 * 8000])

@@ -1,4 +1,4 @@
-"""Payload bytes to samples."""
+"""Decoding of payload bytes to samples."""
 
 import audioop
 import struct
@@ -20,7 +20,7 @@ from gateway.audio.encodings import Encoding, decode
         (Encoding.L16BE, b"\x01\x02\xff\xff", (0x0102, -1)),
     ],
 )
-def test_codes_stand_for_samples(
+def test_codes_decode_to_samples(
     encoding: Encoding, payload: bytes, samples: tuple[int, ...]
 ) -> None:
     assert struct.unpack(f"<{len(samples)}h", decode(encoding, payload)) == samples
@@ -34,12 +34,12 @@ def test_silence_is_silent(encoding: Encoding) -> None:
 
 
 @pytest.mark.parametrize("encoding", Encoding)
-def test_nothing_is_nothing(encoding: Encoding) -> None:
+def test_empty_payload_decodes_to_nothing(encoding: Encoding) -> None:
     assert decode(encoding, b"") == b""
 
 
 @given(st.binary())
-def test_mu_law_survives_a_round_trip_but_for_its_second_zero(payload: bytes) -> None:
+def test_mu_law_survives_a_round_trip_except_for_its_second_zero(payload: bytes) -> None:
     assert audioop.lin2ulaw(decode(Encoding.PCMU, payload), 2) == payload.replace(b"\x7f", b"\xff")
 
 
@@ -49,6 +49,6 @@ def test_a_law_survives_a_round_trip(payload: bytes) -> None:
 
 
 @given(st.binary().map(lambda data: data + data))
-def test_both_byte_orders_of_l16_are_the_same_samples(payload: bytes) -> None:
+def test_both_byte_orders_of_l16_decode_to_the_same_samples(payload: bytes) -> None:
     swapped = audioop.byteswap(payload, 2)
     assert decode(Encoding.L16BE, swapped) == decode(Encoding.L16LE, payload)

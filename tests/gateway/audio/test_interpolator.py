@@ -1,9 +1,9 @@
-"""8 kHz to 16 kHz: what the filter does to tones."""
+"""8 kHz to 16 kHz: the filter's response to tones."""
 
 import numpy as np
 import pytest
 
-from gateway.audio.interpolator import HALF_BAND, HALF_TAPS
+from gateway.audio.resampler import HALF_BAND, HALF_TAPS
 from tests.gateway.audio.tones import filtered, level_db, tone
 
 
@@ -24,8 +24,8 @@ def test_every_second_sample_is_an_input_sample() -> None:
     assert output[HALF_BAND.delay_samples :: 2][: len(samples)].tolist() == samples.tolist()
 
 
-def test_taps_are_the_minimax_design_they_are_said_to_be() -> None:
-    """Weighted least squares, the weights multiplied by the error each time (Lawson, 1961)."""
+def test_taps_are_the_minimax_design() -> None:
+    """Lawson (1961): iterate weighted least squares, multiplying the weights by the error."""
     radians = 2 * np.pi * np.linspace(0, 3400, 300) / 8000
     cosines = 2 * np.cos(np.outer(radians, np.arange(12) + 0.5))
     weights, taps = np.ones(300), np.zeros(12)

@@ -1,4 +1,4 @@
-"""Frames that came and whose audio is lost: where they lie, and that each is declared."""
+"""Frames that arrived but whose audio is lost: each becomes a gap at the right position."""
 
 import itertools
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ type Piece = AudioChunk | AudioGap
 
 
 def run(pattern: str, *, stamped: bool, numbered: bool = False, size: int = 160) -> list[Piece]:
-    """Feed frames of 20 ms: `.` came, `x` is lost, `_` never came.
+    """Feed 20 ms frames: `.` is received, `x` is lost, `_` never arrives.
 
     Args:
-        pattern: one character a frame.
-        stamped: whether frames have times.
-        numbered: whether they have numbers.
-        size: how long a lost frame claims to be.
+        pattern: one character per frame.
+        stamped: whether frames have timestamps.
+        numbered: whether frames have numbers.
+        size: claimed length of a lost frame, in bytes.
     """
     pipeline = TrackPipeline(PCMU)
     pieces: list[Piece] = []
@@ -57,10 +57,10 @@ def gaps(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
         (".....xxxxx.....", [(100, 200)]),
     ],
 )
-def test_wherever_they_lie(
+def test_lost_frames_become_gaps_anywhere_in_the_track(
     pattern: str, expected: list[tuple[int, int]], stamped: bool, numbered: bool
 ) -> None:
-    """Symptom: audio that can't be decoded was no gap at the start, at the end, or alone."""
+    """Symptom: audio that could not be decoded was no gap at the start, at the end, or alone."""
     pieces = run(pattern, stamped=stamped, numbered=numbered)
     assert gaps(pieces) == expected
     chunks = [each for each in pieces if isinstance(each, AudioChunk)]
@@ -70,19 +70,19 @@ def test_wherever_they_lie(
 
 @pytest.mark.parametrize("size", [1, 80, 160, 3200, 80_000])
 @pytest.mark.parametrize("pattern", ["..x..", "x....", ".xx..", "..x.x."])
-def test_times_tell_how_long_they_are_whatever_they_claim(pattern: str, size: int) -> None:
+def test_timestamps_override_the_claimed_length_of_lost_frames(pattern: str, size: int) -> None:
     lost = [(20 * n, 20 * n + 20) for n, what in enumerate(pattern) if what == "x"]
     merged = [(20, 60)] if pattern == ".xx.." else lost
     assert gaps(run(pattern, stamped=True, size=size)) == merged
 
 
-def test_what_never_came_beside_what_is_lost_is_one_gap() -> None:
+def test_missing_and_lost_frames_side_by_side_are_one_gap() -> None:
     assert gaps(run("..x__..", stamped=True)) == [(40, 100)]
     assert gaps(run("..__x..", stamped=True)) == [(40, 100)]
     assert gaps(run("..__x", stamped=True)) == [(40, 100)]
 
 
-def test_a_message_between_two_frames_that_was_none_is_no_gap() -> None:
+def test_lost_frame_between_consecutive_timestamps_is_no_gap() -> None:
     pipeline = TrackPipeline(PCMU)
     pipeline.receive(bytes(160), 0, None)
     pipeline.lose(160, None, None)
@@ -91,7 +91,7 @@ def test_a_message_between_two_frames_that_was_none_is_no_gap() -> None:
     assert pipeline.position_ms == 40
 
 
-def test_a_copy_of_a_lost_frame_is_a_duplicate() -> None:
+def test_lost_frame_with_a_repeated_number_is_a_duplicate() -> None:
     pipeline = TrackPipeline(PCMU)
     pipeline.receive(bytes(160), 0, 1)
     pipeline.lose(160, 20, 2)
@@ -99,7 +99,7 @@ def test_a_copy_of_a_lost_frame_is_a_duplicate() -> None:
     assert (pipeline.lost_frames, pipeline.duplicates) == (1, 1)
 
 
-def test_stamps_that_begin_anew_after_it() -> None:
+def test_lost_frame_before_restarted_timestamps_is_a_gap() -> None:
     pipeline = TrackPipeline(PCMU)
     for index in range(50):
         pipeline.receive(bytes(160), 20 * index, None)
@@ -108,7 +108,7 @@ def test_stamps_that_begin_anew_after_it() -> None:
     assert gaps(pieces) == [(1000, 1020)]
 
 
-def test_a_long_run_is_declared_while_it_lasts() -> None:
+def test_long_run_of_lost_frames_is_declared_every_30_s() -> None:
     pipeline = TrackPipeline(PCMU)
     pipeline.receive(bytes(160), None, None)
     found = [piece for _ in range(4000) for piece in pipeline.lose(160, None, None)]
@@ -117,7 +117,7 @@ def test_a_long_run_is_declared_while_it_lasts() -> None:
     assert pipeline.position_ms == 80_020
 
 
-def test_what_follows_a_long_run_is_heard_at_its_time() -> None:
+def test_audio_after_a_long_run_keeps_its_position() -> None:
     pipeline = TrackPipeline(PCMU)
     pipeline.receive(bytes(640), 0, None)
     for index in range(2000):
@@ -127,7 +127,7 @@ def test_what_follows_a_long_run_is_heard_at_its_time() -> None:
     assert pipeline.position_ms == 40_160
 
 
-def test_half_a_sample_before_it_moves_nothing_after_it() -> None:
+def test_half_a_sample_before_a_lost_frame_does_not_shift_the_gap() -> None:
     pipeline = TrackPipeline(WIDE)
     pieces: list[Piece] = pipeline.receive(bytes(961), None, None)
     pieces += pipeline.lose(960, None, None)
@@ -148,7 +148,7 @@ FRAMES: Final = st.lists(
 
 
 @given(frames=FRAMES, form=st.sampled_from([PCMU, WIDE]))
-def test_gaps_and_audio_never_overlap_and_lose_nothing(
+def test_chunks_and_gaps_are_ordered_and_do_not_overlap(
     frames: list[tuple[bool, int, int | None, int | None]], form: TrackFormat
 ) -> None:
     pipeline = TrackPipeline(form)

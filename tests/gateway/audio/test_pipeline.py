@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audio.decimator import THIRD_BAND
 from gateway.audio.encodings import Encoding, TrackFormat
-from gateway.audio.interpolator import HALF_BAND
 from gateway.audio.pipeline import AudioChunk, AudioGap, TrackPipeline
+from gateway.audio.resampler import HALF_BAND, THIRD_BAND
 from gateway.errors import CarrierError, Fault
 
 FRAME = bytes(range(160))  # 20 ms of mu-law
 PCMU = TrackFormat("inbound", Encoding.PCMU, 8000)
-LINEAR = TrackFormat("inbound", Encoding.L16LE, 16_000)  # comes out as it went in
+LINEAR = TrackFormat("inbound", Encoding.L16LE, 16_000)  # is not changed by the pipeline
 TAIL_BYTES_BY_RATE = {
     8000: 2 * HALF_BAND.tail_samples,
     16000: 0,
@@ -35,14 +34,14 @@ FORMATS = st.builds(
 
 
 def run(frames: list[Frame], form: TrackFormat = PCMU) -> Pieces:
-    """All that a track of these frames gives."""
+    """Return the pieces of a whole track of these frames."""
     pipeline = TrackPipeline(form)
     pieces = [piece for frame in frames for piece in pipeline.receive(*frame)]
     return pieces + pipeline.flush()
 
 
 def timeline(pieces: Sequence[AudioChunk | AudioGap]) -> list[str]:
-    """The pieces without their audio."""
+    """Describe the pieces without their audio."""
     return [
         f"{piece.start_ms}-{piece.end_ms}"
         if isinstance(piece, AudioChunk)
@@ -55,7 +54,7 @@ def audio(pieces: Pieces) -> bytes:
     return b"".join(piece.pcm for piece in pieces if isinstance(piece, AudioChunk))
 
 
-# Each: what the carrier sent (timestamp and number of a 20 ms frame), what comes out.
+# Each case: the timestamps and numbers of the carrier's 20 ms frames, and the expected pieces.
 @pytest.mark.parametrize(
     ("frames", "expected"),
     [
@@ -65,30 +64,34 @@ def audio(pieces: Pieces) -> bytes:
         ([(0, 1), (20, 2), (40, 3), (60, 4), (80, 5)], ["0-80", "80-100"]),
         # positioned by the first timestamp
         ([(5000, 9), (5020, 10)], ["5000-5040"]),
-        # no timestamps: counted
+        # no timestamps: the frames are counted
         ([(None, None)] * 5, ["0-80", "80-100"]),
         # one frame lost
         ([(0, 1), (40, 3), (60, 4)], ["gap 20-40", "0-80", "80-80"]),
-        # frames the carrier left out without a hole in its numbers
+        # frames that the carrier omitted without a hole in its numbers
         ([(0, 1), (120, 2)], ["gap 20-120", "0-80", "80-140"]),
-        # a jitter of the carrier's clock
+        # jitter of the carrier's clock
         ([(0, 1), (90, 2), (10, 3), (60, 4)], ["0-80", "80-80"]),
-        # a timestamp that is nonsense
+        # unusable timestamps
         ([(0, 1), (10**12, 2), (-7, 3), (60, 4)], ["0-80", "80-80"]),
-        # a repeated frame, and one from before
+        # a repeated frame, and an older one
         ([(0, 1), (20, 2), (20, 2), (0, 1), (40, 3)], ["0-60"]),
-        # a long hold is declared, not filled; what came before it comes out whole
+        # a long hold is declared, not filled; the audio before it is flushed
         ([(0, 1), (60_000, 2), (60_020, 3)], ["0-20", "gap 20-60000", "60000-60040"]),
         ([(1000, 1), (60_000, 2), (60_040, 4)],
          ["1000-1020", "gap 1020-60000", "gap 60020-60040", "60000-60060"]),
     ],
 )  # fmt: skip
-def test_timeline(frames: list[tuple[int | None, int | None]], expected: list[str]) -> None:
+def test_timeline_of_chunks_and_gaps(
+    frames: list[tuple[int | None, int | None]], expected: list[str]
+) -> None:
     assert timeline(run([(FRAME, *frame) for frame in frames])) == expected
 
 
 @given(FORMATS, st.binary(max_size=9000), st.lists(st.integers(0, 2000)))
-def test_framing_changes_no_bit(form: TrackFormat, payload: bytes, sizes: list[int]) -> None:
+def test_output_does_not_depend_on_framing(
+    form: TrackFormat, payload: bytes, sizes: list[int]
+) -> None:
     frames: list[Frame] = []
     rest = payload
     for size in sizes:
@@ -99,9 +102,7 @@ def test_framing_changes_no_bit(form: TrackFormat, payload: bytes, sizes: list[i
 
 
 @given(FORMATS, st.integers(0, 9000), st.integers(0, 10**6))
-def test_chunks_are_80_ms_and_leave_nothing_out(
-    form: TrackFormat, length: int, first_ms: int
-) -> None:
+def test_chunks_are_80_ms_and_complete(form: TrackFormat, length: int, first_ms: int) -> None:
     pieces = run([(bytes(length), first_ms, None)], form)
     chunks = [piece for piece in pieces if isinstance(piece, AudioChunk)]
     assert len(chunks) == len(pieces)
@@ -115,9 +116,9 @@ def test_chunks_are_80_ms_and_leave_nothing_out(
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=150))
-def test_lost_frames_are_declared_and_the_others_stay_in_their_place(kept: list[bool]) -> None:
-    """16 kHz linear audio comes out as it went in; frame n is made of the byte n."""
-    kept[-1] = kept[0] = True  # what is lost at the ends nobody can know
+def test_lost_frames_are_declared_and_the_others_keep_their_position(kept: list[bool]) -> None:
+    """16 kHz linear audio is not changed by the pipeline; frame n consists of the byte n."""
+    kept[-1] = kept[0] = True  # losses at the ends cannot be detected
     frames: list[Frame] = [(bytes([n]) * 640, 20 * n, n + 1) for n, here in enumerate(kept) if here]
     pieces = run(frames, LINEAR)
     assert audio(pieces) == b"".join(bytes([n if here else 0]) * 640 for n, here in enumerate(kept))
@@ -131,7 +132,7 @@ def test_lost_frames_are_declared_and_the_others_stay_in_their_place(kept: list[
 
 
 @pytest.mark.parametrize("encoding", Encoding)
-def test_missing_audio_sounds_like_silence(encoding: Encoding) -> None:
+def test_missing_audio_is_replaced_by_silence(encoding: Encoding) -> None:
     form = TrackFormat("inbound", encoding, 8000)
     frame = FRAME * encoding.sample_bytes
     silence = encoding.silence * len(frame)
@@ -140,7 +141,7 @@ def test_missing_audio_sounds_like_silence(encoding: Encoding) -> None:
     assert with_hole == [AudioGap(20, 40), *with_silence]
 
 
-def test_silence_is_bounded() -> None:
+def test_a_jump_beyond_30_s_is_not_filled() -> None:
     longest = run([(FRAME, 0, 1), (FRAME, 30_020, 2)])
     assert timeline(longest)[0] == "gap 20-30020"
     assert len(audio(longest)) == 32 * 30_040 + TAIL_BYTES
@@ -149,15 +150,15 @@ def test_silence_is_bounded() -> None:
     assert len(audio(longer)) == 32 * 40 + 2 * TAIL_BYTES
 
 
-def test_a_long_hold_is_not_filled_however_long_the_call() -> None:
-    """Symptom: minutes of silence for the model after a hold; a burst that stalled all calls."""
+def test_a_long_hold_is_not_filled_after_a_long_call() -> None:
+    """Symptom: after a hold, minutes of silence for the model; the burst stalled all calls."""
     talk: list[tuple[bytes, int | None, int | None]] = [(FRAME, 20 * n, n) for n in range(3000)]
     pieces = run([*talk, (FRAME, 120_000, 3001)])
     assert timeline(pieces)[-2:] == ["gap 60000-120000", "120000-120020"]
 
 
-def test_many_jumps_cannot_make_more_silence_than_one_and_what_was_received() -> None:
-    """Symptom: 30 kB of messages that kept the process busy for a second."""
+def test_silence_of_many_jumps_is_limited() -> None:
+    """Symptom: 30 kB of messages kept the process busy for a second."""
     jumping: list[tuple[bytes, int | None, int | None]] = [
         (FRAME, 20_000 * n, n) for n in range(100)
     ]
@@ -178,10 +179,10 @@ FRAMES = st.lists(
 
 
 @given(FORMATS, FRAMES)
-def test_padding_lies_between_chunks_that_are_as_without_it(
+def test_padding_does_not_change_the_other_chunks(
     form: TrackFormat, frames: list[tuple[int, int | None, int]]
 ) -> None:
-    """Of each frame: the padding before it, what is missing before it, its length in bytes."""
+    """For each frame: the padding before it, the missing time before it, its length in bytes."""
     padded, bare = TrackPipeline(form), TrackPipeline(form)
     pieces: Pieces = []
     expected: Pieces = []
@@ -201,13 +202,13 @@ def test_padding_lies_between_chunks_that_are_as_without_it(
     assert padded.position_ms == bare.position_ms
 
 
-def test_nothing_is_padded_before_anything_was_said() -> None:
+def test_no_padding_before_the_first_frame() -> None:
     pipeline = TrackPipeline(PCMU)
     assert pipeline.pad(200) == []
     assert timeline(pipeline.receive(FRAME * 4, 5000, 1)) == ["5000-5080"]
 
 
-def test_counts_what_it_took() -> None:
+def test_frames_duplicates_and_bytes_are_counted() -> None:
     pipeline = TrackPipeline(PCMU)
     for sequence in (1, 2, 2, 1, 3):
         pipeline.receive(FRAME, None, sequence)
@@ -215,18 +216,18 @@ def test_counts_what_it_took() -> None:
     assert pipeline.position_ms == 60
 
 
-def test_flush_before_any_frame_gives_nothing() -> None:
+def test_flush_before_any_frame_returns_nothing() -> None:
     assert TrackPipeline(PCMU).flush() == []
 
 
 @pytest.mark.parametrize("rate_hz", [0, 11_025, 22_050, 48_000])
-def test_other_rates_are_refused(rate_hz: int) -> None:
+def test_unsupported_rates_are_rejected(rate_hz: int) -> None:
     with pytest.raises(CarrierError, match="unsupported-encoding") as caught:
         TrackPipeline(TrackFormat("inbound", Encoding.L16LE, rate_hz))
     assert caught.value.fault is Fault.CARRIER
 
 
-def test_chunk_length_is_a_choice() -> None:
+def test_chunk_length_is_configurable() -> None:
     pieces = TrackPipeline(PCMU, chunk_ms=40).receive(FRAME * 5, 0, 1)
     assert timeline(pieces) == ["0-40", "40-80"]
 

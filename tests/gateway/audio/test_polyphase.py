@@ -1,4 +1,4 @@
-"""The streaming filter, for each design: what it computes, and that cutting changes nothing."""
+"""The streaming filter, for each design: its output, and independence of how input is split."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.audio import decimator, interpolator
 from gateway.audio.polyphase import FilterDesign, PolyphaseFilter
+from gateway.audio.resampler import HALF_BAND, HALF_BAND_TAPS, THIRD_BAND, THIRD_BAND_TAPS
 from tests.gateway.audio.tones import filtered
 
-TAPS = {
-    interpolator.HALF_BAND: interpolator.TAPS,
-    decimator.THIRD_BAND: decimator.TAPS,
-}
+TAPS = {HALF_BAND: HALF_BAND_TAPS, THIRD_BAND: THIRD_BAND_TAPS}
 DESIGNS = st.sampled_from(list(TAPS))
 EXTREMES = st.sampled_from([-32768, 32767, -1, 0, 1])
 SAMPLES = st.lists(EXTREMES | st.integers(-32768, 32767), max_size=200)
@@ -21,7 +18,7 @@ each_design = pytest.mark.parametrize("design", TAPS, ids=["8 kHz", "24 kHz"])
 
 
 def expected(design: FilterDesign, samples: NDArray[np.int16]) -> list[int]:
-    """The definition: zeros between the samples, the low-pass, every so manyth; exact integers."""
+    """Compute the definition in exact integers: insert zeros, filter, keep each `down`th sample."""
     length = len(samples) * design.up // design.down + design.tail_samples
     spread = np.zeros(max(1, design.up * len(samples)), np.int64)
     spread[: design.up * len(samples) : design.up] = samples
@@ -29,7 +26,7 @@ def expected(design: FilterDesign, samples: NDArray[np.int16]) -> list[int]:
     out = []
     for total in sums[: design.down * length : design.down].tolist():
         whole, part = divmod(total, 1 << 15)
-        whole += part > 1 << 14 or (part == 1 << 14 and whole % 2)  # halves to even
+        whole += part > 1 << 14 or (part == 1 << 14 and whole % 2)  # round half to even
         out.append(min(max(whole, -32768), 32767))
     return out
 
@@ -41,15 +38,17 @@ def test_output_is_the_rounded_and_limited_sum(design: FilterDesign, values: lis
 
 
 @given(DESIGNS, SAMPLES)
-def test_nothing_is_left_to_ring_after_the_tail(design: FilterDesign, values: list[int]) -> None:
-    """The sums beyond it, of whatever samples, are of zeros."""
+def test_output_after_the_tail_is_zero(design: FilterDesign, values: list[int]) -> None:
+    """All sums beyond the tail are zero, for any samples."""
     length = len(values) * design.up // design.down + design.tail_samples
     more = np.array(values + [0] * 30, dtype=np.int16)
     assert not any(expected(design, more)[length:])
 
 
 @given(DESIGNS, SAMPLES, st.lists(st.integers(0, 50)))
-def test_cutting_changes_no_bit(design: FilterDesign, values: list[int], cuts: list[int]) -> None:
+def test_output_does_not_depend_on_how_input_is_split(
+    design: FilterDesign, values: list[int], cuts: list[int]
+) -> None:
     pcm = np.array(values, dtype="<i2").tobytes()
     pieces, rest = PolyphaseFilter(design), pcm
     cut_output, taken = b"", 0
@@ -57,15 +56,17 @@ def test_cutting_changes_no_bit(design: FilterDesign, values: list[int], cuts: l
         cut_output += pieces.process(rest[: 2 * cut])
         rest = rest[2 * cut :]
         taken = (len(pcm) - len(rest)) // 2
-        assert len(cut_output) == 2 * (taken // design.down * design.up)  # never behind by a group
+        assert len(cut_output) == 2 * (
+            taken // design.down * design.up
+        )  # at most an incomplete group is missing
     cut_output += pieces.process(rest) + pieces.flush()
     whole = PolyphaseFilter(design)
     assert cut_output == whole.process(pcm) + whole.flush()
 
 
 @each_design
-def test_cutting_noise_into_chunks_changes_no_bit(design: FilterDesign) -> None:
-    """At the lengths of real calls, where BLAS takes other paths than for a few samples."""
+def test_output_does_not_depend_on_chunk_length(design: FilterDesign) -> None:
+    """Use lengths of real calls, for which BLAS takes other paths than for a few samples."""
     pcm = np.random.default_rng(1).integers(-32768, 32768, 19_200).astype("<i2").tobytes()
     whole = PolyphaseFilter(design).process(pcm)
     assert len(whole) == len(pcm) * design.up // design.down
@@ -77,7 +78,7 @@ def test_cutting_noise_into_chunks_changes_no_bit(design: FilterDesign) -> None:
 
 @each_design
 @pytest.mark.parametrize("length", [99, 100, 101])
-def test_flush_gives_the_tail_and_begins_anew(design: FilterDesign, length: int) -> None:
+def test_flush_returns_the_tail_and_resets_the_filter(design: FilterDesign, length: int) -> None:
     pcm = np.random.default_rng(2).integers(-9000, 9000, length).astype("<i2").tobytes()
     filter_ = PolyphaseFilter(design)
     first = filter_.process(pcm) + filter_.flush()
@@ -86,14 +87,16 @@ def test_flush_gives_the_tail_and_begins_anew(design: FilterDesign, length: int)
 
 
 @each_design
-def test_phase_is_linear_and_the_delay_as_stated(design: FilterDesign) -> None:
+def test_phase_is_linear_and_delay_matches_the_design(design: FilterDesign) -> None:
     impulse = np.zeros(60, dtype=np.int16)
     impulse[30] = 10_000
     output = filtered(design, impulse).astype(int)
     peak = 30 * design.up // design.down + design.delay_samples
     assert np.argmax(output) == peak
     before, after = output[peak - 16 : peak], output[peak + 1 : peak + 17]
-    assert before.tolist() == after[::-1].tolist()  # symmetrical: so it is for every tone
+    assert (
+        before.tolist() == after[::-1].tolist()
+    )  # symmetrical: the phase is linear for every tone
     assert design.delay_samples / 16 <= 1.5
 
 

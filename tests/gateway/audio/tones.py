@@ -1,4 +1,4 @@
-"""Tones, and what a filter makes of them."""
+"""Test tones, and their level after a filter."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ type Samples = NDArray[np.int16]
 
 
 def filtered(design: FilterDesign, samples: Samples) -> Samples:
-    """All of it: the samples, then the tail."""
+    """Return the filter's whole output: that of the samples, then the tail."""
     filter_ = PolyphaseFilter(design)
     return np.frombuffer(filter_.process(samples.astype("<i2").tobytes()) + filter_.flush(), "<i2")
 
@@ -22,7 +22,7 @@ def tone(hz: float, rate_hz: int, seconds: float = 0.5) -> Samples:
 
 
 def level_db(samples: Samples, hz: float) -> float:
-    """How loud one frequency is at 16 kHz in the steady part, beside a tone of `AMPLITUDE`."""
+    """Return a frequency's level at 16 kHz in the steady part, relative to `AMPLITUDE`."""
     steady = samples[500:6900]  # whole periods of every multiple of 100 Hz
     spectrum = np.abs(np.fft.rfft(steady * np.hanning(len(steady)))) * 4 / len(steady)
     return float(20 * np.log10(spectrum[round(hz * len(steady) / 16_000)] / AMPLITUDE))

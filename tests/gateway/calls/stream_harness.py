@@ -1,4 +1,4 @@
-"""A stream that a test plays the carrier and the model of."""
+"""A harness for one stream: the test sends the carrier's messages and the model's tokens."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ CHUNK = 640  # bytes of mu-law in 80 ms
 
 
 class StreamHarness:
-    """A stream with a scripted model; the test plays the carrier."""
+    """A stream with a scripted model; the test sends the carrier's messages."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class StreamHarness:
         self.metrics = Metrics()
         self.woken = asyncio.Event()
         self.replies: list[str] = []
-        self.takes_replies = True
+        self.accepts_replies = True
         settings: dict[str, Any] = {
             "chunk_ms": 80,
             "open_timeout_s": 5,
@@ -74,7 +74,7 @@ class StreamHarness:
                 monotonic_s=asyncio.get_running_loop().time,
                 new_epoch=epochs(lambda: 1_700_000_000.0),
                 wall_s=lambda: 1_700_000_000.0,
-                random=Random(1),  # noqa: S311  # jitter, the same in each run
+                random=Random(1),  # noqa: S311  # the same jitter in each run
             ),
             self.reservation,
             authorize=self.authorize,
@@ -106,14 +106,14 @@ class StreamHarness:
         self.events.append(event)
 
     def reply(self, message: str) -> None:
-        if not self.takes_replies:
+        if not self.accepts_replies:
             raise CarrierError("replies-unread")
         self.replies.append(message)
 
     async def read(self) -> None:
         await self.woken.wait()
 
-    # The carrier's part
+    # What the carrier sends
 
     def feed(self, event: str, **fields: Any) -> None:
         self.stream.receive_text(json.dumps({"event": event, **fields}).encode())
@@ -131,7 +131,7 @@ class StreamHarness:
         payload = base64.b64encode(bytes([code]) * (chunks * CHUNK)).decode()
         self.feed("media", media={"track": track, "payload": payload, **media})
 
-    # The model's part
+    # What the model sends
 
     @property
     def peer(self) -> ScriptedStream:
@@ -152,9 +152,10 @@ class StreamHarness:
 
 
 @asynccontextmanager
-async def living(
+async def running_stream(
     transport: ScriptedTransport | None = None, adapter: Adapter | None = None, **limits: Any
 ) -> AsyncIterator[tuple[StreamHarness, "asyncio.Task[Termination]"]]:
+    """Run a stream; cancel it at the end of the context if it still runs."""
     harness = StreamHarness(transport or ScriptedTransport(), adapter, **limits)
     task = asyncio.create_task(harness.stream.run(harness.read))
     await settle()
@@ -165,7 +166,7 @@ async def living(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def virtually[**P](test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+def in_virtual_time[**P](test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run a test in virtual time."""
 
     @functools.wraps(test)

@@ -1,22 +1,25 @@
-"""What one stream may send: as much audio as time allows, and the messages that carry it."""
+"""Rate limits of one media stream: audio ahead of real time, and messages."""
 
 import pytest
 
 from gateway.calls.allowance import Allowance
 from gateway.errors import CarrierError
 
-EACH = 60  # messages between two looks
+EACH = 60  # messages between two checks
 
 
-def reason(*looks: tuple[float, int, float], tracks: int = 1) -> tuple[str, int] | None:
-    """Spend message by message; give why it ended and at which, or None.
+def reason(*bursts: tuple[float, int, float], tracks: int = 1) -> tuple[str, int] | None:
+    """Spend the messages of all bursts, `EACH` at a time.
 
     Args:
-        looks: seconds since the start, messages that came then at once, milliseconds of each.
-        tracks: that share the audio.
+        bursts: seconds since the start, number of messages that arrive then, audio in each in ms.
+        tracks: number of tracks that share the audio.
+
+    Returns:
+        The reason of the first error, and the number of messages until then; None without an error.
     """
     allowance, audio_ms, total = Allowance(100.0), 0.0, 0
-    for at_s, messages, each_ms in looks:
+    for at_s, messages, each_ms in bursts:
         for begin in range(0, messages, EACH):
             count = min(EACH, messages - begin)
             audio_ms, total = audio_ms + count * each_ms, total + count
@@ -27,18 +30,19 @@ def reason(*looks: tuple[float, int, float], tracks: int = 1) -> tuple[str, int]
     return None
 
 
-def test_real_time_media_of_two_tracks_are_never_too_much() -> None:
+def test_real_time_audio_of_two_tracks_is_allowed() -> None:
     for frame_ms in (10, 20, 40):
         seconds = ((float(s), 2000 // frame_ms, float(frame_ms)) for s in range(1, 3600))
         assert reason(*seconds, tracks=2) is None
 
 
-def test_a_minute_of_backlog_may_come_at_once() -> None:
+def test_minute_of_delayed_audio_at_once_is_allowed() -> None:
     assert reason((1.0, 12_000, 10.0), tracks=2) is None
-    assert reason((600.0, 6_000, 20.0), (600.1, 55_000, 20.0), tracks=2) is None  # a long stall
+    after_stall = (600.0, 6_000, 20.0), (600.1, 55_000, 20.0)
+    assert reason(*after_stall, tracks=2) is None
 
 
-def test_audio_beyond_a_minute_ahead_is_too_fast() -> None:
+def test_more_than_a_minute_ahead_of_real_time_is_too_fast() -> None:
     ended = reason((10.0, 10_000, 20.0))
     assert ended is not None
     assert ended[0] == "too-fast"
@@ -46,19 +50,31 @@ def test_audio_beyond_a_minute_ahead_is_too_fast() -> None:
 
 
 @pytest.mark.parametrize("each_ms", [0.0, 0.1, 1.0])
-def test_messages_that_carry_little_audio_are_a_flood(each_ms: float) -> None:
+def test_messages_with_little_audio_are_a_flood(each_ms: float) -> None:
     ended = reason((1.0, 12_000, each_ms))
     assert ended is not None
     assert ended[0] == "message-flood"
     assert ended[1] < 3_500
 
 
-def test_what_was_not_used_before_is_not_saved_for_a_flood() -> None:
+def test_unused_allowance_accumulates_only_up_to_the_burst_limit() -> None:
     quiet = [(float(s), 100, 20.0) for s in range(1, 3600)]
     ended = reason(*quiet, (3600.0, 10_000, 0.0), tracks=2)
     assert ended is not None
     assert ended[0] == "message-flood"
 
 
-def test_a_steady_trickle_of_notes_beside_the_media_is_no_flood() -> None:
+def test_240_messages_per_second_without_audio_are_allowed() -> None:
     assert reason(*((float(s), 240, 0.0) for s in range(1, 600))) is None
+
+
+def test_limits_are_exact() -> None:
+    """One minute ahead; a burst of 2,000 messages, and one more per 4 ms of audio."""
+    Allowance(0.0).spend(0, 60_000, 60_000, 0.0)
+    with pytest.raises(CarrierError, match="too-fast"):
+        Allowance(0.0).spend(0, 60_001, 60_001, 0.0)
+    allowance = Allowance(0.0)
+    allowance.spend(1000, 0, 0, 0.0)
+    allowance.spend(1100, 400, 400, 0.0)
+    with pytest.raises(CarrierError, match="message-flood"):
+        allowance.spend(1, 400, 400, 0.0)

@@ -1,4 +1,4 @@
-"""A stream while its media are away: holds, silence that the wire leaves out, late words."""
+"""A stream without media: holds, silence that the carrier omits, words that arrive late."""
 
 import asyncio
 import audioop
@@ -14,11 +14,11 @@ from gateway.calls.termination import IDLE
 from gateway.carriers.events import CallStarted
 from gateway.carriers.protocols.pcm_socket import PcmSocketAdapter
 from gateway.transcript.events import FinalReason, GapCause, TranscriptFinal, TranscriptGap
-from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, in_virtual_time, running_stream
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
 FRAME_MS = 20
-LOUD_RMS = 5000  # more than a filter that rings on, less than our speech
+LOUD_RMS = 5000  # above the ringing of the resampler's filter, below the speech that the tests send
 
 
 def answering(
@@ -26,14 +26,14 @@ def answering(
     *,
     token_s: float = 0.0,
 ) -> ScriptedTransport:
-    """A model that answers each 80 ms with `text(number, is_loud)`, `token_s` after the last."""
+    """Return a model that sends `text(number, is_loud)` per 80 ms, `token_s` after the last one."""
 
     def greet(stream: ScriptedStream) -> None:
         audio = bytearray()
         number = 0
         work: asyncio.Queue[bool | None] = asyncio.Queue()  # loud or not; None: the final commit
 
-        def take(message: dict[str, Any]) -> None:
+        def receive(message: dict[str, Any]) -> None:
             audio.extend(base64.b64decode(message.get("audio", "")))
             is_final = message.get("final", False)
             while len(audio) >= 2560 or (is_final and audio):
@@ -42,7 +42,7 @@ def answering(
             if is_final:
                 work.put_nowait(None)
 
-        async def speak() -> None:
+        async def send_tokens() -> None:
             nonlocal number
             while not stream.aborted and (is_loud := await work.get()) is not None:
                 await asyncio.sleep(token_s)
@@ -52,20 +52,20 @@ def answering(
             if not stream.aborted:
                 stream.done()
 
-        stream.on_sent = take
-        stream.speaking = asyncio.create_task(speak())  # type: ignore[attr-defined]  # kept
+        stream.on_sent = receive
+        stream.sending = asyncio.create_task(send_tokens())  # type: ignore[attr-defined]  # keeps the task
         stream.created()
 
     return ScriptedTransport(greet)
 
 
 def words_until(tokens: int) -> Callable[[int, bool], str]:
-    """A word with each token, so many; then silence."""
+    """Return a text function: a word for each of the first `tokens` tokens, then none."""
     return lambda number, _: f" w{number}" if number < tokens else ""
 
 
 async def send(harness: StreamHarness, from_ms: int, to_ms: int, *, code: int = 0) -> None:
-    """Send stamped frames of 20 ms in real time."""
+    """Send frames of 20 ms with timestamps, in real time."""
     for at_ms in range(from_ms, to_ms, FRAME_MS):
         payload = base64.b64encode(bytes([code]) * 160).decode()
         media = {"track": "inbound", "payload": payload, "timestamp": str(at_ms)}
@@ -79,11 +79,14 @@ async def hang_up(harness: StreamHarness, task: "asyncio.Task[Any]") -> None:
 
 
 class TestHold:
-    @virtually
-    async def test_a_stream_without_media_lives_while_its_peer_answers_pings(self) -> None:
-        """Symptom: closed as `media-timeout` after 120 s of hold, the rest of the call unheard."""
+    @in_virtual_time
+    async def test_hold_of_an_hour_does_not_end_a_stream_whose_peer_answers_pings(self) -> None:
+        """Symptom: closed as `media-timeout` after 120 s on hold; the rest was not transcribed."""
         transport = answering()
-        async with living(transport, silence_timeout_s=1800, max_call_s=14_400) as (harness, task):
+        async with running_stream(transport, silence_timeout_s=1800, max_call_s=14_400) as (
+            harness,
+            task,
+        ):
             harness.start()
             await send(harness, 0, 2000)
             await asyncio.sleep(3600)
@@ -94,9 +97,9 @@ class TestHold:
         assert first.end_ms <= 2000
         assert second.start_ms >= 3_602_000
 
-    @virtually
-    async def test_a_peer_that_cannot_answer_pings_has_the_idle_limit(self) -> None:
-        async with living(answering(), is_probed=False, idle_timeout_s=120) as (
+    @in_virtual_time
+    async def test_idle_limit_ends_a_stream_whose_peer_is_not_pinged(self) -> None:
+        async with running_stream(answering(), is_probed=False, idle_timeout_s=120) as (
             harness,
             task,
         ):
@@ -104,21 +107,24 @@ class TestHold:
             await send(harness, 0, 2000)
             assert await asyncio.wait_for(task, 130) == IDLE
 
-    @virtually
-    async def test_silence_that_is_sent_still_ends_a_stream(self) -> None:
-        async with living(answering(lambda *_: ""), silence_timeout_s=60) as (harness, task):
+    @in_virtual_time
+    async def test_received_silence_ends_a_stream_and_a_hold_does_not_count(self) -> None:
+        async with running_stream(answering(lambda *_: ""), silence_timeout_s=60) as (
+            harness,
+            task,
+        ):
             harness.start()
             await send(harness, 0, 30_000, code=0xFF)
-            await asyncio.sleep(600)  # a hold is no silence
+            await asyncio.sleep(600)  # a hold does not count as silence
             for _ in range(20):
                 await send(harness, 630_000, 632_000, code=0xFF)
                 assert harness.stream.termination is None or harness.ended.reason == "silence"
             await asyncio.wait_for(task, 10)
         assert harness.ended.reason == "silence"
 
-    @virtually
-    async def test_the_longest_age_still_ends_it(self) -> None:
-        async with living(answering(), max_call_s=600) as (harness, task):
+    @in_virtual_time
+    async def test_maximum_duration_ends_a_stream_on_hold(self) -> None:
+        async with running_stream(answering(), max_call_s=600) as (harness, task):
             harness.start()
             await send(harness, 0, 2000)
             await asyncio.wait_for(task, 610)
@@ -126,14 +132,14 @@ class TestHold:
 
     @pytest.mark.parametrize("hold_ms", [4_000, 20_000, 36_000, 124_000])
     @pytest.mark.parametrize("before_ms", [2000, 2040, 1980])
-    def test_words_are_final_when_the_hold_begins_and_none_straddles_it(
+    def test_segment_is_closed_when_a_hold_begins_and_no_final_spans_it(
         self, hold_ms: int, before_ms: int
     ) -> None:
-        """Symptom: one final from 2000 to 38078 ms; the last words came with the hang-up."""
+        """Symptom: one final from 2000 to 38078 ms, published only at the hang-up."""
 
-        @virtually
+        @in_virtual_time
         async def play() -> None:
-            async with living(answering()) as (harness, task):
+            async with running_stream(answering()) as (harness, task):
                 harness.start()
                 await send(harness, 0, before_ms)
                 await asyncio.sleep(hold_ms / 1000)
@@ -150,9 +156,9 @@ class TestHold:
 
         play()
 
-    @virtually
-    async def test_frames_lost_while_others_come_are_still_loss(self) -> None:
-        async with living(answering(lambda *_: "")) as (harness, task):
+    @in_virtual_time
+    async def test_jump_of_the_timestamps_without_a_stall_is_carrier_loss(self) -> None:
+        async with running_stream(answering(lambda *_: "")) as (harness, task):
             harness.start()
             await send(harness, 0, 2000)
             await send(harness, 7000, 9000)
@@ -162,16 +168,15 @@ class TestHold:
 
 
 class TestLateWords:
-    @virtually
-    async def test_late_words_belong_to_the_segment_they_were_said_in(self) -> None:
-        """Symptom: a sentence cut in two, its end in a segment that only the hang-up closed."""
+    @in_virtual_time
+    async def test_late_words_are_added_to_the_segment_of_their_audio(self) -> None:
+        """Symptom: a sentence was split; its end was in a segment closed only by the hang-up."""
 
-        def late(
-            number: int, _: bool
-        ) -> str:  # the last word comes two seconds after the one before
+        def late(number: int, _: bool) -> str:
+            # The third word is 2 s after the second.
             return {0: " one", 5: " two", 30: " three"}.get(number, "")
 
-        async with living(answering(late, token_s=0.02)) as (harness, _):
+        async with running_stream(answering(late, token_s=0.02)) as (harness, _):
             harness.start()
             await send(harness, 0, 800)
             await asyncio.sleep(10)
@@ -180,10 +185,10 @@ class TestLateWords:
             assert final.reason is FinalReason.PAUSE
             assert final.end_ms <= 800
 
-    @virtually
-    async def test_a_segment_on_a_quiet_track_is_closed_once_a_slow_engine_is_done(self) -> None:
-        """Symptom: an engine slower than the padding; its final came 36 s later."""
-        async with living(answering(words_until(60), token_s=0.2)) as (harness, _):
+    @in_virtual_time
+    async def test_segment_on_an_idle_track_is_closed_once_a_slow_model_has_answered(self) -> None:
+        """Symptom: the model was slower than the padding; its final was 36 s late."""
+        async with running_stream(answering(words_until(60), token_s=0.2)) as (harness, _):
             harness.start()
             await send(harness, 0, 5000)
             await asyncio.sleep(36)
@@ -192,24 +197,24 @@ class TestLateWords:
             assert said == " ".join(f"w{number}" for number in range(60))
 
 
-class TestLeftOutSilence:
-    """A carrier without stamps that sends nothing while nobody speaks."""
+class TestOmittedSilence:
+    """A carrier without timestamps that sends nothing during silence."""
 
     @staticmethod
     def adapter() -> PcmSocketAdapter:
         form = TrackFormat("inbound", Encoding.PCMU, 8000)
         start = CallStarted("CA1", "MZ1", (form,))
 
-        def understand(message: bytes) -> CallStarted:
+        def parse_start(message: bytes) -> CallStarted:
             json.loads(message)
             return start
 
-        return PcmSocketAdapter(understand)
+        return PcmSocketAdapter(parse_start)
 
-    @virtually
-    async def test_its_media_clock_follows_arrival(self) -> None:
-        """Symptom: 225 s of call, 208 s of media clock, nothing declared."""
-        async with living(answering(), self.adapter()) as (harness, task):
+    @in_virtual_time
+    async def test_media_clock_follows_arrival_after_omitted_silence(self) -> None:
+        """Symptom: a call of 225 s had 208 s on the media clock, and no gap was declared."""
+        async with running_stream(answering(), self.adapter()) as (harness, task):
             harness.start()
             for _ in range(3):
                 for _ in range(100):

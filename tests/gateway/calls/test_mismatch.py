@@ -1,4 +1,4 @@
-"""A track whose payload is not what the carrier announced: what is logged, counted, shown."""
+"""A payload that is not in the announced encoding: log line, metric, admin API and event."""
 
 import audioop
 import base64
@@ -9,7 +9,7 @@ from gateway.audio.encodings import Encoding
 from gateway.carriers.protocols.json_media import JsonMediaAdapter
 from gateway.carriers.settings import AudioSettings
 from gateway.carriers.vendors.twilio import DIALECT
-from tests.gateway.calls.stream_harness import StreamHarness, living
+from tests.gateway.calls.stream_harness import StreamHarness, running_stream
 from tests.gateway.scripted import settle
 from tests.speech import recording
 
@@ -30,10 +30,10 @@ def counted(harness: StreamHarness) -> float | None:
     return harness.metrics.registry.get_sample_value(name, labels)
 
 
-async def test_alaw_called_pcmu_is_said_once_to_all_who_look() -> None:
-    """Symptom: `completed`, no gap, hundreds of deltas, and a transcript that is empty."""
+async def test_alaw_announced_as_pcmu_is_reported_once() -> None:
+    """Symptom: `completed`, no gap, hundreds of deltas, and an empty transcript."""
     with capture_logs() as logs:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             harness.start("inbound", "outbound")
             await settle()
             speak(harness, ALAW)
@@ -61,10 +61,10 @@ async def test_alaw_called_pcmu_is_said_once_to_all_who_look() -> None:
     assert harness.ended.suspected_encoding == {"inbound": "pcma"}
 
 
-async def test_what_the_log_says_to_set_mends_it() -> None:
+async def test_setting_named_in_the_log_corrects_the_mismatch() -> None:
     settings = AudioSettings(_env_file=None, encoding=Encoding.PCMA)
     adapter = settings.inform(JsonMediaAdapter(DIALECT))
-    async with living(adapter=adapter) as (harness, task):
+    async with running_stream(adapter=adapter) as (harness, task):
         harness.start("inbound")
         await settle()
         speak(harness, ALAW)

@@ -1,4 +1,4 @@
-"""What becomes of a track's words when sessions fail, grow old, fall silent. In virtual time."""
+"""A track's words when its sessions fail, are rolled over or fall silent. In virtual time."""
 
 import asyncio
 from itertools import pairwise
@@ -16,7 +16,7 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, in_virtual_time, running_stream
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 from tests.simulation import loop
 
@@ -39,15 +39,15 @@ def sent_ms(stream: ScriptedStream) -> int:
 
 
 def answering(stream: ScriptedStream) -> None:
-    """Play a model that answers each 80 ms at once with a word."""
+    """Script a model that answers each 80 ms at once with a word."""
     stream.on_sent = lambda message: stream.delta(" w") if "audio" in message else None
     stream.created()
 
 
 class TestReconnect:
-    @virtually
-    async def test_the_open_segment_is_heard_again_and_starts_over(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_reconnect_replays_open_segment_with_a_new_rev(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(5)
@@ -74,9 +74,9 @@ class TestReconnect:
         assert harness.of(TranscriptGap) == []
         assert harness.ended.status is Status.COMPLETED
 
-    @virtually
-    async def test_finals_are_not_heard_again(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_reconnect_does_not_replay_final_words(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(1)
@@ -88,7 +88,7 @@ class TestReconnect:
             harness.audio(3)
             harness.peer.close(UpstreamError("connection-lost"))
             await asyncio.sleep(1)
-            # Answered to 1280 ms, silent since 80: heard again from a little before.
+            # Answered up to 1280 ms, nothing loud since 80 ms: replayed from 800 ms before 1280.
             assert sent_ms(harness.transport.streams[1]) == 24 * 80 - (1280 - 800)
             harness.feed("stop")
             await settle()
@@ -97,9 +97,9 @@ class TestReconnect:
         assert [f.text for f in harness.of(TranscriptFinal)] == ["hello"]
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_a_replay_without_words_takes_them_back(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_replay_without_words_replaces_them_by_an_empty_final(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(3)
@@ -112,9 +112,9 @@ class TestReconnect:
         [final] = harness.of(TranscriptFinal)
         assert (final.segment, final.rev, final.text) == (1, 1, "")
 
-    @virtually
-    async def test_words_stand_when_no_session_comes_any_more(self) -> None:
-        async with living(retry_budget_s=3) as (harness, task):
+    @in_virtual_time
+    async def test_words_are_kept_when_the_retry_budget_is_exhausted(self) -> None:
+        async with running_stream(retry_budget_s=3) as (harness, task):
             harness.start()
             await settle()
             harness.audio(3)
@@ -126,11 +126,11 @@ class TestReconnect:
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 240, GapCause.RECONNECT)]
         assert (termination.status, termination.reason) == (Status.FAILED, "connect-refused")
 
-    @virtually
-    async def test_what_exceeds_the_ring_is_a_gap_and_what_was_heard_of_the_segment_stays(
+    @in_virtual_time
+    async def test_audio_beyond_the_replay_buffer_is_a_gap_and_earlier_words_are_kept(
         self,
     ) -> None:
-        async with living(replay_ms=800) as (harness, task):
+        async with running_stream(replay_ms=800) as (harness, task):
             harness.start()
             await settle()
             harness.audio(5)
@@ -155,13 +155,13 @@ class TestReconnect:
         assert gap.to_ms - gap.from_ms == harness.ended.gap_ms > 0
         assert gap.to_ms + sent_ms(second) == harness.ended.duration_ms + TAIL_MS
 
-    @virtually
+    @in_virtual_time
     async def test_attempts_back_off_with_full_jitter_within_the_budget(self) -> None:
         times: list[float] = []
         transport = ScriptedTransport()
         transport.refusal = UpstreamError("throttled")
         transport.on_open = lambda: times.append(asyncio.get_running_loop().time())
-        async with living(transport, retry_budget_s=60) as (harness, task):
+        async with running_stream(transport, retry_budget_s=60) as (harness, task):
             harness.start()
             termination = await task
         waits = [after - before for before, after in pairwise(times)]
@@ -174,13 +174,13 @@ class TestReconnect:
     @pytest.mark.parametrize(
         "reason", sorted(reason for reason, info in REASONS.items() if not info.retry)
     )
-    def test_permanent_faults_are_not_tried_again(self, reason: str) -> None:
+    def test_permanent_faults_are_not_retried(self, reason: str) -> None:
         async def main() -> None:
             transport = ScriptedTransport()
             transport.refusal = UpstreamError(reason)
             attempts: list[None] = []
             transport.on_open = lambda: attempts.append(None)
-            async with living(transport) as (harness, task):
+            async with running_stream(transport) as (harness, task):
                 harness.start()
                 termination = await task
             assert (termination.status, termination.reason) == (Status.FAILED, reason)
@@ -188,9 +188,9 @@ class TestReconnect:
 
         loop.run(main(), limit_s=100)
 
-    @virtually
-    async def test_every_place_is_given_back(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_every_slot_is_released(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start("inbound", "outbound")
             await settle()
             harness.audio(2)
@@ -200,33 +200,33 @@ class TestReconnect:
             await settle()
             harness.finish_all()
             await task
-        assert len(harness.reservation.places) == 3
-        assert not any(slot.held for slot in harness.reservation.places)
+        assert len(harness.reservation.slots) == 3
+        assert not any(slot.held for slot in harness.reservation.slots)
 
-    @virtually
-    async def test_a_stream_cut_off_while_it_connects_gives_its_place_back(self) -> None:
+    @in_virtual_time
+    async def test_stream_cancelled_while_connecting_releases_its_slot(self) -> None:
         transport = ScriptedTransport()
         transport.gate.clear()
-        async with living(transport) as (harness, task):
+        async with running_stream(transport) as (harness, task):
             harness.start()
             await settle()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        assert [slot.held for slot in harness.reservation.places] == [False]
+        assert [slot.held for slot in harness.reservation.slots] == [False]
 
-    @virtually
-    async def test_the_full_context_loses_nothing(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_full_context_loses_no_audio(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(15)
             harness.peer.delta(" one")
             for _ in range(11):
                 harness.peer.delta("")
-            harness.peer.done()  # nobody asked
+            harness.peer.done()  # without a commit: the context is full
             harness.audio(1)
             await settle()
-            second = harness.transport.streams[1]  # at once
+            second = harness.transport.streams[1]  # opened at once
             assert sent_ms(second) == 16 * 80 - 80
             harness.feed("stop")
             await settle()
@@ -239,14 +239,14 @@ class TestReconnect:
         ]
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_a_model_that_is_always_done_too_soon_is_asked_within_the_budget(self) -> None:
-        def sick(stream: ScriptedStream) -> None:
+    @in_virtual_time
+    async def test_model_that_is_always_done_early_is_retried_within_the_budget(self) -> None:
+        def done_early(stream: ScriptedStream) -> None:
             stream.created()
             asyncio.get_running_loop().call_later(0.01, stream.done)
 
-        transport = ScriptedTransport(sick)
-        async with living(transport, retry_budget_s=20) as (harness, task):
+        transport = ScriptedTransport(done_early)
+        async with running_stream(transport, retry_budget_s=20) as (harness, task):
             harness.start()
             termination = await task
         assert termination.reason == "context-full"
@@ -254,21 +254,21 @@ class TestReconnect:
 
 
 class TestRollover:
-    @virtually
-    async def test_at_a_pause_the_next_session_goes_on_before_the_old_one_is_closed(self) -> None:
-        async with living(rollover_soft_s=5) as (harness, task):
+    @in_virtual_time
+    async def test_rollover_in_a_pause_switches_sessions_before_the_old_one_ends(self) -> None:
+        async with running_stream(rollover_soft_s=5) as (harness, task):
             harness.start()
             await talk(harness, 0.08)
             harness.peer.delta(" one")
             await talk(harness, 6.32)
-            assert len(harness.transport.streams) == 1  # nobody paused
+            assert len(harness.transport.streams) == 1  # no pause so far
             await talk(harness, 2.4, code=SILENCE)
             old, new = harness.transport.streams
             assert old.types[-1] == "commit"
             assert not old.finished
             assert sent_ms(new) > 0
             new.delta(" three")
-            assert len(harness.of(TranscriptDelta)) == 1  # held back
+            assert len(harness.of(TranscriptDelta)) == 1  # held until the old session has ended
             old.delta(" two")
             old.answer_all()
             await settle()
@@ -284,9 +284,12 @@ class TestRollover:
             "callscribe_rollovers_total", {"why": "pause"}
         )
 
-    @virtually
-    async def test_in_mid_speech_when_it_must_be(self) -> None:
-        async with living(ScriptedTransport(answering), rollover_hard_s=5) as (harness, task):
+    @in_virtual_time
+    async def test_hard_limit_rolls_over_in_mid_speech(self) -> None:
+        async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
+            harness,
+            task,
+        ):
             harness.start()
             await talk(harness, 8)
             old, new = harness.transport.streams
@@ -299,9 +302,12 @@ class TestRollover:
         assert [f.reason for f in harness.of(TranscriptFinal)] == ["rollover", "hangup"]
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_without_a_second_place_one_after_the_other(self) -> None:
-        async with living(ScriptedTransport(answering), rollover_hard_s=5) as (harness, task):
+    @in_virtual_time
+    async def test_rollover_without_a_second_slot_finishes_the_old_session_first(self) -> None:
+        async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
+            harness,
+            task,
+        ):
             harness.start()
             await talk(harness, 3)
             harness.reservation.full = True
@@ -318,9 +324,9 @@ class TestRollover:
         assert harness.ended.gap_ms == 0
         assert harness.ended.status is Status.COMPLETED
 
-    @virtually
-    async def test_the_old_one_fails_in_its_last_words(self) -> None:
-        async with living(rollover_soft_s=5) as (harness, task):
+    @in_virtual_time
+    async def test_old_session_that_fails_during_a_rollover_is_replayed(self) -> None:
+        async with running_stream(rollover_soft_s=5) as (harness, task):
             harness.start()
             await talk(harness, 5.2)
             await talk(harness, 2.4, code=SILENCE)
@@ -328,16 +334,16 @@ class TestRollover:
             await asyncio.sleep(1)
             _, new, third = harness.transport.streams
             assert new.aborted
-            assert sent_ms(third) == 7600  # the whole call: no word of it was said
+            assert sent_ms(third) == 7600  # the whole call: no word of it was received
             harness.feed("stop")
             await settle()
             third.answer_all()
             await task
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_the_new_one_fails_while_the_old_one_speaks(self) -> None:
-        async with living(rollover_soft_s=5) as (harness, task):
+    @in_virtual_time
+    async def test_new_session_that_fails_during_a_rollover_is_replaced(self) -> None:
+        async with running_stream(rollover_soft_s=5) as (harness, task):
             harness.start()
             await talk(harness, 5.2)
             await talk(harness, 2.4, code=SILENCE)
@@ -356,9 +362,9 @@ class TestRollover:
 
 
 class TestWatchdogs:
-    @virtually
-    async def test_a_mute_session_is_replaced_and_its_audio_heard_again(self) -> None:
-        async with living(mute_timeout_s=8) as (harness, task):
+    @in_virtual_time
+    async def test_mute_session_is_replaced_and_its_audio_replayed(self) -> None:
+        async with running_stream(mute_timeout_s=8) as (harness, task):
             harness.start()
             await talk(harness, 14)
             second = harness.transport.streams[1]
@@ -368,29 +374,32 @@ class TestWatchdogs:
             await settle()
             second.answer_all()
             await task
-        assert "session-mute" in harness.reservation.places[0].verdicts
+        assert "session-mute" in harness.reservation.slots[0].outcomes
         assert harness.metrics.registry.get_sample_value(
             "callscribe_first_deltas_late_total", {"endpoint": "main"}
         )
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_a_session_that_stops_answering_is_replaced(self) -> None:
-        async with living(ScriptedTransport(answering), mute_timeout_s=8) as (harness, task):
+    @in_virtual_time
+    async def test_session_that_stops_answering_is_replaced(self) -> None:
+        async with running_stream(ScriptedTransport(answering), mute_timeout_s=8) as (
+            harness,
+            task,
+        ):
             harness.start()
             await talk(harness, 1)
             harness.peer.on_sent = lambda _: None
             await talk(harness, 13)
-            assert "session-stalled" in harness.reservation.places[0].verdicts
+            assert "session-stalled" in harness.reservation.slots[0].outcomes
             harness.feed("stop")
             await settle()
             harness.transport.streams[1].answer_all()
             await task
         assert harness.ended.gap_ms == 0
 
-    @virtually
-    async def test_nobody_waits_for_answers_to_audio_that_was_never_sent(self) -> None:
-        """The model keeps 2400 ms, its longest delay, before each answer."""
+    @in_virtual_time
+    async def test_session_without_more_audio_is_not_stalled(self) -> None:
+        """The model buffers 2400 ms, its longest delay, before it answers."""
 
         def late(stream: ScriptedStream) -> None:
             stream.on_sent = lambda _: (
@@ -398,7 +407,9 @@ class TestWatchdogs:
             )
             stream.created()
 
-        async with living(ScriptedTransport(late), mute_timeout_s=8, idle_timeout_s=1000) as (
+        async with running_stream(
+            ScriptedTransport(late), mute_timeout_s=8, idle_timeout_s=1000
+        ) as (
             harness,
             _,
         ):
@@ -407,30 +418,32 @@ class TestWatchdogs:
             await asyncio.sleep(100)
             assert len(harness.transport.streams) == 1
 
-    @virtually
-    async def test_a_rut_ends_the_session_a_pause_does_not(self) -> None:
-        def in_a_rut(stream: ScriptedStream) -> None:
+    @in_virtual_time
+    async def test_silent_model_is_replaced_but_not_during_a_pause(self) -> None:
+        def silent(stream: ScriptedStream) -> None:
             stream.on_sent = lambda message: stream.delta("") if "audio" in message else None
             stream.created()
 
-        async with living(ScriptedTransport(in_a_rut)) as (harness, _):
+        async with running_stream(ScriptedTransport(silent)) as (harness, _):
             harness.start()
             await talk(harness, 60, code=SILENCE)
             assert len(harness.transport.streams) == 1
             await talk(harness, 20)
-            assert "model-rut" in harness.reservation.places[0].verdicts
+            assert "model-rut" in harness.reservation.slots[0].outcomes
             assert len(harness.transport.streams) == 2
-            assert sent_ms(harness.transport.streams[1]) > 15_000  # what it did not hear
+            assert sent_ms(harness.transport.streams[1]) > 15_000  # the audio without words
             await talk(harness, 60)
-            assert len(harness.transport.streams) <= 4  # music on hold
+            # The threshold doubles each time, because of hold music.
+            assert len(harness.transport.streams) <= 4
 
-    @virtually
-    async def test_a_session_that_falls_behind_is_rolled_over(self) -> None:
-        async with living(max_lag_ms=5000, mute_timeout_s=1000) as (harness, task):
+    @in_virtual_time
+    async def test_lagging_session_is_rolled_over(self) -> None:
+        async with running_stream(max_lag_ms=5000, mute_timeout_s=1000) as (harness, task):
             harness.start()
             await talk(harness, 12)
             assert len(harness.transport.streams) == 2
-            assert harness.peer.types[-1] == "commit"  # what it was sent it may still say
+            # It may still return words for the audio that it received.
+            assert harness.peer.types[-1] == "commit"
             harness.peer.answer_all()
             await settle()
             harness.feed("stop")
@@ -449,7 +462,7 @@ class TestEnds:
         [(IDLE, None, 60), (SILENT, SILENCE, 100), (TOO_LONG, LOUD, 200)],
         ids=["idle", "silence", "max-duration"],
     )
-    def test_by_a_limit_with_the_last_words(
+    def test_limit_ends_the_stream_after_its_pending_words(
         self, termination: Termination, code: int | None, seconds: int
     ) -> None:
         async def main() -> None:
@@ -459,7 +472,7 @@ class TestEnds:
                 "max_call_s": 200,
                 "is_probed": False,
             }
-            async with living(ScriptedTransport(answering), **limits) as (harness, task):
+            async with running_stream(ScriptedTransport(answering), **limits) as (harness, task):
                 harness.start()
                 began_s = asyncio.get_running_loop().time()
                 while harness.stream.termination is None:
@@ -476,9 +489,9 @@ class TestEnds:
 
         loop.run(main(), limit_s=1000)
 
-    @virtually
-    async def test_a_refused_stream_says_so_and_opens_nothing(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_refused_stream_opens_no_session(self) -> None:
+        async with running_stream() as (harness, task):
             harness.reservation.refusal = CarrierError("endpoint-at-capacity")
             harness.start()
             harness.audio(2)
@@ -491,10 +504,10 @@ class TestEnds:
         assert harness.transport.streams == []
         assert harness.ended.gap_ms == 160
 
-    @virtually
-    async def test_an_ended_call_keeps_no_audio(self) -> None:
-        """Symptom: memory grew with ended calls, until a full garbage collection came."""
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_ended_stream_keeps_no_audio(self) -> None:
+        """Symptom: memory grew with ended calls until a full garbage collection."""
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(5)
@@ -502,12 +515,12 @@ class TestEnds:
             await settle()
             harness.peer.answer_all()
             await task
-            [track] = harness.stream._tracks.values()  # noqa: SLF001 - what it keeps is the point
-            assert track._ring.rewind(0) == 0  # noqa: SLF001
+            [track] = harness.stream._tracks.values()  # noqa: SLF001 - only its state shows it
+            assert track._buffer.rewind(0) == 0  # noqa: SLF001
 
-    @virtually
-    async def test_the_last_words_survive_a_failure_in_the_final_commit(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_failure_after_the_final_commit_is_replayed(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(3)
@@ -523,9 +536,9 @@ class TestEnds:
         assert [f.text for f in harness.of(TranscriptFinal)] == ["goodbye"]
         assert (harness.ended.status, harness.ended.gap_ms) == (Status.COMPLETED, 0)
 
-    @virtually
-    async def test_nothing_left_to_say_needs_no_other_session(self) -> None:
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_failure_with_nothing_unanswered_opens_no_other_session(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.feed("stop")

@@ -1,4 +1,4 @@
-"""The rut watch: how many empty tokens, over how much sound, how patient after the first."""
+"""Detection of a silent model: how many empty tokens, over how much loud audio."""
 
 import pytest
 
@@ -10,10 +10,10 @@ ENOUGH_MS = TOKENS // 2 * TOKEN_MS
 
 
 def watch(*texts: str) -> SilentModelWatch:
-    rut = SilentModelWatch(TOKENS)
+    silence = SilentModelWatch(TOKENS)
     for text in texts:
-        rut.note(text)
-    return rut
+        silence.note(text)
+    return silence
 
 
 @pytest.mark.parametrize(
@@ -26,26 +26,30 @@ def watch(*texts: str) -> SilentModelWatch:
         (["", "word", *[""] * TOKENS], ENOUGH_MS, True),
     ],
 )
-def test_empty_tokens_over_sound(texts: list[str], loud_ms: int, *, found: bool) -> None:
-    assert watch(*texts).finds(loud_ms) is found
+def test_model_is_silent_after_enough_empty_tokens_over_loud_audio(
+    texts: list[str], loud_ms: int, *, found: bool
+) -> None:
+    assert watch(*texts).is_silent(loud_ms) is found
 
 
-def test_it_is_twice_as_patient_each_time() -> None:
-    rut = watch()
+def test_threshold_doubles_after_each_back_off() -> None:
+    silence = watch()
     for tokens in (TOKENS, 2 * TOKENS, 4 * TOKENS):
-        assert rut.span_ms == tokens * TOKEN_MS
+        assert silence.span_ms == tokens * TOKEN_MS
         for _ in range(tokens - 1):
-            rut.note("")
-        assert not rut.finds(rut.span_ms)
-        rut.note("")
-        assert not rut.finds(rut.span_ms // 2 - 1)
-        assert rut.finds(rut.span_ms // 2)
-        assert not rut.finds(rut.span_ms)
+            silence.note("")
+        assert not silence.is_silent(silence.span_ms)
+        silence.note("")
+        assert not silence.is_silent(silence.span_ms // 2 - 1)
+        assert silence.is_silent(silence.span_ms // 2)
+        silence.back_off()
+        assert not silence.is_silent(silence.span_ms)
 
 
-def test_a_word_makes_it_as_impatient_as_at_first() -> None:
-    rut = watch(*[""] * TOKENS)
-    assert rut.finds(ENOUGH_MS)
+def test_word_resets_the_threshold() -> None:
+    silence = watch(*[""] * TOKENS)
+    assert silence.is_silent(ENOUGH_MS)
+    silence.back_off()
     for text in ("word", *[""] * TOKENS):
-        rut.note(text)
-    assert rut.finds(ENOUGH_MS)
+        silence.note(text)
+    assert silence.is_silent(ENOUGH_MS)

@@ -1,4 +1,4 @@
-"""Stalls of carriers whose frames have no times or wait for others: what lies where, and why."""
+"""Stalls of carriers whose frames have no times or arrive out of order: positions and causes."""
 
 import asyncio
 import base64
@@ -11,12 +11,12 @@ from gateway.carriers.protocols.dialect import Times
 from gateway.carriers.protocols.json_media import JsonMediaAdapter
 from gateway.carriers.vendors import twilio
 from gateway.transcript.events import GapCause, TranscriptFinal, TranscriptGap
-from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
-from tests.gateway.calls.test_holds import TestLeftOutSilence, answering, hang_up
+from tests.gateway.calls.stream_harness import StreamHarness, in_virtual_time, running_stream
+from tests.gateway.calls.test_holds import TestOmittedSilence, answering, hang_up
 
 COUNTED = replace(twilio.DIALECT, times=Times.NONE)  # as Bandwidth's
-COUNTED_IN_DISORDER = replace(COUNTED, reorder_ms=60)  # as RingCX'
-IN_DISORDER = replace(twilio.DIALECT, reorder_ms=200)  # as Telnyx'
+COUNTED_OUT_OF_ORDER = replace(COUNTED, reorder_ms=60)  # as RingCX'
+OUT_OF_ORDER = replace(twilio.DIALECT, reorder_ms=200)  # as Telnyx'
 
 
 def frame(harness: StreamHarness, track: str = "inbound", **media: str) -> None:
@@ -25,7 +25,7 @@ def frame(harness: StreamHarness, track: str = "inbound", **media: str) -> None:
 
 
 async def talk(harness: StreamHarness, track: str = "inbound", *, first: int | None = None) -> None:
-    """Send two seconds of audio in real time, numbered from the first."""
+    """Send two seconds of audio in real time; with `first`, numbered from it."""
     for number in range(100):
         frame(harness, track, **({} if first is None else {"chunk": str(first + number)}))
         await asyncio.sleep(0.02)
@@ -33,14 +33,14 @@ async def talk(harness: StreamHarness, track: str = "inbound", *, first: int | N
 
 @pytest.mark.parametrize("before", [1, 2])
 @pytest.mark.parametrize("silence_s", [10, 40])
-def test_a_track_that_begins_after_left_out_silence_lies_where_it_arrived(
+def test_track_that_begins_after_omitted_silence_starts_at_its_arrival(
     before: int, silence_s: int
 ) -> None:
     """Symptom: the outbound track began at 2000 ms instead of 12000, for the whole call."""
 
-    @virtually
+    @in_virtual_time
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
+        async with running_stream(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
             harness.start("inbound", "outbound")
             await talk(harness)
             await asyncio.sleep(silence_s)
@@ -55,12 +55,12 @@ def test_a_track_that_begins_after_left_out_silence_lies_where_it_arrived(
 
 
 @pytest.mark.parametrize("lost", [1, 10])
-def test_frames_lost_at_the_end_of_left_out_silence_do_not_change_what_it_was(lost: int) -> None:
+def test_frames_lost_at_the_end_of_omitted_silence_do_not_change_its_cause(lost: int) -> None:
     """Symptom: 20 s of silence declared as `carrier_loss`, or the next words placed before it."""
 
-    @virtually
+    @in_virtual_time
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
+        async with running_stream(answering(), JsonMediaAdapter(COUNTED)) as (harness, task):
             harness.start()
             await talk(harness, first=1)
             await asyncio.sleep(20)
@@ -73,10 +73,10 @@ def test_frames_lost_at_the_end_of_left_out_silence_do_not_change_what_it_was(lo
     play()
 
 
-@virtually
-async def test_a_few_frames_at_once_after_silence_are_no_late_delivery() -> None:
-    """Symptom: the first 400 ms after the silence lay before it."""
-    async with living(answering(), TestLeftOutSilence.adapter()) as (harness, task):
+@in_virtual_time
+async def test_small_burst_after_silence_is_not_delayed_delivery() -> None:
+    """Symptom: the first 400 ms after the silence were placed before it."""
+    async with running_stream(answering(), TestOmittedSilence.adapter()) as (harness, task):
         harness.start()
         for burst in (1, 6):
             for _ in range(burst - 1):
@@ -91,12 +91,15 @@ async def test_a_few_frames_at_once_after_silence_are_no_late_delivery() -> None
 
 
 @pytest.mark.parametrize("wait_s", [0.7, 2, 10])
-def test_frames_that_waited_for_their_order_lie_where_they_arrived(wait_s: float) -> None:
-    """Symptom: the last word lay up to 4 s late, with a `carrier_loss` before it."""
+def test_frames_held_for_reordering_keep_the_position_of_their_arrival(wait_s: float) -> None:
+    """Symptom: the last word was placed up to 4 s late, after a gap of `carrier_loss`."""
 
-    @virtually
+    @in_virtual_time
     async def play() -> None:
-        async with living(answering(), JsonMediaAdapter(COUNTED_IN_DISORDER)) as (harness, task):
+        async with running_stream(answering(), JsonMediaAdapter(COUNTED_OUT_OF_ORDER)) as (
+            harness,
+            task,
+        ):
             harness.start()
             for number in range(1, 102):
                 if number != 100:
@@ -111,10 +114,10 @@ def test_frames_that_waited_for_their_order_lie_where_they_arrived(wait_s: float
     play()
 
 
-@virtually
-async def test_a_loss_before_a_hold_stays_a_loss() -> None:
+@in_virtual_time
+async def test_frame_lost_before_a_hold_is_carrier_loss() -> None:
     """Symptom: a frame that was lost just before a hold was declared `not_sent`."""
-    async with living(answering(), JsonMediaAdapter(IN_DISORDER)) as (harness, task):
+    async with running_stream(answering(), JsonMediaAdapter(OUT_OF_ORDER)) as (harness, task):
         harness.start()
         for numbers in (range(100), range(1100, 1200)):
             for number in numbers:

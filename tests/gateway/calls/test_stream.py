@@ -1,4 +1,4 @@
-"""A stream's life: carrier messages in, a scripted model behind, transcript events out."""
+"""A stream from start to end: carrier messages, a scripted model, transcript events."""
 
 import asyncio
 import base64
@@ -37,13 +37,13 @@ from gateway.transcript.events import (
     TranscriptFinal,
     TranscriptGap,
 )
-from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, in_virtual_time, running_stream
 from tests.gateway.scripted import ScriptedTransport, settle
 from tests.waiting import eventually
 
 
-async def test_a_whole_call() -> None:
-    async with living() as (harness, task):
+async def test_call_from_start_to_end() -> None:
+    async with running_stream() as (harness, task):
         harness.start(
             "inbound",
             "outbound",
@@ -85,9 +85,11 @@ async def test_a_whole_call() -> None:
 
 
 @pytest.mark.parametrize("hang_up", [STOPPED, CLOSED])
-async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Termination) -> None:
-    """Symptom: a call that was not let in counted as failed, because its caller was quicker."""
-    async with living() as (harness, task):
+async def test_call_that_hangs_up_before_it_is_refused_counts_as_refused(
+    hang_up: Termination,
+) -> None:
+    """Symptom: a call that hung up before it was refused counted as failed."""
+    async with running_stream() as (harness, task):
         decided = asyncio.Event()
 
         async def refuse(start: CallStarted) -> None:
@@ -104,8 +106,8 @@ async def test_who_hangs_up_while_waiting_for_places_was_refused(hang_up: Termin
     assert (harness.ended.status, harness.ended.reason) == (Status.REFUSED, "endpoint-at-capacity")
 
 
-async def test_what_prometheus_sees_of_a_call() -> None:
-    async with living() as (harness, task):
+async def test_metrics_of_a_call() -> None:
+    async with running_stream() as (harness, task):
         harness.start("inbound", "outbound")
         harness.feed("mark")
         await settle()
@@ -137,16 +139,16 @@ async def test_what_prometheus_sees_of_a_call() -> None:
 
 
 class TestBeforeTheStart:
-    async def test_a_stream_that_never_starts_publishes_nothing(self) -> None:
-        async with living() as (harness, task):
+    async def test_stream_that_never_starts_publishes_nothing(self) -> None:
+        async with running_stream() as (harness, task):
             harness.feed("connected")
             harness.stream.end(CLOSED)
             await task
         assert harness.events == []
         assert harness.transport.streams == []
 
-    async def test_a_forged_token_creates_nothing(self) -> None:
-        async with living() as (harness, _):
+    async def test_forged_token_opens_no_session_and_publishes_nothing(self) -> None:
+        async with running_stream() as (harness, _):
             with pytest.raises(CarrierError, match="token-invalid"):
                 harness.start("inbound", tok="forged")
             await settle()
@@ -155,10 +157,10 @@ class TestBeforeTheStart:
 
 
 class TestAudio:
-    async def test_audio_waits_for_the_session_and_is_sent_in_order(self) -> None:
+    async def test_audio_is_buffered_until_the_session_is_open_and_sent_in_order(self) -> None:
         transport = ScriptedTransport()
         transport.gate.clear()
-        async with living(transport) as (harness, task):
+        async with running_stream(transport) as (harness, task):
             harness.start()
             for _ in range(3):
                 harness.audio()
@@ -172,12 +174,12 @@ class TestAudio:
             await task
         assert harness.ended.gap_ms == 0
 
-    async def test_a_window_that_stays_full_drops_the_oldest_as_one_gap(self) -> None:
-        async with living(replay_ms=160) as (harness, task):
+    async def test_full_buffer_drops_the_oldest_audio_as_one_gap(self) -> None:
+        async with running_stream(replay_ms=160) as (harness, task):
             harness.start()
             await settle()
             harness.peer.room = 1
-            for _ in range(5):  # one is sent, two wait, two are dropped
+            for _ in range(5):  # one is sent, two are buffered, two are dropped
                 harness.audio()
             assert harness.of(TranscriptGap) == []
             harness.peer.make_room(100)
@@ -192,8 +194,8 @@ class TestAudio:
         assert harness.ended.gap_ms == 160
         assert harness.ended.status is Status.COMPLETED
 
-    async def test_deltas_after_dropped_audio_keep_their_place_on_the_media_clock(self) -> None:
-        async with living(replay_ms=160) as (harness, _):
+    async def test_deltas_after_dropped_audio_keep_their_position_on_the_media_clock(self) -> None:
+        async with running_stream(replay_ms=160) as (harness, _):
             harness.start()
             await settle()
             harness.peer.room = 1
@@ -207,8 +209,8 @@ class TestAudio:
             (240, 320),
         ]
 
-    async def test_a_jump_of_the_timestamps_is_a_gap_and_silence(self) -> None:
-        async with living() as (harness, task):
+    async def test_jump_of_the_timestamps_is_a_gap_and_sent_as_silence(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(timestamp="0", chunk="1")
@@ -223,14 +225,14 @@ class TestAudio:
         ]
         assert (harness.ended.duration_ms, harness.ended.gap_ms) == (480, 320)
 
-    async def test_a_key_is_told_without_its_digit(self) -> None:
-        async with living() as (harness, _):
+    async def test_dtmf_is_published_without_its_digit(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             harness.feed("dtmf", dtmf={"track": "inbound_track", "digit": "7"})
         assert harness.of(StreamDtmf) == [StreamDtmf("inbound")]
 
-    async def test_a_flood_of_keys_is_told_up_to_a_bound(self) -> None:
-        async with living() as (harness, _):
+    async def test_at_most_1000_dtmf_events_are_published(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             for _ in range(1100):
                 harness.feed("dtmf", dtmf={"digit": "7"})
@@ -238,8 +240,8 @@ class TestAudio:
 
 
 class TestFailures:
-    async def test_one_track_fails_for_good_the_other_keeps_every_word(self) -> None:
-        async with living() as (harness, task):
+    async def test_permanent_failure_of_one_track_loses_no_word_of_the_other(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start("inbound", "outbound")
             await settle()
             harness.audio(3, "inbound")
@@ -255,14 +257,14 @@ class TestFailures:
             other.answer_all()
             await task
         assert {f.text for f in harness.of(TranscriptFinal)} == {"heard", "fine"}
-        # 80 ms were answered before the failure; the rest of the track is declared
+        # 80 ms were answered before the failure; the rest of the track is a gap.
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 400, GapCause.RECONNECT)]
         assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "access-denied")
 
-    async def test_when_every_track_failed_the_stream_ends_by_itself(self) -> None:
+    async def test_stream_ends_when_every_track_has_failed(self) -> None:
         transport = ScriptedTransport()
         transport.refusal = UpstreamError("access-denied")
-        async with living(transport) as (harness, task):
+        async with running_stream(transport) as (harness, task):
             harness.start("inbound", "outbound")
             harness.audio(1, "inbound")
             termination = await task
@@ -270,8 +272,8 @@ class TestFailures:
         assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "access-denied")
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 0, 80, GapCause.RECONNECT)]
 
-    async def test_a_failed_track_on_a_lossy_line_declares_one_gap(self) -> None:
-        async with living() as (harness, task):
+    async def test_failed_track_with_lost_frames_declares_one_gap(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start("inbound", "outbound")
             await settle()
             harness.peer.close(UpstreamError("access-denied"))
@@ -284,9 +286,9 @@ class TestFailures:
             await task
         assert [(g.from_ms, g.to_ms) for g in harness.of(TranscriptGap)] == [(0, 49 * 400 + 80)]
 
-    async def test_done_before_all_was_answered_is_declared(self) -> None:
-        """Symptom: the context was full at the hang-up; the tail was lost without a word."""
-        async with living() as (harness, task):
+    async def test_audio_unanswered_at_done_is_declared(self) -> None:
+        """Symptom: the context was full at the hang-up; the loss of the rest was not declared."""
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(4)
@@ -298,35 +300,35 @@ class TestFailures:
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 320, GapCause.MODEL_MUTE)]
         assert (harness.ended.status, harness.ended.gap_ms) == (Status.COMPLETED, 240)
 
-    async def test_a_bug_in_one_track_costs_the_other_no_final_and_no_gap(
+    async def test_bug_in_one_track_loses_no_final_and_no_gap_of_the_other(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             harness.start("inbound", "outbound")
             await settle()
             harness.audio(2, "inbound")
             harness.peer.delta(" one")
             outbound = harness.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
-            monkeypatch.setattr(outbound._sessions, "_look_after", lambda _: 1 / 0)  # noqa: SLF001
+            monkeypatch.setattr(outbound.sessions, "_check", lambda _: 1 / 0)
             harness.feed("stop")
             await task
         assert [f.text for f in harness.of(TranscriptFinal)] == ["one"]
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 80, 160, GapCause.MODEL_MUTE)]
         assert (harness.ended.reason, harness.ended.segments) == ("internal-error", 1)
 
-    async def test_a_model_that_never_says_done(self) -> None:
-        async with living(done_timeout_s=0.01, finish_timeout_s=0.3) as (harness, task):
+    async def test_model_that_never_sends_done_is_retried_until_the_finish_timeout(self) -> None:
+        async with running_stream(done_timeout_s=0.01, finish_timeout_s=0.3) as (harness, task):
             harness.start()
             await settle()
             harness.audio(2)
             harness.feed("stop")
             await task
-        assert len(harness.transport.streams) > 1  # it was tried again
+        assert len(harness.transport.streams) > 1  # it was retried
         assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "done-timeout")
         assert harness.of(TranscriptGap)[0].to_ms == 160
 
-    async def test_a_stalled_upstream_cannot_hold_the_hang_up(self) -> None:
-        async with living(finish_timeout_s=0.01) as (harness, task):
+    async def test_stalled_upstream_does_not_delay_the_end_beyond_the_finish_timeout(self) -> None:
+        async with running_stream(finish_timeout_s=0.01) as (harness, task):
             harness.start()
             await settle()
             harness.peer.room = 0
@@ -336,7 +338,7 @@ class TestFailures:
         assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "finish-timeout")
         assert harness.of(TranscriptGap) == [TranscriptGap("inbound", 0, 160, GapCause.RECONNECT)]
 
-    async def test_a_carrier_that_breaks_its_protocol(self) -> None:
+    async def test_protocol_error_of_the_carrier_ends_the_stream_as_failed(self) -> None:
         harness = StreamHarness(ScriptedTransport())
 
         async def read() -> None:
@@ -350,7 +352,7 @@ class TestFailures:
         assert termination.close_code == 1007
         assert (harness.ended.status, harness.ended.reason) == (Status.FAILED, "malformed-message")
 
-    async def test_a_bug_still_ends_the_stream(self) -> None:
+    async def test_bug_in_the_reader_ends_the_stream_as_failed(self) -> None:
         async def read() -> None:
             raise ZeroDivisionError
 
@@ -360,8 +362,8 @@ class TestFailures:
 
 
 class TestEnds:
-    async def test_drained_with_the_last_words(self) -> None:
-        async with living() as (harness, task):
+    async def test_drained_stream_publishes_its_pending_words(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio(1)
@@ -374,8 +376,8 @@ class TestEnds:
         assert [f.text for f in harness.of(TranscriptFinal)] == ["bye"]
         assert harness.ended.status is Status.DRAINED
 
-    async def test_fenced_by_another_gateway(self) -> None:
-        async with living() as (harness, task):
+    async def test_stream_fenced_by_another_gateway_fails(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.fence()
@@ -384,17 +386,17 @@ class TestEnds:
             termination = await task
         assert (termination.status, termination.reason) == (Status.FAILED, "fenced")
 
-    async def test_the_log_says_what_to_ask_of_the_carrier(self) -> None:
-        wanted = "ask for PCMU"
+    async def test_detail_of_an_error_before_the_start_is_logged(self) -> None:
+        detail = "ask for PCMU"
         with structlog.testing.capture_logs() as logs:
-            async with living() as (harness, task):
-                harness.stream.end(Termination.failed(CarrierError("unsupported-encoding", wanted)))
+            async with running_stream() as (harness, task):
+                harness.stream.end(Termination.failed(CarrierError("unsupported-encoding", detail)))
                 harness.woken.set()
                 await task
-        assert (logs[-1]["event"], logs[-1]["detail"]) == ("stream-never-started", wanted)
+        assert (logs[-1]["event"], logs[-1]["detail"]) == ("stream-never-started", detail)
 
-    async def test_the_first_reason_stays(self) -> None:
-        async with living() as (harness, task):
+    async def test_first_termination_is_kept(self) -> None:
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.feed("stop")
@@ -406,7 +408,7 @@ class TestEnds:
 
 
 class PausingAdapter(JsonMediaAdapter):
-    """Twilio's, and what other carriers' protocols have besides."""
+    """Twilio's adapter, plus the pauses, replies and held frames of other carriers."""
 
     def __init__(self) -> None:
         super().__init__(twilio.DIALECT)
@@ -432,10 +434,10 @@ class PausingAdapter(JsonMediaAdapter):
         return held_back
 
 
-class TestBesidesMedia:
-    async def test_pauses_are_told_once_each_and_where(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
-            harness.feed("mark")  # before the start: of no call
+class TestPausesAndReplies:
+    async def test_pauses_are_published_once_each_with_their_position(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
+            harness.feed("mark")  # ignored before the start
             harness.start()
             harness.audio(3)
             for event in ("mark", "mark", "other", "other"):
@@ -444,8 +446,8 @@ class TestBesidesMedia:
             assert harness.of(StreamPaused) == [StreamPaused(240)]
             assert harness.of(StreamResumed) == [StreamResumed(240)]
 
-    async def test_in_a_pause_the_model_says_the_last_words(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_pause_flushes_pending_words(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.start()
             harness.audio(3)
             await settle()
@@ -460,8 +462,8 @@ class TestBesidesMedia:
             assert snapshot.duration_ms == 240
             assert snapshot.tracks[0].lag_ms == 0
 
-    async def test_a_pause_without_audio_since_the_last_one_is_not_padded_again(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_pause_without_audio_since_the_last_one_is_not_padded_again(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.start()
             harness.audio(3)
             harness.feed("mark")
@@ -473,9 +475,9 @@ class TestBesidesMedia:
             await settle()
             assert len(harness.peer.sent) == sent
 
-    async def test_pauses_after_each_frame_make_no_more_silence_than_time(self) -> None:
-        """Symptom to prevent: 4 s of silence for the model, at each of 100 pauses a second."""
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_pauses_after_each_frame_are_padded_once(self) -> None:
+        """Symptom to prevent: 4 s of padding for each of 100 pauses per second."""
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.start()
             await settle()
             for _ in range(50):
@@ -485,16 +487,16 @@ class TestBesidesMedia:
             await settle()
             assert harness.peer.types.count("append") < 50 + 60  # one padding, and the frames
 
-    async def test_pauses_are_told_a_thousand_times_at_most(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_at_most_1000_pause_events_are_published(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.start()
             for _ in range(2000):
                 for event in ("mark", "other"):
                     harness.feed(event)
             assert len(harness.of(StreamPaused)) == len(harness.of(StreamResumed)) == 500
 
-    async def test_what_a_pause_left_out_is_a_gap_of_its_own_kind(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_audio_omitted_in_a_pause_is_a_gap_with_the_cause_paused(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.start()
             harness.audio(3, timestamp="0")
             for event in ("mark", "other"):
@@ -506,9 +508,9 @@ class TestBesidesMedia:
                 TranscriptGap("inbound", 20_320, 20_720, GapCause.CARRIER_LOSS),
             ]
 
-    async def test_words_after_a_pause_shorter_than_its_padding(self) -> None:
-        """Symptom to prevent: words heard after it were lost, or lay elsewhere."""
-        async with living(adapter=PausingAdapter()) as (harness, task):
+    async def test_words_after_a_pause_shorter_than_its_padding_keep_their_position(self) -> None:
+        """Symptom to prevent: words after the pause were lost or misplaced."""
+        async with running_stream(adapter=PausingAdapter()) as (harness, task):
             harness.start()
             harness.audio(1, timestamp="0")
             harness.feed("mark")
@@ -528,9 +530,12 @@ class TestBesidesMedia:
             assert (final.start_ms, final.end_ms) == (160, 240)
             assert harness.of(TranscriptGap) == []
 
-    async def test_no_media_is_due_in_a_pause(self) -> None:
+    async def test_idle_limit_does_not_apply_in_a_pause(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter, idle_timeout_s=0.02, is_probed=False) as (harness, _):
+        async with running_stream(adapter=adapter, idle_timeout_s=0.02, is_probed=False) as (
+            harness,
+            _,
+        ):
             harness.start()
             harness.feed("mark")
             await asyncio.sleep(0.1)
@@ -538,15 +543,15 @@ class TestBesidesMedia:
             harness.feed("other")
             await eventually(lambda: harness.stream.termination == IDLE)
 
-    async def test_replies_go_to_the_carrier(self) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, _):
+    async def test_replies_are_sent_to_the_carrier(self) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, _):
             harness.feed("other")
             assert harness.replies == ["pong"]
 
-    @pytest.mark.parametrize("takes_replies", [True, False])
-    async def test_finals_go_to_the_carrier(self, takes_replies: bool) -> None:
-        async with living(adapter=PausingAdapter()) as (harness, task):
-            harness.takes_replies = takes_replies
+    @pytest.mark.parametrize("accepts_replies", [True, False])
+    async def test_finals_are_sent_to_the_carrier(self, accepts_replies: bool) -> None:
+        async with running_stream(adapter=PausingAdapter()) as (harness, task):
+            harness.accepts_replies = accepts_replies
             harness.start()
             harness.audio(20)
             await settle()
@@ -559,15 +564,15 @@ class TestBesidesMedia:
             harness.peer.answer_all()
             await task
             assert [final.text for final in harness.of(TranscriptFinal)] == ["first", "second"]
-        if takes_replies:
+        if accepts_replies:
             assert harness.replies == ["inbound 1 0-80 first", "inbound 2 1200-1280 second"]
             assert harness.ended.status is Status.COMPLETED
         else:
             assert harness.ended.reason == "replies-unread"
 
-    async def test_what_the_adapter_held_back_is_transcribed(self) -> None:
+    async def test_frames_held_by_the_adapter_are_transcribed_at_the_hang_up(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter) as (harness, task):
+        async with running_stream(adapter=adapter) as (harness, task):
             harness.start()
             await settle()
             adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
@@ -578,12 +583,12 @@ class TestBesidesMedia:
             assert harness.ended.duration_ms == 80
 
 
-class TestLeftOutSilence:
-    """Some carriers send nothing while nobody speaks, and don't say so."""
+class TestOmittedSilence:
+    """Some carriers send nothing during silence, and do not announce it."""
 
-    @virtually
-    async def test_the_last_words_are_not_kept_back_until_somebody_speaks(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_pending_words_are_flushed_while_no_audio_arrives(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             harness.audio(3, timestamp="0")
             await settle()
@@ -596,10 +601,10 @@ class TestLeftOutSilence:
             assert snapshot
             assert snapshot.tracks[0].lag_ms == 0
 
-    @virtually
-    async def test_words_that_the_model_says_late_are_not_lost(self) -> None:
-        """Symptom: all it said in the padding after a segment had closed there was dropped."""
-        async with living() as (harness, task):
+    @in_virtual_time
+    async def test_words_returned_during_the_padding_belong_to_the_segment(self) -> None:
+        """Symptom: after a segment had closed in the padding, later words there were dropped."""
+        async with running_stream() as (harness, task):
             harness.start()
             harness.audio(3, code=0)
             await asyncio.sleep(5)
@@ -610,19 +615,20 @@ class TestLeftOutSilence:
             harness.finish_all()
             await task
             [final] = harness.of(TranscriptFinal)
-            assert final.text == "hello world again"  # where they were said
+            # One segment: all words were said before the padding.
+            assert final.text == "hello world again"
 
-    @virtually
-    async def test_where_nobody_spoke_there_is_nothing_to_say(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_silent_audio_is_not_padded(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             harness.audio(3, code=0xFF)
             await asyncio.sleep(10)
             assert harness.peer.types.count("append") == 3
 
-    @virtually
-    async def test_frames_without_audio_do_not_keep_the_last_words_back(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_empty_and_duplicate_frames_do_not_prevent_padding(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             harness.audio(1, chunk="1", timestamp="0")
             for _ in range(20):
@@ -631,22 +637,22 @@ class TestLeftOutSilence:
                 await asyncio.sleep(0.5)
             assert harness.peer.types.count("append") == 1 + 45
 
-    @virtually
-    async def test_padding_pushes_no_audio_out(self) -> None:
-        """Symptom: a word and the silence after it were more than the ring holds."""
-        async with living(replay_ms=3000) as (harness, _):
+    @in_virtual_time
+    async def test_padding_evicts_no_audio_from_the_replay_buffer(self) -> None:
+        """Symptom: a word and its padding were longer than the replay buffer."""
+        async with running_stream(replay_ms=3000) as (harness, _):
             harness.start()
             harness.audio(12, code=0)
             await asyncio.sleep(5)
             harness.peer.close()  # end of stream without done
             await asyncio.sleep(5)
-            [_, again] = harness.transport.streams
-            assert again.types.count("append") >= 12
+            [_, second] = harness.transport.streams
+            assert second.types.count("append") >= 12
             assert harness.of(TranscriptGap) == []
 
-    @virtually
-    async def test_one_track_is_quiet_while_the_other_speaks(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_idle_track_is_padded_while_the_other_receives_audio(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start("inbound", "outbound")
             harness.audio(1, "inbound")
             for _ in range(80):
@@ -655,9 +661,9 @@ class TestLeftOutSilence:
             sent = sorted(stream.types.count("append") for stream in harness.transport.streams)
             assert sent == [1 + 45, 80]
 
-    @virtually
-    async def test_once_until_audio_comes_again(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_track_is_padded_once_until_more_audio_arrives(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             harness.audio(1)
             await asyncio.sleep(7)
@@ -666,19 +672,19 @@ class TestLeftOutSilence:
             await asyncio.sleep(7)
             assert harness.peer.types.count("append") == 2 + 90
 
-    @virtually
-    async def test_frames_that_wait_for_others_are_not_kept_back_either(self) -> None:
+    @in_virtual_time
+    async def test_frames_held_by_the_adapter_are_flushed_when_the_track_stalls(self) -> None:
         adapter = PausingAdapter()
-        async with living(adapter=adapter) as (harness, _):
+        async with running_stream(adapter=adapter) as (harness, _):
             harness.start()
             await settle()
             adapter.held_back.append(AudioReceived("inbound", bytes(640), None, None))
             await asyncio.sleep(5)
             assert harness.peer.types.count("append") == 1 + 45  # and the padding
 
-    @virtually
-    async def test_a_stall_of_two_seconds_is_no_silence(self) -> None:
-        async with living() as (harness, _):
+    @in_virtual_time
+    async def test_stall_of_two_seconds_is_not_padded(self) -> None:
+        async with running_stream() as (harness, _):
             harness.start()
             for _ in range(10):
                 harness.audio(1)
@@ -697,10 +703,10 @@ class TestStopThatOvertakesMedia:
         media = {"track": "inbound", "chunk": str(chunk), "timestamp": stamp, "payload": payload}
         self.telnyx(harness, "media", media=media)
 
-    @virtually
+    @in_virtual_time
     @pytest.mark.parametrize("closes", [True, False])
-    async def test_its_media_are_heard(self, closes: bool) -> None:
-        async with living(adapter=JsonMediaAdapter(telnyx.DIALECT)) as (harness, task):
+    async def test_media_after_the_stop_are_transcribed(self, closes: bool) -> None:
+        async with running_stream(adapter=JsonMediaAdapter(telnyx.DIALECT)) as (harness, task):
             self.telnyx(harness, "start", start={"call_control_id": "C"})
             self.media(harness, 1)
             self.media(harness, 3)
@@ -717,8 +723,8 @@ class TestStopThatOvertakesMedia:
         assert harness.of(TranscriptGap) == []
 
 
-class KnowingAdapter(JsonMediaAdapter):
-    """Of a carrier that knows who speaks."""
+class RoleAdapter(JsonMediaAdapter):
+    """An adapter whose start message contains the role of each track."""
 
     def __init__(self) -> None:
         super().__init__(twilio.DIALECT)
@@ -733,19 +739,19 @@ class KnowingAdapter(JsonMediaAdapter):
 
 
 @pytest.mark.parametrize(
-    ("adapter", "route_s", "expected"),
+    ("adapter", "route_roles", "expected"),
     [
         (None, {}, ["customer", "agent"]),
-        (KnowingAdapter(), {}, ["agent", "customer"]),
-        (KnowingAdapter(), {"inbound": "mix"}, ["mix", "customer"]),
+        (RoleAdapter(), {}, ["agent", "customer"]),
+        (RoleAdapter(), {"inbound": "mix"}, ["mix", "customer"]),
         (None, {"outbound": "customer", "other": "agent"}, ["customer", "customer"]),
     ],
 )
-async def test_the_route_knows_best_who_speaks_then_the_carrier(
-    adapter: JsonMediaAdapter | None, route_s: dict[str, str], expected: list[str]
+async def test_roles_come_from_the_route_then_the_carrier_then_the_defaults(
+    adapter: JsonMediaAdapter | None, route_roles: dict[str, str], expected: list[str]
 ) -> None:
-    async with living(adapter=adapter) as (harness, _):
-        harness.reservation.roles = route_s
+    async with running_stream(adapter=adapter) as (harness, _):
+        harness.reservation.roles = route_roles
         harness.start("inbound", "outbound")
         [started] = harness.of(StreamStarted)
         assert [track.role for track in started.tracks] == expected

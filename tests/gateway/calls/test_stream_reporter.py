@@ -1,4 +1,4 @@
-"""A stream's one line in the log."""
+"""The log line of a stream, and its metrics."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from gateway.carriers.events import CallStarted, CarrierEvent
 from gateway.carriers.protocols.json_media import JsonMediaAdapter
 from gateway.carriers.vendors import twilio
 from gateway.errors import CarrierError, UpstreamError
-from tests.gateway.calls.stream_harness import StreamHarness, living, virtually
+from tests.gateway.calls.stream_harness import StreamHarness, in_virtual_time, running_stream
 from tests.gateway.scripted import ScriptedTransport, settle
 
 
@@ -23,7 +23,7 @@ def line(logs: list[Any], event: str = "stream-ended") -> dict[str, Any]:
 
 
 async def call(harness: StreamHarness, task: "asyncio.Task[Any]", *words: str) -> None:
-    """A call in which the model says words, each for 80 ms of audio."""
+    """Run a call in which the model sends words, each for 80 ms of audio."""
     harness.start("inbound", "outbound")
     await settle()
     for word in words:
@@ -36,10 +36,10 @@ async def call(harness: StreamHarness, task: "asyncio.Task[Any]", *words: str) -
     await task
 
 
-@virtually
-async def test_it_names_route_endpoint_words_and_latency() -> None:
+@in_virtual_time
+async def test_log_line_has_route_endpoint_words_and_latency() -> None:
     with capture_logs() as logs:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             await call(harness, task, " hello", " you", " there")
     found = line(logs)
     assert found["log_level"] == "info"
@@ -55,10 +55,10 @@ async def test_it_names_route_endpoint_words_and_latency() -> None:
     assert metric("callscribe_audio_seconds_total", role) == pytest.approx(0.24)
 
 
-@virtually
-async def test_it_counts_reconnects() -> None:
+@in_virtual_time
+async def test_log_line_has_the_number_of_reconnects() -> None:
     with capture_logs() as logs:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             harness.start()
             await settle()
             harness.audio()
@@ -73,13 +73,13 @@ async def test_it_counts_reconnects() -> None:
 
 
 @pytest.mark.parametrize("reason", ["access-denied", "endpoint-not-found", "tls-untrusted"])
-@virtually
-async def test_a_failed_stream_is_a_warning_with_what_to_do(reason: str) -> None:
-    """Symptom: a call without any word ended with one line at info."""
+@in_virtual_time
+async def test_failed_stream_is_logged_as_a_warning_with_a_hint(reason: str) -> None:
+    """Symptom: the only log line of a call without a single word was at info."""
     transport = ScriptedTransport()
     transport.refusal = UpstreamError(reason)
     with capture_logs() as logs:
-        async with living(transport) as (harness, task):
+        async with running_stream(transport) as (harness, task):
             harness.start()
             harness.audio()
             await task
@@ -89,10 +89,10 @@ async def test_a_failed_stream_is_a_warning_with_what_to_do(reason: str) -> None
     assert found["hint"]
 
 
-@virtually
-async def test_a_refused_stream_is_a_warning() -> None:
+@in_virtual_time
+async def test_refused_stream_is_logged_as_a_warning() -> None:
     with capture_logs() as logs:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             harness.reservation.refusal = CarrierError("endpoint-at-capacity")
             harness.start()
             await task
@@ -101,27 +101,27 @@ async def test_a_refused_stream_is_a_warning() -> None:
     assert "GATEWAY_ENDPOINT_SESSIONS" in found["hint"]
 
 
-@virtually
-async def test_a_stream_that_breaks_its_protocol_before_the_start_is_a_warning() -> None:
+@in_virtual_time
+async def test_protocol_error_before_the_start_is_logged_as_a_warning() -> None:
     with capture_logs() as logs:
-        async with living() as (harness, task):
+        async with running_stream() as (harness, task):
             harness.stream.end(Termination.failed(CarrierError("start-timeout")))
             await task
     assert line(logs, "stream-never-started")["log_level"] == "warning"
 
 
 class OddRate(JsonMediaAdapter):
-    """Announces audio that no track can take."""
+    """An adapter that announces a sample rate which is not supported."""
 
     def receive_text(self, message: bytes | str) -> Sequence[CarrierEvent]:
         odd = TrackFormat("inbound", Encoding.PCMU, 11_025)
         return [CallStarted("CA1", "MZ1", (odd,), {}, None)]
 
 
-@virtually
-async def test_a_stream_that_fails_in_its_start_is_counted_in_and_out() -> None:
-    """Symptom: its end was counted without its start: a gauge of live streams below zero."""
-    async with living(adapter=OddRate(twilio.DIALECT)) as (harness, task):
+@in_virtual_time
+async def test_stream_that_fails_in_its_start_is_counted_at_start_and_end() -> None:
+    """Symptom: its end was counted without its start; the gauge of live streams was negative."""
+    async with running_stream(adapter=OddRate(twilio.DIALECT)) as (harness, task):
         with pytest.raises(CarrierError, match="unsupported-encoding") as refused:
             harness.start()
         harness.stream.end(Termination.failed(refused.value))

@@ -1,4 +1,4 @@
-"""Every state of a stream meets every event: what follows, as one table."""
+"""Table of outcomes: every event in every state of a stream."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from gateway.calls.termination import (
 )
 from gateway.errors import CarrierError, UpstreamError
 from gateway.transcript.events import StreamDtmf, StreamStarted, TranscriptGap
-from tests.gateway.calls.stream_harness import StreamHarness, living
+from tests.gateway.calls.stream_harness import StreamHarness, running_stream
 from tests.gateway.scripted import settle
 
 AWAITING_START, LIVE, ENDING, ENDED = StreamState
@@ -26,7 +26,7 @@ FENCED = "fenced"
 
 type Outcome = str | Termination
 
-# What it ends with, or the error it raises, in
+# The termination, or the reason of the error that is raised, in
 #               AWAITING_START         LIVE                  ENDING   ENDED
 TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
     "connected": (IGNORED, IGNORED, IGNORED, IGNORED),
@@ -35,7 +35,7 @@ TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
     "media": (IGNORED, "audio", IGNORED, IGNORED),
     "dtmf": (IGNORED, "key", IGNORED, IGNORED),
     "stop": (STOPPED, STOPPED, IGNORED, IGNORED),
-    "no message": ("malformed-message",) * 4,
+    "malformed text": ("malformed-message",) * 4,
     "binary": ("binary-message",) * 4,
     "close": (CLOSED, CLOSED, IGNORED, IGNORED),
     "drain": (DRAINED, DRAINED, IGNORED, IGNORED),
@@ -69,7 +69,7 @@ def play(event: str, harness: StreamHarness) -> None:
             harness.feed("dtmf", dtmf={"track": "inbound_track", "digit": "1"})
         case "connected" | "stop":
             harness.feed(event)
-        case "no message":
+        case "malformed text":
             harness.stream.receive_text(b"{")
         case "binary":
             harness.stream.receive_binary(b"\x00")
@@ -84,8 +84,10 @@ def play(event: str, harness: StreamHarness) -> None:
 
 @pytest.mark.parametrize("at", STATES, ids=lambda state: state.name)
 @pytest.mark.parametrize("event", TABLE)
-async def test_every_event_in_every_state(event: str, at: StreamState) -> None:
-    async with living() as (harness, task):
+async def test_event_in_each_state_has_the_outcome_of_the_table(
+    event: str, at: StreamState
+) -> None:
+    async with running_stream() as (harness, task):
         if at is not AWAITING_START:
             harness.start()
             await settle()
@@ -105,27 +107,27 @@ async def test_every_event_in_every_state(event: str, at: StreamState) -> None:
         except CarrierError as error:
             refused = error.reason
         await settle()
-        news = harness.events[before:]
+        new_events = harness.events[before:]
         match outcome:
             case Termination():
                 assert harness.stream.termination == outcome
             case "live":
-                assert [type(event) for event in news] == [StreamStarted]
+                assert [type(event) for event in new_events] == [StreamStarted]
                 assert harness.stream.state is LIVE
             case "audio":
                 assert harness.peer.types.count("append") == 2
             case "key":
-                assert news == [StreamDtmf("inbound")]
+                assert new_events == [StreamDtmf("inbound")]
             case "fenced" | "access-denied":
                 assert harness.stream.termination is not None
                 assert harness.stream.termination.reason == outcome
             case "ignored":
                 assert (harness.stream.termination, harness.stream.state) == (termination, at)
-                assert [each for each in news if not isinstance(each, TranscriptGap)] == []
+                assert [each for each in new_events if not isinstance(each, TranscriptGap)] == []
             case _:
                 assert refused == outcome
         assert refused in (None, outcome)
 
 
-def test_the_table_is_whole() -> None:
+def test_table_has_an_outcome_for_every_state() -> None:
     assert all(len(row) == len(StreamState) for row in TABLE.values())

@@ -1,4 +1,4 @@
-"""Messages that no carrier sends, and what every adapter makes of them all the same."""
+"""Generate messages that no carrier sends, and check that adapters handle them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 def damaged(message: bytes) -> st.SearchStrategy[bytes]:
-    """Cut a message anywhere, or put something in its middle."""
+    """Generate a message that is cut off anywhere, or has bytes inserted."""
     return st.builds(
         lambda cut, insert: message[:cut] + insert + message[cut:],
         st.integers(0, len(message)),
@@ -28,21 +28,21 @@ def damaged(message: bytes) -> st.SearchStrategy[bytes]:
 
 
 def dialogues(texts: st.SearchStrategy[bytes]) -> st.SearchStrategy[list[tuple[bool, bytes]]]:
-    """Mix texts, binary messages and any bytes; of each, whether it is text."""
+    """Generate sequences of messages, as pairs of whether it is a text and its bytes."""
     anything = st.binary(max_size=64)
     message = st.tuples(st.just(True), texts | anything) | st.tuples(st.just(False), anything)
     return st.lists(message, max_size=8)
 
 
 def endure(adapter: Adapter, dialogue: Sequence[tuple[bool, bytes]]) -> None:
-    """Check that an adapter gives events in a legal order, or a documented error."""
+    """Check that an adapter returns events in a valid order, or a documented error."""
     events: list[CarrierEvent] = []
     for is_text, message in dialogue:
         receive = adapter.receive_text if is_text else adapter.receive_binary
         try:
             events += receive(message)
         except CarrierError as error:
-            assert error.reason in REASONS  # noqa: PT017  # half of what this property says
+            assert error.reason in REASONS  # noqa: PT017  # one half of the property
             break
     starts = [event for event in events if isinstance(event, CallStarted)]
     events += [

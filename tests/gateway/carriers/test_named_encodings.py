@@ -1,4 +1,4 @@
-"""Encodings that settings name in place of the announced ones, at every carrier."""
+"""Settings that replace the announced encoding, for every carrier."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ from tests.gateway.carriers.vendors.test_genesys import Client, open_
 from tests.wire import playbook
 
 NO_FILE: dict[str, Any] = {"_env_file": None}
-NEVER_L16 = {"genesys", "cxone", "browser"}  # mu-law alone, or a page of our own
+NEVER_L16 = {"genesys", "cxone", "browser"}  # only mu-law, or a documented format
 ANNOUNCED = CallStarted(
     "c1",
     "s1",
@@ -43,7 +43,7 @@ def formats(start: CallStarted) -> list[tuple[str, int]]:
 
 
 def played(carrier: str, encoding: Encoding) -> list[CarrierEvent]:
-    """Play a carrier's recorded dialogues to adapters that are told an encoding."""
+    """Play a carrier's recordings to adapters with a configured encoding."""
     events: list[CarrierEvent] = []
     for path in playbook.recordings(carrier):
         adapter = AudioSettings(**NO_FILE, encoding=encoding).inform(ADAPTERS[carrier]())
@@ -55,13 +55,13 @@ def played(carrier: str, encoding: Encoding) -> list[CarrierEvent]:
                 elif "binary" in line:
                     events += adapter.receive_binary(base64.b64decode(line["binary"]))
             except CarrierError:
-                continue  # of the dialogues that end so
+                continue  # some recordings contain invalid messages
     return events
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("carrier", ADAPTERS)
-def test_every_adapter_announces_the_named_encoding(carrier: str, encoding: Encoding) -> None:
+def test_every_adapter_announces_the_configured_encoding(carrier: str, encoding: Encoding) -> None:
     starts = [event for event in played(carrier, encoding) if isinstance(event, CallStarted)]
     assert {form.encoding for start in starts for form in start.tracks} == {encoding}
     if encoding.sample_bytes == 1:
@@ -69,14 +69,14 @@ def test_every_adapter_announces_the_named_encoding(carrier: str, encoding: Enco
 
 
 @every
-def test_every_carrier_has_the_setting(kind: Any) -> None:
+def test_every_carrier_has_an_encoding_setting(kind: Any) -> None:
     settings = kind.Settings(**NO_FILE, encoding="pcma")
     assert formats(settings.correct(ANNOUNCED)) == [("pcma", 8000), ("pcma", 8000)]
 
 
 @every
-def test_byte_order_is_a_setting_of_every_carrier_that_may_send_l16(kind: Any) -> None:
-    """A Plivo-compatible vendor sends L16 in network order: noise, transcribed as music."""
+def test_carriers_that_may_send_l16_have_a_byte_order_setting(kind: Any) -> None:
+    """Symptom: a Plivo-compatible vendor sent L16 in network order, which decoded as noise."""
     assert issubclass(kind.Settings, L16Settings) == (kind.name not in NEVER_L16)
     if kind.name in NEVER_L16:
         return
@@ -86,13 +86,13 @@ def test_byte_order_is_a_setting_of_every_carrier_that_may_send_l16(kind: Any) -
 
 
 @every
-def test_the_encoding_outweighs_the_byte_order(kind: Any) -> None:
+def test_encoding_overrides_byte_order(kind: Any) -> None:
     if kind.name not in NEVER_L16:
         settings = kind.Settings(**NO_FILE, encoding="l16le", l16_byte_order="big")
         assert formats(settings.correct(ANNOUNCED)) == [("l16le", 8000), ("l16le", 16000)]
 
 
-def test_without_a_setting_only_telnyx_differs_from_little_endian() -> None:
+def test_default_byte_order_is_little_endian_except_for_telnyx() -> None:
     orders = {
         kind.name: formats(kind.Settings(**NO_FILE).correct(ANNOUNCED))[1][0] for kind in CARRIERS
     }
@@ -104,7 +104,7 @@ def test_without_a_setting_only_telnyx_differs_from_little_endian() -> None:
     [kind for kind in CARRIERS if AuthenticatedCarrier in kind.__mro__],
     ids=lambda kind: kind.name,
 )
-def test_every_gate_passes_the_setting_to_the_adapter(kind: Any) -> None:
+def test_stream_authenticator_passes_the_encoding_to_the_adapter(kind: Any) -> None:
     settings = {"experimental": True} if kind.name == "cxone" else {}
     carrier = kind(kind.Settings(**OPEN, **settings, encoding="pcma"))
     shown = upgrade(kind.name, query="mix=stereo", Authorization=f"Bearer {SECRET}")
@@ -157,20 +157,22 @@ def of_acs() -> Adapter:
 
 
 @pytest.mark.parametrize("admitted", [of_plivo, of_genesys, of_twilio, of_acs])
-def test_those_without_a_gate_pass_it_too(admitted: Callable[[], Adapter]) -> None:
+def test_carriers_without_stream_authenticator_pass_the_encoding_to_the_adapter(
+    admitted: Callable[[], Adapter],
+) -> None:
     assert formats(admitted().correct(ANNOUNCED)) == [("pcma", 8000), ("pcma", 8000)]
 
 
-def test_an_unknown_encoding_is_refused_at_the_start() -> None:
+def test_unknown_encoding_prevents_startup() -> None:
     with pytest.raises(ValueError, match="encoding"):
         plivo.Plivo.Settings(**NO_FILE, encoding="opus")
 
 
 class TestTimes:
-    """What counts payload bytes has to count them in the named encoding."""
+    """Durations have to be computed from payload bytes in the configured encoding."""
 
-    def test_plivos_wall_times(self) -> None:
-        """G.711 announced, L16 sent: counted as mu-law, audio would be twice as long as it is."""
+    def test_wall_clock_times_are_counted_in_the_configured_encoding(self) -> None:
+        """If L16 were counted as the announced G.711, audio would last twice as long."""
         adapter = JsonMediaAdapter(plivo.DIALECT)
         adapter.correct = lambda start: with_encoding(start, Encoding.L16BE)
         start = {"callId": "c1", "streamId": "s1", "tracks": ["inbound"]}
@@ -184,13 +186,13 @@ class TestTimes:
             times += [event.timestamp_ms for event in events if isinstance(event, AudioReceived)]
         assert times == [20 * number for number in range(50)]
 
-    def test_audiohooks_position_and_channels(self) -> None:
+    def test_audiohook_positions_are_counted_in_the_configured_encoding(self) -> None:
         client = Client()
         client.adapter.correct = lambda start: with_encoding(start, Encoding.L16LE)
-        client.say("open", open_())
+        client.send_text("open", open_())
         left, right = b"\x01\x02", b"\x03\x04"
         for at_ms in (0, 20):
-            assert client.hear((left + right) * 160) == [
+            assert client.send_audio((left + right) * 160) == [
                 AudioReceived("external", left * 160, at_ms, None),
                 AudioReceived("internal", right * 160, at_ms, None),
             ]

@@ -1,4 +1,4 @@
-"""What holds of all carriers together."""
+"""Properties of all carriers together."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ MODULES = {kind.__module__ for kind in CARRIERS}
 
 
 def imported(module: str) -> set[str]:
-    """The modules that one imports by name."""
+    """Return the modules that a module imports."""
     path = Path(*module.split(".")).with_suffix(".py")
     tree = ast.parse((Path(__file__).resolve().parents[3] / path).read_text())
     found = {f"{n.module}" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
@@ -22,12 +22,12 @@ def imported(module: str) -> set[str]:
     return found
 
 
-def test_each_has_a_name_and_settings_of_its_own() -> None:
+def test_carriers_have_distinct_names_and_settings_prefixes() -> None:
     assert len({kind.name for kind in CARRIERS}) == len(CARRIERS)
     prefixes = {kind.Settings.model_config["env_prefix"] for kind in CARRIERS}
     assert prefixes == {f"GATEWAY_{kind.name.upper()}_" for kind in CARRIERS}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_none_imports_another(module: str) -> None:
+def test_carrier_imports_no_other_carrier(module: str) -> None:
     assert imported(module) & MODULES == set()

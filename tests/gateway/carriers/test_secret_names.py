@@ -1,4 +1,4 @@
-"""Which custom parameters are published."""
+"""Custom parameters that are published, and those that are withheld as secrets."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from gateway.carriers.secret_names import is_secret_name
         "tok\nx",
     ],
 )
-def test_a_secret_by_its_name(name: str) -> None:
+def test_secret_names_are_recognized(name: str) -> None:
     """Symptom: `auth_tok`, `access_key`, `sig`, `pin` and `session` were published."""
     assert is_secret_name(name)
 
@@ -36,11 +36,11 @@ def test_a_secret_by_its_name(name: str) -> None:
         *("campaign", "shipping_code", "FirstName", "skill", "q", "", "42", "größe"),
     ],
 )
-def test_no_secret_by_its_name(name: str) -> None:
+def test_other_names_are_not_taken_for_secrets(name: str) -> None:
     assert not is_secret_name(name)
 
 
-def test_a_list_says_what_is_published_instead() -> None:
+def test_params_of_publishes_only_the_listed_names() -> None:
     start = CallStarted("c1", "s1", (), {"queue": "7", "session": "s", "name": "Ada"})
     assert start.public_params == {"queue": "7", "name": "Ada"}
     assert start.params_of(("session", "queue", "absent")) == {"queue": "7", "session": "s"}

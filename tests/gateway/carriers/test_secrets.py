@@ -1,4 +1,4 @@
-"""Several secrets of one carrier: all are accepted, the first makes tokens, errors quote none."""
+"""Several secrets of one carrier: all are accepted, the first one makes tokens."""
 
 import base64
 import os
@@ -23,9 +23,11 @@ from gateway.errors import CarrierError
 from tests.gateway.carriers.asking import NOW_S, basic, link, upgrade, upgrade_of
 
 OLD, NEW = "last-year-s-secret-of-the-operator", "this-year-s-secret-of-the-operator"
-QUERY = "mix=stereo"  # what FreeSWITCH's needs; nobody else minds
-GATED: list[Any] = [carrier for carrier in CARRIERS if AuthenticatedCarrier in carrier.__mro__]
-each = pytest.mark.parametrize("kind", GATED, ids=lambda kind: kind.name)
+QUERY = "mix=stereo"  # required by FreeSWITCH, ignored by the others
+AUTHENTICATED: list[Any] = [
+    carrier for carrier in CARRIERS if AuthenticatedCarrier in carrier.__mro__
+]
+each = pytest.mark.parametrize("kind", AUTHENTICATED, ids=lambda kind: kind.name)
 EXPERIMENTAL = {"cxone": {"experimental": True}}
 
 
@@ -36,8 +38,8 @@ def made(kind: Any, secret: str) -> Any:
 
 @each
 @pytest.mark.parametrize("both", [f"{NEW},{OLD}", f" {NEW} , {OLD} ", f'["{NEW}", "{OLD}"]'])
-def test_every_secret_is_let_in(kind: Any, both: str) -> None:
-    """Symptom: a secret could not be rotated without refusing calls for a while."""
+def test_every_listed_secret_is_accepted(kind: Any, both: str) -> None:
+    """Symptom: while a secret was rotated, calls were rejected."""
     carrier = made(kind, both)
     for secret in (OLD, NEW):
         for shown in (f"Bearer {secret}", basic(secret)):
@@ -48,8 +50,8 @@ def test_every_secret_is_let_in(kind: Any, both: str) -> None:
 
 
 @each
-def test_tokens_are_made_by_the_first_and_accepted_of_all(kind: Any) -> None:
-    """So that gateways with the old and the new list accept each other's tokens."""
+def test_first_secret_makes_tokens_and_all_secrets_verify_them(kind: Any) -> None:
+    """Gateways with the old and the new list have to accept each other's tokens."""
     old, both, new = (made(kind, secret) for secret in (OLD, f"{NEW},{OLD}", NEW))
     for maker, accepts, refuses in ((old, (old, both), (new,)), (both, (both, new), (old,))):
         url = maker.authenticator.url_with_token(link(kind.name), "c1", NOW_S) + f"?{QUERY}"
@@ -62,7 +64,7 @@ def test_tokens_are_made_by_the_first_and_accepted_of_all(kind: Any) -> None:
 
 @pytest.mark.parametrize("shown", [OLD, NEW])
 def test_every_scheme_accepts_any_of_several(shown: str) -> None:
-    """Symptom: sub-accounts sign with their own tokens; only the main account's was accepted."""
+    """Symptom: only the main account's token was accepted, but sub-accounts have their own."""
     both, url, body, stamp = [NEW, OLD], "https://gw.example.com/voice", b"{}", str(int(NOW_S))
     assert twilio.verify(both, url, twilio.sign(shown, url))
     headers = {"X-SignalWire-Signature": signalwire.sign(shown, url)}
@@ -77,7 +79,7 @@ def test_every_scheme_accepts_any_of_several(shown: str) -> None:
     assert telnyx.verify(public, signature, stamp, body, NOW_S)
 
 
-def test_several_of_genesys_for_one_key() -> None:
+def test_genesys_api_key_may_have_several_secrets() -> None:
     """Symptom: a client secret of an API key could not be rotated."""
     secrets = [base64.b64encode(secret.encode()).decode() for secret in (NEW, OLD)]
     api_keys = f'{{"key-1": "{secrets[0]}, {secrets[1]}"}}'
@@ -107,7 +109,7 @@ def test_several_of_genesys_for_one_key() -> None:
 
 
 @pytest.mark.parametrize("kind", [Twilio, Plivo], ids=lambda kind: kind.name)
-def test_sub_accounts_sign_upgrades_with_their_own(kind: Any) -> None:
+def test_upgrades_signed_by_any_of_several_auth_tokens_are_accepted(kind: Any) -> None:
     carrier = kind(kind.Settings(_env_file=None, auth_token=f"{OLD},{NEW}"))
     url = upgrade(kind.name).url
     for token in (OLD, NEW):
@@ -123,16 +125,16 @@ def test_sub_accounts_sign_upgrades_with_their_own(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        *((kind, "secret", f"{OLD},short") for kind in GATED),
-        *((kind, "secret", f"{OLD},") for kind in GATED),
-        *((kind, "secret", f'["{OLD}"') for kind in GATED),
-        *((kind, "secret", "[1]") for kind in GATED),
+        *((kind, "secret", f"{OLD},short") for kind in AUTHENTICATED),
+        *((kind, "secret", f"{OLD},") for kind in AUTHENTICATED),
+        *((kind, "secret", f'["{OLD}"') for kind in AUTHENTICATED),
+        *((kind, "secret", "[1]") for kind in AUTHENTICATED),
         (Twilio, "auth_token", f"{OLD},,{NEW}"),
         (Telnyx, "public_key", f"{OLD},{NEW}"),
         (Twilio, "auth_token", ",".join(f"{OLD}{n}" for n in range(65))),
     ],
 )
-def test_what_is_wrong_is_told_without_its_value(
+def test_settings_error_does_not_quote_the_secret(
     kind: Any, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variable = f"GATEWAY_{kind.name.upper()}_{name.upper()}"
@@ -144,7 +146,7 @@ def test_what_is_wrong_is_told_without_its_value(
     assert "short" not in str(caught.value)
 
 
-def test_no_secret_stands_in_a_carriers_settings_repr() -> None:
+def test_settings_repr_contains_no_secret() -> None:
     for kind in CARRIERS:
         fields = {name for name in kind.Settings.model_fields if "secret" in name}
         settings = kind.Settings(_env_file=None, **dict.fromkeys(fields, f"{OLD},{NEW}"))

@@ -1,4 +1,4 @@
-"""What a start may look like: other spellings, other types, half characters; and what it costs."""
+"""Deviating start messages: spellings, types, invalid characters; and the cost of parsing."""
 
 import json
 import re
@@ -21,14 +21,14 @@ from tests.gateway.carriers.hostile import JSON_VALUES
 from tests.gateway.carriers.protocols.test_early_media import (
     SENDERS,
     Sender,
-    say,
+    send_text,
     twilio_media,
     twilio_start,
 )
 
 HALF: Final = "\ud83d"
 OBJECTS: Final = {name: each for name, each in SENDERS.items() if isinstance(each.start, dict)}
-# AudioHook has one sender, and its envelope is a protocol of its own.
+# AudioHook has only one sender, whose envelope is strictly defined.
 CLONED: Final = {name: each for name, each in OBJECTS.items() if name != "genesys"}
 
 of_every_carrier = pytest.mark.parametrize("sender", OBJECTS.values(), ids=list(OBJECTS))
@@ -55,7 +55,7 @@ def respelt(value: Any, spell: Callable[[str], str]) -> Any:
 
 
 def with_extra(start: Any, name: str, value: Any) -> dict[str, Any]:
-    """Add a value that nobody asked for, wherever there is an object."""
+    """Add an unneeded value to every object."""
     return {
         key: with_extra(each, name, value) if isinstance(each, dict) else each
         for key, each in start.items()
@@ -63,14 +63,16 @@ def with_extra(start: Any, name: str, value: Any) -> dict[str, Any]:
 
 
 def begun(sender: Sender, message: object) -> CallStarted:
-    [start] = [e for e in say(sender.adapter(), message) if isinstance(e, CallStarted)]
+    [start] = [e for e in send_text(sender.adapter(), message) if isinstance(e, CallStarted)]
     return start
 
 
 @pytest.mark.parametrize("sender", CLONED.values(), ids=list(CLONED))
 @pytest.mark.parametrize("spell", [snake, camel, pascal, str.lower, str.upper])
-def test_known_names_in_other_spellings(sender: Sender, spell: Callable[[str], str]) -> None:
-    """Symptom: a compatible clone that writes `call_sid` for `callSid` was refused."""
+def test_start_fields_are_recognized_in_other_spellings(
+    sender: Sender, spell: Callable[[str], str]
+) -> None:
+    """Symptom: a compatible clone that writes `call_sid` for `callSid` was rejected."""
     expected, found = begun(sender, sender.start), begun(sender, respelt(sender.start, spell))
     assert (found.call_id, found.tracks) == (expected.call_id, expected.tracks)
 
@@ -78,8 +80,8 @@ def test_known_names_in_other_spellings(sender: Sender, spell: Callable[[str], s
 @of_every_carrier
 @pytest.mark.parametrize("name", ["extra", "customParameters", "metadata2", "language", HALF])
 @pytest.mark.parametrize("value", [HALF, f"a{HALF}b", None, 7, 1.5, True, [HALF], {"x": [HALF]}])
-def test_what_we_do_not_need_refuses_no_call(sender: Sender, name: str, value: Any) -> None:
-    """Symptom: half an emoji in a custom parameter refused the whole call."""
+def test_unneeded_values_do_not_reject_the_call(sender: Sender, name: str, value: Any) -> None:
+    """Symptom: a lone surrogate in a custom parameter rejected the whole call."""
     expected = begun(sender, sender.start)
     found = begun(sender, with_extra(sender.start, name, value))
     assert (found.call_id, found.tracks) == (expected.call_id, expected.tracks)
@@ -88,7 +90,7 @@ def test_what_we_do_not_need_refuses_no_call(sender: Sender, name: str, value: A
 
 
 @of_every_carrier
-def test_bytes_that_are_no_text_refuse_no_call(sender: Sender) -> None:
+def test_invalid_utf8_does_not_reject_the_call(sender: Sender) -> None:
     start = with_extra(sender.start, "extra", "MARK")
     text = json.dumps(start).encode().replace(b"MARK", b"\xff\x1f")
     for message in (text, b"\xef\xbb\xbf" + text, text.replace(b'"\xff\x1f"', b"NaN")):
@@ -107,7 +109,7 @@ def changed(changes: dict[str, Any], **body: Any) -> dict[str, Any]:
 
 
 class TestTwiliosFamily:
-    def test_a_parameter_keeps_all_but_the_half_character(self) -> None:
+    def test_lone_surrogate_in_a_parameter_is_replaced(self) -> None:
         params = {"name": f"Zoë {HALF}", HALF: "x", "quoted": '\\ud83d "é"', "whole": "😀"}
         found = start_of(twilio.DIALECT, changed({"customParameters": params}))
         assert found.params == {"name": "Zoë ?", "?": "x", "quoted": '\\ud83d "é"', "whole": "😀"}
@@ -138,7 +140,7 @@ class TestTwiliosFamily:
             {"customParameters": {"x": {"y": 1}, "z": [1]}},
         ],
     )
-    def test_what_is_missing_or_of_another_type_is_absent(self, changes: dict[str, Any]) -> None:
+    def test_fields_of_a_wrong_type_count_as_missing(self, changes: dict[str, Any]) -> None:
         found = start_of(twilio.DIALECT, changed(changes))
         assert found == start_of(twilio.DIALECT, twilio_start())
 
@@ -152,7 +154,7 @@ class TestTwiliosFamily:
             {"start": None, "callId": "c1", "streamId": "s1"},
         ],
     )
-    def test_where_clones_have_the_ids(self, body: dict[str, Any]) -> None:
+    def test_ids_are_found_where_clones_put_them(self, body: dict[str, Any]) -> None:
         found = start_of(twilio.DIALECT, {"event": "start"} | body)
         assert (found.call_id, found.stream_id) == ("c1", "s1")
 
@@ -166,45 +168,47 @@ class TestTwiliosFamily:
             {},
         ],
     )
-    def test_a_start_without_its_ids_is_refused(self, body: dict[str, Any]) -> None:
+    def test_start_without_ids_is_rejected(self, body: dict[str, Any]) -> None:
         with pytest.raises(CarrierError, match="malformed-message: no start"):
-            say(JsonMediaAdapter(twilio.DIALECT), {"event": "start"} | body)
+            send_text(JsonMediaAdapter(twilio.DIALECT), {"event": "start"} | body)
 
     @pytest.mark.parametrize("spell", [str.upper, str.title, str.lower])
-    def test_events_in_other_casings(self, spell: Callable[[str], str]) -> None:
+    def test_events_are_recognized_in_any_case(self, spell: Callable[[str], str]) -> None:
         adapter = JsonMediaAdapter(twilio.DIALECT)
         names = ("connected", "start", "media", "mark", "stop")
         media = twilio_media(1, bytes(160))
         found = []
         for name in names:
             body = media if name == "media" else twilio_start()
-            found += say(adapter, body | {"event": spell(name)})
+            found += send_text(adapter, body | {"event": spell(name)})
         kinds = ["MessageIgnored", "CallStarted", "AudioReceived", "MessageIgnored", "CallStopped"]
         assert [type(event).__name__ for event in found] == kinds
-        assert found[0] == MessageIgnored("connected")  # a label of a metric: our own spelling
+        assert found[0] == MessageIgnored("connected")  # a metric label, always in this spelling
 
     @pytest.mark.parametrize("spell", [str.upper, str.title])
-    def test_media_in_other_spellings(self, spell: Callable[[str], str]) -> None:
+    def test_media_fields_are_recognized_in_other_spellings(
+        self, spell: Callable[[str], str]
+    ) -> None:
         adapter = JsonMediaAdapter(twilio.DIALECT)
-        say(adapter, twilio_start())
+        send_text(adapter, twilio_start())
         message = respelt(twilio_media(3, bytes(160)), spell)
         message["MEDIA" if spell is str.upper else "Media"][spell("track")] = "Inbound"
-        [audio] = say(adapter, message)
-        assert audio == say(adapter, twilio_media(3, bytes(160)))[0]
+        [audio] = send_text(adapter, message)
+        assert audio == send_text(adapter, twilio_media(3, bytes(160)))[0]
 
-    def test_the_number_dialled_may_be_a_number(self) -> None:
+    def test_dialled_number_may_be_a_json_number(self) -> None:
         message = {"event": "start", "stream_id": "s1"}
         body = {"call_control_id": "c1", "to": 15550100}
         assert start_of(telnyx.DIALECT, message | {"start": body}).called == "15550100"
 
-    def test_ids_may_be_numbers(self) -> None:
+    def test_ids_may_be_json_numbers(self) -> None:
         message = {"event": "start", "stream_sid": 7, "start": {"call_sid": 8}}
         found = start_of(exotel.DIALECT, message)
         assert (found.call_id, found.stream_id) == ("8", "7")
 
 
-def test_parameters_of_a_url_that_are_no_text_are_published() -> None:
-    """Symptom to prevent: bytes of a URL that are no UTF-8 end the stream as internal-error."""
+def test_undecodable_url_parameters_are_published_with_replacements() -> None:
+    """Symptom to prevent: invalid UTF-8 in a URL ends the stream as internal-error."""
     query = freeswitch.StreamQuery("mono", params={"queue": "\udcff", "\udcfe": "x"})
     [start] = [
         event
@@ -216,22 +220,22 @@ def test_parameters_of_a_url_that_are_no_text_are_published() -> None:
 
 class TestMend:
     @given(value=JSON_VALUES)
-    def test_what_is_well_formed_stays(self, value: Any) -> None:
+    def test_mend_keeps_valid_json(self, value: Any) -> None:
         text = json.dumps(value, allow_nan=False, default=None) if is_finite(value) else "null"
         assert json.loads(mend(text.encode())) == json.loads(text)
 
     @pytest.mark.parametrize("message", [b"", b"{", b"\xff", b'{"a":1}x', b"[" * 100_000])
-    def test_what_is_no_json_stays_none(self, message: bytes) -> None:
+    def test_mend_rejects_what_is_not_json(self, message: bytes) -> None:
         with pytest.raises((ValueError, RecursionError)):
             mend(message)
         with pytest.raises(CarrierError, match="malformed-message"):
             read(message)
 
-    def test_numbers_without_end_are_no_numbers_of_ours(self) -> None:
+    def test_huge_number_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             read(b'{"a":"\\ud83d","n":%s}' % (b"9" * 100_000))
 
-    def test_half_a_message(self) -> None:
+    def test_scrap_finds_values_in_a_cut_off_message(self) -> None:
         assert scrap(b'{"event": "media","media":{"tra', "event") == "media"
         assert scrap(b'{"EVENT":"media', "event") is None
         assert scrap(b'{"x":1', "event") is None
@@ -246,7 +250,7 @@ def is_finite(value: Any) -> bool:
 
 
 class TestCost:
-    """No message of a peer's may take long, whatever is in it: each is at most 1 MB."""
+    """No message, of up to 1 MB and any content, may take long to parse."""
 
     @pytest.mark.parametrize(
         "message",
@@ -261,16 +265,16 @@ class TestCost:
         ],
         ids=["halves", "names", "spaces", "repeated", "undecodable", "empty", "track"],
     )
-    def test_it_grows_with_the_message_alone(self, message: bytes) -> None:
+    def test_parsing_time_is_linear_in_the_message_size(self, message: bytes) -> None:
         adapter = JsonMediaAdapter(twilio.DIALECT)
-        say(adapter, twilio_start())
+        send_text(adapter, twilio_start())
         began_s = time.process_time()
         try:
             adapter.receive_text(message)
         except CarrierError as error:
-            assert error.reason in ("malformed-message", "unknown-track")  # noqa: PT017  # either is right
-        assert time.process_time() - began_s < 1  # some 20 ms; seconds if anything were quadratic
+            assert error.reason in ("malformed-message", "unknown-track")  # noqa: PT017  # either is valid
+        assert time.process_time() - began_s < 1  # about 20 ms; seconds if anything were quadratic
 
-    def test_objects_of_many_names_are_looked_at_once(self) -> None:
+    def test_large_objects_are_searched_only_for_the_exact_name(self) -> None:
         names = {f"n{n}": 1 for n in range(100_000)} | {"Event": "start"}
         assert find(names, ("event",)) is None

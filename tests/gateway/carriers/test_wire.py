@@ -1,4 +1,4 @@
-"""Every carrier's recorded dialogues, played to its adapter."""
+"""Play every carrier's recordings to its adapter."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,9 +53,9 @@ DIALOGUES = [(name, path) for name in ADAPTERS for path in playbook.recordings(n
 
 
 @pytest.mark.parametrize(("carrier", "path"), DIALOGUES, ids=lambda value: Path(value).stem)
-def test_a_recorded_dialogue(carrier: str, path: Path) -> None:
+def test_adapter_produces_the_recorded_events(carrier: str, path: Path) -> None:
     playbook.play(path, ADAPTERS[carrier]())
 
 
-def test_every_carrier_has_one() -> None:
+def test_every_carrier_has_a_recording() -> None:
     assert {name for name, _ in DIALOGUES} == ADAPTERS.keys()

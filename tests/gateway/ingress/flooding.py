@@ -1,4 +1,4 @@
-"""A peer that floods one media socket, and a watch on what that costs the event loop."""
+"""A peer that floods one media socket, and a measurement of the event loop's turns."""
 
 import asyncio
 import contextlib
@@ -41,14 +41,14 @@ def text(**message: object) -> bytes:
 
 @dataclass
 class Flood:
-    """What one flooding peer saw."""
+    """The result of one flood."""
 
     sent_bytes: int = 0
     received: bytearray = field(default_factory=bytearray)
 
     @property
     def close_code(self) -> int | None:
-        """The code of the close frame it got; None if it got none."""
+        """The code of the close frame that was received, or None."""
         data = bytes(self.received)
         while len(data) >= 2:
             opcode, size, at = data[0] & 0xF, data[1], 2
@@ -61,7 +61,7 @@ class Flood:
 
 
 def flood(port: int, path: str, opening: bytes, blocks: Iterator[bytes], for_s: float) -> Flood:
-    """Send blocks as fast as they are taken, until closed or for a time. Runs in a thread."""
+    """Send blocks as fast as possible until closed or for `for_s` seconds. Runs in a thread."""
     seen = Flood()
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -85,7 +85,7 @@ def flood(port: int, path: str, opening: bytes, blocks: Iterator[bytes], for_s: 
 
 
 def _has_close(peer: socket.socket, seen: Flood) -> bool:
-    """Read what has come, without waiting; tell whether that is the end."""
+    """Read what was received, without waiting; return whether the connection has ended."""
     if not select.select([peer], [], [], 0)[0]:
         return False
     data = peer.recv(65536)
@@ -102,9 +102,9 @@ class Turns:
     """The turns of the event loop while it was watched.
 
     Attributes:
-        longest_ms: CPU time of the loop's thread in its longest turn; that of other threads and
-            processes does not count, so a busy machine does not matter.
-        count: how many there were.
+        longest_ms: CPU time of the loop's thread in its longest turn. Other threads and processes
+            do not count, so the load of the machine does not matter.
+        count: the number of turns.
     """
 
     longest_ms: float = 0.0
@@ -113,7 +113,7 @@ class Turns:
 
 @contextlib.asynccontextmanager
 async def watching_turns() -> AsyncIterator[Turns]:
-    """Measure the loop's turns as long as the context lasts."""
+    """Measure the loop's turns for as long as the context lasts."""
     turns = Turns()
 
     async def watch() -> None:

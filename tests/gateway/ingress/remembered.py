@@ -1,4 +1,4 @@
-"""What gateways remember together: a `Memory` for tests without a server, and claims in Redis."""
+"""Records that gateways share: a `Memory` for tests without a server, and claims in Redis."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,12 +8,12 @@ from gateway.redis_client.single_use_store import RedisSingleUseStore
 
 
 class Remembered:
-    """Moments by keys, and for how long; away while `is_away`."""
+    """Implements `Memory`; raises PublishError while `is_unavailable`."""
 
     def __init__(self) -> None:
         self.moments: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
-        self.is_away = False
+        self.is_unavailable = False
 
     async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
         before_s = await self.find(key)
@@ -22,13 +22,13 @@ class Remembered:
         return before_s
 
     async def find(self, key: str) -> float | None:
-        if self.is_away:
+        if self.is_unavailable:
             raise PublishError("redis-unavailable")
         return self.moments.get(key)
 
 
 def claims_in(client: RedisClient) -> Callable[[str, float], Awaitable[bool]]:
-    """Return what claims a key in Redis, and tells whether it was the first to do so."""
+    """Return a function that claims a key in Redis and returns whether the key was new."""
     memory = RedisSingleUseStore(client)
 
     async def claim(key: str, seconds: float) -> bool:

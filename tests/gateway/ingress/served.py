@@ -40,7 +40,7 @@ class Served:
 
     def __init__(self, *carriers: Carrier, now_s: float = NOW_S, **settings: Any) -> None:
         self.events: list[TranscriptEvent] = []
-        self.sockets: list[ClientWebSocketResponse] = []  # kept: the carrier's ends of calls
+        self.sockets: list[ClientWebSocketResponse] = []  # kept open until the test ends
         self.ended = asyncio.Event()
         self.now_s = now_s
         self.metrics = Metrics()
@@ -81,17 +81,17 @@ class Served:
         middlewares = [noting_unserved(refusals, carriers)]
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
         self.remembered = Remembered()
-        shown = ReplayGuard(self.remembered, lambda: self.now_s)
+        replay_guard = ReplayGuard(self.remembered, lambda: self.now_s)
         for carrier in carriers:
             routes_of = CarrierRoutes(
-                carrier, self.settings, services, self.streams, admission, shown, refusals
+                carrier, self.settings, services, self.streams, admission, replay_guard, refusals
             )
             routes_of.add_to(app)
         self.notices: list[str] = []
         self.runner = Runner(app, notice=self.notices.append, shutdown_timeout=0.1)
 
     def greet(self, stream: ScriptedStream) -> None:
-        """Answer as a model that hears silence: empty deltas and done at the final commit."""
+        """Play a model that receives silence: empty deltas, and done at the final commit."""
         stream.created()
         send = stream.send
 
@@ -129,15 +129,15 @@ class Served:
         return socket
 
     async def refusal(self, path: str, headers: Mapping[str, str] | None = None) -> int:
-        """Try to connect; give the status that the upgrade was refused with."""
+        """Try to connect; return the status with which the upgrade was refused."""
         try:
             await self.connect(path, headers)
         except WSServerHandshakeError as error:
             return error.status
-        raise AssertionError("it was let in")
+        raise AssertionError("the upgrade was accepted")
 
     @property
-    def places_held(self) -> float:
+    def slots_held(self) -> float:
         return sum(self.capacity[f"endpoint:{name}"].held for name in self.endpoints)
 
     async def end(self) -> StreamEnded:

@@ -1,4 +1,4 @@
-"""The admin API over real HTTP: who may do what, what is told, and each action's audit line."""
+"""The admin API over real HTTP: authorization, responses, and the audit line of each action."""
 
 import json
 import re
@@ -129,8 +129,8 @@ class Gateway:
             upstream="websocket",
             realtime_url="ws://127.0.0.1:1/v1/realtime",
         )
-        mint = TokenIssuer([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
-        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams, mint).add_to(app)
+        issuer = TokenIssuer([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
+        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams, issuer).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def ask(
@@ -172,9 +172,9 @@ def audit() -> Iterator[list[Any]]:
         yield logs
 
 
-class TestWhoMay:
+class TestAuthorization:
     @each_action
-    async def test_the_right_token_may(
+    async def test_token_with_scope_is_accepted(
         self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
         response = await gateway.ask(action.method, action.path, action.token, action.body)
@@ -193,7 +193,7 @@ class TestWhoMay:
         }
 
     @each_action
-    async def test_a_token_for_something_else_may_not(
+    async def test_token_without_scope_is_forbidden(
         self, gateway: Gateway, audit: list[Any], action: Action
     ) -> None:
         other = READ if action.token != READ else DRAIN
@@ -210,7 +210,7 @@ class TestWhoMay:
 
     @each_action
     @pytest.mark.parametrize("header", ["", "Bearer", "Bearer no-such-token", "Basic {}", "{}"])
-    async def test_nobody_else_may(
+    async def test_request_without_valid_token_is_unauthorized(
         self, gateway: Gateway, audit: list[Any], action: Action, header: str
     ) -> None:
         headers = {"Authorization": header.format(action.token)} if header else {}
@@ -224,24 +224,24 @@ class TestWhoMay:
         assert not gateway.streams.draining
         assert gateway.live[0].terminations == []
 
-    async def test_the_path_of_an_unauthenticated_request_is_not_audited(
+    async def test_path_of_unauthenticated_request_is_not_audited(
         self, gateway: Gateway, audit: list[Any]
     ) -> None:
-        """Symptom: whatever an unauthenticated request had as its path stood in the log."""
+        """Symptom: the log contained the path of unauthenticated requests."""
         for path in ("/calls/+15550109876", "/calls/%0Afake", "/calls/a?token=secret"):
             assert (await gateway.ask("GET", path)).status == 401
             assert (await gateway.ask("PUT", path, "no-such-token")).status == 401
         assert {line["call_id"] for line in audit} == {None}
         assert not re.search("5550109876|fake|secret", repr(audit))
 
-    async def test_the_schemes_case_and_spaces_do_not_matter(self, gateway: Gateway) -> None:
+    async def test_authorization_scheme_is_case_insensitive(self, gateway: Gateway) -> None:
         """RFC 9110 section 11.1: the scheme is case-insensitive."""
         response = await gateway.ask("GET", "/calls", Authorization=f"bearer  {READ} ")
         assert response.status == 200
 
 
-class TestLook:
-    async def test_all_live_calls(self, gateway: Gateway) -> None:
+class TestRead:
+    async def test_list_returns_all_live_calls(self, gateway: Gateway) -> None:
         response = await gateway.ask("GET", "/calls", READ)
         calls = (await response.json())["calls"]
         assert [call["stream_id"] for call in calls] == ["MZ1", "MZ2", "MZ3"]
@@ -257,7 +257,7 @@ class TestLook:
             "reconnects": 1,
         }
 
-    async def test_one_call_with_all_its_streams(self, gateway: Gateway) -> None:
+    async def test_read_returns_all_streams_of_a_call(self, gateway: Gateway) -> None:
         response = await gateway.ask("GET", "/calls/CA1", READ)
         call = await response.json()
         assert call["call_id"] == "CA1"
@@ -291,8 +291,10 @@ class TestLook:
             ],
         }
 
-    async def test_calls_of_two_carriers_with_one_id(self, gateway: Gateway) -> None:
-        """The path names the id only; each stream shows whose it is."""
+    async def test_calls_of_two_carriers_with_the_same_id_are_both_returned(
+        self, gateway: Gateway
+    ) -> None:
+        """The path contains only the id; each stream names its carrier."""
         with gateway.streams.hold(Stream("CA1", "MZ1", "plivo")):
             response = await gateway.ask("GET", "/calls/CA1", READ)
             found = [(s["stream_id"], s["carrier"]) for s in (await response.json())["streams"]]
@@ -300,15 +302,15 @@ class TestLook:
             response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
             assert (await response.json())["ending"] == ["MZ1", "MZ3", "MZ1"]
 
-    async def test_the_call_id_of_events_is_its_path(self, gateway: Gateway) -> None:
-        """Symptom: a call whose carrier's id has braces was not found by the path."""
+    async def test_call_id_of_events_is_accepted_as_path(self, gateway: Gateway) -> None:
+        """Symptom: a call whose id contains braces was not found."""
         for stream in gateway.live:
             response = await gateway.ask("GET", f"/calls/{stream.call_id}", READ)
             assert (await response.json())["call_id"] == stream.call_id
 
     @pytest.mark.parametrize("method", ["GET", "DELETE"])
     @pytest.mark.parametrize("call_id", ["CA2", "a", "a%2Fb", "%FF", "%", "CA1%00", "x" * 5000])
-    async def test_no_such_call(
+    async def test_unknown_call_is_not_found(
         self, gateway: Gateway, audit: list[Any], method: str, call_id: str
     ) -> None:
         token = READ if method == "GET" else TERMINATE
@@ -321,12 +323,12 @@ class TestLook:
 
 
 @given(st.text(min_size=1, max_size=200))
-def test_any_id_is_found_by_its_percent_encoding(carrier_id: str) -> None:
+def test_any_percent_encoding_of_an_id_is_accepted(carrier_id: str) -> None:
     assert path_call_id(quote(carrier_id, safe="")) == encode_id(carrier_id)
     assert path_call_id(quote(carrier_id, safe="!$&'()*+,;=:@")) == encode_id(carrier_id)
 
 
-class TestAct:
+class TestTerminateAndDrain:
     async def test_terminate_ends_all_streams_of_the_call(self, gateway: Gateway) -> None:
         response = await gateway.ask("DELETE", "/calls/CA1", TERMINATE)
         assert response.status == 202
@@ -338,7 +340,7 @@ class TestAct:
             [termination],
         ]
 
-    async def test_drain_refuses_new_calls_and_leaves_the_live_ones(self, gateway: Gateway) -> None:
+    async def test_drain_refuses_new_calls_and_keeps_live_ones(self, gateway: Gateway) -> None:
         for _ in range(2):
             response = await gateway.ask("POST", "/drain", DRAIN)
             assert response.status == 202
@@ -346,7 +348,7 @@ class TestAct:
         assert gateway.streams.draining
         assert [stream.terminations for stream in gateway.live] == [[], [], []]
 
-    async def test_what_fails_is_audited_too(
+    async def test_failed_action_is_audited(
         self, gateway: Gateway, audit: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr(Stream, "snapshot")
@@ -355,12 +357,14 @@ class TestAct:
         assert [line["outcome"] for line in audit if line["event"] == "admin-action"] == ["failed"]
 
 
-class TestMint:
-    async def test_a_url_that_is_good_for_a_while(self, gateway: Gateway, audit: list[Any]) -> None:
+class TestStreamTokens:
+    async def test_token_is_issued_with_url_and_expiry(
+        self, gateway: Gateway, audit: list[Any]
+    ) -> None:
         body = '{"carrier": "browser", "route": "default", "call_id": "a/b"}'
-        minted = await (await gateway.ask("POST", "/stream-tokens", MINT, body)).json()
-        token = minted.pop("token")
-        assert minted == {
+        issued = await (await gateway.ask("POST", "/stream-tokens", MINT, body)).json()
+        token = issued.pop("token")
+        assert issued == {
             "url": f"wss://gw.example.com/media/browser/default/{token}",
             "tenant": "default",
             "route": "default",
@@ -385,7 +389,7 @@ class TestMint:
             (" " * 70_000, 413, "bad-request"),
         ],
     )
-    async def test_refused(
+    async def test_invalid_token_request_is_refused(
         self,
         gateway: Gateway,
         audit: list[Any],
@@ -409,10 +413,10 @@ class TestMint:
         ("GET", "/stream-tokens", "POST"),
     ],
 )
-async def test_nothing_else_is_there(
+async def test_other_methods_are_not_allowed(
     gateway: Gateway, audit: list[Any], method: str, path: str, allowed: str
 ) -> None:
-    """Symptom: a method that means nothing was answered in plain text, and not audited."""
+    """Symptom: an unsupported method was answered in plain text and not audited."""
     response = await gateway.ask(method, path, READ)
     assert (response.status, response.headers["Allow"]) == (405, allowed)
     assert await response.json() == {"error": f"the method must be {allowed.replace(', ', ' or ')}"}

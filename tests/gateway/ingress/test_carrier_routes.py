@@ -1,6 +1,6 @@
-"""The carriers' routes over real HTTP: each one's webhook, upgrade and call, and who is refused.
+"""The carriers' routes over real HTTP: webhooks, upgrades, calls and refusals.
 
-Twilio's are in test_twilio_routes.py, with what is the same for all.
+Twilio's routes are in test_twilio_routes.py, with the behaviour that all carriers share.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ MULAW = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 
 
 @dataclass
-class Told:
-    """What a webhook's answer told the carrier."""
+class Announced:
+    """The stream that the response to a webhook announced."""
 
     path: str
     headers: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class ForkingScript(Script, ABC):
         """The headers of a webhook."""
 
     @abstractmethod
-    def read(self, answer: bytes) -> Told:
+    def read(self, answer: bytes) -> Announced:
         """Read where the stream is to go."""
 
     def over(self) -> list[tuple[str, str]]:
@@ -125,10 +125,10 @@ class OfTelnyx(ForkingScript):
             "telnyx-timestamp": stamp,
         }
 
-    def read(self, answer: bytes) -> Told:
+    def read(self, answer: bytes) -> Announced:
         stream = _stream(answer)
         assert (stream.get("track"), stream.get("codec")) == ("both_tracks", "PCMU")
-        return Told(_path(stream.get("url", "")))
+        return Announced(_path(stream.get("url", "")))
 
 
 class OfSignalWire(ForkingScript):
@@ -157,11 +157,11 @@ class OfSignalWire(ForkingScript):
     def signed(self, url: str, body: bytes, form: list[tuple[str, str]]) -> dict[str, str]:
         return {"X-SignalWire-Signature": twilio_signature.sign(KEY, url, form)}
 
-    def read(self, answer: bytes) -> Told:
+    def read(self, answer: bytes) -> Announced:
         stream = _stream(answer)
         assert stream.get("track") == "both_tracks"
         token = stream.get("authBearerToken", "")
-        return Told(_path(stream.get("url", "")), {"Authorization": f"Bearer {token}"})
+        return Announced(_path(stream.get("url", "")), {"Authorization": f"Bearer {token}"})
 
 
 class OfPlivo(ForkingScript):
@@ -190,11 +190,11 @@ class OfPlivo(ForkingScript):
     def signed(self, url: str, body: bytes, form: list[tuple[str, str]]) -> dict[str, str]:
         return self._headers(url, form)
 
-    def read(self, answer: bytes) -> Told:
+    def read(self, answer: bytes) -> Announced:
         stream = _stream(answer)
         assert stream.get("audioTrack") == "both"
         path = _path(stream.text or "")
-        return Told(path, self.upgrade(path))
+        return Announced(path, self.upgrade(path))
 
     def upgrade(self, path: str) -> dict[str, str]:
         return self._headers("ws" + PUBLIC_URL.removeprefix("http") + path, [])
@@ -286,16 +286,16 @@ async def play(served: Served, script: Script, path: str, headers: dict[str, str
 
 class TestCalls:
     @every_forking
-    async def test_from_the_webhook_to_the_last_word(
+    async def test_call_runs_from_webhook_to_stream_end(
         self, served: Served, script: ForkingScript
     ) -> None:
         status, answer = await ring(served, script)
         assert status == 200
-        told = script.read(answer)
-        await play(served, script, told.path, told.headers)
+        announced = script.read(answer)
+        await play(served, script, announced.path, announced.headers)
 
     @every
-    async def test_a_stream_configured_by_hand(self, served: Served, script: Script) -> None:
+    async def test_stream_without_webhook_is_accepted(self, served: Served, script: Script) -> None:
         await play(served, script, *by_hand(script))
 
 
@@ -309,13 +309,13 @@ class TestStatus:
             return reply.status
 
     @every_forking
-    async def test_a_stream_ends_though_its_socket_never_tells(
+    async def test_status_callback_ends_stream_with_open_socket(
         self, served: Served, script: ForkingScript, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gateway.ingress.carriers._STATUS_GRACE_S", 0.05)
         _, answer = await ring(served, script)
-        told = script.read(answer)
-        socket = await served.connect(told.path, told.headers)
+        announced = script.read(answer)
+        socket = await served.connect(announced.path, announced.headers)
         for message in script.call:
             if message["event"] != "stop":
                 await socket.send_str(json.dumps(message))
@@ -328,15 +328,15 @@ class TestStatus:
         assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-stopped")
 
     @every_forking
-    async def test_a_stream_with_media_since_goes_on(
+    async def test_status_callback_does_not_end_stream_with_later_media(
         self, served: Served, script: ForkingScript, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Symptom: a `stream-error` warning at 1 s ended a live stream at 5.5 s."""
         monkeypatch.setattr("gateway.ingress.carriers._STATUS_GRACE_S", 0.2)
         monkeypatch.setattr("gateway.ingress.carriers._IN_FLIGHT_S", 0.0)
         _, answer = await ring(served, script)
-        told = script.read(answer)
-        socket = await served.connect(told.path, told.headers)
+        announced = script.read(answer)
+        socket = await served.connect(announced.path, announced.headers)
         messages = [json.dumps(each) for each in script.call if each["event"] != "stop"]
         for message in messages:
             await socket.send_str(message)
@@ -348,63 +348,77 @@ class TestStatus:
         assert not served.ended.is_set()
 
     @every_forking
-    async def test_news_that_ends_nothing(self, served: Served, script: ForkingScript) -> None:
+    async def test_other_status_events_end_no_stream(
+        self, served: Served, script: ForkingScript
+    ) -> None:
         form = [(name, value.replace("stopped", "started")) for name, value in script.over()]
         assert await self.say(served, script, form) == 204
         assert await self.say(served, script, form[:1]) == 400
 
     @every_forking
-    async def test_forged(self, served: Served, script: ForkingScript) -> None:
+    async def test_forged_status_callback_is_refused(
+        self, served: Served, script: ForkingScript
+    ) -> None:
         path = f"/voice/{script.carrier.name}/status"
         async with served.client.post(path, data=dict(script.over())) as reply:
             assert reply.status in (401, 403)
 
     @every_forking
-    async def test_the_answer_asks_for_it(self, served: Served, script: ForkingScript) -> None:
+    async def test_document_requests_status_callbacks(
+        self, served: Served, script: ForkingScript
+    ) -> None:
         _, answer = await ring(served, script)
         assert f"{PUBLIC_URL}/voice/{script.carrier.name}/status".encode() in answer
 
 
-class TestWhoIsLetIn:
+class TestAuthentication:
     @every
-    async def test_nobody_without_credentials(self, served: Served, script: Script) -> None:
+    async def test_upgrade_without_credentials_is_refused(
+        self, served: Served, script: Script
+    ) -> None:
         name = script.carrier.name
         for path in (f"/media/{name}", f"/media/{name}/default"):
             assert await served.refusal(path) in (401, 403)
         assert await served.refusal(f"/media/{name}/default/{'x' * 40}") in (401, 403)
-        assert (served.events, served.streams.admitted, served.places_held) == ([], 0, 0)
+        assert (served.events, served.streams.admitted, served.slots_held) == ([], 0, 0)
 
     @every
-    async def test_nobody_with_another_secret(self, served: Served, script: Script) -> None:
+    async def test_upgrade_with_wrong_secret_is_refused(
+        self, served: Served, script: Script
+    ) -> None:
         path, headers = by_hand(script)
         wrong = {name: value[:-4] + "AAAA" for name, value in headers.items()}
         assert await served.refusal(path.replace(SECRET, SECRET + "x"), wrong) in (401, 403)
         assert served.events == []
 
     @every_forking
-    async def test_an_upgrade_is_accepted_again_only_with_a_token_of_its_call(
+    async def test_repeated_upgrade_is_accepted_only_with_call_bound_token(
         self, served: Served, script: ForkingScript
     ) -> None:
         _, answer = await ring(served, script)
-        told = script.read(answer)
-        await served.connect(told.path, told.headers)
-        if script.carrier is SignalWire:  # the others' are a nonce, or bound to no call
-            await served.connect(told.path, told.headers)
+        announced = script.read(answer)
+        await served.connect(announced.path, announced.headers)
+        if (
+            script.carrier is SignalWire
+        ):  # the others use a nonce, or a token that is not bound to a call
+            await served.connect(announced.path, announced.headers)
         else:
-            assert await served.refusal(told.path, told.headers) in (401, 403)
+            assert await served.refusal(announced.path, announced.headers) in (401, 403)
 
     @every_forking
-    async def test_a_token_is_of_its_carrier_and_route(
+    async def test_token_is_bound_to_carrier_and_route(
         self, served: Served, script: ForkingScript
     ) -> None:
         _, answer = await ring(served, script)
-        told = script.read(answer)
-        other = told.path.replace("/default", "/other") if "/default" in told.path else None
-        other = other or told.path + "/default"
-        assert await served.refusal(other, told.headers) in (401, 403)
+        announced = script.read(answer)
+        other = (
+            announced.path.replace("/default", "/other") if "/default" in announced.path else None
+        )
+        other = other or announced.path + "/default"
+        assert await served.refusal(other, announced.headers) in (401, 403)
 
     @pytest.mark.parametrize(("script", "changed"), FORGERIES)
-    async def test_forged_webhooks(
+    async def test_forged_webhook_is_refused(
         self, served: Served, script: ForkingScript, changed: dict[str, Any]
     ) -> None:
         status, answer = await ring(served, script, **changed)
@@ -412,7 +426,7 @@ class TestWhoIsLetIn:
         assert b"Stream" not in answer
 
     @every
-    async def test_closed_unless_opened(self, script: Script) -> None:
+    async def test_carrier_without_settings_is_disabled(self, script: Script) -> None:
         secrets = dict.fromkeys(
             name for name in ("secret", "auth_token") if name in script.settings
         )
@@ -422,16 +436,16 @@ class TestWhoIsLetIn:
                 assert reply.status == 404
 
     @every_forking
-    async def test_no_webhook_while_no_next_step_is_configured(self, script: ForkingScript) -> None:
+    async def test_webhook_is_disabled_without_dial_setting(self, script: ForkingScript) -> None:
         async with serving(Served(script.made(dial=None))) as served:
             assert (await ring(served, script))[0] == 404
 
-    async def test_a_token_lets_its_call_in_only(self) -> None:
+    async def test_token_of_another_call_is_rejected(self) -> None:
         script = OfSignalWire()
         async with serving(Served(script.made())) as served:
             _, answer = await ring(served, script)
-            told = script.read(answer)
-            socket = await served.connect(told.path, told.headers)
+            announced = script.read(answer)
+            socket = await served.connect(announced.path, announced.headers)
             start = json.loads(json.dumps(script.call[1]))
             start["start"]["callSid"] = "CA2"
             await socket.send_str(json.dumps(start))
@@ -439,7 +453,7 @@ class TestWhoIsLetIn:
             assert socket.close_code == 1008
             assert served.events == []
 
-    async def test_an_account_that_is_not_listed(self) -> None:
+    async def test_unlisted_account_is_rejected(self) -> None:
         script = OfTalkdesk()
         async with serving(Served(script.made(account="acc-2"))) as served:
             socket = await served.connect(*by_hand(script))

@@ -1,4 +1,4 @@
-"""What is refused before a request is read: counted each time, one log line a minute."""
+"""Refused connections: each is counted, and one log line per minute is written."""
 
 import asyncio
 import errno
@@ -6,19 +6,19 @@ import errno
 import structlog
 from structlog.testing import capture_logs
 
-from gateway.ingress.doors import Doors
+from gateway.ingress.refusals import ConnectionRefusals
 from gateway.logs import log_loop_error
 from gateway.metrics import Metrics
 
 NAME = "callscribe_refused_connections_total"
 
 
-def test_each_is_counted_and_the_first_of_a_minute_logged() -> None:
+def test_all_refusals_are_counted_and_one_per_minute_is_logged() -> None:
     metrics = Metrics()
-    doors = Doors(metrics)
+    refusals = ConnectionRefusals(metrics)
     with capture_logs() as logs:
         for reason in ("malformed-http", "descriptors-exhausted") * 50:
-            doors.notice(reason)
+            refusals.notice(reason)
     assert [(line["event"], line["log_level"], line["suppressed"]) for line in logs] == [
         ("malformed-http", "info", 0),
         ("descriptors-exhausted", "error", 0),
@@ -27,8 +27,8 @@ def test_each_is_counted_and_the_first_of_a_minute_logged() -> None:
         assert metrics.registry.get_sample_value(NAME, {"reason": reason}) == 50
 
 
-async def test_accepts_without_a_descriptor_are_one_line() -> None:
-    """Symptom: asyncio reports each failed accept: a full gateway wrote a traceback a second."""
+async def test_failed_accepts_write_one_log_line() -> None:
+    """Symptom: asyncio reports each failed accept; a full gateway logged a traceback per second."""
     structlog.reset_defaults()
     error = OSError(errno.EMFILE, "Too many open files")
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Media that overtake an optional announcement, over real sockets: FreeSWITCH's."""
+"""Media received before FreeSWITCH's optional metadata, over real sockets."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ def started(served: Served) -> StreamStarted:
     return event
 
 
-async def test_metadata_after_a_frame(served: Served) -> None:
+async def test_metadata_after_media_is_applied(served: Served) -> None:
     """Symptom: one frame before the metadata cost the call its id and its parameters."""
     socket = await served.connect(PATH, HEADERS)
     await socket.send_bytes(FRAME)
@@ -43,7 +43,7 @@ async def test_metadata_after_a_frame(served: Served) -> None:
     assert started(served).params == {"queue": "sales", "campaign": "7"}
 
 
-async def test_a_close_before_the_metadata(served: Served) -> None:
+async def test_close_before_metadata_completes_stream(served: Served) -> None:
     socket = await served.connect(PATH, HEADERS)
     await socket.send_bytes(FRAME)
     await socket.close()
@@ -53,7 +53,7 @@ async def test_a_close_before_the_metadata(served: Served) -> None:
     assert started(served).params == {"queue": "sales"}
 
 
-async def test_a_socket_lost_before_the_metadata(served: Served) -> None:
+async def test_socket_lost_before_metadata_fails_stream(served: Served) -> None:
     socket = await served.connect(PATH, HEADERS)
     await socket.send_bytes(FRAME)
     await eventually(lambda: served.streams.admitted == 1)
@@ -63,8 +63,8 @@ async def test_a_socket_lost_before_the_metadata(served: Served) -> None:
     assert ended.duration_ms == 20
 
 
-async def test_audio_that_stops_before_the_metadata() -> None:
-    """No more audio comes, nor a text: the stream starts when its start was due, and goes on."""
+async def test_start_timeout_starts_stream_with_early_media() -> None:
+    """If no metadata is received, the stream starts at the start timeout and continues."""
     async with serving(Served(carrier(), start_timeout_s=0.2)) as served:
         socket = await served.connect(PATH, HEADERS)
         await socket.send_bytes(FRAME)
@@ -75,7 +75,7 @@ async def test_audio_that_stops_before_the_metadata() -> None:
         assert (ended.status, ended.duration_ms) == (Status.COMPLETED, 40)
 
 
-async def test_nothing_at_all_is_a_start_that_is_overdue() -> None:
+async def test_start_timeout_without_media_closes_socket() -> None:
     async with serving(Served(carrier(), start_timeout_s=0.1)) as served:
         socket = await served.connect(PATH, HEADERS)
         message = await socket.receive(timeout=10)

@@ -1,4 +1,4 @@
-"""One stream that floods its media socket ends, and holds up no other call meanwhile."""
+"""A stream that floods its media socket ends, and does not delay other calls."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ from tests.gateway.ingress.test_fuzz import Beside, open_to_all, speak
 from tests.gateway.ingress.test_fuzz import Watched as FuzzWatched
 from tests.waiting import eventually
 
-# Of CPU; 26 are usual on an idle machine, and 250 may be felt.
+# CPU time. 26 ms is usual on an idle machine; 250 ms is noticeable.
 LONGEST_TURN_MS: Final = min(250.0, 130.0 * pace.unit())
 FOR_S: Final = 4.0
 
@@ -112,19 +112,19 @@ async def flooded(gateway: Watched, path: str, opening: bytes, blocks: Iterator[
 
 
 @pytest.mark.parametrize(("carrier", "opening", "block", "reason"), FLOODS.values(), ids=FLOODS)
-async def test_a_flood_ends_its_stream_and_never_keeps_the_loop(
+async def test_flood_ends_its_stream_without_blocking_the_loop(
     carrier: str, opening: bytes, block: bytes, reason: str
 ) -> None:
-    """Symptom: small messages kept the reader from ever yielding; others waited 3 to 11 s."""
+    """Symptom: with small messages the reader never yielded; other calls waited 3 to 11 s."""
     async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
         seen = await flooded(gateway, f"/media/{carrier}", opening, forever(block))
     assert seen.close_code == 1008
-    assert gateway.reasons in ([reason], [])  # none: it never started
+    assert gateway.reasons in ([reason], [])  # empty if the stream did not start
     assert turns.longest_ms < LONGEST_TURN_MS
 
 
-async def test_many_floods_at_once_lose_another_call_nothing() -> None:
-    """Symptom: while marks came at 2 MB/s, another call's words came seconds late."""
+async def test_concurrent_floods_do_not_affect_another_call() -> None:
+    """Symptom: during 2 MB/s of marks, another call's transcripts were seconds late."""
     beside = Beside(Beside.Settings(_env_file=None, ignore_signatures=True))
     async with serving(Crowd(beside, *carriers())) as gateway:
         hung_up = asyncio.Event()
@@ -150,8 +150,8 @@ class Crowd(FuzzWatched, Watched):
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_a_flood_that_makes_no_message_is_slowed_down_and_ends(run: Any) -> None:
-    """Symptom: fragments without end, at 50 MB/s, kept the loop for 110 ms of each turn."""
+def test_flood_of_fragments_is_throttled_and_closed(run: Any) -> None:
+    """Symptom: endless fragments at 50 MB/s blocked the loop for 110 ms per turn."""
 
     async def main() -> None:
         async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
@@ -169,8 +169,8 @@ def test_a_flood_that_makes_no_message_is_slowed_down_and_ends(run: Any) -> None
     run(main())
 
 
-async def test_a_flood_that_goes_on_after_the_end_is_cut_off() -> None:
-    """A peer that ignores our close frame is not waited for as one that only is slow."""
+async def test_flood_after_stream_end_is_aborted() -> None:
+    """For a flooding peer that ignores the close frame, the timeout is shorter."""
     stop = frame(TEXT, b'{"event":"stop"}')
     async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
         seen = await flooded(
@@ -181,8 +181,8 @@ async def test_a_flood_that_goes_on_after_the_end_is_cut_off() -> None:
     assert turns.longest_ms < LONGEST_TURN_MS
 
 
-async def test_a_flood_that_breaks_off_is_read_in_turns() -> None:
-    """What a lost socket had received is read to its end; that may be thousands of messages."""
+async def test_lost_flooding_socket_is_read_in_turns() -> None:
+    """A lost socket may have received thousands of messages, and all are read."""
 
     def burst(port: int) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
@@ -198,8 +198,8 @@ async def test_a_flood_that_breaks_off_is_read_in_turns() -> None:
     assert turns.longest_ms < LONGEST_TURN_MS
 
 
-async def test_pipelined_requests_are_answered_in_turns() -> None:
-    """Symptom: a buffer full of small requests was answered in one turn of the loop, for 1 s."""
+async def test_pipelined_requests_are_handled_in_turns() -> None:
+    """Symptom: a buffer of small requests was handled in one turn of the loop, for 1 s."""
     request = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 
     def ask(port: int) -> None:

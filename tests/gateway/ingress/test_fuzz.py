@@ -1,4 +1,4 @@
-"""What no carrier sends, sent to every carrier's media socket while a call goes on.
+"""Malformed sessions at every carrier's media socket, while another call continues.
 
 Each session is a recorded dialogue with some messages damaged, out of order, of another kind, or
 10 MiB long, with stray control frames between. The gateway may refuse it, for a reason it
@@ -62,7 +62,7 @@ def open_to_all(kind: Any) -> Any:
 
     class Open(kind):  # type: ignore[misc]  # it is one of the registry's
         missing_setting = None
-        webhook_closed_for_want_of = "it is about media"
+        webhook_missing_setting = "it is about media"
         warning = None
 
         def __init__(self) -> None:
@@ -156,7 +156,7 @@ class Fuzzer:
         messages.insert(at, self.chance.choice(inventions)())
 
     async def stray(self, socket: ClientWebSocketResponse) -> None:
-        """Send a control frame that nobody expects, or a frame that must not be."""
+        """Send an unexpected control frame or an invalid frame."""
         match self.chance.randrange(6):
             case 0:
                 await socket.ping(self.chance.randbytes(self.chance.randrange(125)))
@@ -171,7 +171,7 @@ class Fuzzer:
 
 
 async def fuzz(gateway: Served, carrier: str, seed: int) -> None:
-    """Live one session; it may end in any way that is documented."""
+    """Run one session; it may end with any documented reason."""
     fuzzer = Fuzzer(carrier, seed)
     code = fuzzer.chance.choice((1000, 1001, 3000, 4999))
     async with gateway.client.ws_connect(f"/media/{carrier}", max_msg_size=0) as socket:
@@ -183,7 +183,7 @@ async def fuzz(gateway: Served, carrier: str, seed: int) -> None:
                     await socket.send_str(message)
                 else:
                     await socket.send_bytes(message)
-        with contextlib.suppress(TimeoutError):  # it is content
+        with contextlib.suppress(TimeoutError):  # the gateway sends no more
             while (answer := await socket.receive(timeout=SOON_S)).type is WSMsgType.TEXT:
                 pass
             if answer.type is WSMsgType.CLOSE and answer.extra:
@@ -193,7 +193,7 @@ async def fuzz(gateway: Served, carrier: str, seed: int) -> None:
 
 
 async def speak(gateway: Served, hung_up: asyncio.Event) -> int:
-    """Be a call beside them all; give how many frames it had."""
+    """Run a regular call; return the number of its frames."""
     socket = await gateway.client.ws_connect("/media/beside")
     start = {"callSid": "CA-beside", "streamSid": "MZ-beside", "tracks": ["inbound"]}
     await socket.send_json({"event": "start", "start": start})
@@ -215,7 +215,7 @@ def resident_mb() -> float:
 
 
 class Watched(Served):
-    """Keeps the events of the call beside them apart; its model hears silence as it comes."""
+    """Stores the events of the regular call separately; its model sends only empty deltas."""
 
     def __init__(self, *carriers: Carrier) -> None:
         self.beside: list[TranscriptEvent] = []
@@ -238,17 +238,17 @@ class Watched(Served):
 
 
 class Beside(Twilio):
-    """Twilio by another name, for the call that must not be disturbed."""
+    """Twilio with another name, for the regular call."""
 
     name = "beside"
 
 
 @pytest.mark.parametrize("kind", CARRIERS, ids=lambda kind: kind.name)
-async def test_nothing_sent_to_a_media_socket_harms_another_call(
+async def test_malformed_session_does_not_affect_another_call(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = Beside(Beside.Settings(_env_file=None, ignore_signatures=True))
-    monkeypatch.setattr("gateway.ingress.media._ANSWER_TIMEOUT_S", SOON_S)
+    monkeypatch.setattr("gateway.ingress.media._FAREWELL_REPLY_TIMEOUT_S", SOON_S)
     async with serving(Watched(beside, open_to_all(kind))) as gateway:
         hung_up = asyncio.Event()
         speaking = asyncio.create_task(speak(gateway, hung_up))
@@ -269,5 +269,5 @@ async def test_nothing_sent_to_a_media_socket_harms_another_call(
     reasons = {event.reason for event in gateway.events if isinstance(event, StreamEnded)}
     assert reasons <= DOCUMENTED
     assert growth_mb < MAX_GROWTH_MB
-    assert gateway.places_held == 0
+    assert gateway.slots_held == 0
     assert gateway.streams.admitted == 0

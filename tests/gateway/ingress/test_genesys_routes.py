@@ -1,4 +1,4 @@
-"""AudioHook over real HTTP and WebSockets: who is let in, and what a whole session looks like."""
+"""AudioHook over real HTTP and WebSockets: authentication and whole sessions."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ from tests.waiting import eventually
 
 NOW = int(NOW_S)
 PATH = "/media/genesys"
-TARGET = "/prefix" + PATH  # as Genesys was told it; a proxy took the prefix off
+TARGET = "/prefix" + PATH  # as configured at Genesys; a proxy removes the prefix
 HOST = "gw.example.com"
 SECRET = b"a secret of 16 bytes or more"
 SESSION = "30b0e395-84d3-4570-ac13-9a62d8f514c0"
@@ -102,7 +102,7 @@ class Client:
         assert (await self.hear("opened"))["media"] == [STEREO]
 
     async def close(self) -> tuple[int | None, str]:
-        """Close the session; give what the socket was closed with."""
+        """Close the session; return the close code and reason of the socket."""
         await self.say("close", {"reason": "end"})
         await self.hear("closed")
         return await self.closing()
@@ -148,7 +148,7 @@ def with_settings(**settings: Any) -> pytest.MarkDecorator:
 
 
 class TestSessions:
-    async def test_a_call_in_stereo(self, gateway: Gateway) -> None:
+    async def test_stereo_call_is_transcribed_per_channel(self, gateway: Gateway) -> None:
         client = await gateway.dial_in()
         await client.open()
         await client.socket.send_bytes(b"\x00\xff" * 1600)
@@ -168,7 +168,7 @@ class TestSessions:
         assert any(loud)
         assert not any(silent)
 
-    async def test_a_probe_is_no_call(self, gateway: Gateway) -> None:
+    async def test_probe_starts_no_stream(self, gateway: Gateway) -> None:
         client = await gateway.dial_in()
         await client.open(conversationId=NOBODY)
         await client.socket.send_bytes(bytes(3200))
@@ -176,16 +176,16 @@ class TestSessions:
         assert gateway.events == []
         assert gateway.transport.streams == []
 
-    async def test_a_pause(self, gateway: Gateway) -> None:
+    async def test_pause_publishes_pause_and_gap(self, gateway: Gateway) -> None:
         gateway.has_slow_model = True
         client = await gateway.dial_in()
         await client.open()
         await client.socket.send_bytes(b"\x00" * 3200)
         await client.say("paused")
-        await client.socket.send_bytes(b"\x00" * 3200)  # of no concern to us
+        await client.socket.send_bytes(b"\x00" * 3200)  # ignored
         await eventually(lambda: gateway.fewest("append") > 40)  # the padding
         for stream in gateway.transport.streams:
-            stream.delta("last words")
+            stream.delta("final words")
             for _ in range(40):
                 stream.delta("")
         finals = [event for event in gateway.events if isinstance(event, TranscriptFinal)]
@@ -202,7 +202,7 @@ class TestSessions:
         ]
 
     @with_settings(send_transcripts=True)
-    async def test_transcripts_go_back(self, gateway: Gateway) -> None:
+    async def test_transcripts_are_sent_to_genesys(self, gateway: Gateway) -> None:
         gateway.has_slow_model = True
         client = await gateway.dial_in()
         await client.open()
@@ -220,7 +220,7 @@ class TestSessions:
         await client.hear("closed")
         assert (await client.closing())[0] == 1000
 
-    async def test_a_goodbye_that_is_due_before_the_last_words(
+    async def test_closed_is_sent_at_its_deadline_before_final_transcripts(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Symptom to prevent: Genesys waits 10 s, then counts the session as failed."""
@@ -233,7 +233,7 @@ class TestSessions:
         await client.hear("closed")
         assert not gateway.ended.is_set()
         for stream in gateway.transport.streams:
-            stream.delta("last words")
+            stream.delta("final words")
             stream.answer_all()
         assert (await gateway.end()).segments == 2
         assert await client.closing() == (1000, "carrier-stopped")  # no second `closed` before it
@@ -259,8 +259,8 @@ FORGERIES = {
 }
 
 
-class TestWhoIsLetIn:
-    async def test_forgeries_are_all_answered_alike(self, gateway: Gateway) -> None:
+class TestAuthentication:
+    async def test_all_forgeries_receive_the_same_response(self, gateway: Gateway) -> None:
         before_s = time.monotonic()
 
         async def answer(headers: Mapping[str, str]) -> tuple[int, bool]:
@@ -275,9 +275,9 @@ class TestWhoIsLetIn:
             refused = gateway.metric("refused_requests_total", carrier="genesys", reason=reason)
             assert refused == [reason for _, reason in FORGERIES.values()].count(reason)
         assert gateway.events == []
-        assert gateway.places_held == gateway.streams.admitted == 0
+        assert gateway.slots_held == gateway.streams.admitted == 0
 
-    async def test_a_nonce_is_good_once(self, gateway: Gateway) -> None:
+    async def test_reused_nonce_is_refused(self, gateway: Gateway) -> None:
         client = await gateway.dial_in()
         refusal = asyncio.create_task(gateway.refusal(PATH, signed()))
         await client.open()
@@ -287,17 +287,17 @@ class TestWhoIsLetIn:
         await gateway.connect(PATH, signed(nonce="m" * 22))
 
     @with_settings(organization_ids="another, and-another")
-    async def test_of_another_organization(self, gateway: Gateway) -> None:
+    async def test_unlisted_organization_is_refused(self, gateway: Gateway) -> None:
         assert await gateway.refusal(PATH, signed()) == 401
 
     @with_settings(organization_ids=f"another,{ORGANIZATION}", signature_max_age_s=60)
-    async def test_of_a_listed_organization(self, gateway: Gateway) -> None:
+    async def test_listed_organization_is_accepted(self, gateway: Gateway) -> None:
         await gateway.connect(PATH, signed(created_s=NOW - 59))
 
-    async def test_the_query_is_signed_too(self, gateway: Gateway) -> None:
+    async def test_signature_covers_the_query(self, gateway: Gateway) -> None:
         await gateway.connect(PATH + "?a=%20b", signed(target=TARGET + "?a=%20b"))
 
-    async def test_who_speaks_is_who_signed(self, gateway: Gateway) -> None:
+    async def test_open_for_another_organization_is_rejected(self, gateway: Gateway) -> None:
         client = await gateway.dial_in()
         await client.say("open", OPEN | {"organizationId": "another"})
         assert (await client.hear("disconnect"))["reason"] == "unauthorized"
@@ -306,15 +306,15 @@ class TestWhoIsLetIn:
         assert await client.closing() == (1008, "identity-mismatch")
         assert gateway.events == []
 
-    async def test_who_does_not_answer_our_goodbye_is_not_waited_for(
+    async def test_missing_reply_to_disconnect_times_out(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gateway.ingress.media._ANSWER_TIMEOUT_S", 0.05)
+        monkeypatch.setattr("gateway.ingress.media._FAREWELL_REPLY_TIMEOUT_S", 0.05)
         client = await gateway.dial_in()
         await client.say("open", OPEN | {"organizationId": "another"})
         await client.hear("disconnect")
         assert await client.closing() == (1008, "identity-mismatch")
 
     @with_settings(api_keys=None)
-    async def test_closed_without_keys(self, gateway: Gateway) -> None:
+    async def test_carrier_without_keys_is_disabled(self, gateway: Gateway) -> None:
         assert await gateway.refusal(PATH, signed()) == 404

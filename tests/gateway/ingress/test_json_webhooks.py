@@ -1,4 +1,4 @@
-"""Webhooks in JSON, and subprotocols, over real HTTP: Bandwidth from webhook to callback."""
+"""JSON webhooks and subprotocols over real HTTP: Bandwidth from webhook to callback."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ def bandwidth() -> Bandwidth:
     )
 
 
-async def test_bandwidth_from_the_webhook_to_the_last_word() -> None:
+async def test_bandwidth_call_runs_from_webhook_to_stream_end() -> None:
     async with serving(Served(bandwidth())) as served:
         async with served.client.post("/voice/bandwidth", json=INITIATE, headers=BASIC) as reply:
             assert (reply.status, reply.content_type) == (200, "application/xml")
@@ -56,7 +56,7 @@ async def test_bandwidth_from_the_webhook_to_the_last_word() -> None:
 
 
 @pytest.mark.parametrize("path", ["/voice/bandwidth", "/voice/bandwidth/status"])
-async def test_nobody_else_is_answered(path: str) -> None:
+async def test_unauthenticated_or_malformed_webhook_is_refused(path: str) -> None:
     async with serving(Served(bandwidth())) as served:
         for headers in ({}, {"Authorization": f"Bearer {SECRET}"}):
             async with served.client.post(path, json=INITIATE, headers=headers) as reply:
@@ -67,7 +67,7 @@ async def test_nobody_else_is_answered(path: str) -> None:
             assert reply.status == 400
 
 
-async def test_bandwidths_callback_is_taken() -> None:
+async def test_bandwidth_status_callback_is_accepted() -> None:
     event = {"eventType": "mediaStreamStopped", "callId": "c-1", "mediaStream": {"id": "s-1"}}
     async with (
         serving(Served(bandwidth())) as served,
@@ -85,7 +85,9 @@ async def test_bandwidths_callback_is_taken() -> None:
         (Jambonz, ["audio.jambonz.org"], "audio.jambonz.org"),
     ],
 )
-async def test_subprotocols(kind: Any, offered: list[str], selected: str | None) -> None:
+async def test_offered_subprotocol_is_selected(
+    kind: Any, offered: list[str], selected: str | None
+) -> None:
     async with serving(Served(kind(kind.Settings(_env_file=None, secret=SECRET)))) as served:
         path = f"/media/{kind.name}?mix=stereo"
         headers = {"Authorization": f"Bearer {SECRET}"}

@@ -1,4 +1,4 @@
-"""However a socket is lost, what was received is transcribed. Real sockets, frames by hand."""
+"""Audio received before a socket was lost is transcribed; real sockets, handmade frames."""
 
 import asyncio
 import base64
@@ -75,7 +75,7 @@ def rst(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize("pings", [0, 3, 200])
 @pytest.mark.parametrize("says_close", [True, False])
 @pytest.mark.parametrize("pong_first", [True, False])
-async def test_all_that_was_received_is_transcribed(
+async def test_audio_received_before_the_loss_is_transcribed(
     gateway: Served,
     lose: Callable[[asyncio.StreamWriter], None],
     pings: int,
@@ -83,7 +83,7 @@ async def test_all_that_was_received_is_transcribed(
     says_close: bool,
     pong_first: bool,
 ) -> None:
-    """Symptom: pings just before the close ended the stream as `internal-error`, audio unheard."""
+    """Symptom: pings just before the close ended the stream as `internal-error`; audio was lost."""
     _, writer = await dial(gateway)
     with contextlib.suppress(ConnectionError):
         writer.write(text(START) + media(25))
@@ -103,7 +103,7 @@ async def test_all_that_was_received_is_transcribed(
         await writer.wait_closed()
 
 
-async def test_a_peer_is_answered_its_pings(gateway: Served) -> None:
+async def test_ping_is_answered_with_pong(gateway: Served) -> None:
     reader, writer = await dial(gateway)
     writer.write(frame(PING, b"abc"))
     assert await reader.readexactly(5) == bytes([0x80 | PONG, 3]) + b"abc"

@@ -1,4 +1,4 @@
-"""Replies on a real socket: sent in order, the goodbye last; a peer that reads none is let go."""
+"""Replies on a real socket are sent in order; a peer that does not read is disconnected."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ async def connect() -> AsyncIterator[Callable[..., asyncio.Future[ClientWebSocke
             await runner.cleanup()
 
 
-async def test_all_are_sent_in_order(connect: Callable[..., object]) -> None:
+async def test_replies_are_sent_in_order(connect: Callable[..., object]) -> None:
     async def serve(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -48,7 +48,7 @@ async def test_all_are_sent_in_order(connect: Callable[..., object]) -> None:
     assert received[100].type is WSMsgType.CLOSE
 
 
-async def test_who_reads_none_is_not_sent_more_than_a_few(connect: Callable[..., object]) -> None:
+async def test_reply_queue_is_bounded(connect: Callable[..., object]) -> None:
     refused = asyncio.Event()
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
@@ -75,7 +75,7 @@ HANDSHAKE = (
 )
 
 
-async def test_a_peer_that_reads_none_is_noticed_by_the_next_reply(
+async def test_reply_after_send_timeout_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.ingress.media._REPLY_TIMEOUT_S", 0.05)

@@ -1,4 +1,4 @@
-"""Encodings that a route or a carrier's settings name, over real HTTP."""
+"""Encodings set by a route or a carrier's settings, over real HTTP."""
 
 import json
 from pathlib import Path
@@ -39,13 +39,13 @@ def twilio(encoding: str | None = None) -> Twilio:
     ("path", "site", "of_the_carrier", "expected"),
     [
         ("", "north", None, "pcma"),
-        ("", "south", "pcma", "l16be"),  # the route's outweighs the carrier's
+        ("", "south", "pcma", "l16be"),  # the route overrides the carrier
         ("", "east", "pcma", "pcma"),
         ("", "east", None, "pcmu"),
         ("/linear", "north", None, "l16be"),  # the route that the URL names
     ],
 )
-async def test_the_routes_encoding_outweighs_the_carriers(
+async def test_encoding_of_route_overrides_that_of_carrier(
     tmp_path: Path, path: str, site: str, of_the_carrier: str | None, expected: str
 ) -> None:
     file = tmp_path / "routes.toml"

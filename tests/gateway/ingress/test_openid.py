@@ -1,4 +1,4 @@
-"""Keys fetched from their issuer, and upgrades that show its tokens, over real HTTP."""
+"""Fetching keys from their issuer, and upgrades with its tokens, over real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.carriers.auth.signatures.openid import OpenIdKeys
 from gateway.carriers.vendors.acs import Acs
 from gateway.errors import CarrierError
-from gateway.ingress.openid import keeping
+from gateway.ingress.openid import refreshing_keys
 from tests.gateway.carriers.auth.signatures.test_openid import (
     KEY,
     NOW_S,
@@ -25,7 +25,7 @@ from tests.waiting import eventually
 
 
 class Issuer:
-    """Publishes keys, as long as it is well."""
+    """Publishes keys, unless the test makes it fail."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -34,7 +34,7 @@ class Issuer:
         self.asked = 0
         self.piece = 100_000  # bytes of an answer written at once
 
-    async def tell(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
         body = self.keys if request.path == "/keys" else configuration(self.url)
         response = web.StreamResponse(status=self.status)
@@ -48,7 +48,7 @@ class Issuer:
 @pytest.fixture
 async def issuer() -> AsyncIterator[Issuer]:
     made, app = Issuer(), web.Application()
-    app.router.add_get("/{what}", made.tell)
+    app.router.add_get("/{what}", made.respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -60,11 +60,11 @@ async def issuer() -> AsyncIterator[Issuer]:
 @asynccontextmanager
 async def kept(issuer: Issuer) -> AsyncIterator[OpenIdKeys]:
     keys = OpenIdKeys(issuer.url + "/configuration", RESOURCE)
-    async with keeping(keys, "acs"):
+    async with refreshing_keys(keys, "acs"):
         yield keys
 
 
-def lets_in(keys: OpenIdKeys, authorization: str) -> bool:
+def accepts(keys: OpenIdKeys, authorization: str) -> bool:
     try:
         keys.verify(authorization, NOW_S)
     except CarrierError:
@@ -72,24 +72,24 @@ def lets_in(keys: OpenIdKeys, authorization: str) -> bool:
     return True
 
 
-async def test_keys_are_there_soon(issuer: Issuer) -> None:
+async def test_keys_are_fetched_at_once(issuer: Issuer) -> None:
     async with kept(issuer) as keys:
-        await eventually(lambda: lets_in(keys, shown()))
+        await eventually(lambda: accepts(keys, shown()))
         assert issuer.asked == 2
 
 
-async def test_keys_that_come_in_pieces(issuer: Issuer) -> None:
-    """Symptom: what came in more than one packet was taken for too long, and nobody let in."""
+async def test_keys_received_in_pieces_are_accepted(issuer: Issuer) -> None:
+    """Symptom: a response in several packets was taken as too long, and all tokens were refused."""
     issuer.piece = 7
     async with kept(issuer) as keys:
-        await eventually(lambda: lets_in(keys, shown()))
+        await eventually(lambda: accepts(keys, shown()))
 
 
 @pytest.mark.parametrize("fault", ["status", "too long", "too deep", "no keys"])
-async def test_an_issuer_that_is_not_well_is_asked_again(
+async def test_failed_fetch_is_retried(
     issuer: Issuer, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.ingress.openid._AGAIN_S", 0.01)
+    monkeypatch.setattr("gateway.ingress.openid._MIN_INTERVAL_S", 0.01)
     good = issuer.keys
     match fault:
         case "status":
@@ -102,31 +102,31 @@ async def test_an_issuer_that_is_not_well_is_asked_again(
             issuer.keys = b"{}"
     async with kept(issuer) as keys:
         await eventually(lambda: issuer.asked > 4)
-        assert not lets_in(keys, shown())
+        assert not accepts(keys, shown())
         issuer.status, issuer.keys = 200, good
-        await eventually(lambda: lets_in(keys, shown()))
+        await eventually(lambda: accepts(keys, shown()))
 
 
 async def test_a_new_key_is_fetched_when_a_token_names_it(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.ingress.openid._AGAIN_S", 0.01)
+    monkeypatch.setattr("gateway.ingress.openid._MIN_INTERVAL_S", 0.01)
     async with kept(issuer) as keys:
-        await eventually(lambda: lets_in(keys, shown()))
+        await eventually(lambda: accepts(keys, shown()))
         issuer.keys = key_set(k1=KEY, k2=OTHER_KEY)
-        await eventually(lambda: lets_in(keys, shown(OTHER_KEY, kid="k2")))
+        await eventually(lambda: accepts(keys, shown(OTHER_KEY, kid="k2")))
 
 
-async def test_made_up_tokens_do_not_make_us_ask(issuer: Issuer) -> None:
+async def test_forged_tokens_cause_no_fetch(issuer: Issuer) -> None:
     async with kept(issuer) as keys:
-        await eventually(lambda: lets_in(keys, shown()))
+        await eventually(lambda: accepts(keys, shown()))
         for n in range(100):
-            assert not lets_in(keys, shown(OTHER_KEY, kid=str(n)))
+            assert not accepts(keys, shown(OTHER_KEY, kid=str(n)))
             await asyncio.sleep(0)
         assert issuer.asked == 2
 
 
-async def test_microsofts_token_decides_at_the_upgrade(issuer: Issuer) -> None:
+async def test_upgrade_requires_a_valid_microsoft_token(issuer: Issuer) -> None:
     settings = Acs.Settings(
         _env_file=None, resource_id=RESOURCE, openid_url=issuer.url + "/configuration"
     )
@@ -134,13 +134,13 @@ async def test_microsofts_token_decides_at_the_upgrade(issuer: Issuer) -> None:
     assert acs.openid
     async with serving(Served(acs, now_s=float(NOW_S))) as gateway:
         assert await gateway.refusal("/media/acs", {"Authorization": shown()}) == 503
-        async with keeping(acs.openid, "acs"):
-            await eventually(lambda: lets_in(acs.openid, shown()) if acs.openid else False)
+        async with refreshing_keys(acs.openid, "acs"):
+            await eventually(lambda: accepts(acs.openid, shown()) if acs.openid else False)
             for forged in (shown(OTHER_KEY), shown(aud="another"), shown(exp=NOW_S - 400), ""):
                 headers = {"Authorization": forged} if forged else {}
                 assert await gateway.refusal("/media/acs", headers) == 403
             assert gateway.events == []
-            assert gateway.places_held == gateway.streams.admitted == 0
+            assert gateway.slots_held == gateway.streams.admitted == 0
             socket = await gateway.connect("/media/acs", {"Authorization": shown()})
             assert not socket.closed
             assert await gateway.refusal("/media/acs", {"Authorization": shown()}) == 403

@@ -1,4 +1,4 @@
-"""Whose call it is: streams of other carriers and tenants with the same ids, over a real Redis."""
+"""Ownership of calls: streams of several carriers and tenants with equal ids, on a real Redis."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ AUTH_TOKEN = "12345"
 SECRET = "a-secret-of-the-operator"
 STREAM: dict[str, Any] = {"callSid": "CA1", "streamSid": "MZ1", "tracks": ["inbound"]}
 MEDIA = {"event": "media", "media": {"payload": base64.b64encode(bytes(160)).decode()}}
-OTHER = "default.talkdesk.CA1"  # where a call of Talkdesk's is, if the id was taken
+OTHER = "default.talkdesk.CA1"  # the id of Talkdesk's call if the plain id is in use
 ROUTES = """
 [endpoints.main]
 url = "ws://127.0.0.1:1/v1/realtime"
@@ -66,11 +66,11 @@ class Gateway(Served):
 
     def __init__(self, publisher: Publisher, **settings: Any) -> None:
         self.publisher = publisher
-        gated: dict[str, Any] = {"_env_file": None, "secret": SECRET}
-        signalwire = SignalWire.Settings(**gated, signing_key=AUTH_TOKEN, dial="+15550001111")
+        common: dict[str, Any] = {"_env_file": None, "secret": SECRET}
+        signalwire = SignalWire.Settings(**common, signing_key=AUTH_TOKEN, dial="+15550001111")
         super().__init__(
             Twilio(Twilio.Settings(_env_file=None, auth_token=AUTH_TOKEN, dial="+15550001111")),
-            Talkdesk(Talkdesk.Settings(**gated)),
+            Talkdesk(Talkdesk.Settings(**common)),
             SignalWire(signalwire),
             **settings,
         )
@@ -79,7 +79,7 @@ class Gateway(Served):
         return self.publisher.open_stream(*stream, **owner)
 
     async def twilio(self, path: str = "/media/twilio") -> ClientWebSocketResponse:
-        """Begin a call of Twilio's, with all ids that the others have, too."""
+        """Start a call of Twilio with the same ids as the other carriers' calls."""
         url = "ws" + (PUBLIC_URL + path).removeprefix("http")
         socket = await self.connect(path, {"X-Twilio-Signature": sign(AUTH_TOKEN, url)})
         params = {"queue": "7", "session": "s1", "auth_tok": "hidden"}
@@ -98,13 +98,13 @@ class Gateway(Served):
         await eventually(lambda: self.metric("live_calls", carrier=carrier) == count)
 
     async def until_written(self, carrier: str, count: int = 1) -> None:
-        """Wait until so many calls of a carrier have begun, and Redis has what is told so far."""
+        """Wait until `count` calls of a carrier are live and Redis has all of their events."""
         await self.until_live(carrier, count)
         await eventually(lambda: not self.publisher.buffered_events)
 
 
-async def told(redis_url: str, call_id: str = "CA1") -> list[Mapping[str, str]]:
-    """Read all that is told of a call in the partition of CA1; it must be whole and its own."""
+async def events_of(redis_url: str, call_id: str = "CA1") -> list[Mapping[str, str]]:
+    """Return a call's events in the partition of CA1; check that they are complete."""
     async with client_of(redis_url) as client:
         events = await entries(client, keys_in(partition_of("CA1", PARTITIONS), call_id).call)
     assert {event["call_id"] for event in events} <= {call_id}
@@ -127,9 +127,9 @@ def ends(events: list[Mapping[str, str]]) -> list[str]:
 async def test_another_carriers_stream_with_the_same_ids_is_another_call(
     redis_url: str, is_first: bool
 ) -> None:
-    """Symptom: another carrier's secret and a live call's two ids took its stream over.
+    """Symptom: with another carrier's secret and a live call's ids, its stream was taken over.
 
-    The one whose first event is written first has the plain id.
+    The call whose first event is written first gets the plain id.
     """
     async with publisher_at(redis_url) as publisher, serving(Gateway(publisher)) as gateway:
         begin = [("twilio", gateway.twilio), ("talkdesk", gateway.talkdesk)]
@@ -143,13 +143,13 @@ async def test_another_carriers_stream_with_the_same_ids_is_another_call(
             await socket.send_json({"event": "stop"})
             await gateway.until_live(carrier, 0)
     for carrier, call_id in ((plain, "CA1"), (longer, f"default.{longer}.CA1")):
-        events = await told(redis_url, call_id)
+        events = await events_of(redis_url, call_id)
         assert carriers(events) == [carrier]
         assert ends(events) == ["completed carrier-stopped"]
         assert {event["stream_id"] for event in events} == {"MZ1"}
 
 
-async def test_who_comes_and_announces_nothing_takes_no_id(redis_url: str) -> None:
+async def test_stream_without_start_claims_no_id(redis_url: str) -> None:
     async with publisher_at(redis_url) as publisher, serving(Gateway(publisher)) as gateway:
         headers = {"Authorization": f"Bearer {SECRET}"}
         silent = await gateway.connect("/media/talkdesk", headers)
@@ -162,12 +162,12 @@ async def test_who_comes_and_announces_nothing_takes_no_id(redis_url: str) -> No
             await socket.send_json({"event": "stop"})
         await gateway.until_live("twilio", 0)
         await gateway.until_live("talkdesk", 0)
-    assert carriers(await told(redis_url)) == ["twilio"]
-    assert carriers(await told(redis_url, OTHER)) == ["talkdesk"]
+    assert carriers(await events_of(redis_url)) == ["twilio"]
+    assert carriers(await events_of(redis_url, OTHER)) == ["talkdesk"]
 
 
-async def test_both_calls_keep_their_ids_at_the_next_gateway(redis_url: str) -> None:
-    """The other carrier is the first to connect again."""
+async def test_calls_keep_their_ids_at_the_next_gateway(redis_url: str) -> None:
+    """At the next gateway the other carrier reconnects first."""
     for order in (("twilio", "talkdesk"), ("talkdesk", "twilio")):
         async with publisher_at(redis_url) as publisher, serving(Gateway(publisher)) as gateway:
             for carrier in order:
@@ -177,14 +177,14 @@ async def test_both_calls_keep_their_ids_at_the_next_gateway(redis_url: str) -> 
             gateway.streams.start_draining()
             await gateway.streams.end_all(20)
     for call_id, carrier in (("CA1", "twilio"), (OTHER, "talkdesk")):
-        events = await told(redis_url, call_id)
+        events = await events_of(redis_url, call_id)
         assert carriers(events) == [carrier] * 2
         assert ends(events) == ["drained draining"] * 2
         assert len({event["epoch"] for event in events}) == 2
 
 
 async def test_both_calls_are_written_from_the_spool(tmp_path: Path) -> None:
-    """Redis was away from before the first event; the next process writes what is on disk."""
+    """Redis is unavailable from the start; the next process writes the events on disk."""
     owners = [("default", "twilio"), ("default", "talkdesk"), ("acme", "twilio")]
     port, spool = free_port(), tmp_path / "spool"
     url = f"redis://127.0.0.1:{port}"
@@ -207,12 +207,12 @@ async def test_both_calls_are_written_from_the_spool(tmp_path: Path) -> None:
             (OTHER, "default", "talkdesk"),
             ("acme.twilio.CA1", "acme", "twilio"),
         ):
-            events = await told(url, call_id)
+            events = await events_of(url, call_id)
             assert [event["tenant"] for event in events] == [tenant] * 3
             assert texts([*map(dict, events)]) == [word]
 
 
-async def test_a_janitor_closes_the_other_call_under_its_own_id(redis_url: str) -> None:
+async def test_janitor_closes_a_call_under_its_own_id(redis_url: str) -> None:
     async with client_of(redis_url) as client, publisher_at(redis_url) as publisher:
         writers = [
             open_stream(publisher, "CA1", epoch=EPOCH + number, tenant=tenant, carrier=carrier)
@@ -237,13 +237,13 @@ async def test_a_janitor_closes_the_other_call_under_its_own_id(redis_url: str) 
         assert await janitor.close(Lost(partition, member, now_ms))
         for writer in writers:
             writer.publish(ended())
-    events = await told(redis_url, "acme.plivo.CA1")
+    events = await events_of(redis_url, "acme.plivo.CA1")
     assert ends(events) == ["lost gateway-lost", "completed "]
     assert {event["tenant"] for event in events} == {"acme"}
-    assert ends(await told(redis_url)) == ["completed "]
+    assert ends(await events_of(redis_url)) == ["completed "]
 
 
-async def test_a_status_callback_reaches_its_own_carriers_streams_only(redis_url: str) -> None:
+async def test_status_callback_ends_only_streams_of_its_carrier(redis_url: str) -> None:
     """Symptom: the status callback of another carrier ended a stream with the same ids."""
     form = {"CallSid": "CA1", "StreamSid": "MZ1", "StreamEvent": "stream-stopped"}
     url = f"{PUBLIC_URL}/voice/signalwire/status"
@@ -262,13 +262,11 @@ async def test_a_status_callback_reaches_its_own_carriers_streams_only(redis_url
         await first.send_json({"event": "stop"})
         await gateway.until_live("twilio", 0)
     for call_id in ("CA1", "default.signalwire.CA1"):
-        assert ends(await told(redis_url, call_id)) == ["completed carrier-stopped"]
+        assert ends(await events_of(redis_url, call_id)) == ["completed carrier-stopped"]
 
 
-async def test_a_routes_tenant_is_in_every_event_and_apart_from_others(
-    redis_url: str, tmp_path: Path
-) -> None:
-    """One carrier, one id, two tenants: two calls, each with its tenant in all of its events."""
+async def test_tenant_of_route_is_in_every_event(redis_url: str, tmp_path: Path) -> None:
+    """Streams of two tenants with the same carrier and id are two calls."""
     routes = tmp_path / "routes.toml"
     routes.write_text(ROUTES)
     async with (
@@ -289,18 +287,18 @@ async def test_a_routes_tenant_is_in_every_event_and_apart_from_others(
         ("CA1", "acme", {"session": "s1"}),
         ("default.twilio.CA1", "default", {"queue": "7"}),
     ):
-        events = await told(redis_url, call_id)
+        events = await events_of(redis_url, call_id)
         assert ends(events) == ["completed carrier-stopped"]
         assert {event["tenant"] for event in events} == {tenant}
         assert json.loads(events[0]["params"]) == params
 
 
-async def test_the_settings_list_what_is_published_where_a_route_does_not(redis_url: str) -> None:
+async def test_setting_selects_published_params_without_route_override(redis_url: str) -> None:
     settings = {"publish_params": "queue,absent"}
     async with publisher_at(redis_url) as publisher, serving(Gateway(publisher, **settings)) as it:
         socket = await it.twilio()
         await it.until_live("twilio")
         await socket.send_json({"event": "stop"})
         await it.until_live("twilio", 0)
-    started, *_ = await told(redis_url)
+    started, *_ = await events_of(redis_url)
     assert json.loads(started["params"]) == {"queue": "7"}

@@ -1,4 +1,4 @@
-"""What the log and the metrics say of requests that are not let in; the client learns nothing."""
+"""Log lines and metrics of refused requests, which the client does not receive."""
 
 import asyncio
 from typing import Any
@@ -35,10 +35,10 @@ def refused(logs: list[Any]) -> dict[str, Any]:
     return dict(found)
 
 
-class TestASignatureForAnotherUrl:
+class TestSignatureForAnotherUrl:
     @pytest.mark.parametrize("url", ["http://10.0.0.5:8000/voice/twilio", f"{PUBLIC_URL}:8443"])
-    async def test_webhook(self, url: str) -> None:
-        """Symptom: `signature-invalid`, and a day's search for the URL behind the proxy."""
+    async def test_webhook_logs_the_checked_url(self, url: str) -> None:
+        """Symptom: `signature-invalid`, without the URL that was checked."""
         async with serving(Served(twilio())) as gateway:
             headers = {
                 signature.SIGNATURE_HEADER: signature.sign(AUTH_TOKEN, url, FORM),
@@ -55,7 +55,7 @@ class TestASignatureForAnotherUrl:
         assert (line["carrier"], line["reason"]) == ("twilio", "signature-invalid")
         assert line["checked_url"] == f"{PUBLIC_URL}/voice/twilio"
         assert line["host_matches"] is True
-        assert "GATEWAY_PUBLIC_URL must be the URL that the carrier calls" in line["hint"]
+        assert "Set GATEWAY_PUBLIC_URL to the URL that the carrier calls" in line["hint"]
 
     @pytest.mark.parametrize(
         ("path", "checked"),
@@ -69,7 +69,9 @@ class TestASignatureForAnotherUrl:
             ("/hush-route/hush-token?a=hush", "/<route>/<token>?<query>"),
         ],
     )
-    async def test_upgrade(self, path: str, checked: str) -> None:
+    async def test_upgrade_logs_the_checked_url_without_secrets(
+        self, path: str, checked: str
+    ) -> None:
         async with serving(Served(twilio())) as gateway:
             signed = signature.sign(AUTH_TOKEN, "wss://other.example.com/media/twilio")
             with capture_logs() as logs:
@@ -81,7 +83,7 @@ class TestASignatureForAnotherUrl:
         assert "hush" not in str(logs)
         assert signed not in str(logs)
 
-    async def test_status_callback(self) -> None:
+    async def test_status_callback_logs_the_checked_url(self) -> None:
         async with serving(Served(twilio())) as gateway:
             headers = {
                 signature.SIGNATURE_HEADER: "A" * 28,
@@ -95,7 +97,7 @@ class TestASignatureForAnotherUrl:
         assert refused(logs)["checked_url"] == f"{PUBLIC_URL}/voice/twilio/status"
 
 
-class TestAnUpgradeThatIsNone:
+class TestMissingUpgrade:
     @pytest.mark.parametrize(
         ("headers", "wrong"),
         [
@@ -105,8 +107,10 @@ class TestAnUpgradeThatIsNone:
             ({"Upgrade": "websocket", "Connection": "keep-alive"}, "wrong: Connection, Sec-"),
         ],
     )
-    async def test_it_is_logged_and_counted(self, headers: dict[str, str], wrong: str) -> None:
-        """Symptom: behind a proxy that drops the headers 400, no line, no metric."""
+    async def test_wrong_headers_are_logged_and_counted(
+        self, headers: dict[str, str], wrong: str
+    ) -> None:
+        """Symptom: behind a proxy that drops the headers: 400, but no log line and no metric."""
         async with serving(Served(browser())) as gateway:
             with capture_logs() as logs:
                 async with gateway.client.get(
@@ -122,7 +126,7 @@ class TestAnUpgradeThatIsNone:
         assert wrong in line["detail"]
         assert "docs/proxy.md" in line["hint"]
 
-    async def test_over_http_1_0(self) -> None:
+    async def test_http_1_0_is_logged(self) -> None:
         """What nginx sends without `proxy_http_version 1.1`."""
         async with serving(Served(browser())) as gateway:
             port = gateway.runner.addresses[0][1]
@@ -137,7 +141,7 @@ class TestAnUpgradeThatIsNone:
                 await writer.wait_closed()
         assert refused(logs)["detail"].startswith("HTTP/1.0, missing or wrong: Upgrade")
 
-    async def test_who_is_not_let_in_learns_nothing_of_it(self) -> None:
+    async def test_authentication_precedes_the_header_check(self) -> None:
         async with serving(Served(browser())) as gateway:
             with capture_logs() as logs:
                 async with gateway.client.get("/media/browser") as response:
@@ -158,10 +162,10 @@ class TestClosedCarriers:
             ("GET", "/media/genesys", "genesys", "GATEWAY_GENESYS_API_KEYS"),
         ],
     )
-    async def test_it_is_logged_with_the_setting_that_opens_it(
+    async def test_missing_setting_is_logged(
         self, method: str, path: str, carrier: str, needs: str
     ) -> None:
-        """Symptom: a carrier calls /voice/x that is closed: 404, and no line."""
+        """Symptom: a call to a disabled /voice/x got 404 without a log line."""
         closed = [
             Twilio(Twilio.Settings(_env_file=None)),
             Telnyx(Telnyx.Settings(_env_file=None)),
@@ -179,7 +183,7 @@ class TestClosedCarriers:
         assert (line["carrier"], line["needs"]) == (carrier, needs)
         assert "hush" not in str(logs)
 
-    async def test_a_webhook_that_lacks_what_an_answered_call_goes_on_with(self) -> None:
+    async def test_webhook_without_dial_setting_is_logged(self) -> None:
         half = Plivo(Plivo.Settings(_env_file=None, auth_token=AUTH_TOKEN))
         async with serving(Served(half)) as gateway:
             with capture_logs() as logs:
@@ -190,7 +194,7 @@ class TestClosedCarriers:
         assert line["needs"] == "GATEWAY_PLIVO_DIAL or GATEWAY_PLIVO_REDIRECT_URL"
 
 
-class TestWhatNoRouteTakes:
+class TestUnservedRequests:
     @pytest.mark.parametrize("path", ["/", "/hush", "/media/hush", "/voice/hush?a=hush", "/media"])
     async def test_unknown_paths_are_counted_and_not_quoted(self, path: str) -> None:
         async with serving(Served(twilio())) as gateway:
@@ -203,7 +207,7 @@ class TestWhatNoRouteTakes:
         assert (line["log_level"], line["carrier"]) == ("info", "unknown")
         assert "hush" not in str(logs)
 
-    async def test_a_wrong_method(self) -> None:
+    async def test_wrong_method_is_logged(self) -> None:
         async with serving(Served(twilio())) as gateway:
             with capture_logs() as logs:
                 async with gateway.client.put("/voice/twilio") as response:
@@ -211,7 +215,7 @@ class TestWhatNoRouteTakes:
         line = refused(logs)
         assert (line["carrier"], line["reason"]) == ("twilio", "wrong-method")
 
-    async def test_a_body_that_is_too_big(self) -> None:
+    async def test_too_big_body_is_logged(self) -> None:
         async with serving(Served(twilio())) as gateway:
             with capture_logs() as logs:
                 body = b"x" * 100_000
@@ -220,7 +224,7 @@ class TestWhatNoRouteTakes:
         assert refused(logs)["reason"] == "body-too-big"
 
 
-async def test_equal_refusals_are_one_line_and_all_are_counted() -> None:
+async def test_repeated_refusals_are_counted_and_logged_once() -> None:
     async with serving(Served(twilio(), browser())) as gateway:
         with capture_logs() as logs:
             for _ in range(5):

@@ -1,4 +1,4 @@
-"""Requests that are shown again: webhooks that vendors repeat, captured ones, and reconnects."""
+"""Repeated requests: webhooks retried by vendors, captured webhooks, and reconnects."""
 
 import asyncio
 import base64
@@ -120,8 +120,8 @@ def tokens_in(document: bytes) -> list[str]:
 
 
 @every
-async def test_a_webhook_sent_again_gets_the_same_document(vendor: Vendor) -> None:
-    """Symptom: a vendor's second attempt, after a time-out, got 403, or another token."""
+async def test_repeated_webhook_gets_the_same_document(vendor: Vendor) -> None:
+    """Symptom: a vendor's retry after a timeout got 403, or another token."""
     webhook = vendor.webhook()
     async with serving(Served(vendor.made())) as one, serving(Served(vendor.made())) as other:
         other.remembered.moments = one.remembered.moments  # as in Redis
@@ -134,8 +134,8 @@ async def test_a_webhook_sent_again_gets_the_same_document(vendor: Vendor) -> No
 
 
 @every
-async def test_a_captured_webhook_mints_nothing_later(vendor: Vendor) -> None:
-    """Symptom: a captured webhook that is signed without a time had tokens minted for ever."""
+async def test_captured_webhook_gets_no_token_later(vendor: Vendor) -> None:
+    """Symptom: a captured webhook that is signed without a timestamp got tokens forever."""
     webhook = vendor.webhook()
     async with serving(Served(vendor.made())) as one, serving(Served(vendor.made())) as other:
         other.remembered.moments = one.remembered.moments  # as in Redis
@@ -157,8 +157,8 @@ async def test_tokens_of_different_webhooks_differ(vendor: Vendor) -> None:
     assert len(tokens) == 2 * vendor.mints * (2 if vendor.kind is Vonage else 1)
 
 
-async def test_a_status_callback_sent_again_is_taken_again() -> None:
-    """Symptom: a callback that was not answered in time was refused at the second attempt."""
+async def test_repeated_status_callback_is_accepted() -> None:
+    """Symptom: the retry of a callback that was not answered in time was refused."""
     vendor = VENDORS[2]
     form = [("CallUUID", "CA1"), ("StreamID", "S1"), ("Event", "started")]
     headers = _signed(Plivo, f"{PUBLIC_URL}/voice/plivo/status", form, b"")
@@ -173,14 +173,14 @@ async def test_a_status_callback_sent_again_is_taken_again() -> None:
 
 
 class Unending(Served):
-    """With a model that is never done."""
+    """A gateway whose model is never done."""
 
     def greet(self, stream: ScriptedStream) -> None:
         stream.created()
 
 
 class TestReconnect:
-    """A carrier that connects again by the same URL: FreeSWITCH, whose token is bound to a call."""
+    """Reconnects with the same URL: FreeSWITCH, whose token is bound to a call."""
 
     START = '{"call_id": "CA1"}'
 
@@ -204,8 +204,8 @@ class TestReconnect:
     def ends(self, served: Served) -> list[str]:
         return [event.reason for event in served.events if isinstance(event, StreamEnded)]
 
-    async def test_after_its_socket_was_lost(self) -> None:
-        """Symptom: FreeSWITCH connected again by the same URL, and was refused."""
+    async def test_reconnect_after_socket_loss_is_accepted(self) -> None:
+        """Symptom: FreeSWITCH reconnected with the same URL and was refused."""
         async with serving(self.gateway()) as served:
             path = self.path()
             async with ClientSession(f"http://127.0.0.1:{served.runner.addresses[0][1]}") as lost:
@@ -217,7 +217,7 @@ class TestReconnect:
             await again.close()
             await eventually(lambda: self.ends(served) == ["socket-lost", "carrier-closed"])
 
-    async def test_not_after_its_stream_has_ended(self) -> None:
+    async def test_reconnect_after_stream_end_is_refused(self) -> None:
         async with serving(self.gateway()) as served, serving(self.gateway()) as other:
             other.remembered.moments = served.remembered.moments
             path = self.path()
@@ -228,7 +228,7 @@ class TestReconnect:
             assert await served.refusal(path) == 403
             assert await other.refusal(path) == 403
 
-    async def test_not_while_the_last_words_of_its_stream_are_awaited(self) -> None:
+    async def test_reconnect_while_stream_finishes_is_refused(self) -> None:
         async with serving(self.gateway(Unending)) as served:
             path = self.path()
             socket = await self.begun(served, path)
@@ -242,8 +242,8 @@ class TestReconnect:
             assert late.close_code == 1008
             closing.cancel()
 
-    async def test_while_the_first_socket_seems_alive_the_newer_one_takes_over(self) -> None:
-        """One live socket at a time: a carrier that lost its socket comes before we notice."""
+    async def test_reconnect_supersedes_open_socket(self) -> None:
+        """A carrier may reconnect before the gateway detects that its socket is lost."""
         async with serving(self.gateway()) as served:
             path = self.path()
             first = await self.begun(served, path)
@@ -255,15 +255,15 @@ class TestReconnect:
             await eventually(lambda: self.ends(served) == ["superseded", "carrier-closed"])
             assert await served.refusal(path) == 403
 
-    async def test_after_an_upgrade_whose_answer_got_lost(self) -> None:
-        """The first socket is half open and never says a word."""
+    async def test_reconnect_after_lost_upgrade_response_is_accepted(self) -> None:
+        """The first socket is half open and sends nothing."""
         async with serving(self.gateway()) as served:
             path = self.path()
             await served.connect(path)
             await self.begun(served, path)
             assert self.ends(served) == []
 
-    async def test_not_for_another_call(self) -> None:
+    async def test_reconnect_for_another_call_is_rejected(self) -> None:
         async with serving(self.gateway()) as served:
             path = self.path()
             first = await self.begun(served, path)
@@ -275,14 +275,14 @@ class TestReconnect:
             await first.close()
             await eventually(lambda: self.ends(served) == ["carrier-closed"])
 
-    async def test_not_after_its_time(self) -> None:
+    async def test_reconnect_with_expired_token_is_refused(self) -> None:
         async with serving(self.gateway()) as served:
             path = self.path()
             await self.begun(served, path)
             served.now_s += 301
             assert await served.refusal(path) == 403
 
-    async def test_a_token_of_no_call_is_good_once(self) -> None:
+    async def test_token_without_call_is_single_use(self) -> None:
         async with serving(self.gateway()) as served:
             path = self.path(None)
             await self.begun(served, path)

@@ -1,4 +1,4 @@
-"""Calls of ACS, AudioCodes and CXone over real HTTP: each one's stream, and who is refused."""
+"""Calls of ACS, AudioCodes and CXone over real HTTP: streams and refusals."""
 
 import base64
 import json
@@ -26,12 +26,12 @@ class Script:
 
     Attributes:
         carrier: its class.
-        said: its messages: objects are texts.
-        replies: the types of ours.
+        said: its messages; objects are sent as JSON.
+        replies: the types of the replies.
         roles: by track.
         query: of the stream's URL.
-        headers: of the upgrade, besides what lets it in.
-        settings: those that open it besides its secret.
+        headers: of the upgrade, without its credentials.
+        settings: those it needs besides its secret.
     """
 
     carrier: Any
@@ -47,7 +47,7 @@ class Script:
         return self.carrier(self.carrier.Settings(_env_file=None, secret=secret, **settings))
 
     def shown(self) -> tuple[str, dict[str, str]]:
-        """The path and headers of an upgrade that is let in."""
+        """Return the path and headers of an upgrade that is accepted."""
         if self.carrier is not Acs:
             return f"/media/{self.carrier.name}{self.query}", BEARER
         link = StreamLink("wss://gw.example.com/prefix/media/acs", "default", is_certain=False)
@@ -101,7 +101,7 @@ every = pytest.mark.parametrize(
 
 
 @every
-async def test_a_call(script: Script) -> None:
+async def test_call_is_transcribed(script: Script) -> None:
     async with serving(Served(script.made())) as served:
         socket = await served.connect(*script.shown())
         for message in script.said:
@@ -121,7 +121,7 @@ async def test_a_call(script: Script) -> None:
 
 
 @every
-async def test_who_is_refused(script: Script) -> None:
+async def test_upgrade_with_invalid_credentials_is_refused(script: Script) -> None:
     name = script.carrier.name
     path, headers = script.shown()
     forged = path.replace("/default/", "/default/1")
@@ -133,11 +133,11 @@ async def test_who_is_refused(script: Script) -> None:
             (forged, {**headers, "Authorization": f"Bearer {SECRET}x"}),
         ):
             assert await served.refusal(*asked) in (401, 403)
-        assert (served.events, served.streams.admitted, served.places_held) == ([], 0, 0)
+        assert (served.events, served.streams.admitted, served.slots_held) == ([], 0, 0)
 
 
 @every
-async def test_closed_unless_opened(script: Script) -> None:
+async def test_carrier_without_settings_is_disabled(script: Script) -> None:
     closed = [script.made(secret=None)]
     closed += [script.made(is_accepted=False)] if script.settings else []
     for carrier in closed:

@@ -1,4 +1,4 @@
-"""Tokens on demand: for whom they are made, and that the stream they were made for is let in."""
+"""Stream tokens on demand: which requests get one, and which streams it admits."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ endpoints = ["main"]
 """
 
 
-def mint(**settings: Any) -> TokenIssuer:
+def issuer(**settings: Any) -> TokenIssuer:
     values = {
         "public_url": PUBLIC_URL,
         "upstream": "websocket",
@@ -51,7 +51,7 @@ def mint(**settings: Any) -> TokenIssuer:
 
 
 async def tried(url: str, call_id: str) -> tuple[bool, int | None]:
-    """Connect to a URL as a page; say whether the call started, and how we closed."""
+    """Connect to a URL as a page; return whether the call started, and the close code."""
     start = {"type": "start", "call_id": call_id, "stream_id": "s1", "rate": 16000}
     async with serving(Served(BROWSER)) as served:
         socket = await served.connect(url.removeprefix("wss://gw.example.com/prefix"))
@@ -62,30 +62,30 @@ async def tried(url: str, call_id: str) -> tuple[bool, int | None]:
         return is_started, socket.close_code
 
 
-async def test_a_page_is_let_in_by_it_for_its_call() -> None:
-    minted = mint().make(TokenRequest("browser", call_id="c1"))
-    assert (minted.route, minted.expires_s) == ("default", NOW_S + 300)
-    assert minted.url == f"wss://gw.example.com/prefix/media/browser/default/{minted.token}"
-    assert minted.token not in repr(minted)
-    assert await tried(minted.url, "c1") == (True, 1000)
-    assert await tried(minted.url, "c2") == (False, 1008)
+async def test_token_admits_only_its_call() -> None:
+    issued = issuer().issue(TokenRequest("browser", call_id="c1"))
+    assert (issued.route, issued.expires_s) == ("default", NOW_S + 300)
+    assert issued.url == f"wss://gw.example.com/prefix/media/browser/default/{issued.token}"
+    assert issued.token not in repr(issued)
+    assert await tried(issued.url, "c1") == (True, 1000)
+    assert await tried(issued.url, "c2") == (False, 1008)
 
 
-async def test_without_a_call_it_is_good_for_any() -> None:
-    minted = mint().make(TokenRequest("browser"))
-    assert await tried(minted.url, "c2") == (True, 1000)
+async def test_token_without_call_admits_any_call() -> None:
+    issued = issuer().issue(TokenRequest("browser"))
+    assert await tried(issued.url, "c2") == (True, 1000)
 
 
-def test_every_token_is_another() -> None:
-    orders = [TokenRequest("browser", call_id="c1")] * 2
-    assert len({mint().make(order).token for order in orders}) == 2
+def test_every_token_is_unique() -> None:
+    requests = [TokenRequest("browser", call_id="c1")] * 2
+    assert len({issuer().issue(request).token for request in requests}) == 2
 
 
 @pytest.mark.parametrize("carrier", ["twilio", "asterisk", "nobody", ""])
-def test_carriers_that_take_none(carrier: str) -> None:
-    """Twilio signs; Asterisk is closed here."""
-    with pytest.raises(LookupError, match="no such carrier"):
-        mint().make(TokenRequest(carrier))
+def test_carrier_without_tokens_is_refused(carrier: str) -> None:
+    """Twilio signs its upgrades; Asterisk is disabled here."""
+    with pytest.raises(LookupError, match="accepts no tokens"):
+        issuer().issue(TokenRequest(carrier))
 
 
 class TestRoutes:
@@ -93,22 +93,24 @@ class TestRoutes:
     def routed(self, tmp_path: Path) -> TokenIssuer:
         path = tmp_path / "routes.toml"
         path.write_text(ROUTES)
-        return mint(routes_file=path)
+        return issuer(routes_file=path)
 
     @pytest.mark.parametrize("route", ["vip", "rest"])
-    def test_by_name_whatever_its_conditions(self, routed: TokenIssuer, route: str) -> None:
-        assert f"/browser/{route}/" in routed.make(TokenRequest("browser", route)).url
+    def test_route_is_found_by_name(self, routed: TokenIssuer, route: str) -> None:
+        assert f"/browser/{route}/" in routed.issue(TokenRequest("browser", route)).url
 
     @pytest.mark.parametrize("route", [None, "phones", "none", ""])
-    def test_none_for_sure(self, routed: TokenIssuer, route: str | None) -> None:
-        """Which route the call takes depends on its parameters; one is another carrier's."""
+    def test_ambiguous_or_unknown_route_is_refused(
+        self, routed: TokenIssuer, route: str | None
+    ) -> None:
+        """The route depends on the call's parameters, is another carrier's or does not exist."""
         with pytest.raises(LookupError, match="no such route"):
-            routed.make(TokenRequest("browser", route))
+            routed.issue(TokenRequest("browser", route))
 
 
 @pytest.mark.parametrize("secret", [None, "a-secret-of-the-operator"])
-def test_none_where_the_vendors_own_tokens_decide(secret: str | None) -> None:
-    """Symptom: a URL that nobody is let in by, its token made with an empty key."""
+def test_carrier_with_openid_is_refused(secret: str | None) -> None:
+    """Symptom: a URL that is never accepted, because its token was signed with an empty key."""
     acs = Acs(Acs.Settings(_env_file=None, secret=secret, resource_id="r"))
     settings = Settings(
         _env_file=None,
@@ -117,4 +119,6 @@ def test_none_where_the_vendors_own_tokens_decide(secret: str | None) -> None:
         realtime_url="ws://127.0.0.1:1/v1/realtime",
     )
     with pytest.raises(LookupError):
-        TokenIssuer([acs], settings, load_routes(settings), lambda: NOW_S).make(TokenRequest("acs"))
+        TokenIssuer([acs], settings, load_routes(settings), lambda: NOW_S).issue(
+            TokenRequest("acs")
+        )

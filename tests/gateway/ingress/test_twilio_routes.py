@@ -1,4 +1,4 @@
-"""Twilio's routes over real HTTP and WebSockets: who is let in, what closes a socket, and how."""
+"""Twilio's routes over real HTTP and WebSockets: authentication, routes, slots, close codes."""
 
 import asyncio
 import base64
@@ -71,7 +71,7 @@ async def refused(gateway: Gateway, path: str = MEDIA_PATH, **headers: str) -> i
 
 
 class TestMedia:
-    async def test_a_call(self, gateway: Gateway) -> None:
+    async def test_call_completes_at_stop(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         for message in ({"event": "connected"}, START, MEDIA, STOP):
             await socket.send_json(message)
@@ -81,7 +81,7 @@ class TestMedia:
         assert gateway.metric("calls_total", carrier="twilio", status="completed") == 1
         assert gateway.metric("live_calls", carrier="twilio") == 0
 
-    async def test_a_close_without_stop_ends_the_call_cleanly(self, gateway: Gateway) -> None:
+    async def test_close_without_stop_completes_the_call(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await socket.send_json(MEDIA)
@@ -89,7 +89,7 @@ class TestMedia:
         ended = await gateway.end()
         assert (ended.status, ended.reason) == (Status.COMPLETED, "carrier-closed")
 
-    async def test_a_socket_that_vanishes(self, gateway: Gateway) -> None:
+    async def test_lost_socket_fails_the_stream(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await eventually(lambda: bool(gateway.events))
@@ -115,7 +115,7 @@ class TestMedia:
             ),
         ],
     )
-    async def test_a_broken_protocol_closes_with_its_code(
+    async def test_protocol_violation_closes_with_its_code(
         self, gateway: Gateway, messages: list[Any], code: int, reason: str
     ) -> None:
         socket = await gateway.dial_in()
@@ -126,12 +126,12 @@ class TestMedia:
         if messages[0] is START:
             assert (await gateway.end()).reason == reason
 
-    async def test_binary(self, gateway: Gateway) -> None:
+    async def test_binary_message_closes_the_socket(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         await socket.send_bytes(b"x")
         assert await closing(socket) == (1003, "binary-message")
 
-    async def test_a_message_beyond_the_limit(self, gateway: Gateway) -> None:
+    async def test_too_big_message_closes_the_socket(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await socket.send_str("x" * (1 << 20) + "x")
@@ -139,12 +139,12 @@ class TestMedia:
         assert (await gateway.end()).reason == "message-too-big"
 
     @with_settings(start_timeout_s=0.05)
-    async def test_a_socket_that_says_nothing(self, gateway: Gateway) -> None:
+    async def test_missing_start_times_out(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         assert await closing(socket) == (1008, "start-timeout")
         assert gateway.events == []
 
-    async def test_drained(self, gateway: Gateway) -> None:
+    async def test_drain_ends_streams_with_1012(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
         await socket.send_json(START)
         await eventually(lambda: bool(gateway.events))
@@ -154,10 +154,10 @@ class TestMedia:
         assert await refused(gateway, **SIGNED) == 503
 
     @with_settings(start_timeout_s=0.05)
-    async def test_a_close_that_never_ends_cannot_hold_a_place(
+    async def test_blocked_close_is_aborted(
         self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Symptom: a peer that does not read; aiohttp's close waits for it without a time-out."""
+        """Symptom: aiohttp's close waits without a timeout for a peer that does not read."""
 
         async def stuck(*_: object, **__: object) -> bool:
             return await asyncio.Event().wait()
@@ -169,7 +169,7 @@ class TestMedia:
         await eventually(lambda: gateway.streams.admitted == 0)
 
 
-class TestWhoIsLetIn:
+class TestAuthentication:
     @pytest.mark.parametrize(
         ("headers", "reason"),
         [
@@ -182,14 +182,14 @@ class TestWhoIsLetIn:
             ({"X-Twilio-Signature": sign(AUTH_TOKEN, MEDIA_URL + "/")}, "signature-invalid"),
         ],
     )
-    async def test_forged_upgrades(
+    async def test_forged_upgrade_is_refused(
         self, gateway: Gateway, headers: dict[str, str], reason: str
     ) -> None:
         assert await refused(gateway, **headers) == 403
         assert gateway.metric("refused_requests_total", carrier="twilio", reason=reason) == 1
         assert gateway.events == []
 
-    async def test_a_query_is_part_of_what_is_signed(self, gateway: Gateway) -> None:
+    async def test_signature_covers_the_query(self, gateway: Gateway) -> None:
         signature = sign(AUTH_TOKEN, MEDIA_URL + "?a=%20b")
         headers = {"X-Twilio-Signature": signature}
         async with gateway.client.ws_connect(MEDIA_PATH + "?a=%20b", headers=headers):
@@ -198,7 +198,7 @@ class TestWhoIsLetIn:
             await gateway.client.ws_connect(MEDIA_PATH + "?a=c", headers=SIGNED)
 
     @with_settings(max_calls=1)
-    async def test_at_capacity(self, gateway: Gateway) -> None:
+    async def test_upgrade_at_max_calls_is_refused(self, gateway: Gateway) -> None:
         first = await gateway.dial_in()
         assert await refused(gateway, **SIGNED) == 503
         await first.close()
@@ -206,10 +206,10 @@ class TestWhoIsLetIn:
         await gateway.dial_in()
 
     @with_settings(endpoint_sessions=2, admission_wait_s=10)
-    async def test_who_leaves_while_it_waits_for_a_place(
+    async def test_socket_lost_while_waiting_for_a_slot_is_released(
         self, gateway: Gateway, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Symptom: the upgrade of a socket that was gone left a traceback in the log."""
+        """Symptom: the upgrade of a lost socket logged a traceback."""
         first = await gateway.dial_in()
         leaving = asyncio.create_task(gateway.client.ws_connect(MEDIA_PATH, headers=SIGNED))
         await eventually(lambda: gateway.streams.admitted == 2)
@@ -217,20 +217,22 @@ class TestWhoIsLetIn:
         await asyncio.wait([leaving])
         await first.close()
         await eventually(lambda: gateway.streams.admitted == 0)
-        assert gateway.places_held == 0
+        assert gateway.slots_held == 0
         assert gateway.metric("refused_requests_total", carrier="twilio", reason="socket-lost") == 1
         assert [record.getMessage() for record in caplog.records] == []
 
     @pytest.mark.parametrize(
         ("route", "ttl_s"), [("other", 1000), ("", 1000), ("default", -1)], ids=str
     )
-    async def test_a_forged_token(self, gateway: Gateway, route: str, ttl_s: int) -> None:
+    async def test_token_of_another_route_or_expired_token_is_refused(
+        self, gateway: Gateway, route: str, ttl_s: int
+    ) -> None:
         token = Tokens("twilio", AUTH_TOKEN, ttl_s).mint(route, "CA1", NOW_S)
         path = f"{MEDIA_PATH}/default/{token}"
         assert await refused(gateway, path, **signed_for(path)) == 403
         assert gateway.events == []
 
-    async def test_a_token_of_another_call(self, gateway: Gateway) -> None:
+    async def test_token_of_another_call_is_rejected(self, gateway: Gateway) -> None:
         token = Tokens("twilio", AUTH_TOKEN, 1000).mint("default", "CA2", NOW_S)
         socket = await gateway.dial_in(f"{MEDIA_PATH}/default/{token}")
         await socket.send_json(START)
@@ -242,7 +244,7 @@ class TestWhoIsLetIn:
         assert await refused(gateway, **SIGNED) == 403
         assert gateway.events == []
 
-    async def test_a_look_uses_no_token_up(self, gateway: Gateway) -> None:
+    async def test_plain_get_does_not_use_the_token(self, gateway: Gateway) -> None:
         token = Tokens("twilio", AUTH_TOKEN, 1000).mint("default", "CA1", NOW_S)
         path = f"{MEDIA_PATH}/default/{token}"
         async with gateway.client.get(path, headers=signed_for(path)) as reply:
@@ -250,12 +252,12 @@ class TestWhoIsLetIn:
         await gateway.dial_in(path)
 
     @with_settings(twilio_auth_token=None)
-    async def test_closed_unless_opened(self, gateway: Gateway) -> None:
+    async def test_carrier_without_settings_is_disabled(self, gateway: Gateway) -> None:
         assert await refused(gateway) == 404
         assert (await gateway.client.post(VOICE_PATH)).status == 404
 
     @with_settings(twilio_auth_token=None, twilio_ignore_signatures=True)
-    async def test_open_to_anybody_by_an_explicit_setting(self, gateway: Gateway) -> None:
+    async def test_ignore_signatures_accepts_unsigned_upgrades(self, gateway: Gateway) -> None:
         async with gateway.client.ws_connect(MEDIA_PATH) as socket:
             await socket.send_json(START)
             await socket.send_json(STOP)
@@ -298,8 +300,8 @@ async def routed(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 class TestRoutes:
-    async def test_a_route_that_no_call_can_fit_is_told_at_the_start(self, tmp_path: Path) -> None:
-        """Symptom: a route with both conditions was never taken, and nothing said why."""
+    async def test_unreachable_route_is_logged_at_startup(self, tmp_path: Path) -> None:
+        """Symptom: a route with both conditions was never chosen, without a log line."""
         path = tmp_path / "routes.toml"
         both = '[[routes]]\nname = "both"\ncalled = ["+1*"]\nparams = {q = "1"}\n'
         path.write_text(ROUTES + both + 'endpoints = ["main"]\n')
@@ -307,24 +309,24 @@ class TestRoutes:
             Gateway(routes_file=path)
         assert [(line["event"], line["route"]) for line in logs] == [("route-never-chosen", "both")]
 
-    async def test_the_path_names_the_route(self, routed: Gateway) -> None:
+    async def test_route_is_chosen_by_path(self, routed: Gateway) -> None:
         socket = await routed.dial_in(MEDIA_PATH + "/vip")
         assert routed.capacity["endpoint:vip"].held == 2
         for message in (START, MEDIA, STOP):
             await socket.send_json(message)
         assert (await routed.end()).status is Status.COMPLETED
-        await eventually(lambda: routed.places_held == 0)
+        await eventually(lambda: routed.slots_held == 0)
 
-    async def test_the_start_message_tells_the_route(self, routed: Gateway) -> None:
+    async def test_route_is_chosen_by_start_message(self, routed: Gateway) -> None:
         socket = await routed.dial_in()
-        assert routed.places_held == 0
+        assert routed.slots_held == 0
         await socket.send_json(START | {"start": STREAM | {"customParameters": {"queue": "sales"}}})
         await eventually(lambda: routed.capacity["endpoint:main"].held == 1)
         await socket.send_json(STOP)
         assert (await routed.end()).status is Status.COMPLETED
-        await eventually(lambda: routed.places_held == 0)
+        await eventually(lambda: routed.slots_held == 0)
 
-    async def test_a_call_that_no_route_is_for(self, routed: Gateway) -> None:
+    async def test_call_without_route_is_refused(self, routed: Gateway) -> None:
         socket = await routed.dial_in()
         await socket.send_json(START)
         ended = await routed.end()
@@ -332,30 +334,30 @@ class TestRoutes:
         assert await closing(socket) == (1008, "no-route")
 
     @pytest.mark.parametrize("name", ["nowhere", "telnyx-only"])
-    async def test_a_route_that_is_not_there(self, routed: Gateway, name: str) -> None:
+    async def test_unknown_route_is_not_found(self, routed: Gateway, name: str) -> None:
         path = f"{MEDIA_PATH}/{name}"
         assert await refused(routed, path, **signed_for(path)) == 404
         assert routed.metric("refused_requests_total", carrier="twilio", reason="no-route") == 1
 
-    async def test_nobody_learns_a_route_s_name_without_a_signature(self, routed: Gateway) -> None:
+    async def test_unsigned_request_does_not_reveal_routes(self, routed: Gateway) -> None:
         for name in ("vip", "nowhere"):
             assert await refused(routed, f"{MEDIA_PATH}/{name}", **SIGNED) == 403
 
-    async def test_a_full_route(self, routed: Gateway) -> None:
+    async def test_full_route_is_refused(self, routed: Gateway) -> None:
         path = MEDIA_PATH + "/sales"
         first = await routed.dial_in(path)
         assert await refused(routed, path, **signed_for(path)) == 503
         await first.close()
-        await eventually(lambda: routed.places_held == 0)
+        await eventually(lambda: routed.slots_held == 0)
         await routed.dial_in(path)
 
     @pytest.mark.parametrize(
         ("called", "route"), [("+15550000001", "/vip/"), ("+15550000002", None)]
     )
-    async def test_the_webhook_chooses_by_the_called_number(
+    async def test_webhook_chooses_route_by_called_number(
         self, routed: Gateway, called: str, route: str | None
     ) -> None:
-        """A call that no route is for goes on, unheard."""
+        """A call without a route continues without transcription."""
         form = {"CallSid": "CA1", "To": called}
         signature = sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH, form.items())
         headers = {"X-Twilio-Signature": signature}
@@ -368,39 +370,39 @@ class TestRoutes:
         assert document.findtext("Dial/Number") == "+15551234567"
 
 
-class TestPlaces:
+class TestSlots:
     @with_settings(endpoint_sessions=3)
-    async def test_an_endpoint_without_room_is_a_503(self, gateway: Gateway) -> None:
+    async def test_full_endpoint_is_refused_with_503(self, gateway: Gateway) -> None:
         first = await gateway.dial_in()
         assert await refused(gateway, **SIGNED) == 503
         labels = {"carrier": "twilio", "reason": "endpoint-at-capacity"}
         assert gateway.metric("refused_requests_total", **labels) == 1
-        await first.send_json(START)  # one track: it needs one place only
-        await eventually(lambda: gateway.places_held == 1)
+        await first.send_json(START)  # one track needs one slot
+        await eventually(lambda: gateway.slots_held == 1)
         await gateway.dial_in()
 
     @with_settings(endpoint_sessions=2)
-    async def test_an_upgrade_that_fails_holds_no_place(self, gateway: Gateway) -> None:
+    async def test_failed_upgrade_holds_no_slot(self, gateway: Gateway) -> None:
         async with gateway.client.get(MEDIA_PATH, headers=SIGNED) as reply:  # no upgrade at all
             assert reply.status == 400
-        assert (gateway.places_held, gateway.streams.admitted) == (0, 0)
+        assert (gateway.slots_held, gateway.streams.admitted) == (0, 0)
 
     @with_settings(endpoint_sessions=2)
-    async def test_a_stream_that_never_starts_holds_no_place(self, gateway: Gateway) -> None:
+    async def test_stream_without_start_releases_its_slots(self, gateway: Gateway) -> None:
         socket = await gateway.dial_in()
-        assert gateway.places_held == 2
+        assert gateway.slots_held == 2
         await socket.close()
-        await eventually(lambda: gateway.places_held == 0)
+        await eventually(lambda: gateway.slots_held == 0)
 
     @with_settings(endpoint_sessions=2, admission_wait_s=10)
-    async def test_a_stream_may_wait_for_a_place(self, gateway: Gateway) -> None:
+    async def test_stream_waits_for_a_slot(self, gateway: Gateway) -> None:
         first = await gateway.dial_in()
         second = asyncio.create_task(gateway.dial_in())
         await eventually(lambda: gateway.streams.admitted == 2)
-        assert gateway.places_held == 2
+        assert gateway.slots_held == 2
         await first.close()
         await second
-        assert gateway.places_held == 2
+        assert gateway.slots_held == 2
 
 
 class TestWebhook:
@@ -409,7 +411,7 @@ class TestWebhook:
     def signed(self, url: str = PUBLIC_URL + VOICE_PATH) -> dict[str, str]:
         return {"X-Twilio-Signature": sign(AUTH_TOKEN, url, self.FORM.items())}
 
-    async def test_its_token_lets_the_stream_in(self, gateway: Gateway) -> None:
+    async def test_document_contains_a_single_use_token(self, gateway: Gateway) -> None:
         reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
         assert reply.status == 200
         assert reply.content_type == "text/xml"
@@ -426,9 +428,9 @@ class TestWebhook:
         await gateway.end()
         assert isinstance(gateway.events[0], StreamStarted)
         assert gateway.events[0].params == {"queue": "sales"}
-        assert await refused(gateway, path, **signed_for(path)) == 403  # it is good once
+        assert await refused(gateway, path, **signed_for(path)) == 403  # single-use
 
-    async def test_forged(self, gateway: Gateway) -> None:
+    async def test_forged_webhook_is_refused(self, gateway: Gateway) -> None:
         for form, headers in (
             (self.FORM, {}),
             (self.FORM | {"From": "+1999"}, self.signed()),
@@ -438,8 +440,8 @@ class TestWebhook:
             assert reply.status == 403
             assert await reply.text() == "forbidden\n"
 
-    async def test_draining(self, gateway: Gateway) -> None:
-        """Symptom to prevent: a call answered here, whose media is refused a second later."""
+    async def test_webhook_is_refused_while_draining(self, gateway: Gateway) -> None:
+        """Symptom to prevent: the webhook is answered, and its media are refused a second later."""
         gateway.streams.start_draining()
         reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
         assert reply.status == 503
@@ -448,8 +450,8 @@ class TestWebhook:
         forged = await gateway.client.post(VOICE_PATH, data=self.FORM)
         assert forged.status == 403
 
-    async def test_overloaded(self, gateway: Gateway) -> None:
-        """New calls are refused, as webhooks and as sockets; the live one goes on."""
+    async def test_new_calls_are_refused_while_overloaded(self, gateway: Gateway) -> None:
+        """New webhooks and upgrades are refused; the live call continues."""
         live = await gateway.dial_in()
         await live.send_json(START)
         for _ in range(4):
@@ -464,7 +466,7 @@ class TestWebhook:
         await live.send_json(STOP)
         assert (await gateway.end()).status is Status.COMPLETED
 
-    async def test_without_a_call(self, gateway: Gateway) -> None:
+    async def test_webhook_without_call_id_is_refused(self, gateway: Gateway) -> None:
         form = {"CallSid": "", "From": "+15550000001"}
         signature = sign(AUTH_TOKEN, PUBLIC_URL + VOICE_PATH, form.items())
         headers = {"X-Twilio-Signature": signature}
@@ -484,7 +486,7 @@ class TestWebhook:
             ("application/json", b"{}", 415),
         ],
     )
-    async def test_bodies_that_are_no_form(
+    async def test_body_that_is_not_a_form_is_refused(
         self, gateway: Gateway, content_type: str, body: bytes, status: int
     ) -> None:
         headers = {"Content-Type": content_type}
@@ -493,7 +495,7 @@ class TestWebhook:
         assert reply.status == status
 
     @with_settings(twilio_dial=None)
-    async def test_closed_while_no_next_step_is_configured(self, gateway: Gateway) -> None:
-        """Without one the answered call would end: <Start> does not block."""
+    async def test_webhook_is_disabled_without_dial_setting(self, gateway: Gateway) -> None:
+        """Without <Dial> the call would end at once, because <Start> does not block."""
         reply = await gateway.client.post(VOICE_PATH, data=self.FORM, headers=self.signed())
         assert reply.status == 404

@@ -1,4 +1,4 @@
-"""Forms of URLs that vendors document: a slash at the end, webhooks by GET, a rate in the query."""
+"""URL forms that vendors document: trailing slashes, webhooks by GET, a rate in the query."""
 
 import base64
 import hashlib
@@ -71,7 +71,7 @@ OVER: Final = {
 
 
 async def ask(served: Served, method: str, path: str, sign: Sign, fields: dict[str, str]) -> int:
-    """Announce a call by a method; give the status of the answer."""
+    """Announce a call with an HTTP method; return the status of the response."""
     form = list(fields.items())
     if method == "GET":
         target = f"{path}?{urlencode(fields)}"
@@ -91,19 +91,19 @@ async def ask(served: Served, method: str, path: str, sign: Sign, fields: dict[s
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("slash", ["", "/"])
 class TestWebhooks:
-    async def test_a_call(self, name: str, method: str, slash: str) -> None:
-        """Symptom: a webhook by GET got 405, one with a slash at its end 404."""
+    async def test_webhook_is_accepted(self, name: str, method: str, slash: str) -> None:
+        """Symptom: a webhook by GET got 405, one with a trailing slash 404."""
         carrier, sign, fields = CARRIERS[name]
         async with serving(Served(carrier)) as served:
             assert await ask(served, method, f"/voice/{name}{slash}", sign, fields) == 200
 
-    async def test_a_status(self, name: str, method: str, slash: str) -> None:
+    async def test_status_callback_is_accepted(self, name: str, method: str, slash: str) -> None:
         carrier, sign, fields = CARRIERS[name]
         async with serving(Served(carrier)) as served:
             path = f"/voice/{name}/status{slash}"
             assert await ask(served, method, path, sign, fields | OVER) == 204
 
-    async def test_a_signature_of_the_url_without_its_slash(
+    async def test_signature_covers_the_trailing_slash(
         self, name: str, method: str, slash: str
     ) -> None:
         carrier, sign, fields = CARRIERS[name]
@@ -119,7 +119,7 @@ class TestWebhooks:
 
 
 @of_signing_carriers
-async def test_a_query_that_was_changed(name: str) -> None:
+async def test_changed_query_is_refused(name: str) -> None:
     carrier, sign, fields = CARRIERS[name]
 
     def sign_another(url: str, form: list[tuple[str, str]]) -> dict[str, str]:
@@ -131,8 +131,8 @@ async def test_a_query_that_was_changed(name: str) -> None:
         assert await ask(served, "GET", f"/voice/{name}", sign, {"To": "x"}) == 400
 
 
-async def test_no_get_where_the_signature_does_not_cover_it() -> None:
-    """Telnyx signs the body alone: whoever saw a GET could announce any call by its signature."""
+async def test_get_is_not_allowed_if_the_signature_does_not_cover_it() -> None:
+    """Telnyx signs only the body, so the signature of one GET would be valid for any call."""
     script = OfTelnyx()
     async with serving(Served(script.made())) as served:
         headers = script.signed("", b"", [])
@@ -141,7 +141,7 @@ async def test_no_get_where_the_signature_does_not_cover_it() -> None:
 
 
 class TestVonage:
-    """Its answer URL is asked by GET unless told otherwise."""
+    """Vonage requests its answer URL by GET unless configured otherwise."""
 
     carrier: Final = made(
         Vonage,
@@ -167,7 +167,7 @@ class TestVonage:
         return {"Authorization": f"Bearer {jwt.encode(given | claims, KEY, 'HS256')}"}
 
     @pytest.mark.parametrize("slash", ["", "/"])
-    async def test_a_call(self, slash: str) -> None:
+    async def test_webhook_is_accepted(self, slash: str) -> None:
         payload = json.dumps(self.query, separators=(",", ":"), ensure_ascii=False)
         async with (
             serving(Served(self.carrier)) as served,
@@ -182,7 +182,7 @@ class TestVonage:
     @pytest.mark.parametrize(
         "payload", ["", "{}", '{"to":"15550000001"}', '{"uuid":"u1","to":"15550000001"}']
     )
-    async def test_another_query(self, payload: str) -> None:
+    async def test_changed_query_is_refused(self, payload: str) -> None:
         async with (
             serving(Served(self.carrier)) as served,
             served.client.get(
@@ -202,14 +202,14 @@ class TestMedia:
             headers = twilio(f"{MEDIA_URL}/twilio{other}", [])
             assert await served.refusal(f"/media/twilio{path}", headers) == 403
 
-    async def test_a_token_before_the_slash(self) -> None:
+    async def test_trailing_slash_is_accepted(self) -> None:
         carrier = made(Exotel, secret=SECRET)
         async with serving(Served(carrier)) as served:
             headers = {"Authorization": basic(SECRET)}
             await served.connect("/media/exotel/default/", headers)
             await served.connect("/media/exotel/", headers)
 
-    async def test_genesys_signs_the_target_as_it_is(self) -> None:
+    async def test_genesys_signature_covers_the_trailing_slash(self) -> None:
         keys = json.dumps({"key": base64.b64encode(GENESYS_SECRET).decode()})
         async with serving(Served(made(Genesys, api_keys=keys))) as served:
             await served.connect("/media/genesys/", signed(target=TARGET + "/"))
@@ -227,10 +227,10 @@ class TestMedia:
             ("", None, ("l16le", 8000)),
         ],
     )
-    async def test_exotel_asks_for_its_rate_in_the_query(
+    async def test_exotel_sample_rate_is_read_from_the_query(
         self, query: str, form: Any, expected: tuple[str, int]
     ) -> None:
-        """Symptom: 16 kHz of a start without a rate were heard at half the speed."""
+        """Symptom: 16 kHz audio of a start without a rate was decoded at half the speed."""
         carrier = made(Exotel, secret=SECRET)
         async with serving(Served(carrier)) as served:
             headers = {"Authorization": basic(SECRET)}

@@ -1,7 +1,7 @@
-"""A store in memory that answers as `append.lua` does: for tests without a server.
+"""An event store in memory that behaves like `append.lua`, for tests without a server.
 
-Held to the real one by `test_store.py`. It never waits, and fails only where it is told to refuse
-writes; whoever wants a store that is away wraps it.
+`test_event_store.py` compares it with the real one. It never waits, and fails only while `refuses`
+is set. A test that needs an unavailable store wraps it.
 """
 
 from bisect import bisect_left
@@ -20,7 +20,7 @@ _Batch = tuple[int, bool, list[list[str]], bool]
 type Name = tuple[int, str, str | None, str | None]  # epoch, gateway, tenant, carrier
 type Entries = list[dict[str, str]]
 
-_REMEMBERED = 8
+_FORMER_CLAIMS = 8
 _NEAR_MS = 250
 
 
@@ -42,7 +42,7 @@ class _Stream(msgspec.Struct, array_like=True):
 
 @dataclass
 class Claim:
-    """The last gateway that claimed a stream, as `append.lua` keeps it."""
+    """The latest claim of a stream by a gateway, as `append.lua` stores it."""
 
     name: Name
     epoch: int
@@ -56,7 +56,7 @@ class Claim:
 
 @dataclass
 class Owner:
-    """Whose stream it is: the epoch that has written last, and its last n."""
+    """The owner of a stream: the epoch that wrote last, and its last n."""
 
     epoch: int = 0
     n: int = 0
@@ -64,8 +64,8 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a batch is written."""
+class _Position:
+    """Where a batch is written: its epoch, and what was written there before."""
 
     epoch: int
     base: int = 0
@@ -82,7 +82,7 @@ class MemoryStore:
         now_ms: the server's clock, in Unix ms.
 
     Attributes:
-        refuses: whether it refuses writes, as one that is out of memory does.
+        refuses: whether it refuses writes, as a server without free memory does.
     """
 
     now_ms: Callable[[], int]
@@ -121,16 +121,16 @@ class MemoryStore:
                 return FENCED
             if member not in live or live[member] > now_ms:
                 return STILL_LEASED
-            place = _close(owner, stream.proposed)
+            position = _close(owner, stream.proposed)
         else:
             name = (stream.proposed, stream.gateway, stream.tenant, stream.carrier)
             found = _claim(owner, name, last, now_ms - max(0, age_ms), now_ms)
             if found is None:
                 return FENCED
-            place = found
+            position = found
         if ends_stream:
             live.pop(member, None)
-        elif member in live or not place.is_late:
+        elif member in live or not position.is_late:
             live[member] = now_ms + stream.lease_ms
         self._trim(events_key, stream.length, now_ms - stream.kept_ms)
 
@@ -139,28 +139,28 @@ class MemoryStore:
                 self.streams[key].append(entry)
                 self._added_ms[key].append(now_ms)
 
-        if place.resumes is not None and owner.claim and owner.claim.started:
-            again = {"epoch": str(place.epoch), "n": "1", "resumes": str(place.resumes)}
+        if position.resumes is not None and owner.claim and owner.claim.started:
+            again = {"epoch": str(position.epoch), "n": "1", "resumes": str(position.resumes)}
             add(owner.claim.started | again)
         for n, (kind, at, *fields) in enumerate(events, start=first):
-            if n > place.written:
+            if n > position.written:
                 head = {"v": stream.v, "type": kind, "call_id": call_id}
-                head |= {"stream_id": stream.stream_id, "epoch": str(place.epoch)}
-                head |= {"n": str(n - place.base), "at": at, "gateway": stream.gateway}
+                head |= {"stream_id": stream.stream_id, "epoch": str(position.epoch)}
+                head |= {"n": str(n - position.base), "at": at, "gateway": stream.gateway}
                 head["tenant"] = tenant
                 entry = head | dict(zip(fields[::2], fields[1::2], strict=True))
                 add(entry)
                 if kind == "stream.started" and owner.claim and not if_lapsed:
                     owner.claim.started = entry
-        owner.epoch, owner.n = place.epoch, max(place.written, last) - place.base
+        owner.epoch, owner.n = position.epoch, max(position.written, last) - position.base
         if stream.tenant and stream.carrier:
             self.whose.setdefault(writers_key, (stream.tenant, stream.carrier))
         for key in (writers_key, call_key):
             self.expires_ms[key] = expire_ms
-        return place.written if place.resumes is None else RESUMED - place.written
+        return position.written if position.resumes is None else RESUMED - position.written
 
     def _find(self, stream: _Stream, keys: Sequence[str], expire_ms: int) -> tuple[str, str, str]:
-        """Return a call's id and its keys, which are others if the id is another's."""
+        """Return a call's id and keys; derived ones if another call has its id."""
         call_id, writers_key, call_key = stream.call_id, *keys[:2]
         mine = (stream.tenant, stream.carrier)
         while stream.tenant and self.whose.get(writers_key, mine) != mine:
@@ -182,7 +182,7 @@ class MemoryStore:
             for kept in (self.streams, self.owners, self.whose, self._added_ms):
                 kept.pop(key, None)
 
-    # What the janitor asks
+    # Used by the janitor
 
     async def lapsed(self, partition: int, limit: int) -> tuple[int, list[str]]:
         """Return the server's Unix ms and the streams whose lease has lapsed."""
@@ -196,7 +196,7 @@ class MemoryStore:
             raise PublishError("redis-unavailable", "OutOfMemoryError")
 
     async def owner_epoch(self, writers_key: str, stream_id: str) -> int:
-        """Return the epoch that owns a stream, 0 if none does."""
+        """Return the epoch that owns a stream; 0 if none does."""
         return self.owners[writers_key].get(stream_id, Owner()).epoch
 
     async def events(self, call_key: str) -> AsyncIterator[dict[str, str]]:
@@ -205,32 +205,32 @@ class MemoryStore:
             yield entry
 
 
-def _close(owner: Owner, proposed: int) -> _Place:
-    """Decide where a janitor's record is written."""
+def _close(owner: Owner, proposed: int) -> _Position:
+    """Return where a janitor's record is written."""
     if owner.epoch == proposed:
-        return _Place(proposed, written=owner.n)
+        return _Position(proposed, written=owner.n)
     if owner.claim and owner.claim.epoch == owner.epoch:
         owner.claim.lost_epoch, owner.claim.lost_n = proposed, owner.n
-    return _Place(proposed)
+    return _Position(proposed)
 
 
-def _claim(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> _Place | None:
-    """Decide where a gateway's batch is written; None if another gateway has the stream."""
+def _claim(owner: Owner, name: Name, last: int, since_ms: int, now_ms: int) -> _Position | None:
+    """Return where a gateway's batch is written; None if another gateway owns the stream."""
     claim = owner.claim
     if claim and claim.name == name:
         if owner.epoch == claim.epoch:
             written = owner.n + claim.base
-            return _Place(claim.epoch, claim.base, written, is_late=last <= written)
+            return _Position(claim.epoch, claim.base, written, is_late=last <= written)
         return _resume(owner, claim)
     if claim and name in claim.former:
         return None
     if claim and _is_older(claim, name[0], since_ms, now_ms):
-        claim.former = [*claim.former, name][-_REMEMBERED:]
+        claim.former = [*claim.former, name][-_FORMER_CLAIMS:]
         return None
-    former = [*claim.former, claim.name][-_REMEMBERED:] if claim else []
+    former = [*claim.former, claim.name][-_FORMER_CLAIMS:] if claim else []
     epoch = decide_epoch(name[0], owner.epoch)
     owner.claim = Claim(name, epoch, since_ms, former)
-    return _Place(epoch)
+    return _Position(epoch)
 
 
 def _is_older(claim: Claim, proposed: int, since_ms: int, now_ms: int) -> bool:
@@ -241,15 +241,15 @@ def _is_older(claim: Claim, proposed: int, since_ms: int, now_ms: int) -> bool:
     return is_older and claim.since_ms <= now_ms
 
 
-def _resume(owner: Owner, claim: Claim) -> _Place | None:
+def _resume(owner: Owner, claim: Claim) -> _Position | None:
     if owner.epoch != claim.lost_epoch:
         return None
     resumes, written = claim.epoch, claim.lost_n + claim.base
     claim.epoch, claim.lost_epoch = owner.epoch + 1, 0
     claim.base = written - bool(claim.started)
-    return _Place(claim.epoch, claim.base, written, resumes=resumes)
+    return _Position(claim.epoch, claim.base, written, resumes=resumes)
 
 
 def decide_epoch(proposed: int, owner_epoch: int) -> int:
-    """Decide the epoch of a claim."""
+    """Return the epoch of a claim."""
     return max(proposed, owner_epoch + 1)

@@ -1,4 +1,4 @@
-"""What the publisher's tests share: events, a publisher, and a reader that checks a stream."""
+"""Shared by the publisher's tests: events, a publisher, and a reader that checks a stream."""
 
 import contextlib
 import time
@@ -24,7 +24,7 @@ from gateway.transcript.keys import CallKeys, call_keys
 
 EPOCH = 1_795_255_616_244
 PARTITIONS = 64
-# A deadline for what takes milliseconds: only a hang reaches it.
+# Time-out of operations that take milliseconds; only a hang reaches it.
 PATIENCE_S = 20.0
 
 type Entries = list[dict[str, str]]
@@ -68,7 +68,7 @@ async def publisher_at(
     timeout_s: float = 5.0,
     spool_dir: Path | None = None,
 ) -> AsyncIterator[Publisher]:
-    """A running publisher; at the end it has written everything, or the test fails."""
+    """Run a publisher; at the end it has `PATIENCE_S` to write the remaining events."""
     async with client_of(url, timeout_s) as client:
         publisher = make_publisher(RedisStore(client), limits, metrics, spool_dir)
         publisher.start()
@@ -122,7 +122,7 @@ def keys_of(call_id: str) -> CallKeys:
 
 
 async def entries(client: RedisClient, key: str) -> Entries:
-    """Read a stream's entries as text."""
+    """Return a stream's entries as text."""
     found: list[tuple[bytes, dict[bytes, bytes]]] = await client.execute_command(
         "XRANGE", key, "-", "+"
     )
@@ -130,13 +130,14 @@ async def entries(client: RedisClient, key: str) -> Entries:
 
 
 async def events_of(client: RedisClient, call_id: str, stream_id: str = "MZ1") -> Entries:
-    """Read one stream's events from its call and hold them against those of the partition."""
+    """Return one stream's events; check that its call and its partition have the same ones."""
     keys = keys_of(call_id)
     mine = [e for e in await entries(client, keys.call) if e["stream_id"] == stream_id]
     shared = [
         e
         for e in await entries(client, keys.events)
-        if (e.get("call_id"), e.get("stream_id")) == (call_id, stream_id)  # others' may be anything
+        if (e.get("call_id"), e.get("stream_id"))
+        == (call_id, stream_id)  # other entries may have any fields
     ]
     assert mine == shared
     return mine
@@ -151,5 +152,5 @@ def texts(events: Entries) -> list[str]:
 
 
 def total(metrics: Metrics, name: str, **labels: str) -> float:
-    """Read one sample of the metrics, 0 if it was never counted."""
+    """Return one sample of the metrics; 0 if it was never counted."""
     return metrics.registry.get_sample_value(f"callscribe_{name}", labels) or 0.0

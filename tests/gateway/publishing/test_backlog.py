@@ -1,4 +1,4 @@
-"""A stream's backlog against a plain model: order, numbers, what is dropped."""
+"""A stream's backlog, compared with a simple model: order, numbers and dropped events."""
 
 import msgspec
 from hypothesis import given
@@ -30,7 +30,7 @@ def texts(batch: Batch) -> list[str]:
     return [event[event.index("text") + 1] for event in events]
 
 
-def test_a_batch_stays_the_same_until_it_is_settled() -> None:
+def test_batch_stays_the_same_until_it_is_acknowledged() -> None:
     backlog = Backlog()
     backlog.add(final("a"), 0)
     first = backlog.batch(10, 5)
@@ -42,7 +42,7 @@ def test_a_batch_stays_the_same_until_it_is_settled() -> None:
     assert (texts(second), second.first_n) == (["b"], 2)
 
 
-def test_with_nothing_to_write_the_batch_is_empty_and_takes_no_number() -> None:
+def test_batch_without_events_is_empty_and_uses_no_n() -> None:
     backlog = Backlog()
     assert len(backlog.batch(10, 0)) == 0
     backlog.acknowledge()
@@ -59,7 +59,7 @@ def test_only_the_batch_with_the_last_event_ends_the_stream() -> None:
     assert backlog.batch(1, 0).ends_stream
 
 
-def test_a_shed_delta_leaves_no_hole_and_a_lost_final_does() -> None:
+def test_shed_delta_leaves_no_hole_in_n_and_lost_final_does() -> None:
     backlog = Backlog()
     backlog.add(delta("a"), 0)
     backlog.add(final("b"), 0)
@@ -75,7 +75,7 @@ def test_a_shed_delta_leaves_no_hole_and_a_lost_final_does() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_a_batch_knows_the_arrival_of_its_deltas(kinds: list[bool]) -> None:
+def test_batch_has_the_arrival_times_of_its_deltas(kinds: list[bool]) -> None:
     backlog = Backlog()
     for is_delta in kinds:
         backlog.add(delta("a") if is_delta else final("a"), 0)
@@ -85,20 +85,20 @@ def test_a_batch_knows_the_arrival_of_its_deltas(kinds: list[bool]) -> None:
 
 
 class BacklogModel(RuleBasedStateMachine):
-    """Take, shed, lose, write and retry in any order."""
+    """Adds, sheds, loses, sends and acknowledges events in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backlog = Backlog()
-        self.taken = 0
+        self.added = 0
         self.expected: list[str | None] = []  # None: a hole
         self.sent: Batch | None = None
         self.written: dict[int, str] = {}
 
     @rule(is_delta=st.booleans())
-    def take(self, is_delta: bool) -> None:
-        self.taken += 1
-        text = f"{'d' if is_delta else 'f'}{self.taken}"
+    def add(self, is_delta: bool) -> None:
+        self.added += 1
+        text = f"{'d' if is_delta else 'f'}{self.added}"
         self.backlog.add(delta(text) if is_delta else final(text), 0)
         self.expected.append(text)
 
@@ -135,7 +135,7 @@ class BacklogModel(RuleBasedStateMachine):
         return set(self.written.values()) | set(texts(self.sent) if self.sent else ())
 
     @invariant()
-    def what_is_written_is_a_prefix_in_order(self) -> None:
+    def written_events_have_their_expected_n(self) -> None:
         for n, text in self.written.items():
             assert self.expected[n - 1] == text
 

@@ -1,4 +1,4 @@
-"""What every store promises: `append.lua` on a real server, and the one in memory."""
+"""The guarantees of every event store: `append.lua` on a real server, and the one in memory."""
 
 import itertools
 import time
@@ -18,7 +18,7 @@ from tests.gateway.publishing.publisher_harness import PARTITIONS, client_of, ke
 from workers.redis_streams import RedisStreams
 
 _DAY_MS = 86_400_000
-_LAPSED_MS = -1000  # a lease that ended before it began: nobody has to wait for it
+_LAPSED_MS = -1000  # lapses in the past: no test has to wait for it
 _calls = itertools.count()
 
 
@@ -61,8 +61,8 @@ async def write(
 ) -> int:
     """Write one event per letter, after a `stream.started` if the batch starts the stream.
 
-    `owner` is the tenant and the carrier; a janitor and a former version's spool name none.
-    The keys lie in the partition of `partition_of_id`, or of the call's id.
+    `owner` is the tenant and the carrier; a janitor and the spool of an earlier version have none.
+    The keys are in the partition of `partition_of_id`, or of the call's id.
     """
     events = [pack_event(["stream.started", "at", "carrier", "twilio"])] if starts else []
     events += [pack_event(["transcript.final", f"at{text}", "text", text]) for text in texts]
@@ -72,9 +72,9 @@ async def write(
     batch = pack_batch(first, events, ends_stream=ends, if_lapsed=if_lapsed)
     keys = keys_in(partition_of(partition_of_id or call_id, PARTITIONS), call_id)
     call = AppendCall(keys, stream_header, batch, age_ms)
-    (answer,) = await store.append([call], 20.0)
-    assert isinstance(answer, int)
-    return answer
+    (reply,) = await store.append([call], 20.0)
+    assert isinstance(reply, int)
+    return reply
 
 
 async def declare_lost(store: Store, epoch: int, n: int, call_id: str = "CA1") -> int:
@@ -105,7 +105,7 @@ async def lapsed(store: Store, call_id: str = "CA1") -> list[str]:
     return members
 
 
-async def test_an_entry_has_all_fields_in_both_streams(store: Store) -> None:
+async def test_entry_has_all_fields_in_both_streams(store: Store) -> None:
     assert await write(store, 5, 1, "a") == 0
     entry = {
         "v": "1",
@@ -124,7 +124,7 @@ async def test_an_entry_has_all_fields_in_both_streams(store: Store) -> None:
         assert list(found.items()) == list(entry.items())
 
 
-async def test_what_is_written_is_skipped(store: Store) -> None:
+async def test_events_written_before_are_skipped(store: Store) -> None:
     assert await write(store, 5, 1, "abc") == 0
     assert await write(store, 5, 1, "abc") == 3
     assert await write(store, 5, 2, "bcd") == 3
@@ -132,7 +132,7 @@ async def test_what_is_written_is_skipped(store: Store) -> None:
     assert [n for _, n, _ in await written(store, keys_of("CA1").call)] == list("12347")
 
 
-async def test_the_highest_epoch_owns_a_stream_and_counts_anew(store: Store) -> None:
+async def test_newest_epoch_owns_the_stream_and_numbers_from_1(store: Store) -> None:
     assert await store.owner_epoch(keys_of("CA1").writers, "MZ1") == 0
     await write(store, 5, 1, "ab")
     assert await write(store, 6, 1, "c") == 0
@@ -145,7 +145,7 @@ async def test_the_highest_epoch_owns_a_stream_and_counts_anew(store: Store) -> 
     ]
 
 
-async def test_a_lease_lasts_until_it_lapses_or_the_stream_ends(store: Store) -> None:
+async def test_lease_lasts_until_it_lapses_or_the_stream_ends(store: Store) -> None:
     await write(store, 5, 1, "a")
     assert await lapsed(store) == []
     await write(store, 5, 2, lease_ms=_LAPSED_MS)
@@ -154,10 +154,10 @@ async def test_a_lease_lasts_until_it_lapses_or_the_stream_ends(store: Store) ->
     assert await lapsed(store) == []
 
 
-async def test_what_comes_late_does_not_bring_back_the_lease_of_an_ended_stream(
+async def test_late_batch_does_not_renew_the_lease_of_an_ended_stream(
     store: Store,
 ) -> None:
-    """Symptom: a stream that had ended was found lost, because a broken connection's batch came."""
+    """Symptom: a late batch of a broken connection made an ended stream count as lost."""
     await write(store, 5, 1, "a")
     await write(store, 5, 2, "b", ends=True)
     assert await write(store, 5, 1, "a", lease_ms=_LAPSED_MS) == 2
@@ -165,7 +165,7 @@ async def test_what_comes_late_does_not_bring_back_the_lease_of_an_ended_stream(
     assert await lapsed(store) == []
 
 
-async def test_a_renewal_that_knows_no_n_renews_and_skips_nothing(store: Store) -> None:
+async def test_renewal_without_n_renews_the_lease_and_skips_no_event(store: Store) -> None:
     await write(store, 5, 1, "ab", lease_ms=_LAPSED_MS)
     await write(store, 5, 1)
     assert await lapsed(store) == []
@@ -174,7 +174,7 @@ async def test_a_renewal_that_knows_no_n_renews_and_skips_nothing(store: Store) 
 
 
 @pytest.mark.parametrize("epoch", [5, 6])
-async def test_a_janitor_writes_only_once_the_lease_has_lapsed(store: Store, epoch: int) -> None:
+async def test_janitor_writes_only_after_the_lease_has_lapsed(store: Store, epoch: int) -> None:
     assert await declare_lost(store, epoch, 1) == STILL_LEASED, "there is no such stream"
     await write(store, 5, 1, "a")
     assert await declare_lost(store, epoch, 2) == STILL_LEASED
@@ -189,7 +189,7 @@ async def test_a_janitor_writes_only_once_the_lease_has_lapsed(store: Store, epo
     ]
 
 
-async def test_no_more_lapsed_streams_than_asked_for(store: Store) -> None:
+async def test_number_of_lapsed_streams_is_limited(store: Store) -> None:
     for call_id in ("CA1", "CA2", "CA3"):
         await write(store, 5, 1, "a", call_id=call_id, lease_ms=_LAPSED_MS)
     partition = partition_of("CA1", PARTITIONS)
@@ -197,7 +197,7 @@ async def test_no_more_lapsed_streams_than_asked_for(store: Store) -> None:
     assert (await store.lapsed(partition, 1))[1] == ["CA1 MZ1"]
 
 
-# Who owns a stream
+# Ownership of a stream
 
 
 async def epochs_of(store: Store, *, with_started: bool = False) -> list[tuple[str, str, str, str]]:
@@ -216,7 +216,7 @@ _HOUR_MS = 3_600_000
 async def test_newest_claim_owns_the_stream_whatever_the_clocks_say(
     store: Store, is_declared_lost: bool
 ) -> None:
-    """Symptom: a gateway an hour ahead died, and the one that the carrier came to was fenced."""
+    """Symptom: a gateway an hour ahead crashed, and the carrier's next gateway was fenced."""
     await write(store, 5 + _HOUR_MS, 1, "a", gateway="ahead", lease_ms=_LAPSED_MS)
     lost = []
     if is_declared_lost:
@@ -234,8 +234,8 @@ async def test_newest_claim_owns_the_stream_whatever_the_clocks_say(
     ]
 
 
-async def test_two_gateways_of_one_millisecond_are_told_apart(store: Store) -> None:
-    """Symptom: both wrote, each skipped what the other had numbered alike."""
+async def test_claims_of_two_gateways_with_the_same_epoch_are_distinguished(store: Store) -> None:
+    """Symptom: both wrote, and each skipped events that the other had written with the same n."""
     assert await write(store, 5, 1, "a", gateway="g1") == 0
     assert await write(store, 5, 1, "b", gateway="g2") == 0
     assert await write(store, 5, 2, "x", gateway="g1") == FENCED
@@ -247,7 +247,7 @@ async def test_two_gateways_of_one_millisecond_are_told_apart(store: Store) -> N
     ]
 
 
-async def test_a_claim_whose_answer_was_lost_is_not_made_twice(store: Store) -> None:
+async def test_claim_whose_reply_was_lost_is_not_made_twice(store: Store) -> None:
     await write(store, 5 + _HOUR_MS, 1, "a", gateway="ahead")
     assert await write(store, 5, 1, "b", gateway="right") == 0
     assert await write(store, 5, 1, "b", gateway="right") == 1
@@ -257,16 +257,16 @@ async def test_a_claim_whose_answer_was_lost_is_not_made_twice(store: Store) -> 
     ]
 
 
-async def test_an_older_claim_that_comes_late_takes_nothing(store: Store) -> None:
-    """A gateway that Redis did not hear until another one had the stream, clocks aside."""
+async def test_older_claim_that_arrives_late_is_fenced(store: Store) -> None:
+    """The older gateway reaches Redis only after another one has claimed the stream."""
     await write(store, 5, 1, "a", gateway="newer", age_ms=10)
     assert await write(store, 5 + _HOUR_MS, 1, "x", gateway="older", age_ms=8000) == FENCED
     assert await write(store, 5, 2, "b", gateway="newer", age_ms=9000) == 1
     assert await epochs_of(store) == [("5", "1", "newer", "a"), ("5", "2", "newer", "b")]
 
 
-async def test_who_was_refused_once_takes_nothing_later(store: Store) -> None:
-    """Symptom: its first batch came after the second was refused, and owned a live stream."""
+async def test_gateway_fenced_once_stays_fenced(store: Store) -> None:
+    """Symptom: its first batch arrived after its second was fenced, and took the stream over."""
     await write(store, 5, 1, "a", gateway="newer", age_ms=1000)
     assert await write(store, 4, 1, "x", gateway="older", age_ms=8000) == FENCED
     assert await write(store, 4, 1, "x", gateway="older", age_ms=10) == FENCED
@@ -283,32 +283,32 @@ async def test_who_was_refused_once_takes_nothing_later(store: Store) -> None:
         (-_HOUR_MS, 200, False),
         (0, 0, False),
         (-1, 200, False),
-        (1, 100, True),  # both clocks say the same, and they are better than the ages
+        (1, 100, True),  # at nearly the same time the epochs decide, not the ages
         (200, 200, True),
         (200, -1000, False),
     ],
 )
-async def test_of_two_claims_of_about_the_same_time(
+async def test_older_of_two_claims_at_about_the_same_time_is_fenced(
     store: Store, behind_ms: int, older_ms: int, is_older: bool
 ) -> None:
     epoch = 10 * _HOUR_MS
     await write(store, epoch, 1, "a", gateway="g1", age_ms=5000)
-    answer = await write(store, epoch - behind_ms, 1, "b", gateway="g2", age_ms=5000 + older_ms)
-    assert (answer == FENCED) == is_older
+    reply = await write(store, epoch - behind_ms, 1, "b", gateway="g2", age_ms=5000 + older_ms)
+    assert (reply == FENCED) == is_older
 
 
-async def test_each_of_many_claims_fences_those_before_it(store: Store) -> None:
+async def test_each_claim_fences_all_claims_before_it(store: Store) -> None:
     for number in range(20):
         assert await write(store, 5, 1, "a", gateway=f"g{number}", age_ms=100_000 - number) == 0
         for older in range(number):
-            answer = await write(store, 5, 2, "x", gateway=f"g{older}", age_ms=200_000 - older)
-            assert answer == FENCED
+            reply = await write(store, 5, 2, "x", gateway=f"g{older}", age_ms=200_000 - older)
+            assert reply == FENCED
 
 
-async def test_a_gateway_resumes_its_stream_after_a_janitors_record(store: Store) -> None:
-    """Symptom: a gateway that slept for longer than its lease was fenced by a janitor's record.
+async def test_gateway_resumes_its_stream_after_a_janitors_record(store: Store) -> None:
+    """Symptom: a gateway suspended for longer than its lease was fenced by a janitor's record.
 
-    What it wrote before is not written again, and what had no answer is not lost.
+    Events that it wrote before are not repeated, and events without a reply are not lost.
     """
     await write(store, 5, 1, "a", starts=True, lease_ms=_LAPSED_MS)
     await write(store, 5, 3, "b", lease_ms=_LAPSED_MS)
@@ -334,7 +334,7 @@ async def test_a_gateway_resumes_its_stream_after_a_janitors_record(store: Store
     ]
 
 
-async def test_a_renewal_resumes_a_stream_and_its_lease(store: Store) -> None:
+async def test_renewal_resumes_a_stream_and_its_lease(store: Store) -> None:
     await write(store, 5, 1, "a", starts=True, lease_ms=_LAPSED_MS)
     await declare_lost(store, 90, 1)
     assert await write(store, 5, 1, lease_ms=_LAPSED_MS) == RESUMED - 2
@@ -347,25 +347,25 @@ async def test_a_renewal_resumes_a_stream_and_its_lease(store: Store) -> None:
     ]
 
 
-async def test_a_stream_without_a_start_is_resumed_without_one(store: Store) -> None:
+async def test_stream_without_stream_started_is_resumed_without_one(store: Store) -> None:
     await write(store, 5, 1, lease_ms=_LAPSED_MS)
     await declare_lost(store, 90, 1)
     assert await write(store, 5, 1, "a") == RESUMED
     assert (await epochs_of(store))[-1] == ("91", "1", "g1", "a")
 
 
-async def test_a_stream_that_another_gateway_had_is_not_resumed(store: Store) -> None:
-    await write(store, 5, 1, "a", gateway="slept")
+async def test_stream_claimed_by_another_gateway_is_not_resumed(store: Store) -> None:
+    await write(store, 5, 1, "a", gateway="suspended")
     await write(store, 6, 1, "b", gateway="newer", lease_ms=_LAPSED_MS)
     await declare_lost(store, 90, 1)
-    assert await write(store, 5, 2, "x", gateway="slept") == FENCED
+    assert await write(store, 5, 2, "x", gateway="suspended") == FENCED
     assert await write(store, 6, 2, "c", gateway="newer") == RESUMED - 1
 
 
-async def test_a_stream_of_a_former_version_goes_on_or_is_taken_over(
+async def test_stream_of_an_earlier_version_continues_or_is_taken_over(
     redis_url: str,
 ) -> None:
-    """Its script kept no claims, and its spool is written by this one."""
+    """The earlier version stored no claims; its spool is written by this version."""
     async with client_of(redis_url) as client:
         real = RedisStreams(client)
         await client.hset(keys_of("CA1").writers, "MZ1", "5:3")
@@ -376,7 +376,7 @@ async def test_a_stream_of_a_former_version_goes_on_or_is_taken_over(
         assert await write(real, 6, 2, "x", stream_id="MZ2") == FENCED
 
 
-# Whose call it is
+# Ownership of a call's id
 
 _OTHER = ("default", "talkdesk")
 
@@ -390,7 +390,7 @@ async def of_call(store: Store, call_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("other", [_OTHER, ("acme", "twilio"), ("acme", "talkdesk")])
-async def test_the_same_id_of_another_carrier_or_tenant_is_another_call(
+async def test_same_id_of_another_carrier_or_tenant_is_another_call(
     store: Store, other: tuple[str, str]
 ) -> None:
     """Symptom: another carrier's stream with the same two ids took a live call's stream over."""
@@ -407,8 +407,8 @@ async def test_the_same_id_of_another_carrier_or_tenant_is_another_call(
     assert events == [mine, its, mine, its, its, its]
 
 
-async def test_a_call_goes_on_under_its_id_after_a_janitors_record(store: Store) -> None:
-    """The janitor knows the id from the lease, and takes the tenant from the call."""
+async def test_call_keeps_its_derived_id_after_a_janitors_record(store: Store) -> None:
+    """The janitor reads the id from the lease, and the tenant from the call."""
     await write(store, 4, 1, "a", lease_ms=_LAPSED_MS)
     await write(store, 5, 1, "x", owner=("acme", "plivo"), starts=True, lease_ms=_LAPSED_MS)
     assert await lapsed(store) == ["CA1 MZ1", "acme.plivo.CA1 MZ1"]
@@ -425,7 +425,7 @@ async def test_a_call_goes_on_under_its_id_after_a_janitors_record(store: Store)
     assert await of_call(store, "CA1") == ["default 4 1 a"]
 
 
-async def test_a_stream_of_the_other_call_has_its_own_gateways(store: Store) -> None:
+async def test_streams_of_two_calls_with_the_same_id_are_owned_separately(store: Store) -> None:
     await write(store, 5, 1, "a")
     await write(store, 5, 1, "x", owner=_OTHER, gateway="old")
     await write(store, 9, 1, "y", owner=_OTHER, gateway="new")
@@ -434,8 +434,8 @@ async def test_a_stream_of_the_other_call_has_its_own_gateways(store: Store) -> 
     assert await of_call(store, "default.talkdesk.CA1") == ["default 5 1 x", "default 9 1 y"]
 
 
-async def test_an_id_that_looks_like_another_calls_is_another_call(store: Store) -> None:
-    """A page may choose its call's id, even the one that another carrier's call gets."""
+async def test_id_equal_to_the_derived_id_of_another_call_is_another_call(store: Store) -> None:
+    """A browser page may choose its call's id, even one derived for another carrier's call."""
     other = "default.talkdesk.CA1"
     page = ("default", "browser")
     await write(store, 5, 1, "a", call_id=other, owner=page, partition_of_id="CA1")
@@ -446,16 +446,16 @@ async def test_an_id_that_looks_like_another_calls_is_another_call(store: Store)
     assert await of_call(store, f"default.talkdesk.{other}") == ["default 5 1 c"]
 
 
-async def test_who_names_no_owner_writes_to_the_call_that_has_the_id(store: Store) -> None:
-    """A spool of a former version names neither tenant nor carrier."""
+async def test_batch_without_owner_is_written_to_the_call_that_has_the_id(store: Store) -> None:
+    """The spool of an earlier version has neither tenant nor carrier."""
     await write(store, 5, 1, "a", owner=())
     await write(store, 6, 1, "b", owner=("acme", "twilio"))
     await write(store, 7, 1, "c", owner=())
     assert await of_call(store, "CA1") == ["default 5 1 a", "acme 6 1 b", "acme 7 1 c"]
 
 
-async def test_an_id_is_kept_while_another_call_needs_to_know_of_it(redis_url: str) -> None:
-    """Symptom: the longer call would have gone on under the id of one that had expired."""
+async def test_owner_of_an_id_is_kept_while_another_call_with_the_id_exists(redis_url: str) -> None:
+    """Symptom to prevent: a call continues under the id of an earlier call that has expired."""
     writers = keys_of("CA1").writers
     async with client_of(redis_url) as client:
         real = RedisStreams(client)
@@ -465,7 +465,7 @@ async def test_an_id_is_kept_while_another_call_needs_to_know_of_it(redis_url: s
         assert await client.ttl(writers) > 400
         await client.expire(writers, 9000)
         await write(real, 5, 2, "y", owner=_OTHER)
-        assert await client.ttl(writers) > 8000, "what was to be kept for longer"
+        assert await client.ttl(writers) > 8000, "a later expiry is not shortened"
         for key in keys_in(partition_of("CA1", PARTITIONS), "default.talkdesk.CA1")[:2]:
             assert 400 < await client.ttl(key) <= 500
 
@@ -505,7 +505,7 @@ _BATCHES = st.lists(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(_BATCHES)
-async def test_both_stores_answer_any_batches_alike(
+async def test_both_stores_reply_alike_to_any_batches(
     redis_server_url: str, batches: list[Batch]
 ) -> None:
     call_id = f"ALIKE{next(_calls)}"
@@ -513,7 +513,7 @@ async def test_both_stores_answer_any_batches_alike(
     async with client_of(redis_server_url) as client:
         real = RedisStreams(client)
         for batch in batches:
-            acknowledgements = [
+            replies = [
                 await write(
                     each,
                     batch.epoch,
@@ -530,7 +530,7 @@ async def test_both_stores_answer_any_batches_alike(
                 )
                 for each in (real, memory)
             ]
-            assert acknowledgements[0] == acknowledgements[1]
+            assert replies[0] == replies[1]
         for name in (call_id, f"default.twilio.{call_id}", f"default.talkdesk.{call_id}"):
             keys = keys_in(partition_of(call_id, PARTITIONS), name)
             found = [
@@ -544,7 +544,7 @@ async def test_both_stores_answer_any_batches_alike(
             assert found[0] == found[1]
 
 
-async def test_the_memory_store_trims_and_forgets_as_the_server_does() -> None:
+async def test_memory_store_trims_and_expires_as_the_server_does() -> None:
     now_ms = 1_000_000
     store = MemoryStore(lambda: now_ms)
     for n in range(1, 1011):

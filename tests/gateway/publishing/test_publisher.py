@@ -1,4 +1,4 @@
-"""The publisher on a real server and a real cluster, while all goes well."""
+"""The publisher on a real server and a real cluster, without faults."""
 
 import asyncio
 import re
@@ -41,7 +41,7 @@ async def redis(redis_url: str) -> AsyncIterator[RedisClient]:
         yield client
 
 
-async def test_an_event_as_a_reader_finds_it(redis: RedisClient, redis_url: str) -> None:
+async def test_event_in_redis_has_all_fields(redis: RedisClient, redis_url: str) -> None:
     async with publisher_at(redis_url) as publisher:
         open_stream(publisher, "CA1").publish(final("It was\nthe best \0 of times 🎧"))
     (event,) = await events_of(redis, "CA1")
@@ -110,7 +110,7 @@ async def test_many_streams_are_complete_and_in_order(
     assert total(metrics, "redis_batch_seconds_count") < count / 20, "events are batched"
 
 
-async def test_two_streams_of_a_call_number_for_themselves(
+async def test_streams_of_a_call_are_numbered_separately(
     redis: RedisClient, redis_url: str
 ) -> None:
     async with publisher_at(redis_url) as publisher:
@@ -123,7 +123,7 @@ async def test_two_streams_of_a_call_number_for_themselves(
     assert numbers(await events_of(redis, "CA1", "MZ2")) == [1, 2, 3]
 
 
-async def test_a_backlog_beyond_one_batch_is_written_in_order(
+async def test_backlog_larger_than_a_batch_is_written_in_order(
     redis: RedisClient, redis_url: str
 ) -> None:
     limits = Limits(batch_events=7, exchange_events=20)
@@ -137,19 +137,19 @@ async def test_a_backlog_beyond_one_batch_is_written_in_order(
         assert texts(await events_of(redis, call_id)) == words
 
 
-async def test_a_bug_met_on_one_flush_silences_nobody(
+async def test_bug_in_one_flush_loses_no_event(
     redis: RedisClient, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Symptom: one unexpected exception, and no call of the process published anything more."""
+    """Symptom: after one unexpected exception, no call of the process published any more."""
     metrics = Metrics()
 
-    async def choke(*_: object) -> None:
+    async def fail_once(*_: object) -> None:
         monkeypatch.undo()
         raise ZeroDivisionError
 
     async with publisher_at(redis_url, metrics=metrics) as publisher:
         writers = [open_stream(publisher, f"CA{number}") for number in range(3)]
-        monkeypatch.setattr("gateway.publishing.redis_store.append", choke)
+        monkeypatch.setattr("gateway.publishing.redis_store.append", fail_once)
         for writer in writers:
             writer.publish(started())
             writer.publish(final("kept"))
@@ -158,14 +158,14 @@ async def test_a_bug_met_on_one_flush_silences_nobody(
         assert numbers(await events_of(redis, f"CA{number}")) == [1, 2]
 
 
-async def test_a_text_of_64_kb_passes_whole(redis: RedisClient, redis_url: str) -> None:
+async def test_text_of_64_kb_is_written_unchanged(redis: RedisClient, redis_url: str) -> None:
     text = "é\n\0" * 16_384
     async with publisher_at(redis_url) as publisher:
         open_stream(publisher, "CA1").publish(final(text))
     assert texts(await events_of(redis, "CA1")) == [text]
 
 
-async def test_an_idle_publisher_writes_nothing(redis_url: str) -> None:
+async def test_idle_publisher_writes_nothing(redis_url: str) -> None:
     metrics = Metrics()
     async with publisher_at(redis_url, metrics=metrics) as publisher:
         open_stream(publisher, "CA1").publish(final("a"))
@@ -175,9 +175,7 @@ async def test_an_idle_publisher_writes_nothing(redis_url: str) -> None:
         assert total(metrics, "redis_batch_seconds_count") == written
 
 
-async def test_a_call_expires_a_retention_time_after_its_last_sign(
-    redis: RedisClient, redis_url: str
-) -> None:
+async def test_each_batch_renews_the_expiry_of_its_call(redis: RedisClient, redis_url: str) -> None:
     async with publisher_at(redis_url, Limits(retention_s=500)) as publisher:
         writer = open_stream(publisher, "CA1")
         writer.publish(started())
@@ -189,10 +187,10 @@ async def test_a_call_expires_a_retention_time_after_its_last_sign(
         writer.publish(ended())
     for key in (keys.call, keys.writers):
         assert 0 < await redis.ttl(key) <= 500
-    assert await redis.ttl(keys.events) == -1, "an expired stream would take its groups with it"
+    assert await redis.ttl(keys.events) == -1, "its consumer groups must not expire"
 
 
-async def test_the_partition_is_trimmed_by_length(redis: RedisClient, redis_url: str) -> None:
+async def test_partition_is_trimmed_by_length(redis: RedisClient, redis_url: str) -> None:
     async with publisher_at(redis_url, Limits(events_length=200)) as publisher:
         writer = open_stream(publisher, "CA1")
         for i in range(1000):
@@ -203,7 +201,7 @@ async def test_the_partition_is_trimmed_by_length(redis: RedisClient, redis_url:
         assert await redis.xlen(keys_of("CA1").call) == 1000
 
 
-async def test_the_partition_is_trimmed_by_age(redis: RedisClient, redis_url: str) -> None:
+async def test_partition_is_trimmed_by_age(redis: RedisClient, redis_url: str) -> None:
     keys = keys_of("CA1")
     old_ms = int(time.time() * 1000) - 100_000
     for i in range(300):
@@ -215,7 +213,7 @@ async def test_the_partition_is_trimmed_by_age(redis: RedisClient, redis_url: st
     assert left[-1]["text"] == "new"
 
 
-async def test_a_live_stream_has_a_lease_until_it_ends(redis: RedisClient, redis_url: str) -> None:
+async def test_live_stream_has_a_lease_until_it_ends(redis: RedisClient, redis_url: str) -> None:
     live = keys_of("CA1").live
     async with publisher_at(redis_url, Limits(lease_s=30)) as publisher:
         writer = open_stream(publisher, "CA1")
@@ -229,7 +227,9 @@ async def test_a_live_stream_has_a_lease_until_it_ends(redis: RedisClient, redis
 
 
 @pytest.mark.parametrize("where", ["redis_url", "redis_cluster_url"])
-async def test_a_silent_stream_keeps_its_lease(where: str, request: pytest.FixtureRequest) -> None:
+async def test_lease_of_an_idle_stream_is_renewed(
+    where: str, request: pytest.FixtureRequest
+) -> None:
     url: str = request.getfixturevalue(where)
     keys = keys_of("CA1")
     async with client_of(url) as client, publisher_at(url, Limits(lease_s=0.3)) as publisher:
@@ -242,7 +242,7 @@ async def test_a_silent_stream_keeps_its_lease(where: str, request: pytest.Fixtu
         assert numbers(await events_of(client, "CA1")) == [1], "a renewal writes no event"
 
 
-async def test_what_is_published_after_the_end_is_dropped(
+async def test_event_after_the_end_of_its_stream_is_dropped(
     redis: RedisClient, redis_url: str
 ) -> None:
     metrics = Metrics()
@@ -255,7 +255,7 @@ async def test_what_is_published_after_the_end_is_dropped(
 
 
 @pytest.mark.parametrize("ahead_ms", [1, 3_600_000, -3_600_000])
-async def test_the_gateway_that_opened_a_stream_last_owns_it(
+async def test_gateway_that_opened_a_stream_last_owns_it(
     redis: RedisClient, redis_url: str, ahead_ms: int
 ) -> None:
     """Symptom: a gateway whose clock was behind the former owner's was fenced."""
@@ -266,14 +266,14 @@ async def test_the_gateway_that_opened_a_stream_last_owns_it(
         publisher_at(redis_url) as taking,
     ):
         old = open_stream(losing, "CA1", on_fenced=lambda: fenced.append("CA1"))
-        beside = open_stream(losing, "CA2")
+        other = open_stream(losing, "CA2")
         old.publish(final("old"))
         await eventually(lambda: not losing.buffered_events)
         new = open_stream(taking, "CA1", epoch=EPOCH + ahead_ms)
         new.publish(final("new"))
         await eventually(lambda: not taking.buffered_events)
         old.publish(final("refused"))
-        beside.publish(final("beside"))
+        other.publish(final("other"))
         await eventually(lambda: bool(fenced) and not losing.buffered_events)
         old.publish(final("after"))
     assert fenced == ["CA1"]
@@ -282,12 +282,12 @@ async def test_the_gateway_that_opened_a_stream_last_owns_it(
         (str(EPOCH), "1", "old"),
         (str(EPOCH + max(1, ahead_ms)), "1", "new"),
     ]
-    assert texts(await events_of(redis, "CA2")) == ["beside"]
+    assert texts(await events_of(redis, "CA2")) == ["other"]
     assert total(metrics, "redis_errors_total", reason="fenced") == 1
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 2
 
 
-async def test_a_stream_that_comes_twice_to_one_gateway_is_the_later_sockets(
+async def test_second_stream_with_the_same_ids_fences_the_first_in_one_gateway(
     redis: RedisClient, redis_url: str
 ) -> None:
     fenced: list[str] = []
@@ -301,13 +301,13 @@ async def test_a_stream_that_comes_twice_to_one_gateway_is_the_later_sockets(
     assert texts(await events_of(redis, "CA1")) == ["a", "b", "c"]
 
 
-async def test_the_reader_in_the_reference_reads_a_call(
+async def test_reader_in_the_reference_reads_a_call(
     redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     examples = re.findall(r"```python\n(.*?)```", _REFERENCE.read_text("utf-8"), re.DOTALL)
     (example,) = (e for e in examples if "async def follow" in e)
     namespace: dict[str, Any] = {}
-    exec(example.partition("asyncio.run(")[0], namespace)  # noqa: S102 - our own documentation
+    exec(example.partition("asyncio.run(")[0], namespace)  # noqa: S102 - documentation of this repository
     async with publisher_at(redis_url) as publisher:
         writer = open_stream(publisher, "CA1")
         for event in (started(), delta("It"), final("It was"), ended()):

@@ -1,4 +1,4 @@
-"""The publisher while Redis goes away, comes back, answers late, or refuses."""
+"""The publisher while Redis is unavailable, restarted or slow, or refuses writes."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ from tests.redis_servers import free_port, valkey
 from tests.tcp_proxy import Cut, TcpProxy
 from tests.waiting import eventually
 
-# Quick to try again, so that the tests are quick; the times themselves are not what they show.
+# Short delays make the tests fast; the delays themselves are not tested here.
 _QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.05)
 _IMPATIENT = Limits(
     flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.05, exchange_timeout_s=0.5
@@ -56,7 +56,7 @@ def port_of(url: str) -> int:
 
 
 async def publish_words(url: str, call_ids: list[str], metrics: Metrics | None = None) -> None:
-    """Publish a whole call on each id, a word of each every 2 ms."""
+    """Publish a whole call for each id, with a word every 2 ms."""
     async with publisher_at(url, _QUICK, metrics) as publisher:
         writers = [open_stream(publisher, call_id) for call_id in call_ids]
         for writer in writers:
@@ -87,7 +87,7 @@ async def assert_complete(client: RedisClient, call_ids: list[str]) -> None:
 @example(cuts=[Cut(of_replies=True, after_bytes=0)])
 @example(cuts=[Cut(of_replies=True, after_bytes=60)] * 3)
 @example(cuts=[Cut(of_replies=False, after_bytes=700)] * 3)
-async def test_wherever_connections_break_each_event_is_written_once(
+async def test_each_event_is_written_once_wherever_connections_break(
     redis_server_url: str, cuts: list[Cut]
 ) -> None:
     calls = [f"CUT{next(_call_numbers)}" for _ in range(3)]
@@ -97,12 +97,12 @@ async def test_wherever_connections_break_each_event_is_written_once(
         await assert_complete(client, calls)
 
 
-async def test_a_batch_whose_answer_was_lost_is_sent_again_and_written_once(
+async def test_batch_whose_reply_was_lost_is_sent_again_and_written_once(
     redis: RedisClient, redis_url: str
 ) -> None:
     metrics = Metrics()
-    lose_first_answer = [Cut(of_replies=True, after_bytes=0)]
-    async with TcpProxy(port_of(redis_url), cuts=lose_first_answer * 2) as proxy:
+    lose_first_reply = [Cut(of_replies=True, after_bytes=0)]
+    async with TcpProxy(port_of(redis_url), cuts=lose_first_reply * 2) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}"
         await publish_words(url, ["CA1", "CA2"], metrics)
         assert proxy.connections >= 3
@@ -111,7 +111,7 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_and_written_once(
     assert total(metrics, "redis_dropped_events_total", kind="transcript.delta") == 0
 
 
-async def test_a_killed_connection_loses_and_repeats_nothing(
+async def test_killed_connections_lose_and_repeat_no_event(
     redis: RedisClient, redis_url: str
 ) -> None:
     killed = []
@@ -138,7 +138,7 @@ async def test_a_killed_connection_loses_and_repeats_nothing(
     await assert_complete(redis, ["CA1"])
 
 
-async def test_the_script_is_brought_again_to_a_server_that_forgot_it(
+async def test_script_is_loaded_again_after_a_script_flush(
     redis: RedisClient, redis_url: str
 ) -> None:
     async with publisher_at(redis_url, _QUICK) as publisher:
@@ -156,7 +156,7 @@ async def test_the_script_is_brought_again_to_a_server_that_forgot_it(
 
 @contextlib.contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stop a server's process; connections stay, answers do not come."""
+    """Stop a server's process: connections stay open, replies do not arrive."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -170,8 +170,8 @@ async def pid_of(url: str) -> int:
         return int(info["process_id"])
 
 
-async def test_a_server_that_answers_late_loses_and_repeats_nothing() -> None:
-    """A frozen server still runs what it had received once it thaws, after we sent it again."""
+async def test_server_that_replies_late_loses_and_repeats_no_event() -> None:
+    """A server that was stopped still runs what it received, after the batch was sent again."""
     metrics = Metrics()
     with valkey() as url:
         pid = await pid_of(url)
@@ -189,7 +189,7 @@ async def test_a_server_that_answers_late_loses_and_repeats_nothing() -> None:
             await assert_complete(client, ["CA1"])
 
 
-async def test_a_server_restarted_in_mid_call_loses_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_server_restart_in_mid_call_loses_and_repeats_no_event(tmp_path: Path) -> None:
     durable = {"appendonly": "yes", "appendfsync": "always"}
     calls = ["CA1", "CA2"]
     metrics = Metrics()
@@ -215,11 +215,11 @@ async def test_a_server_restarted_in_mid_call_loses_and_repeats_nothing(tmp_path
             await assert_complete(client, calls)
 
 
-_ALL_AGAIN = ("ACL", "SETUSER", "default", "on", "nopass", "allkeys", "+@all")
+_ALL_PERMISSIONS = ("ACL", "SETUSER", "default", "on", "nopass", "allkeys", "+@all")
 
 
 @pytest.mark.parametrize(
-    ("trouble", "cure", "code"),
+    ("fault", "remedy", "code"),
     [
         (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "OOM"),
         (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "READONLY"),
@@ -229,32 +229,32 @@ _ALL_AGAIN = ("ACL", "SETUSER", "default", "on", "nopass", "allkeys", "+@all")
             "NOREPLICAS",
         ),
         *(
-            (("ACL", "SETUSER", "default", f"-{command}"), _ALL_AGAIN, "NOPERM")
+            (("ACL", "SETUSER", "default", f"-{command}"), _ALL_PERMISSIONS, "NOPERM")
             for command in ("evalsha", "hget", "time", "zadd", "xtrim", "xadd", "hset", "expire")
         ),
-        (("ACL", "SETUSER", "default", "resetkeys"), _ALL_AGAIN, "NOPERM"),
+        (("ACL", "SETUSER", "default", "resetkeys"), _ALL_PERMISSIONS, "NOPERM"),
         # Open connections stay authenticated: the test closes them.
-        (("ACL", "SETUSER", "default", "resetpass", ">other"), _ALL_AGAIN, "NOAUTH"),
+        (("ACL", "SETUSER", "default", "resetpass", ">other"), _ALL_PERMISSIONS, "NOAUTH"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, tuple) else part,
 )
-async def test_what_an_operator_can_cure_loses_and_repeats_nothing(
-    trouble: tuple[str, ...], cure: tuple[str, ...], code: str
+async def test_fault_that_an_operator_can_fix_loses_and_repeats_no_event(
+    fault: tuple[str, ...], remedy: tuple[str, ...], code: str
 ) -> None:
-    """Symptom: an ACL that was lost for 3 s dropped 49 deltas and a final."""
+    """Symptom: while an ACL was missing for 3 s, 49 deltas and a final were dropped."""
     metrics = Metrics()
     with valkey() as url, capture_logs() as logs:
         async with client_of(url) as redis, publisher_at(url, _QUICK, metrics) as publisher:
             writer = open_stream(publisher, "CA1")
             writer.publish(final("a"))
             await eventually(lambda: not publisher.buffered_events)
-            await redis.execute_command(*trouble)
+            await redis.execute_command(*fault)
             if code == "NOAUTH":
                 await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             writer.publish(final("b"))
             reason = {"reason": "redis-unavailable"}
             await eventually(lambda: total(metrics, "redis_errors_total", **reason) >= 3)
-            await redis.execute_command(*cure)
+            await redis.execute_command(*remedy)
             await eventually(lambda: not publisher.buffered_events)
             events = await events_of(redis, "CA1")
     assert (numbers(events), texts(events)) == ([1, 2], ["a", "b"])
@@ -267,8 +267,8 @@ async def save_status(redis: RedisClient) -> str:
     return str(info["rdb_last_bgsave_status"])
 
 
-async def test_a_disk_that_refuses_snapshots_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    """MISCONF: writes are refused while the last snapshot failed."""
+async def test_failed_snapshot_loses_and_repeats_no_event(tmp_path: Path) -> None:
+    """After a failed snapshot Redis refuses writes (MISCONF)."""
     folder = tmp_path / "data"
     folder.mkdir()
     metrics = Metrics()
@@ -277,7 +277,7 @@ async def test_a_disk_that_refuses_snapshots_loses_and_repeats_nothing(tmp_path:
             shutil.rmtree(folder)
             await redis.execute_command("BGSAVE")
             async with asyncio.timeout(20):
-                while await save_status(redis) != "err":  # noqa: ASYNC110  # its own time
+                while await save_status(redis) != "err":  # noqa: ASYNC110  # no event to wait for
                     await asyncio.sleep(0.02)
             writer = open_stream(publisher, "CA1")
             writer.publish(final("a"))
@@ -288,7 +288,7 @@ async def test_a_disk_that_refuses_snapshots_loses_and_repeats_nothing(tmp_path:
             assert numbers(await events_of(redis, "CA1")) == [1]
 
 
-async def test_a_script_that_keeps_the_server_busy_is_waited_for() -> None:
+async def test_publisher_waits_for_a_server_busy_with_a_script() -> None:
     metrics = Metrics()
     with valkey(lua_time_limit="20") as url:
         async with (
@@ -308,7 +308,7 @@ async def test_a_script_that_keeps_the_server_busy_is_waited_for() -> None:
 
 
 async def test_writes_that_redis_lost_are_counted(redis: RedisClient, redis_url: str) -> None:
-    """A failover to a replica that was behind takes acknowledged events with it."""
+    """A failover to a replica that lags behind loses acknowledged events."""
     metrics = Metrics()
     async with publisher_at(redis_url, _QUICK, metrics) as publisher:
         writer = open_stream(publisher, "CA1")
@@ -316,7 +316,7 @@ async def test_writes_that_redis_lost_are_counted(redis: RedisClient, redis_url:
         await eventually(lambda: not publisher.buffered_events)
         await redis.flushall()
         writer.publish(final("b"))
-    assert numbers(await events_of(redis, "CA1")) == [2], "the hole shows what is missing"
+    assert numbers(await events_of(redis, "CA1")) == [2], "the hole in n shows the loss"
     assert total(metrics, "redis_errors_total", reason="redis-lost-writes") == 1
 
 
@@ -324,14 +324,14 @@ async def test_writes_that_redis_lost_are_counted(redis: RedisClient, redis_url:
 
 
 @pytest.mark.parametrize("name", ["call", "writers", "live", "events"])
-async def test_a_refused_stream_harms_no_other(
+async def test_refused_stream_affects_no_other_stream(
     redis: RedisClient, redis_url: str, name: str
 ) -> None:
     """A key of another type: the batch is dropped whole, and nothing of it is written."""
     metrics = Metrics()
-    poisoned = getattr(keys_of("CA1"), name)
+    refused_key = getattr(keys_of("CA1"), name)
     other = next(c for c in map("CA{}".format, count(2)) if keys_of(c).live != keys_of("CA1").live)
-    await redis.execute_command("SET", poisoned, "not ours")
+    await redis.execute_command("SET", refused_key, "not ours")
     with capture_logs() as logs:
         async with publisher_at(redis_url, _QUICK, metrics) as publisher:
             bad, good = open_stream(publisher, "CA1"), open_stream(publisher, other)
@@ -339,21 +339,21 @@ async def test_a_refused_stream_harms_no_other(
                 bad.publish(final("secret words"))
                 good.publish(final("fine"))
                 await eventually(lambda: not publisher.buffered_events)
-            await redis.delete(poisoned)
+            await redis.delete(refused_key)
             bad.publish(final("after"))
     assert texts(await events_of(redis, other)) == ["fine", "fine"]
     events = await events_of(redis, "CA1")
-    assert (numbers(events), texts(events)) == ([3], ["after"]), "the hole shows what is missing"
+    assert (numbers(events), texts(events)) == ([3], ["after"]), "the hole in n shows the loss"
     assert total(metrics, "redis_errors_total", reason="redis-refused") == 2
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 2
     assert [(log["event"], log["code"]) for log in logs] == [("redis-refused", "WRONGTYPE")]
     assert "secret words" not in str(logs)
 
 
-# Bounds
+# Limits of memory
 
 
-async def test_past_the_bound_deltas_are_shed_and_no_word_is_lost() -> None:
+async def test_beyond_the_first_limit_deltas_are_shed_and_no_final_is_lost() -> None:
     metrics = Metrics()
     limits = Limits(backoff_first_s=0.005, backoff_max_s=0.05, buffered_events=50)
     port = free_port()
@@ -381,7 +381,7 @@ async def test_past_the_bound_deltas_are_shed_and_no_word_is_lost() -> None:
     assert shed + total(metrics, "redis_events_total") == 2 * 20 * (len(_WORDS) + 1)
 
 
-async def test_past_the_second_bound_a_hole_shows_what_was_dropped() -> None:
+async def test_beyond_the_second_limit_dropped_events_leave_a_hole_in_n() -> None:
     metrics = Metrics()
     limits = Limits(
         backoff_first_s=0.005, backoff_max_s=0.05, buffered_events=10, buffered_events_hard=20
@@ -402,7 +402,7 @@ async def test_past_the_second_bound_a_hole_shows_what_was_dropped() -> None:
     assert total(metrics, "redis_dropped_events_total", kind="transcript.final") == 10
 
 
-async def test_closing_without_redis_is_bounded_and_counts_what_is_dropped() -> None:
+async def test_close_without_redis_times_out_and_counts_dropped_events() -> None:
     metrics = Metrics()
     url = f"redis://127.0.0.1:{free_port()}"
     async with publisher_at(url, _QUICK, metrics) as publisher:
@@ -423,7 +423,7 @@ async def test_closing_without_redis_is_bounded_and_counts_what_is_dropped() -> 
 
 
 @pytest.mark.parametrize("frozen_node", [0, 2])
-async def test_a_frozen_node_of_a_cluster_harms_its_own_calls_only(
+async def test_frozen_cluster_node_affects_only_its_own_calls(
     redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...], frozen_node: int
 ) -> None:
     calls = [f"CA{i}" for i in range(12)]
@@ -447,7 +447,7 @@ async def test_a_frozen_node_of_a_cluster_harms_its_own_calls_only(
         await assert_complete(client, calls)
 
 
-async def test_a_slot_that_moves_to_another_node_is_followed(
+async def test_slot_that_moves_to_another_node_is_followed(
     redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]
 ) -> None:
     async with client_of(redis_cluster_url) as client:
@@ -463,7 +463,7 @@ async def test_a_slot_that_moves_to_another_node_is_followed(
 
 
 async def calls_on(node_url: str, call_ids: list[str]) -> list[str]:
-    """Pick the calls whose keys lie on a node."""
+    """Return the calls whose keys are on a node."""
     async with client_of(node_url.replace("redis://", "redis+cluster://")) as client:
         assert isinstance(client, RedisCluster)
         await client.execute_command("PING")

@@ -1,4 +1,4 @@
-"""What /readyz learns of Redis: by writing, on every node."""
+"""Readiness of Redis for /readyz, tested by a write on every node."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -35,43 +35,43 @@ async def health_at(
         yield health, client
 
 
-async def looked(health: RedisHealth) -> list[Condition]:
-    await health.look()
+async def probed(health: RedisHealth) -> list[Condition]:
+    await health.probe()
     return list(health.conditions())
 
 
 @pytest.mark.parametrize("fixture", ["redis_url", "redis_cluster_url"])
-async def test_a_redis_that_takes_writes_is_ready(
+async def test_redis_that_accepts_writes_is_ready(
     fixture: str, request: pytest.FixtureRequest
 ) -> None:
     async with health_at(request.getfixturevalue(fixture)) as (health, _):
         assert list(health.conditions()) == []
 
 
-async def test_a_redis_that_was_never_written_is_not_ready_until_it_is_there() -> None:
+async def test_redis_unavailable_since_the_start_is_not_ready_until_a_write_succeeds() -> None:
     port = free_port()
     async with health_at(f"redis://127.0.0.1:{port}") as (health, _):
         (condition,) = health.conditions()
         assert not condition.ready
         assert condition.reason.startswith("redis-unavailable")
         with valkey(port):
-            assert await looked(health) == []
+            assert await probed(health) == []
 
 
-async def test_a_blip_of_redis_only_degrades() -> None:
+async def test_outage_after_a_successful_write_only_degrades() -> None:
     """Symptom: a failover of Redis took every gateway out of the load balancer at once."""
     with contextlib.ExitStack() as server:
         port = free_port()
         url = server.enter_context(valkey(port))
         async with health_at(url) as (health, _):
             server.close()
-            (condition,) = await looked(health)
+            (condition,) = await probed(health)
             assert condition.ready
             assert condition.reason.startswith("redis-unavailable")
 
 
 @pytest.mark.parametrize(
-    ("trouble", "code"),
+    ("fault", "code"),
     [
         (("CONFIG", "SET", "maxmemory", "1"), "OOM"),
         (("REPLICAOF", "127.0.0.1", "1"), "READONLY"),
@@ -79,17 +79,15 @@ async def test_a_blip_of_redis_only_degrades() -> None:
         (("ACL", "SETUSER", "default", "-set"), "NOPERM"),
     ],
 )
-async def test_a_redis_that_answers_pings_and_refuses_writes_is_degraded(
-    trouble: tuple[str, ...], code: str
-) -> None:
+async def test_redis_that_refuses_writes_is_degraded(fault: tuple[str, ...], code: str) -> None:
     """Symptom: /readyz was ok while not one event could be written."""
     with valkey() as url:
         async with health_at(url) as (health, client):
-            await client.execute_command(*trouble)
-            assert await looked(health) == [degraded(f"redis-unavailable ({code})")]
+            await client.execute_command(*fault)
+            assert await probed(health) == [degraded(f"redis-unavailable ({code})")]
 
 
-async def test_one_node_of_a_cluster_that_refuses_writes_degrades(
+async def test_cluster_node_that_refuses_writes_degrades(
     redis_cluster_url: str, redis_cluster_nodes: tuple[str, ...]
 ) -> None:
     async with (
@@ -98,10 +96,10 @@ async def test_one_node_of_a_cluster_that_refuses_writes_degrades(
     ):
         await node.execute_command("CONFIG", "SET", "maxmemory", "1")
         try:
-            assert await looked(health) == [degraded("redis-unavailable (OOM)")]
+            assert await probed(health) == [degraded("redis-unavailable (OOM)")]
         finally:
             await node.execute_command("CONFIG", "SET", "maxmemory", "0")
-        assert await looked(health) == []
+        assert await probed(health) == []
 
 
 async def test_no_room_for_events_is_not_ready(redis_url: str) -> None:
@@ -112,8 +110,8 @@ async def test_no_room_for_events_is_not_ready(redis_url: str) -> None:
         assert list(health.conditions()) == [not_ready("spool-full")]
 
 
-async def test_streams_that_wait_degrade_though_the_test_write_succeeds() -> None:
-    """A user without XADD may write the test key, and not one event."""
+async def test_waiting_streams_degrade_although_the_test_write_succeeds() -> None:
+    """A user without XADD may write the test key, but no event."""
     limits = Limits(backoff_first_s=0.005, backoff_max_s=0.05)
     with valkey() as url:
         async with (
@@ -123,24 +121,24 @@ async def test_streams_that_wait_degrade_though_the_test_write_succeeds() -> Non
             await client.execute_command("ACL", "SETUSER", "default", "-xadd")
             open_stream(publisher, "CA1").publish(final("a"))
             await eventually(lambda: bool(publisher.outage()))
-            assert await looked(health) == [degraded("redis-unavailable (NOPERM)")]
+            assert await probed(health) == [degraded("redis-unavailable (NOPERM)")]
             await client.execute_command("ACL", "SETUSER", "default", "+xadd")
             await eventually(lambda: not publisher.outage())
-            assert await looked(health) == []
+            assert await probed(health) == []
 
 
-async def test_an_outage_is_logged_when_it_begins_and_ends_also_without_calls() -> None:
+async def test_outage_without_calls_is_logged_when_it_begins_and_ends() -> None:
     with valkey() as url, capture_logs() as logs:
         async with health_at(url) as (health, client):
             for maxmemory in ("1", "1", "0", "0"):
                 await client.execute_command("CONFIG", "SET", "maxmemory", maxmemory)
-                await health.look()
+                await health.probe()
     assert [log["event"] for log in logs] == ["redis-not-writable", "redis-writable"]
     assert logs[0]["error"] == "OOM"
 
 
-@pytest.mark.parametrize("has_spool", [True, False], ids=["spool", "memory alone"])
-async def test_an_outage_that_uses_up_the_room_is_not_ready_until_redis_is_back(
+@pytest.mark.parametrize("has_spool", [True, False], ids=["spool", "memory only"])
+async def test_outage_that_fills_the_room_is_not_ready_until_redis_is_available(
     tmp_path: Path,
     has_spool: bool,
 ) -> None:
@@ -164,11 +162,11 @@ async def test_an_outage_that_uses_up_the_room_is_not_ready_until_redis_is_back(
             server.close()
             writer = open_stream(publisher, "CA1")
             writer.publish(final("a"))
-            await health.look()
+            await health.probe()
             assert [condition.ready for condition in health.conditions()] == [True]
             while publisher.fullness() < 0.9:
                 writer.publish(final("a"))
             assert not_ready("spool-full") in health.conditions()
             server.enter_context(valkey(port))
             await eventually(lambda: not publisher.buffered_events)
-            assert await looked(health) == []
+            assert await probed(health) == []

@@ -1,4 +1,4 @@
-"""The client from its URL, and what its failures say: never a credential."""
+"""Creation of a client from its URL, and error messages, which never contain credentials."""
 
 import re
 from urllib.parse import quote
@@ -65,7 +65,7 @@ def test_the_scheme_chooses_the_client(url: str, kind: type, tls: bool) -> None:
         "rediss://u:secret@h?ssl_cert_reqs=secret",
     ],
 )
-def test_a_bad_url_is_a_settings_error_that_does_not_quote_it(url: str) -> None:
+def test_error_for_an_invalid_url_does_not_quote_it(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         create_client(url)
     assert "secret" not in str(caught.value)
@@ -92,10 +92,10 @@ _URLS = st.sampled_from(
 
 
 @given(url=_URLS, password=_PASSWORDS, is_encoded=st.booleans())
-def test_no_part_of_a_password_is_shown_however_the_url_is_malformed(
+def test_malformed_url_never_reveals_the_password(
     url: str, password: str, is_encoded: bool
 ) -> None:
-    """Symptom: with a slash in the password, its beginning stood in the log as host and port."""
+    """Symptom: if a password contained a slash, its start was logged as host and port."""
     parts = re.findall("[QXZJ0189]{2,}", password)
     try:
         client = create_client(url.format(quote(password, safe="") if is_encoded else password))
@@ -106,7 +106,7 @@ def test_no_part_of_a_password_is_shown_however_the_url_is_malformed(
 
 
 @pytest.mark.parametrize("password", ["p@ss", "a/b?c#d", "%41", "ä:,[]"])
-async def test_a_password_is_sent_as_it_is(password: str) -> None:
+async def test_password_with_special_characters_is_sent_unchanged(password: str) -> None:
     with valkey() as url:
         async with client_of(url) as client:
             await client.execute_command("CONFIG", "SET", "requirepass", password)
@@ -115,12 +115,12 @@ async def test_a_password_is_sent_as_it_is(password: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-def test_a_client_does_not_show_its_credentials(scheme: str) -> None:
+def test_repr_of_a_client_has_no_credentials(scheme: str) -> None:
     assert "secret" not in repr(create_client(f"{scheme}://user:secret@localhost:6379"))
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-async def test_an_unreachable_server_is_one_clear_line(scheme: str) -> None:
+async def test_unreachable_server_is_reported_by_its_address(scheme: str) -> None:
     port = free_port()
     async with client_of(f"{scheme}://user:secret@127.0.0.1:{port}") as client:
         with pytest.raises(PublishError) as caught:
@@ -128,7 +128,7 @@ async def test_an_unreachable_server_is_one_clear_line(scheme: str) -> None:
     assert str(caught.value) == f"redis-unavailable: no Redis answers at 127.0.0.1:{port}"
 
 
-async def test_wrong_credentials_are_told_apart() -> None:
+async def test_wrong_password_is_reported_as_refused() -> None:
     with valkey() as url:
         async with client_of(url) as client:
             await client.execute_command("CONFIG", "SET", "requirepass", "right")
@@ -144,21 +144,21 @@ async def test_wrong_credentials_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (("redis://", "redis+cluster://"), "it is no cluster"),
+        (("redis://", "redis+cluster://"), "it is not a cluster"),
         (("", "/99"), "no such database"),
     ],
 )
-async def test_a_server_of_another_kind_is_refused(
+async def test_server_that_does_not_match_the_url_is_reported_as_refused(
     redis_url: str, change: tuple[str, str], why: str
 ) -> None:
     url = redis_url.replace(*change) if change[0] else redis_url + change[1]
     async with client_of(url) as client:
-        with pytest.raises(PublishError, match=f"refuses us: {why}") as caught:
+        with pytest.raises(PublishError, match=f"refuses the connection: {why}") as caught:
             await check(client)
     assert caught.value.reason == "redis-refused"
 
 
-async def test_a_cluster_that_answers_passes(redis_cluster_url: str) -> None:
+async def test_check_accepts_a_working_cluster(redis_cluster_url: str) -> None:
     async with client_of(redis_cluster_url) as client:
         await check(client)
 
@@ -171,12 +171,12 @@ async def test_a_cluster_that_answers_passes(redis_cluster_url: str) -> None:
         ("redis+cluster://u:secret@h:7000", "h:7000"),
     ],
 )
-def test_a_destination_is_named_without_credentials(url: str, name: str) -> None:
+def test_destination_has_no_credentials(url: str, name: str) -> None:
     assert destination(create_client(url)) == name
 
 
-async def test_the_destination_of_a_cluster_is_what_its_url_names(redis_cluster_url: str) -> None:
-    """It followed the cluster's map: after a failover another spool, and nobody's events in it."""
+async def test_destination_of_a_cluster_comes_from_its_url(redis_cluster_url: str) -> None:
+    """Symptom: it came from the slot map, so after a failover the spool was another one."""
     async with client_of(redis_cluster_url) as client:
         before = destination(client)
         await check(client)

@@ -1,4 +1,4 @@
-"""What the errors of real servers mean: nothing that may pass drops an event."""
+"""Classification of real servers' errors: a temporary failure never drops an event."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,9 +24,9 @@ _DISK = (
     "Commands that may modify the data set are disabled"
 )
 
-# Redis 7.0.15 and Valkey 9.1.2 were asked for theirs. Those of Redis 6, and LOADING, CLUSTERDOWN,
-# TRYAGAIN, MOVED, ASK and UNBLOCKED, are as the servers' sources and public reports have them.
-_PASSING = [
+# Most texts were recorded from Redis 7.0.15 and Valkey 9.1.2. Those of Redis 6, and LOADING,
+# CLUSTERDOWN, TRYAGAIN, MOVED, ASK and UNBLOCKED, are from the servers' sources and public reports.
+_TEMPORARY = [
     ("redis 7.0", f"OOM {_OOM} script: {_SHA}, on @user_script:65.", "OOM"),
     ("valkey 9", f"OOM {_OOM} script: on @user_script:65.", "OOM"),
     ("any", f"OOM {_OOM}", "OOM"),
@@ -107,7 +107,7 @@ _PASSING = [
     ("any", "ERR unknown command 'EVALSHA', with args beginning with: ", ""),
     ("valkey 9", "ERR Unknown command called from script script: on @user_script:1.", ""),
     ("a proxy", "ERR upstream failure", ""),
-    ("nobody yet", "NEWCODE of a server to come", ""),
+    ("future", "NEWCODE of a future server", ""),
 ]
 _FINAL = [
     (
@@ -149,8 +149,8 @@ _FINAL = [
 
 
 @asynccontextmanager
-async def server_that_says(answer: Callable[[list[bytes]], str]) -> AsyncIterator[str]:
-    """A server that answers each command as told, and takes what begins a connection."""
+async def server_replying(reply: Callable[[list[bytes]], str]) -> AsyncIterator[str]:
+    """Run a server that accepts connections and replies to each command with `reply`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands = hiredis.Reader()
@@ -158,7 +158,7 @@ async def server_that_says(answer: Callable[[list[bytes]], str]) -> AsyncIterato
             commands.feed(data)
             while (command := commands.gets()) is not False:
                 is_greeting = command[0] in (b"CLIENT", b"AUTH", b"SELECT")
-                writer.write(f"{'+OK' if is_greeting else answer(command)}\r\n".encode())
+                writer.write(f"{'+OK' if is_greeting else reply(command)}\r\n".encode())
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -166,24 +166,24 @@ async def server_that_says(answer: Callable[[list[bytes]], str]) -> AsyncIterato
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def what_append_makes_of(text: str) -> int | PublishError:
-    constants = pack_stream("1", "CA1", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
+async def result_of_append(text: str) -> int | PublishError:
+    stream_header = pack_stream("1", "CA1", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
     batch = pack_batch(1, [], ends_stream=False)
-    async with server_that_says(lambda _: f"-{text}") as url, client_of(url) as client:
-        return (await append(client, [AppendCall(keys_of("CA1"), constants, batch)], 20))[0]
+    async with server_replying(lambda _: f"-{text}") as url, client_of(url) as client:
+        return (await append(client, [AppendCall(keys_of("CA1"), stream_header, batch)], 20))[0]
 
 
-async def what_execute_makes_of(text: str) -> PublishError:
-    async with server_that_says(lambda _: f"-{text}") as url, client_of(url) as client:
+async def error_of_execute(text: str) -> PublishError:
+    async with server_replying(lambda _: f"-{text}") as url, client_of(url) as client:
         with pytest.raises(PublishError) as caught:
             await execute(client, "ZREM", "key", "member", timeout_s=20)
         return caught.value
 
 
-@pytest.mark.parametrize(("server", "text", "code"), _PASSING)
-async def test_what_may_pass_is_tried_again(server: str, text: str, code: str) -> None:
-    """Symptom: `ERR ACL failure in script`, for 3 s, dropped events of every call."""
-    for error in (await what_append_makes_of(text), await what_execute_makes_of(text)):
+@pytest.mark.parametrize(("server", "text", "code"), _TEMPORARY)
+async def test_temporary_errors_are_retried(server: str, text: str, code: str) -> None:
+    """Symptom: `ERR ACL failure in script`, which lasted 3 s, dropped events of every call."""
+    for error in (await result_of_append(text), await error_of_execute(text)):
         assert isinstance(error, PublishError), server
         assert error.reason == "redis-unavailable"
         assert error.info.retry
@@ -192,8 +192,8 @@ async def test_what_may_pass_is_tried_again(server: str, text: str, code: str) -
 
 
 @pytest.mark.parametrize(("server", "text", "code"), _FINAL)
-async def test_what_is_our_own_mistake_is_final(server: str, text: str, code: str) -> None:
-    for error in (await what_append_makes_of(text), await what_execute_makes_of(text)):
+async def test_errors_caused_by_the_gateway_are_final(server: str, text: str, code: str) -> None:
+    for error in (await result_of_append(text), await error_of_execute(text)):
         assert isinstance(error, PublishError), server
         assert (error.reason, error.info.retry) == ("redis-refused", False)
         assert error.detail in (code, "")
@@ -213,15 +213,17 @@ async def test_what_is_our_own_mistake_is_final(server: str, text: str, code: st
         ("NOPERM User gateway has no permissions to run the 'ping' command", True),
     ],
 )
-async def test_the_start_waits_for_what_may_pass(text: str, refuses: bool) -> None:
-    """Symptom: BUSY, LOADING and MASTERDOWN at the start were taken for wrong credentials."""
-    async with server_that_says(lambda _: f"-{text}") as url, client_of(url) as client:
+async def test_check_distinguishes_temporary_errors_from_refusals(text: str, refuses: bool) -> None:
+    """Symptom: BUSY, LOADING and MASTERDOWN at startup were reported as wrong credentials."""
+    async with server_replying(lambda _: f"-{text}") as url, client_of(url) as client:
         with pytest.raises(PublishError) as caught:
             await check(client)
     assert caught.value.reason == ("redis-refused" if refuses else "redis-unavailable")
-    place = url.removeprefix("redis://")
-    assert place in caught.value.detail
+    address = url.removeprefix("redis://")
+    assert address in caught.value.detail
     code = text.partition(" ")[0]
     assert (
-        code == "ERR" or refuses or caught.value.detail == f"Redis at {place} is not ready: {code}"
+        code == "ERR"
+        or refuses
+        or caught.value.detail == f"Redis at {address} is not ready: {code}"
     )

@@ -1,6 +1,6 @@
-"""A planned failover that keeps old connections open: every client finds the new primary at once.
+"""A planned failover that keeps old connections open: every client reaches the new primary at once.
 
-The old primary becomes a replica, and answers READONLY on connections that it never closes.
+The old primary becomes a replica, and replies READONLY on connections that it never closes.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ _QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.0
 
 
 class Pair(NamedTuple):
-    """A primary, its replica, and what moves from one to the other."""
+    """A primary, its replica, and a proxy whose target moves from one to the other."""
 
-    url: str  # of the name that moves
+    url: str  # of the proxy
     new_url: str
     front: TcpProxy
     old: RedisClient
@@ -61,7 +61,7 @@ async def pair() -> AsyncIterator[Pair]:
         old, new = [await stack.enter_async_context(client_of(url)) for url in urls]
         await new.execute_command("REPLICAOF", "127.0.0.1", urls[0].rpartition(":")[2])
         async with asyncio.timeout(30):
-            while b"master_link_status:up" not in await raw_info(new):  # noqa: ASYNC110  # its own time
+            while b"master_link_status:up" not in await raw_info(new):  # noqa: ASYNC110  # Redis sends no event
                 await asyncio.sleep(0.02)
         front = await stack.enter_async_context(TcpProxy(int(urls[0].rpartition(":")[2])))
         yield Pair(f"redis://127.0.0.1:{front.port}", urls[1], front, old, new)
@@ -73,8 +73,8 @@ async def raw_info(client: RedisClient) -> bytes:
     return answer
 
 
-async def test_places_are_counted_by_the_new_primary_at_once(pair: Pair) -> None:
-    """Symptom: for 35 s each gateway counted alone, 8 sessions where 4 fit."""
+async def test_session_slots_are_counted_by_the_new_primary_at_once(pair: Pair) -> None:
+    """Symptom: for 35 s each gateway counted alone, and 8 sessions used 4 slots."""
     async with client_of(pair.url, 1.0) as one, client_of(pair.url, 1.0) as two:
         stores = [RedisCapacityStore(one), RedisCapacityStore(two)]
         assert await stores[0].acquire("a", ["1", "2"], 4, 60) == Acquisition(True, 2)
@@ -87,8 +87,8 @@ async def test_places_are_counted_by_the_new_primary_at_once(pair: Pair) -> None
         assert await stores[1].acquire("a", ["5"], 4, 60) == Acquisition(True, 4)
 
 
-async def test_a_token_is_good_once_right_after_the_failover(pair: Pair) -> None:
-    """Symptom: it was good at every gateway for 35 s, because each remembered for itself."""
+async def test_token_is_accepted_once_right_after_the_failover(pair: Pair) -> None:
+    """Symptom: for 35 s every gateway accepted it, because each kept its own list of tokens."""
     async with client_of(pair.url, 1.0) as one, client_of(pair.url, 1.0) as two:
         claims = [claims_in(one), claims_in(two)]
         assert await claims[0]("before", 60)
@@ -99,7 +99,7 @@ async def test_a_token_is_good_once_right_after_the_failover(pair: Pair) -> None
         assert not await claims[1]("before", 60)
 
 
-async def test_commands_at_once_all_find_the_new_primary(pair: Pair) -> None:
+async def test_concurrent_commands_all_reach_the_new_primary(pair: Pair) -> None:
     async with client_of(pair.url, 1.0) as client:
         claim = claims_in(client)
         assert all(await asyncio.gather(*(claim(f"before{i}", 60) for i in range(8))))
@@ -108,7 +108,7 @@ async def test_commands_at_once_all_find_the_new_primary(pair: Pair) -> None:
         assert not any(await asyncio.gather(*(claim(f"after{i}", 60) for i in range(8))))
 
 
-async def test_events_go_on_without_a_hole(pair: Pair) -> None:
+async def test_events_continue_without_a_hole(pair: Pair) -> None:
     async with publisher_at(pair.url, _QUICK) as publisher:
         writer = open_stream(publisher, "CA1")
         writer.publish(final("a"))
@@ -121,11 +121,13 @@ async def test_events_go_on_without_a_hole(pair: Pair) -> None:
 
 
 async def test_readiness_and_janitor_reach_the_new_primary(pair: Pair) -> None:
-    constants = pack_stream("1", "CA1", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
+    stream_header = pack_stream("1", "CA1", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
 
     def batch(n: int) -> list[AppendCall]:
         event = pack_event(["transcript.final", "at", "text", "x"])
-        return [AppendCall(keys_of("CA1"), constants, pack_batch(n, [event], ends_stream=False))]
+        return [
+            AppendCall(keys_of("CA1"), stream_header, pack_batch(n, [event], ends_stream=False))
+        ]
 
     async with client_of(pair.url) as probing, client_of(pair.url) as janitor:
         streams = RedisStreams(janitor)
@@ -139,8 +141,8 @@ async def test_readiness_and_janitor_reach_the_new_primary(pair: Pair) -> None:
         assert await probe_writes(probing, PARTITIONS, 5) == [None]
 
 
-async def test_a_cluster_whose_replica_takes_over_is_followed() -> None:
-    """The old primary keeps its connections and answers MOVED."""
+async def test_takeover_by_a_cluster_replica_is_followed() -> None:
+    """The old primary keeps its connections and replies MOVED."""
     async with contextlib.AsyncExitStack() as stack:
         url, replica_url = stack.enter_context(cluster_with_replica())
         one, two, replica = [
@@ -155,7 +157,7 @@ async def test_a_cluster_whose_replica_takes_over_is_followed() -> None:
         assert await claim("before", 60)
         await replica.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
         async with asyncio.timeout(30):
-            while b"role:master" not in await raw_info(replica):  # noqa: ASYNC110  # its own time
+            while b"role:master" not in await raw_info(replica):  # noqa: ASYNC110  # Redis sends no event
                 await asyncio.sleep(0.02)
         assert await store.acquire("a", ["2"], 1, 60) == Acquisition(False, 1)
         assert not await claim("before", 60)
@@ -168,8 +170,8 @@ async def test_a_cluster_whose_replica_takes_over_is_followed() -> None:
         assert (numbers(events), texts(events)) == ([1, 2], ["a", "b"])
 
 
-async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
-    """All nodes were replaced, as by a restart in Kubernetes: they were never found again."""
+async def test_cluster_with_all_nodes_replaced_is_found_by_the_url() -> None:
+    """Symptom: after a restart in Kubernetes had replaced all nodes, none was found again."""
     with contextlib.ExitStack() as stack:
         first = contextlib.ExitStack()
         old_url, _ = stack.enter_context(first).enter_context(cluster_with_replica())
@@ -191,11 +193,11 @@ async def test_a_cluster_of_new_nodes_is_found_by_the_name_in_the_url() -> None:
                 assert await store.acquire("a", ["2"], 1, 60) == Acquisition(True, 1)
 
 
-async def test_a_batch_is_appended_once_whatever_connection_answers(pair: Pair) -> None:
-    """READONLY says that nothing was written: the same batch, sent again, is written once."""
-    constants = pack_stream("1", "CA2", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
+async def test_batch_retried_after_failover_is_appended_once(pair: Pair) -> None:
+    """READONLY means that nothing was written: the same batch, sent again, is written once."""
+    stream_header = pack_stream("1", "CA2", "MZ1", 5, "g1", 30_000, 500, 1000, 86_400_000)
     events = [pack_event(["transcript.final", "at", "text", text]) for text in "ab"]
-    call = AppendCall(keys_of("CA2"), constants, pack_batch(1, events, ends_stream=False))
+    call = AppendCall(keys_of("CA2"), stream_header, pack_batch(1, events, ends_stream=False))
     async with client_of(pair.url) as client:
         await append(client, [call], 5)
         await pair.fail_over()

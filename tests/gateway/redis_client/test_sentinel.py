@@ -1,4 +1,4 @@
-"""Redis behind sentinels: the primary that they name, also after a failover."""
+"""Redis behind sentinels: clients connect to the current primary, also after a failover."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ _QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.0
 
 
 class Watched(NamedTuple):
-    url: str  # of the service
+    url: str  # of the sentinels' service
     sentinel_port: int
     primary: RedisClient
     replica: RedisClient
@@ -42,20 +42,20 @@ class Watched(NamedTuple):
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    """A primary and a replica that a sentinel watches; the first sentinel in the URL is dead."""
+    """A primary and a replica behind a sentinel; the first sentinel in the URL does not exist."""
     async with contextlib.AsyncExitStack() as stack:
         urls = [stack.enter_context(valkey(repl_diskless_sync_delay="0")) for _ in range(2)]
         clients = [await stack.enter_async_context(client_of(url)) for url in urls]
         await clients[1].execute_command("REPLICAOF", "127.0.0.1", urls[0].rpartition(":")[2])
         await replication(clients[1], b"master_link_status:up")
         port = stack.enter_context(sentinel(tmp_path, urls[0]))
-        dead = free_port()
-        url = f"redis+sentinel://127.0.0.1:{dead},127.0.0.1:{port}/calls"
+        unused_port = free_port()
+        url = f"redis+sentinel://127.0.0.1:{unused_port},127.0.0.1:{port}/calls"
         yield Watched(url, port, *clients)
 
 
 async def replication(client: RedisClient, line: bytes) -> None:
-    """Wait until a server says this of its replication."""
+    """Wait until the replication info of a server contains a line."""
     ask = ("EVAL", "return redis.call('INFO', 'replication')", 0)
     async with asyncio.timeout(60):
         while True:
@@ -66,7 +66,7 @@ async def replication(client: RedisClient, line: bytes) -> None:
 
 
 async def fail_over(watched: Watched) -> None:
-    """Make the sentinel promote the replica; return when the old primary is one."""
+    """Make the sentinel promote the replica; return when the old primary has become a replica."""
     async with client_of(f"redis://127.0.0.1:{watched.sentinel_port}") as asked:
         async with asyncio.timeout(60):
             while True:
@@ -107,14 +107,14 @@ async def test_the_database_of_the_url_is_used(watched: Watched) -> None:
         assert "db3" in await client.execute_command("INFO", "keyspace")
 
 
-async def test_the_destination_names_service_and_sentinels_and_no_credentials() -> None:
+async def test_destination_is_service_and_sentinels_without_credentials() -> None:
     url = "redis+sentinel://user:secret@b:1,a/calls/2?sentinel_username=u&sentinel_password=secret2"
     async with client_of(url) as client:
         assert destination(client) == "calls of a:26379, b:1/2"
         assert "secret" not in repr(client)
 
 
-async def test_sentinels_and_redis_have_credentials_of_their_own(tmp_path: Path) -> None:
+async def test_sentinels_and_redis_have_separate_credentials(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         redis_url = stack.enter_context(valkey())
         async with client_of(redis_url) as client:
@@ -122,17 +122,20 @@ async def test_sentinels_and_redis_have_credentials_of_their_own(tmp_path: Path)
         port = stack.enter_context(
             sentinel(tmp_path, redis_url, "sentinel auth-pass calls r@1", "requirepass s@3")
         )
-        place = f"127.0.0.1:{port}/calls"
-        right = f"redis+sentinel://:r%401@{place}?sentinel_password=s%403"
+        address = f"127.0.0.1:{port}/calls"
+        right = f"redis+sentinel://:r%401@{address}?sentinel_password=s%403"
         async with client_of(right) as client:
             await check(client)
         for url, message in (
-            (f"redis+sentinel://:r%401@{place}", "the sentinels of calls of"),
+            (f"redis+sentinel://:r%401@{address}", "the sentinels of calls of"),
             (
-                f"redis+sentinel://:r%401@{place}?sentinel_password=x",
+                f"redis+sentinel://:r%401@{address}?sentinel_password=x",
                 "wrong user or password",
             ),
-            (f"redis+sentinel://:wrong@{place}?sentinel_password=s%403", "wrong user or password"),
+            (
+                f"redis+sentinel://:wrong@{address}?sentinel_password=s%403",
+                "wrong user or password",
+            ),
         ):
             async with client_of(url) as client:
                 with pytest.raises(PublishError, match=message) as caught:
@@ -142,8 +145,8 @@ async def test_sentinels_and_redis_have_credentials_of_their_own(tmp_path: Path)
             assert "r@1" not in str(caught.value)
 
 
-async def test_a_service_that_no_sentinel_knows_is_waited_for(watched: Watched) -> None:
+async def test_unknown_service_is_reported_as_unavailable(watched: Watched) -> None:
     async with client_of(watched.url.replace("/calls", "/other")) as client:
-        with pytest.raises(PublishError, match="no sentinel knows other of") as caught:
+        with pytest.raises(PublishError, match="no sentinel monitors other of") as caught:
             await check(client)
     assert caught.value.reason == "redis-unavailable"

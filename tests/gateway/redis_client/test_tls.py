@@ -1,4 +1,4 @@
-"""Redis over TLS: a private CA, a client certificate, and failures that are named as such."""
+"""Redis over TLS: a private CA, a client certificate, and reports of TLS failures."""
 
 import contextlib
 import datetime
@@ -30,11 +30,11 @@ from tests.redis_servers import free_port
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
-_REFUSED = "refuses us: TLS: "
+_REFUSED = "refuses the connection: TLS: "
 
 
 class Certificates(NamedTuple):
-    """Files in PEM form."""
+    """Files in PEM format."""
 
     ca: Path
     client: Path
@@ -65,7 +65,7 @@ def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Ce
 def server_side(
     authority: trustme.CA, host: str = "127.0.0.1", *, asks: bool = False, tls_1_2: bool = False
 ) -> ssl.SSLContext:
-    """What a Redis shows that is reached by `host`, and asks for a client's certificate."""
+    """Return a server's TLS context for `host`; if `asks`, it requires a client certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(host).configure_cert(context)
     if asks:
@@ -87,7 +87,7 @@ def with_files(port: int, ca: Path, client: Path | None = None, scheme: str = "r
 
 @pytest.mark.parametrize("asks", [False, True], ids=["server's certificate", "both certificates"])
 @pytest.mark.parametrize("tls_1_2", [False, True], ids=["TLS 1.3", "TLS 1.2"])
-async def test_everything_works_over_tls(
+async def test_commands_and_events_work_over_tls(
     redis_url: str,
     authority: trustme.CA,
     files: Certificates,
@@ -107,7 +107,7 @@ async def test_everything_works_over_tls(
             await eventually(lambda: not publisher.buffered_events)
 
 
-async def test_a_ca_that_is_not_trusted_is_named(
+async def test_unknown_ca_is_reported(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
     async with TcpProxy(port_of(redis_url), server_side(authority)) as front:
@@ -115,14 +115,14 @@ async def test_a_ca_that_is_not_trusted_is_named(
             assert await refusal_at(url) == f"{_REFUSED}unknown CA"
 
 
-async def test_a_wrong_host_name_is_named(
+async def test_wrong_host_name_is_reported(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
     async with TcpProxy(port_of(redis_url), server_side(authority, "redis.example.com")) as front:
         assert await refusal_at(with_files(front.port, files.ca)) == f"{_REFUSED}host name"
 
 
-async def test_an_expired_certificate_is_named(
+async def test_expired_certificate_is_reported(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -136,7 +136,7 @@ async def test_an_expired_certificate_is_named(
 
 @contextlib.contextmanager
 def strict_server(context: ssl.SSLContext) -> Iterator[int]:
-    """A server that does no more than the handshake, with OpenSSL's alerts; gives its port."""
+    """Run a server that only completes handshakes, with OpenSSL's alerts; yield its port."""
 
     def serve() -> None:
         while True:
@@ -158,7 +158,7 @@ def strict_server(context: ssl.SSLContext) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("tls_1_2", [False, True], ids=["TLS 1.3", "TLS 1.2"])
-async def test_a_client_certificate_that_is_needed_is_named(
+async def test_missing_or_unknown_client_certificate_is_reported(
     authority: trustme.CA,
     files: Certificates,
     tls_1_2: bool,
@@ -170,10 +170,10 @@ async def test_a_client_certificate_that_is_needed_is_named(
         assert refusal == f"{_REFUSED}client certificate of an unknown CA"
 
 
-async def test_a_server_that_closes_without_a_word_is_waited_for(
+async def test_connection_closed_without_an_alert_is_reported_as_unavailable(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
-    """It may be a proxy whose Redis is away: that must not end the process."""
+    """It may be a proxy whose Redis is unavailable, which must not prevent startup."""
     async with TcpProxy(port_of(redis_url), server_side(authority, asks=True)) as front:
         async with client_of(with_files(front.port, files.ca)) as client:
             with pytest.raises(PublishError, match="a client certificate may be needed") as caught:
@@ -184,7 +184,7 @@ async def test_a_server_that_closes_without_a_word_is_waited_for(
                 await check(client)
 
 
-async def test_a_cluster_over_tls_names_its_failure(
+async def test_tls_failure_of_a_cluster_is_reported(
     redis_cluster_nodes: tuple[str, ...], authority: trustme.CA, files: Certificates
 ) -> None:
     async with TcpProxy(port_of(redis_cluster_nodes[0]), server_side(authority)) as front:
@@ -192,10 +192,10 @@ async def test_a_cluster_over_tls_names_its_failure(
         assert await refusal_at(url) == f"{_REFUSED}unknown CA"
 
 
-async def test_during_a_call_a_failure_of_tls_is_waited_for(
+async def test_tls_failure_of_a_command_can_be_retried(
     redis_url: str, authority: trustme.CA, files: Certificates
 ) -> None:
-    """A certificate is replaced: until it is right events wait, and the reason is known."""
+    """While a certificate is being replaced, events wait and the reason is reported."""
     async with (
         TcpProxy(port_of(redis_url), server_side(authority)) as front,
         client_of(with_files(front.port, files.strange_ca)) as client,
@@ -207,10 +207,10 @@ async def test_during_a_call_a_failure_of_tls_is_waited_for(
 
 @pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile"])
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster", "rediss+sentinel"])
-def test_a_file_that_is_not_there_stops_the_start_and_is_named(
+def test_unusable_certificate_file_is_a_settings_error(
     scheme: str, name: str, tmp_path: Path
 ) -> None:
-    """It looked as if Redis were away."""
+    """Symptom: it looked as if Redis was unavailable."""
     path = "/calls" if "sentinel" in scheme else ""
     broken = tmp_path / "broken.pem"
     broken.write_text("not a certificate")
@@ -219,13 +219,13 @@ def test_a_file_that_is_not_there_stops_the_start_and_is_named(
             create_client(f"{scheme}://:secret@127.0.0.1:{free_port()}{path}?{name}={file}")
 
 
-def test_files_without_tls_are_refused() -> None:
+def test_tls_parameters_without_rediss_are_rejected() -> None:
     with pytest.raises(SettingsError, match="rediss"):
         create_client("redis://127.0.0.1?ssl_ca_certs=/etc/ca.pem")
 
 
 async def refusal_at(url: str) -> str:
-    """Return what the start says of a URL, after the place."""
+    """Return the error that `check` reports for a URL, after the address."""
     async with client_of(url) as client:
         with pytest.raises(PublishError) as caught:
             await check(client)

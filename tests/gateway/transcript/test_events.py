@@ -1,4 +1,4 @@
-"""Events as flat strings: every type, and that any text survives."""
+"""Encoding of events as flat strings: every event type, and any text."""
 
 import json
 from pathlib import Path
@@ -96,7 +96,7 @@ def _fields(flat: list[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("event", "kind", "fields"), _CASES)
-def test_each_event_as_flat_fields(
+def test_event_is_encoded_as_flat_fields(
     event: TranscriptEvent, kind: str, fields: dict[str, str]
 ) -> None:
     flat = flatten(event, _TAKEN_UNIX_S, _NOW_S)
@@ -105,7 +105,7 @@ def test_each_event_as_flat_fields(
     assert type_of(event) == kind
 
 
-def test_started_holds_its_tracks_and_params_as_json() -> None:
+def test_stream_started_has_tracks_and_params_as_json() -> None:
     tracks = (TrackInfo("inbound", "customer", "pcmu", 8000),)
     event = StreamStarted("twilio", tracks, {"queue": 'né"w\n'})
     fields = _fields(flatten(event, _TAKEN_UNIX_S, _NOW_S))
@@ -128,7 +128,7 @@ _TEXTS = st.one_of(
 
 
 @given(_TEXTS, st.integers(1, 2**53))
-def test_any_text_survives_packing(text: str, first_n: int) -> None:
+def test_packing_preserves_any_text(text: str, first_n: int) -> None:
     event = TranscriptFinal("inbound", "customer", 1, 1, text, 0, 80, FinalReason.HANGUP)
     packed = pack_batch(first_n, [pack_event(flatten(event, 0, 0))], ends_stream=False)
     n, ends_stream, events, if_lapsed = msgspec.msgpack.decode(
@@ -140,7 +140,7 @@ def test_any_text_survives_packing(text: str, first_n: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 255, 256, 1000])
 @pytest.mark.parametrize("ends_stream", [False, True])
-def test_a_batch_of_any_size_is_one_array(count: int, ends_stream: bool) -> None:
+def test_batch_of_any_size_is_one_array(count: int, ends_stream: bool) -> None:
     events = [["type", str(n)] for n in range(count)]
     packed = pack_batch(
         1 << 40, [pack_event(e) for e in events], ends_stream=ends_stream, if_lapsed=not ends_stream
@@ -148,8 +148,8 @@ def test_a_batch_of_any_size_is_one_array(count: int, ends_stream: bool) -> None
     assert msgspec.msgpack.decode(packed) == [1 << 40, ends_stream, events, not ends_stream]
 
 
-def test_a_lone_surrogate_costs_itself_only() -> None:
-    """No UTF-8 can carry it; it must not hold up the events around it."""
+def test_lone_surrogate_is_replaced() -> None:
+    """UTF-8 cannot encode it, and it must not block the events around it."""
     events = [pack_event(["a", "b\ud800c"]), pack_event(["é"])]
     packed = pack_batch(1, events, ends_stream=True)
     decoded: Any = msgspec.msgpack.decode(packed)
@@ -164,12 +164,12 @@ def test_a_lone_surrogate_costs_itself_only() -> None:
         (1_709_208_000.0, "2024-02-29T12:00:00.000Z"),
     ],
 )
-def test_moments_are_rfc3339_in_utc(unix_s: float, text: str) -> None:
+def test_times_are_rfc3339_in_utc(unix_s: float, text: str) -> None:
     assert rfc3339_ms(unix_s) == text
 
 
 @pytest.mark.parametrize("event", [case[0] for case in _CASES])
-def test_the_reference_names_every_type_and_field(event: TranscriptEvent) -> None:
+def test_reference_documents_every_type_and_field(event: TranscriptEvent) -> None:
     reference = _REFERENCE.read_text(encoding="utf-8")
     flat = flatten(event, _TAKEN_UNIX_S, _NOW_S)
     for name in (flat[0], *_fields(flat)):

@@ -1,4 +1,4 @@
-"""Key names: the installation's layout, which must never change under stored data."""
+"""Key names: a layout that must never change, because data is stored under it."""
 
 import re
 import zlib
@@ -39,7 +39,7 @@ def test_different_ids_stay_different(one: str, other: str) -> None:
     assert (encode_id(one) == encode_id(other)) == (one == other)
 
 
-def test_a_long_id_is_cut_but_stays_its_own() -> None:
+def test_long_ids_are_cut_but_stay_different() -> None:
     same_start = "x" * 500
     one, other = encode_id(same_start + "1"), encode_id(same_start + "2")
     assert one != other
@@ -49,7 +49,7 @@ def test_a_long_id_is_cut_but_stays_its_own() -> None:
 
 
 @given(_CARRIER_IDS.map(encode_id), st.integers(1, 256))
-def test_the_keys_of_a_call_share_its_partition(call_id: str, partitions: int) -> None:
+def test_keys_of_a_call_share_its_partition(call_id: str, partitions: int) -> None:
     partition = zlib.crc32(call_id.encode()) % partitions
     tag = f"cs:{{p{partition:02d}}}"
     assert partition_of(call_id, partitions) == partition
@@ -61,6 +61,6 @@ def test_the_keys_of_a_call_share_its_partition(call_id: str, partitions: int) -
     )
 
 
-def test_the_layout_is_pinned() -> None:
+def test_layout_is_unchanged() -> None:
     assert call_keys("CA1", 64).call == "cs:{p53}:call:CA1"
     assert partition_key(7, "events") == "cs:{p07}:events"

@@ -1,4 +1,4 @@
-"""Words to segments."""
+"""Combining of deltas into segments."""
 
 from itertools import groupby
 
@@ -14,7 +14,7 @@ type Events = list[TranscriptDelta | TranscriptFinal]
 
 
 def feed(segmenter: Segmenter, texts: list[str], *, start_ms: int = 0) -> Events:
-    """One delta per 80 ms."""
+    """Feed one delta per 80 ms."""
     events: Events = []
     for number, text in enumerate(texts):
         at_ms = start_ms + 80 * number
@@ -22,14 +22,14 @@ def feed(segmenter: Segmenter, texts: list[str], *, start_ms: int = 0) -> Events
     return events
 
 
-def hear(texts: list[str], *, pause_ms: int = 1000, max_ms: int = 30_000) -> Events:
-    """A whole track."""
+def transcribe(texts: list[str], *, pause_ms: int = 1000, max_ms: int = 30_000) -> Events:
+    """Return the events of a whole track."""
     segmenter = Segmenter("inbound", "customer", pause_ms=pause_ms, max_ms=max_ms)
     return [*feed(segmenter, texts), *segmenter.close(FinalReason.HANGUP)]
 
 
 def summary(events: Events) -> list[str]:
-    """Deltas as their segment and text, finals with their reason."""
+    """Describe deltas by segment and text, finals by their reason, too."""
     return [
         f"{event.segment} +{event.text}"
         if isinstance(event, TranscriptDelta)
@@ -42,36 +42,36 @@ def finals(events: Events) -> list[TranscriptFinal]:
     return [event for event in events if isinstance(event, TranscriptFinal)]
 
 
-# A pause is 240 ms from word to word (three deltas), a segment 400 ms at most (five).
+# A pause is 240 ms from word to word (three deltas); a segment has at most 400 ms (five deltas).
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
         ([], []),
         (["", "", " "], []),
         ([" Hello", ",", " world"], ["1 +Hello", "1 +,", "1 + world", "1 hangup: Hello, world"]),
-        # only what says something is published, and empty deltas do not end a segment by themselves
+        # only deltas with words are published, and one empty delta does not end a segment
         (["", " a", "", " b"], ["1 +a", "1 + b", "1 hangup: a b"]),
         # a pause
         ([" a", "", "", "", " b"], ["1 +a", "1 pause: a", "2 +b", "2 hangup: b"]),
-        # white space waits for its word, in whatever delta it comes
+        # white space is published with the next word, in whatever delta it arrives
         (["a", " ", "b"], ["1 +a", "1 + b", "1 hangup: a b"]),
         (["a ", "b "], ["1 +a", "1 + b", "1 hangup: a b"]),
         (["a\n", "  ", " b"], ["1 +a", "1 +\n   b", "1 hangup: a\n   b"]),
-        # white space is no word: it does not keep a segment open
+        # white space does not keep a segment open
         (["a", " ", " ", " ", "b"], ["1 +a", "1 pause: a", "2 +b", "2 hangup: b"]),
-        # too long: ends where the next word begins
+        # beyond the length limit: ends at the start of the next word
         (
             [" a", " b", " c", " d", " e", " f", " g"],
             ["1 +a", "1 + b", "1 + c", "1 + d", "1 + e", "1 length: a b c d e",
              "2 +f", "2 + g", "2 hangup: f g"],
         ),
-        # not within a word
+        # the length limit does not split a word
         (
             [" a", "b", "c", "d", "e", "f", "g", " h"],
             ["1 +a", "1 +b", "1 +c", "1 +d", "1 +e", "1 +f", "1 +g", "1 length: abcdefg",
              "2 +h", "2 hangup: h"],
         ),
-        # a word boundary that came with the delta before
+        # a word boundary at the end of the previous delta
         (
             ["a ", "b ", "c ", "d ", "e ", "f"],
             ["1 +a", "1 + b", "1 + c", "1 + d", "1 + e", "1 length: a b c d e",
@@ -79,12 +79,14 @@ def finals(events: Events) -> list[TranscriptFinal]:
         ),
     ],
 )  # fmt: skip
-def test_segments(texts: list[str], expected: list[str]) -> None:
-    assert summary(hear(texts, pause_ms=240, max_ms=400)) == expected
+def test_segments_end_at_pauses_and_at_the_length_limit(
+    texts: list[str], expected: list[str]
+) -> None:
+    assert summary(transcribe(texts, pause_ms=240, max_ms=400)) == expected
 
 
 def test_events_carry_track_role_and_times() -> None:
-    first, second, final = hear(["", " Good", "", " morning", ""])
+    first, second, final = transcribe(["", " Good", "", " morning", ""])
     assert first == TranscriptDelta(
         track="inbound", role="customer", segment=1, rev=0, text="Good",
         start_ms=80, end_ms=160, received_at=0.08, received_s=9.0,
@@ -100,29 +102,29 @@ def test_events_carry_track_role_and_times() -> None:
 
 
 @pytest.mark.parametrize(("gap_ms", "segments"), [(999, 1), (1000, 2), (60_000, 2)])
-def test_a_jump_of_the_media_clock_is_a_pause(gap_ms: int, segments: int) -> None:
+def test_jump_of_the_media_clock_is_a_pause(gap_ms: int, segments: int) -> None:
     segmenter = Segmenter("inbound", "customer")
     segmenter.delta(" before", Placement(0, 80, 0.0), 0.0)
     segmenter.delta(" after", Placement(80 + gap_ms - 80, 80 + gap_ms, 0.0), 0.0)
     assert segmenter.segment == segments
 
 
-def test_a_jump_within_a_word_does_not_cut_it() -> None:
+def test_jump_within_a_word_does_not_split_it() -> None:
     segmenter = Segmenter("inbound", "customer")
     segmenter.delta(" hel", Placement(0, 80, 0.0), 0.0)
     segmenter.delta("lo", Placement(5000, 5080, 0.0), 0.0)
     assert [final.text for final in segmenter.close(FinalReason.HANGUP)] == ["hello"]
 
 
-def test_a_script_without_spaces_is_cut_all_the_same() -> None:
-    events = hear(["好"] * 1000, max_ms=30_000)
+def test_script_without_spaces_is_split_at_the_length_limit() -> None:
+    events = transcribe(["好"] * 1000, max_ms=30_000)
     lengths_ms = [final.end_ms - final.start_ms for final in finals(events)]
     assert lengths_ms == [40_000, 40_000]
     assert "".join(final.text for final in finals(events)) == "好" * 1000
 
 
 @pytest.mark.parametrize("reason", FinalReason)
-def test_close_says_why(reason: FinalReason) -> None:
+def test_close_sets_the_reason_of_the_final(reason: FinalReason) -> None:
     segmenter = Segmenter("inbound", "customer")
     assert segmenter.close(reason) == []
     feed(segmenter, [" a"])
@@ -132,7 +134,7 @@ def test_close_says_why(reason: FinalReason) -> None:
 
 TEXTS = st.lists(
     st.one_of(
-        st.text("ab,. \n", max_size=8),  # words cut anywhere
+        st.text("ab,. \n", max_size=8),  # words split anywhere
         st.text(max_size=8),
         st.just(""),
     )
@@ -142,7 +144,7 @@ LIMITS = st.tuples(st.integers(80, 2000), st.integers(80, 5000))
 
 @given(TEXTS, LIMITS)
 def test_deltas_concatenate_to_their_final(texts: list[str], limits: tuple[int, int]) -> None:
-    events = hear(texts, pause_ms=limits[0], max_ms=limits[1])
+    events = transcribe(texts, pause_ms=limits[0], max_ms=limits[1])
     segments = [list(group) for _, group in groupby(events, key=lambda event: event.segment)]
     assert [group[0].segment for group in segments] == list(range(1, len(segments) + 1))
     for group in segments:
@@ -155,10 +157,10 @@ def test_deltas_concatenate_to_their_final(texts: list[str], limits: tuple[int, 
 
 
 @given(st.lists(st.text("abc.", min_size=1, max_size=6)), st.data())
-def test_every_word_comes_once_however_the_text_is_cut(
+def test_every_word_is_published_once_however_the_text_is_split(
     words: list[str], data: st.DataObject
 ) -> None:
-    """Pauses fall between words only; the length limit falls anywhere."""
+    """Pauses are only between words; the length limit can be anywhere."""
     texts: list[str] = []
     for word in words:
         texts += [""] * data.draw(st.integers(0, 15))
@@ -168,12 +170,12 @@ def test_every_word_comes_once_however_the_text_is_cut(
             texts.append(rest[:size])
             rest = rest[size:]
     max_ms = data.draw(st.integers(80, 5000))
-    said = " ".join(final.text for final in finals(hear(texts, max_ms=max_ms)))
+    said = " ".join(final.text for final in finals(transcribe(texts, max_ms=max_ms)))
     assert said.split() == words
 
 
 @given(TEXTS, LIMITS)
 def test_no_letter_is_lost_or_repeated(texts: list[str], limits: tuple[int, int]) -> None:
-    events = hear(texts, pause_ms=limits[0], max_ms=limits[1])
+    events = transcribe(texts, pause_ms=limits[0], max_ms=limits[1])
     letters = "".join("".join(final.text for final in finals(events)).split())
     assert letters == "".join("".join(texts).split())

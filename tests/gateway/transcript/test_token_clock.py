@@ -1,4 +1,4 @@
-"""Deltas on the media clock."""
+"""Positions of deltas on the media clock."""
 
 from itertools import pairwise
 
@@ -10,9 +10,9 @@ from gateway.transcript.token_clock import Placement, TokenClock
 
 
 def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
-    """A clock that was told of chunks, the nth heard at second n.
+    """Return a clock to which these chunks were sent; the nth was received at second n.
 
-    Of each: from, to, and how much longer than that its audio is.
+    Each chunk: start, end, and optionally by how much its audio is longer.
     """
     clock = TokenClock()
     for number, (start_ms, end_ms, *longer_ms) in enumerate(chunks, 1):
@@ -31,7 +31,7 @@ STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
 @pytest.mark.parametrize(
     ("chunks", "expected"),
     [
-        # delta k is chunk k; after the last, nothing moves any more
+        # delta k covers chunk k; after the last chunk, the position stays
         (
             STEADY,
             [(5000, 5080, 1), (5080, 5160, 2), (5160, 5240, 3), (5240, 5320, 4), (5320, 5320, 4)],
@@ -44,20 +44,22 @@ STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
         ([(0, 20), (20, 40), (40, 240)], [(0, 80, 3), (80, 160, 3), (160, 240, 3)]),
         # a delta that covers a whole hold-separated chunk
         ([(0, 30), (100, 120), (500, 600)], [(0, 530, 3), (530, 600, 3)]),
-        # an empty last chunk: the tail of the interpolator alone
+        # an empty last chunk that has only the tail of the resampler's filter
         ([(0, 80), (80, 80, 3)], [(0, 80, 1), (80, 80, 2)]),
-        # audio that lies where a pause's padding lay has the time of its end
+        # padding does not move the audio after it
         (
             [(0, 80), (80, 80, 80), (80, 100, 60), (100, 180)],
             [(0, 80, 1), (80, 80, 2), (80, 100, 3), (100, 180, 4)],
         ),
     ],
 )  # fmt: skip
-def test_placements(chunks: list[tuple[int, ...]], expected: list[tuple[int, int, float]]) -> None:
+def test_deltas_are_placed_on_the_media_clock(
+    chunks: list[tuple[int, ...]], expected: list[tuple[int, int, float]]
+) -> None:
     assert ticks(clock_with(*chunks), len(expected)) == expected
 
 
-def test_knows_what_was_sent_and_answered() -> None:
+def test_sent_ms_and_covered_ms_follow_chunks_and_deltas() -> None:
     clock = TokenClock()
     assert (clock.sent_ms, clock.covered_ms) == (None, None)
     clock.sent(5000, 5080, 80, 1.0)
@@ -70,13 +72,13 @@ def test_knows_what_was_sent_and_answered() -> None:
     assert (clock.sent_ms, clock.covered_ms) == (5160, 5160)
 
 
-def test_a_delta_without_audio_lies_nowhere_new() -> None:
+def test_delta_without_audio_does_not_move_the_clock() -> None:
     clock = TokenClock()
     assert clock.tick() == Placement(0, 0, 0.0)
     assert clock.covered_ms is None
 
 
-def test_the_lag_is_what_was_sent_and_not_answered() -> None:
+def test_lag_is_the_audio_that_no_delta_covers() -> None:
     clock = clock_with(*STEADY)
     assert clock.lag_ms == 320
     ticks(clock, 3)
@@ -85,25 +87,25 @@ def test_the_lag_is_what_was_sent_and_not_answered() -> None:
     assert clock.lag_ms == 0
 
 
-def test_a_model_that_never_answers_costs_bounded_memory_and_no_place() -> None:
+def test_memory_is_bounded_and_positions_stay_exact_without_deltas() -> None:
     chunks = [(20 * n, 20 * n + 20) for n in range(50_000)]
     clock = clock_with(*chunks)
-    assert len(clock._chunks) <= 8192  # noqa: SLF001 - what it remembers is the point
+    assert len(clock._chunks) <= 8192  # noqa: SLF001 - the memory use is not visible otherwise
     placed = ticks(clock, 12_500)
     assert [(start, end) for start, end, _ in placed] == [
         (80 * n, 80 * n + 80) for n in range(12_500)
     ]
-    heard = [received_at for *_, received_at in placed]
-    assert heard == sorted(heard)
+    received = [received_at for *_, received_at in placed]
+    assert received == sorted(received)
 
 
-# A chunk's length, the hold before it, and how much longer its audio is
+# A chunk's length, the length of the hold before it, and by how much its audio is longer
 SENT = st.tuples(st.integers(0, 500), st.integers(0, 5000), st.integers(0, 80))
 STEPS = st.lists(st.one_of(SENT, st.just("tick")))
 
 
 @given(STEPS)
-def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
+def test_positions_never_decrease_and_stay_within_the_audio_sent(
     steps: list[tuple[int, int, int] | str],
 ) -> None:
     clock = TokenClock()
@@ -125,3 +127,8 @@ def test_no_time_ever_goes_backwards_or_leaves_what_was_sent(
         assert before.start_ms <= after.start_ms
         assert before.end_ms <= after.end_ms
         assert before.received_at <= after.received_at
+
+
+def test_padding_of_a_delta_is_its_audio_without_a_position() -> None:
+    clock = clock_with((5000, 5080), (5080, 5080, 80), (5080, 5100, 60))
+    assert [clock.tick().padding_ms for _ in range(4)] == [0, 80, 60, 0]

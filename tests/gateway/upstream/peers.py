@@ -1,9 +1,10 @@
-"""Both ends of an upstream transport under test: a stream's listener, and the model's server."""
+"""Both peers of an upstream transport under test: a stream's receiver, and a model server."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from botocore.credentials import Credentials
 from deploy.local.sagemaker import LocalEndpoint, Settings
 from gateway.errors import UpstreamError
 from gateway.upstream.sagemaker.credentials import CredentialSource
-from gateway.upstream.sagemaker.transport import SageMakerTransport
+from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 
-LIMIT_S = 20.0  # far beyond any expectation: a slow machine must not fail a test
+LIMIT_S = 20.0  # far longer than expected, so that a slow machine does not fail a test
 GREETING = b'{"type":"session.created"}'
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
 
 class Recorder:
-    """Takes what a stream says, and holds the stream to its contract while it does."""
+    """Records what a stream delivers, and every violation of its contract."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
@@ -56,7 +57,7 @@ class Recorder:
         return self._closed.is_set()
 
     async def end(self) -> UpstreamError | None:
-        """Wait for the stream's end; give its cause."""
+        """Wait for the stream's end; return its cause."""
         async with asyncio.timeout(LIMIT_S):
             await self._closed.wait()
         return self.error
@@ -66,7 +67,7 @@ class Recorder:
         return error.reason if error else None
 
     async def until(self, holds: Callable[["Recorder"], bool]) -> None:
-        """Wait for something the stream tells us."""
+        """Wait until a condition holds; checked after every callback."""
         async with asyncio.timeout(LIMIT_S):
             while not holds(self):
                 self._changed.clear()
@@ -74,7 +75,7 @@ class Recorder:
 
     async def echoes(self, count: int) -> list[bytes]:
         """Wait for `count` messages after the greeting."""
-        await self.until(lambda heard: len(heard.messages) > count)
+        await self.until(lambda recorder: len(recorder.messages) > count)
         assert self.messages[0] == GREETING
         return self.messages[1:]
 
@@ -86,12 +87,12 @@ class Recorder:
 
 
 class EchoServer:
-    """A model's server: greets, echoes, closes or vanishes when told, pauses when asked."""
+    """A model server that greets and echoes; it closes, disconnects or pauses on request."""
 
     def __init__(self) -> None:
         self.sockets: list[web.WebSocketResponse] = []
         self.headers: list[dict[str, str]] = []
-        self.heard: list[list[bytes]] = []  # per socket
+        self.received: list[list[bytes]] = []  # per socket
         self.gone: list[asyncio.Event] = []  # per socket
         self.reading = asyncio.Event()
         self.reading.set()
@@ -105,19 +106,19 @@ class EchoServer:
         number = len(self.sockets)
         self.sockets.append(socket)
         self.headers.append(dict(request.headers))
-        self.heard.append([])
+        self.received.append([])
         self.gone.append(asyncio.Event())
         try:
             await socket.send_str(GREETING.decode())
-            await self._converse(socket, self.heard[number])
+            await self._converse(socket, self.received[number])
         finally:
             self.gone[number].set()
         return socket
 
-    async def _converse(self, socket: web.WebSocketResponse, heard: list[bytes]) -> None:
+    async def _converse(self, socket: web.WebSocketResponse, received: list[bytes]) -> None:
         await self.reading.wait()
         async for message in socket:
-            heard.append(str(message.data).encode())
+            received.append(str(message.data).encode())
             match str(message.data).split(":"):
                 case ["close", code]:
                     await socket.close(code=int(code))
@@ -146,7 +147,7 @@ class EchoServer:
 
 
 def endpoint_before(server: EchoServer, **changed: Any) -> LocalEndpoint:
-    """A SageMaker endpoint with `server` as its container."""
+    """Return a local SageMaker endpoint with `server` as its container."""
     given: dict[str, Any] = {
         "port": 0,
         "container_url": server.url,
@@ -161,15 +162,20 @@ def known_keys(secret: str = SECRET) -> CredentialSource:
 
 
 def sagemaker_to(url: str, ca_file: Path | None, **changed: Any) -> SageMakerTransport:
-    given: dict[str, Any] = {
-        "url": url,
-        "ca_file": ca_file,
-        "credentials": known_keys(),
+    limits: dict[str, Any] = {
         "connect_timeout_s": LIMIT_S,
-        "probe_tls_after_s": LIMIT_S,  # it is a connection, too, and some tests count them
+        "probe_tls_after_s": LIMIT_S,  # the probe is a connection, too, and some tests count them
         "response_timeout_s": LIMIT_S,
     }
-    return SageMakerTransport("callscribe", "eu-central-1", **(given | changed))
+    of_limits = {each.name for each in fields(TransportLimits)}
+    limits |= {name: value for name, value in changed.items() if name in of_limits}
+    rest = {name: value for name, value in changed.items() if name not in of_limits}
+    return SageMakerTransport(
+        "callscribe",
+        "eu-central-1",
+        limits=TransportLimits(**limits),
+        **({"url": url, "ca_file": ca_file, "credentials": known_keys()} | rest),
+    )
 
 
 def texts(count: int) -> list[bytes]:

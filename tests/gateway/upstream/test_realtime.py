@@ -1,4 +1,4 @@
-"""The Realtime protocol, client's side: exact bytes out, every documented message in."""
+"""The client side of the Realtime protocol: exact bytes out, every documented message in."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from gateway.upstream.realtime import Delta, Done, ErrorReceived, SessionCreated
 USAGE = '{"prompt_tokens":39,"total_tokens":62,"completion_tokens":23,"prompt_tokens_details":null}'
 
 
-class TestSent:
+class TestEncoding:
     def test_session_update(self) -> None:
         assert realtime.session_update('a/"b"') == b'{"type":"session.update","model":"a/\\"b\\""}'
 
@@ -34,7 +34,7 @@ class TestSent:
         }
 
 
-class TestReceived:
+class TestDecoding:
     @pytest.mark.parametrize(
         ("message", "expected"),
         [
@@ -56,7 +56,9 @@ class TestReceived:
             ('{"x":1,"type":"transcription.delta","delta":"d","y":{}}', Delta("d")),
         ],
     )
-    def test_message(self, message: str, expected: realtime.ServerMessage) -> None:
+    def test_documented_message_is_decoded(
+        self, message: str, expected: realtime.ServerMessage
+    ) -> None:
         assert realtime.decode(message.encode()) == expected
 
     @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ class TestReceived:
             b'{"type":"x","y":' + b"[" * 100_000,
         ],
     )
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_message_is_a_protocol_error(self, message: bytes) -> None:
         with pytest.raises(UpstreamError) as caught:
             realtime.decode(message)
         assert caught.value.reason == "realtime-protocol-error"
@@ -91,21 +93,23 @@ class TestReceived:
             ("invalid_event", "realtime-error", True),
             ("model_not_validated", "realtime-error", True),
             ("invalid_audio", "realtime-error", True),
-            ("never heard of: secret", "realtime-error", True),
+            ("unknown: secret", "realtime-error", True),
             (None, "realtime-error", True),
         ],
     )
-    def test_errors(self, code: str | None, reason: str, retry: bool) -> None:
+    def test_error_code_maps_to_a_reason_and_is_not_quoted(
+        self, code: str | None, reason: str, retry: bool
+    ) -> None:
         error = ErrorReceived(code).as_upstream_error()
         assert (error.reason, error.info.retry) == (reason, retry)
         assert "secret" not in str(error)
 
-    def test_no_repr_holds_text(self) -> None:
+    def test_repr_has_no_text(self) -> None:
         assert "secret" not in repr(Delta("secret"))
 
     @given(message=st.binary() | st.text().map(str.encode))
-    def test_any_bytes_give_a_message_or_a_documented_error(self, message: bytes) -> None:
+    def test_any_bytes_decode_to_a_message_or_a_documented_error(self, message: bytes) -> None:
         try:
             realtime.decode(message)
         except UpstreamError as error:
-            assert error.reason in REASONS  # noqa: PT017  # half of what this property says
+            assert error.reason in REASONS  # noqa: PT017  # one of two valid outcomes

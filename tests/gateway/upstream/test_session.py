@@ -1,4 +1,4 @@
-"""A session's life against a scripted peer: every state, every event, every end."""
+"""A session against a scripted peer: every state, every event, every end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,23 +14,23 @@ RESET = UpstreamError("stream-reset")
 
 
 class Listener:
-    """Keeps what it hears, in order."""
+    """Records its calls in order."""
 
     def __init__(self) -> None:
-        self.heard: list[object] = []
+        self.calls: list[object] = []
 
     def on_delta(self, text: str) -> None:
-        self.heard.append(text)
+        self.calls.append(text)
 
     def on_writable(self) -> None:
-        self.heard.append("WRITABLE")
+        self.calls.append("WRITABLE")
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        self.heard.append(("ENDED", error.reason if error else None))
+        self.calls.append(("ENDED", error.reason if error else None))
 
 
 class StreamHarness:
-    """A session, its listener and its scripted peer."""
+    """A session with its listener and a scripted peer."""
 
     def __init__(self, transport: ScriptedTransport | None = None, timeout_s: float = 5) -> None:
         self.listener = Listener()
@@ -58,136 +58,136 @@ class StreamHarness:
         return self
 
 
-async def test_a_whole_life() -> None:
-    scene = await StreamHarness().opened()
-    assert scene.session.append(PCM)
-    scene.peer.delta(" hello")
-    scene.peer.delta("")
-    task = asyncio.create_task(scene.session.finish())
+async def test_session_from_open_to_done() -> None:
+    harness = await StreamHarness().opened()
+    assert harness.session.append(PCM)
+    harness.peer.delta(" hello")
+    harness.peer.delta("")
+    task = asyncio.create_task(harness.session.finish())
     await settle()
-    scene.peer.delta(" world")
+    harness.peer.delta(" world")
     assert not task.done()
-    scene.peer.done()
+    harness.peer.done()
     await task
-    assert scene.peer.types == ["session.update", "commit", "append", "commit"]
-    assert [m.get("final") for m in scene.peer.sent] == [None, False, None, True]
-    assert scene.peer.sent[0]["model"] == "m"
-    assert scene.listener.heard == [" hello", "", " world", ("ENDED", None)]
-    assert scene.peer.finished
-    assert not scene.peer.aborted
+    assert harness.peer.types == ["session.update", "commit", "append", "commit"]
+    assert [m.get("final") for m in harness.peer.sent] == [None, False, None, True]
+    assert harness.peer.sent[0]["model"] == "m"
+    assert harness.listener.calls == [" hello", "", " world", ("ENDED", None)]
+    assert harness.peer.finished
+    assert not harness.peer.aborted
 
 
 class TestOpening:
     async def test_nothing_is_sent_before_session_created(self) -> None:
-        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
-        task = asyncio.create_task(scene.session.open(scene.transport, 5))
+        harness = StreamHarness(ScriptedTransport(greet=lambda _: None))
+        task = asyncio.create_task(harness.session.open(harness.transport, 5))
         await settle()
-        assert scene.peer.sent == []
-        assert not scene.session.append(PCM)
-        scene.peer.created()
+        assert harness.peer.sent == []
+        assert not harness.session.append(PCM)
+        harness.peer.created()
         await task
-        assert scene.session.state is SessionState.LIVE
+        assert harness.session.state is SessionState.LIVE
 
-    async def test_a_refusal_is_raised_and_heard(self) -> None:
-        scene = StreamHarness()
-        scene.transport.refusal = UpstreamError("throttled")
+    async def test_refusal_is_raised_and_reported_to_the_listener(self) -> None:
+        harness = StreamHarness()
+        harness.transport.refusal = UpstreamError("throttled")
         with pytest.raises(UpstreamError, match="throttled"):
-            await scene.opened()
-        assert scene.listener.heard == [("ENDED", "throttled")]
+            await harness.opened()
+        assert harness.listener.calls == [("ENDED", "throttled")]
 
-    async def test_a_transport_that_never_opens_times_out(self) -> None:
-        scene = StreamHarness()
-        scene.transport.gate.clear()
+    async def test_transport_that_does_not_open_times_out(self) -> None:
+        harness = StreamHarness()
+        harness.transport.gate.clear()
         with pytest.raises(UpstreamError, match="response-timeout"):
-            await scene.session.open(scene.transport, timeout_s=0.01)
+            await harness.session.open(harness.transport, timeout_s=0.01)
 
-    async def test_a_mute_server_times_out_and_is_aborted(self) -> None:
-        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
+    async def test_silent_server_times_out_and_is_aborted(self) -> None:
+        harness = StreamHarness(ScriptedTransport(greet=lambda _: None))
         with pytest.raises(UpstreamError, match="created-timeout"):
-            await scene.session.open(scene.transport, timeout_s=0.01)
-        assert scene.peer.aborted
+            await harness.session.open(harness.transport, timeout_s=0.01)
+        assert harness.peer.aborted
 
-    async def test_an_end_before_session_created(self) -> None:
-        scene = StreamHarness(ScriptedTransport(greet=lambda stream: stream.close(RESET)))
+    async def test_end_before_session_created_is_raised(self) -> None:
+        harness = StreamHarness(ScriptedTransport(greet=lambda stream: stream.close(RESET)))
         with pytest.raises(UpstreamError, match="stream-reset"):
-            await scene.opened()
+            await harness.opened()
 
-    async def test_cancelled_it_aborts_the_stream(self) -> None:
-        scene = StreamHarness(ScriptedTransport(greet=lambda _: None))
-        task = asyncio.create_task(scene.session.open(scene.transport, 5))
+    async def test_cancelled_open_aborts_the_stream(self) -> None:
+        harness = StreamHarness(ScriptedTransport(greet=lambda _: None))
+        task = asyncio.create_task(harness.session.open(harness.transport, 5))
         await settle()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert scene.peer.aborted
-        assert scene.session.state is SessionState.CLOSED
+        assert harness.peer.aborted
+        assert harness.session.state is SessionState.CLOSED
 
 
 class TestLive:
-    async def test_a_full_window_holds_audio_back_and_tells_when_there_is_room(self) -> None:
-        scene = await StreamHarness().opened()
-        scene.peer.room = 1
-        assert scene.session.append(PCM)
-        assert not scene.session.append(PCM)
-        scene.peer.make_room(1)
-        assert scene.listener.heard == ["WRITABLE"]
-        assert scene.session.append(PCM)
+    async def test_full_window_rejects_audio_until_on_writable(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.peer.room = 1
+        assert harness.session.append(PCM)
+        assert not harness.session.append(PCM)
+        harness.peer.make_room(1)
+        assert harness.listener.calls == ["WRITABLE"]
+        assert harness.session.append(PCM)
 
-    async def test_an_unasked_done_is_the_end_of_the_context(self) -> None:
-        scene = await StreamHarness().opened()
-        scene.peer.delta("x")
-        scene.peer.done()
-        assert scene.listener.heard == ["x", ("ENDED", "context-full")]
-        assert scene.peer.aborted
+    async def test_done_before_finish_means_context_full(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.peer.delta("x")
+        harness.peer.done()
+        assert harness.listener.calls == ["x", ("ENDED", "context-full")]
+        assert harness.peer.aborted
 
-    async def test_more_deltas_than_any_audio_could_make(self) -> None:
-        """Symptom: an engine that never stops talking, and a segment that grows without end."""
-        scene = await StreamHarness().opened()
-        scene.session.append(PCM)
+    async def test_more_deltas_than_audio_is_a_protocol_error(self) -> None:
+        """Symptom: an engine never stopped sending deltas, and a segment grew without limit."""
+        harness = await StreamHarness().opened()
+        harness.session.append(PCM)
         for _ in range(300):
-            scene.peer.delta("x")
-        assert scene.listener.heard == ["x"] * 251 + [("ENDED", "realtime-protocol-error")]
+            harness.peer.delta("x")
+        assert harness.listener.calls == ["x"] * 251 + [("ENDED", "realtime-protocol-error")]
 
     async def test_unknown_messages_are_ignored(self) -> None:
-        scene = await StreamHarness().opened()
-        scene.peer.say("something.new")
-        assert scene.listener.heard == []
+        harness = await StreamHarness().opened()
+        harness.peer.say("something.new")
+        assert harness.listener.calls == []
 
 
 class TestFinishing:
-    async def test_the_final_commit_waits_for_room(self) -> None:
-        scene = await StreamHarness().opened()
-        scene.peer.room = 0
-        task = asyncio.create_task(scene.session.finish())
+    async def test_final_commit_waits_until_writable(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.peer.room = 0
+        task = asyncio.create_task(harness.session.finish())
         await settle()
-        assert scene.peer.types == ["session.update", "commit"]
-        scene.peer.make_room(1)
+        assert harness.peer.types == ["session.update", "commit"]
+        harness.peer.make_room(1)
         await settle()
-        assert scene.peer.sent[-1]["final"] is True
-        scene.peer.done()
+        assert harness.peer.sent[-1]["final"] is True
+        harness.peer.done()
         await task
 
-    async def test_exactly_one_final_and_no_append_after_it(self) -> None:
-        scene = await StreamHarness().finishing()
-        assert not scene.session.append(PCM)
-        again = asyncio.create_task(scene.session.finish())
+    async def test_only_one_final_commit_and_no_append_after_it(self) -> None:
+        harness = await StreamHarness().finishing()
+        assert not harness.session.append(PCM)
+        again = asyncio.create_task(harness.session.finish())
         await settle()
-        assert [m.get("final") for m in scene.peer.sent].count(True) == 1
-        scene.peer.done()
-        await asyncio.gather(scene.task, again)
+        assert [m.get("final") for m in harness.peer.sent].count(True) == 1
+        harness.peer.done()
+        await asyncio.gather(harness.task, again)
 
-    async def test_done_that_never_comes_times_out(self) -> None:
-        scene = await StreamHarness(timeout_s=0.01).opened()
+    async def test_missing_done_times_out(self) -> None:
+        harness = await StreamHarness(timeout_s=0.01).opened()
         with pytest.raises(UpstreamError, match="done-timeout"):
-            await scene.session.finish()
-        assert scene.peer.aborted
-        assert scene.listener.heard == [("ENDED", "done-timeout")]
+            await harness.session.finish()
+        assert harness.peer.aborted
+        assert harness.listener.calls == [("ENDED", "done-timeout")]
 
-    async def test_a_clean_end_of_stream_without_done_is_a_failure(self) -> None:
-        scene = await StreamHarness().finishing()
-        scene.peer.close()
+    async def test_clean_end_of_stream_without_done_is_an_error(self) -> None:
+        harness = await StreamHarness().finishing()
+        harness.peer.close()
         with pytest.raises(UpstreamError, match="ended-without-done"):
-            await scene.task
+            await harness.task
 
 
 STATES: dict[SessionState, Callable[[StreamHarness], Awaitable[StreamHarness]]] = {
@@ -206,7 +206,7 @@ PEER_EVENTS: dict[str, Callable[[ScriptedStream], None]] = {
     "writable": lambda peer: peer.make_room(1),
 }
 LIVE, FINISHING, CLOSED = SessionState.LIVE, SessionState.FINISHING, SessionState.CLOSED
-GONE: list[object] = [("ENDED", None)]
+ENDED: list[object] = [("ENDED", None)]
 TABLE: list[tuple[SessionState, str, SessionState, list[object]]] = [
     (LIVE, "created", LIVE, []),
     (LIVE, "delta", LIVE, ["x"]),
@@ -224,27 +224,27 @@ TABLE: list[tuple[SessionState, str, SessionState, list[object]]] = [
     (FINISHING, "end", CLOSED, [("ENDED", "ended-without-done")]),
     (FINISHING, "reset", CLOSED, [("ENDED", "stream-reset")]),
     (FINISHING, "writable", FINISHING, []),
-    *((CLOSED, event, CLOSED, GONE) for event in PEER_EVENTS),
+    *((CLOSED, event, CLOSED, ENDED) for event in PEER_EVENTS),
 ]
 
 
 @pytest.mark.parametrize(
-    ("state", "event", "next_state", "heard"), TABLE, ids=[f"{r[0].name}-{r[1]}" for r in TABLE]
+    ("state", "event", "next_state", "calls"), TABLE, ids=[f"{r[0].name}-{r[1]}" for r in TABLE]
 )
-async def test_every_state_and_event(
-    state: SessionState, event: str, next_state: SessionState, heard: list[object]
+async def test_event_in_state(
+    state: SessionState, event: str, next_state: SessionState, calls: list[object]
 ) -> None:
-    scene = StreamHarness()
-    await STATES[state](scene)
-    assert scene.session.state is state
-    PEER_EVENTS[event](scene.peer)
-    assert scene.session.state is next_state
-    assert scene.listener.heard == heard
+    harness = StreamHarness()
+    await STATES[state](harness)
+    assert harness.session.state is state
+    PEER_EVENTS[event](harness.peer)
+    assert harness.session.state is next_state
+    assert harness.listener.calls == calls
     if state is FINISHING and next_state is FINISHING:
-        scene.peer.done()
+        harness.peer.done()
     if state is FINISHING:
-        await asyncio.gather(scene.task, return_exceptions=True)
+        await asyncio.gather(harness.task, return_exceptions=True)
 
 
-def test_the_table_is_complete() -> None:
+def test_table_has_every_state_and_event() -> None:
     assert {(row[0], row[1]) for row in TABLE} == {(s, e) for s in STATES for e in PEER_EVENTS}

@@ -1,4 +1,4 @@
-"""Every state of a session meets every event: what follows, as one table."""
+"""A table of the outcomes of every event in every state of a session."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,27 +16,27 @@ STATES = (OPENING, LIVE, FINISHING, CLOSED)
 PROTOCOL = (CLOSED, "realtime-protocol-error")
 FAILED = (CLOSED, "realtime-error")
 RESET = (CLOSED, "stream-reset")
-CUT = (CLOSED, "ended-without-done")
+UNFINISHED = (CLOSED, "ended-without-done")
 ABORTED = (CLOSED, None)
-STAYS = "stays"  # and the listener hears of no end
+STAYS = "stays"  # the state does not change, and `on_ended` is not called
 
 type Outcome = tuple[SessionState, str | None] | str
 
-# The outcome in            OPENING   LIVE                      FINISHING  CLOSED
+# The outcomes in OPENING, LIVE, FINISHING and CLOSED
 TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
     "session.created": (LIVE.name, STAYS, STAYS, STAYS),
     "delta": (PROTOCOL, STAYS, STAYS, STAYS),
     "done": (PROTOCOL, (CLOSED, "context-full"), ABORTED, STAYS),
     "error": (FAILED, FAILED, FAILED, STAYS),
     "unknown message": (STAYS, STAYS, STAYS, STAYS),
-    "no message": (PROTOCOL, PROTOCOL, PROTOCOL, STAYS),
-    "peer closes": (CUT, CUT, CUT, STAYS),
+    "malformed message": (PROTOCOL, PROTOCOL, PROTOCOL, STAYS),
+    "peer closes": (UNFINISHED, UNFINISHED, UNFINISHED, STAYS),
     "peer resets": (RESET, RESET, RESET, STAYS),
     "window opens": (STAYS, STAYS, STAYS, STAYS),
     "append": (STAYS, STAYS, STAYS, STAYS),
     "finish": (STAYS, FINISHING.name, STAYS, STAYS),
     "abort": (ABORTED, ABORTED, ABORTED, STAYS),
-    "give up": (RESET, RESET, RESET, STAYS),
+    "fail": (RESET, RESET, RESET, STAYS),
 }
 
 PEER: dict[str, Callable[[ScriptedStream], None]] = {
@@ -45,14 +45,14 @@ PEER: dict[str, Callable[[ScriptedStream], None]] = {
     "done": ScriptedStream.done,
     "error": lambda peer: peer.say("error", error="x", code="processing_error"),
     "unknown message": lambda peer: peer.say("rate_limits.updated"),
-    "no message": lambda peer: peer.receiver.on_message(b"{"),
+    "malformed message": lambda peer: peer.receiver.on_message(b"{"),
     "peer closes": ScriptedStream.close,
     "peer resets": lambda peer: peer.close(UpstreamError("stream-reset")),
     "window opens": lambda peer: peer.receiver.on_writable(),
 }
 
 
-async def play(event: str, session: RealtimeSession, peer: ScriptedStream) -> object:
+async def trigger(event: str, session: RealtimeSession, peer: ScriptedStream) -> object:
     if event in PEER:
         return PEER[event](peer)
     match event:
@@ -60,7 +60,7 @@ async def play(event: str, session: RealtimeSession, peer: ScriptedStream) -> ob
             return session.append(PCM)
         case "abort":
             session.abort()
-        case "give up":
+        case "fail":
             session.fail(UpstreamError("stream-reset"))
         case _:
             finishing = asyncio.create_task(session.finish())
@@ -87,27 +87,27 @@ async def test_every_event_in_every_state(event: str, at: SessionState) -> None:
     if at is CLOSED:
         session.abort()
     assert session.state is at
-    before = len(listener.heard)
-    answer = await play(event, session, peer)
+    before = len(listener.calls)
+    result = await trigger(event, session, peer)
     await settle()
     outcome = TABLE[event][STATES.index(at)]
-    ends = [heard[1] for heard in listener.heard[before:] if isinstance(heard, tuple)]
+    ends = [call[1] for call in listener.calls[before:] if isinstance(call, tuple)]
     if isinstance(outcome, tuple):
         assert (session.state, *ends) == outcome
     else:
         assert session.state.name == (at.name if outcome == STAYS else outcome)
         assert ends == []
     if event == "append":
-        assert answer is (at is LIVE)
+        assert result is (at is LIVE)
     if event == "abort" and at is not CLOSED:
-        assert peer.aborted  # in the last words, too: nothing that is queued goes out any more
+        assert peer.aborted  # also while FINISHING: no queued message is sent any more
     if event == "delta":
-        assert (" word" in listener.heard) is (at in (LIVE, FINISHING))
+        assert (" word" in listener.calls) is (at in (LIVE, FINISHING))
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_the_table_is_whole() -> None:
+def test_table_has_every_state_and_event() -> None:
     assert all(len(row) == len(SessionState) for row in TABLE.values())
     assert {*PEER} < {*TABLE}

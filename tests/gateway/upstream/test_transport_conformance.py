@@ -1,4 +1,4 @@
-"""What a session may rely on, whichever transport carries it."""
+"""The contract of a transport, tested with every implementation."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from tests.gateway.upstream.peers import (
 
 @dataclass
 class Rig:
-    """A transport, and the server at its far end."""
+    """A transport and its server."""
 
     transport: UpstreamTransport
     server: EchoServer
@@ -59,42 +59,42 @@ async def rig(kind: str) -> AsyncIterator[Rig]:
         yield made
 
 
-async def test_messages_keep_their_order_both_ways(rig: Rig) -> None:
+async def test_messages_keep_their_order_in_both_directions(rig: Rig) -> None:
     stream, recorder = await rig.open()
     sent = texts(200)
     assert all(stream.send(message) for message in sent)
     assert await recorder.echoes(200) == sent
-    assert rig.server.heard == [sent]
+    assert rig.server.received == [sent]
 
 
-async def test_a_message_is_a_text_of_any_size_up_to_the_limit(rig: Rig) -> None:
+async def test_message_has_any_size_up_to_the_limit(rig: Rig) -> None:
     stream, recorder = await rig.open()
     sent = [b"x", "für dich \N{SNOWMAN}".encode(), b"y" * 3_000_000, b"z"]
     assert all(stream.send(message) for message in sent)
     assert await recorder.echoes(4) == sent
 
 
-async def test_a_reply_in_a_binary_frame_is_a_message_too(rig: Rig) -> None:
+async def test_reply_in_a_binary_frame_is_a_message(rig: Rig) -> None:
     stream, recorder = await rig.open()
     stream.send(b"binary:delta")
     assert await recorder.echoes(1) == [b"delta"]
 
 
-async def test_a_full_window_refuses_and_says_when_it_takes_again(kind: str) -> None:
+async def test_full_window_rejects_messages_until_on_writable(kind: str) -> None:
     async with rig_of(kind, window=8) as rig:
         stream, recorder = await rig.open()
         sent: list[bytes] = []
         for message in texts(50):
             while not stream.send(message):
-                heard = recorder.writable
-                assert not stream.send(b"neither is this one taken")
-                await recorder.until(lambda it, heard=heard: it.writable > heard)  # type: ignore[misc]
+                before = recorder.writable
+                assert not stream.send(b"also rejected")
+                await recorder.until(lambda it, before=before: it.writable > before)  # type: ignore[misc]
             sent.append(message)
         assert recorder.writable >= 3
         assert await recorder.echoes(50) == sent
 
 
-async def test_nothing_is_said_to_be_writable_that_was_never_refused(rig: Rig) -> None:
+async def test_on_writable_is_not_called_without_a_rejected_message(rig: Rig) -> None:
     stream, recorder = await rig.open()
     for message in texts(30):
         stream.send(message)
@@ -102,7 +102,7 @@ async def test_nothing_is_said_to_be_writable_that_was_never_refused(rig: Rig) -
     assert recorder.writable == 0
 
 
-async def test_finish_sends_all_that_was_taken_and_hears_the_peer_out(rig: Rig) -> None:
+async def test_finish_sends_all_messages_and_receives_all_replies(rig: Rig) -> None:
     stream, recorder = await rig.open()
     sent = texts(100)
     assert all(stream.send(message) for message in sent)
@@ -110,10 +110,10 @@ async def test_finish_sends_all_that_was_taken_and_hears_the_peer_out(rig: Rig) 
     assert not stream.send(b"too late")
     assert await recorder.end() is None
     assert recorder.messages[1:] == sent
-    assert rig.server.heard == [sent]
+    assert rig.server.received == [sent]
 
 
-async def test_finish_of_an_idle_stream_ends_it(rig: Rig) -> None:
+async def test_finish_ends_an_idle_stream(rig: Rig) -> None:
     stream, recorder = await rig.open()
     await recorder.echoes(0)
     stream.finish()
@@ -121,12 +121,12 @@ async def test_finish_of_an_idle_stream_ends_it(rig: Rig) -> None:
     assert await recorder.end() is None
 
 
-async def test_abort_ends_one_stream_and_no_other(rig: Rig) -> None:
+async def test_abort_ends_only_one_stream(rig: Rig) -> None:
     aborted, recorder = await rig.open()
     other, listener = await rig.open()
     aborted.send(b"never mind")
     aborted.abort()
-    assert not recorder.closed, "the end is told from the event loop, not from within abort"
+    assert not recorder.closed, "on_closed is called from the event loop, not from within abort"
     assert not aborted.send(b"too late")
     assert await recorder.end() is None
     async with asyncio.timeout(LIMIT_S):
@@ -136,8 +136,8 @@ async def test_abort_ends_one_stream_and_no_other(rig: Rig) -> None:
     assert recorder.violations == []
 
 
-async def test_a_stream_aborted_as_soon_as_it_is_open_says_nothing(rig: Rig) -> None:
-    """What the peer had said by then was heard after the end."""
+async def test_stream_aborted_right_after_open_delivers_nothing_after_the_end(rig: Rig) -> None:
+    """Symptom: messages that the peer had already sent were delivered after the end."""
     opened = [await rig.open() for _ in range(3)]
     for stream, _ in opened:
         stream.abort()
@@ -148,7 +148,7 @@ async def test_a_stream_aborted_as_soon_as_it_is_open_says_nothing(rig: Rig) -> 
     assert [recorder.messages for _, recorder in opened if recorder.violations] == []
 
 
-async def test_a_listener_may_abort_from_within_a_message(rig: Rig) -> None:
+async def test_receiver_may_abort_within_on_message(rig: Rig) -> None:
     stream, recorder = await rig.open()
     await recorder.echoes(0)
     recorder.then = lambda message: stream.abort()
@@ -160,7 +160,7 @@ async def test_a_listener_may_abort_from_within_a_message(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("code", [1011, 1012])
-async def test_a_peer_that_fails_ends_the_stream_with_a_reason(rig: Rig, code: int) -> None:
+async def test_close_by_the_peer_ends_the_stream_with_a_reason(rig: Rig, code: int) -> None:
     stream, recorder = await rig.open()
     stream.send(b"close:%d" % code)
     error = await recorder.end()
@@ -170,7 +170,7 @@ async def test_a_peer_that_fails_ends_the_stream_with_a_reason(rig: Rig, code: i
     assert not stream.send(b"too late")
 
 
-async def test_after_the_end_every_call_is_harmless(rig: Rig) -> None:
+async def test_calls_after_the_end_have_no_effect(rig: Rig) -> None:
     stream, recorder = await rig.open()
     stream.send(b"vanish")
     assert await recorder.end() is not None
@@ -182,7 +182,7 @@ async def test_after_the_end_every_call_is_harmless(rig: Rig) -> None:
     assert recorder.violations == []
 
 
-async def test_a_listener_that_raises_stops_no_stream(rig: Rig) -> None:
+async def test_exception_in_a_receiver_does_not_stop_streams(rig: Rig) -> None:
     raised: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
@@ -211,24 +211,24 @@ async def test_close_ends_every_stream_and_can_be_repeated(rig: Rig) -> None:
     assert refused.value.reason == "draining"
 
 
-async def test_close_of_a_transport_never_used_is_nothing(kind: str) -> None:
+async def test_close_of_an_unused_transport_has_no_effect(kind: str) -> None:
     async with rig_of(kind) as rig:
         await rig.transport.close()
 
 
-async def test_many_streams_at_once_each_hear_their_own(rig: Rig) -> None:
+async def test_concurrent_streams_each_receive_their_own_messages(rig: Rig) -> None:
     opened = await asyncio.gather(*(rig.open() for _ in range(30)))
     for number, (stream, _) in enumerate(opened):
         stream.send(b"I am %d" % number)
-    heard = [await recorder.echoes(1) for _, recorder in opened]
-    assert heard == [[b"I am %d" % number] for number in range(30)]
+    received = [await recorder.echoes(1) for _, recorder in opened]
+    assert received == [[b"I am %d" % number] for number in range(30)]
     for stream, _ in opened:
         stream.finish()
     assert [await recorder.end() for _, recorder in opened] == [None] * 30
     assert all(not recorder.violations for _, recorder in opened)
 
 
-async def test_nothing_is_heard_before_open_has_returned(rig: Rig) -> None:
+async def test_nothing_is_delivered_before_open_has_returned(rig: Rig) -> None:
     recorder = Recorder()
     stream = await rig.transport.open(recorder)
     assert recorder.messages == []

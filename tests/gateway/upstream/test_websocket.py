@@ -1,4 +1,4 @@
-"""The way straight to a vLLM server, and each way it can fail."""
+"""The transport to a vLLM server, and each way it can fail."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def why_not_opened(url: str, **changed: Any) -> UpstreamError:
 
 @contextlib.asynccontextmanager
 async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server with one handler, where the Realtime API would be."""
+    """Run a server with one handler at the path of the Realtime API."""
     app = web.Application()
     app.router.add_get("/v1/realtime", handler)
     server = TestServer(app)
@@ -75,7 +75,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         (200, "realtime-protocol-error"),
     ],
 )
-async def test_a_refused_upgrade(status: int, reason: str) -> None:
+async def test_refused_upgrade_has_a_reason(status: int, reason: str) -> None:
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(status=status, text="the server's words")
 
@@ -85,42 +85,42 @@ async def test_a_refused_upgrade(status: int, reason: str) -> None:
     assert error.detail == f"status={status}"
 
 
-async def test_the_api_key_is_a_bearer_token(server: EchoServer) -> None:
+async def test_api_key_is_sent_as_bearer_token(server: EchoServer) -> None:
     async with transport_to(server.url, api_key="a-key") as transport:
         await opened(transport)
     assert server.headers[0]["Authorization"] == "Bearer a-key"
 
 
-async def test_no_key_no_header(server: EchoServer) -> None:
+async def test_no_authorization_header_without_api_key(server: EchoServer) -> None:
     async with transport_to(server.url) as transport:
         await opened(transport)
     assert "Authorization" not in server.headers[0]
 
 
-async def test_a_connection_refused(unused_tcp_port: int) -> None:
+async def test_refused_connection(unused_tcp_port: int) -> None:
     error = await why_not_opened(f"ws://127.0.0.1:{unused_tcp_port}")
     assert error.reason == "connect-refused"
 
 
-async def test_a_host_that_has_no_address() -> None:
+async def test_host_without_address_is_unreachable() -> None:
     assert (await why_not_opened("ws://no-such-host.invalid")).reason == "host-unreachable"
 
 
-async def test_a_server_that_accepts_and_says_nothing() -> None:
+async def test_server_that_never_responds_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
         error = await why_not_opened(url, open_timeout_s=0.2)
     assert error.reason == "connect-timeout"
 
 
-async def test_a_server_that_hangs_up_instead() -> None:
+async def test_server_that_disconnects_during_the_upgrade() -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         error = await why_not_opened(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert error.reason == "connection-lost"
 
 
-async def test_a_certificate_is_trusted_or_not() -> None:
+async def test_certificate_of_an_unknown_ca_is_rejected() -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -133,7 +133,7 @@ async def test_a_certificate_is_trusted_or_not() -> None:
             assert await recorder.echoes(0) == []
 
 
-async def test_a_cancelled_open_leaves_nothing_behind() -> None:
+async def test_open_can_be_cancelled() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with transport_to(f"ws://127.0.0.1:{listener.getsockname()[1]}") as transport:
             waiting = asyncio.create_task(transport.open(Recorder()))
@@ -160,7 +160,9 @@ async def test_a_cancelled_open_leaves_nothing_behind() -> None:
         (4000, "realtime-error"),
     ],
 )
-async def test_a_close_code_s_reason(server: EchoServer, code: int, reason: str | None) -> None:
+async def test_close_code_maps_to_a_reason(
+    server: EchoServer, code: int, reason: str | None
+) -> None:
     async with transport_to(server.url) as transport:
         stream, recorder = await opened(transport)
         stream.send(b"close:%d" % code)
@@ -168,7 +170,7 @@ async def test_a_close_code_s_reason(server: EchoServer, code: int, reason: str 
 
 
 @pytest.mark.parametrize("how", ["vanish", "hang up"])
-async def test_a_connection_lost_is_no_clean_end(server: EchoServer, how: str) -> None:
+async def test_lost_connection_is_not_a_clean_end(server: EchoServer, how: str) -> None:
     """For a FIN without a close frame aiohttp's close code is 1000, as for a clean end."""
     async with transport_to(server.url) as transport:
         stream, recorder = await opened(transport)
@@ -176,8 +178,8 @@ async def test_a_connection_lost_is_no_clean_end(server: EchoServer, how: str) -
         assert await recorder.reason() == "connection-lost"
 
 
-async def test_a_peer_that_answers_no_ping_is_lost() -> None:
-    async def sleep_over(request: web.Request) -> web.WebSocketResponse:
+async def test_connection_without_pong_is_lost() -> None:
+    async def ignore_pings(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         await socket.receive()  # the ping
@@ -185,14 +187,14 @@ async def test_a_peer_that_answers_no_ping_is_lost() -> None:
         return socket
 
     async with (
-        serving(sleep_over) as url,
+        serving(ignore_pings) as url,
         transport_to(url, heartbeat_s=0.2, close_timeout_s=0.2) as transport,
     ):
         _, recorder = await opened(transport)
         assert await recorder.reason() == "connection-lost"
 
 
-async def test_a_peer_that_takes_no_more(server: EchoServer) -> None:
+async def test_peer_that_stops_reading_causes_a_send_timeout(server: EchoServer) -> None:
     server.reading.clear()
     async with transport_to(server.url, send_timeout_s=0.2, close_timeout_s=0.2) as transport:
         stream, recorder = await opened(transport)
@@ -202,7 +204,7 @@ async def test_a_peer_that_takes_no_more(server: EchoServer) -> None:
         assert not stream.send(b"too late")
 
 
-async def test_a_peer_that_does_not_answer_our_close(server: EchoServer) -> None:
+async def test_missing_reply_to_the_close_frame_times_out(server: EchoServer) -> None:
     server.answering_closes = False
     async with transport_to(server.url, close_timeout_s=0.2) as transport:
         stream, recorder = await opened(transport)
@@ -210,7 +212,7 @@ async def test_a_peer_that_does_not_answer_our_close(server: EchoServer) -> None
         assert await recorder.reason() == "response-timeout"
 
 
-async def test_a_message_above_the_limit_ends_the_stream() -> None:
+async def test_message_above_the_limit_ends_the_stream() -> None:
     async def flood(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -223,7 +225,7 @@ async def test_a_message_above_the_limit_ends_the_stream() -> None:
         assert await recorder.reason() == "realtime-protocol-error"
 
 
-async def test_no_log_or_error_quotes_key_or_content(
+async def test_logs_and_errors_have_no_key_or_content(
     server: EchoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -1,16 +1,18 @@
-"""How carriers prove that a request is theirs, one file per scheme. Pure.
+"""Verify the signatures of carriers' requests, one file per scheme. Pure.
 
-    file            signs                    with                 shown a second time
-    twilio.py       URL, form                HMAC-SHA1            looks like the first
-    signalwire.py   URL, form or body        HMAC-SHA1            looks like the first
-    plivo.py        URL, form, nonce         HMAC-SHA256          has the same nonce
-    telnyx.py       time, body               Ed25519              is the same, until it is stale
-    jambonz.py      time, body               HMAC-SHA256          is the same, until it is stale
-    vonage.py       time, id, hash of body   JWT by HMAC-SHA256   has the same id, until it is stale
+    file            signed                   algorithm            a replay is detected by
+    twilio.py       URL, form                HMAC-SHA1            its signature
+    signalwire.py   URL, form or body        HMAC-SHA1            its signature
+    plivo.py        URL, form, nonce         HMAC-SHA256          its nonce
+    telnyx.py       time, body               Ed25519              its signature, until it is stale
+    jambonz.py      time, body               HMAC-SHA256          its signature, until it is stale
+    vonage.py       time, id, hash of body   JWT by HMAC-SHA256   its id, until it is stale
+    openid.py       JWT of an issuer         RS256                its digest, until it is stale
 
-Each has a `verify`, which raises CarrierError: signature-missing, signature-invalid, or
-signature-stale where a time is signed; it returns what tells a request from others. Each takes one
-secret or several, and compares with all of them in constant time. Secrets, headers' values and text
-are as they came, URLs as the carrier was told them: what reached us through a proxy may differ.
-Those that sign no URL do not tell one webhook from another. What they share is in `checks.py`.
+Each scheme has a `verify`, which raises CarrierError with signature-missing, signature-invalid or,
+if a time is signed, signature-stale. It returns the value that identifies the request. It accepts
+one secret or several, and compares with all of them in constant time. Secrets, header values and
+texts are passed unchanged. URLs are those that are configured at the carrier; a request that passed
+a proxy may have another one. A scheme that does not sign the URL cannot distinguish one webhook
+from another. Shared functions are in `checks.py`.
 """

@@ -1,4 +1,4 @@
-"""What the schemes share: bounded headers, comparisons in constant time, clocks. Pure."""
+"""Shared checks: bounded headers, comparisons in constant time, timestamps. Pure."""
 
 import hmac
 import re
@@ -7,14 +7,14 @@ from typing import Final
 
 from gateway.errors import CarrierError
 
-TOLERANCE_S: Final = 300  # both ways; the default of Telnyx's and jambonz' own SDKs
-MAX_SIGNATURES: Final = 4  # looked at in one header; while a secret is being changed there are two
+TOLERANCE_S: Final = 300  # both ways; the default of Telnyx's and jambonz' SDKs
+MAX_SIGNATURES: Final = 4  # checked per header; there are two while a secret is being rotated
 
 _UNIX_TIME: Final = re.compile("[0-9]{1,12}")
 
 
 def read_header(value: str | None, max_characters: int) -> str:
-    """Take a header's value, if it can be a signature: all of them are short, and ASCII.
+    """Return a header's value if it can be a signature: short, and only ASCII.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
@@ -27,7 +27,7 @@ def read_header(value: str | None, max_characters: int) -> str:
 
 
 def read_unix_time(text: str) -> int:
-    """Read Unix seconds.
+    """Parse Unix seconds.
 
     Raises:
         CarrierError: signature-invalid.
@@ -38,36 +38,36 @@ def read_unix_time(text: str) -> int:
 
 
 def any_equal[T: (str, bytes)](given: Iterable[T], expected: Collection[T]) -> bool:
-    """Compare each with each in constant time; how long it takes does not say which was equal."""
+    """Compare all pairs in constant time, so that timing does not reveal which pair is equal."""
     equal = [hmac.compare_digest(one, other) for one in given for other in expected]
     return any(equal)
 
 
 def require_match(given: Iterable[str], expected: Collection[str]) -> None:
-    """Compare ASCII texts in constant time; one that is expected suffices.
+    """Compare ASCII strings in constant time.
 
     Raises:
-        CarrierError: signature-invalid.
+        CarrierError: signature-invalid: no given string is expected.
     """
     if not any_equal(given, expected):
         raise CarrierError("signature-invalid")
 
 
 def listed(secrets: str | Sequence[str]) -> Sequence[str]:
-    """Return one or several secrets as several."""
+    """Return one or several secrets as a sequence."""
     return (secrets,) if isinstance(secrets, str) else secrets
 
 
 def require_fresh(signed_s: float, now_s: float, tolerance_s: float) -> None:
-    """Compare the time of a signature, which is believed, with ours.
+    """Compare the time of a verified signature with the current time.
 
     Raises:
-        CarrierError: signature-stale: it is too old, or from the future.
+        CarrierError: signature-stale: it is too old or in the future.
     """
     if not now_s - tolerance_s <= signed_s <= now_s + tolerance_s:
         raise CarrierError("signature-stale")
 
 
 def wire_bytes(text: str) -> bytes:
-    """Give the bytes that came over the wire: not all that HTTP carries is text."""
+    """Return the bytes as received: HTTP values may contain bytes that are not valid text."""
     return text.encode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Jambonz' signature: HMAC-SHA256 over the time and the body, as Stripe does it. Pure.
+"""Verify jambonz' signature: HMAC-SHA256 over the time and the body, like Stripe's. Pure.
 
     Jambonz-Signature: t=1700000000,v1=<hex>[,v1=<hex>]
 
@@ -24,7 +24,7 @@ from gateway.errors import CarrierError
 
 SIGNATURE_HEADER: Final = "Jambonz-Signature"
 
-_MAX_CHARACTERS: Final = 512  # with one v1 it is 81
+_MAX_CHARACTERS: Final = 512  # 81 with one v1
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
@@ -33,7 +33,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
     Args:
         secret: the account's webhook secret.
         timestamp: Unix seconds, as in the header.
-        body: as it is sent.
+        body: the raw body.
 
     Returns:
         Lower-case hex, for the header's `v1`.
@@ -48,18 +48,18 @@ def verify(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> str:
-    """Check a webhook's signature.
+    """Verify a webhook's signature.
 
     Args:
-        secret: see `sign`; one, or several of which any may have signed.
-        signature: its header's value; of several `v1` one suffices.
-        body: as it came.
-        now_s: Unix seconds.
-        tolerance_s: how far the header's time may be from it.
+        secret: see `sign`; one secret, or several of which any may have signed.
+        signature: the header's value; if it has several `v1`, one has to match.
+        body: the raw body.
+        now_s: the current time, Unix seconds.
+        tolerance_s: how far the header's time may differ from it.
 
     Returns:
-        The signature by the first secret, by which the caller tells that a webhook is repeated,
-        until twice the tolerance from now. (The header could say the same in other words.)
+        The signature by the first secret. The caller has to store it for twice the tolerance to
+        detect replays. (The header itself can be spelled in several ways.)
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.

@@ -1,9 +1,9 @@
-"""A JWT (RS256) by keys that its issuer changes and publishes: OpenID Connect. Pure.
+"""Verify a JWT (RS256) with the rotating keys that its issuer publishes: OpenID Connect. Pure.
 
     Authorization: Bearer <JWT>    {"iss": ..., "aud": ..., "exp": ..., "nbf": ...}
 
-The issuer's configuration names it and the place of its keys; others fetch both, and give them to
-`OpenIdKeys`. Source: OpenID Connect Discovery 1.0, section 4.
+The issuer's configuration contains its name and the URL of its keys. The caller fetches both
+documents and passes them to `OpenIdKeys`. Source: OpenID Connect Discovery 1.0, section 4.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ from gateway.errors import CarrierError
 
 SIGNATURE_HEADER: Final = "Authorization"
 
-_MAX_CHARACTERS: Final = 8192  # about 1000 are usual
-# All times are judged by the clock that is passed in.
+_MAX_CHARACTERS: Final = 8192  # usually about 1000
+# `verify` checks all times itself, by the clock that is passed in.
 _OPTIONS: Final[Options] = {
     "verify_iat": False,
     "verify_exp": False,
@@ -40,14 +40,14 @@ class _KeySet(msgspec.Struct):
 
 
 class OpenIdKeys:
-    """The keys of one issuer, as they were read last.
+    """The keys of one issuer, as read last.
 
     Args:
-        url: of the issuer's configuration.
-        audience: whom its tokens must be for.
+        url: the URL of the issuer's configuration.
+        audience: the audience that tokens must have.
 
     Attributes:
-        on_unknown: told that a token names a key that is not there; it may be new.
+        on_unknown: called when a token names an unknown key, which may be a new one.
     """
 
     def __init__(self, url: str, audience: str) -> None:
@@ -59,29 +59,29 @@ class OpenIdKeys:
 
     @property
     def source(self) -> tuple[str, str]:
-        """Whose keys they are, and for whom its tokens must be."""
+        """URL of the issuer's configuration, and the required audience."""
         return self.url, self._audience
 
     def read_configuration(self, document: bytes) -> str:
-        """Read the issuer's configuration.
+        """Parse the issuer's configuration.
 
         Returns:
-            Where its keys are.
+            The URL of its keys.
 
         Raises:
-            ValueError: it is none, or names a place by another scheme than its own.
+            ValueError: the document is invalid, or the URL's scheme differs from that of `url`.
         """
         found = msgspec.json.decode(document, type=_Configuration)
         if urlsplit(found.jwks_uri).scheme != urlsplit(self.url).scheme:
-            raise ValueError("the keys are elsewhere")
+            raise ValueError("the URL of the keys has another scheme")
         self._issuer = found.issuer
         return found.jwks_uri
 
     def read_keys(self, document: bytes) -> None:
-        """Read the issuer's keys, a JSON Web Key Set; they take the place of those before.
+        """Parse the issuer's keys, a JSON Web Key Set, and replace the previous keys.
 
         Raises:
-            ValueError: it is none, or has no key that we know the kind of.
+            ValueError: the document is invalid, or has no RSA key.
         """
         found = msgspec.json.decode(document, type=_KeySet).keys
         try:
@@ -94,18 +94,19 @@ class OpenIdKeys:
         self._keys = usable
 
     def verify(self, authorization: str | None, now_s: float) -> tuple[str, float]:
-        """Check a request's token.
+        """Verify a request's token.
 
         Args:
             authorization: the header's value.
-            now_s: Unix seconds; the token's times may be off by `TOLERANCE_S`.
+            now_s: the current time, Unix seconds; the token's times may be off by `TOLERANCE_S`.
 
         Returns:
-            A digest of what is signed, which the caller must refuse a second time, and until when.
+            A digest of the signed text, which the caller must accept only once, and the Unix time
+            until which it has to be stored.
 
         Raises:
             CarrierError: signature-missing, signature-invalid, signature-stale, or
-                keys-unavailable: they could not be read yet.
+                keys-unavailable: no keys have been read yet.
         """
         scheme, _, rest = read_header(authorization, _MAX_CHARACTERS).partition(" ")
         if scheme.lower() != "bearer":

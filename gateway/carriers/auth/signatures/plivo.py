@@ -1,11 +1,11 @@
-"""Plivo's signature, version 3: HMAC-SHA256 over the URL, the form and a nonce. Pure.
+"""Verify Plivo's signature, version 3: HMAC-SHA256 over the URL, the form and a nonce. Pure.
 
     https://host/path                       GET or upgrade
     https://host/path?a=1&b=2               the query decoded and sorted
     https://host/path?CallUUIDuFrom1        POST: the form's names and values, sorted
     https://host/path?a=1&b=2.CallUUIDuFrom1
 
-each followed by `.` and the nonce. Sources: docs.plivo.com/docs/voice/xml/request/validation;
+Each is followed by `.` and the nonce. Sources: docs.plivo.com/docs/voice/xml/request/validation;
 plivo-python, plivo/utils/signature_v3.py.
 """
 
@@ -29,9 +29,9 @@ from gateway.errors import CarrierError
 SIGNATURE_HEADER: Final = "X-Plivo-Signature-V3"
 NONCE_HEADER: Final = "X-Plivo-Signature-V3-Nonce"
 
-_MAX_CHARACTERS: Final = 256  # one is 44
-_MAX_NONCE_CHARACTERS: Final = 128  # twenty digits are usual
-# No `.`: with it the end of a form's last value could be shown as the beginning of another nonce.
+_MAX_CHARACTERS: Final = 256  # 44 for one signature
+_MAX_NONCE_CHARACTERS: Final = 128  # usually 20 digits
+# No `.`: else the end of a form's last value could be moved to the beginning of the nonce.
 _NONCE: Final = re.compile("[A-Za-z0-9_+/=-]+")
 
 
@@ -39,9 +39,9 @@ def sign(auth_token: str, url: str, nonce: str, form: Sequence[tuple[str, str]] 
     """Compute the signature of a request.
 
     Args:
-        auth_token: of the account or subaccount that the application belongs to.
+        auth_token: the token of the account or subaccount that the application belongs to.
         url: the full URL, with its query if any.
-        nonce: the value of its header.
+        nonce: the nonce header's value.
         form: the POST's fields.
 
     Returns:
@@ -59,20 +59,20 @@ def verify(
     nonce: str | None,
     form: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Check a request's signature.
+    """Verify a request's signature.
 
-    An upgrade's may be over the URL's wss or its https spelling: the vendor's page says "full URI
-    including protocol", the SDK takes whatever it is given.
+    An upgrade's signature is accepted for the wss and the https spelling of the URL: the vendor's
+    page says "full URI including protocol", and the SDK signs any URL that it is given.
 
     Args:
-        auth_token: see `sign`; one, or several of which any may have signed.
+        auth_token: see `sign`; one token, or several of which any may have signed.
         url: see `sign`; for an upgrade the scheme is wss.
-        signature: its header's value; of several, separated by commas, one suffices.
-        nonce: its header's value.
+        signature: the signature header's value; if it lists several, one has to match.
+        nonce: the nonce header's value.
         form: the POST's fields.
 
     Returns:
-        The nonce, by which the caller tells that a request is repeated. No time is signed.
+        The nonce, by which the caller detects replays. No time is signed.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.

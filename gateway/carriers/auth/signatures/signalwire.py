@@ -1,10 +1,10 @@
-"""SignalWire's signatures: HMAC-SHA1 over the URL and what is posted to it. Pure.
+"""Verify SignalWire's signatures: HMAC-SHA1 over the URL and the posted data. Pure.
 
     base64, URL + form      cXML; sorted by name, all values of a repeated field in their order
-    base64, URL alone       JSON to a cXML URL, which has `bodySHA256=<hex>` in its query
+    base64, only the URL    JSON to a cXML URL, which has `bodySHA256=<hex>` in its query
     hex, URL + body         JSON of SWML and RELAY
 
-The secret is the project's signing key. The header is X-SignalWire-Signature, or has Twilio's name.
+The secret is the project's signing key. The header is X-SignalWire-Signature or has Twilio's name.
 Twilio's scheme (`twilio.py`) differs where a form repeats a field. Sources:
 developer.signalwire.com/guides/webhook-security; signalwire/signalwire-typescript,
 WebhookValidator.ts, and its tests, which have the vendor's vectors.
@@ -29,7 +29,7 @@ from gateway.carriers.auth.signatures.twilio import port_variants
 
 SIGNATURE_HEADER: Final = "X-SignalWire-Signature"
 
-_MAX_CHARACTERS: Final = 40  # hex of 20 bytes; base64 has 28
+_MAX_CHARACTERS: Final = 40  # hex of 20 bytes; 28 in base64
 _BODY_HASH: Final = "bodySHA256"
 
 
@@ -49,7 +49,7 @@ def sign(key: str, url: str, form: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def sign_body(key: str, url: str, body: bytes) -> str:
-    """Compute the signature of JSON as SWML and RELAY post it: hex over the URL and the body."""
+    """Compute the signature of JSON from SWML and RELAY: hex of the MAC over URL and body."""
     return _mac(key, wire_bytes(url) + body).hex()
 
 
@@ -60,17 +60,17 @@ def verify(
     body: bytes,
     form: Sequence[tuple[str, str]] | None,
 ) -> str:
-    """Check a webhook's signature, with and without the URL's port.
+    """Verify a webhook's signature, with and without the URL's port.
 
     Args:
-        key: see `sign`; one, or several of which any may have signed.
+        key: see `sign`; one key, or several of which any may have signed.
         url: see `sign`.
-        headers: the request's.
-        body: as it came.
-        form: its fields; None: it is no form.
+        headers: the request's headers.
+        body: the raw body.
+        form: the form's fields; None: the body is not a form.
 
     Returns:
-        The signature. Neither a time nor a nonce is signed: it alone tells webhooks apart.
+        The signature, by which the caller detects replays. Neither a time nor a nonce is signed.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
@@ -86,7 +86,7 @@ def verify(
 
 
 def _is_body_known(url: str, body: bytes, *, is_form: bool) -> bool:
-    """Whether a signature over the URL vouches for the body: by its fields, or by its hash."""
+    """Return whether a signature over the URL covers the body, by its fields or by its hash."""
     hashes = [value for name, value in parse_qsl(url.partition("?")[2]) if name == _BODY_HASH]
     if not hashes:
         return is_form

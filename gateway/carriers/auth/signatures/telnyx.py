@@ -1,6 +1,6 @@
-"""Telnyx's signature: Ed25519 over the time and the body. Pure.
+"""Verify Telnyx's signature: Ed25519 over the time and the body. Pure.
 
-The URL is not signed: proxies do no harm. Upgrades are not signed.
+The URL is not signed, so a proxy may change it. Upgrades are not signed.
 Sources: developers.telnyx.com/api-reference/callbacks; telnyx-python, telnyx/webhook.py.
 """
 
@@ -28,13 +28,13 @@ _MAX_TIMESTAMP_CHARACTERS: Final = 12
 
 
 def read_public_key(text: str) -> Ed25519PublicKey:
-    """Read the account's public key, as the portal shows it.
+    """Parse the account's public key, as shown in the portal.
 
     Args:
         text: base64 of 32 bytes.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text is not that.
     """
     return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
 
@@ -47,19 +47,19 @@ def verify(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> str:
-    """Check a webhook's signature.
+    """Verify a webhook's signature.
 
     Args:
-        public_key: the account's; one, or several of which any may have signed.
-        signature: its header's value.
-        timestamp: its header's value, Unix seconds.
-        body: as it came.
-        now_s: Unix seconds.
-        tolerance_s: how far the timestamp may be from it.
+        public_key: the account's key, or several of which any may have signed.
+        signature: the signature header's value.
+        timestamp: the timestamp header's value, Unix seconds.
+        body: the raw body.
+        now_s: the current time, Unix seconds.
+        tolerance_s: how far the timestamp may differ from it.
 
     Returns:
-        The signature in the one spelling it has in hex, by which the caller tells that a webhook is
-        repeated, until twice the tolerance from now.
+        The signature in hex, which has only one spelling. The caller has to store it for twice the
+        tolerance to detect replays.
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.

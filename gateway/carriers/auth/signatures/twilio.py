@@ -1,4 +1,4 @@
-"""Twilio's signature: HMAC-SHA1 over the URL and the form. Pure.
+"""Verify Twilio's signature: HMAC-SHA1 over the URL and the form. Pure.
 
 Sources: twilio.com/docs/usage/security; twilio-python, request_validator.py.
 """
@@ -24,7 +24,7 @@ def sign(auth_token: str, url: str, form: Iterable[tuple[str, str]] = ()) -> str
     Args:
         auth_token: the account's auth token.
         url: the full URL, with its query if any. For an upgrade the scheme is wss.
-        form: the POST's fields; of a repeated one each distinct value counts once.
+        form: the POST's fields; equal fields count once.
 
     Returns:
         base64 of HMAC-SHA1 over the URL and the sorted fields.
@@ -40,16 +40,16 @@ def verify(
     signature: str | None,
     form: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Check a request's signature, with and without the URL's port, as Twilio's own validator does.
+    """Verify a request's signature, with and without the URL's port, as Twilio's SDK does.
 
     Args:
-        auth_token: see `sign`; one, or several of which any may have signed.
+        auth_token: see `sign`; one token, or several of which any may have signed.
         url: see `sign`.
-        signature: its header's value.
+        signature: the signature header's value.
         form: see `sign`.
 
     Returns:
-        The signature. Neither a time nor a nonce is signed: it alone tells requests apart.
+        The signature, by which the caller detects replays. Neither a time nor a nonce is signed.
 
     Raises:
         CarrierError: signature-missing or signature-invalid.
@@ -61,9 +61,10 @@ def verify(
 
 
 def port_variants(url: str) -> list[str]:
-    """The URL as it is, without its port, and with its scheme's default port.
+    """Return the URL unchanged, without its port, and with its scheme's default port.
 
-    The rest stays as it came: joined again from its parts, a bare `?` would be lost.
+    The path and query are copied unchanged: if the URL were parsed and joined, a bare `?` would be
+    lost.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition(":")[0] if parts.port else parts.netloc

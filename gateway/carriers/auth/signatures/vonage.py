@@ -1,8 +1,8 @@
-"""Vonage's signature: a JWT (HS256) with a hash of the body. Pure.
+"""Verify Vonage's signature: a JWT (HS256) with a hash of the body. Pure.
 
     Authorization: Bearer <JWT>    {"iss": "Vonage", "iat": ..., "jti": ..., "payload_hash": ...}
 
-The URL is not signed. Of a GET the hash is of its query, written as a JSON object without spaces.
+The URL is not signed. The hash of a GET is that of its query as a JSON object without spaces.
 Sources: developer.vonage.com/en/getting-started/concepts/webhooks, "Signed webhooks";
 api.support.vonage.com, "How do I verify that the Voice API Webhook request and it's payload has not
 been tampered during transit".
@@ -27,9 +27,9 @@ from gateway.errors import CarrierError
 
 SIGNATURE_HEADER: Final = "Authorization"
 
-_MAX_CHARACTERS: Final = 2048  # about 450 are usual
+_MAX_CHARACTERS: Final = 2048  # usually about 450
 _MIN_KEY_BYTES: Final = 32
-# All times are judged by the clock that is passed in, and by `iat` alone.
+# `verify` checks only `iat`, by the clock that is passed in.
 _OPTIONS: Final[Options] = {"verify_iat": False, "verify_exp": False, "verify_nbf": False}
 
 
@@ -40,18 +40,17 @@ def verify(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> str:
-    """Check a webhook's signature.
+    """Verify a webhook's signature.
 
     Args:
-        secret: the account's signature secret; one, or several of which any may have signed.
+        secret: the account's signature secret, or several of which any may have signed.
         authorization: the header's value.
-        body: as it came.
-        now_s: Unix seconds.
-        tolerance_s: how far the token's `iat` may be from it.
+        body: the raw body.
+        now_s: the current time, Unix seconds.
+        tolerance_s: how far the token's `iat` may differ from it.
 
     Returns:
-        The token's `jti`, by which the caller tells that a webhook is repeated, until twice the
-        tolerance from now.
+        The token's `jti`. The caller has to store it for twice the tolerance to detect replays.
 
     Raises:
         CarrierError: signature-missing, signature-invalid or signature-stale.
@@ -72,14 +71,15 @@ def verify(
 
 
 def payload_of_get(query: Mapping[str, str]) -> bytes:
-    """Write what is hashed of a GET: its query, in its order, as JavaScript writes JSON."""
+    """Return the hashed text of a GET: its query, in order, as JavaScript encodes JSON."""
     return json.dumps(query, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _claims(secret: str, token: str) -> dict[str, object]:
-    """Read what a secret has signed; nothing if it has not."""
-    # HMAC itself fills a short key up with zeros (RFC 2104, section 2): the same signatures, and no
-    # warning for each of them. The secret is the account's; how long it is, is not for us to say.
+    """Return the claims of a token; an empty dict if it was not signed with this secret."""
+    # Padding avoids PyJWT's warning about short keys on every request. The signature is the same,
+    # because HMAC pads short keys with zeros itself (RFC 2104, section 2). Vonage determines the
+    # length of the secret.
     key = secret.encode().ljust(_MIN_KEY_BYTES, b"\0")
     try:
         return jwt.decode(token, key, algorithms=["HS256"], issuer="Vonage", options=_OPTIONS)

@@ -3,10 +3,10 @@
     open > opened . (audio | ping > pong | paused . resumed | discarded | update > updated)* .
     close > closed
 
-JSON texts both ways, numbered from 1 without a hole in either direction; audio is binary, without
-number or time. Two channels lie in it sample by sample, in the order of the media that we chose.
-The position of a sample is what was sent before it and what was left out: `resumed` and `discarded`
-say how much that is. An `open` without a conversation only probes the connection.
+Both sides send JSON texts, numbered from 1 without a hole in either direction. Audio is binary,
+without number or timestamp. Two channels are interleaved sample by sample, in the order of the
+chosen media. The position of a sample is the audio sent before it plus the audio left out, which
+`resumed` and `discarded` announce. An `open` without a conversation only probes the connection.
 
 A Monitor must never be sent binary messages. Sources: developer.genesys.cloud/devapps/audiohook;
 github.com/purecloudlabs/audiohook-reference-implementation, app/audiohook/src.
@@ -37,29 +37,29 @@ from gateway.carriers.vendors.genesys.messages import LeftOut, Message, Open, ch
 from gateway.errors import REASONS, CarrierError
 
 _RATE_HZ: Final = 8000
-_BYTES_PER_MS: Final = 16  # of two channels
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # a probe's conversation
+_BYTES_PER_MS: Final = 16  # two channels
+_NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"  # a probe's conversation
 _ROLES: Final = {"external": "customer", "internal": "agent"}
 _NOTES: Final = frozenset({"error", "playback_started", "playback_completed"})
 
 
 class AudioHookAdapter(Adapter):
-    """One AudioHook session.
+    """The adapter of one AudioHook session.
 
     Args:
-        session_id: as the upgrade's signed headers have it.
-        organization_id: likewise.
-        send_transcripts: tell Genesys final texts.
+        session_id: the session's id in the upgrade's signed headers.
+        organization_id: the organization's id in these headers.
+        send_transcripts: whether to send final transcripts to Genesys.
     """
 
-    farewell_within_s = 8.0  # the client gives its `close` 10 s
+    farewell_within_s = 8.0  # the client waits 10 s for the reply to its `close`
 
     def __init__(
         self, session_id: str, organization_id: str, *, send_transcripts: bool = False
     ) -> None:
         self._session_id = session_id
         self._organization_id = organization_id
-        self._sends_transcripts = send_transcripts  # until the goodbye
+        self._sends_transcripts = send_transcripts  # until the closing message
         self._client_seq = 0
         self._seq = 0
         self._is_open = False
@@ -70,11 +70,11 @@ class AudioHookAdapter(Adapter):
         self._early = EarlyMedia(_BYTES_PER_MS)
         self._is_probe = False
         self._is_paused = False
-        self._is_leaving = False  # we have asked for the close
+        self._is_leaving = False  # the gateway has requested the close
         self._is_closed = False
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Understand one message; see `Adapter`."""
+        """Parse one message; see `Adapter`."""
         if self._is_closed:
             return (MessageIgnored("after-stop"),)
         received = read(message)
@@ -101,11 +101,11 @@ class AudioHookAdapter(Adapter):
             case "close":
                 self._is_closed = True
                 return (self._reply("closed") if self._is_leaving else CallStopped(),)
-            case _:  # the client closes after its errors
+            case _:  # after an error, the client closes the session itself
                 return (MessageIgnored(received.type if received.type in _NOTES else "unknown"),)
 
     def receive_binary(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Take audio of all channels; see `Adapter`."""
+        """Parse audio of all channels; see `Adapter`."""
         if self._is_closed:
             raise CarrierError("out-of-sequence", "audio after close")
         if not self._is_open:
@@ -115,7 +115,7 @@ class AudioHookAdapter(Adapter):
         parts = self._split(message)
         timestamp_ms = self._position_ms
         self._position_samples += len(parts[0]) // self._sample_bytes
-        if self._is_paused:  # what is said in a pause is not for us
+        if self._is_paused:  # speech during a pause must not be transcribed
             return (MessageIgnored("unwanted-audio"),)
         return tuple(
             AudioReceived(channel, part, timestamp_ms, None)
@@ -123,7 +123,7 @@ class AudioHookAdapter(Adapter):
         )
 
     def farewell(self, reason: str) -> Sequence[Reply]:
-        """Answer the client's close, or ask for it; see `Adapter`."""
+        """Reply to the client's close, or request it; see `Adapter`."""
         self._sends_transcripts = False
         if self._is_closed:
             return (self._reply("closed"),)
@@ -136,13 +136,13 @@ class AudioHookAdapter(Adapter):
 
     @property
     def awaits_answer(self) -> bool:
-        """Whether we asked for the client's close, and it has not come; see `Adapter`."""
+        """Whether the requested close has not arrived yet; see `Adapter`."""
         return self._is_leaving and not self._is_closed
 
     def transcript(
         self, track: str, segment: int, text: str, *, start_ms: int, end_ms: int
     ) -> Sequence[Reply]:
-        """Tell Genesys a final text; see `Adapter`. The same segment always has the same id."""
+        """Return the event for a final transcript, whose id is stable; see `Adapter`."""
         if not self._sends_transcripts:
             return ()
         words = {"type": "display", "transcript": text, "tokens": []}
@@ -152,45 +152,45 @@ class AudioHookAdapter(Adapter):
             "isFinal": True,
             "offset": _spell_duration(start_ms),
             "duration": _spell_duration(end_ms - start_ms),
-            # A confidence is required, but the model gives none.
+            # A confidence is required, but the model returns none.
             "alternatives": [{"confidence": 1.0, "interpretations": [words]}],
         }
         return (self._reply("event", {"entities": [{"type": "transcript", "data": data}]}),)
 
     def _check(self, message: Message) -> None:
-        """Check who speaks, and that no message is missing in either direction."""
+        """Check the session's id, and that no message is missing in either direction."""
         if message.id != self._session_id:
             raise CarrierError("identity-mismatch", "session")
         if message.seq != self._client_seq + 1 or (message.serverseq or 0) > self._seq:
             raise CarrierError("out-of-sequence")
         self._client_seq = message.seq
 
-    def _open(self, said: Open) -> Iterator[CarrierEvent]:
+    def _open(self, parameters: Open) -> Iterator[CarrierEvent]:
         if self._is_open:
             yield MessageIgnored("repeated-start")
             return
-        if said.organization_id != self._organization_id:
+        if parameters.organization_id != self._organization_id:
             raise CarrierError("identity-mismatch", "organization")
-        self._is_probe = said.conversation_id == _NOBODY
+        self._is_probe = parameters.conversation_id == _NIL_UUID
         media = []
-        if said.media or not self._is_probe:
-            chosen, self._channels = choose(said.media)
+        if parameters.media or not self._is_probe:
+            chosen, self._channels = choose(parameters.media)
             media.append(chosen)
         self._is_open = True
         yield self._reply("opened", {"startPaused": False, "media": media})
         if not self._is_probe:
-            yield self._start(said)
+            yield self._start(parameters)
         for early in self._early.drain():
             yield from self.receive_binary(early)
 
-    def _start(self, said: Open) -> CallStarted:
+    def _start(self, parameters: Open) -> CallStarted:
         start = self.correct(
             CallStarted(
-                call_id=said.conversation_id,
+                call_id=parameters.conversation_id,
                 stream_id=self._session_id,
                 tracks=tuple(TrackFormat(c, Encoding.PCMU, _RATE_HZ) for c in self._channels),
-                params=said.params,
-                called=said.called,
+                params=parameters.params,
+                called=parameters.called,
                 roles={channel: _ROLES[channel] for channel in self._channels},
             )
         )
@@ -200,7 +200,7 @@ class AudioHookAdapter(Adapter):
 
     @property
     def _position_ms(self) -> int:
-        """Where the next audio lies on the stream's media clock."""
+        """Position of the next audio on the stream's media clock."""
         return self._position_samples * 1000 // _RATE_HZ
 
     def _skip(self, left_out: LeftOut) -> None:

@@ -1,8 +1,8 @@
-"""Genesys Cloud AudioHook: who is let in. Pure.
+"""Genesys Cloud AudioHook: settings and authentication. Pure.
 
-There is no webhook: our media URL, an API key and its client secret are configured at Genesys, per
-integration. Each upgrade is signed with the secret, for that URL, and has a nonce. The protocol is
-in `adapter.py`. Source: developer.genesys.cloud/devapps/audiohook.
+There is no webhook. The gateway's media URL, an API key and its client secret are configured at
+Genesys, per integration. Each upgrade is signed with the secret, for that URL, and has a nonce. The
+protocol is in `adapter.py`. Source: developer.genesys.cloud/devapps/audiohook.
 """
 
 import base64
@@ -24,10 +24,11 @@ _MIN_SECRET_BYTES: Final = 16
 
 
 def _read_api_keys(text: str) -> Mapping[str, Sequence[bytes]]:
-    """Read `{"<API key>": "<client secret, base64>"}`; several secrets are separated by commas.
+    """Parse `{"<API key>": "<client secret, base64>"}`; several secrets are separated by commas.
 
     Raises:
-        ValueError: it is something else; quotes nothing: a secret may stand in any place.
+        ValueError: the text is invalid. The message quotes nothing, because any part of the text
+            may be a secret.
     """
     try:
         keys = msgspec.json.decode(text, type=dict[str, str])
@@ -49,34 +50,35 @@ def _check_api_keys(text: SecretStr) -> SecretStr:
 
 
 class Genesys(Carrier):
-    """AudioHook, closed unless API keys are configured."""
+    """AudioHook; disabled unless API keys are configured."""
 
     name = "genesys"
     refusal_status = 401
-    refusal_delay_s = 0.5  # as long for each: what a signature lacks can't be found out by time
+    refusal_delay_s = 0.5  # equal for all, so that timing does not reveal which check failed
 
     class Settings(AudioSettings):
-        """How it is configured."""
+        """The carrier's settings."""
 
         model_config = config("GATEWAY_GENESYS_", env_file=".env")
 
         api_keys: Annotated[SecretStr, AfterValidator(_check_api_keys)] | None = Field(
             None,
             description='JSON: {"<API key>": "<its client secret, base64>"}, as configured at '
-            "Genesys; several secrets of one key are separated by commas. Without it, Genesys is "
-            "closed.",
+            "Genesys; several secrets of one key are separated by commas. If it is unset, Genesys "
+            "is disabled.",
         )
         organization_ids: Names = Field(
-            (), description="Let only these organizations in, comma-separated. Default: any."
+            (), description="Accept only these organizations, comma-separated. Default: any."
         )
         signature_max_age_s: PositiveFloat = Field(
-            30, description="How old an upgrade's signature may be, in seconds."
+            30, description="Maximum age of an upgrade's signature."
         )
         clock_skew_s: float = Field(
-            10, ge=0, description="How far ahead of ours Genesys' clock may be, in seconds."
+            10, ge=0, description="How far Genesys' clock may be ahead of the gateway's."
         )
         send_transcripts: bool = Field(
-            False, description="Tell Genesys final texts, as `event` messages of the session."
+            False,
+            description="Send final transcripts to Genesys, as the session's `event` messages.",
         )
 
     def __init__(self, settings: Settings) -> None:
@@ -87,11 +89,11 @@ class Genesys(Carrier):
 
     @property
     def missing_setting(self) -> str | None:
-        """The setting without which nobody is let in."""
+        """Name of the setting whose absence disables the carrier; None if it is set."""
         return None if self._secrets else "GATEWAY_GENESYS_API_KEYS"
 
     def upgrade(self, request: Request) -> Upgrade:
-        """Check the upgrade's signature; see `Carrier`."""
+        """Verify the upgrade's signature; see `Carrier`."""
         settings = self._settings
         authority, slash, rest = request.url.partition("://")[2].partition("/")
         signed = signature.verify(

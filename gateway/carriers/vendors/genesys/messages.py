@@ -1,6 +1,6 @@
-"""The messages of AudioHook's client, as far as they concern us, and what we choose of them. Pure.
+"""Parse the messages of AudioHook's client, and choose among the offered media. Pure.
 
-Of an `open` neither the caller's number nor name is read. Source:
+The caller's number and name in an `open` are not parsed. Source:
 github.com/purecloudlabs/audiohook-reference-implementation, app/audiohook/src/protocol.
 """
 
@@ -22,7 +22,7 @@ type _Duration = Annotated[str, Meta(pattern=r"^PT([0-9]{1,9}(\.[0-9]{0,12})?|\.
 
 
 class Message(msgspec.Struct):
-    """What all of them have."""
+    """The fields that all messages have."""
 
     id: str
     type: str
@@ -38,17 +38,17 @@ class _Media(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The parameters of `open`; only the ids and the media have to be there."""
+    """The parameters of `open`; only the ids and the media are required."""
 
     organization_id: str
     conversation_id: str
     media: Sequence[msgspec.Raw]
-    called: str | None = field(repr=False)  # the number dialled
+    called: str | None = field(repr=False)  # the dialled number
     params: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def read(cls, parameters: msgspec.Raw) -> Self:
-        """Read them.
+        """Parse the parameters.
 
         Raises:
             CarrierError: malformed-message.
@@ -64,10 +64,10 @@ class Open:
 
 
 def _read_params(fields: Mapping[str, object]) -> dict[str, str]:
-    """Read what the customer passes on, and what of the call's circumstances may be published."""
+    """Return the customer's parameters, and the details of the call that may be published."""
     params = {
         name: value
-        for place in ("customConfig", "inputVariables")  # an Audio Connector's
+        for place in ("customConfig", "inputVariables")  # the latter from Audio Connector
         if isinstance(passed_on := find(fields, (place,)), dict)
         for name, value in passed_on.items()
         if isinstance(value, str)
@@ -83,19 +83,19 @@ def _read_params(fields: Mapping[str, object]) -> dict[str, str]:
 
 
 class LeftOut(msgspec.Struct):
-    """The parameters of `resumed` and `discarded`: from where audio was left out, and how much."""
+    """The parameters of `resumed` and `discarded`: where audio was left out, and how much."""
 
     start: _Duration
     discarded: _Duration
 
     @property
     def end_s(self) -> float:
-        """Where audio goes on."""
+        """Position at which the audio continues, in seconds."""
         return sum(float(each[len("PT") : -len("S")]) for each in (self.start, self.discarded))
 
 
 def read(message: bytes) -> Message:
-    """Read any message.
+    """Parse any message.
 
     Raises:
         CarrierError: malformed-message or message-too-big.
@@ -109,7 +109,7 @@ def read(message: bytes) -> Message:
 
 
 def decode[T](text: bytes | msgspec.Raw, kind: type[T]) -> T:
-    """Read JSON of a known kind; raises CarrierError, malformed-message."""
+    """Parse JSON of a known type; raises CarrierError (malformed-message)."""
     try:
         return msgspec.json.decode(text, type=kind, strict=False)  # numbers may be strings
     except NOT_UNDERSTOOD:
@@ -121,22 +121,24 @@ def decode[T](text: bytes | msgspec.Raw, kind: type[T]) -> T:
 
 
 def choose(offered: Sequence[msgspec.Raw]) -> tuple[msgspec.Raw, tuple[str, ...]]:
-    """Choose media: with two channels, or else the first that we can hear.
+    """Choose the first supported media with two channels, or else the first supported media.
 
     Returns:
-        The media, to be sent back as they came, and their channels in order.
+        The media, which have to be sent back unchanged, and their channels in order.
 
     Raises:
         CarrierError: unsupported-encoding.
     """
     usable = [(media, channels) for media in offered if (channels := _channels(media))]
     if not usable:
-        raise CarrierError("unsupported-encoding", "have it offer PCMU (mu-law), 8000 Hz")
-    return max(usable, key=lambda choice: len(choice[1]))  # the first of equals
+        raise CarrierError(
+            "unsupported-encoding", "configure Genesys to offer PCMU (mu-law), 8000 Hz"
+        )
+    return max(usable, key=lambda choice: len(choice[1]))  # the first if equal
 
 
 def _channels(offered: msgspec.Raw) -> tuple[str, ...]:
-    """Return the channels of offered media that we can hear; none of any others."""
+    """Return the channels of offered media; none if the media are not supported."""
     try:
         media = decode(offered, object)
     except CarrierError:

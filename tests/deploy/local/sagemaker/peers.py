@@ -1,4 +1,4 @@
-"""Both neighbours of the endpoint: the AWS SDK as its client, and a container that obeys."""
+"""Both peers of the endpoint: the AWS SDK as its client, and a scripted container."""
 
 import asyncio
 import contextlib
@@ -23,14 +23,18 @@ from smithy_http.aio.crt import AWSCRTHTTPClient
 
 from deploy.local.sagemaker import LocalEndpoint, Settings
 
-_TALK = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING)  # pings come if not answered
+_TALK = (
+    WSMsgType.TEXT,
+    WSMsgType.BINARY,
+    WSMsgType.PING,
+)  # pings are returned only without autoping
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TIMEOUT_S = 20.0
 FLOOD_BYTES = 64 * 1024
 
 
 def settings(container_url: str, **changed: Any) -> Settings:
-    """Settings for a test: a free port, one known client."""
+    """Return settings with a free port and one accepted client."""
     given: dict[str, Any] = {
         "port": 0,
         "container_url": container_url,
@@ -41,7 +45,7 @@ def settings(container_url: str, **changed: Any) -> Settings:
 
 
 class _TrustingTransport(AWSCRTHTTPClient):
-    """The SDK's transport with a CA of ours."""
+    """The SDK's transport with a test CA."""
 
     def __init__(self, ca_pem: bytes) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class _TrustingTransport(AWSCRTHTTPClient):
 
 
 class SdkStream:
-    """One invocation through the real SDK, every wait bounded."""
+    """One invocation through the real SDK; every wait is bounded."""
 
     def __init__(self, duplex: Any, writers: set[asyncio.Task[Any]]) -> None:
         self._duplex = duplex
@@ -81,7 +85,7 @@ class SdkStream:
             await self._duplex.input_stream.close()
 
     async def receive(self) -> ResponsePayloadPart | None:
-        """The next part; None at the end of the stream."""
+        """Return the next part, or None at the end of the stream."""
         async with asyncio.timeout(TIMEOUT_S):
             event = await self._receiver.receive()
         if event is None:
@@ -108,7 +112,7 @@ class Sdk:
         return SdkStream(duplex, self._writers)
 
     async def end_writers(self) -> None:
-        """End the tasks that the SDK leaves behind when the service ends a stream first."""
+        """Cancel the tasks that the SDK leaves behind if the service ends a stream first."""
         for task in self._writers:
             task.cancel()
         await asyncio.gather(*self._writers, return_exceptions=True)
@@ -125,7 +129,7 @@ async def sdk(
     secret: str = SECRET,
     session_token: str | None = None,
 ) -> AsyncIterator[Sdk]:
-    """A client on its own connection."""
+    """Open a client with its own connection."""
     transport = _TrustingTransport(endpoint.ca_file.read_bytes())
     identity = AWSCredentialsIdentity(
         access_key_id=key_id, secret_access_key=secret, session_token=session_token
@@ -145,13 +149,14 @@ async def sdk(
             await transport.close()
 
 
-class ObedientContainer:
-    """A container that echoes each frame, and does what a text frame that begins with "!" says.
+class ScriptedContainer:
+    """A container that echoes frames and runs commands, which are text frames.
 
-    !close CODE REASON   closes; with no CODE, cuts the TCP connection
-    !flood COUNT         says COUNT messages of 64 KiB, as fast as they are taken
-    !pause               reads nothing until `resumed`
-    On the platform's Close it says "last words" before it answers.
+    !close CODE REASON   closes; without CODE, aborts the TCP connection
+    !flood COUNT         sends COUNT messages of 64 KiB, as fast as the peer reads them
+    !pause               stops reading until `resumed` is set
+
+    After the platform's Close it sends "last words" before it replies to the Close.
     """
 
     def __init__(self) -> None:
@@ -163,7 +168,7 @@ class ObedientContainer:
         self.flooded = 0
         self.resumed = asyncio.Event()
         self.pings_answered = True
-        self.answers_close: asyncio.Event | None = None  # holds the answer to a Close back
+        self.may_reply_to_close: asyncio.Event | None = None  # delays the reply to a Close
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Self]:
@@ -214,8 +219,8 @@ class ObedientContainer:
             with contextlib.suppress(ConnectionError):
                 await socket.send_str("last words")
             self.closed.set()
-            if self.answers_close:
-                await self.answers_close.wait()
+            if self.may_reply_to_close:
+                await self.may_reply_to_close.wait()
         await socket.close()
         return socket
 

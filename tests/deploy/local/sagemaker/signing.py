@@ -1,4 +1,4 @@
-"""A client's signatures, by code that is not the endpoint's: AWS's signer, Smithy's frames."""
+"""A client's signatures, made with AWS's signer and Smithy's frames, not the endpoint's code."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ async def sign_request(
     query: str | None = None,
     **more: str,
 ) -> dict[str, str]:
-    """The headers of a signed request, names in lower case."""
+    """Return the headers of a signed request, by lower-case name."""
     headers = {
         "content-type": "application/vnd.amazon.eventstream",
         "host": host,
@@ -53,20 +53,20 @@ async def sign_request(
 
 
 def part(data: bytes, **headers: str) -> bytes:
-    """An encoded PayloadPart event."""
+    """Encode a PayloadPart event."""
     named = {":message-type": "event", ":event-type": "PayloadPart", "DataType": "UTF8"}
     return EventMessage(headers=named | headers, payload=data).encode()
 
 
 class EventSigner:
-    """Signs events with any date, which AWS's own signer can not: it reads the clock."""
+    """Signs events with any date; AWS's own signer always uses the current time."""
 
     def __init__(self, request_headers: dict[str, str], secret: str = SECRET) -> None:
         self.prior = request_headers["authorization"].rpartition("Signature=")[2]
         self._secret = secret
 
     def sign(self, payload: bytes, when: datetime) -> EventMessage:
-        """The next signed event."""
+        """Sign the next event."""
         date_ms = (when - EPOCH) // timedelta(milliseconds=1)
         encoded_date = b"\x05:date\x08" + date_ms.to_bytes(8, "big")
         day = when.strftime("%Y%m%d")

@@ -1,4 +1,4 @@
-"""The endpoint between a client, the real SDK or one that shows the wire, and a container."""
+"""The endpoint between a client (the real SDK or a `WireClient`) and a scripted container."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from smithy_core.exceptions import CallError
 
 from deploy.local.sagemaker import LocalEndpoint
 from deploy.local.sagemaker.parts import encode_reply
-from tests.deploy.local.sagemaker.peers import FLOOD_BYTES, ObedientContainer, Sdk, sdk, settings
+from tests.deploy.local.sagemaker.peers import FLOOD_BYTES, ScriptedContainer, Sdk, sdk, settings
 from tests.deploy.local.sagemaker.wire import wire
 
 FLOOD_REPLY_BYTES = len(encode_reply(bytes(FLOOD_BYTES), is_text=True))
@@ -32,7 +32,9 @@ async def client(endpoint: LocalEndpoint) -> AsyncIterator[Sdk]:
         yield ready
 
 
-async def test_a_part_is_a_frame_both_ways(client: Sdk, container: ObedientContainer) -> None:
+async def test_a_part_becomes_a_frame_and_vice_versa(
+    client: Sdk, container: ScriptedContainer
+) -> None:
     stream = await client.invoke()
     output = await stream.output()
     assert output.invoked_production_variant == "AllTraffic"
@@ -46,7 +48,9 @@ async def test_a_part_is_a_frame_both_ways(client: Sdk, container: ObedientConta
     assert container.frames == [(WSMsgType.TEXT, b"one"), (WSMsgType.BINARY, b"\x00\xff")]
 
 
-async def test_a_run_of_parts_is_one_message(client: Sdk, container: ObedientContainer) -> None:
+async def test_partial_parts_are_joined_to_one_message(
+    client: Sdk, container: ScriptedContainer
+) -> None:
     stream = await client.invoke()
     await stream.output()
     await stream.send(b"one ", state="PARTIAL")
@@ -58,7 +62,7 @@ async def test_a_run_of_parts_is_one_message(client: Sdk, container: ObedientCon
 
 
 async def test_a_half_close_lets_the_container_finish(
-    client: Sdk, container: ObedientContainer
+    client: Sdk, container: ScriptedContainer
 ) -> None:
     stream = await client.invoke()
     await stream.output()
@@ -68,8 +72,8 @@ async def test_a_half_close_lets_the_container_finish(
     assert container.close_code == 1000
 
 
-async def test_a_drain_is_bounded(container: ObedientContainer) -> None:
-    container.answers_close = asyncio.Event()
+async def test_a_drain_times_out(container: ScriptedContainer) -> None:
+    container.may_reply_to_close = asyncio.Event()
     async with (
         LocalEndpoint(settings(container.url, drain_timeout_s=0.2)) as endpoint,
         sdk(endpoint) as client,
@@ -79,7 +83,7 @@ async def test_a_drain_is_bounded(container: ObedientContainer) -> None:
         await stream.half_close()
         assert await stream.receive_data() == b"last words"
         assert await stream.receive_data() is None
-        container.answers_close.set()
+        container.may_reply_to_close.set()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ async def test_a_containers_close_is_a_model_stream_error(client: Sdk, how: str,
 
 
 async def test_variant_path_and_query_reach_the_container(
-    client: Sdk, container: ObedientContainer
+    client: Sdk, container: ScriptedContainer
 ) -> None:
     stream = await client.invoke(
         target_variant="blue", model_invocation_path="v1/realtime", model_query_string="a=1&b=2"
@@ -107,12 +111,12 @@ async def test_variant_path_and_query_reach_the_container(
     assert container.requests == ["/v1/realtime?a=1&b=2"]
 
 
-async def test_the_default_path_is_sagemakers(client: Sdk, container: ObedientContainer) -> None:
+async def test_the_default_path_is_sagemakers(client: Sdk, container: ScriptedContainer) -> None:
     await (await client.invoke()).output()
     assert container.requests == ["/invocations-bidirectional-stream"]
 
 
-async def test_an_endpoint_that_does_not_exist(client: Sdk) -> None:
+async def test_an_unknown_endpoint_is_rejected(client: Sdk) -> None:
     stream = await client.invoke("nowhere")
     with pytest.raises(InputValidationError, match="Endpoint nowhere not found"):
         await stream.output()
@@ -127,7 +131,7 @@ async def test_an_endpoint_that_does_not_exist(client: Sdk) -> None:
         {"model_query_string": "q" * 2049},
     ],
 )
-async def test_limits_of_the_request(client: Sdk, fields: dict[str, str]) -> None:
+async def test_headers_above_their_limits_are_rejected(client: Sdk, fields: dict[str, str]) -> None:
     stream = await client.invoke(**fields)
     with pytest.raises(InputValidationError):
         await stream.output()
@@ -141,14 +145,16 @@ async def test_limits_of_the_request(client: Sdk, fields: dict[str, str]) -> Non
         {"session_token": "unknown"},
     ],
 )
-async def test_a_stranger_is_refused(endpoint: LocalEndpoint, identity: dict[str, str]) -> None:
-    async with sdk(endpoint, **identity) as stranger:
-        stream = await stranger.invoke("nowhere")
+async def test_unknown_credentials_are_rejected(
+    endpoint: LocalEndpoint, identity: dict[str, str]
+) -> None:
+    async with sdk(endpoint, **identity) as other:
+        stream = await other.invoke("nowhere")
         with pytest.raises(CallError, match="403"):
             await stream.output()
 
 
-async def test_temporary_credentials(container: ObedientContainer) -> None:
+async def test_temporary_credentials_are_accepted(container: ScriptedContainer) -> None:
     given = settings(container.url, session_token="token")
     async with (
         LocalEndpoint(given) as endpoint,
@@ -160,14 +166,14 @@ async def test_temporary_credentials(container: ObedientContainer) -> None:
         assert await stream.receive_data() == b"one"
 
 
-async def test_a_container_that_refuses(client: Sdk) -> None:
+async def test_a_container_that_refuses_is_a_model_error(client: Sdk) -> None:
     stream = await client.invoke(model_invocation_path="busy")
     with pytest.raises(ModelError) as raised:
         await stream.output()
     assert raised.value.original_status_code == 503
 
 
-async def test_a_container_that_is_not_there() -> None:
+async def test_an_unreachable_container_is_a_model_error() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -177,7 +183,7 @@ async def test_a_container_that_is_not_there() -> None:
                 await stream.output()
 
 
-async def test_a_container_that_does_not_accept_in_time() -> None:
+async def test_a_slow_container_is_a_model_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         given = settings(url, accept_timeout_s=0.2)
@@ -187,7 +193,7 @@ async def test_a_container_that_does_not_accept_in_time() -> None:
                 await stream.output()
 
 
-async def test_a_container_that_does_not_answer_pings(container: ObedientContainer) -> None:
+async def test_a_container_without_pongs_ends_the_stream(container: ScriptedContainer) -> None:
     container.pings_answered = False
     given = settings(container.url, ping_interval_s=0.05, ping_limit=3)
     async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
@@ -197,33 +203,33 @@ async def test_a_container_that_does_not_answer_pings(container: ObedientContain
             await stream.receive()
 
 
-async def test_a_container_that_answers_pings_lives_on(container: ObedientContainer) -> None:
+async def test_a_container_with_pongs_keeps_the_stream(container: ScriptedContainer) -> None:
     given = settings(container.url, ping_interval_s=0.02, ping_limit=40)
     async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
         stream = await client.invoke()
         await stream.output()
-        await asyncio.sleep(1.0)  # longer than 40 pings without an answer would be let
+        await asyncio.sleep(1.0)  # longer than the limit of 40 pings without a pong
         await stream.send(b"one")
         assert await stream.receive_data() == b"one"
 
 
-async def test_a_streams_longest_life(container: ObedientContainer) -> None:
+async def test_a_stream_ends_at_its_maximum_duration(container: ScriptedContainer) -> None:
     given = settings(container.url, max_connection_s=0.3)
     async with LocalEndpoint(given) as endpoint, sdk(endpoint) as client:
         stream = await client.invoke()
         await stream.output()
-        with pytest.raises(InternalStreamFailure, match="longest life"):
+        with pytest.raises(InternalStreamFailure, match="maximum duration"):
             await stream.receive()
 
 
 async def test_a_forged_event_ends_the_stream(
-    endpoint: LocalEndpoint, container: ObedientContainer
+    endpoint: LocalEndpoint, container: ScriptedContainer
 ) -> None:
     async with wire(endpoint) as client:
         await client.open()
         await client.send(b"good")
         await client.until_events(1)
-        client.forget_signature()
+        client.break_chain()
         await client.send(b"forged")
         assert (await client.until_end())[0] == "end"
         last = client.seen.events[-1]
@@ -231,7 +237,7 @@ async def test_a_forged_event_ends_the_stream(
     assert container.frames == [(WSMsgType.TEXT, b"good")]
 
 
-async def test_bytes_that_are_no_event_end_the_stream(endpoint: LocalEndpoint) -> None:
+async def test_malformed_bytes_end_the_stream(endpoint: LocalEndpoint) -> None:
     async with wire(endpoint) as client:
         await client.open()
         await client.send_raw(bytes(100))
@@ -239,8 +245,8 @@ async def test_bytes_that_are_no_event_end_the_stream(endpoint: LocalEndpoint) -
         assert client.seen.events[-1].headers[":error-code"] == "ValidationException"
 
 
-async def test_a_forged_request_opens_no_socket(
-    endpoint: LocalEndpoint, container: ObedientContainer
+async def test_a_forged_request_does_not_reach_the_container(
+    endpoint: LocalEndpoint, container: ScriptedContainer
 ) -> None:
     async with wire(endpoint) as client:
         await client.open(x_amz_date="20200101T000000Z")
@@ -253,14 +259,14 @@ async def test_a_forged_request_opens_no_socket(
     assert container.requests == []
 
 
-async def test_another_operation_is_unknown(endpoint: LocalEndpoint) -> None:
+async def test_another_operation_is_rejected(endpoint: LocalEndpoint) -> None:
     async with wire(endpoint) as client:
         await client.open(path="/endpoints/callscribe/invocations")
         assert (await client.until_head())[":status"] == "404"
 
 
 async def test_a_message_larger_than_every_window_passes(client: Sdk) -> None:
-    """Parts are up to 16 MiB, a stream's window is 1 MiB: it must open while a part comes."""
+    """A part may have 16 MiB and a window has 1 MiB, so it must open while a part arrives."""
     message = b"x" * (3 * 1024 * 1024)
     stream = await client.invoke()
     await stream.output()
@@ -268,8 +274,8 @@ async def test_a_message_larger_than_every_window_passes(client: Sdk) -> None:
     assert await stream.receive_data() == message
 
 
-async def test_a_client_that_does_not_read_holds_the_container_back(
-    endpoint: LocalEndpoint, container: ObedientContainer
+async def test_a_client_that_does_not_read_slows_the_container(
+    endpoint: LocalEndpoint, container: ScriptedContainer
 ) -> None:
     count = 256  # 16 MiB: more than all windows and socket buffers on the way
     async with wire(endpoint) as client:
@@ -277,7 +283,7 @@ async def test_a_client_that_does_not_read_holds_the_container_back(
         await client.until_head()
         await client.send(f"!flood {count}".encode())
         before = -1
-        while before < container.flooded:  # until it stands still
+        while before < container.flooded:  # until the container is blocked
             before = container.flooded
             await asyncio.sleep(0.3)
         assert container.flooded < count
@@ -285,8 +291,10 @@ async def test_a_client_that_does_not_read_holds_the_container_back(
         assert len(client.seen.events) == count
 
 
-async def test_a_client_that_takes_nothing_ends_all_the_same(container: ObedientContainer) -> None:
-    """The last frame once waited for ever behind what the client did not take."""
+async def test_a_stream_of_a_client_that_does_not_read_is_reset(
+    container: ScriptedContainer,
+) -> None:
+    """Symptom: the last frame waited forever behind bytes that the client did not read."""
     async with (
         LocalEndpoint(settings(container.url, max_connection_s=0.5)) as endpoint,
         wire(endpoint) as client,
@@ -297,8 +305,8 @@ async def test_a_client_that_takes_nothing_ends_all_the_same(container: Obedient
         assert await client.until_end() == [f"reset {int(ErrorCodes.CANCEL)}"]
 
 
-async def test_a_container_that_does_not_read_holds_the_client_back(
-    endpoint: LocalEndpoint, container: ObedientContainer
+async def test_a_container_that_does_not_read_slows_the_client(
+    endpoint: LocalEndpoint, container: ScriptedContainer
 ) -> None:
     limit = 512
     async with wire(endpoint) as client:
@@ -330,8 +338,8 @@ async def test_many_streams_share_a_connection(client: Sdk) -> None:
         assert await stream.receive_data() is None
 
 
-async def test_a_client_that_vanishes_closes_the_containers_socket(
-    endpoint: LocalEndpoint, container: ObedientContainer
+async def test_a_lost_client_closes_the_containers_socket(
+    endpoint: LocalEndpoint, container: ScriptedContainer
 ) -> None:
     async with wire(endpoint) as client:
         await client.open()
@@ -341,15 +349,13 @@ async def test_a_client_that_vanishes_closes_the_containers_socket(
     assert container.close_code == 1001
 
 
-async def test_the_ca_is_written_where_it_is_wanted(
-    container: ObedientContainer, tmp_path: Path
-) -> None:
+async def test_the_ca_is_written_to_cert_dir(container: ScriptedContainer, tmp_path: Path) -> None:
     async with LocalEndpoint(settings(container.url, cert_dir=tmp_path / "certs")) as endpoint:
         assert endpoint.ca_file == tmp_path / "certs" / "ca.pem"
         assert b"PRIVATE KEY" not in endpoint.ca_file.read_bytes()
 
 
-async def test_nothing_of_what_is_said_is_logged(
+async def test_content_of_parts_is_not_logged(
     client: Sdk, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="deploy"):
@@ -360,6 +366,8 @@ async def test_nothing_of_what_is_said_is_logged(
         await stream.send(b"!close 1011 secret reason")
         with pytest.raises(ModelStreamError):
             await stream.receive()
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("deploy")]
-    assert any("stream-ended" in line for line in ours)
-    assert not any("secret" in line for line in ours)
+    messages = [
+        record.getMessage() for record in caplog.records if record.name.startswith("deploy")
+    ]
+    assert any("stream-ended" in line for line in messages)
+    assert not any("secret" in line for line in messages)

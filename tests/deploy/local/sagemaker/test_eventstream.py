@@ -1,4 +1,4 @@
-"""The codec against Smithy's, and against any bytes."""
+"""The codec is compatible with Smithy's and handles arbitrary bytes."""
 
 import contextlib
 import struct
@@ -31,7 +31,7 @@ EVENTS = st.lists(st.tuples(HEADERS, st.binary(max_size=300)), max_size=5)
 
 
 def frame(block: bytes, payload: bytes, **wrong: int) -> bytes:
-    """A frame from the format's own words, with whatever is wrong about it."""
+    """Encode a frame as the format specifies it; `wrong` replaces fields."""
     total = wrong.get("total", len(block) + len(payload) + 16)
     prelude = struct.pack(">II", total, wrong.get("headers", len(block)))
     prelude += struct.pack(">I", wrong.get("prelude_crc", crc32(prelude)))
@@ -40,7 +40,7 @@ def frame(block: bytes, payload: bytes, **wrong: int) -> bytes:
 
 
 def read(chunks: list[bytes]) -> tuple[list[Event], str | None]:
-    """All events of a cut stream, and the error it ends with."""
+    """Parse a stream that arrives in chunks; return its events and its error."""
     parser, events = EventStreamParser(), []
     try:
         for chunk in chunks:
@@ -53,51 +53,49 @@ def read(chunks: list[bytes]) -> tuple[list[Event], str | None]:
     return events, None
 
 
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+def cut(data: bytes, positions: list[int]) -> list[bytes]:
+    edges = [0, *sorted(each % (len(data) + 1) for each in positions), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
 @given(EVENTS, st.lists(st.integers(0, 10_000), max_size=20))
-def test_a_round_trip_however_it_is_cut(
-    events: list[tuple[dict[str, str | bytes | Timestamp], bytes]], places: list[int]
+def test_round_trip_of_chunked_streams(
+    events: list[tuple[dict[str, str | bytes | Timestamp], bytes]], positions: list[int]
 ) -> None:
     data = b"".join(encode(encode_headers(headers), payload) for headers, payload in events)
-    got, error = read(cut(data, places))
+    got, error = read(cut(data, positions))
     assert error is None
     assert [(event.headers, event.payload) for event in got] == events
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400), max_size=5))
-def test_any_bytes_give_events_or_a_documented_error_however_they_are_cut(
-    data: bytes, places: list[int]
-) -> None:
-    assert read(cut(data, places)) == read([data])
+def test_the_result_does_not_depend_on_the_chunks(data: bytes, positions: list[int]) -> None:
+    assert read(cut(data, positions)) == read([data])
 
 
 @given(EVENTS.filter(bool), st.integers(0), st.integers(1, 255), st.lists(st.integers(0, 2000)))
-def test_one_flipped_byte_is_found_however_it_is_cut(
+def test_one_flipped_byte_is_detected(
     events: list[tuple[dict[str, str | bytes | Timestamp], bytes]],
     position: int,
     flip: int,
-    places: list[int],
+    positions: list[int],
 ) -> None:
     data = bytearray(b"".join(encode(encode_headers(h), payload) for h, payload in events))
     data[position % len(data)] ^= flip
-    got, error = read(cut(bytes(data), places))
+    got, error = read(cut(bytes(data), positions))
     assert error is not None
     assert len(got) < len(events)
     assert (got, error) == read([bytes(data)])
 
 
 @given(st.binary(max_size=200))
-def test_any_header_block_gives_headers_or_a_documented_error(block: bytes) -> None:
+def test_any_header_block_gives_headers_or_an_event_stream_error(block: bytes) -> None:
     with contextlib.suppress(EventStreamError):
         parse_headers(block)
 
 
 @given(HEADERS, st.binary(max_size=300))
-async def test_smithy_reads_what_is_encoded(
+async def test_smithy_decodes_encoded_events(
     headers: dict[str, str | bytes | Timestamp], payload: bytes
 ) -> None:
     data = encode(encode_headers(headers), payload)
@@ -110,7 +108,7 @@ async def test_smithy_reads_what_is_encoded(
         assert value == headers[name]
 
 
-def test_reads_every_type_that_smithy_encodes() -> None:
+def test_decodes_every_type_that_smithy_encodes() -> None:
     uuid = UUID("00112233-4455-6677-8899-aabbccddeeff")
     headers: dict[str, bool | int | bytes | str | datetime | UUID] = {
         "true": True,
@@ -150,20 +148,20 @@ def test_reads_every_type_that_smithy_encodes() -> None:
         (frame(b"\x01a\x04\x00", b""), "cut short"),
     ],
 )
-def test_refuses(data: bytes, error: str) -> None:
+def test_rejects_malformed_frames(data: bytes, error: str) -> None:
     good = frame(b"", b"good")
     events, found = read([good + data])
     assert [event.payload for event in events] == [b"good"]
     assert error in (found or "")
 
 
-def test_a_size_is_refused_before_its_bytes_are_waited_for() -> None:
+def test_a_frame_that_is_too_large_is_rejected_by_its_prelude() -> None:
     parser = EventStreamParser(max_total_bytes=100)
     parser.feed(frame(b"", bytes(85))[:12])
     with pytest.raises(EventStreamError, match="out of bounds"):
         parser.next_event()
 
 
-def test_no_error_quotes_the_bytes() -> None:
+def test_errors_do_not_quote_the_bytes() -> None:
     _, error = read([frame(b"\x01a\x07\x00\x01\xff", b"my words")])
     assert "words" not in (error or "")

@@ -1,4 +1,4 @@
-"""Each fault, as it is on the wire."""
+"""Each injected fault has the expected effect on the wire."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 from deploy.local.sagemaker import LocalEndpoint, faults
-from tests.deploy.local.sagemaker.peers import ObedientContainer, settings
+from tests.deploy.local.sagemaker.peers import ScriptedContainer, settings
 from tests.deploy.local.sagemaker.wire import wire
 
 NO_ERROR, INTERNAL_ERROR = 0, 2
@@ -23,7 +23,9 @@ NO_ERROR, INTERNAL_ERROR = 0, 2
         (503, "ServiceUnavailableError"),
     ],
 )
-async def test_an_error_status(endpoint: LocalEndpoint, status: int, error: str) -> None:
+async def test_refused_responds_with_the_status(
+    endpoint: LocalEndpoint, status: int, error: str
+) -> None:
     endpoint.faults.inject(faults.refused(status))
     async with wire(endpoint) as client:
         await client.open()
@@ -41,7 +43,7 @@ async def test_an_error_status(endpoint: LocalEndpoint, status: int, error: str)
         (faults.go_away(), [f"goaway {NO_ERROR}", "closed"]),
     ],
 )
-async def test_an_end_before_the_headers(
+async def test_faults_before_the_headers(
     endpoint: LocalEndpoint, fault: faults.Fault, ends: list[str]
 ) -> None:
     endpoint.faults.inject(fault)
@@ -60,8 +62,8 @@ async def test_an_end_before_the_headers(
         (faults.early_end(after_events=2), ["end", f"reset {NO_ERROR}"]),
     ],
 )
-async def test_an_end_after_two_events(
-    endpoint: LocalEndpoint, container: ObedientContainer, fault: faults.Fault, ends: list[str]
+async def test_faults_after_two_events(
+    endpoint: LocalEndpoint, container: ScriptedContainer, fault: faults.Fault, ends: list[str]
 ) -> None:
     endpoint.faults.inject(fault)
     async with wire(endpoint) as client:
@@ -87,7 +89,7 @@ async def test_an_end_after_two_events(
         (faults.internal_stream_failure(1), "InternalStreamFailure", {"Message": "injected"}),
     ],
 )
-async def test_an_exception_frame(
+async def test_failures_send_an_exception_frame(
     endpoint: LocalEndpoint, fault: faults.Fault, kind: str, body: dict[str, str]
 ) -> None:
     endpoint.faults.inject(fault)
@@ -101,7 +103,7 @@ async def test_an_exception_frame(
         assert json.loads(last.payload) == body
 
 
-async def test_a_fault_at_once_after_the_headers(endpoint: LocalEndpoint) -> None:
+async def test_a_fault_directly_after_the_headers(endpoint: LocalEndpoint) -> None:
     endpoint.faults.inject(faults.reset(after_events=0))
     async with wire(endpoint) as client:
         await client.open()
@@ -109,8 +111,8 @@ async def test_a_fault_at_once_after_the_headers(endpoint: LocalEndpoint) -> Non
         assert await client.until_end() == [f"reset {INTERNAL_ERROR}"]
 
 
-async def test_a_stall_closes_the_window_and_says_nothing(
-    container: ObedientContainer,
+async def test_a_stall_stops_reading_and_writing(
+    container: ScriptedContainer,
 ) -> None:
     async with LocalEndpoint(settings(container.url, max_connection_s=1)) as endpoint:
         endpoint.faults.inject(faults.stall(after_events=1))
@@ -121,12 +123,14 @@ async def test_a_stall_closes_the_window_and_says_nothing(
             data = bytes(16_000)
             while client.room() >= len(data):
                 await client.send_raw(data)
-            assert await client.until_end() == [f"reset {INTERNAL_ERROR}"]  # the longest life
+            assert await client.until_end() == [
+                f"reset {INTERNAL_ERROR}"
+            ]  # after `max_connection_s`
             assert client.room() < len(data)
             assert len(client.seen.events) <= 1
 
 
-async def test_no_headers_ever(container: ObedientContainer) -> None:
+async def test_no_headers_never_responds(container: ScriptedContainer) -> None:
     async with LocalEndpoint(settings(container.url, max_connection_s=0.5)) as endpoint:
         endpoint.faults.inject(faults.no_headers())
         async with wire(endpoint) as client:
@@ -135,7 +139,7 @@ async def test_no_headers_ever(container: ObedientContainer) -> None:
             assert client.seen.headers == {}
 
 
-async def test_a_slow_start_then_runs_its_course(endpoint: LocalEndpoint) -> None:
+async def test_a_slow_start_delays_the_headers(endpoint: LocalEndpoint) -> None:
     endpoint.faults.inject(faults.slow_start(0.3))
     async with wire(endpoint) as client:
         started = time.monotonic()
@@ -146,7 +150,7 @@ async def test_a_slow_start_then_runs_its_course(endpoint: LocalEndpoint) -> Non
         assert len(await client.until_events(1)) == 1
 
 
-async def test_few_concurrent_streams(endpoint: LocalEndpoint) -> None:
+async def test_max_concurrent_streams_is_announced(endpoint: LocalEndpoint) -> None:
     endpoint.faults.max_concurrent_streams = 1
     async with wire(endpoint) as client:
         await client.open()
@@ -159,7 +163,7 @@ async def test_few_concurrent_streams(endpoint: LocalEndpoint) -> None:
         assert client.h2.remote_settings.max_concurrent_streams == 128
 
 
-async def test_faults_go_to_the_next_streams_in_order(endpoint: LocalEndpoint) -> None:
+async def test_faults_apply_to_the_next_streams_in_order(endpoint: LocalEndpoint) -> None:
     endpoint.faults.inject(faults.refused(503), streams=2)
     endpoint.faults.inject(faults.refused(429))
     statuses = []
@@ -174,7 +178,7 @@ async def test_faults_go_to_the_next_streams_in_order(endpoint: LocalEndpoint) -
     assert statuses == ["503", "503", "429", "200"]
 
 
-async def test_one_streams_reset_leaves_its_connection(endpoint: LocalEndpoint) -> None:
+async def test_a_reset_stream_keeps_its_connection_open(endpoint: LocalEndpoint) -> None:
     endpoint.faults.inject(faults.reset())
     async with wire(endpoint) as client:
         await client.open()

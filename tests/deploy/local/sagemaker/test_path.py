@@ -1,4 +1,4 @@
-"""The whole way of a session: the real SDK, the endpoint, the bridge, a scripted engine."""
+"""Sessions through the real SDK, the endpoint, the bridge and a scripted engine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,8 +35,8 @@ async def path() -> AsyncIterator[Path]:
         yield Path(stream, engine)
 
 
-async def test_a_session(path: Path) -> None:
-    """The gateway's order: final, done, then the half-close."""
+async def test_a_session_ends_cleanly_after_done(path: Path) -> None:
+    """The gateway half-closes after it has received `done`."""
     await path.stream.send(APPEND.encode())
     await path.stream.send(FINAL.encode())
     for reply in (delta(" one"), delta(" two"), DONE):
@@ -48,7 +48,7 @@ async def test_a_session(path: Path) -> None:
     assert path.engine.messages == [APPEND, FINAL]
 
 
-async def test_a_half_close_before_done_loses_nothing(path: Path) -> None:
+async def test_a_half_close_before_done_loses_no_reply(path: Path) -> None:
     path.engine.done_after = asyncio.Event()
     await path.stream.send(FINAL.encode())
     await path.stream.half_close()
@@ -69,7 +69,7 @@ async def test_an_engines_restart_is_a_model_stream_error(path: Path) -> None:
     assert "restart" in (raised.value.message or "")
 
 
-async def test_a_binary_part_that_is_no_text_is_refused_and_the_engine_lives(path: Path) -> None:
+async def test_a_binary_part_that_is_not_utf8_is_rejected(path: Path) -> None:
     await path.stream.send(b"\xff", kind="BINARY")
     with pytest.raises(ModelStreamError) as raised:
         await path.stream.receive()

@@ -1,4 +1,4 @@
-"""The processes: what starts them, what stops their start."""
+"""The endpoint and the bridge as processes: startup errors, settings and SIGTERM."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ async def test_serves_until_sigterm(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-async def test_a_port_in_use_is_one_line_and_exit_2(module: str) -> None:
+async def test_a_port_in_use_is_reported_in_one_line_with_exit_2(module: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, output = await outcome(await start(module, **{f"{PREFIX[module]}_PORT": port}))
@@ -61,7 +61,7 @@ async def test_a_port_in_use_is_one_line_and_exit_2(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-async def test_a_wrong_setting_is_one_line_and_exit_2(module: str) -> None:
+async def test_an_invalid_setting_is_reported_in_one_line_with_exit_2(module: str) -> None:
     setting = f"{PREFIX[module]}_PORT"
     code, output = await outcome(await start(module, **{setting: "canary-value"}))
     assert code == 2

@@ -1,4 +1,4 @@
-"""Signatures by AWS's own signer are accepted; every forgery is refused."""
+"""Signatures of AWS's own signer are accepted; forged ones are rejected."""
 
 import re
 from collections.abc import Callable
@@ -53,11 +53,11 @@ class TestRequest:
         verify(headers, target=f"{PATH}?b=2&a=1%2F3")
 
     async def test_accepts_a_path_that_needs_escaping(self) -> None:
-        """AWS escapes the path of the wire a second time."""
+        """AWS escapes the received path a second time."""
         path = "/endpoints/a%20b/invocations-bidirectional-stream"
         verify(await sign_request(NOON, path=path), target=path)
 
-    async def test_a_session_token_belongs_to_its_credentials(self) -> None:
+    async def test_rejects_a_wrong_session_token(self) -> None:
         with_token = Credentials(KEY_ID, SECRET, "token")
         verify(await sign_request(NOON, token="token"), credentials=with_token)
         for token, credentials in (("token", CREDENTIALS), (None, with_token), ("x", with_token)):
@@ -69,7 +69,9 @@ class TestRequest:
     @pytest.mark.parametrize(
         ("minutes", "accepted"), [(-5, True), (5, True), (-6, False), (6, False)]
     )
-    async def test_clocks_may_differ_by_five_minutes(self, minutes: int, accepted: bool) -> None:
+    async def test_accepts_a_clock_skew_of_up_to_five_minutes(
+        self, minutes: int, accepted: bool
+    ) -> None:
         headers = await sign_request(NOON)
         when = NOON + timedelta(minutes=minutes)
         if accepted:
@@ -99,7 +101,7 @@ class TestRequest:
             ({"x-amz-added-later": "1"}, "IncompleteSignatureException"),
         ],
     )
-    async def test_refuses(
+    async def test_rejects_a_changed_request(
         self, change: dict[str, str | tuple[str, str] | None], code: str
     ) -> None:
         headers = await sign_request(NOON)
@@ -116,18 +118,18 @@ class TestRequest:
             verify(headers)
         assert refused.value.code == code
 
-    async def test_refuses_another_secret(self) -> None:
+    async def test_rejects_another_secret(self) -> None:
         headers = await sign_request(NOON, secret="other")
         with pytest.raises(SignatureError) as refused:
             verify(headers)
         assert refused.value.code == "InvalidSignatureException"
 
-    async def test_refuses_another_path(self) -> None:
+    async def test_rejects_another_path(self) -> None:
         headers = await sign_request(NOON)
         with pytest.raises(SignatureError):
             verify(headers, target=PATH.replace("callscribe", "other"))
 
-    async def test_errors_hold_no_secret(self) -> None:
+    async def test_errors_contain_no_secret(self) -> None:
         headers = await sign_request(NOON)
         headers["host"] = "elsewhere"
         with pytest.raises(SignatureError) as refused:
@@ -169,7 +171,7 @@ class TestEvents:
         assert parts.next_part(now.timestamp()) is None
         parts.finish()
 
-    async def test_the_key_rolls_at_midnight(self) -> None:
+    async def test_the_key_changes_at_utc_midnight(self) -> None:
         before = datetime(2026, 3, 1, 23, 59, 59, 999_000, tzinfo=UTC)
         after = before + timedelta(milliseconds=1)
         headers = await sign_request(before)
@@ -197,10 +199,10 @@ class TestEvents:
             pytest.param(
                 lambda e, _: _with(e, None, **{":chunk-signature": "text"}), id="signature is text"
             ),
-            pytest.param(lambda _, signer: signer.sign(part(b"2"), NOON), id="one left out"),
+            pytest.param(lambda _, signer: signer.sign(part(b"2"), NOON), id="skipped event"),
         ],
     )
-    async def test_refuses_a_forged_event(
+    async def test_rejects_a_forged_event(
         self, forge: Callable[[EventMessage, EventSigner], EventMessage]
     ) -> None:
         headers = await sign_request(NOON)
@@ -210,7 +212,7 @@ class TestEvents:
             chain.verify(event(forged), NOON.timestamp())
         assert refused.value.code == "InvalidSignatureException"
 
-    async def test_refuses_another_order_and_a_repetition(self) -> None:
+    async def test_rejects_reordered_and_repeated_events(self) -> None:
         headers = await sign_request(NOON)
         signer = EventSigner(headers)
         first, second = (event(signer.sign(part(data), NOON)) for data in (b"1", b"2"))
@@ -222,13 +224,13 @@ class TestEvents:
         with pytest.raises(SignatureError):
             chain.verify(first, NOON.timestamp())
 
-    async def test_refuses_another_secret(self) -> None:
+    async def test_rejects_another_secret(self) -> None:
         headers = await sign_request(NOON)
         signed = event(EventSigner(headers, "other").sign(part(b"1"), NOON))
         with pytest.raises(SignatureError):
             verify(headers).verify(signed, NOON.timestamp())
 
-    async def test_refuses_another_prior_signature(self) -> None:
+    async def test_rejects_another_prior_signature(self) -> None:
         headers = await sign_request(NOON)
         signer = EventSigner(headers)
         signer.prior = "0" * 64
@@ -237,7 +239,7 @@ class TestEvents:
             verify(headers).verify(signed, NOON.timestamp())
 
     @pytest.mark.parametrize("minutes", [-6, 6])
-    async def test_refuses_an_event_of_another_time(self, minutes: int) -> None:
+    async def test_rejects_an_event_outside_the_clock_skew(self, minutes: int) -> None:
         headers = await sign_request(NOON)
         signed = event(EventSigner(headers).sign(part(b"1"), NOON))
         with pytest.raises(SignatureError, match="expired"):
@@ -270,27 +272,27 @@ class TestSignedParts:
         "inner",
         [b"no frame", part(b"1") + part(b"2"), part(b"1")[:-1], EventMessage().encode()],
     )
-    async def test_refuses_what_is_not_one_part(self, inner: bytes) -> None:
+    async def test_rejects_an_event_that_is_not_one_part(self, inner: bytes) -> None:
         parts, signer = await self.parts()
         parts.feed(signer.sign(inner, NOON).encode())
         with pytest.raises(EventStreamError):
             parts.next_part(NOON.timestamp())
 
-    async def test_refuses_an_event_after_the_last(self) -> None:
+    async def test_rejects_an_event_after_the_last(self) -> None:
         parts, signer = await self.parts()
         parts.feed(signer.sign(b"", NOON).encode() + signer.sign(part(b"1"), NOON).encode())
         with pytest.raises(EventStreamError, match="follows"):
             parts.next_part(NOON.timestamp())
 
-    async def test_refuses_a_body_cut_short(self) -> None:
-        """Whoever cuts the connection can not make it look like an end."""
+    async def test_rejects_a_body_cut_short(self) -> None:
+        """A third party that aborts the connection cannot make it look like a complete body."""
         parts, signer = await self.parts()
         parts.feed(signer.sign(part(b"1"), NOON).encode())
         assert parts.next_part(NOON.timestamp())
         with pytest.raises(EventStreamError, match="signed end"):
             parts.finish()
 
-    async def test_no_repr_shows_content(self) -> None:
+    async def test_reprs_contain_no_content(self) -> None:
         parts, signer = await self.parts()
         signed = signer.sign(part(b"my words"), NOON)
         parts.feed(signed.encode())
@@ -299,7 +301,7 @@ class TestSignedParts:
 
 
 def _with(message: EventMessage, payload: bytes | None = None, **headers: Any) -> EventMessage:
-    """A copy with something changed."""
+    """Return a copy with another payload or other headers."""
     return EventMessage(
         headers=dict(message.headers) | headers,
         payload=message.payload if payload is None else payload,

@@ -1,4 +1,4 @@
-"""A client that shows what is on the wire, which the SDK hides: h2 frames, one by one."""
+"""A client that exposes the HTTP/2 frames, which the SDK hides."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ from tests.deploy.local.sagemaker.signing import PATH, EventSigner, part, sign_r
 
 @dataclass
 class Seen:
-    """What has come for one stream, or for its connection."""
+    """What was received for one stream and its connection."""
 
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
-    ends: list[str] = field(default_factory=list)  # end, reset CODE, goaway CODE, closed
+    ends: list[str] = field(default_factory=list)  # "end", "reset CODE", "goaway CODE" or "closed"
 
     @property
     def events(self) -> list[Event]:
@@ -42,7 +42,7 @@ class WireClient:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str
     ) -> None:
         self.seen = Seen()
-        self.opens_window = True  # for more of a response, once some has come
+        self.opens_window = True  # whether received bytes are acknowledged
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self._reader = reader
         self._writer = writer
@@ -51,7 +51,7 @@ class WireClient:
         self._signer = EventSigner({"authorization": "Signature="})
 
     async def open(self, path: str = PATH, **changed: str) -> None:
-        """Send a signed request; `changed` headers are not what was signed."""
+        """Send a signed request; `changed` headers are changed after signing."""
         if not self._stream_id:
             self.h2.initiate_connection()
         headers = await sign_request(datetime.now(UTC), host=self._authority, path=path)
@@ -68,28 +68,28 @@ class WireClient:
         await self.send_raw(self._signer.sign(part(data), datetime.now(UTC)).encode())
 
     async def half_close(self) -> None:
-        """Send the signed end and END_STREAM."""
+        """Send the signed last event and END_STREAM."""
         last = self._signer.sign(b"", datetime.now(UTC)).encode()
         self.h2.send_data(self._stream_id, last, end_stream=True)
         await self._flush()
 
     async def send_raw(self, data: bytes) -> None:
-        """Send body bytes as they are."""
+        """Send body bytes unchanged."""
         for start in range(0, len(data), self.h2.max_outbound_frame_size):
             frame = data[start : start + self.h2.max_outbound_frame_size]
             self.h2.send_data(self._stream_id, frame)
         await self._flush()
 
-    def forget_signature(self) -> None:
-        """Sign the next event as if none had been before."""
+    def break_chain(self) -> None:
+        """Sign the next event with a wrong prior signature."""
         self._signer.prior = "0" * 64
 
     def room(self) -> int:
-        """How many bytes the peer lets us send now."""
+        """Return how many bytes the peer's window allows to send."""
         return self.h2.local_flow_control_window(self._stream_id)
 
     async def has_room(self, size: int, patience_s: float = 0.5) -> bool:
-        """Whether so much can be sent, with some time for the peer to open its window."""
+        """Wait up to `patience_s` for room for `size` bytes twice; return whether there is."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 while self.room() < 2 * size:
@@ -97,7 +97,7 @@ class WireClient:
         return self.room() >= 2 * size
 
     async def read(self) -> bool:
-        """Take what comes next; False once the connection is closed."""
+        """Read and process the next bytes; return False once the connection is closed."""
         async with asyncio.timeout(TIMEOUT_S):
             try:
                 data = await self._reader.read(65536)
@@ -161,7 +161,7 @@ class WireClient:
 
 @contextlib.asynccontextmanager
 async def wire(endpoint: LocalEndpoint) -> AsyncIterator[WireClient]:
-    """A connection to the endpoint."""
+    """Connect to the endpoint."""
     context = ssl.create_default_context(cafile=str(endpoint.ca_file))
     context.set_alpn_protocols(["h2"])
     reader, writer = await asyncio.open_connection("localhost", endpoint.port, ssl=context)

@@ -1,4 +1,4 @@
-"""HTTP message signatures against the vendor's vector, and a table of forgeries."""
+"""HTTP message signatures: the vendor's vector, and forgeries."""
 
 import base64
 import hmac
@@ -35,7 +35,7 @@ NAMES = {
 
 
 def vector(**changes: str | None) -> CIMultiDict[str]:
-    """Give the headers that the vendor publishes; None takes one away."""
+    """Return the headers that the vendor publishes, with changes; None removes a header."""
     headers = CIMultiDict(NAMES)
     headers["Signature-Input"] = f"sig1={INPUT}"
     headers["Signature"] = f"sig1={SIGNATURE}"
@@ -47,7 +47,7 @@ def vector(**changes: str | None) -> CIMultiDict[str]:
 
 
 def signed(secret: bytes = SECRET, **changes: Any) -> CIMultiDict[str]:
-    """Sign the same ourselves, with other parameters."""
+    """Sign the same request with other parameters."""
     headers = CIMultiDict(NAMES)
     parameters: dict[str, Any] = {
         "nonce": NONCE,
@@ -58,8 +58,8 @@ def signed(secret: bytes = SECRET, **changes: Any) -> CIMultiDict[str]:
     return headers
 
 
-def owned(text: str) -> CIMultiDict[str]:
-    """Have the secret's owner sign any input at all."""
+def signed_by_owner(text: str) -> CIMultiDict[str]:
+    """Sign an arbitrary Signature-Input with the right secret."""
     headers = CIMultiDict(NAMES)
     values = CIMultiDict(NAMES, **{"@request-target": TARGET, "@authority": AUTHORITY})
     names = re.findall('"([^"]*)"', text[: text.index(")")])
@@ -81,8 +81,8 @@ def check(headers: CIMultiDict[str], **changes: Any) -> Signed:
     return verify(headers, **arguments)
 
 
-class TestGood:
-    def test_the_vendors_vector(self) -> None:
+class TestValid:
+    def test_vendor_vector_is_valid(self) -> None:
         assert check(vector()) == Signed(
             organization_id=NAMES["Audiohook-Organization-Id"],
             session_id=NAMES["Audiohook-Session-Id"],
@@ -90,22 +90,22 @@ class TestGood:
             until_s=CREATED_S + 30,
         )
 
-    def test_we_sign_as_the_vendor_does(self) -> None:
+    def test_sign_reproduces_the_vendor_vector(self) -> None:
         assert signed() == vector()
 
     @pytest.mark.parametrize("authority", ["AudioHook.Example.COM", "audiohook.example.com:443"])
-    def test_the_host_is_lower_case_and_without_the_default_port(self, authority: str) -> None:
+    def test_authority_is_normalized(self, authority: str) -> None:
         assert check(vector(), authority=authority).nonce == NONCE
 
     @pytest.mark.parametrize("after_s", [-10, 0, 29.9])
-    def test_its_time(self, after_s: float) -> None:
+    def test_signature_is_valid_within_age_and_skew(self, after_s: float) -> None:
         assert check(vector(), now_s=CREATED_S + after_s).until_s > CREATED_S + after_s
 
-    def test_its_time_can_be_set(self) -> None:
+    def test_age_and_skew_are_configurable(self) -> None:
         assert check(vector(), now_s=CREATED_S + 99, max_age_s=100).until_s == CREATED_S + 100
         assert check(vector(), now_s=CREATED_S - 99, skew_s=100).nonce == NONCE
 
-    def test_a_proxys_signature_beside_it(self) -> None:
+    def test_other_signatures_are_ignored(self) -> None:
         beside = ', proxy=("@method");keyid="edge", zero=("x")'
         headers = vector(
             Signature_Input=f'a=("x");created=1, sig1={INPUT}{beside}',
@@ -125,22 +125,22 @@ class TestGood:
             ('"x-api-key")', '"x-api-key" "x-api-key-2")'),
         ],
     )
-    def test_what_is_signed_is_the_text_as_it_came(self, words: str, instead: str) -> None:
-        headers = owned(INPUT.replace(words, instead))
+    def test_signature_input_is_signed_exactly_as_received(self, words: str, instead: str) -> None:
+        headers = signed_by_owner(INPUT.replace(words, instead))
         headers["X-API-KEY-2"] = "None"
         assert check(headers).nonce == NONCE
 
-    def test_white_space_around_a_value_is_none_of_it(self) -> None:
+    def test_white_space_around_header_values_is_ignored(self) -> None:
         assert check(vector(X_API_KEY=f" {API_KEY}\t")).session_id
 
-    def test_the_nonce_is_in_no_repr(self) -> None:
+    def test_repr_does_not_contain_the_nonce(self) -> None:
         assert NONCE not in repr(check(vector()))
 
 
-class TestForgeries:
+class TestInvalid:
     @pytest.mark.parametrize("name", ["Signature", "Signature_Input", "X_API_KEY"])
     @pytest.mark.parametrize("value", [None, "", " "])
-    def test_unsigned(self, name: str, value: str | None) -> None:
+    def test_missing_header_is_signature_missing(self, name: str, value: str | None) -> None:
         with pytest.raises(CarrierError, match="signature-missing"):
             check(vector(**{name: value}))
 
@@ -160,7 +160,7 @@ class TestForgeries:
         ],
         ids=str,
     )
-    def test_of_another_request(self, changes: dict[str, Any]) -> None:
+    def test_signature_of_another_request_is_rejected(self, changes: dict[str, Any]) -> None:
         with pytest.raises(CarrierError, match="signature-invalid"):
             check(vector(), **changes)
 
@@ -172,17 +172,17 @@ class TestForgeries:
             vector(Audiohook_Session_Id=""),
             vector(Audiohook_Correlation_Id=None),
             vector(X_API_KEY="another"),
-            vector(Audiohook_Session_Id="\udcff"),  # a byte that is no text
+            vector(Audiohook_Session_Id="\udcff"),  # a byte that is not valid text
             signed(b"another secret"),
             signed(created_s=CREATED_S - 29),
         ],
         ids=str,
     )
-    def test_other_headers(self, headers: CIMultiDict[str]) -> None:
+    def test_altered_headers_are_rejected(self, headers: CIMultiDict[str]) -> None:
         with pytest.raises(CarrierError, match="signature-invalid"):
             check(headers)
 
-    def test_an_empty_secret_is_none(self) -> None:
+    def test_empty_secret_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="signature-invalid"):
             check(signed(b""), secrets={API_KEY: b""})
 
@@ -209,7 +209,7 @@ class TestForgeries:
             f"sig1={INPUT.replace('keyid=', 'nokeyid=')}",
             f"sig1={INPUT.replace(API_KEY, 'another')}",
             f"sig1={INPUT.replace(f'created={CREATED_S}', 'created="now"')}",
-            f"sig1={INPUT.replace(';nonce', '; nonce')}",  # means the same, is another text
+            f"sig1={INPUT.replace(';nonce', '; nonce')}",  # same meaning, but another text
             f"sig1={INPUT[:-1]}",
             f"sig1={INPUT[:40]}",
             "sig1",
@@ -220,7 +220,7 @@ class TestForgeries:
             "sig1=(" + " " * 8000,
         ],
     )
-    def test_inputs(self, field: str) -> None:
+    def test_altered_or_malformed_signature_input_is_rejected(self, field: str) -> None:
         with pytest.raises(CarrierError, match="signature-invalid"):
             check(vector(Signature_Input=field))
 
@@ -239,7 +239,7 @@ class TestForgeries:
             "sig1=:" + "A" * 8000,
         ],
     )
-    def test_signatures(self, field: str) -> None:
+    def test_altered_or_malformed_signature_is_rejected(self, field: str) -> None:
         with pytest.raises(CarrierError, match="signature-invalid"):
             check(vector(Signature=field))
 
@@ -264,12 +264,14 @@ class TestForgeries:
             ("hmac-sha256", "none"),
         ],
     )
-    def test_what_its_owner_must_say(self, words: str, instead: str) -> None:
+    def test_validly_signed_input_with_wrong_parameters_is_rejected(
+        self, words: str, instead: str
+    ) -> None:
         assert words in INPUT
         with pytest.raises(CarrierError, match="signature-invalid"):
-            check(owned(INPUT.replace(words, instead)))
+            check(signed_by_owner(INPUT.replace(words, instead)))
 
     @given(st.text(), st.text())
-    def test_any_text(self, inputs: str, signatures: str) -> None:
+    def test_arbitrary_text_is_rejected(self, inputs: str, signatures: str) -> None:
         with pytest.raises(CarrierError):
             check(vector(Signature_Input=inputs, Signature=signatures))

@@ -1,4 +1,4 @@
-"""The gate of media sockets, at every carrier that has one: secrets, tokens, and forgeries."""
+"""StreamAuthenticator, for every carrier that has one: secrets, tokens, and forgeries."""
 
 from typing import Any
 
@@ -17,12 +17,14 @@ from gateway.errors import CarrierError
 from tests.gateway.carriers.asking import NOW_S, OPEN, SECRET, basic, link, upgrade, upgrade_of
 
 ANOTHER = "a-secret-of-somebody-else"
-QUERY = "mix=stereo"  # what FreeSWITCH's needs; nobody else minds
+QUERY = "mix=stereo"  # required by FreeSWITCH, ignored by the others
 START = CallStarted("c1", "s1", ())
 
-GATED: list[Any] = [carrier for carrier in CARRIERS if AuthenticatedCarrier in carrier.__mro__]
+AUTHENTICATED: list[Any] = [
+    carrier for carrier in CARRIERS if AuthenticatedCarrier in carrier.__mro__
+]
 EXPERIMENTAL = {"cxone": {"experimental": True}}
-each = pytest.mark.parametrize("kind", GATED, ids=lambda kind: kind.name)
+each = pytest.mark.parametrize("kind", AUTHENTICATED, ids=lambda kind: kind.name)
 
 
 def opened(kind: Any) -> Any:
@@ -43,13 +45,13 @@ def token(carrier: str, route: str = "", secret: str = SECRET, made_s: float = N
         {"Authorization": SECRET},
     ],
 )
-def test_the_secret_opens_it_for_any_call(kind: Any, headers: dict[str, Any]) -> None:
+def test_secret_is_accepted_for_any_call(kind: Any, headers: dict[str, Any]) -> None:
     admitted = opened(kind).upgrade(upgrade(kind.name, query=QUERY, **headers))
     assert admitted.once is None
 
 
 @each
-def test_a_token_opens_it_for_one_call_until_its_end(kind: Any) -> None:
+def test_token_is_accepted_for_one_call_until_it_ends(kind: Any) -> None:
     carrier = opened(kind)
     made = token(kind.name)
     shown = [
@@ -83,7 +85,7 @@ def test_a_token_opens_it_for_one_call_until_its_end(kind: Any) -> None:
         ({"route": SECRET}, "token-missing"),
     ],
 )
-def test_forged(kind: Any, asked: dict[str, Any], reason: str) -> None:
+def test_wrong_credentials_are_rejected(kind: Any, asked: dict[str, Any], reason: str) -> None:
     carrier = opened(kind)
     with pytest.raises(CarrierError) as caught:
         carrier.upgrade(upgrade(kind.name, **asked))
@@ -102,7 +104,9 @@ def test_forged(kind: Any, asked: dict[str, Any], reason: str) -> None:
     ],
     ids=lambda changed: "".join(changed),
 )
-def test_forged_tokens(kind: Any, changed: dict[str, Any]) -> None:
+def test_token_for_other_carrier_route_secret_or_time_is_rejected(
+    kind: Any, changed: dict[str, Any]
+) -> None:
     right = {"carrier": kind.name, "route": "sales"}
     carrier = opened(kind)
     carrier.upgrade(upgrade(kind.name, route="sales", token=token(**right), query=QUERY))
@@ -112,7 +116,7 @@ def test_forged_tokens(kind: Any, changed: dict[str, Any]) -> None:
 
 
 @each
-def test_shut_without_a_secret(kind: Any) -> None:
+def test_all_upgrades_are_rejected_without_a_secret(kind: Any) -> None:
     carrier = kind(kind.Settings(_env_file=None))
     assert carrier.missing_setting == f"GATEWAY_{kind.name.upper()}_SECRET"
     forgeries: list[dict[str, Any]] = [
@@ -126,7 +130,7 @@ def test_shut_without_a_secret(kind: Any) -> None:
 
 
 @each
-def test_only_where_there_is_no_other_way_may_the_secret_stand_in_the_url(kind: Any) -> None:
+def test_secret_in_the_url_is_accepted_only_for_carriers_that_cannot_set_headers(kind: Any) -> None:
     carrier = opened(kind)
     for asked in (
         upgrade(kind.name, route="sales", token=SECRET, query=QUERY),
@@ -139,7 +143,7 @@ def test_only_where_there_is_no_other_way_may_the_secret_stand_in_the_url(kind: 
             carrier.upgrade(asked)
 
 
-def test_a_token_in_a_url_of_ours_is_its_calls_alone() -> None:
+def test_token_in_url_is_bound_to_its_call() -> None:
     authenticator = StreamAuthenticator("any", SecretSettings(**OPEN))
     url = authenticator.url_with_token(link("any"), "c1", NOW_S)
     assert url.startswith("wss://gw.example.com/media/any/support/")
@@ -149,7 +153,7 @@ def test_a_token_in_a_url_of_ours_is_its_calls_alone() -> None:
         admitted.authorize(CallStarted("c2", "s1", ()))
 
 
-def test_who_is_not_let_in_is_not_listened_to() -> None:
+def test_rejected_upgrade_creates_no_adapter() -> None:
     def never() -> Any:
         raise AssertionError("an adapter was made")
 
@@ -166,5 +170,5 @@ def test_who_is_not_let_in_is_not_listened_to() -> None:
         ("a?b=c?d#e", {"a?b": "c?d#e"}),
     ],
 )
-def test_a_query(query: str, expected: dict[str, str]) -> None:
+def test_query_is_parsed(query: str, expected: dict[str, str]) -> None:
     assert upgrade("any", query=query).query == expected

@@ -1,4 +1,4 @@
-"""The tokens of streams whose upgrade nobody signs: what they are bound to, and forgeries."""
+"""Stream tokens: what they are bound to, and forgeries."""
 
 import re
 
@@ -15,7 +15,7 @@ OF_A_CALL = mint(KEY, "plivo", "support", "call-1", 1000, NONCE)
 OF_ANY_CALL = mint(KEY, "plivo", "support", None, 1000, NONCE)
 
 
-def is_let_in(
+def is_accepted(
     token: str,
     *,
     key: bytes = KEY,
@@ -27,45 +27,45 @@ def is_let_in(
     try:
         read(key, carrier, route, token, now_s).check(call_id)
     except CarrierError as error:
-        assert error.reason == "token-invalid"  # noqa: PT017  # what all refusals have in common
+        assert error.reason == "token-invalid"  # noqa: PT017  # all rejections have this reason
         return False
     return True
 
 
-def test_good_for_its_call_until_it_expires() -> None:
-    assert is_let_in(OF_A_CALL)
-    assert is_let_in(OF_A_CALL, now_s=0)
-    assert not is_let_in(OF_A_CALL, now_s=1000.1)
-    assert not is_let_in(OF_A_CALL, call_id="call-2")
-    assert not is_let_in(OF_A_CALL, call_id="")
+def test_token_is_valid_for_its_call_until_it_expires() -> None:
+    assert is_accepted(OF_A_CALL)
+    assert is_accepted(OF_A_CALL, now_s=0)
+    assert not is_accepted(OF_A_CALL, now_s=1000.1)
+    assert not is_accepted(OF_A_CALL, call_id="call-2")
+    assert not is_accepted(OF_A_CALL, call_id="")
 
 
-def test_good_for_any_call_where_none_was_known() -> None:
-    assert is_let_in(OF_ANY_CALL)
-    assert is_let_in(OF_ANY_CALL, call_id="call-2")
-    assert not is_let_in(OF_ANY_CALL, now_s=1000.1)
+def test_unbound_token_is_valid_for_any_call() -> None:
+    assert is_accepted(OF_ANY_CALL)
+    assert is_accepted(OF_ANY_CALL, call_id="call-2")
+    assert not is_accepted(OF_ANY_CALL, now_s=1000.1)
 
 
-def test_a_call_without_an_id_is_not_any_call() -> None:
+def test_token_for_an_empty_call_id_is_not_unbound() -> None:
     token = mint(KEY, "plivo", "support", "", 1000, NONCE)
-    assert is_let_in(token, call_id="")
-    assert not is_let_in(token, call_id="call-1")
+    assert is_accepted(token, call_id="")
+    assert not is_accepted(token, call_id="call-1")
 
 
-def test_tells_how_to_refuse_it_a_second_time() -> None:
+def test_read_returns_the_id_and_expiry_for_replay_detection() -> None:
     token = read(KEY, "plivo", "support", OF_A_CALL, 0)
     assert (token.once, token.expires_s) == (NONCE, 1000)
     other = mint(KEY, "plivo", "support", "call-1", 1000, "another-nonce-16")
     assert read(KEY, "plivo", "support", other, 0).once != token.once
 
 
-def test_fits_in_a_path_and_in_a_parameter() -> None:
+def test_token_fits_in_a_path_and_in_a_parameter() -> None:
     longest = mint(KEY, "plivo", "support", "c" * 500, 10**11, "n" * 64)
     for token in (OF_A_CALL, OF_ANY_CALL, longest):
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,170}", token)
 
 
-def test_shows_neither_the_call_nor_the_key() -> None:
+def test_token_and_repr_reveal_neither_call_nor_key() -> None:
     shown = repr(read(KEY, "plivo", "support", OF_A_CALL, 0)) + OF_A_CALL
     assert "call-1" not in shown
     assert repr(KEY)[2:-1] not in shown
@@ -73,7 +73,7 @@ def test_shows_neither_the_call_nor_the_key() -> None:
 
 
 @pytest.mark.parametrize("nonce", ["", "short", "n" * 65, "nonce.of.16.char", "nonce/of/16/char"])
-def test_a_nonce_that_is_none(nonce: str) -> None:
+def test_invalid_nonce_is_rejected(nonce: str) -> None:
     with pytest.raises(ValueError, match="nonce"):
         mint(KEY, "plivo", "support", None, 1000, nonce)
 
@@ -111,8 +111,8 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES)
-def test_forgeries(token: str) -> None:
-    assert not is_let_in(token)
+def test_forged_token_is_rejected(token: str) -> None:
+    assert not is_accepted(token)
 
 
 @given(
@@ -124,15 +124,15 @@ def test_forgeries(token: str) -> None:
         st.text(max_size=3),
     )
 )
-def test_one_text_alone_is_let_in(token: str) -> None:
-    assert is_let_in(token) == (token == OF_A_CALL)
+def test_only_the_exact_token_is_accepted(token: str) -> None:
+    assert is_accepted(token) == (token == OF_A_CALL)
 
 
 @given(minted=st.tuples(*[st.text(max_size=4)] * 3), shown=st.tuples(*[st.text(max_size=4)] * 3))
-def test_bound_to_carrier_route_and_call(
+def test_token_is_bound_to_carrier_route_and_call(
     minted: tuple[str, str, str], shown: tuple[str, str, str]
 ) -> None:
     token = mint(KEY, *minted, 1000, NONCE)
     for carrier, route, call_id in (minted, shown):
         is_same = (carrier, route, call_id) == minted
-        assert is_let_in(token, carrier=carrier, route=route, call_id=call_id) == is_same
+        assert is_accepted(token, carrier=carrier, route=route, call_id=call_id) == is_same

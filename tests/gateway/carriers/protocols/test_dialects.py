@@ -1,6 +1,6 @@
-"""What holds in every dialect of the JSON media protocol, and what is particular to each.
+"""JSON media messages: properties of all dialects, and the particulars of each.
 
-The messages are those of the recorded dialogues (`tests/wire`), with one thing changed.
+The messages are those of the recordings (`tests/wire`), each with a change.
 """
 
 import base64
@@ -51,11 +51,11 @@ FRAME: Final = bytes(range(160))
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """A carrier's dialect, and where its messages have what the tests change."""
+    """A carrier's dialect, and the paths of the fields that the tests change."""
 
     dialect: Dialect
     payload: str = "media.payload"
-    chunk: str = "media.chunk"  # empty: frames have none
+    chunk: str = "media.chunk"  # empty: frames have no number
     timestamp: str = "media.timestamp"
     track: str = "media.track"
     stream_id: str = "start.streamSid"
@@ -63,37 +63,37 @@ class Speaker:
     rate: str = "start.mediaFormat.sampleRate"
 
     def recorded(self, kind: Kind) -> list[Message]:
-        """All the messages of a kind in the first of the carrier's recordings that has some."""
+        """Return the messages of a kind from the first recording that has any."""
         for messages in dialogues_of(self.dialect.carrier):
             if found := [m for m in messages if self.dialect.kinds[self.event(m)] is kind]:
                 return found
         return []
 
     def event(self, message: Message) -> str:
-        """A message's name."""
+        """Return a message's event."""
         return str(message[self.dialect.event])
 
     def start(self, changes: Message | None = None) -> Message:
-        """The start message, with other values at some places."""
+        """Return the start message, with changes."""
         return changed(self.recorded(Kind.START)[0], changes or {})
 
     def media(self, payload: str | bytes = FRAME, changes: Message | None = None) -> Message:
-        """A first frame of the track that comes first."""
+        """Return the first frame of the first track, with changes."""
         text = payload if isinstance(payload, str) else base64.b64encode(payload).decode()
         frame = {self.payload: text, self.chunk: "1"} | (changes or {})
         return changed(self.recorded(Kind.MEDIA)[0], frame)
 
     def stops(self) -> list[Message]:
-        """What ends a stream; a carrier that never says so might yet."""
+        """Return the messages that end a stream; a plain stop if the recordings have none."""
         return self.recorded(Kind.STOP) or [{self.dialect.event: "stop"}]
 
     def release(self, adapter: JsonMediaAdapter) -> list[AudioFrame]:
-        """All that was held back."""
+        """Return all held frames."""
         tracks = dict.fromkeys(self.dialect.track_names.values())
         return [frame for track in tracks for frame in adapter.flush_held(track)]
 
     def started(self, changes: Message | None = None) -> JsonMediaAdapter:
-        """An adapter that knows the stream."""
+        """Return an adapter that has received the start message."""
         adapter = JsonMediaAdapter(self.dialect)
         feed(adapter, self.start(changes))
         return adapter
@@ -144,13 +144,13 @@ every_numbering = pytest.mark.parametrize("speaker", NUMBERING, ids=lambda s: s.
 
 @cache
 def dialogues_of(carrier: str) -> list[list[Message]]:
-    """The messages of each of a carrier's recordings."""
+    """Return the messages of each of a carrier's recordings."""
     texts = [path.read_text().splitlines() for path in playbook.recordings(carrier)]
     return [[m["in"] for m in map(json.loads, lines) if "in" in m] for lines in texts]
 
 
 def changed(message: Message, changes: Message) -> Message:
-    """Copy a message, with other values at dotted places; an empty place is none."""
+    """Copy a message, with other values at dotted paths; empty paths are skipped."""
     message = copy.deepcopy(message)
     for place, value in changes.items():
         *outer, last = place.split(".")
@@ -193,37 +193,37 @@ def refusal(adapter: JsonMediaAdapter, message: Message | bytes) -> CarrierError
 
 @every
 class TestStart:
-    def test_what_may_come_before_it(self, speaker: Speaker) -> None:
+    def test_notes_before_the_start_are_ignored(self, speaker: Speaker) -> None:
         names = speaker.dialect.kinds.items()
         for name in (name for name, kind in names if kind is Kind.NOTE):
             message: Message = {speaker.dialect.event: name}
             assert feed(JsonMediaAdapter(speaker.dialect), message) == [MessageIgnored(name)]
 
-    def test_a_stop_before_it(self, speaker: Speaker) -> None:
+    def test_stop_before_the_start_stops_the_call(self, speaker: Speaker) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         assert feed(adapter, speaker.stops()[0]) == [CallStopped(speaker.dialect.reorder_ms)]
 
-    def test_sent_twice(self, speaker: Speaker) -> None:
+    def test_repeated_start_is_ignored(self, speaker: Speaker) -> None:
         adapter = speaker.started()
         assert feed(adapter, speaker.start()) == [MessageIgnored("repeated-start")]
         assert only_audio(feed(adapter, speaker.media())).payload == FRAME
 
-    def test_of_another_stream(self, speaker: Speaker) -> None:
+    def test_start_of_another_stream_is_rejected(self, speaker: Speaker) -> None:
         other = speaker.start({speaker.stream_id: "another"})
         assert refusal(speaker.started(), other).reason == "second-start"
 
-    def test_without_its_ids(self, speaker: Speaker) -> None:
+    def test_start_without_ids_is_rejected(self, speaker: Speaker) -> None:
         nameless = {speaker.dialect.event: speaker.event(speaker.start())}
         adapter = JsonMediaAdapter(speaker.dialect)
         assert refusal(adapter, nameless).reason == "malformed-message"
 
-    def test_too_big(self, speaker: Speaker) -> None:
+    def test_too_big_start_is_rejected(self, speaker: Speaker) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         big = speaker.start({"padding": "x" * 70_000})
         assert refusal(adapter, big).reason == "message-too-big"
 
     @pytest.mark.parametrize("name", ["G722", "audio/G722", "OPUS", "audio/opus", "AMR-WB"])
-    def test_what_we_cannot_decode_is_refused_with_what_to_ask_for(
+    def test_unsupported_encoding_is_rejected_with_a_hint(
         self, speaker: Speaker, name: str
     ) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
@@ -231,13 +231,13 @@ class TestStart:
         assert error.reason == "unsupported-encoding"
         assert "PCMU" in error.detail
 
-    def test_no_mulaw_but_at_8_khz(self, speaker: Speaker) -> None:
+    def test_mulaw_is_rejected_unless_at_8_khz(self, speaker: Speaker) -> None:
         wide = speaker.start({speaker.encoding: "audio/x-mulaw", speaker.rate: 16000})
         adapter = JsonMediaAdapter(speaker.dialect)
         assert refusal(adapter, wide).reason == "unsupported-encoding"
 
     @pytest.mark.parametrize("rate", [8000, "8000"])
-    def test_a_rate_as_number_and_as_text(self, speaker: Speaker, rate: int | str) -> None:
+    def test_rate_may_be_a_number_or_a_string(self, speaker: Speaker, rate: int | str) -> None:
         start = speaker.start({speaker.rate: rate, speaker.encoding: "pcmu"})
         form = only_start(feed(JsonMediaAdapter(speaker.dialect), start)).tracks[0]
         assert (form.encoding, form.rate_hz) == (Encoding.PCMU, 8000)
@@ -246,7 +246,7 @@ class TestStart:
 @every
 class TestMedia:
     @pytest.mark.parametrize("size", [0, 1, 159, 160, 480, 4000, 65_536])
-    def test_any_length(self, speaker: Speaker, size: int) -> None:
+    def test_payload_may_have_any_length(self, speaker: Speaker, size: int) -> None:
         assert only_audio(feed(speaker.started(), speaker.media(bytes(size)))).payload == bytes(
             size
         )
@@ -255,15 +255,13 @@ class TestMedia:
         "payload",
         ["f3//fw==", "f3//fw", " f3//\nfw== ", "f3__fw", "f3__fw==", "f3_/\r\nfw", "f3//fw===="],
     )
-    def test_any_base64_is_audio(self, speaker: Speaker, payload: str) -> None:
-        """Symptom: base64url, as a clone of Plivo sends it, was no audio and no gap either."""
+    def test_base64_variants_are_decoded(self, speaker: Speaker, payload: str) -> None:
+        """Symptom: base64url from a Plivo clone was neither audio nor a gap."""
         audio = only_audio(feed(speaker.started(), speaker.media(payload)))
         assert audio.payload == b"\x7f\x7f\xff\x7f"
 
     @pytest.mark.parametrize("payload", ["f3=/fw==", "%%%%", "é", "A", "%" * 400])
-    def test_what_cannot_be_decoded_is_a_lost_frame_not_a_lost_call(
-        self, speaker: Speaker, payload: str
-    ) -> None:
+    def test_undecodable_payload_is_a_lost_frame(self, speaker: Speaker, payload: str) -> None:
         adapter = speaker.started()
         before = only_audio(feed(adapter, speaker.media()))
         later = speaker.media(payload, {speaker.chunk: "2"})
@@ -277,34 +275,36 @@ class TestMedia:
             only_audio(feed(adapter, speaker.media(changes={speaker.chunk: "3"}))).payload == FRAME
         )
 
-    def test_unknown_fields(self, speaker: Speaker) -> None:
+    def test_unknown_fields_are_ignored(self, speaker: Speaker) -> None:
         message = speaker.media() | {"extra": {"a": [1]}}
         assert only_audio(feed(speaker.started(), message)).payload == FRAME
 
     @pytest.mark.parametrize("payload", ["f39/", "%"])
-    def test_before_a_start_that_never_comes(self, speaker: Speaker, payload: str) -> None:
+    def test_number_of_messages_held_before_the_start_is_limited(
+        self, speaker: Speaker, payload: str
+    ) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         assert feed(adapter, *[speaker.media(payload)] * 1000) == []
         with pytest.raises(CarrierError, match="media-before-start"):
             feed(adapter, speaker.media(payload))
 
-    def test_so_much_before_a_start_is_too_much(self, speaker: Speaker) -> None:
+    def test_size_of_messages_held_before_the_start_is_limited(self, speaker: Speaker) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         with pytest.raises(CarrierError, match="media-before-start"):
             feed(adapter, *[speaker.media(bytes(250_000))] * 3)
 
-    def test_of_a_track_that_was_not_announced(self, speaker: Speaker) -> None:
+    def test_media_of_an_unknown_track_are_rejected(self, speaker: Speaker) -> None:
         message = speaker.media(changes={speaker.track: "sideways"})
         assert refusal(speaker.started(), message).reason == "unknown-track"
 
-    def test_without_a_track_it_is_the_first_ones(self, speaker: Speaker) -> None:
+    def test_media_without_a_track_belong_to_the_first(self, speaker: Speaker) -> None:
         adapter = JsonMediaAdapter(speaker.dialect)
         first = only_start(feed(adapter, speaker.start())).tracks[0].track
         for nothing in ("", None):
             message = speaker.media(changes={speaker.track: nothing})
             assert only_audio(feed(adapter, message)).track == first
 
-    def test_a_repr_holds_no_audio(self, speaker: Speaker) -> None:
+    def test_repr_contains_no_audio(self, speaker: Speaker) -> None:
         assert "secret" not in repr(feed(speaker.started(), speaker.media(b"secret")))
 
 
@@ -324,7 +324,7 @@ class TestNumbers:
             ("9" * 5000, None),
         ],
     )
-    def test_are_digits_or_themselves_or_absent(
+    def test_numbers_are_parsed_or_count_as_missing(
         self, speaker: Speaker, value: Any, expected: int | None
     ) -> None:
         numbered = speaker.media(changes={speaker.chunk: value})
@@ -332,14 +332,14 @@ class TestNumbers:
         found = [
             *feed(adapter, numbered),
             *speaker.release(adapter),
-        ]  # 20 may wait for those before it
+        ]  # 20 may be held for earlier frames
         frames = [event for event in found if isinstance(event, AudioReceived)]
         assert only_audio(frames).sequence == expected
         if speaker.dialect.times is Times.STREAM:
             stamped = speaker.media(changes={speaker.timestamp: value})
             assert only_audio(feed(speaker.started(), stamped)).timestamp_ms == expected
 
-    def test_swapped_frames(self, speaker: Speaker) -> None:
+    def test_swapped_frames_are_reordered_if_the_dialect_allows(self, speaker: Speaker) -> None:
         messages = [
             speaker.media(bytes([number]), {speaker.chunk: number}) for number in (1, 3, 2, 4)
         ]
@@ -353,11 +353,11 @@ class TestNumbers:
 
 @every
 class TestEnd:
-    def test_stop(self, speaker: Speaker) -> None:
+    def test_stop_ends_the_call(self, speaker: Speaker) -> None:
         late_ms = speaker.dialect.reorder_ms
         assert feed(speaker.started(), *speaker.stops())[-1] == CallStopped(late_ms)
 
-    def test_what_follows_a_stop_is_ignored_unless_it_was_overtaken(self, speaker: Speaker) -> None:
+    def test_messages_after_stop_are_ignored_unless_reordering(self, speaker: Speaker) -> None:
         adapter = speaker.started()
         feed(adapter, *speaker.stops())
         after = [speaker.media(), *speaker.stops(), speaker.media("%"), speaker.start()]
@@ -368,32 +368,32 @@ class TestEnd:
             assert events == [MessageIgnored("after-stop")] * len(after)
         assert speaker.release(adapter) == []
 
-    def test_close_without_stop(self, speaker: Speaker) -> None:
+    def test_close_without_stop_leaves_no_held_frames(self, speaker: Speaker) -> None:
         adapter = speaker.started()
         feed(adapter, speaker.media())
         assert speaker.release(adapter) == []
 
-    def test_close_before_the_start(self, speaker: Speaker) -> None:
+    def test_close_before_the_start_leaves_no_held_frames(self, speaker: Speaker) -> None:
         assert speaker.release(JsonMediaAdapter(speaker.dialect)) == []
 
 
 @every
 class TestAnyMessage:
-    def test_unknown(self, speaker: Speaker) -> None:
+    def test_unknown_event_is_ignored(self, speaker: Speaker) -> None:
         message: Message = {speaker.dialect.event: "sparkle", "x": 1}
         assert feed(speaker.started(), message) == [MessageIgnored("unknown")]
 
-    def test_a_key_is_told_without_its_digit(self, speaker: Speaker) -> None:
+    def test_dtmf_event_does_not_contain_the_digit(self, speaker: Speaker) -> None:
         for message in speaker.recorded(Kind.DTMF):
             [event] = feed(speaker.started(), changed(message, {"dtmf.digit": "7#secret"}))
             assert isinstance(event, DtmfReceived)
             assert "7" not in repr(event)
 
-    def test_binary(self, speaker: Speaker) -> None:
+    def test_binary_message_is_rejected(self, speaker: Speaker) -> None:
         with pytest.raises(CarrierError, match="binary-message"):
             speaker.started().receive_binary(json.dumps(speaker.media()).encode())
 
-    def test_no_json_object(self, speaker: Speaker) -> None:
+    def test_message_that_is_not_a_json_object_is_rejected(self, speaker: Speaker) -> None:
         event = speaker.dialect.event.encode()
         for message in (
             *(b"", b"{", b"[]", b'"start"', b"\xff\xfe", b"\x7f" * 160),
@@ -404,7 +404,7 @@ class TestAnyMessage:
                 assert refusal(adapter, message).reason == "malformed-message"
 
     @pytest.mark.parametrize("name", [None, 7, ["start"]])
-    def test_without_a_name(self, speaker: Speaker, name: object) -> None:
+    def test_message_without_an_event_is_ignored(self, speaker: Speaker, name: object) -> None:
         message = {} if name is None else {speaker.dialect.event: name}
         assert feed(JsonMediaAdapter(speaker.dialect), message) == [MessageIgnored("unknown")]
 
@@ -426,19 +426,19 @@ def malformed_media(speaker: Speaker) -> Iterator[bytes]:
     yield json.dumps(speaker.media(changes={speaker.payload: 5})).encode()
     yield json.dumps(speaker.media(changes={speaker.payload: None})).encode()
     yield json.dumps(speaker.media(changes={speaker.track: [5]})).encode()
-    yield json.dumps(speaker.media()).encode()[:-20]  # half a message
+    yield json.dumps(speaker.media()).encode()[:-20]  # a cut-off message
     yield json.dumps(speaker.media()).encode()[:-20] + b"\xff\xfe"
 
 
 def places(message: Any, prefix: str = "") -> list[str]:
-    """All the dotted places in a message."""
+    """Return all dotted paths in a message."""
     pairs = message.items() if isinstance(message, dict) else ()
     return [p for name, v in pairs for p in (f"{prefix}{name}", *places(v, f"{prefix}{name}."))]
 
 
 @st.composite
 def distorted(draw: st.DrawFn, messages: Sequence[Message]) -> bytes:
-    """One of these messages: as it is, damaged, or with anything at some places."""
+    """Generate one of these messages, damaged or with arbitrary values at some paths."""
     message = draw(st.sampled_from(messages))
     chosen = draw(st.lists(st.sampled_from(places(message)), max_size=2))
     deepest_first = sorted(chosen, key=lambda place: -place.count("."))
@@ -448,7 +448,7 @@ def distorted(draw: st.DrawFn, messages: Sequence[Message]) -> bytes:
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_any_messages_give_events_or_a_documented_error(data: st.DataObject) -> None:
+def test_arbitrary_messages_give_events_or_a_documented_error(data: st.DataObject) -> None:
     speaker = data.draw(st.sampled_from(SPEAKERS))
     kinds = (Kind.START, Kind.MEDIA, Kind.DTMF, Kind.STOP)
     messages = [message for kind in kinds for message in speaker.recorded(kind)]
@@ -468,7 +468,7 @@ def test_any_messages_give_events_or_a_documented_error(data: st.DataObject) -> 
         (telnyx.Telnyx, TELNYX, {"l16_byte_order": "little"}, Encoding.L16LE),
     ],
 )
-def test_the_byte_order_that_no_page_tells_is_a_setting(
+def test_undocumented_l16_byte_order_is_configurable(
     kind: Any, speaker: Speaker, settings: Message, encoding: Encoding, rate_hz: int
 ) -> None:
     carrier = kind(kind.Settings(**OPEN, **settings))
@@ -479,7 +479,7 @@ def test_the_byte_order_that_no_page_tells_is_a_setting(
 
 
 class TestSignalWire:
-    def test_ids_stand_in_the_starts_body_alone(self) -> None:
+    def test_ids_are_read_from_the_start_object(self) -> None:
         start = SIGNALWIRE.start()
         assert "streamSid" not in start
         event = only_start(feed(JsonMediaAdapter(signalwire.DIALECT), start))
@@ -487,17 +487,17 @@ class TestSignalWire:
 
 
 class TestTalkdesk:
-    def test_labels_are_the_other_way_round(self) -> None:
+    def test_inbound_is_the_agent(self) -> None:
         event = only_start(feed(JsonMediaAdapter(talkdesk.DIALECT), TALKDESK.start()))
         assert event.roles == {"inbound": "agent", "outbound": "customer"}
 
     @pytest.mark.parametrize("speaker", [TWILIO, SIGNALWIRE, TELNYX, PLIVO, BANDWIDTH, EXOTEL])
-    def test_others_leave_that_to_the_route(self, speaker: Speaker) -> None:
+    def test_other_carriers_define_no_roles(self, speaker: Speaker) -> None:
         assert only_start(feed(JsonMediaAdapter(speaker.dialect), speaker.start())).roles == {}
 
 
 class TestTelnyx:
-    """The order of events is not guaranteed; what the media clock makes of that counts."""
+    """The order of events is not guaranteed; the media clock has to come out right."""
 
     @staticmethod
     def frame(chunk: int, timestamp_ms: int | None = None) -> Message:
@@ -514,25 +514,25 @@ class TestTelnyx:
 
     @settings(max_examples=20)
     @given(st.lists(st.integers(0, 9), min_size=50, max_size=50))
-    def test_disorder_of_200_ms_is_undone(self, late: list[int]) -> None:
+    def test_frames_are_reordered_within_200_ms(self, late: list[int]) -> None:
         arrivals = sorted(range(1, 51), key=lambda n: (n + late[n - 1], n))
         assert self.sequences([self.frame(n) for n in arrivals]) == list(range(1, 51))
 
-    def test_what_is_in_order_waits_for_nothing(self) -> None:
+    def test_ordered_frames_are_not_held(self) -> None:
         frames = [self.frame(n) for n in range(1, 20)]
         assert self.sequences(frames, closed=False) == list(range(1, 20))
 
-    def test_a_lost_frame_holds_the_others_for_200_ms(self) -> None:
+    def test_missing_frame_holds_later_frames_for_200_ms(self) -> None:
         frames = [self.frame(n) for n in range(2, 12)]
         assert self.sequences(frames, closed=False) == []
         assert self.sequences([*frames, self.frame(12)], closed=False) == list(range(2, 13))
 
-    def test_tracks_do_not_wait_for_each_other(self) -> None:
+    def test_tracks_are_reordered_independently(self) -> None:
         outbound = changed(self.frame(1), {"media.track": "outbound"})
         assert self.sequences([self.frame(2), outbound], closed=False) == [1]
 
-    def test_late_duplicated_lost_and_silent(self) -> None:
-        """Frame 3 comes late and 4 twice, 6 never; before 20 there was a second of silence."""
+    def test_late_duplicate_lost_frames_and_silence_are_distinguished(self) -> None:
+        """Frame 3 is late, 4 arrives twice, 6 is lost; 20 follows a second of silence."""
         adapter = TELNYX.started()
         pipeline = TrackPipeline(
             only_start(feed(JsonMediaAdapter(telnyx.DIALECT), TELNYX.start())).tracks[0]
@@ -551,18 +551,18 @@ class TestTelnyx:
         assert [(gap.from_ms, gap.to_ms) for gap in gaps] == [(100, 120), (380, 1380)]
         assert (pipeline.frames, pipeline.duplicates) == (28, 2)
 
-    def test_a_stop_may_overtake_media(self) -> None:
+    def test_media_after_a_reordered_stop_are_accepted(self) -> None:
         stop, late = TELNYX.stops()[0], self.frame(2)
         assert self.sequences([self.frame(1), self.frame(3), stop, late]) == [1, 2, 3]
 
-    def test_older_spelling_of_mulaw(self) -> None:
+    def test_older_name_of_mulaw_is_accepted(self) -> None:
         start = TELNYX.start({TELNYX.encoding: "audio/x-mulaw"})
         form = only_start(feed(JsonMediaAdapter(telnyx.DIALECT), start)).tracks[0]
         assert form.encoding is Encoding.PCMU
 
 
 class TestPlivo:
-    def test_times_count_from_the_streams_first_frame(self) -> None:
+    def test_times_are_relative_to_the_first_frame(self) -> None:
         epoch_ms = 1_705_312_200_000
         adapter = PLIVO.started({"start.tracks": ["inbound", "outbound"]})
 
@@ -572,11 +572,11 @@ class TestPlivo:
             return only_audio(feed(adapter, PLIVO.media(bytes(640), changes))).timestamp_ms
 
         assert at("inbound", 0, 1) == 0
-        assert at("outbound", 500, 1) == 500  # the track began later, and lies there
+        assert at("outbound", 500, 1) == 500  # the track began 500 ms later
         assert at("inbound", 20, 2) == 20
         assert at("outbound", 530, 2) == 520
 
-    def test_a_frame_without_time_does_not_begin_the_stream(self) -> None:
+    def test_frame_without_timestamp_does_not_set_the_epoch(self) -> None:
         adapter = PLIVO.started()
         feed(adapter, PLIVO.media(bytes(640), {"media.timestamp": None}))
         second = PLIVO.media(changes={"media.chunk": 2})
@@ -597,7 +597,9 @@ class TestPlivo:
             (7, {}),
         ],
     )
-    def test_extra_headers(self, headers: Any, params: dict[str, str]) -> None:
+    def test_extra_headers_are_parsed_in_all_formats(
+        self, headers: Any, params: dict[str, str]
+    ) -> None:
         start = PLIVO.start({"extra_headers": headers})
         assert only_start(feed(JsonMediaAdapter(plivo.DIALECT), start)).params == params
 
@@ -609,7 +611,7 @@ class TestBandwidth:
         event = only_start(feed(JsonMediaAdapter(bandwidth.DIALECT), start))
         return [(form.track, form.encoding) for form in event.tracks]
 
-    def test_each_track_has_its_format(self) -> None:
+    def test_each_track_has_its_own_format(self) -> None:
         pcma = {"name": "outbound", "mediaFormat": {"encoding": "audio/PCMA", "sampleRate": 8000}}
         plain = {"name": "inbound"}
         assert self.tracks(pcma, plain, pcma | {"mediaFormat": None}) == [
@@ -618,21 +620,21 @@ class TestBandwidth:
         ]
 
     @pytest.mark.parametrize("entry", [{}, {"name": 7}, {"name": "sideways"}, 7, None, []])
-    def test_tracks_without_a_known_name(self, entry: Any) -> None:
+    def test_track_without_a_known_name_is_rejected(self, entry: Any) -> None:
         with pytest.raises(CarrierError, match="unknown-track"):
             self.tracks(entry)
 
-    def test_media_are_counted(self) -> None:
+    def test_media_without_timestamps_are_counted(self) -> None:
         adapter = BANDWIDTH.started()
         first, second = (only_audio(feed(adapter, BANDWIDTH.media())) for _ in range(2))
         assert (first.timestamp_ms, first.sequence) == (0, None)
         assert (second.timestamp_ms, second.sequence) == (None, None)
 
     @pytest.mark.parametrize(("frames", "begins_ms"), [(5, 0), (49, 0), (50, 1000), (500, 10_000)])
-    def test_a_track_that_begins_late_lies_where_the_other_has_come(
+    def test_late_track_begins_at_the_position_of_the_other(
         self, frames: int, begins_ms: int
     ) -> None:
-        """Symptom: what the agent said after ten seconds was put before them."""
+        """Symptom: the agent's first words after 10 s were placed at the beginning."""
         adapter = BANDWIDTH.started()
         feed(adapter, *[BANDWIDTH.media(bytes(160))] * frames)
         late = BANDWIDTH.media(bytes(160), changes={BANDWIDTH.track: "outbound"})
@@ -660,7 +662,7 @@ class TestExotel:
             ),
         ],
     )
-    def test_the_start_says_what_audio_is(
+    def test_media_format_determines_encoding_and_rate(
         self, media_format: Message, expected: tuple[Encoding, int]
     ) -> None:
         start = EXOTEL.start({"start.media_format": media_format})
@@ -669,7 +671,7 @@ class TestExotel:
 
 
 class TestRingCX:
-    def test_roles_are_the_perspectives(self) -> None:
+    def test_perspectives_are_tracks_with_roles(self) -> None:
         event = only_start(feed(JsonMediaAdapter(ringcx.DIALECT), RINGCX.start()))
         assert event.roles == {"participant": "agent", "conference": "customer"}
         assert [form.track for form in event.tracks] == ["participant", "conference"]
@@ -686,16 +688,20 @@ class TestRingCX:
             (["Conference", None], True),
         ],
     )
-    def test_each_perspective_stops(self, perspectives: list[str | None], is_over: bool) -> None:
+    def test_stream_ends_when_both_perspectives_stopped(
+        self, perspectives: list[str | None], is_over: bool
+    ) -> None:
         stop = RINGCX.stops()[0]
         stops = [changed(stop, {"perspective": each}) for each in perspectives]
         *before, last = feed(RINGCX.started(), *stops)
         assert before == [MessageIgnored("stop-of-one-track")] * (len(stops) - 1)
         assert isinstance(last, CallStopped) == is_over
 
-    def test_numbers_that_count_both_perspectives_are_late_by_60_ms(self) -> None:
+    def test_numbers_that_count_both_perspectives_delay_audio_by_60_ms(self) -> None:
         frames = [RINGCX.media(changes={"sequenceId": n}) for n in range(1, 21, 2)]
         adapter = RINGCX.started()
-        heard = [e.sequence for e in feed(adapter, *frames) if isinstance(e, AudioReceived)]
-        assert heard == [1, 3, 5, 7, 9, 11, 13]
+        sequences_received = [
+            e.sequence for e in feed(adapter, *frames) if isinstance(e, AudioReceived)
+        ]
+        assert sequences_received == [1, 3, 5, 7, 9, 11, 13]
         assert len(RINGCX.release(adapter)) == 3

@@ -1,4 +1,4 @@
-"""Media that overtake the start of their stream, for every carrier."""
+"""Media that arrive before the start of their stream, for every carrier."""
 
 import base64
 import json
@@ -40,12 +40,14 @@ SECONDS: Final = 4  # of 50 frames
 
 @dataclass(frozen=True)
 class Sender:
-    """A carrier that sends 20 ms a message, and how it writes them."""
+    """A carrier that sends 20 ms per message, and its message formats."""
 
     adapter: Callable[[], Adapter]
     start: object  # a text, or an object
     frame_bytes: int = 160
-    write: Callable[[int, bytes], object] | None = None  # by number and audio; None: binary
+    write: Callable[[int, bytes], object] | None = (
+        None  # builds a message from number and audio; None: binary
+    )
 
 
 def twilio_media(number: int, audio: bytes) -> dict[str, Any]:
@@ -170,7 +172,7 @@ SENDERS: Final = {
 }
 
 
-def say(adapter: Adapter, message: object) -> list[CarrierEvent]:
+def send_text(adapter: Adapter, message: object) -> list[CarrierEvent]:
     text = message if isinstance(message, str) else json.dumps(message)
     return [*adapter.receive_text(text.encode())]
 
@@ -178,14 +180,14 @@ def say(adapter: Adapter, message: object) -> list[CarrierEvent]:
 def send(sender: Sender, adapter: Adapter, number: int, audio: bytes) -> list[CarrierEvent]:
     if sender.write is None:
         return [*adapter.receive_binary(audio)]
-    return say(adapter, sender.write(number, audio))
+    return send_text(adapter, sender.write(number, audio))
 
 
 def audio_of(sender: Sender, number: int) -> bytes:
     return number.to_bytes(2, "little") * (sender.frame_bytes // 2)
 
 
-def test_every_carrier_is_here() -> None:
+def test_senders_cover_every_carrier() -> None:
     assert {carrier.name for carrier in CARRIERS} == set(SENDERS)
 
 
@@ -195,18 +197,18 @@ def test_every_carrier_is_here() -> None:
         (name, count)
         for name in SENDERS
         for count in (1, 75, 50 * SECONDS)
-        # Its text is optional: two seconds of audio wait for it (test_freeswitch.py).
+        # Its text is optional: at most 2 s of audio are held for it (test_freeswitch.py).
         if name != "freeswitch" or count <= 100
     ],
 )
-def test_media_before_the_start_are_heard_after_it(name: str, count: int) -> None:
+def test_media_before_the_start_are_delivered_after_it(name: str, count: int) -> None:
     """Symptom: one frame before the metadata closed the stream as `media-before-start`."""
     sender = SENDERS[name]
     adapter = sender.adapter()
     sound = [audio_of(sender, number) for number in range(1, count + 2)]
     for number, audio in enumerate(sound[:-1], start=1):
         assert send(sender, adapter, number, audio) == []
-    events = say(adapter, sender.start)
+    events = send_text(adapter, sender.start)
     events += send(sender, adapter, count + 1, sound[-1])
     [start] = [event for event in events if isinstance(event, CallStarted)]
     assert start.call_id == "c1"
@@ -219,7 +221,7 @@ def test_media_before_the_start_are_heard_after_it(name: str, count: int) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in SENDERS if name != "freeswitch"])
-def test_it_is_bounded(name: str) -> None:
+def test_held_media_are_limited(name: str) -> None:
     sender = SENDERS[name]
     adapter = sender.adapter()
 
@@ -231,7 +233,7 @@ def test_it_is_bounded(name: str) -> None:
         send_without_end()
 
 
-def test_messages_without_audio_are_bounded_too() -> None:
+def test_held_messages_without_audio_are_limited() -> None:
     early = EarlyMedia()
     for _ in range(1000):
         early.hold(b"")
@@ -239,7 +241,7 @@ def test_messages_without_audio_are_bounded_too() -> None:
         early.hold(b"")
 
 
-def test_what_was_taken_is_held_no_longer() -> None:
+def test_drain_clears_the_held_messages() -> None:
     early = EarlyMedia(bytes_per_ms=1)
     early.hold(bytes(5000))
     assert early.drain() == [bytes(5000)]

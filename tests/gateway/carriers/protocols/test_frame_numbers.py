@@ -1,4 +1,4 @@
-"""Frames that are missing by their numbers alone."""
+"""Missing frames that only their numbers show."""
 
 from collections.abc import Sequence
 from random import Random
@@ -28,17 +28,17 @@ type Number = Any
 
 
 def missing(frames: Sequence[tuple[str, int | None]]) -> dict[str, int]:
-    """How much is missing of each track, in frames."""
+    """Return the number of missing frames of each track."""
     numbers = FrameNumbers()
     found: dict[str, int] = {}
-    heard = 0
+    received = 0
     for track, sequence in frames:
         for event in numbers.follow(AudioReceived(track, bytes(160), None, sequence), 8):
             if isinstance(event, AudioLost):
                 found[event.track] = found.get(event.track, 0) + len(event.payload) // 160
             else:
-                heard += 1
-    assert heard == len(frames)  # whatever the numbers are
+                received += 1
+    assert received == len(frames)  # no frame is dropped
     return found
 
 
@@ -57,8 +57,8 @@ class TestOneTrack:
         ],
         ids=["at once", "each fourth", "twice", "anywhere"],
     )
-    def test_50_of_200(self, lost: Sequence[int]) -> None:
-        """Symptom: 50 of 200 numbered frames were missing, and no gap said so."""
+    def test_50_missing_frames_of_200_are_detected(self, lost: Sequence[int]) -> None:
+        """Symptom: 50 of 200 numbered frames were missing without a gap."""
         assert one([n for n in range(200) if n not in lost]) == 50
 
     @pytest.mark.parametrize(
@@ -76,14 +76,16 @@ class TestOneTrack:
         ],
         ids=["none", "same", "falling", "samples", "twos", "random", "anew", "one wrong", "stop"],
     )
-    def test_what_is_no_count_costs_nothing(self, numbers: Sequence[int | None]) -> None:
+    def test_numbers_that_do_not_count_frames_are_disregarded(
+        self, numbers: Sequence[int | None]
+    ) -> None:
         assert one(numbers) == 0
 
-    def test_a_hole_of_more_than_a_minute_is_none(self) -> None:
+    def test_skip_of_more_than_a_minute_is_disregarded(self) -> None:
         assert one([1, 2, 3002]) == 2999
         assert one([1, 2, 3004]) == 0
 
-    def test_a_number_that_does_not_grow_is_not_passed_on(self) -> None:
+    def test_number_that_does_not_increase_is_removed(self) -> None:
         numbers = FrameNumbers()
         passed = [
             numbers.follow(AudioReceived("inbound", b"x", None, n), 8)[-1].sequence
@@ -101,26 +103,26 @@ class TestTwoTracks:
     def together(count: int, burst: int = 1) -> list[tuple[str, int | None]]:
         return [(("inbound", "outbound")[n // burst % 2], n) for n in range(count)]
 
-    def test_each_numbered_for_itself(self) -> None:
+    def test_missing_frames_of_separately_numbered_tracks(self) -> None:
         frames = self.each(range(200))
         lost = [f for f in frames if not (f[0] == "inbound" and 100 <= (f[1] or 0) < 150)]
         assert missing(frames) == {}
         assert missing(lost) == {"inbound": 50}
 
     @pytest.mark.parametrize("burst", [1, 2, 5])
-    def test_numbered_together(self, burst: int) -> None:
+    def test_missing_frames_of_jointly_numbered_tracks_are_divided(self, burst: int) -> None:
         frames = self.together(400, burst)
         assert missing(frames) == {}
         lost = [frame for frame in frames if not 200 <= (frame[1] or 0) < 300]
         assert missing(lost) == {"inbound": 50, "outbound": 50}
 
     @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(-5, 50)), max_size=40))
-    def test_any_numbers_cost_no_frame(self, frames: list[tuple[str, int | None]]) -> None:
+    def test_arbitrary_numbers_lose_no_frame(self, frames: list[tuple[str, int | None]]) -> None:
         missing(frames)
 
 
-def heard(speaker: Speaker, frames: Sequence[Any]) -> tuple[int, int]:
-    """Milliseconds of a stream's first track that are heard, and that are gaps."""
+def audio_and_gap_ms(speaker: Speaker, frames: Sequence[Any]) -> tuple[int, int]:
+    """Return how many milliseconds of a stream's first track are audio, and how many are gaps."""
     adapter = JsonMediaAdapter(speaker.dialect)
     events: list[CarrierEvent] = feed(adapter, speaker.start(), *frames)
     [start] = [event for event in events if isinstance(event, CallStarted)]
@@ -138,7 +140,7 @@ def heard(speaker: Speaker, frames: Sequence[Any]) -> tuple[int, int]:
 
 
 def frame(speaker: Speaker, number: Number) -> Any:
-    """A frame of 20 ms with a number, and without a time."""
+    """Return a frame of 20 ms with a number and without a timestamp."""
     message = speaker.media(b"\x7f" * 160, {speaker.track: None})
     if speaker.timestamp:
         message = changed(message, {speaker.timestamp: None})
@@ -152,12 +154,10 @@ carriers = pytest.mark.parametrize("speaker", NUMBERED, ids=lambda s: s.dialect.
 
 @carriers
 @pytest.mark.parametrize("kind", [int, str])
-def test_missing_frames_are_a_gap_where_nothing_else_shows_them(
-    speaker: Speaker, kind: type
-) -> None:
+def test_missing_numbers_are_a_gap_without_timestamps(speaker: Speaker, kind: type) -> None:
     frames = [frame(speaker, kind(n)) for n in range(1, 201) if n not in LOST]
     ms_each = 160 // bytes_per_ms(speaker)
-    assert heard(speaker, frames) == (150 * ms_each, 50 * ms_each)
+    assert audio_and_gap_ms(speaker, frames) == (150 * ms_each, 50 * ms_each)
 
 
 def bytes_per_ms(speaker: Speaker) -> int:
@@ -183,8 +183,28 @@ def bytes_per_ms(speaker: Speaker) -> int:
     ],
     ids=["7", "seven", "none", "x", "list", "falling", "half", "true", "long", "big"],
 )
-def test_numbers_that_are_none_cost_no_audio(speaker: Speaker, numbers: list[Number]) -> None:
-    """Symptom to prevent: a frame whose number repeats is dropped as a copy, undeclared."""
+def test_unusable_numbers_lose_no_audio(speaker: Speaker, numbers: list[Number]) -> None:
+    """Symptom to prevent: a frame with a repeated number is dropped without a gap."""
     frames = [frame(speaker, number) for number in numbers]
     ms_each = 160 // bytes_per_ms(speaker)
-    assert heard(speaker, frames) == (100 * ms_each, 0)
+    assert audio_and_gap_ms(speaker, frames) == (100 * ms_each, 0)
+
+
+def lost_bytes(*numbers: int, frame_bytes: int) -> list[int]:
+    """Return the bytes declared lost before each frame of one track, at 8 bytes per ms."""
+    follower = FrameNumbers()
+    payload = bytes(frame_bytes)
+    return [
+        sum(len(each.payload) for each in follower.follow(received, 8)[:-1])
+        for received in (AudioReceived("inbound", payload, None, number) for number in numbers)
+    ]
+
+
+def test_each_skip_needs_a_consecutive_number_before_it() -> None:
+    assert lost_bytes(1, 2, 4, 6, frame_bytes=160) == [0, 0, 160, 0]
+    assert lost_bytes(1, 2, 3, 5, 7, 9, frame_bytes=160) == [0, 0, 0, 160, 160, 0]
+
+
+def test_number_that_skips_more_than_a_minute_is_no_frame_count() -> None:
+    assert lost_bytes(1, 2, 60_003, frame_bytes=8) == [0, 0, 480_000]
+    assert lost_bytes(1, 2, 60_004, frame_bytes=8) == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""What sockets of linear PCM have in common, with FreeSWITCH and jambonz as the examples."""
+"""Properties of all PCM sockets, tested with FreeSWITCH and jambonz."""
 
 import itertools
 import json
@@ -27,8 +27,8 @@ def text(**changes: object) -> bytes:
     return json.dumps(START | changes).encode()
 
 
-def heard(adapter: PcmSocketAdapter, messages: list[bytes]) -> dict[str, bytes]:
-    """Each track's audio, in one piece."""
+def receive_all(adapter: PcmSocketAdapter, messages: list[bytes]) -> dict[str, bytes]:
+    """Return each track's audio, joined."""
     audio: dict[str, bytes] = {}
     for message in messages:
         for event in adapter.receive_binary(message):
@@ -39,76 +39,76 @@ def heard(adapter: PcmSocketAdapter, messages: list[bytes]) -> dict[str, bytes]:
 
 
 class TestAudio:
-    def test_stereo_comes_apart(self) -> None:
+    def test_stereo_is_split_into_tracks(self) -> None:
         assert started().receive_binary(struct.pack("<4h", 1, -10, 2, -20)) == [
             AudioReceived("inbound", struct.pack("<2h", 1, 2), None, None),
             AudioReceived("outbound", struct.pack("<2h", -10, -20), None, None),
         ]
 
     @pytest.mark.parametrize("size", [0, 1])
-    def test_less_than_a_sample_waits(self, size: int) -> None:
+    def test_partial_sample_is_held(self, size: int) -> None:
         adapter = started("mono")
         assert adapter.receive_binary(bytes(size)) == []
-        assert heard(adapter, [bytes(2 - size)]) == {"inbound": bytes(2)}
+        assert receive_all(adapter, [bytes(2 - size)]) == {"inbound": bytes(2)}
 
     @pytest.mark.parametrize("size", [159, 320, 640, 4000, 65_536])
     @pytest.mark.parametrize("mix", ["mono", "mixed"])
-    def test_one_channel_of_any_length(self, mix: str, size: int) -> None:
+    def test_mono_message_may_have_any_length(self, mix: str, size: int) -> None:
         [event] = started(mix).receive_binary(bytes(range(256)) * 256 + b"x" * size)
         assert isinstance(event, AudioReceived)
         assert len(event.payload) == 65_536 + size // 2 * 2
 
     @given(st.binary(max_size=64), st.lists(st.integers(0, 64), max_size=8))
-    def test_how_audio_is_cut_changes_nothing(self, audio: bytes, cuts: list[int]) -> None:
+    def test_message_boundaries_do_not_matter(self, audio: bytes, cuts: list[int]) -> None:
         edges = [0, *sorted(cuts), 64]
         pieces = [audio[a:b] for a, b in itertools.pairwise(edges)]
         for mix in ("mono", "stereo"):
-            assert heard(started(mix), pieces) == heard(started(mix), [audio])
+            assert receive_all(started(mix), pieces) == receive_all(started(mix), [audio])
 
     @given(
         st.lists(st.tuples(st.binary(min_size=2, max_size=2), st.binary(min_size=2, max_size=2)))
     )
     def test_every_sample_arrives_once_on_its_track(self, pairs: list[tuple[bytes, bytes]]) -> None:
         audio = b"".join(left + right for left, right in pairs)
-        found = heard(started(), [audio])
+        found = receive_all(started(), [audio])
         assert found.get("inbound", b"") == b"".join(left for left, _ in pairs)
         assert found.get("outbound", b"") == b"".join(right for _, right in pairs)
 
 
 class TestStart:
-    def test_said_again(self) -> None:
+    def test_repeated_start_is_ignored(self) -> None:
         adapter = jambonz.new_adapter("s1")
         adapter.receive_text(text())
         adapter.receive_binary(b"abc")
         again: list[CarrierEvent] = [MessageIgnored("repeated-start")]
         assert [*adapter.receive_text(text())] == again
-        assert heard(adapter, [b"d"]) == {"inbound": b"ab", "outbound": b"cd"}
+        assert receive_all(adapter, [b"d"]) == {"inbound": b"ab", "outbound": b"cd"}
 
-    def test_of_another_call(self) -> None:
+    def test_start_of_another_call_is_rejected(self) -> None:
         adapter = jambonz.new_adapter("s1")
         adapter.receive_text(text())
         with pytest.raises(CarrierError, match="second-start"):
             adapter.receive_text(text(callSid="c2"))
 
-    def test_it_is_bounded(self) -> None:
+    def test_too_big_start_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="message-too-big"):
             jambonz.new_adapter("s1").receive_text(text(big="x" * 70_000))
 
     @pytest.mark.parametrize("rate", [8000, "16000", 24000, 8e3])
-    def test_rates(self, rate: float | str) -> None:
+    def test_supported_rates_are_accepted(self, rate: float | str) -> None:
         [event] = jambonz.new_adapter("s1").receive_text(text(sampleRate=rate))
         assert isinstance(event, CallStarted)
         assert {form.rate_hz for form in event.tracks} == {int(rate)}
 
     @pytest.mark.parametrize("rate", [48000, 64000, 11025, 0, -8000, "x", True, 8000.5])
-    def test_other_rates_are_refused_with_what_to_ask_for(self, rate: object) -> None:
+    def test_unsupported_rates_are_rejected_with_a_hint(self, rate: object) -> None:
         with pytest.raises(CarrierError, match="sampleRate to 8000, 16000 or 24000") as caught:
             jambonz.new_adapter("s1").receive_text(text(sampleRate=rate))
         assert caught.value.reason == "unsupported-encoding"
         assert caught.value.fault is Fault.CARRIER
 
 
-def test_nested_and_empty_values_are_no_texts() -> None:
+def test_texts_skips_nested_and_empty_values() -> None:
     message = {
         "a": "b",
         "n": 1,

@@ -1,4 +1,4 @@
-"""Frames in disorder, put in order as far as the window reaches."""
+"""Reordering of frames within a window."""
 
 import pytest
 from hypothesis import given
@@ -28,31 +28,31 @@ def numbers(arrivals: list[int | None], *, flush: bool = True) -> list[int | Non
         ([2, 1, 3], [1, 2, 3]),
         ([1, 3, 2, 4], [1, 2, 3, 4]),
         ([1, 2, 5, 4, 3, 6], [1, 2, 3, 4, 5, 6]),
-        ([1, 2, 2, 3], [1, 2, 2, 3]),  # the media clock drops the second
+        ([1, 2, 2, 3], [1, 2, 2, 3]),  # the media clock drops the duplicate
         ([1, 3, 3, 2], [1, 2, 3, 3]),
         ([None, 1, None], [None, 1, None]),
-        ([7, 8, 6], [6, 7, 8]),  # a carrier that begins with another number
+        ([7, 8, 6], [6, 7, 8]),  # a carrier whose first number is not 1
     ],
 )
-def test_order(arrivals: list[int | None], passed_on: list[int | None]) -> None:
+def test_frames_are_put_in_order(arrivals: list[int | None], passed_on: list[int | None]) -> None:
     assert numbers(arrivals) == passed_on
 
 
-def test_what_is_in_order_waits_for_nothing() -> None:
+def test_ordered_frames_are_not_held() -> None:
     assert numbers([1, 2, 3], flush=False) == [1, 2, 3]
 
 
-def test_a_frame_that_never_comes_is_given_up_after_the_window() -> None:
+def test_missing_frame_is_skipped_after_the_window() -> None:
     assert numbers([1, *range(3, 12)], flush=False) == [1]
     assert numbers([1, *range(3, 14)], flush=False) == [1, *range(3, 14)]
 
 
-def test_what_comes_after_it_was_given_up_is_passed_on() -> None:
+def test_frame_that_arrives_after_it_was_skipped_is_passed_on() -> None:
     assert numbers([1, *range(3, 14), 2], flush=False) == [1, *range(3, 14), 2]
 
 
-def test_empty_frames_are_not_held_without_end() -> None:
-    """A sender of empty frames with holes in their numbers filled the memory."""
+def test_held_empty_frames_are_limited() -> None:
+    """Symptom: empty frames with holes in their numbers filled the memory."""
     reorder = Reorder(window_bytes=10)
     given = [each for number in range(2, 200, 2) for each in reorder.receive(frame(number, 0))]
     assert len(given) == 99 - 10
@@ -60,12 +60,12 @@ def test_empty_frames_are_not_held_without_end() -> None:
 
 
 @given(st.permutations(range(1, 40)))
-def test_nothing_is_lost_or_said_twice(arrivals: list[int]) -> None:
+def test_no_frame_is_lost_or_repeated(arrivals: list[int]) -> None:
     assert sorted(numbers([*arrivals]), key=lambda n: n or 0) == list(range(1, 40))
 
 
 @given(st.data())
-def test_any_disorder_within_the_window_is_undone(data: st.DataObject) -> None:
+def test_any_disorder_within_the_window_is_corrected(data: st.DataObject) -> None:
     late = data.draw(st.lists(st.integers(0, 9), min_size=40, max_size=40))
     arrivals = sorted(range(1, 41), key=lambda n: (n + late[n - 1], n))
     assert numbers([*arrivals]) == list(range(1, 41))

@@ -1,4 +1,4 @@
-"""Frames stamped with the time of day."""
+"""Frames with wall-clock timestamps."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ def frame(stamp_ms: int | None, sequence: int | None = None, ms: int = FRAME_MS)
 
 
 def times(frames: list[AudioReceived]) -> list[int | None]:
-    """The times of all frames, in their order."""
+    """Return the media times of all frames, in order."""
     track = WallTimes(8, Epoch())
     placed = [each for one in frames for each in track.receive(one)]
     placed += track.flush()
@@ -31,12 +31,12 @@ def steady(count: int, begin_ms: int = 0) -> list[int]:
     return [begin_ms + FRAME_MS * n for n in range(count)]
 
 
-def test_audio_that_is_missing_is_missing_where_it_was() -> None:
+def test_missing_audio_keeps_its_position() -> None:
     stamps = steady(50) + steady(50, 50 * FRAME_MS + 2000)
     assert times([frame(stamp) for stamp in stamps]) == stamps
 
 
-def test_frames_wait_only_after_a_step() -> None:
+def test_frames_are_held_only_after_a_rise() -> None:
     track = WallTimes(8, Epoch())
     given_at_once = [len(track.receive(frame(stamp))) for stamp in steady(5) + steady(30, 3000)]
     assert given_at_once == [1] * 5 + [0] * 19 + [20] + [1] * 10
@@ -44,8 +44,8 @@ def test_frames_wait_only_after_a_step() -> None:
 
 @pytest.mark.parametrize("is_numbered", [True, False])
 @pytest.mark.parametrize("apart_ms", [20, 100, 380, 400, 1000])
-def test_holes_that_follow_each_other(apart_ms: int, is_numbered: bool) -> None:
-    """Symptom: none of them was told, and all that came later lay too early for good."""
+def test_consecutive_holes_are_detected(apart_ms: int, is_numbered: bool) -> None:
+    """Symptom: no hole was detected, and all later audio was placed too early."""
     stamps = steady(30)
     for _ in range(8):
         stamps += steady(apart_ms // FRAME_MS, stamps[-1] + 220)
@@ -54,12 +54,12 @@ def test_holes_that_follow_each_other(apart_ms: int, is_numbered: bool) -> None:
     assert times(frames) == stamps
 
 
-def test_a_carrier_that_sends_words_only() -> None:
+def test_silence_suppression_is_detected() -> None:
     stamps = [second * 1000 + at for second in range(60) for at in steady(15)]
     assert times([frame(stamp, n + 1) for n, stamp in enumerate(stamps)]) == stamps
 
 
-def test_frames_without_a_stamp_within_a_step() -> None:
+def test_frames_without_timestamp_after_a_rise_are_positioned() -> None:
     stamps = steady(50) + steady(50, 3000)
     frames = [frame(None if n in (51, 60) else stamp) for n, stamp in enumerate(stamps)]
     assert times(frames) == stamps
@@ -67,8 +67,8 @@ def test_frames_without_a_stamp_within_a_step() -> None:
 
 @pytest.mark.parametrize("stall_ms", [120, 1000, 3000])
 @pytest.mark.parametrize("burst_ms", [0, 1, 5])
-def test_a_stall_of_the_sender_is_no_loss(stall_ms: int, burst_ms: int) -> None:
-    """Symptom: every stall was told as a gap, and the media clock ran ahead for good."""
+def test_stall_of_the_sender_is_not_a_loss(stall_ms: int, burst_ms: int) -> None:
+    """Symptom: every stall became a gap, and the media clock stayed ahead."""
     late = stall_ms // FRAME_MS
     stalled = [40 * FRAME_MS + stall_ms + n * burst_ms for n in range(late)]
     after = steady(50, (40 + late) * FRAME_MS)
@@ -78,38 +78,38 @@ def test_a_stall_of_the_sender_is_no_loss(stall_ms: int, burst_ms: int) -> None:
 
 @pytest.mark.parametrize("wrong_ms", [-EPOCH_MS, -5000, 5000, 10**15])
 @pytest.mark.parametrize("at", [1, 30])
-def test_one_wrong_stamp_moves_nothing(wrong_ms: int, at: int) -> None:
+def test_single_wrong_timestamp_is_disregarded(wrong_ms: int, at: int) -> None:
     stamps = steady(60)
     stamps[at] += wrong_ms
     assert times([frame(stamp, n + 1) for n, stamp in enumerate(stamps)]) == steady(60)
 
 
-def test_a_clock_that_is_set_back() -> None:
+def test_clock_set_back_is_disregarded() -> None:
     assert times([frame(stamp) for stamp in steady(30, 7000) + steady(30)]) == steady(60)
 
 
-def test_clocks_drift() -> None:
-    """A sender that sleeps 20 ms between frames takes 21."""
+def test_clock_drift_is_disregarded() -> None:
+    """A sender that sleeps 20 ms between frames needs 21 ms per frame."""
     assert times([frame(21 * n, n + 1) for n in range(1000)]) == steady(1000)
 
 
-def test_lost_frames_show_in_the_numbers() -> None:
+def test_skipped_numbers_are_a_loss() -> None:
     frames = [frame(FRAME_MS * n, n + 1) for n in range(50) if n not in (20, 21)]
     assert times(frames) == [FRAME_MS * n for n in range(50) if n not in (20, 21)]
 
 
-def test_numbers_that_count_all_tracks_show_no_loss() -> None:
+def test_jointly_counted_numbers_are_not_a_loss() -> None:
     jitter = [0, 12, -5, 15, 3, 11]
     frames = [frame(FRAME_MS * n + jitter[n % 6], 1 + 2 * n) for n in range(60)]
     assert times(frames) == steady(60)
 
 
-def test_a_frame_that_comes_again_is_known_by_its_number() -> None:
+def test_duplicate_is_detected_by_its_number() -> None:
     frames = [frame(0, 1), frame(20, 2), frame(0, 1), frame(20, 2), frame(40, 3)]
     assert times(frames) == [0, 20, None, None, 40]
 
 
-def test_a_copy_of_a_frame_that_is_held_is_dropped() -> None:
+def test_duplicate_of_a_held_frame_is_dropped() -> None:
     track = WallTimes(8, Epoch())
     stamps = steady(10) + steady(30, 5000)
     placed = [
@@ -121,18 +121,18 @@ def test_a_copy_of_a_frame_that_is_held_is_dropped() -> None:
     assert [each.timestamp_ms for each in placed] == stamps[: len(placed)]
 
 
-def test_frames_without_a_stamp_are_counted() -> None:
+def test_frames_without_timestamp_are_counted() -> None:
     assert times([frame(None), frame(0), frame(None), frame(60), frame(None)]) == steady(5)
 
 
-def test_a_track_begins_where_the_stream_has_come() -> None:
+def test_late_track_begins_at_its_time_since_the_epoch() -> None:
     epoch = Epoch()
     first, second = WallTimes(8, epoch), WallTimes(8, epoch)
     assert [each.timestamp_ms for each in first.receive(frame(0))] == [0]
     assert [each.timestamp_ms for each in second.receive(frame(700))] == [700]
 
 
-def test_what_is_held_back_is_bounded() -> None:
+def test_held_frames_are_limited() -> None:
     track = WallTimes(8, Epoch())
     track.receive(frame(0))
     given_at_once = [len(track.receive(frame(5000, ms=0))) for _ in range(1000)]
@@ -143,7 +143,7 @@ NUMBERS = st.none() | st.integers(0, 99)
 
 
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62) | st.none(), NUMBERS), max_size=60))
-def test_whatever_stamps_say_frames_come_once_and_in_order(
+def test_arbitrary_timestamps_deliver_frames_once_and_in_order(
     stamped: list[tuple[int | None, int | None]],
 ) -> None:
     track = WallTimes(16, Epoch())

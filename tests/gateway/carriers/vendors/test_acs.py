@@ -1,4 +1,4 @@
-"""Azure Communication Services: keys in any case, times of day, and who is heard."""
+"""Azure Communication Services: keys in any case, wall-clock times, and participants."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def audio(participant: Any = None, timestamp: Any = NOON, data: Any = "AAEC") ->
 
 
 def respelt(message: bytes, spell: Callable[[str], str]) -> bytes:
-    """Spell a message's keys otherwise."""
+    """Change the case of a message's keys."""
 
     def each(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -69,7 +69,7 @@ def begun(adapter: AcsAdapter, **changes: Any) -> CallStarted:
     return event
 
 
-def heard(adapter: AcsAdapter, message: bytes) -> AudioReceived:
+def only_audio(adapter: AcsAdapter, message: bytes) -> AudioReceived:
     event = only(adapter, message)
     assert isinstance(event, AudioReceived)
     return event
@@ -88,14 +88,14 @@ class TestStart:
             ({}, "s1", {}),
         ],
     )
-    def test_the_upgrade_tells_the_call(
+    def test_call_id_comes_from_the_upgrade_headers(
         self, headers: dict[str, str], call_id: str, params: dict[str, str]
     ) -> None:
         event = begun(made(headers=headers))
         assert (event.call_id, event.stream_id, event.params) == (call_id, "s1", params)
 
     @pytest.mark.parametrize("rate", [16000, 24000, "24000"])
-    def test_rates(self, rate: Any) -> None:
+    def test_supported_rates_are_accepted(self, rate: Any) -> None:
         form = TrackFormat("mix", Encoding.L16LE, int(rate))
         assert begun(made(), sampleRate=rate).tracks == (form,)
 
@@ -103,51 +103,51 @@ class TestStart:
         "changes",
         [{"sampleRate": 48000}, {"sampleRate": None}, {"encoding": "Opus"}, {"channels": 2}],
     )
-    def test_what_it_is_asked_instead(self, changes: dict[str, Any]) -> None:
+    def test_unsupported_format_is_rejected_with_a_hint(self, changes: dict[str, Any]) -> None:
         with pytest.raises(CarrierError, match="unsupported-encoding: set audioFormat"):
             only(made(), start(**changes))
 
     @pytest.mark.parametrize("subscription", [None, "", ["s1"], True])
-    def test_without_its_id(self, subscription: Any) -> None:
+    def test_start_without_subscription_id_is_rejected(self, subscription: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             only(made(), start(subscriptionId=subscription))
 
-    def test_said_again(self) -> None:
+    def test_repeated_start_is_ignored_and_another_rejected(self) -> None:
         assert only(started(), start()) == MessageIgnored("repeated-start")
         with pytest.raises(CarrierError, match="second-start"):
             only(started(), start(subscriptionId="s2"))
 
-    def test_it_is_bounded(self) -> None:
+    def test_too_big_start_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="message-too-big"):
             only(made(), start(big="x" * 70_000))
 
-    def test_binary(self) -> None:
+    def test_binary_message_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="binary-message"):
             started().receive_binary(b"")
 
 
 class TestAudio:
     @pytest.mark.parametrize("spell", [str, str.lower, str.upper, str.title])
-    def test_keys_in_any_case(self, spell: Callable[[str], str]) -> None:
+    def test_keys_may_have_any_case(self, spell: Callable[[str], str]) -> None:
         adapter = made(UNMIXED)
         only(adapter, respelt(start(), spell))
-        event = heard(adapter, respelt(audio("4:1"), spell))
+        event = only_audio(adapter, respelt(audio("4:1"), spell))
         assert event == AudioReceived("inbound", b"\0\1\2", 0, None)
 
     @pytest.mark.parametrize(
         ("usual", "other"),
         [(b"participantRawID", b"participantRawId"), (b"timestamp", b"Timestamp")],
     )
-    def test_one_key_in_another_case(self, usual: bytes, other: bytes) -> None:
+    def test_single_key_may_have_another_case(self, usual: bytes, other: bytes) -> None:
         adapter = started(UNMIXED)
-        heard(adapter, audio("8:acs:a"))
+        only_audio(adapter, audio("8:acs:a"))
         message = audio("4:1", "2024-11-15T12:00:00.02Z").replace(usual, other)
-        assert heard(adapter, message) == AudioReceived("inbound", b"\0\1\2", 20, None)
+        assert only_audio(adapter, message) == AudioReceived("inbound", b"\0\1\2", 20, None)
 
-    def test_mixed_audio_may_be_nobodys(self) -> None:
+    def test_mixed_audio_needs_no_participant(self) -> None:
         adapter = started()
         for message in (audio(), audio().replace(b'"participantRawID": null, ', b"")):
-            assert heard(adapter, message).track == "mix"
+            assert only_audio(adapter, message).track == "mix"
 
     @pytest.mark.parametrize(
         ("timestamp", "expected_ms"),
@@ -164,24 +164,24 @@ class TestAudio:
             ({}, 0),
         ],
     )
-    def test_times_count_from_the_streams_first_frame(
-        self, timestamp: Any, expected_ms: int
-    ) -> None:
+    def test_times_are_relative_to_the_first_frame(self, timestamp: Any, expected_ms: int) -> None:
         adapter = started(UNMIXED)
-        assert heard(adapter, audio("4:+1", timestamp="?")).timestamp_ms == 0
-        assert heard(adapter, audio("4:+1")).timestamp_ms == 0
-        assert heard(adapter, audio("8:acs:1", timestamp=timestamp)).timestamp_ms == expected_ms
+        assert only_audio(adapter, audio("4:+1", timestamp="?")).timestamp_ms == 0
+        assert only_audio(adapter, audio("4:+1")).timestamp_ms == 0
+        assert (
+            only_audio(adapter, audio("8:acs:1", timestamp=timestamp)).timestamp_ms == expected_ms
+        )
 
-    def test_a_step_of_the_time_is_judged_by_what_follows(self) -> None:
+    def test_frame_is_held_after_a_rise_of_the_time(self) -> None:
         adapter = started()
-        heard(adapter, audio())
+        only_audio(adapter, audio())
         later = audio(timestamp="2024-11-15T12:00:05Z")
         assert adapter.receive_text(later) == (AudioHeld("mix"),)
         assert [frame.timestamp_ms for frame in adapter.flush_held("mix")] == [5000]
 
     @pytest.mark.parametrize("data", ["AAECAwQ", "AAEC\nAwQ="])
-    def test_unusual_base64(self, data: str) -> None:
-        assert heard(started(), audio(data=data)).payload == bytes(range(5))
+    def test_base64_variants_are_decoded(self, data: str) -> None:
+        assert only_audio(started(), audio(data=data)).payload == bytes(range(5))
 
     @pytest.mark.parametrize(
         ("message", "kind"),
@@ -193,14 +193,14 @@ class TestAudio:
             (audio()[:-9], "malformed-media"),
         ],
     )
-    def test_what_cannot_be_decoded_is_lost_audio(self, message: bytes, kind: str) -> None:
+    def test_undecodable_audio_is_lost(self, message: bytes, kind: str) -> None:
         lost, why = started().receive_text(message)
         assert lost == AudioLost("mix", bytes(640), 0, None)
         assert why == MessageIgnored(kind)
 
     @pytest.mark.parametrize("depth", [10, 900, 5000, 100_000])
-    def test_objects_in_objects(self, depth: int) -> None:
-        """Symptom to prevent: one that can just be read is too deep for what comes after."""
+    def test_deeply_nested_message_gives_events_or_a_documented_error(self, depth: int) -> None:
+        """Symptom to prevent: a message passes the parser, but is too deep for later steps."""
         message = b'{"kind":"x","a":' + b'{"a":' * depth + b"1" + b"}" * (depth + 1)
         endure(started(), [(True, message)])
 
@@ -209,44 +209,44 @@ class TestParticipants:
     def test_mixed_audio_is_one_track(self) -> None:
         event = begun(made())
         assert ([form.track for form in event.tracks], event.roles) == (["mix"], {"mix": "mix"})
-        assert heard(started(), audio()).track == "mix"
+        assert only_audio(started(), audio()).track == "mix"
 
-    def test_unmixed_audio_is_of_those_whom_the_url_names(self) -> None:
+    def test_unmixed_audio_is_assigned_to_participants_in_the_url(self) -> None:
         adapter = made(UNMIXED)
         event = begun(adapter)
         assert [form.track for form in event.tracks] == ["inbound", "outbound"]
         assert event.roles == {"inbound": "customer", "outbound": "agent"}
-        assert heard(adapter, audio("8:acs:a")).track == "outbound"
-        assert heard(adapter, audio("4:+15550100")).track == "inbound"
-        assert heard(adapter, audio("8:acs:a")).track == "outbound"
+        assert only_audio(adapter, audio("8:acs:a")).track == "outbound"
+        assert only_audio(adapter, audio("4:+15550100")).track == "inbound"
+        assert only_audio(adapter, audio("8:acs:a")).track == "outbound"
 
-    def test_one_is_enough(self) -> None:
+    def test_url_may_name_one_participant(self) -> None:
         adapter = made({"agent": "8:acs:a"})
         assert [form.track for form in begun(adapter).tracks] == ["outbound"]
-        assert heard(adapter, audio("8:acs:a")).track == "outbound"
+        assert only_audio(adapter, audio("8:acs:a")).track == "outbound"
 
     @pytest.mark.parametrize("other", ["8:acs:b", "28:bot", "8"])
-    def test_others_are_not_heard(self, other: str) -> None:
+    def test_other_participants_are_ignored(self, other: str) -> None:
         adapter = started(UNMIXED)
-        heard(adapter, audio("8:acs:a"))
+        only_audio(adapter, audio("8:acs:a"))
         assert only(adapter, audio(other)) == MessageIgnored("other-participant")
 
     @pytest.mark.parametrize(
         ("query", "participants"), [({}, ["8:acs:a", "8:acs:b"]), (UNMIXED, [None])]
     )
-    def test_audio_of_the_other_kind_is_refused_with_what_to_ask_for(
+    def test_unexpected_mixed_or_unmixed_audio_is_rejected_with_a_hint(
         self, query: dict[str, str], participants: list[str | None]
     ) -> None:
         adapter = started(query)
         *before, last = participants
         for participant in before:
-            heard(adapter, audio(participant))
+            only_audio(adapter, audio(participant))
         with pytest.raises(CarrierError, match="unknown-track: set audioChannelType"):
             only(adapter, audio(last))
 
 
-@pytest.mark.parametrize(("call_id", "is_let_in"), [("c1", True), ("c2", False)])
-def test_a_minted_url_is_of_its_call_alone(call_id: str, is_let_in: bool) -> None:
+@pytest.mark.parametrize(("call_id", "is_admitted"), [("c1", True), ("c2", False)])
+def test_minted_url_is_bound_to_its_call(call_id: str, is_admitted: bool) -> None:
     carrier = Acs(Acs.Settings(**OPEN))
     request = upgrade_of(
         carrier.authenticator.url_with_token(link("acs"), "c1", NOW_S) + "?customer=4:"
@@ -257,7 +257,7 @@ def test_a_minted_url_is_of_its_call_alone(call_id: str, is_let_in: bool) -> Non
     [event] = admitted.adapter.receive_text(start())
     assert isinstance(event, CallStarted)
     assert [form.track for form in event.tracks] == ["inbound"]
-    if is_let_in:
+    if is_admitted:
         admitted.authorize(event)
         return
     with pytest.raises(CarrierError, match="token-invalid"):
@@ -279,7 +279,7 @@ shaped = st.builds(
     before=st.sampled_from([[], [(True, start())]]),
     query=st.sampled_from([{}, UNMIXED]),
 )
-def test_any_messages_give_events_or_a_documented_error(
+def test_arbitrary_messages_give_events_or_a_documented_error(
     dialogue: list[tuple[bool, bytes]], before: list[tuple[bool, bytes]], query: dict[str, str]
 ) -> None:
     endure(made(query), before + dialogue)

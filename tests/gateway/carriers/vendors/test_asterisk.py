@@ -1,4 +1,4 @@
-"""Asterisk's events in both of their forms, the formats of its channels, and what the URL adds."""
+"""Asterisk: events in both formats, audio formats, and the query of the URL."""
 
 import itertools
 import json
@@ -69,7 +69,7 @@ def started(**query: str) -> AsteriskAdapter:
 
 @FORMS
 class TestEvents:
-    def test_a_start_and_audio_of_any_length(self, write: Write) -> None:
+    def test_start_and_audio_of_any_length(self, write: Write) -> None:
         adapter = new_adapter()
         assert adapter.receive_text(write(START)) == (STARTED,)
         for size in (1, 159, 160, 480, 4000, 65_500):
@@ -78,7 +78,7 @@ class TestEvents:
                 AudioReceived("inbound", payload, None, None)
             ]
 
-    def test_a_key_is_of_this_socket_s_track(self, write: Write) -> None:
+    def test_dtmf_belongs_to_the_track_of_the_socket(self, write: Write) -> None:
         key = write({"event": "DTMF_END", "digit": "7", "channel_id": CHANNEL})
         events = started(track="outbound").receive_text(key)
         assert events == (DtmfReceived("outbound"),)
@@ -96,32 +96,30 @@ class TestEvents:
             {"event": "MEDIA_MARK_PROCESSED", "correlation_id": "x"},
         ],
     )
-    def test_what_is_for_who_plays_audio_is_ignored(
-        self, write: Write, fields: dict[str, Any]
-    ) -> None:
+    def test_playback_events_are_ignored(self, write: Write, fields: dict[str, Any]) -> None:
         assert started().receive_text(write(fields)) == (MessageIgnored(fields["event"]),)
 
-    def test_an_event_of_another_release(self, write: Write) -> None:
+    def test_unknown_event_is_ignored(self, write: Write) -> None:
         assert started().receive_text(write({"event": "NEW"})) == (MessageIgnored("unknown"),)
 
-    def test_a_second_start(self, write: Write) -> None:
+    def test_repeated_start_is_ignored_and_another_rejected(self, write: Write) -> None:
         adapter = started()
         assert adapter.receive_text(write(START)) == (MessageIgnored("repeated-start"),)
         with pytest.raises(CarrierError, match="second-start"):
             adapter.receive_text(write(START | {"channel_id": "1700000000.2"}))
 
-    def test_a_start_without_its_format(self, write: Write) -> None:
+    def test_start_without_format_is_rejected(self, write: Write) -> None:
         fields = {key: value for key, value in START.items() if key != "format"}
         with pytest.raises(CarrierError, match="malformed-message: no format"):
             new_adapter().receive_text(write(fields))
 
-    def test_a_start_without_its_connection(self, write: Write) -> None:
+    def test_start_without_connection_id_is_accepted(self, write: Write) -> None:
         fields = {key: value for key, value in START.items() if key != "connection_id"}
         [event] = new_adapter().receive_text(write(fields))
         assert isinstance(event, CallStarted)
         assert (event.call_id, event.stream_id) == (CHANNEL, CHANNEL)
 
-    def test_audio_that_overtook_the_start(self, write: Write) -> None:
+    def test_audio_before_the_start_is_delivered_after_it(self, write: Write) -> None:
         adapter = new_adapter()
         assert adapter.receive_binary(FRAME) == ()
         assert adapter.receive_binary(FRAME[:7]) == ()
@@ -133,13 +131,13 @@ class TestEvents:
 
 
 class TestStart:
-    def test_the_first_releases_tell_no_channel_id(self) -> None:
+    def test_channel_name_replaces_a_missing_channel_id(self) -> None:
         message = b"MEDIA_START connection_id:stt channel:WebSocket/stt/0x7f format:ulaw"
         [event] = new_adapter(call="c1").receive_text(message)
         assert isinstance(event, CallStarted)
         assert (event.call_id, event.stream_id) == ("c1", "stt-WebSocket/stt/0x7f")
 
-    def test_a_channel_id_with_colons(self) -> None:
+    def test_channel_id_may_contain_colons(self) -> None:
         [event] = new_adapter().receive_text(plain(START | {"channel_id": "a:b:c"}))
         assert isinstance(event, CallStarted)
         assert event.call_id == "a:b:c"
@@ -154,19 +152,21 @@ class TestStart:
             ("slin24", Encoding.L16LE, 24000),
         ],
     )
-    def test_formats(self, name: str, encoding: Encoding, rate_hz: int) -> None:
+    def test_supported_formats_are_accepted(
+        self, name: str, encoding: Encoding, rate_hz: int
+    ) -> None:
         event = start(new_adapter(), format=name)
         assert event.tracks == (TrackFormat("inbound", encoding, rate_hz),)
 
     @pytest.mark.parametrize(
         "name", ["g722", "opus", "g729", "gsm", "slin12", "slin48", "slin192", "speex16", "none"]
     )
-    def test_formats_refused(self, name: str) -> None:
+    def test_unsupported_formats_are_rejected_with_a_hint(self, name: str) -> None:
         with pytest.raises(CarrierError, match=r"unsupported-encoding: .*c\(ulaw\)"):
             start(new_adapter(), format=name)
 
     @pytest.mark.parametrize("variables", [None, [], "x", {"B": None, "C": {}}])
-    def test_variables_that_are_no_texts(self, variables: Any) -> None:
+    def test_channel_variables_of_a_wrong_type_are_ignored(self, variables: Any) -> None:
         assert start(new_adapter(), channel_variables=variables).params == {}
 
 
@@ -181,22 +181,22 @@ class TestQuery:
         assert [form.track for form in callee.tracks] == ["outbound"]
         assert (caller.roles, callee.roles) == ({"inbound": "customer"}, {"outbound": "agent"})
 
-    def test_its_other_values_are_parameters_and_win(self) -> None:
+    def test_query_parameters_override_channel_variables(self) -> None:
         event = start(
             new_adapter(call="c1", queue="sales", tok="9f"),
             channel_variables={"queue": "none", "campaign": "7"},
         )
         assert event.params == {"queue": "sales", "tok": "9f", "campaign": "7"}
 
-    def test_what_is_empty_is_absent(self) -> None:
+    def test_empty_query_values_count_as_missing(self) -> None:
         assert StreamQuery.parse({"call": "", "track": "", "role": ""}) == StreamQuery()
 
     @pytest.mark.parametrize("query", [{"track": "both"}, {"role": "boss"}])
-    def test_a_track_or_role_of_no_known_name(self, query: dict[str, str]) -> None:
+    def test_unknown_track_or_role_is_rejected(self, query: dict[str, str]) -> None:
         with pytest.raises(CarrierError, match="unknown-track"):
             StreamQuery.parse(query)
 
-    def test_a_repr_holds_no_parameters(self) -> None:
+    def test_repr_contains_no_parameters(self) -> None:
         query = StreamQuery.parse({"tok": "9fsecret"})
         assert "9fsecret" not in repr(query)
 
@@ -204,11 +204,11 @@ class TestQuery:
 @pytest.mark.parametrize(
     "message", [b"", b" x", b"\xff\xfe", b"{}", b'{"event":7}', b'{"event":["DTMF_END"]}']
 )
-def test_a_text_without_a_name_is_ignored(message: bytes) -> None:
+def test_text_without_an_event_is_ignored(message: bytes) -> None:
     assert new_adapter().receive_text(message) == (MessageIgnored("unknown"),)
 
 
-class TestRefused:
+class TestRejected:
     @pytest.mark.parametrize(
         "message",
         [
@@ -218,16 +218,16 @@ class TestRefused:
             b'{"event":' * 7_000,
         ],
     )
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message") as caught:
             new_adapter().receive_text(message)
         assert caught.value.fault is Fault.CARRIER
 
-    def test_a_text_too_big(self) -> None:
+    def test_too_big_text_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="message-too-big"):
             start(new_adapter(), channel_variables={"big": "x" * 70_000})
 
-    def test_audio_that_no_start_follows(self) -> None:
+    def test_audio_held_before_the_start_is_limited(self) -> None:
         adapter = new_adapter()
         for _ in range(1000):
             assert adapter.receive_binary(FRAME) == ()
@@ -235,10 +235,10 @@ class TestRefused:
             adapter.receive_binary(FRAME)
 
 
-class TestWhoIsLetIn:
+class TestAuthentication:
     carrier = Asterisk(Asterisk.Settings(**OPEN))
 
-    def test_the_password_of_websocket_client_conf(self) -> None:
+    def test_secret_as_basic_password_is_accepted(self) -> None:
         query = "call=c1&track=outbound&role=agent&queue=sales"
         request = upgrade("asterisk", query=query, Authorization=basic(OPEN["secret"]))
         found = start(self.carrier.upgrade(request).adapter)
@@ -246,7 +246,7 @@ class TestWhoIsLetIn:
         assert found.params == {"queue": "sales"}
 
     @pytest.mark.parametrize("call_id", ["c1", "c2", ""])
-    def test_a_token_in_the_dial_string_is_of_its_call_alone(self, call_id: str) -> None:
+    def test_token_in_the_dial_string_is_bound_to_its_call(self, call_id: str) -> None:
         made = self.carrier.authenticator.url_with_token(link("asterisk"), "c1", NOW_S).rpartition(
             "/"
         )[2]
@@ -263,7 +263,9 @@ class TestWhoIsLetIn:
         ("headers", "reason"),
         [({"Authorization": basic(OPEN["secret"])}, "unknown-track"), ({}, "token-missing")],
     )
-    def test_a_query_that_means_nothing(self, headers: dict[str, Any], reason: str) -> None:
+    def test_invalid_query_is_reported_only_after_authentication(
+        self, headers: dict[str, Any], reason: str
+    ) -> None:
         with pytest.raises(CarrierError, match=reason):
             self.carrier.upgrade(upgrade("asterisk", query="track=sideways", **headers))
 
@@ -279,14 +281,14 @@ shaped = st.builds(
     dialogue=dialogues(shaped | damaged(plain(START)) | damaged(as_json(START))),
     before=st.sampled_from([[], [(True, plain(START))]]),
 )
-def test_any_messages_give_events_or_a_documented_error(
+def test_arbitrary_messages_give_events_or_a_documented_error(
     dialogue: list[tuple[bool, bytes]], before: list[tuple[bool, bytes]]
 ) -> None:
     endure(new_adapter(), before + dialogue)
 
 
 @given(cuts=st.lists(st.integers(0, 320), max_size=6), before=st.integers(0, 6))
-def test_how_audio_is_cut_and_overtaken_changes_nothing(cuts: list[int], before: int) -> None:
+def test_message_boundaries_and_early_audio_do_not_matter(cuts: list[int], before: int) -> None:
     sound = FRAME + FRAME
     edges = [0, *sorted(cuts), len(sound)]
     pieces = [sound[a:b] for a, b in itertools.pairwise(edges)]
@@ -296,8 +298,8 @@ def test_how_audio_is_cut_and_overtaken_changes_nothing(cuts: list[int], before:
         if count == min(before, len(pieces) - 1):
             events += adapter.receive_text(plain(START))
         events += adapter.receive_binary(piece)
-    assert heard(events) == sound
+    assert joined_audio(events) == sound
 
 
-def heard(events: Sequence[CarrierEvent]) -> bytes:
+def joined_audio(events: Sequence[CarrierEvent]) -> bytes:
     return b"".join(event.payload for event in events if isinstance(event, AudioReceived))

@@ -1,4 +1,4 @@
-"""AudioCodes: what is accepted, whose streams they are, and conversations resumed."""
+"""AudioCodes: sessions, participants, and resumed conversations."""
 
 import json
 from typing import Any
@@ -69,7 +69,9 @@ class TestSession:
             (["raw/mulaw", 7, "raw/lpcm16_24"], "raw/lpcm16_24", 24000),
         ],
     )
-    def test_formats(self, offered: list[Any], chosen: str, rate_hz: int) -> None:
+    def test_preferred_offered_format_is_chosen(
+        self, offered: list[Any], chosen: str, rate_hz: int
+    ) -> None:
         start, reply = begun(initiate(supportedMediaFormats=offered))
         assert {form.rate_hz for form in start.tracks} == {rate_hz}
         assert reply == {"type": "session.accepted", "mediaFormat": chosen}
@@ -77,60 +79,63 @@ class TestSession:
     @pytest.mark.parametrize(
         ("offered", "reason"),
         [
-            (["raw/mulaw", "raw/opus"], "unsupported-encoding: have the platform offer raw/lpcm16"),
+            (
+                ["raw/mulaw", "raw/opus"],
+                "unsupported-encoding: configure the platform to offer raw/lpcm16",
+            ),
             ([], "unsupported-encoding"),
             ("raw/mulaw", "unsupported-encoding"),
         ],
     )
-    def test_no_format_of_ours(self, offered: Any, reason: str) -> None:
+    def test_session_without_supported_format_is_rejected(self, offered: Any, reason: str) -> None:
         with pytest.raises(CarrierError, match=reason):
             begun(initiate(supportedMediaFormats=offered))
 
-    def test_a_resumed_conversation_is_another_stream_of_its_call(self) -> None:
+    def test_resumed_conversation_is_a_new_stream_of_its_call(self) -> None:
         start, reply = begun(text("session.resume", conversationId="c1"))
         assert (start.call_id, start.stream_id) == ("c1", "s1")
         assert {form.rate_hz for form in start.tracks} == {16000}
         assert reply["type"] == "session.accepted"
 
-    def test_streams_have_ids_of_their_own(self) -> None:
+    def test_each_socket_has_its_own_stream_id(self) -> None:
         carrier = AudioCodes(AudioCodes.Settings(**OPEN))
         request = upgrade("audiocodes", Authorization=f"Bearer {SECRET}")
         starts = [carrier.upgrade(request).adapter.receive_text(initiate())[0] for _ in range(2)]
         assert len({start.stream_id for start in starts if isinstance(start, CallStarted)}) == 2
 
     @pytest.mark.parametrize("name", ["session.initiate", "session.resume"])
-    def test_said_again(self, name: str) -> None:
+    def test_repeated_session_is_accepted_and_another_rejected(self, name: str) -> None:
         reply = replied(only(started(), text(name, conversationId="c1")))
         assert reply["type"] == "session.accepted"
         with pytest.raises(CarrierError, match="second-start"):
             only(started(), text(name, conversationId="c2"))
 
     @pytest.mark.parametrize("conversation", [None, "", ["c1"]])
-    def test_without_its_id(self, conversation: Any) -> None:
+    def test_session_without_conversation_id_is_rejected(self, conversation: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             begun(initiate(conversationId=conversation))
 
-    def test_the_callers_number_is_not_passed_on(self) -> None:
+    def test_number_of_the_caller_is_not_published(self) -> None:
         start, _ = begun(initiate(caller="+15550100"))
         assert start.params == {"botName": "stt"}
         assert "+15550100" not in repr(start)
 
-    def test_its_end(self) -> None:
+    def test_session_end_stops_the_call(self) -> None:
         adapter = started()
         assert only(adapter, text("session.end", reasonCode="x")) == CallStopped()
         for message in (chunk(), initiate(), text("session.end")):
             assert only(adapter, message) == MessageIgnored("after-stop")
 
-    def test_texts_are_bounded(self) -> None:
+    def test_too_big_text_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="message-too-big"):
             begun(initiate(big="x" * 70_000))
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b"\xff"])
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             only(started(), message)
 
-    def test_binary(self) -> None:
+    def test_binary_message_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="binary-message"):
             started().receive_binary(b"")
 
@@ -144,7 +149,9 @@ class TestUserStreams:
             (BOTH, ["inbound", "outbound"]),
         ],
     )
-    def test_tracks(self, participants: tuple[str, ...], tracks: list[str]) -> None:
+    def test_participants_become_tracks(
+        self, participants: tuple[str, ...], tracks: list[str]
+    ) -> None:
         start, _ = begun(initiate(), *participants)
         assert [form.track for form in start.tracks] == tracks
 
@@ -152,7 +159,7 @@ class TestUserStreams:
         ("query", "tracks"),
         [("", ["inbound"]), ("participants=callee,caller", ["outbound", "inbound"])],
     )
-    def test_the_url_names_who_is_heard(self, query: str, tracks: list[str]) -> None:
+    def test_url_names_the_participants(self, query: str, tracks: list[str]) -> None:
         carrier = AudioCodes(AudioCodes.Settings(**OPEN))
         request = upgrade("audiocodes", query=query, Authorization=f"Bearer {SECRET}")
         start, _ = carrier.upgrade(request).adapter.receive_text(initiate())
@@ -160,14 +167,14 @@ class TestUserStreams:
         assert [form.track for form in start.tracks] == tracks
 
     @pytest.mark.parametrize("participants", ["supervisor", "caller,", ","])
-    def test_names_of_nobody(self, participants: str) -> None:
+    def test_unknown_participants_in_the_url_are_rejected(self, participants: str) -> None:
         carrier = AudioCodes(AudioCodes.Settings(**OPEN))
         query = f"participants={participants}"
-        with pytest.raises(CarrierError, match="unknown-track: name who is heard"):
+        with pytest.raises(CarrierError, match="unknown-track: name the participants"):
             carrier.upgrade(upgrade("audiocodes", query=query, Authorization=f"Bearer {SECRET}"))
 
     @pytest.mark.parametrize(("what", "done"), [("start", "started"), ("stop", "stopped")])
-    def test_each_is_confirmed(self, what: str, done: str) -> None:
+    def test_user_stream_start_and_stop_are_confirmed(self, what: str, done: str) -> None:
         reply = replied(only(started(), text(f"userStream.{what}", participant="callee")))
         assert reply == {"type": f"userStream.{done}", "participant": "callee"}
         reply = replied(only(started(), text(f"userStream.{what}")))
@@ -177,7 +184,9 @@ class TestUserStreams:
         ("participant", "track"),
         [("caller", "inbound"), ("callee", "outbound"), (None, "inbound"), ("", "inbound")],
     )
-    def test_audio(self, participant: str | None, track: str) -> None:
+    def test_chunk_is_assigned_to_its_participant(
+        self, participant: str | None, track: str
+    ) -> None:
         expected = AudioReceived(track, b"\0\1\2", None, None)
         assert only(started(), chunk(participant)) == expected
         assert only(started(), chunk(participant, "AA\nEC")) == expected
@@ -191,20 +200,22 @@ class TestUserStreams:
             (["AAEC"], "malformed-media"),
         ],
     )
-    def test_what_cannot_be_decoded_is_lost_audio(self, audio: Any, kind: str) -> None:
+    def test_undecodable_audio_is_lost(self, audio: Any, kind: str) -> None:
         lost, why = started().receive_text(chunk(audio=audio))
-        size = 3000 if isinstance(audio, str) else 640  # as its text says, or 20 ms
+        size = 3000 if isinstance(audio, str) else 640  # estimated by its text, or 20 ms
         assert lost == AudioLost("inbound", bytes(size), None, None)
         assert why == MessageIgnored(kind)
 
     @pytest.mark.parametrize("name", ["start", "chunk", "stop"])
     @pytest.mark.parametrize("participant", ["callee", "supervisor", 7])
-    def test_of_somebody_who_is_not_named(self, name: str, participant: Any) -> None:
+    def test_user_stream_of_an_unnamed_participant_is_rejected(
+        self, name: str, participant: Any
+    ) -> None:
         message = text(f"userStream.{name}", participant=participant, audioChunk="AAEC")
         with pytest.raises(CarrierError, match=r"unknown-track: .*participants=caller,callee"):
             only(started("caller"), message)
 
-    def test_before_the_session_they_wait_for_it(self) -> None:
+    def test_user_streams_before_the_session_are_held(self) -> None:
         adapter = AudioCodesAdapter("s1", BOTH)
         for early in (text("userStream.start"), chunk(), text("userStream.stop")):
             assert adapter.receive_text(early) == ()
@@ -214,7 +225,7 @@ class TestUserStreams:
 
 
 class TestActivities:
-    def test_keys(self) -> None:
+    def test_dtmf_activities_are_reported_without_the_digit(self) -> None:
         keys = [{"type": "event", "name": name, "value": "7"} for name in ("DTMF", "dtmf")]
         events = started().receive_text(text("activities", activities=[*keys, {"name": "start"}]))
         assert [*events] == [DtmfReceived(None)] * 2
@@ -223,15 +234,15 @@ class TestActivities:
     @pytest.mark.parametrize(
         "activities", [[], [{"name": "start"}], [7, {"name": []}], None, {}, "start"]
     )
-    def test_others(self, activities: Any) -> None:
+    def test_other_activities_are_ignored(self, activities: Any) -> None:
         message = text("activities", activities=activities)
         assert only(started(), message) == MessageIgnored("activities")
 
     @pytest.mark.parametrize("name", ["userStream.sparkle", 7, None, []])
-    def test_what_is_not_known(self, name: Any) -> None:
+    def test_unknown_type_is_ignored(self, name: Any) -> None:
         assert only(started(), text(name)) == MessageIgnored("unknown")
 
-    def test_a_validation_comes_alone(self) -> None:
+    def test_connection_validation_is_confirmed(self) -> None:
         adapter = AudioCodesAdapter("s1", ["caller"])
         reply = only(adapter, text("connection.validate"))
         assert isinstance(reply, Reply)
@@ -258,7 +269,7 @@ shaped = st.builds(
     dialogue=dialogues(shaped | damaged(initiate()) | damaged(chunk())),
     before=st.sampled_from([[], [(True, initiate())]]),
 )
-def test_any_messages_give_events_or_a_documented_error(
+def test_arbitrary_messages_give_events_or_a_documented_error(
     dialogue: list[tuple[bool, bytes]], before: list[tuple[bool, bytes]]
 ) -> None:
     endure(AudioCodesAdapter("s1", BOTH), before + dialogue)

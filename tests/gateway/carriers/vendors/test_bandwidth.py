@@ -1,6 +1,7 @@
-"""Bandwidth: its webhook and callbacks by Basic credentials, and the BXML that we answer.
+"""Bandwidth: webhooks and callbacks with Basic credentials, and the BXML response.
 
-Its messages are tried with all dialects (`test_dialects.py`), its gate with all gates.
+Its media messages are tested in `protocols/test_dialects.py`, its authentication of upgrades in
+`auth/test_stream_authenticator.py`.
 """
 
 import json
@@ -25,23 +26,23 @@ def made(**settings: Any) -> Bandwidth:
     return Bandwidth(Bandwidth.Settings(**OPEN | given | settings))
 
 
-def told(event: Any, authorization: str = basic(PASSWORD, "bw")) -> Request:
+def event_request(event: Any, authorization: str = basic(PASSWORD, "bw")) -> Request:
     headers = {"Authorization": authorization} if authorization else {}
     return webhook("bandwidth", json.dumps(event).encode(), headers)
 
 
 class TestWebhook:
     @pytest.mark.parametrize("event_type", ["initiate", "answer", "redirect"])
-    def test_a_call(self, event_type: str) -> None:
-        call = made().announced(told(INITIATE | {"eventType": event_type}))
+    def test_webhook_announces_a_call(self, event_type: str) -> None:
+        call = made().announced(event_request(INITIATE | {"eventType": event_type}))
         assert call == Announced("c-1", "+15550002222")
 
     @pytest.mark.parametrize(
         ("event", "is_over"),
         [(STOPPED, True), (STOPPED | {"eventType": "mediaStreamStarted"}, False)],
     )
-    def test_a_callback(self, event: Any, is_over: bool) -> None:
-        assert made().status(told(event)) == StreamStatus("c-1", "s-1", is_over)
+    def test_callback_reports_the_stream(self, event: Any, is_over: bool) -> None:
+        assert made().status(event_request(event)) == StreamStatus("c-1", "s-1", is_over)
 
     @pytest.mark.parametrize(
         ("authorization", "reason"),
@@ -56,10 +57,10 @@ class TestWebhook:
             ("Basic \udcff", "token-invalid"),
         ],
     )
-    def test_forged(self, authorization: str, reason: str) -> None:
+    def test_wrong_credentials_are_rejected(self, authorization: str, reason: str) -> None:
         for read, event in ((made().announced, INITIATE), (made().status, STOPPED)):
             with pytest.raises(CarrierError) as caught:
-                read(told(event, authorization))
+                read(event_request(event, authorization))
             assert caught.value.reason == reason
 
     @pytest.mark.parametrize(
@@ -74,40 +75,40 @@ class TestWebhook:
             STOPPED,
         ],
     )
-    def test_what_announces_no_call(self, event: Any) -> None:
+    def test_body_without_a_call_is_rejected(self, event: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-body"):
-            made().announced(told(event))
+            made().announced(event_request(event))
 
     @pytest.mark.parametrize(
         "event", [[], {}, INITIATE, STOPPED | {"mediaStream": {"id": 7}}, STOPPED | {"callId": ""}]
     )
-    def test_what_says_nothing_of_a_stream(self, event: Any) -> None:
+    def test_callback_without_a_stream_is_rejected(self, event: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-body"):
-            made().status(told(event))
+            made().status(event_request(event))
 
     @pytest.mark.parametrize("name", ["webhook_username", "webhook_password"])
-    def test_closed_without(self, name: str) -> None:
-        assert made().webhook_closed_for_want_of is None
+    def test_webhook_is_disabled_without_credentials(self, name: str) -> None:
+        assert made().webhook_missing_setting is None
         carrier = made(**{name: None})
-        assert carrier.webhook_closed_for_want_of == f"GATEWAY_BANDWIDTH_{name.upper()}"
+        assert carrier.webhook_missing_setting == f"GATEWAY_BANDWIDTH_{name.upper()}"
         for shown in (basic("", ""), basic("", "None"), basic("", "bw"), basic(PASSWORD, "None")):
             with pytest.raises(CarrierError, match="token-missing"):
-                carrier.announced(told(INITIATE, shown))
+                carrier.announced(event_request(INITIATE, shown))
 
-    def test_closed_without_a_next_step(self) -> None:
-        without = made(dial=None).webhook_closed_for_want_of
+    def test_webhook_is_disabled_without_a_next_step(self) -> None:
+        without = made(dial=None).webhook_missing_setting
         assert without == "GATEWAY_BANDWIDTH_DIAL or GATEWAY_BANDWIDTH_REDIRECT_URL"
 
 
-class TestAnswer:
+class TestDocument:
     @staticmethod
-    def verbs(is_heard: bool = True, **settings: Any) -> list[ElementTree.Element]:
-        heard = link("bandwidth") if is_heard else None
-        document = made(**settings).document(Announced("c-1"), heard, NOW_S)
+    def verbs(is_forked: bool = True, **settings: Any) -> list[ElementTree.Element]:
+        target = link("bandwidth") if is_forked else None
+        document = made(**settings).document(Announced("c-1"), target, NOW_S)
         assert document.content_type == "application/xml"
         return [*ElementTree.fromstring(document.body)]
 
-    def test_a_fork(self) -> None:
+    def test_bxml_starts_the_stream_and_transfers(self) -> None:
         stream, transfer = self.verbs()
         attributes = dict(stream.items())
         admitted = made().upgrade(upgrade_of(attributes.pop("destination")))
@@ -125,12 +126,12 @@ class TestAnswer:
         )
         assert (transfer.tag, transfer.findtext("PhoneNumber")) == ("Transfer", "+15550003333")
 
-    def test_other_next_steps(self) -> None:
+    def test_bxml_transfers_to_sip_or_redirects(self) -> None:
         [_, transfer] = self.verbs(dial="sip:a@example.com")
         assert transfer.findtext("SipUri") == "sip:a@example.com"
         url = "https://ivr.example.com/next?a=1&b=2"
         [_, redirect] = self.verbs(dial=None, redirect_url=url)
         assert (redirect.tag, redirect.get("redirectUrl")) == ("Redirect", url)
 
-    def test_unheard(self) -> None:
-        assert [verb.tag for verb in self.verbs(is_heard=False)] == ["Transfer"]
+    def test_bxml_without_a_link_starts_no_stream(self) -> None:
+        assert [verb.tag for verb in self.verbs(is_forked=False)] == ["Transfer"]

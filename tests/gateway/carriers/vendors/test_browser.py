@@ -1,4 +1,4 @@
-"""The protocol of our own page: what it may send, and what is refused."""
+"""The web page's protocol: valid messages, and rejected ones."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def started() -> Adapter:
 
 
 class TestDialogue:
-    def test_a_stream(self) -> None:
+    def test_stream_starts_receives_audio_and_stops(self) -> None:
         adapter = new_adapter()
         assert adapter.receive_text(start()) == (
             CallStarted("c1", "s1", (TrackFormat("inbound", Encoding.L16LE, 16000),)),
@@ -43,7 +43,7 @@ class TestDialogue:
             ]
         assert adapter.receive_text(STOP) == (CallStopped(),)
 
-    def test_the_other_track_another_rate_and_parameters(self) -> None:
+    def test_start_may_set_track_rate_and_parameters(self) -> None:
         adapter = new_adapter()
         [event] = adapter.receive_text(start(track="outbound", rate=24000, params={"tok": "9f"}))
         assert isinstance(event, CallStarted)
@@ -52,18 +52,18 @@ class TestDialogue:
         assert "9f" not in repr(event)
         assert [*adapter.receive_binary(b"xy")] == [AudioReceived("outbound", b"xy", None, None)]
 
-    def test_a_sample_that_two_messages_share(self) -> None:
+    def test_sample_split_across_messages_is_joined(self) -> None:
         adapter = started()
         assert [*adapter.receive_binary(b"\x01")] == []
         assert [*adapter.receive_binary(b"\x02\x03\x04")] == [
             AudioReceived("inbound", b"\x01\x02\x03\x04", None, None)
         ]
 
-    def test_a_start_sent_twice(self) -> None:
+    def test_repeated_start_is_ignored(self) -> None:
         assert started().receive_text(start()) == (MessageIgnored("repeated-start"),)
 
 
-class TestRefused:
+class TestRejected:
     @pytest.mark.parametrize(
         "changes",
         [
@@ -76,43 +76,43 @@ class TestRefused:
             {"track": "both"},
         ],
     )
-    def test_a_start_that_is_not_as_documented(self, changes: dict[str, Any]) -> None:
+    def test_start_with_invalid_values_is_rejected(self, changes: dict[str, Any]) -> None:
         with pytest.raises(CarrierError, match="malformed-message") as caught:
             new_adapter().receive_text(start(**changes))
         assert caught.value.fault is Fault.CARRIER
 
     @pytest.mark.parametrize("name", START)
-    def test_a_start_without_what_it_needs(self, name: str) -> None:
+    def test_start_without_required_fields_is_rejected(self, name: str) -> None:
         fields = {key: value for key, value in START.items() if key != name}
         with pytest.raises(CarrierError, match="malformed-message"):
             new_adapter().receive_text(json.dumps(fields).encode())
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b'"start"', b"\xff", b"[" * 8000])
-    def test_no_message_at_all(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             started().receive_text(message)
 
     @pytest.mark.parametrize("rate", [-8000, 0, 11025, 44100, 48000, 10**30, 16000.5, True, "x"])
-    def test_a_rate_that_is_not_taken(self, rate: object) -> None:
-        with pytest.raises(CarrierError, match="unsupported-encoding: make the AudioContext"):
+    def test_unsupported_rate_is_rejected_with_a_hint(self, rate: object) -> None:
+        with pytest.raises(CarrierError, match="unsupported-encoding: create the AudioContext"):
             new_adapter().receive_text(start(rate=rate))
 
-    def test_a_text_too_big(self) -> None:
+    def test_too_big_text_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="message-too-big"):
             new_adapter().receive_text(start(params={"big": "x" * 70_000}))
 
-    def test_a_second_start(self) -> None:
+    def test_start_of_another_call_is_rejected(self) -> None:
         with pytest.raises(CarrierError, match="second-start"):
             started().receive_text(start(call_id="c2"))
 
 
-@pytest.mark.parametrize(("call_id", "is_let_in"), [("c1", True), ("c2", False)])
-def test_a_minted_url_is_of_its_call_alone(call_id: str, is_let_in: bool) -> None:
+@pytest.mark.parametrize(("call_id", "is_admitted"), [("c1", True), ("c2", False)])
+def test_minted_url_is_bound_to_its_call(call_id: str, is_admitted: bool) -> None:
     url = CARRIER.authenticator.url_with_token(link("browser"), "c1", NOW_S)
     admitted = CARRIER.upgrade(upgrade_of(url))
     [event] = admitted.adapter.receive_text(start(call_id=call_id))
     assert isinstance(event, CallStarted)
-    if is_let_in:
+    if is_admitted:
         admitted.authorize(event)
         return
     with pytest.raises(CarrierError, match="token-invalid"):
@@ -129,7 +129,7 @@ shaped = st.builds(
     dialogue=dialogues(shaped | damaged(start()) | st.just(STOP)),
     before=st.sampled_from([[], [(True, start())]]),
 )
-def test_any_messages_give_events_or_a_documented_error(
+def test_arbitrary_messages_give_events_or_a_documented_error(
     dialogue: list[tuple[bool, bytes]], before: list[tuple[bool, bytes]]
 ) -> None:
     endure(new_adapter(), before + dialogue)

@@ -1,4 +1,4 @@
-"""CXone: closed until its being experimental is accepted, and a stream for each perspective."""
+"""CXone: disabled unless `experimental` is set; one stream per perspective."""
 
 import json
 from typing import Any
@@ -42,20 +42,20 @@ def started() -> CxoneAdapter:
     return adapter
 
 
-class TestWhoIsLetIn:
-    def test_nobody_unless_its_being_experimental_is_accepted(self) -> None:
+class TestAuthentication:
+    def test_carrier_is_disabled_unless_experimental_is_set(self) -> None:
         carrier = Cxone(Cxone.Settings(**OPEN))
         assert carrier.missing_setting == "GATEWAY_CXONE_EXPERIMENTAL"
         with pytest.raises(CarrierError, match="token-missing"):
             carrier.upgrade(SHOWN)
 
-    def test_nor_by_that_alone(self) -> None:
+    def test_carrier_is_disabled_without_a_secret(self) -> None:
         carrier = Cxone(Cxone.Settings(_env_file=None, experimental=True))
         assert carrier.missing_setting == "GATEWAY_CXONE_SECRET"
         with pytest.raises(CarrierError, match="token-missing"):
             carrier.upgrade(SHOWN)
 
-    def test_after_a_hold_another_stream_of_the_same_call(self) -> None:
+    def test_socket_after_a_hold_is_a_new_stream_of_the_call(self) -> None:
         carrier = Cxone(Cxone.Settings(**OPEN, experimental=True))
         assert carrier.missing_setting is None
         assert carrier.warning == "cxone-is-experimental"
@@ -77,7 +77,7 @@ class TestStart:
             ("1", "perspective-1", {}),
         ],
     )
-    def test_a_perspective_is_a_track(
+    def test_perspective_becomes_a_track(
         self, perspective: Any, track: str, roles: dict[str, str]
     ) -> None:
         start = begun(streamPerspective=perspective)
@@ -85,41 +85,41 @@ class TestStart:
         assert start.roles == roles
 
     @pytest.mark.parametrize("perspective", [None, "", 2, True, "SIDEWAYS", ["TX"]])
-    def test_other_perspectives(self, perspective: Any) -> None:
+    def test_unknown_perspective_is_rejected(self, perspective: Any) -> None:
         with pytest.raises(CarrierError, match="unknown-track"):
             begun(streamPerspective=perspective)
 
-    def test_what_is_passed_on(self) -> None:
+    def test_execution_info_becomes_parameters(self) -> None:
         start = begun(executionInfo=INFO | {"contactId": 12345678901})
         assert (start.call_id, start.params) == ("12345678901", {"busNo": "b1"})
 
-    def test_stereo(self) -> None:
-        with pytest.raises(CarrierError, match="unsupported-encoding: have it send mono"):
+    def test_stereo_is_rejected(self) -> None:
+        with pytest.raises(CarrierError, match="unsupported-encoding: configure mono"):
             begun(format="STEREO")
 
     @pytest.mark.parametrize("contact", [None, "", ["c1"], 1.5])
-    def test_without_its_contact(self, contact: Any) -> None:
+    def test_start_without_contact_id_is_rejected(self, contact: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             begun(executionInfo={"contactId": contact})
 
-    def test_said_again(self) -> None:
+    def test_repeated_start_is_ignored_and_another_rejected(self) -> None:
         assert [*started().receive_text(first())] == [MessageIgnored("repeated-start")]
         with pytest.raises(CarrierError, match="second-start"):
             started().receive_text(first(executionInfo={"contactId": "c2"}))
 
     @pytest.mark.parametrize("changes", [{"executionInfo": None}, {"executionInfo": []}])
-    def test_other_texts(self, changes: dict[str, Any]) -> None:
+    def test_texts_without_execution_info_are_ignored(self, changes: dict[str, Any]) -> None:
         assert [*CxoneAdapter("s1").receive_text(first(**changes))] == [MessageIgnored("unknown")]
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b"\xff"])
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             CxoneAdapter("s1").receive_text(message)
 
 
 class TestAudio:
     @pytest.mark.parametrize("size", [1, 159, 160, 4000])
-    def test_of_any_length(self, size: int) -> None:
+    def test_audio_may_have_any_length(self, size: int) -> None:
         expected = [AudioReceived("tx", b"\x7f" * size, None, None)]
         assert [*started().receive_binary(b"\x7f" * size)] == expected
 
@@ -134,7 +134,7 @@ shaped = st.builds(
     dialogue=dialogues(shaped | damaged(first())),
     before=st.sampled_from([[], [(True, first())]]),
 )
-def test_any_messages_give_events_or_a_documented_error(
+def test_arbitrary_messages_give_events_or_a_documented_error(
     dialogue: list[tuple[bool, bytes]], before: list[tuple[bool, bytes]]
 ) -> None:
     endure(CxoneAdapter("s1"), before + dialogue)

@@ -1,4 +1,4 @@
-"""FreeSWITCH: a format that only the URL tells, and texts that may be anything."""
+"""FreeSWITCH: the format in the URL, and texts of any content."""
 
 import json
 
@@ -36,7 +36,7 @@ class TestUrl:
             ),
         ],
     )
-    def test_query(self, query: dict[str, str], expected: StreamQuery) -> None:
+    def test_query_is_parsed(self, query: dict[str, str], expected: StreamQuery) -> None:
         assert StreamQuery.parse(query) == expected
 
     @pytest.mark.parametrize(
@@ -47,28 +47,32 @@ class TestUrl:
             ("stereo", ["inbound", "outbound"], {}),
         ],
     )
-    def test_tracks(self, mix: str, tracks: list[str], roles: dict[str, str]) -> None:
+    def test_mix_determines_tracks_and_roles(
+        self, mix: str, tracks: list[str], roles: dict[str, str]
+    ) -> None:
         found = start(StreamQuery(mix))
         assert ([form.track for form in found.tracks], found.roles) == (tracks, roles)
 
     @pytest.mark.parametrize(
         ("rate", "rate_hz"), [("8k", 8000), ("16k", 16000), ("16000", 16000), ("24k", 24000)]
     )
-    def test_rates(self, rate: str, rate_hz: int) -> None:
+    def test_supported_rates_are_accepted(self, rate: str, rate_hz: int) -> None:
         [form] = start(StreamQuery("mono", rate)).tracks
         assert form == TrackFormat("inbound", Encoding.L16LE, rate_hz)
 
     @pytest.mark.parametrize(
         "query", [{}, {"mix": "both"}, {"mix": "mono", "rate": "48k"}, {"mix": "mono", "rate": "k"}]
     )
-    def test_others_are_refused_before_the_upgrade(self, query: dict[str, str]) -> None:
+    def test_unsupported_formats_are_rejected_before_the_upgrade(
+        self, query: dict[str, str]
+    ) -> None:
         with pytest.raises(CarrierError, match=r"\?mix=stereo&rate=16k") as caught:
             freeswitch.new_adapter("s1", StreamQuery.parse(query))
         assert caught.value.reason == "unsupported-encoding"
 
 
 class TestStart:
-    def test_without_a_text_audio_is_the_start(self) -> None:
+    def test_stream_starts_with_audio_if_there_is_no_text(self) -> None:
         query = StreamQuery("mono", call_id="f1", params={"queue": "sales"})
         adapter = freeswitch.new_adapter("s1", query)
         assert adapter.receive_binary(b"abc") == ()
@@ -79,12 +83,12 @@ class TestStart:
         assert audio == AudioReceived("inbound", b"ab", None, None)
         assert adapter.begin() == ()
 
-    def test_no_audio_is_no_start(self) -> None:
+    def test_stream_does_not_start_without_audio(self) -> None:
         assert freeswitch.new_adapter("s1", STEREO).begin() == ()
 
     @pytest.mark.parametrize(("mix", "rate"), [("mono", "8k"), ("stereo", "8k"), ("stereo", "24k")])
-    def test_two_seconds_of_audio_wait_for_a_text(self, mix: str, rate: str) -> None:
-        """Symptom: a frame of 20 ms before the metadata cost the call its id and parameters."""
+    def test_up_to_two_seconds_of_audio_are_held_for_a_text(self, mix: str, rate: str) -> None:
+        """Symptom: one frame before the metadata, and the call lost its id and parameters."""
         query = StreamQuery(mix, rate)
         frame = bytes(range(40)) * (int(rate[:-1]) * (2 if mix == "stereo" else 1))
         for count in (1, 50, 99):
@@ -101,12 +105,12 @@ class TestStart:
         sizes = [len(each.payload) for each in events[1:] if isinstance(each, AudioReceived)]
         assert sum(sizes) == 100 * len(frame)
 
-    def test_the_call_is_named_by_metadata_else_url_else_connection(self) -> None:
+    def test_call_id_comes_from_metadata_then_url_then_connection(self) -> None:
         assert start(StreamQuery("mono", call_id="u"), call_id="m").call_id == "m"
         assert start(StreamQuery("mono", call_id="u"), call_id="").call_id == "u"
         assert start(STEREO).call_id == "s1"
 
-    def test_metadata_add_to_the_urls_parameters(self) -> None:
+    def test_metadata_are_added_to_the_url_parameters(self) -> None:
         query = StreamQuery("mono", params={"queue": "sales", "lang": "en"})
         found = start(query, tok="9f", lang="de", nested={"x": 1})
         assert found.params == {"queue": "sales", "lang": "de", "tok": "9f"}
@@ -115,7 +119,7 @@ class TestStart:
 
 class TestOtherTexts:
     @pytest.mark.parametrize("message", [b"hello", b"", b"[1]", b"7", b"\xff", b"{", b"[" * 60_000])
-    def test_what_is_no_metadata_is_ignored(self, message: bytes) -> None:
+    def test_texts_that_are_not_metadata_are_ignored(self, message: bytes) -> None:
         adapter = freeswitch.new_adapter("s1", STEREO)
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
         assert adapter.receive_binary(bytes(4)) == ()
@@ -124,18 +128,18 @@ class TestOtherTexts:
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
 
     @pytest.mark.parametrize("message", [b"{}", b'{"call_id":"another"}'])
-    def test_later_objects_are_no_metadata(self, message: bytes) -> None:
+    def test_objects_after_the_start_are_ignored(self, message: bytes) -> None:
         adapter = freeswitch.new_adapter("s1", STEREO)
         adapter.receive_binary(bytes(4))
         adapter.begin()
         assert [*adapter.receive_text(message)] == [MessageIgnored("text")]
 
 
-class TestWhoIsLetIn:
+class TestAuthentication:
     carrier = FreeSwitch(FreeSwitch.Settings(**OPEN), lambda: "s1")
     bearer = f"Bearer {OPEN['secret']}"
 
-    def test_the_query_tells_the_format(self) -> None:
+    def test_query_determines_the_format(self) -> None:
         query = "mix=stereo&rate=16k&call_id=f1&queue=sales&tok="
         request = upgrade("freeswitch", query=query, Authorization=self.bearer)
         adapter = self.carrier.upgrade(request).adapter
@@ -146,18 +150,18 @@ class TestWhoIsLetIn:
         assert found.params.items() >= {"queue": "sales"}.items()
 
     @pytest.mark.parametrize("query", ["", "mix=", "mix=both", "mix=stereo&rate=44100"])
-    def test_a_format_that_is_none(self, query: str) -> None:
+    def test_upgrade_with_unsupported_format_is_rejected(self, query: str) -> None:
         request = upgrade("freeswitch", query=query, Authorization=self.bearer)
         with pytest.raises(CarrierError, match="unsupported-encoding"):
             self.carrier.upgrade(request)
 
     @pytest.mark.parametrize("query", ["", "mix=both"])
-    def test_nobody_learns_what_is_wrong_with_it_who_is_not_let_in(self, query: str) -> None:
+    def test_query_errors_are_reported_only_after_authentication(self, query: str) -> None:
         with pytest.raises(CarrierError, match="token-missing"):
             self.carrier.upgrade(upgrade("freeswitch", query=query))
 
     @pytest.mark.parametrize("call_id", ["f1", "f2"])
-    def test_a_tokens_call_may_be_named_by_the_first_text(self, call_id: str) -> None:
+    def test_token_is_checked_against_the_call_id_of_the_first_text(self, call_id: str) -> None:
         url = self.carrier.authenticator.url_with_token(link("freeswitch"), "f1", NOW_S)
         admitted = self.carrier.upgrade(upgrade_of(f"{url}?mix=mono&call_id=f1"))
         [found] = admitted.adapter.receive_text(json.dumps({"call_id": call_id}).encode())
@@ -168,7 +172,7 @@ class TestWhoIsLetIn:
         with pytest.raises(CarrierError, match="token-invalid"):
             admitted.authorize(found)
 
-    def test_streams_have_ids_of_their_own(self) -> None:
+    def test_each_socket_has_its_own_stream_id(self) -> None:
         carrier = FreeSwitch(FreeSwitch.Settings(**OPEN))
         request = upgrade("freeswitch", query="mix=mono", Authorization=self.bearer)
         found = [carrier.upgrade(request).adapter.receive_text(b"{}")[0] for _ in range(2)]
@@ -181,5 +185,7 @@ texts = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.builds(
 
 
 @given(dialogue=dialogues(texts))
-def test_any_messages_give_events_or_a_documented_error(dialogue: list[tuple[bool, bytes]]) -> None:
+def test_arbitrary_messages_give_events_or_a_documented_error(
+    dialogue: list[tuple[bool, bytes]],
+) -> None:
     endure(freeswitch.new_adapter("s1", STEREO), dialogue)

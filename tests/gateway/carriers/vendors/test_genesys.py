@@ -1,4 +1,4 @@
-"""AudioHook: what the recorded dialogues do not show."""
+"""AudioHook: cases that the recordings do not cover."""
 
 import json
 import uuid
@@ -28,7 +28,7 @@ from tests.gateway.carriers.hostile import JSON_VALUES, damaged, dialogues, endu
 SESSION = "e160e428-53e2-487c-977d-96989bf5c99d"
 ORGANIZATION = "d7934305-0972-4844-938e-9060eef73d05"
 CONVERSATION = "090eaa2f-72fa-480a-83e0-8667ff89c0ec"
-NOBODY = "00000000-0000-0000-0000-000000000000"
+NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
 
 def offer(*channels: Any, **changes: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def open_(*media: Any, **changes: Any) -> dict[str, Any]:
 
 
 class Client:
-    """Numbers its messages as AudioHook's client does."""
+    """Sends messages, numbered like those of AudioHook's client."""
 
     def __init__(self) -> None:
         self.adapter = AudioHookAdapter(SESSION, ORGANIZATION, send_transcripts=True)
@@ -69,16 +69,16 @@ class Client:
         }
         return json.dumps(message | changes).encode()
 
-    def say(self, type_: str, parameters: Any = None, **changes: Any) -> list[CarrierEvent]:
+    def send_text(self, type_: str, parameters: Any = None, **changes: Any) -> list[CarrierEvent]:
         return list(self.adapter.receive_text(self.spell(type_, parameters, **changes)))
 
-    def hear(self, audio: bytes) -> list[CarrierEvent]:
+    def send_audio(self, audio: bytes) -> list[CarrierEvent]:
         return list(self.adapter.receive_binary(audio))
 
 
 def in_call(*media: Any) -> Client:
     client = Client()
-    client.say("open", open_(*media))
+    client.send_text("open", open_(*media))
     return client
 
 
@@ -111,10 +111,8 @@ class TestOpen:
             ([offer("internal", codecs=["x", {"ptime": 20.5}], id=10**30)], 0),
         ],
     )
-    def test_one_of_the_offered_media_is_answered_as_it_came(
-        self, offered: list[Any], chosen: int
-    ) -> None:
-        reply, start = Client().say("open", open_(*offered))
+    def test_chosen_media_are_returned_unchanged(self, offered: list[Any], chosen: int) -> None:
+        reply, start = Client().send_text("open", open_(*offered))
         opened = read(reply)
         assert (opened["type"], opened["seq"], opened["clientseq"]) == ("opened", 1, 1)
         assert opened["parameters"] == {"startPaused": False, "media": [offered[chosen]]}
@@ -123,21 +121,21 @@ class TestOpen:
             TrackFormat(channel, Encoding.PCMU, 8000) for channel in offered[chosen]["channels"]
         )
 
-    def test_channels_are_named_by_the_chosen_order(self) -> None:
+    def test_channels_follow_the_order_of_the_chosen_media(self) -> None:
         client = in_call(offer("internal", "external"))
-        assert client.hear(b"\x01\x02\x03\x04") == [
+        assert client.send_audio(b"\x01\x02\x03\x04") == [
             AudioReceived("internal", b"\x01\x03", 0, None),
             AudioReceived("external", b"\x02\x04", 0, None),
         ]
 
-    def test_what_the_customer_passes_on(self) -> None:
+    def test_custom_and_call_parameters_are_published(self) -> None:
         parameters = open_(
             customConfig={"route": "sales", "n": 1, "deep": {"x": "y"}, "language": "tlh"},
             inputVariables={"tier": "gold"},
             language="en-US",
             continuedSessions=[{"id": "s1", "serverseq": 3, "clientseq": 4}, {"id": "s2"}],
         )
-        start = started(Client().say("open", parameters))
+        start = started(Client().send_text("open", parameters))
         assert start.params == {
             "route": "sales",
             "tier": "gold",
@@ -153,8 +151,8 @@ class TestOpen:
     @pytest.mark.parametrize(
         "name", ["participant", "language", "customConfig", "inputVariables", "continuedSessions"]
     )
-    def test_what_is_null_is_absent(self, name: str) -> None:
-        assert started(Client().say("open", open_(**{name: None}))).call_id == CONVERSATION
+    def test_null_fields_count_as_missing(self, name: str) -> None:
+        assert started(Client().send_text("open", open_(**{name: None}))).call_id == CONVERSATION
 
     @pytest.mark.parametrize(
         "changes",
@@ -172,24 +170,26 @@ class TestOpen:
             {"media": [offer("external"), offer("external", name="\ud83d")]},
         ],
     )
-    def test_what_is_of_another_type_refuses_no_call(self, changes: dict[str, Any]) -> None:
-        events = Client().say("open", open_(**changes))
+    def test_optional_fields_of_a_wrong_type_do_not_reject_the_call(
+        self, changes: dict[str, Any]
+    ) -> None:
+        events = Client().send_text("open", open_(**changes))
         assert started(events).call_id == CONVERSATION
 
-    def test_ids_may_be_numbers_and_long(self) -> None:
+    def test_conversation_id_may_be_a_number_or_long(self) -> None:
         for conversation, call_id in ((7, "7"), ("x" * 300, "x" * 300)):
-            events = Client().say("open", open_(conversationId=conversation))
+            events = Client().send_text("open", open_(conversationId=conversation))
             assert started(events).call_id == call_id
 
     @pytest.mark.parametrize("changes", [{"version": 2}, {"serverseq": None}, {"x": "\ud83d"}])
-    def test_an_envelope_as_it_may_be(self, changes: dict[str, Any]) -> None:
-        events = Client().say("open", open_(), **changes)
+    def test_envelope_variants_are_accepted(self, changes: dict[str, Any]) -> None:
+        events = Client().send_text("open", open_(), **changes)
         assert started(events).call_id == CONVERSATION
 
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"organizationId": NOBODY}, "identity-mismatch"),
+            ({"organizationId": NIL_UUID}, "identity-mismatch"),
             ({"media": []}, "unsupported-encoding"),
             ({"media": [offer("external", format="OPUS")]}, "unsupported-encoding"),
             ({"media": None}, "malformed-message"),
@@ -197,32 +197,32 @@ class TestOpen:
             ({"conversationId": None}, "malformed-message"),
         ],
     )
-    def test_refused(self, changes: dict[str, Any], reason: str) -> None:
+    def test_invalid_open_is_rejected(self, changes: dict[str, Any], reason: str) -> None:
         with pytest.raises(CarrierError) as caught:
-            Client().say("open", open_(**changes))
+            Client().send_text("open", open_(**changes))
         assert caught.value.reason == reason
 
-    def test_a_second_one_is_ignored(self) -> None:
-        assert in_call().say("open", open_()) == [MessageIgnored("repeated-start")]
+    def test_repeated_open_is_ignored(self) -> None:
+        assert in_call().send_text("open", open_()) == [MessageIgnored("repeated-start")]
 
-    def test_a_probe_is_answered_without_a_call(self) -> None:
+    def test_probe_is_answered_without_starting_a_call(self) -> None:
         client = Client()
-        [opened] = client.say("open", open_(conversationId=NOBODY))
+        [opened] = client.send_text("open", open_(conversationId=NIL_UUID))
         assert read(opened)["parameters"]["media"] == [STEREO]
-        assert client.hear(bytes(320)) == [MessageIgnored("unwanted-audio")]
-        assert client.say("close", {"reason": "end"}) == [CallStopped()]
+        assert client.send_audio(bytes(320)) == [MessageIgnored("unwanted-audio")]
+        assert client.send_text("close", {"reason": "end"}) == [CallStopped()]
         [closed] = client.adapter.farewell("carrier-stopped")
         assert read(closed)["type"] == "closed"
 
     def test_a_probe_may_offer_no_media(self) -> None:
         client = Client()
-        [opened] = client.say("open", open_(conversationId=NOBODY, media=[]))
+        [opened] = client.send_text("open", open_(conversationId=NIL_UUID, media=[]))
         assert read(opened)["parameters"]["media"] == []
-        assert client.hear(bytes(320)) == [MessageIgnored("unwanted-audio")]
+        assert client.send_audio(bytes(320)) == [MessageIgnored("unwanted-audio")]
 
     @pytest.mark.parametrize("custom", ["", "queue=sales", None, []])
-    def test_a_configuration_that_is_no_object_tells_nothing(self, custom: object) -> None:
-        events = Client().say("open", open_(customConfig=custom))
+    def test_custom_config_that_is_not_an_object_is_ignored(self, custom: object) -> None:
+        events = Client().send_text("open", open_(customConfig=custom))
         [start] = [event for event in events if isinstance(event, CallStarted)]
         assert "queue" not in start.params
 
@@ -230,7 +230,7 @@ class TestOpen:
 class TestSequence:
     @pytest.mark.parametrize("changes", [{"seq": "2", "serverseq": "1"}, {"serverseq": 0}])
     def test_numbers_may_be_strings_and_lag_behind(self, changes: dict[str, Any]) -> None:
-        [pong] = in_call().say("ping", **changes)
+        [pong] = in_call().send_text("ping", **changes)
         assert (read(pong)["seq"], read(pong)["clientseq"]) == (2, 2)
 
     @pytest.mark.parametrize(
@@ -241,31 +241,33 @@ class TestSequence:
             ({"seq": -2}, "out-of-sequence"),
             ({"seq": 10**30}, "out-of-sequence"),
             ({"serverseq": 2}, "out-of-sequence"),
-            ({"id": NOBODY}, "identity-mismatch"),
+            ({"id": NIL_UUID}, "identity-mismatch"),
             ({"version": "3"}, "malformed-message"),
             ({"seq": None}, "malformed-message"),
             ({"type": 7}, "malformed-message"),
         ],
     )
-    def test_refused(self, changes: dict[str, Any], reason: str) -> None:
+    def test_wrong_sequence_or_identity_is_rejected(
+        self, changes: dict[str, Any], reason: str
+    ) -> None:
         with pytest.raises(CarrierError) as caught:
-            in_call().say("ping", **changes)
+            in_call().send_text("ping", **changes)
         assert caught.value.reason == reason
 
-    def test_what_asks_for_no_answer_counts_too(self) -> None:
+    def test_messages_without_reply_are_numbered(self) -> None:
         client = in_call()
-        assert client.say("sparkle", {"x": 1}) == [MessageIgnored("unknown")]
-        assert client.say("playback_started") == [MessageIgnored("playback_started")]
-        assert client.say("dtmf", {"digit": "7"}) == [DtmfReceived(None)]
-        [pong] = client.say("ping")
+        assert client.send_text("sparkle", {"x": 1}) == [MessageIgnored("unknown")]
+        assert client.send_text("playback_started") == [MessageIgnored("playback_started")]
+        assert client.send_text("dtmf", {"digit": "7"}) == [DtmfReceived(None)]
+        [pong] = client.send_text("ping")
         assert (read(pong)["seq"], read(pong)["clientseq"]) == (2, 5)
 
 
 class TestPosition:
-    def test_it_counts_samples_of_one_channel_however_they_are_cut(self) -> None:
+    def test_position_counts_samples_independently_of_message_boundaries(self) -> None:
         client = in_call()
         sizes = [3, 0, 1597, 1, 3199]
-        audio = [event for size in sizes for event in client.hear(bytes(size))]
+        audio = [event for size in sizes for event in client.send_audio(bytes(size))]
         external = [e for e in audio if isinstance(e, AudioReceived) and e.track == "external"]
         assert [(len(e.payload), e.timestamp_ms) for e in external] == [
             (1, 0),
@@ -281,33 +283,35 @@ class TestPosition:
             ("PT0.2S", "PT8S", 8200),
             ("PT.2S", "PT8.S", 8200),
             ("PT0.2S", "PT0S", 200),
-            ("PT0.300S", "PT0.5S", 800),  # the client knows better what it left out
-            ("PT0S", "PT0.1S", 200),  # but what was heard was not left out
+            ("PT0.300S", "PT0.5S", 800),  # the announced end is later than the received audio
+            ("PT0S", "PT0.1S", 200),  # the received audio is later than the announced end
         ],
     )
     @pytest.mark.parametrize("type_", ["resumed", "discarded"])
-    def test_what_was_left_out_counts(
+    def test_discarded_audio_advances_the_position(
         self, type_: str, start: str, discarded: str, timestamp_ms: int
     ) -> None:
         client = in_call(CUSTOMER)
-        client.hear(bytes(1600))
-        events = client.say(type_, {"start": start, "discarded": discarded})
+        client.send_audio(bytes(1600))
+        events = client.send_text(type_, {"start": start, "discarded": discarded})
         assert events == ([StreamResumed(timestamp_ms)] if type_ == "resumed" else [])
-        assert client.hear(b"\xff") == [AudioReceived("external", b"\xff", timestamp_ms, None)]
+        assert client.send_audio(b"\xff") == [
+            AudioReceived("external", b"\xff", timestamp_ms, None)
+        ]
 
     @pytest.mark.parametrize(
         "duration", ["", "PTS", "PT-1S", "PT1e9S", "PT1S\n", "8", 8, None, "PT9999999999S", "PT1M"]
     )
-    def test_what_is_no_duration(self, duration: Any) -> None:
+    def test_invalid_duration_is_rejected(self, duration: Any) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
-            in_call().say("resumed", {"start": "PT0S", "discarded": duration})
+            in_call().send_text("resumed", {"start": "PT0S", "discarded": duration})
 
-    def test_what_is_said_in_a_pause_is_not_heard(self) -> None:
+    def test_audio_during_a_pause_is_ignored(self) -> None:
         client = in_call(CUSTOMER)
-        client.say("paused")
-        assert client.hear(bytes(1600)) == [MessageIgnored("unwanted-audio")]
-        client.say("resumed", {"start": "PT0S", "discarded": "PT0.2S"})
-        assert client.hear(b"\xff") == [AudioReceived("external", b"\xff", 200, None)]
+        client.send_text("paused")
+        assert client.send_audio(bytes(1600)) == [MessageIgnored("unwanted-audio")]
+        client.send_text("resumed", {"start": "PT0S", "discarded": "PT0.2S"})
+        assert client.send_audio(b"\xff") == [AudioReceived("external", b"\xff", 200, None)]
 
 
 class TestEnd:
@@ -320,32 +324,32 @@ class TestEnd:
             ("identity-mismatch", {"reason": "unauthorized", "info": "identity-mismatch"}),
         ],
     )
-    def test_we_disconnect_whoever_has_not_closed(
+    def test_farewell_before_close_disconnects(
         self, reason: str, parameters: dict[str, str]
     ) -> None:
         [reply] = in_call().adapter.farewell(reason)
         assert read(reply)["type"] == "disconnect"
         assert read(reply)["parameters"] == parameters
 
-    def test_our_disconnect_is_answered_by_a_close_and_that_by_us(self) -> None:
+    def test_close_after_disconnect_is_answered_with_closed(self) -> None:
         client = in_call()
         assert not client.adapter.awaits_answer
         client.adapter.farewell("draining")
         assert client.adapter.awaits_answer
-        client.hear(bytes(320))
-        [closed] = client.say("close", {"reason": "disconnect"})
+        client.send_audio(bytes(320))
+        [closed] = client.send_text("close", {"reason": "disconnect"})
         assert read(closed)["type"] == "closed"
         assert not client.adapter.awaits_answer
 
-    def test_what_follows_a_close(self) -> None:
+    def test_messages_after_close_are_ignored(self) -> None:
         client = in_call()
-        assert client.say("close", {"reason": "end"}) == [CallStopped()]
-        assert client.say("close") == [MessageIgnored("after-stop")]
+        assert client.send_text("close", {"reason": "end"}) == [CallStopped()]
+        assert client.send_text("close") == [MessageIgnored("after-stop")]
         with pytest.raises(CarrierError, match="out-of-sequence"):
-            client.hear(bytes(320))
+            client.send_audio(bytes(320))
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b"\xff", b"{}", b'{"version":' * 5000])
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             in_call().adapter.receive_text(message)
 
@@ -359,7 +363,7 @@ class TestEnd:
 
 
 class TestTranscript:
-    def test_a_final(self) -> None:
+    def test_final_transcript_is_sent_as_an_event(self) -> None:
         client = in_call()
         [reply] = client.adapter.transcript("internal", 3, 'say "hé"', start_ms=1200, end_ms=2600)
         message = read(reply)
@@ -383,24 +387,24 @@ class TestTranscript:
         }
         assert "say" not in repr(reply)
 
-    def test_a_channel_is_numbered_by_the_chosen_order(self) -> None:
+    def test_channel_id_follows_the_chosen_media(self) -> None:
         client = in_call(AGENT)
         [reply] = client.adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0)
         assert read(reply)["parameters"]["entities"][0]["data"]["channelId"] == 0
 
-    def test_nothing_follows_the_goodbye(self) -> None:
+    def test_no_transcript_is_sent_after_the_farewell(self) -> None:
         client = in_call()
-        client.say("close", {"reason": "end"})
+        client.send_text("close", {"reason": "end"})
         for expected in (1, 0):
             replies = client.adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0)
             assert len(replies) == expected
             client.adapter.farewell("carrier-stopped")
 
-    def test_none_unless_wanted(self) -> None:
+    def test_no_transcript_is_sent_unless_configured(self) -> None:
         adapter = AudioHookAdapter(SESSION, ORGANIZATION)
         assert adapter.transcript("internal", 1, "x", start_ms=0, end_ms=0) == ()
 
-    def test_ids_tell_segments_apart_and_stay(self) -> None:
+    def test_transcript_ids_are_unique_and_stable(self) -> None:
         def id_of(track: str, segment: int) -> str:
             [reply] = in_call().adapter.transcript(track, segment, "x", start_ms=0, end_ms=0)
             found: str = read(reply)["parameters"]["entities"][0]["data"]["id"]
@@ -419,18 +423,18 @@ class TestSettings:
             "{}",
             '{"hush": 1}',
             '{"hush": "hush"}',
-            '{"hush": "aHVzaC1odXNoLWh1c2g"}',  # no padding
+            '{"hush": "aHVzaC1odXNoLWh1c2g"}',  # without padding
             '{"hush": "aHVzaA=="}',
             '{"": "aHVzaC1odXNoLWh1c2gtaHVzaA=="}',
         ],
     )
-    def test_api_keys_that_are_none(self, api_keys: str) -> None:
+    def test_invalid_api_keys_are_rejected_without_quoting_them(self, api_keys: str) -> None:
         with pytest.raises(ValidationError) as caught:
             Genesys.Settings(_env_file=None, api_keys=api_keys)
         assert "hush" not in str(caught.value)
         assert "aHVza" not in str(caught.value)
 
-    def test_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_settings_are_read_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GATEWAY_GENESYS_API_KEYS", json.dumps({"key": "aHVz" * 8}))
         monkeypatch.setenv("GATEWAY_GENESYS_ORGANIZATION_IDS", "one, two")
         settings = Genesys.Settings(_env_file=None)
@@ -438,7 +442,7 @@ class TestSettings:
         assert "aHVz" not in repr(settings)
         assert Genesys(settings).missing_setting is None
 
-    def test_closed_without_keys(self) -> None:
+    def test_carrier_is_disabled_without_api_keys(self) -> None:
         closed = Genesys(Genesys.Settings(_env_file=None)).missing_setting
         assert closed == "GATEWAY_GENESYS_API_KEYS"
 
@@ -456,7 +460,7 @@ PARAMETERS = (
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[tuple[bool, bytes]]:
-    """Make dialogues whose texts are in sequence, so that they get past the door."""
+    """Generate dialogues whose texts have valid sequence numbers."""
     client = Client()
     dialogue = [(True, client.spell("open", open_()))] if draw(st.booleans()) else []
     for is_text in draw(st.lists(st.booleans(), max_size=8)):
@@ -469,7 +473,9 @@ def conversations(draw: st.DrawFn) -> list[tuple[bool, bytes]]:
 
 
 @given(conversations() | dialogues(st.builds(Client().spell, st.sampled_from(TYPES), PARAMETERS)))
-def test_any_messages_give_events_or_a_documented_error(dialogue: list[tuple[bool, bytes]]) -> None:
+def test_arbitrary_messages_give_events_or_a_documented_error(
+    dialogue: list[tuple[bool, bytes]],
+) -> None:
     adapter = AudioHookAdapter(SESSION, ORGANIZATION)
     endure(adapter, dialogue)
     assert len(adapter.farewell("terminated")) == 1

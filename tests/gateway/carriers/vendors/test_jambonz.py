@@ -1,4 +1,4 @@
-"""jambonz: its texts, the first with format, attributes and metadata; its webhook and answer."""
+"""jambonz: texts, metadata, the webhook and its response."""
 
 import json
 from dataclasses import replace
@@ -49,9 +49,12 @@ def started(**changes: Any) -> PcmSocketAdapter:
 
 
 class TestStart:
-    def test_ids(self) -> None:
+    def test_call_id_is_the_parent_leg(self) -> None:
         found = start()
-        assert (found.call_id, found.stream_id) == ("c0", "s1")  # the caller's leg is the call
+        assert (found.call_id, found.stream_id) == (
+            "c0",
+            "s1",
+        )  # the caller's leg identifies the call
         assert start(parentCallSid=None).call_id == "c1"
 
     @pytest.mark.parametrize(
@@ -63,39 +66,41 @@ class TestStart:
             ("stereo", ["inbound", "outbound"], {}),
         ],
     )
-    def test_tracks(self, mix_type: str, tracks: list[str], roles: dict[str, str]) -> None:
+    def test_mix_type_determines_tracks_and_roles(
+        self, mix_type: str, tracks: list[str], roles: dict[str, str]
+    ) -> None:
         found = start(mixType=mix_type)
         assert ([form.track for form in found.tracks], found.roles) == (tracks, roles)
 
-    def test_an_unknown_mix_is_refused_with_what_to_ask_for(self) -> None:
+    def test_unknown_mix_type_is_rejected_with_a_hint(self) -> None:
         with pytest.raises(CarrierError, match=r"unsupported-encoding: .* mixType to stereo"):
             start(mixType="quadrophonic")
 
-    def test_numbers_and_names_are_not_passed_on(self) -> None:
+    def test_numbers_and_names_are_not_published(self) -> None:
         found = start()
         assert found.called == "+15550002222"
         assert found.params == {"parentCallSid": "c0", "direction": "outbound"}
         assert "555" not in repr(found)
 
     @pytest.mark.parametrize("nest", [False, True])
-    def test_metadata_is_merged_in_or_nested(self, nest: bool) -> None:
+    def test_metadata_may_be_merged_or_nested(self, nest: bool) -> None:
         metadata = {"tok": "9f", "event": "fair", "type": "mark"}
         found = start(**({"metadata": metadata} if nest else metadata))
         assert metadata.items() <= found.params.items()
 
-    def test_the_call_may_be_named_in_metadata(self) -> None:
+    def test_call_id_may_be_in_nested_metadata(self) -> None:
         alone = {"parentCallSid": None}
         assert start(**alone, metadata={"callSid": "c9"}).call_id == "c1"
         assert start(**alone, callSid=None, metadata={"callSid": "c9"}).call_id == "c9"
 
-    def test_metadata_names_no_parent(self) -> None:
-        """Symptom: a token of one call let in a stream that said to be of another."""
+    def test_parent_call_sid_in_metadata_is_ignored(self) -> None:
+        """Symptom: a token of one call admitted a stream that claimed to be another call's."""
         found = start(parentCallSid=None, metadata={"parentCallSid": "c0"})
         assert found.call_id == "c1"
 
     @pytest.mark.parametrize("call_sid", ["", None, ["c1"]])
-    def test_a_call_without_an_id(self, call_sid: object) -> None:
-        with pytest.raises(CarrierError, match="malformed-message: no callSid"):
+    def test_start_without_call_sid_is_rejected(self, call_sid: object) -> None:
+        with pytest.raises(CarrierError, match="malformed-message: callSid is missing"):
             start(callSid=call_sid, parentCallSid=None)
 
 
@@ -103,12 +108,12 @@ class TestOtherTexts:
     @pytest.mark.parametrize(
         ("mix_type", "track"), [("stereo", "inbound"), ("mono", "inbound"), ("mixed", None)]
     )
-    def test_keys_are_the_callers(self, mix_type: str, track: str | None) -> None:
+    def test_dtmf_belongs_to_the_caller(self, mix_type: str, track: str | None) -> None:
         events = started(mixType=mix_type).receive_text(text(DTMF, dtmf="7"))
         assert [*events] == [DtmfReceived(track)]
         assert "7" not in repr(events)
 
-    def test_a_key_before_the_start(self) -> None:
+    def test_dtmf_before_the_start_has_no_track(self) -> None:
         assert [*jambonz.new_adapter("s1").receive_text(text(DTMF))] == [DtmfReceived(None)]
 
     @pytest.mark.parametrize(
@@ -121,11 +126,11 @@ class TestOtherTexts:
             ({}, "unknown"),
         ],
     )
-    def test_ignored(self, message: dict[str, Any], kind: str) -> None:
+    def test_other_messages_are_ignored(self, message: dict[str, Any], kind: str) -> None:
         assert [*started().receive_text(text(message))] == [MessageIgnored(kind)]
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b"\xff", b"7"])
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             started().receive_text(message)
 
@@ -147,11 +152,11 @@ def signed(body: bytes = BODY, secret: str = WEBHOOK_SECRET, made_s: float = NOW
 
 
 class TestWebhook:
-    def test_a_call(self) -> None:
+    def test_webhook_announces_a_call(self) -> None:
         call = made().announced(signed())
         assert (call.call_id, call.called) == (CALL.call_id, CALL.called)
 
-    def test_the_same_once(self) -> None:
+    def test_replayed_webhook_has_the_same_id(self) -> None:
         first, again = made().announced(signed()).once, made().announced(signed()).once
         assert first is not None
         assert first == again
@@ -176,27 +181,27 @@ class TestWebhook:
             (replace(signed(), headers=dict(signed().headers, **{"Content-Type": "text/x"})), ""),
         ],
     )
-    def test_refused(self, request_: Request, reason: str) -> None:
+    def test_invalid_webhook_is_rejected(self, request_: Request, reason: str) -> None:
         with pytest.raises(CarrierError) as caught:
             made().announced(request_)
         assert caught.value.reason == (reason or "unsupported-body")
 
-    def test_closed_without_what_verifies_it_or_a_next_step(self) -> None:
-        assert made().webhook_closed_for_want_of is None
-        without = made(webhook_secret=None).webhook_closed_for_want_of
+    def test_webhook_is_disabled_without_secret_or_next_step(self) -> None:
+        assert made().webhook_missing_setting is None
+        without = made(webhook_secret=None).webhook_missing_setting
         assert without == "GATEWAY_JAMBONZ_WEBHOOK_SECRET"
-        without = made(dial=None).webhook_closed_for_want_of
+        without = made(dial=None).webhook_missing_setting
         assert without == "GATEWAY_JAMBONZ_DIAL or GATEWAY_JAMBONZ_REDIRECT_URL"
 
 
-class TestAnswer:
+class TestDocument:
     @staticmethod
-    def verbs(carrier: Jambonz, is_heard: bool = True) -> Any:
-        document = carrier.document(CALL, link("jambonz") if is_heard else None, NOW_S)
+    def verbs(carrier: Jambonz, is_forked: bool = True) -> Any:
+        document = carrier.document(CALL, link("jambonz") if is_forked else None, NOW_S)
         assert document.content_type == "application/json"
         return json.loads(document.body)
 
-    def test_dial(self) -> None:
+    def test_dial_verb_has_a_nested_listen(self) -> None:
         [dial] = self.verbs(made())
         listen = dial.pop("listen")
         assert listen.pop("url").startswith("wss://gw.example.com/media/jambonz/support/")
@@ -207,12 +212,12 @@ class TestAnswer:
             "target": [{"type": "phone", "number": "+15550003333"}],
         }
 
-    def test_dial_a_sip_address(self) -> None:
+    def test_dial_target_may_be_a_sip_address(self) -> None:
         [dial] = self.verbs(made(dial="sip:a@example.com"))
         assert dial["target"] == [{"type": "sip", "sipUri": "sip:a@example.com"}]
 
-    def test_redirect(self) -> None:
-        """A `listen` that is neither nested nor in the background ends when the call does."""
+    def test_redirect_listens_in_the_background(self) -> None:
+        """A `listen` that is neither nested nor in the background would block the call."""
         url = "https://ivr.example.com/next"
         config, redirect = self.verbs(made(dial=None, redirect_url=url))
         assert config["verb"] == "config"
@@ -220,31 +225,31 @@ class TestAnswer:
         assert config["listen"]["mixType"] == "stereo"
         assert redirect == {"verb": "redirect", "actionHook": url}
 
-    def test_unheard(self) -> None:
-        [dial] = self.verbs(made(), is_heard=False)
+    def test_answer_without_a_link_does_not_listen(self) -> None:
+        [dial] = self.verbs(made(), is_forked=False)
         assert dial.keys() == {"verb", "answerOnBridge", "target"}
         url = "https://ivr.example.com/next"
-        assert len(self.verbs(made(dial=None, redirect_url=url), is_heard=False)) == 1
+        assert len(self.verbs(made(dial=None, redirect_url=url), is_forked=False)) == 1
 
     @pytest.mark.parametrize(
-        ("start", "is_let_in"),
+        ("start", "is_admitted"),
         [
             (CallStarted("c1", "s1", ()), True),
             (CallStarted("c2", "s1", ()), False),
             (CallStarted("c2", "s1", (), {"parentCallSid": "c1"}), False),
         ],
     )
-    def test_its_token_is_of_the_call(self, start: CallStarted, is_let_in: bool) -> None:
+    def test_token_is_bound_to_the_call(self, start: CallStarted, is_admitted: bool) -> None:
         [dial] = self.verbs(made())
         admitted = made().upgrade(upgrade_of(dial["listen"]["url"]))
-        if is_let_in:
+        if is_admitted:
             admitted.authorize(start)
             return
         with pytest.raises(CarrierError, match="token-invalid"):
             admitted.authorize(start)
 
 
-def test_streams_have_ids_of_their_own() -> None:
+def test_each_socket_has_its_own_stream_id() -> None:
     carrier = Jambonz(Jambonz.Settings(**OPEN))
     request = upgrade("jambonz", Authorization=f"Bearer {OPEN['secret']}")
     starts = [carrier.upgrade(request).adapter.receive_text(text(START))[0] for _ in range(2)]
@@ -261,5 +266,7 @@ shaped = st.builds(
 
 
 @given(dialogue=dialogues(shaped | damaged(text(START)) | st.just(text(START))))
-def test_any_messages_give_events_or_a_documented_error(dialogue: list[tuple[bool, bytes]]) -> None:
+def test_arbitrary_messages_give_events_or_a_documented_error(
+    dialogue: list[tuple[bool, bytes]],
+) -> None:
     endure(jambonz.new_adapter("s1"), dialogue)

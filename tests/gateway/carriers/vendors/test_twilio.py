@@ -1,4 +1,4 @@
-"""What is Twilio's own; the rest holds in every dialect (`test_dialects.py`)."""
+"""Twilio's particulars; `protocols/test_dialects.py` tests what all dialects share."""
 
 import base64
 import json
@@ -69,7 +69,7 @@ def started() -> JsonMediaAdapter:
 
 
 class TestDialogue:
-    def test_a_call(self) -> None:
+    def test_call_starts_receives_audio_and_stops(self) -> None:
         adapter = new_adapter()
         assert feed(adapter, CONNECTED) == [MessageIgnored("connected")]
         assert feed(adapter, start()) == [
@@ -89,12 +89,12 @@ class TestDialogue:
         ]
         assert feed(adapter, STOP) == [CallStopped()]
 
-    def test_dtmf_names_its_track_otherwise_than_media_does(self) -> None:
+    def test_dtmf_track_name_has_another_spelling(self) -> None:
         dtmf = {"event": "dtmf", "dtmf": {"track": "inbound_track", "digit": "1"}}
         assert feed(started(), dtmf) == [DtmfReceived("inbound")]
 
     @pytest.mark.parametrize("body", [None, {}, {"track": None}, {"track": "both"}])
-    def test_a_key_of_no_known_track(self, body: Any) -> None:
+    def test_dtmf_without_known_track_has_none(self, body: Any) -> None:
         assert feed(started(), {"event": "dtmf", "dtmf": body}) == [DtmfReceived(None)]
 
 
@@ -108,19 +108,19 @@ class TestStart:
             ([], ["inbound"]),
         ],
     )
-    def test_tracks(self, tracks: list[str], expected: list[str]) -> None:
+    def test_listed_tracks_are_normalized(self, tracks: list[str], expected: list[str]) -> None:
         [event] = feed(new_adapter(), start(tracks=tracks))
         assert isinstance(event, CallStarted)
         assert [form.track for form in event.tracks] == expected
 
-    def test_stream_id_may_stand_at_the_top_only(self) -> None:
+    def test_stream_id_may_be_only_at_the_top_level(self) -> None:
         message = start()
         del message["start"]["streamSid"]
         [event] = feed(new_adapter(), message)
         assert isinstance(event, CallStarted)
         assert event.stream_id == STREAM
 
-    def test_parameters_may_be_missing_or_no_strings(self) -> None:
+    def test_parameters_that_are_not_strings_are_converted_or_skipped(self) -> None:
         [event] = feed(new_adapter(), start(customParameters={"n": 1, "none": None}))
         assert isinstance(event, CallStarted)
         assert event.params == {"n": "1", "none": ""}
@@ -130,7 +130,7 @@ class TestStart:
         assert event.params == {"text": "kept"}
 
     @pytest.mark.parametrize("name", ["tracks", "customParameters", "mediaFormat"])
-    def test_what_is_null_is_absent(self, name: str) -> None:
+    def test_null_fields_count_as_missing(self, name: str) -> None:
         [event] = feed(new_adapter(), start(**{name: None}))
         assert isinstance(event, CallStarted)
 
@@ -144,14 +144,14 @@ class TestStart:
             ({"callSid": [7]}, "malformed-message"),
         ],
     )
-    def test_refused(self, changes: dict[str, Any], reason: str) -> None:
+    def test_invalid_start_is_rejected(self, changes: dict[str, Any], reason: str) -> None:
         with pytest.raises(CarrierError) as caught:
             feed(new_adapter(), start(**changes))
         assert caught.value.reason == reason
 
 
 class TestMedia:
-    def test_of_a_track_that_was_not_announced(self) -> None:
+    def test_media_of_an_unannounced_track_are_ignored(self) -> None:
         adapter = new_adapter()
         feed(adapter, start(tracks=["inbound"]))
         assert feed(adapter, media(track="outbound")) == [MessageIgnored("unannounced-track")]

@@ -1,4 +1,4 @@
-"""Vonage: its texts, the first with our NCCO's headers in it; its webhook, and what we answer."""
+"""Vonage: texts with the NCCO's headers, the webhook and its response."""
 
 import hashlib
 import json
@@ -34,18 +34,18 @@ def start(upgrade: dict[str, str] | None = None, **headers: Any) -> CallStarted:
 
 
 class TestStart:
-    def test_without_headers_it_is_a_call_of_its_own(self) -> None:
+    def test_socket_without_headers_is_a_separate_call(self) -> None:
         assert start() == CallStarted(
             "s1", "s1", (TrackFormat("mix", Encoding.L16LE, 16000),), roles={"mix": "mix"}
         )
 
-    def test_headers_stand_at_the_top_or_nested(self) -> None:
+    def test_headers_may_be_at_the_top_level_or_nested(self) -> None:
         found = start(headers={"tok": "nested", "queue": "sales"}, tok="9f", address={"city": "x"})
         assert found.params == {"tok": "9f", "queue": "sales"}
         assert "9f" not in repr(found)
 
     @pytest.mark.parametrize("call_id", ["CON-1", 7])
-    def test_the_call_is_named_by_a_header(self, call_id: object) -> None:
+    def test_call_id_comes_from_a_header(self, call_id: object) -> None:
         assert (start(call_id=call_id).call_id, start().stream_id) == (str(call_id), "s1")
 
     @pytest.mark.parametrize(
@@ -60,11 +60,13 @@ class TestStart:
             ({"track": None, "role": ["agent"]}, "mix", {"mix": "mix"}),
         ],
     )
-    def test_who_is_heard(self, headers: Any, track: str, roles: dict[str, str]) -> None:
+    def test_headers_determine_track_and_role(
+        self, headers: Any, track: str, roles: dict[str, str]
+    ) -> None:
         found = start(**headers)
         assert ([form.track for form in found.tracks], found.roles) == ([track], roles)
 
-    def test_the_upgrade_outweighs_headers(self) -> None:
+    def test_upgrade_query_overrides_headers(self) -> None:
         found = start({"call_id": "c1", "role": "agent"}, call_id="c2", role="customer")
         assert (found.call_id, found.roles) == ("c1", {"outbound": "agent"})
         assert start({"call_id": ""}).call_id == "s1"
@@ -77,7 +79,7 @@ class TestStart:
             ("audio/l16;RATE=16000;channels=1", 16000),
         ],
     )
-    def test_content_types(self, content_type: Any, rate_hz: int) -> None:
+    def test_content_type_determines_the_rate(self, content_type: Any, rate_hz: int) -> None:
         [form] = start(**{"content-type": content_type}).tracks
         assert form == TrackFormat("mix", Encoding.L16LE, rate_hz)
 
@@ -85,14 +87,14 @@ class TestStart:
         "content_type",
         ["audio/l16;rate=44100", "audio/l16;rate=x", "audio/l16", "audio/opus;rate=8000", "", None],
     )
-    def test_others_are_refused_with_what_to_ask_for(self, content_type: Any) -> None:
+    def test_unsupported_content_types_are_rejected_with_a_hint(self, content_type: Any) -> None:
         with pytest.raises(CarrierError, match=r"audio/l16;rate=16000") as caught:
             start(**{"content-type": content_type})
         assert caught.value.reason == "unsupported-encoding"
 
 
 class TestOtherTexts:
-    def test_a_key_is_of_no_known_track_and_its_digit_nowhere(self) -> None:
+    def test_dtmf_has_neither_track_nor_digit(self) -> None:
         events = vonage.new_adapter("s1").receive_text(text(DTMF))
         assert [*events] == [DtmfReceived(None)]
         assert "5" not in repr(events)
@@ -107,12 +109,12 @@ class TestOtherTexts:
             (None, "unknown"),
         ],
     )
-    def test_ignored(self, event: object, kind: str) -> None:
+    def test_other_events_are_ignored(self, event: object, kind: str) -> None:
         message = text({"event": event, "payload": {"k": "v"}})
         assert [*vonage.new_adapter("s1").receive_text(message)] == [MessageIgnored(kind)]
 
     @pytest.mark.parametrize("message", [b"", b"{", b"[]", b"\xff"])
-    def test_malformed(self, message: bytes) -> None:
+    def test_malformed_text_is_rejected(self, message: bytes) -> None:
         with pytest.raises(CarrierError, match="malformed-message"):
             vonage.new_adapter("s1").receive_text(message)
 
@@ -139,11 +141,11 @@ def signed(body: bytes = BODY, secret: str = SIGNATURE_SECRET, **claims: Any) ->
 
 
 class TestWebhook:
-    def test_a_call(self) -> None:
+    def test_webhook_announces_a_call(self) -> None:
         call = made().announced(signed())
         assert (call.call_id, call.called) == ("u1", "15550002222")
 
-    def test_the_same_once(self) -> None:
+    def test_replayed_webhook_has_the_same_id(self) -> None:
         first = made().announced(signed()).once
         assert first == made().announced(signed(BODY + b" ")).once
         assert first != made().announced(signed(jti="j2")).once
@@ -162,22 +164,22 @@ class TestWebhook:
             (signed(b'{"conversation_uuid": "CON-1"}'), "malformed-body"),
         ],
     )
-    def test_refused(self, request_: Request, reason: str) -> None:
+    def test_invalid_webhook_is_rejected(self, request_: Request, reason: str) -> None:
         with pytest.raises(CarrierError) as caught:
             made().announced(request_)
         assert caught.value.reason == reason
 
     @pytest.mark.parametrize("name", ["signature_secret", "notify_url"])
-    def test_closed_without(self, name: str) -> None:
-        assert made().webhook_closed_for_want_of is None
-        without = made(**{name: None}).webhook_closed_for_want_of
+    def test_webhook_is_disabled_without_its_settings(self, name: str) -> None:
+        assert made().webhook_missing_setting is None
+        without = made(**{name: None}).webhook_missing_setting
         assert without == f"GATEWAY_VONAGE_{name.upper()}"
 
 
-class TestAnswer:
+class TestDocument:
     @staticmethod
-    def told(is_heard: bool = True) -> Any:
-        document = made().document(Announced("u1"), link("vonage") if is_heard else None, NOW_S)
+    def notification(is_forked: bool = True) -> Any:
+        document = made().document(Announced("u1"), link("vonage") if is_forked else None, NOW_S)
         assert document.content_type == "application/json"
         notify, conversation = json.loads(document.body)
         assert conversation == {
@@ -185,17 +187,20 @@ class TestAnswer:
             "name": "callscribe-u1",
             "endOnExit": True,
         }
-        told = notify.pop("payload")
+        notification = notify.pop("payload")
         assert notify == {"action": "notify", "eventUrl": [NOTIFY_URL]}
-        assert (told.pop("call_id"), told.pop("conversation")) == ("u1", "callscribe-u1")
-        return told
+        assert (notification.pop("call_id"), notification.pop("conversation")) == (
+            "u1",
+            "callscribe-u1",
+        )
+        return notification
 
-    def test_an_application_is_told_where_to_connect_whom(self) -> None:
-        told = self.told()
-        assert told.keys() == {"customer", "agent"}
+    def test_application_is_notified_of_both_urls(self) -> None:
+        notification = self.notification()
+        assert notification.keys() == {"customer", "agent"}
         onces = set()
         for role, track in (("customer", "inbound"), ("agent", "outbound")):
-            admitted = made().upgrade(upgrade_of(told[role]))
+            admitted = made().upgrade(upgrade_of(notification[role]))
             [start] = admitted.adapter.receive_text(text(CONNECTED, role="supervisor"))
             assert isinstance(start, CallStarted)
             assert (start.call_id, start.stream_id, start.roles) == ("u1", "s1", {track: role})
@@ -203,19 +208,19 @@ class TestAnswer:
             onces.add(admitted.once)
         assert len(onces) == 2
 
-    def test_a_url_is_of_its_call_alone(self) -> None:
-        url = self.told()["agent"].replace("call_id=u1", "call_id=u2")
+    def test_notified_url_is_bound_to_its_call(self) -> None:
+        url = self.notification()["agent"].replace("call_id=u1", "call_id=u2")
         admitted = made().upgrade(upgrade_of(url))
         [start] = admitted.adapter.receive_text(text(CONNECTED, call_id="u1"))
         assert isinstance(start, CallStarted)
         with pytest.raises(CarrierError, match="token-invalid"):
             admitted.authorize(start)
 
-    def test_unheard(self) -> None:
-        assert self.told(is_heard=False) == {}
+    def test_notification_without_a_link_has_no_urls(self) -> None:
+        assert self.notification(is_forked=False) == {}
 
 
-def test_headers_of_an_ncco_of_your_own_say_what_the_url_does_not() -> None:
+def test_custom_ncco_headers_identify_the_stream() -> None:
     request = upgrade("vonage", Authorization=f"Bearer {OPEN['secret']}")
     message = text(CONNECTED, call_id="c1", role="agent")
     [start] = made().upgrade(request).adapter.receive_text(message)
@@ -232,5 +237,7 @@ shaped = st.builds(
 
 
 @given(dialogue=dialogues(shaped | damaged(text(CONNECTED)) | st.just(text(CONNECTED))))
-def test_any_messages_give_events_or_a_documented_error(dialogue: list[tuple[bool, bytes]]) -> None:
+def test_arbitrary_messages_give_events_or_a_documented_error(
+    dialogue: list[tuple[bool, bytes]],
+) -> None:
     endure(vonage.new_adapter("s1"), dialogue)

@@ -1,4 +1,4 @@
-"""The answer that forks a call's audio and lets it go on."""
+"""TwiML that forks a call's audio and continues the call."""
 
 from xml.etree import ElementTree
 
@@ -7,7 +7,7 @@ from gateway.carriers.webhooks.twiml import NextStep, fork
 STREAM = {"url": "wss://gw.example.com/media/twilio", "track": "both_tracks"}
 
 
-def test_forks_both_tracks_then_dials() -> None:
+def test_fork_starts_the_stream_then_dials() -> None:
     document = fork(STREAM, {"tok": "t<&>"}, NextStep(dial="+15551234567"))
     assert document.content_type == "text/xml"
     response = ElementTree.fromstring(document.body)
@@ -19,17 +19,17 @@ def test_forks_both_tracks_then_dials() -> None:
     assert [verb.tag for verb in response] == ["Start", "Dial"]
 
 
-def test_dials_a_sip_address() -> None:
+def test_sip_address_is_dialled_in_a_sip_element() -> None:
     document = fork(STREAM, {}, NextStep(dial="sip:desk@example.com"))
     assert ElementTree.fromstring(document.body).findtext("Dial/Sip") == "sip:desk@example.com"
 
 
-def test_redirects() -> None:
+def test_redirect_url_becomes_a_redirect() -> None:
     url = "https://ivr.example.com/next?a=1&b=2"
     document = fork(STREAM, {}, NextStep(redirect_url=url))
     assert ElementTree.fromstring(document.body).findtext("Redirect") == url
 
 
-def test_without_a_stream_the_call_goes_on_all_the_same() -> None:
+def test_call_continues_without_a_stream() -> None:
     response = ElementTree.fromstring(fork(None, {}, NextStep(dial="+15551234567")).body)
     assert [verb.tag for verb in response] == ["Dial"]

@@ -1,4 +1,4 @@
-"""The spool against a plain queue, a full or broken disk, and processes that died."""
+"""The spool: compared with a plain queue, on a full or broken disk, and after crashes."""
 
 import errno
 import fcntl
@@ -25,7 +25,7 @@ _PLENTY = 1 << 30
 
 
 class Opened:
-    """A spool and what it counted."""
+    """A spool and the errors that it reported."""
 
     def __init__(self, parent: Path, max_bytes: int = _PLENTY, segment_bytes: int = 200) -> None:
         self.errors: list[str] = []
@@ -58,8 +58,8 @@ def files(parent: Path, suffix: str = "spool") -> list[Path]:
 
 
 def put(spool: Spool, *names: str) -> bool:
-    taken = [spool.append(name.encode(), b"p" + name.encode(), 2) for name in names]
-    return all(taken)
+    accepted = [spool.append(name.encode(), b"p" + name.encode(), 2) for name in names]
+    return all(accepted)
 
 
 def names(records: list[Record]) -> list[str]:
@@ -67,7 +67,7 @@ def names(records: list[Record]) -> list[str]:
 
 
 def drain(spool: Spool) -> list[str]:
-    """Read and settle everything."""
+    """Read and acknowledge everything."""
     found: list[str] = []
     while records := spool.read(7):
         found += names(records)
@@ -78,7 +78,7 @@ def drain(spool: Spool) -> list[str]:
     return found
 
 
-def test_nothing_is_on_disk_before_the_first_batch_and_after_the_last(
+def test_no_file_exists_before_the_first_batch_and_after_the_last(
     opened: Opened, tmp_path: Path
 ) -> None:
     assert list(tmp_path.iterdir()) == []
@@ -92,7 +92,9 @@ def test_nothing_is_on_disk_before_the_first_batch_and_after_the_last(
     assert opened.errors == []
 
 
-def test_disk_is_given_back_as_it_drains(opened: Opened, tmp_path: Path) -> None:
+def test_segments_are_deleted_as_their_records_are_acknowledged(
+    opened: Opened, tmp_path: Path
+) -> None:
     put(opened.spool, *(str(n) for n in range(100)))
     before = len(files(tmp_path))
     for record in opened.spool.read(50):
@@ -100,7 +102,7 @@ def test_disk_is_given_back_as_it_drains(opened: Opened, tmp_path: Path) -> None
     assert before / 3 < len(files(tmp_path)) < before / 1.5
 
 
-def test_only_we_may_read_it(opened: Opened, tmp_path: Path) -> None:
+def test_files_are_accessible_only_to_their_owner(opened: Opened, tmp_path: Path) -> None:
     folder_of(tmp_path).mkdir(mode=0o755)
     put(opened.spool, "a")
     assert stat.S_IMODE(folder_of(tmp_path).stat().st_mode) == 0o700
@@ -108,7 +110,7 @@ def test_only_we_may_read_it(opened: Opened, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_folder_that_is_not_ours_is_refused(opened: Opened, tmp_path: Path) -> None:
+def test_symlink_in_place_of_the_folder_is_refused(opened: Opened, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     folder_of(tmp_path).symlink_to(tmp_path / "elsewhere")
     assert not put(opened.spool, "a")
@@ -116,25 +118,25 @@ def test_a_folder_that_is_not_ours_is_refused(opened: Opened, tmp_path: Path) ->
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_past_its_bound_it_takes_nothing_until_there_is_room(tmp_path: Path) -> None:
+def test_full_spool_accepts_no_batch_until_there_is_room(tmp_path: Path) -> None:
     full = Opened(tmp_path, max_bytes=1000, segment_bytes=200)
-    taken = 0
+    accepted = 0
     while put(full.spool, "x" * 20):
-        taken += 1
+        accepted += 1
     assert full.errors == ["spool-full"]
     assert full.spool.bytes <= 1000
-    assert len(drain(full.spool)) == taken
+    assert len(drain(full.spool)) == accepted
     assert put(full.spool, "y")
     assert drain(full.spool) == ["y"]
     full.spool.close()
 
 
-def test_a_full_disk_is_counted_and_logged_once_and_harms_no_other_record(
+def test_full_disk_is_logged_once_and_damages_no_other_record(
     opened: Opened, tmp_path: Path
 ) -> None:
     put(opened.spool, "before")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # then a write stops in mid-record
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # a write fails within a record
     try:
         with capture_logs() as logs:
             assert not put(opened.spool, "secret" * 50)
@@ -152,7 +154,7 @@ def test_a_full_disk_is_counted_and_logged_once_and_harms_no_other_record(
 
 
 def test_reading_without_a_free_descriptor_loses_nothing(opened: Opened, tmp_path: Path) -> None:
-    """One failed open() unlinked every segment."""
+    """Symptom: one failed open() deleted every segment."""
     put(opened.spool, *(str(n) for n in range(100)))
     before = len(files(tmp_path))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -167,10 +169,10 @@ def test_reading_without_a_free_descriptor_loses_nothing(opened: Opened, tmp_pat
     assert drain(opened.spool) == [str(n) for n in range(100)]
 
 
-def test_a_full_disk_makes_no_files_and_is_not_asked_again_at_once(
+def test_full_disk_leaves_no_empty_files_and_is_retried_after_a_pause(
     opened: Opened, tmp_path: Path
 ) -> None:
-    """Each event left one more empty file."""
+    """Symptom: each event left another empty file."""
     put(opened.spool, "a")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -183,7 +185,7 @@ def test_a_full_disk_makes_no_files_and_is_not_asked_again_at_once(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(files(tmp_path)) == 1
     opened.now_s += 0.4
-    assert not put(opened.spool, "c"), "a pause"
+    assert not put(opened.spool, "c"), "retried only after a pause of 1 s"
     opened.now_s += 0.6
     assert put(opened.spool, "d")
     assert drain(opened.spool) == ["a", "d"]
@@ -193,10 +195,10 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_a_folder_without_locks_costs_no_descriptors(
+def test_file_system_without_locks_leaks_no_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event left a descriptor and a file."""
+    """Symptom: each event left an open descriptor and a file."""
 
     def no_locks(fd: int, how: int) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
@@ -215,8 +217,8 @@ def test_a_folder_without_locks_costs_no_descriptors(
     assert len(files(tmp_path, "lock")) == 1
 
 
-def test_a_folder_that_cannot_be_written_shows_at_the_start(tmp_path: Path) -> None:
-    """It showed in the first outage."""
+def test_unwritable_folder_is_reported_at_the_start(tmp_path: Path) -> None:
+    """Symptom: it was reported only in the first outage."""
     (tmp_path / "file").touch()
     with capture_logs() as logs:
         opened = Opened(tmp_path / "file")
@@ -225,8 +227,8 @@ def test_a_folder_that_cannot_be_written_shows_at_the_start(tmp_path: Path) -> N
     assert set(opened.errors) == {"spool-failed"}
 
 
-def test_a_close_that_fails_is_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As NFS and quotas do: every publish raised from then on."""
+def test_error_of_close_is_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Symptom: after an error of close(), as of NFS or a quota, every publish raised."""
     opened = Opened(tmp_path)
     close = os.close
 
@@ -242,8 +244,8 @@ def test_a_close_that_fails_is_not_raised(tmp_path: Path, monkeypatch: pytest.Mo
     opened.spool.close()
 
 
-def test_a_cleaned_folder_is_made_again(opened: Opened, tmp_path: Path) -> None:
-    """After ten days of a cleaner of /tmp there was no spool for the rest of the process's life."""
+def test_deleted_folder_is_created_again(opened: Opened, tmp_path: Path) -> None:
+    """Symptom: after a cleaner of /tmp had deleted the folder, the process had no spool."""
     put(opened.spool, "a")
     assert drain(opened.spool) == ["a"]
     for path in folder_of(tmp_path).iterdir():
@@ -253,11 +255,11 @@ def test_a_cleaned_folder_is_made_again(opened: Opened, tmp_path: Path) -> None:
     assert drain(opened.spool) == ["b"]
 
 
-# Those that come after
+# Adoption by later processes
 
 
-def test_what_was_written_after_the_lock_was_cleaned_is_adopted(tmp_path: Path) -> None:
-    """Files without a lock were never adopted and never deleted."""
+def test_segments_written_after_their_lock_was_deleted_are_adopted(tmp_path: Path) -> None:
+    """Symptom: files without a lock were never adopted and never deleted."""
     left = Opened(tmp_path)
     put(left.spool, "a")
     assert drain(left.spool) == ["a"]
@@ -265,29 +267,29 @@ def test_what_was_written_after_the_lock_was_cleaned_is_adopted(tmp_path: Path) 
         path.unlink()
     put(left.spool, "b")
     left.spool.close()
-    heir = Opened(tmp_path)
-    assert drain(heir.spool) == ["b"]
-    heir.spool.close()
+    successor = Opened(tmp_path)
+    assert drain(successor.spool) == ["b"]
+    successor.spool.close()
 
 
-def test_what_is_older_than_the_retention_is_deleted_and_counted(tmp_path: Path) -> None:
-    """It came back as new: by then nothing in Redis tells that it was written."""
+def test_segments_older_than_the_retention_are_deleted_and_counted(tmp_path: Path) -> None:
+    """Symptom: they were written twice: Redis no longer had the record of the first write."""
     left = Opened(tmp_path)
     put(left.spool, *"abcdefghijklmnop")
     left.spool.close()
     first, *rest = files(tmp_path)
     os.utime(first, (0, time.time() - 90_000))
     with capture_logs():
-        heir = Opened(tmp_path)
-    assert heir.errors == ["spool-expired"]
+        successor = Opened(tmp_path)
+    assert successor.errors == ["spool-expired"]
     assert files(tmp_path) == rest
-    assert heir.spool.bytes == sum(path.stat().st_size for path in rest)
-    assert "".join(drain(heir.spool)) == "lmnop"
-    heir.spool.close()
+    assert successor.spool.bytes == sum(path.stat().st_size for path in rest)
+    assert "".join(drain(successor.spool)) == "lmnop"
+    successor.spool.close()
     assert list(folder_of(tmp_path).iterdir()) == []
 
 
-def test_a_lock_that_cannot_be_opened_stops_no_adoption(tmp_path: Path) -> None:
+def test_lock_that_cannot_be_opened_stops_no_other_adoption(tmp_path: Path) -> None:
     left = [Opened(tmp_path), Opened(tmp_path)]
     for each, name in zip(left, "ab", strict=True):
         put(each.spool, name)
@@ -296,26 +298,26 @@ def test_a_lock_that_cannot_be_opened_stops_no_adoption(tmp_path: Path) -> None:
     lock.unlink()
     lock.symlink_to(lock)
     with capture_logs():
-        heir = Opened(tmp_path)
-    assert drain(heir.spool) == ["b"]
-    assert heir.errors == ["spool-failed"]
-    heir.spool.close()
+        successor = Opened(tmp_path)
+    assert drain(successor.spool) == ["b"]
+    assert successor.errors == ["spool-failed"]
+    successor.spool.close()
 
 
-def test_what_a_process_left_is_adopted_first(tmp_path: Path) -> None:
+def test_adopted_records_are_read_before_new_ones(tmp_path: Path) -> None:
     left = Opened(tmp_path)
     put(left.spool, *"abcdefghij")
     left.spool.acknowledge(left.spool.read(1)[0])
     left.spool.close()
-    heir = Opened(tmp_path)
-    put(heir.spool, "k")
-    found = drain(heir.spool)
-    assert "".join(found).endswith("bcdefghijk"), "a may come again; the script skips it"
-    heir.spool.close()
+    successor = Opened(tmp_path)
+    put(successor.spool, "k")
+    found = drain(successor.spool)
+    assert "".join(found).endswith("bcdefghijk"), "a may be read again; the script skips it"
+    successor.spool.close()
     assert list(folder_of(tmp_path).iterdir()) == []
 
 
-def test_what_was_for_another_destination_stays(tmp_path: Path) -> None:
+def test_segments_for_another_destination_are_not_adopted(tmp_path: Path) -> None:
     left = Opened(tmp_path)
     put(left.spool, "a")
     left.spool.close()
@@ -328,7 +330,7 @@ def test_what_was_for_another_destination_stays(tmp_path: Path) -> None:
     assert drain(Opened(tmp_path).spool) == ["a"]
 
 
-def test_what_a_live_process_holds_is_left_to_it(tmp_path: Path) -> None:
+def test_segments_of_a_running_process_are_not_adopted(tmp_path: Path) -> None:
     first, second = Opened(tmp_path), Opened(tmp_path)
     put(first.spool, "a")
     third = Opened(tmp_path)
@@ -338,7 +340,7 @@ def test_what_a_live_process_holds_is_left_to_it(tmp_path: Path) -> None:
         each.spool.close()
 
 
-def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
+def test_records_of_a_killed_process_are_adopted(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -347,17 +349,17 @@ def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
         "for n in range(50): spool.append(b'%d' % n, b'p%d' % n, 2)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    died = subprocess.run([sys.executable, "-c", script, tmp_path], check=False)  # noqa: S603
-    assert died.returncode == -9
-    heir = Opened(tmp_path)
-    assert drain(heir.spool) == [str(n) for n in range(50)]
-    heir.spool.close()
+    killed = subprocess.run([sys.executable, "-c", script, tmp_path], check=False)  # noqa: S603
+    assert killed.returncode == -9
+    successor = Opened(tmp_path)
+    assert drain(successor.spool) == [str(n) for n in range(50)]
+    successor.spool.close()
     assert list(folder_of(tmp_path).iterdir()) == []
 
 
 @given(st.integers(0, 400), st.one_of(st.none(), st.integers(0, 255)))
-def test_a_torn_or_damaged_record_ends_its_segment_and_no_other(at: int, byte: int | None) -> None:
-    """`byte` None: the file ends there; else that byte stands there."""
+def test_torn_or_damaged_record_ends_only_its_segment(at: int, byte: int | None) -> None:
+    """If `byte` is None, the file is cut there; otherwise that byte is overwritten."""
     with tempfile.TemporaryDirectory() as name:
         parent = Path(name)
         left = Opened(parent, segment_bytes=200)
@@ -367,22 +369,24 @@ def test_a_torn_or_damaged_record_ends_its_segment_and_no_other(at: int, byte: i
         whole = first.read_bytes()
         at = min(at, len(whole) - 1)
         first.write_bytes(whole[:at] + (b"" if byte is None else bytes([byte]) + whole[at + 1 :]))
-        harmed = first.read_bytes() != whole
-        heir = Opened(parent)
+        is_damaged = first.read_bytes() != whole
+        successor = Opened(parent)
         with capture_logs():
-            found = [int(each) for each in drain(heir.spool)]
-        heir.spool.close()
+            found = [int(each) for each in drain(successor.spool)]
+        successor.spool.close()
         record_bytes = 16 + 10 + 11
         in_first = len(whole) // record_bytes
-        kept = at // record_bytes if harmed else in_first
+        kept = at // record_bytes if is_damaged else in_first
         assert found == [*range(kept), *range(in_first, 20)]
-        cleanly_cut = byte is None and at % record_bytes == 0
-        assert heir.errors == (["spool-failed"] if harmed and not cleanly_cut else [])
+        is_cut_between_records = byte is None and at % record_bytes == 0
+        assert successor.errors == (
+            ["spool-failed"] if is_damaged and not is_cut_between_records else []
+        )
         assert list(folder_of(parent).iterdir()) == []
 
 
 class SpoolModel(RuleBasedStateMachine):
-    """Append, read, settle in any order, and start again, in any order."""
+    """Appends, reads, acknowledges and restarts in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -392,7 +396,7 @@ class SpoolModel(RuleBasedStateMachine):
         self.starts = 0
         self.expected: list[str] = []  # not read yet
         self.read_records: list[Record] = []
-        self.unsettled: set[str] = set()
+        self.unacknowledged: set[str] = set()
 
     @rule(count=st.integers(1, 9), size=st.integers(0, 300))
     def append(self, count: int, size: int) -> None:
@@ -401,7 +405,7 @@ class SpoolModel(RuleBasedStateMachine):
             name = f"{self.starts}:{self.appended}:{'x' * size}"
             assert put(self.opened.spool, name)
             self.expected.append(name)
-            self.unsettled.add(name)
+            self.unacknowledged.add(name)
 
     @rule(limit=st.integers(1, 9))
     def read(self, limit: int) -> None:
@@ -417,11 +421,11 @@ class SpoolModel(RuleBasedStateMachine):
     def acknowledge(self, data: st.DataObject) -> None:
         record = self.read_records.pop(data.draw(st.integers(0, len(self.read_records) - 1)))
         self.opened.spool.acknowledge(record)
-        self.unsettled.remove(record.stream_header.decode())
+        self.unacknowledged.remove(record.stream_header.decode())
 
     @rule()
-    def start_again(self) -> None:
-        """What was settled may come again; what was not, must, in the order of its process."""
+    def restart(self) -> None:
+        """Unacknowledged records are read again, in the order of their process; others may be."""
         self.opened.spool.close()
         self.opened = Opened(Path(self.parent.name), segment_bytes=150)
         again: list[Record] = []
@@ -432,12 +436,12 @@ class SpoolModel(RuleBasedStateMachine):
             order = [int(name.split(":")[1]) for name in found if name.startswith(f"{start}:")]
             assert order == sorted(set(order))
         self.starts += 1
-        assert self.unsettled <= set(found)
+        assert self.unacknowledged <= set(found)
         assert len(found) == len(set(found))
-        self.expected, self.read_records, self.unsettled = [], again, set(found)
+        self.expected, self.read_records, self.unacknowledged = [], again, set(found)
 
     @invariant()
-    def it_knows_its_size_and_what_is_unread(self) -> None:
+    def size_and_unread_records_match_the_disk(self) -> None:
         on_disk = sum(path.stat().st_size for path in files(Path(self.parent.name)))
         assert self.opened.spool.bytes == on_disk
         assert self.opened.spool.has_unread == bool(self.expected)

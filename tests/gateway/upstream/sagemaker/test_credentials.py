@@ -1,4 +1,4 @@
-"""Credentials by botocore's real chain, from sources that live on this machine."""
+"""Credentials from botocore's real chain, with local sources."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ STREAM_S = 1800.0
 
 @pytest.fixture(autouse=True)
 def nothing_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Begin with a machine that has no credentials, and no metadata service to ask."""
+    """Remove all credentials from the environment, and disable the metadata service."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -26,7 +26,7 @@ def nothing_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def credential_process(folder: Path, *lifetimes_s: float) -> Path:
-    """Configure a process that gives keys of such lifetimes, one per call, and counts its calls."""
+    """Configure a process that returns keys with these lifetimes in turn, and counts its calls."""
     count = folder / "count"
     count.write_text("0")
     script = folder / "keys.py"
@@ -61,42 +61,42 @@ async def test_keys_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "token" not in repr(keys)
 
 
-async def test_none_anywhere() -> None:
+async def test_no_credentials_is_an_error() -> None:
     assert await reason_of(CredentialSource(timeout_s=20)) == "no-credentials"
 
 
-async def test_keys_that_outlive_the_stream_are_asked_for_once(tmp_path: Path) -> None:
+async def test_keys_that_outlive_the_stream_are_resolved_once(tmp_path: Path) -> None:
     count = credential_process(tmp_path, 3600)
     source = CredentialSource(timeout_s=20)
     assert {(await source.frozen(STREAM_S)).access_key for _ in range(5)} == {"AK0"}
     assert count.read_text() == "1"
 
 
-async def test_keys_that_end_too_soon_are_refreshed_first(tmp_path: Path) -> None:
+async def test_keys_that_expire_during_the_stream_are_refreshed_first(tmp_path: Path) -> None:
     credential_process(tmp_path, 1000, 3600)
     assert (await CredentialSource(timeout_s=20).frozen(STREAM_S)).access_key == "AK1"
 
 
-async def test_keys_that_always_end_too_soon_open_no_stream(tmp_path: Path) -> None:
-    """Secrets that rotate in mid-stream break the chain of signatures."""
+async def test_keys_that_always_expire_too_soon_are_rejected(tmp_path: Path) -> None:
+    """Secrets that rotate during a stream break the chain of signatures."""
     credential_process(tmp_path, 1000)
     assert await reason_of(CredentialSource(timeout_s=20)) == "credentials-expired"
 
 
-async def test_a_source_that_fails(tmp_path: Path) -> None:
+async def test_failure_of_a_source_is_not_quoted(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[default]\ncredential_process = /nonexistent/process\n")
     with pytest.raises(UpstreamError) as refused:
         await CredentialSource(timeout_s=20).frozen(STREAM_S)
     assert refused.value.reason == "no-credentials"
-    assert "/nonexistent" not in str(refused.value), "its text may quote what it was given"
+    assert "/nonexistent" not in str(refused.value), "the error of the source is quoted"
 
 
-async def test_half_a_set_is_none() -> None:
+async def test_key_without_secret_is_rejected() -> None:
     source = CredentialSource(timeout_s=20, chain=lambda: Credentials("AK", ""))
     assert await reason_of(source) == "no-credentials"
 
 
-async def test_a_source_that_hangs_holds_nobody_up() -> None:
+async def test_source_that_hangs_times_out() -> None:
     release = threading.Event()
 
     def hang() -> None:
@@ -107,12 +107,12 @@ async def test_a_source_that_hangs_holds_nobody_up() -> None:
     try:
         reasons = await asyncio.gather(*(reason_of(source) for _ in range(10)))
         assert reasons == ["no-credentials"] * 10
-        assert threading.active_count() <= started + 1, "all wait for the one run"
+        assert threading.active_count() <= started + 1, "there is more than one run"
     finally:
         release.set()
 
 
-async def test_those_who_ask_together_share_one_run(tmp_path: Path) -> None:
+async def test_concurrent_calls_share_one_run(tmp_path: Path) -> None:
     count = credential_process(tmp_path, 3600)
     source = CredentialSource(timeout_s=20)
     keys = await asyncio.gather(*(source.frozen(STREAM_S) for _ in range(10)))
@@ -120,7 +120,9 @@ async def test_those_who_ask_together_share_one_run(tmp_path: Path) -> None:
     assert count.read_text() == "1"
 
 
-async def test_later_keys_are_found_without_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_added_later_are_found_without_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = CredentialSource(timeout_s=20)
     assert await reason_of(source) == "no-credentials"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")

@@ -1,4 +1,4 @@
-"""What the platform reports, as reasons; and that nothing of its texts gets out."""
+"""Mapping of the platform's errors to reasons, which never quote its texts."""
 
 import json
 
@@ -28,16 +28,16 @@ from gateway.upstream.sagemaker.errors import from_crt, from_exception_frame, fr
         (302, "", "platform-protocol-error"),
     ],
 )
-def test_a_refusal_s_reason(status: int, kind: str, reason: str) -> None:
+def test_error_response_maps_to_a_reason(status: int, kind: str, reason: str) -> None:
     headers = {"x-amzn-errortype": kind} if kind else {}
     assert from_response(status, headers).reason == reason
 
 
-def test_a_type_from_the_body_serves_where_no_header_names_one() -> None:
+def test_type_from_the_body_is_used_without_a_header() -> None:
     assert from_response(400, {}, kind="ModelError").reason == "model-error"
 
 
-def test_an_endpoint_that_is_missing_is_told_from_a_bad_request() -> None:
+def test_missing_endpoint_is_distinguished_from_a_bad_request() -> None:
     message = "Endpoint voices of account 111122223333 not found."
     error = from_response(400, {"x-amzn-errortype": "ValidationError"}, message=message)
     assert error.reason == "endpoint-not-found"
@@ -53,18 +53,18 @@ def test_an_endpoint_that_is_missing_is_told_from_a_bad_request() -> None:
         ("SomethingNew", "internal-stream-failure"),
     ],
 )
-def test_an_exception_event_s_reason(kind: str, reason: str) -> None:
+def test_exception_frame_maps_to_a_reason(kind: str, reason: str) -> None:
     headers = {":message-type": "exception", ":exception-type": kind}
     assert from_exception_frame(headers, b"{}").reason == reason
 
 
-def test_an_error_event_s_code_is_its_type() -> None:
+def test_error_frame_maps_its_code_to_a_reason() -> None:
     headers = {":message-type": "error", ":error-code": "InternalServerError"}
     assert from_exception_frame(headers, b"").reason == "internal-server-error"
 
 
 @given(st.text(min_size=1), st.text())
-def test_words_are_never_quoted(code: str, words: str) -> None:
+def test_texts_are_never_quoted(code: str, words: str) -> None:
     secret = f"the caller said {words}"
     body = json.dumps({"Message": secret, "ErrorCode": f"{code} {secret}"}).encode()
     headers = {":message-type": "exception", ":exception-type": secret}
@@ -74,7 +74,7 @@ def test_words_are_never_quoted(code: str, words: str) -> None:
 
 
 @given(st.binary())
-def test_any_body_of_an_exception_is_survived(body: bytes) -> None:
+def test_exception_frame_may_have_any_body(body: bytes) -> None:
     headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
     assert from_exception_frame(headers, body).reason == "model-stream-error"
 
@@ -90,5 +90,5 @@ def test_any_body_of_an_exception_is_survived(body: bytes) -> None:
         ("NoneType", "connection-lost"),
     ],
 )
-def test_the_crt_s_errors(name: str, reason: str) -> None:
+def test_crt_error_maps_to_a_reason(name: str, reason: str) -> None:
     assert from_crt(name).reason == reason

@@ -1,4 +1,4 @@
-"""What the SDK's stock transport hides or hangs on; here, each becomes a prompt reason."""
+"""Faults that the SDK's default transport hides or hangs on; here each has a prompt reason."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ from tests.gateway.upstream.peers import (
 )
 from tests.tcp_proxy import TcpProxy
 
-PROMPT_S = 10.0  # "prompt" on the slowest machine; the stock transport waits for ever
+PROMPT_S = 10.0  # prompt on the slowest machine; the default transport waits for ever
 
 
 @dataclass
@@ -73,7 +73,7 @@ async def why_not_opened(transport: SageMakerTransport) -> UpstreamError:
 
 @contextlib.asynccontextmanager
 async def tls_server(authority: trustme.CA, alpn: str) -> AsyncIterator[str]:
-    """A server that shakes hands by TLS, and no more."""
+    """Run a server that only completes the TLS handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     context.set_alpn_protocols([alpn])
@@ -101,14 +101,16 @@ async def tls_server(authority: trustme.CA, alpn: str) -> AsyncIterator[str]:
         (503, "service-unavailable"),
     ],
 )
-async def test_a_refused_start(platform: Platform, status: int, reason: str) -> None:
+async def test_error_response_maps_to_a_reason_and_is_not_quoted(
+    platform: Platform, status: int, reason: str
+) -> None:
     transport = platform.transport()
     platform.endpoint.faults.inject(faults.refused(status))
     error = await why_not_opened(transport)
     assert error.reason == reason
     assert f"status={status}" in error.detail
     assert "request=" in error.detail
-    assert "injected" not in str(error), "the service's text is not quoted"
+    assert "injected" not in str(error), "the service's text is quoted"
     await opened(transport)
 
 
@@ -122,10 +124,10 @@ async def test_a_refused_start(platform: Platform, status: int, reason: str) -> 
     ],
     ids=["reset", "drop", "goaway", "end"],
 )
-async def test_an_end_before_the_response(
+async def test_end_before_the_response_has_a_reason(
     platform: Platform, fault: faults.Fault, reason: str | None
 ) -> None:
-    """The stock transport waits for ever for the headers of a stream that has died."""
+    """The default transport waits for ever for the headers of a failed stream."""
     transport = platform.transport()
     platform.endpoint.faults.inject(fault)
     if reason is None:
@@ -136,7 +138,7 @@ async def test_an_end_before_the_response(
     await opened(transport)
 
 
-async def test_a_peer_that_is_drained_keeps_its_streams_and_gets_no_new_ones(
+async def test_draining_peer_keeps_its_streams_and_gets_no_new_ones(
     platform: Platform,
 ) -> None:
     """Symptom: after a GOAWAY every new call failed until the connection's last old one ended."""
@@ -151,25 +153,25 @@ async def test_a_peer_that_is_drained_keeps_its_streams_and_gets_no_new_ones(
         assert await recorder.echoes(1) == [message]
 
 
-async def test_no_response_headers(platform: Platform) -> None:
+async def test_missing_response_headers_time_out(platform: Platform) -> None:
     transport = platform.transport(response_timeout_s=0.3)
     platform.endpoint.faults.inject(faults.no_headers())
     assert (await why_not_opened(transport)).reason == "response-timeout"
 
 
-async def test_a_slow_start_is_waited_for(platform: Platform) -> None:
+async def test_slow_start_succeeds(platform: Platform) -> None:
     platform.endpoint.faults.inject(faults.slow_start(0.3))
     stream, recorder = await opened(platform.transport())
     stream.send(b"hello")
     assert await recorder.echoes(1) == [b"hello"]
 
 
-async def test_a_wrong_secret(platform: Platform) -> None:
+async def test_wrong_secret_is_access_denied(platform: Platform) -> None:
     transport = platform.transport(credentials=known_keys(SECRET[::-1]))
     assert (await why_not_opened(transport)).reason == "access-denied"
 
 
-async def test_an_endpoint_that_does_not_exist() -> None:
+async def test_unknown_endpoint_is_not_found() -> None:
     async with (
         EchoServer().serving() as server,
         endpoint_before(server, names=("another",)) as endpoint,
@@ -179,7 +181,7 @@ async def test_an_endpoint_that_does_not_exist() -> None:
         await transport.close()
 
 
-async def test_a_container_that_is_not_there(unused_tcp_port: int) -> None:
+async def test_missing_container_is_a_model_error(unused_tcp_port: int) -> None:
     nowhere = EchoServer()
     nowhere.url = f"http://127.0.0.1:{unused_tcp_port}"
     async with endpoint_before(nowhere) as endpoint:
@@ -188,13 +190,13 @@ async def test_a_container_that_is_not_there(unused_tcp_port: int) -> None:
         await transport.close()
 
 
-async def test_no_credentials(platform: Platform) -> None:
-    """The stock client hangs for ever when its credentials cannot be resolved."""
+async def test_missing_credentials_are_reported(platform: Platform) -> None:
+    """The default client hangs for ever when its credentials cannot be resolved."""
     transport = platform.transport(credentials=CredentialSource(timeout_s=5, chain=lambda: None))
     assert (await why_not_opened(transport)).reason == "no-credentials"
 
 
-async def test_a_session_token_is_signed() -> None:
+async def test_session_token_is_signed() -> None:
     async with (
         EchoServer().serving() as server,
         endpoint_before(server, session_token="a-token") as endpoint,
@@ -209,20 +211,20 @@ async def test_a_session_token_is_signed() -> None:
         await transport.close()
 
 
-async def test_a_connection_refused(unused_tcp_port: int) -> None:
+async def test_refused_connection(unused_tcp_port: int) -> None:
     transport = sagemaker_to(f"https://127.0.0.1:{unused_tcp_port}", None)
     assert (await why_not_opened(transport)).reason == "connect-refused"
     await transport.close()
 
 
-async def test_a_host_that_has_no_address() -> None:
+async def test_host_without_address_is_unreachable() -> None:
     transport = sagemaker_to("https://no-such-host.invalid:8443", None)
     assert (await why_not_opened(transport)).reason == "host-unreachable"
     await transport.close()
 
 
-async def test_a_handshake_that_breaks_off_is_retried() -> None:
-    """Symptom: a link that broke while a rollover connected ended the call as `tls-untrusted`."""
+async def test_broken_handshake_can_be_retried() -> None:
+    """Symptom: a link that broke during a rollover's connect ended the call as `tls-untrusted`."""
 
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65_536)
@@ -237,8 +239,8 @@ async def test_a_handshake_that_breaks_off_is_retried() -> None:
         await transport.close()
 
 
-async def test_a_certificate_we_do_not_trust(tmp_path: Path) -> None:
-    """The CRT holds a failed handshake back for 10 to 30 s."""
+async def test_untrusted_certificate_is_reported_before_the_crt_does(tmp_path: Path) -> None:
+    """The CRT reports a failed handshake only after 10 to 30 s."""
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     async with tls_server(trustme.CA(), alpn="h2") as url:
         transport = sagemaker_to(url, tmp_path / "other.pem", probe_tls_after_s=0.1)
@@ -248,7 +250,7 @@ async def test_a_certificate_we_do_not_trust(tmp_path: Path) -> None:
         await transport.close()
 
 
-async def test_a_server_that_accepts_and_says_nothing() -> None:
+async def test_server_that_never_responds_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         transport = sagemaker_to(url, None, connect_timeout_s=0.3)
@@ -256,7 +258,7 @@ async def test_a_server_that_accepts_and_says_nothing() -> None:
         await transport.close()
 
 
-async def test_a_server_without_http2(tmp_path: Path) -> None:
+async def test_server_without_http2_is_a_protocol_error(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with tls_server(authority, alpn="http/1.1") as url:
@@ -265,21 +267,21 @@ async def test_a_server_without_http2(tmp_path: Path) -> None:
         await transport.close()
 
 
-def test_a_ca_file_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_invalid_ca_file_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
         with pytest.raises(SettingsError):
             SageMakerTransport("callscribe", "eu-central-1", ca_file=path)
 
 
-def test_plain_http_is_refused_at_the_start() -> None:
+def test_plain_http_is_a_settings_error() -> None:
     with pytest.raises(SettingsError):
         SageMakerTransport("callscribe", "eu-central-1", url="http://localhost:8443")
 
 
-async def test_a_cancelled_open_gives_its_place_back(platform: Platform) -> None:
+async def test_cancelled_open_releases_its_slot(platform: Platform) -> None:
     transport = platform.transport(streams_per_connection=1)
-    await opened(transport)  # warm: what is cancelled below waits for headers
+    await opened(transport)  # opens the connection, so that the open below waits for headers
     platform.endpoint.faults.inject(faults.no_headers())
     waiting = asyncio.create_task(transport.open(Recorder()))
     with pytest.raises(TimeoutError):
@@ -295,15 +297,15 @@ async def test_a_cancelled_open_gives_its_place_back(platform: Platform) -> None
 # Connections
 
 
-async def until_a_place_is_free(transport: SageMakerTransport) -> None:
-    pool = transport._connections  # noqa: SLF001 - nobody is told when the peer lets go
+async def until_a_slot_is_free(transport: SageMakerTransport) -> None:
+    pool = transport._connections  # noqa: SLF001 - there is no event for this
     assert pool is not None
     async with asyncio.timeout(LIMIT_S):
-        while not pool._with_a_place():  # noqa: SLF001, ASYNC110 - likewise
+        while not pool._with_free_slot():  # noqa: SLF001, ASYNC110 - as above
             await asyncio.sleep(0.01)
 
 
-async def test_streams_one_after_another_share_a_connection(platform: Platform) -> None:
+async def test_consecutive_streams_share_a_connection(platform: Platform) -> None:
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
         for _ in range(10):
@@ -314,8 +316,8 @@ async def test_streams_one_after_another_share_a_connection(platform: Platform) 
         await transport.close()
 
 
-async def test_streams_started_together_share_connections_up_to_the_cap(platform: Platform) -> None:
-    """The stock transport opens one connection each: 50 for 50, and loses track of 49."""
+async def test_concurrent_streams_share_connections_up_to_the_limit(platform: Platform) -> None:
+    """The default transport opens 50 connections for 50 streams, and leaks 49."""
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=10)
         await asyncio.gather(*(opened(transport) for _ in range(50)))
@@ -323,8 +325,8 @@ async def test_streams_started_together_share_connections_up_to_the_cap(platform
         await transport.close()
 
 
-async def test_the_peer_s_stream_limit_is_kept(platform: Platform) -> None:
-    """Above MAX_CONCURRENT_STREAMS the stock transport waits for ever."""
+async def test_stream_limit_of_the_peer_is_respected(platform: Platform) -> None:
+    """Above MAX_CONCURRENT_STREAMS the default transport waits for ever."""
     platform.endpoint.faults.max_concurrent_streams = 2
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
@@ -336,7 +338,7 @@ async def test_the_peer_s_stream_limit_is_kept(platform: Platform) -> None:
         await transport.close()
 
 
-async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform) -> None:
+async def test_slot_is_released_when_its_stream_ends(platform: Platform) -> None:
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", streams_per_connection=1)
         for end in ("finish", "abort", "close:1011"):
@@ -346,13 +348,13 @@ async def test_a_place_is_free_again_when_its_stream_is_over(platform: Platform)
             else:
                 getattr(stream, end)()
             await recorder.end()
-            await until_a_place_is_free(transport)
+            await until_a_slot_is_free(transport)
         assert proxy.connections == 1
         await transport.close()
 
 
-async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: Platform) -> None:
-    """There is no reset by the CRT: only the connection's end frees such a stream."""
+async def test_stream_that_the_peer_does_not_end_retires_its_connection(platform: Platform) -> None:
+    """The CRT cannot reset a stream, so only the connection's end releases it."""
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=0.2)
         platform.endpoint.faults.inject(faults.stall(after_events=1))
@@ -360,11 +362,11 @@ async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: P
         other, listener = await opened(transport)
         stalled.send(b"hello")
         async with asyncio.timeout(LIMIT_S):
-            while not platform.server.heard[0]:  # noqa: ASYNC110 - the stall has begun
+            while not platform.server.received[0]:  # noqa: ASYNC110 - the stall has begun
                 await asyncio.sleep(0.01)
         stalled.abort()
         assert await recorder.end() is None
-        await asyncio.sleep(0.4)  # on one loop: the stream's timer is before this one
+        await asyncio.sleep(0.4)  # the stream's timer is due before this one
         other.send(b"still here")
         assert await listener.echoes(1) == [b"still here"]
         assert not platform.server.gone[0].is_set()
@@ -377,15 +379,15 @@ async def test_a_stream_its_peer_does_not_end_retires_its_connection(platform: P
         await transport.close()
 
 
-async def test_a_connection_that_does_not_answer_gets_no_new_stream(platform: Platform) -> None:
-    """Symptom: sessions on a dead connection, given up, were followed by others there."""
+async def test_connection_without_response_gets_no_new_stream(platform: Platform) -> None:
+    """Symptom: after sessions on a lost connection failed, new ones were opened on it."""
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}", linger_s=60)
         platform.endpoint.faults.inject(faults.stall(after_events=1))
         stalled, recorder = await opened(transport)
         stalled.send(b"hello")
         async with asyncio.timeout(LIMIT_S):
-            while not platform.server.heard[0]:  # noqa: ASYNC110 - the stall has begun
+            while not platform.server.received[0]:  # noqa: ASYNC110 - the stall has begun
                 await asyncio.sleep(0.01)
         stalled.abort()
         assert await recorder.end() is None
@@ -394,7 +396,7 @@ async def test_a_connection_that_does_not_answer_gets_no_new_stream(platform: Pl
         await transport.close()
 
 
-async def test_a_lost_connection_is_replaced(platform: Platform) -> None:
+async def test_lost_connection_is_replaced(platform: Platform) -> None:
     transport = platform.transport()
     _, first = await opened(transport)
     _, second = await opened(transport)
@@ -407,8 +409,8 @@ async def test_a_lost_connection_is_replaced(platform: Platform) -> None:
     assert await recorder.echoes(1) == [b"hello"]
 
 
-async def test_a_lost_connection_is_not_kept_in_memory(platform: Platform) -> None:
-    """Symptom: each lost connection stayed, with the CRT's part of it; a soak grew by 1 MB/min."""
+async def test_lost_connection_is_not_kept_in_memory(platform: Platform) -> None:
+    """Symptom: each lost connection stayed in memory; a soak test grew by 1 MB/min."""
     transport, before = platform.transport(), connections_in_memory()
 
     async def lose_a_connection() -> None:
@@ -419,7 +421,7 @@ async def test_a_lost_connection_is_not_kept_in_memory(platform: Platform) -> No
     for _ in range(3):
         await lose_a_connection()
     async with asyncio.timeout(LIMIT_S):
-        while connections_in_memory() > before:  # noqa: ASYNC110 - nobody tells
+        while connections_in_memory() > before:  # noqa: ASYNC110 - there is no event for this
             await asyncio.sleep(0.05)
 
 
@@ -428,7 +430,7 @@ def connections_in_memory() -> int:
     return sum(isinstance(each, Connection) for each in gc.get_objects())
 
 
-# In mid-stream
+# Open streams
 
 
 @pytest.mark.parametrize(
@@ -443,10 +445,10 @@ def connections_in_memory() -> int:
     ],
     ids=["reset", "drop", "goaway", "model", "platform", "end"],
 )
-async def test_an_end_in_mid_stream(
+async def test_end_of_an_open_stream_has_a_reason(
     platform: Platform, fault: faults.Fault, reason: str | None
 ) -> None:
-    """The stock transport reports a reset as a clean end, and takes 17 more messages."""
+    """The default transport reports a reset as a clean end, and accepts 17 more messages."""
     platform.endpoint.faults.inject(fault)
     stream, recorder = await opened(platform.transport())
     for message in texts(3):
@@ -457,7 +459,7 @@ async def test_an_end_in_mid_stream(
     assert recorder.violations == []
 
 
-async def test_the_code_of_a_container_s_close_is_kept_but_not_its_words(
+async def test_close_code_of_the_container_is_reported_without_its_text(
     platform: Platform,
 ) -> None:
     platform.endpoint.faults.inject(faults.model_stream_error(after_events=0, code="1008"))
@@ -468,7 +470,7 @@ async def test_the_code_of_a_container_s_close_is_kept_but_not_its_words(
     assert "injected" not in str(error)
 
 
-async def test_a_reset_ends_one_stream_of_its_connection(platform: Platform) -> None:
+async def test_reset_ends_only_one_stream_of_its_connection(platform: Platform) -> None:
     transport = platform.transport()
     platform.endpoint.faults.inject(faults.reset(after_events=1))
     reset, recorder = await opened(transport)
@@ -479,8 +481,8 @@ async def test_a_reset_ends_one_stream_of_its_connection(platform: Platform) -> 
     assert await listener.echoes(1) == [b"still here"]
 
 
-async def test_a_peer_that_takes_no_more(platform: Platform) -> None:
-    """The stock transport's `send` blocks for ever, and `close` after it."""
+async def test_peer_that_stops_reading_causes_a_send_timeout(platform: Platform) -> None:
+    """The default transport's `send` and then `close` block for ever."""
     platform.endpoint.faults.inject(faults.stall(after_events=1))
     transport = platform.transport(send_timeout_s=1.0)
     stalled, recorder = await opened(transport)
@@ -492,7 +494,7 @@ async def test_a_peer_that_takes_no_more(platform: Platform) -> None:
     assert await listener.echoes(1) == [b"still here"]
 
 
-async def test_a_peer_that_does_not_answer_the_half_close(platform: Platform) -> None:
+async def test_missing_end_of_stream_after_half_close_times_out(platform: Platform) -> None:
     platform.endpoint.faults.inject(faults.stall(after_events=1))
     stream, recorder = await opened(platform.transport(end_timeout_s=0.3))
     stream.send(b"hello")
@@ -500,29 +502,29 @@ async def test_a_peer_that_does_not_answer_the_half_close(platform: Platform) ->
     assert await recorder.reason() == "response-timeout"
 
 
-async def test_more_than_the_receive_window_comes_through(platform: Platform) -> None:
+async def test_messages_beyond_the_receive_window_arrive(platform: Platform) -> None:
     stream, recorder = await opened(platform.transport())
     sent = [b"%d" % number + b"y" * 500_000 for number in range(12)]
     assert all(stream.send(message) for message in sent)
     assert await recorder.echoes(12) == sent
 
 
-async def test_slow_streams_outlive_the_time_out_of_a_write(platform: Platform) -> None:
+async def test_idle_stream_does_not_cause_a_send_timeout(platform: Platform) -> None:
     stream, recorder = await opened(platform.transport(send_timeout_s=0.5))
     for number in range(6):
         stream.send(b"%d" % number)
         await recorder.echoes(number + 1)
-        await asyncio.sleep(0.2)  # the watch looks again, in between and after
+        await asyncio.sleep(0.2)  # the check runs in between and afterwards
     assert not recorder.closed
 
 
-# What may be read by others
+# Output and logs
 
 
-async def test_an_end_of_ours_prints_nothing(
+async def test_local_end_prints_nothing(
     platform: Platform, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A reset by way of a body that fails had the CRT print the failure's traceback."""
+    """Symptom: a reset caused by a failing request body made the CRT print a traceback."""
     transport = platform.transport(response_timeout_s=0.3)
     platform.endpoint.faults.inject(faults.no_headers())
     await why_not_opened(transport)
@@ -536,7 +538,7 @@ async def test_an_end_of_ours_prints_nothing(
     assert capfd.readouterr().err == ""
 
 
-async def test_no_log_quotes_keys_or_content(
+async def test_logs_have_no_keys_or_content(
     platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -547,9 +549,14 @@ async def test_no_log_quotes_keys_or_content(
     platform.endpoint.faults.inject(faults.refused(400))
     await why_not_opened(transport)
     await transport.close()
-    peers = ("deploy", "aiohttp", "h2", "hpack")  # they stand for what runs elsewhere
-    ours = [record for record in caplog.records if not record.name.startswith(peers)]
-    written = "\n".join(record.getMessage() for record in ours)
+    peers = (
+        "deploy",
+        "aiohttp",
+        "h2",
+        "hpack",
+    )  # of the local endpoint, which is a remote service in production
+    records = [record for record in caplog.records if not record.name.startswith(peers)]
+    written = "\n".join(record.getMessage() for record in records)
     assert SECRET not in written
     assert "Signature=" not in written
     assert "the words of a caller" not in written

@@ -1,4 +1,4 @@
-"""Our frames against the SDK's, byte for byte, and against everything else a peer may send."""
+"""Frames compared byte by byte with the SDK's, and decoding of everything a peer may send."""
 
 import datetime
 import itertools
@@ -31,7 +31,7 @@ MIDNIGHT_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 
 class Written:
-    """What the SDK writes."""
+    """Records the frames that the SDK writes."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -59,13 +59,13 @@ def sdk_publisher(written: Written) -> AWSEventPublisher[Any]:
 
 
 def date_ms(frame: bytes) -> int:
-    """The time in a signed frame's first header."""
+    """Return the time in a signed frame's first header."""
     assert frame[12:19] == b"\x05:date\x08"
     return int(struct.unpack_from(">q", frame, 19)[0])
 
 
-async def test_a_chain_of_frames_is_the_sdk_s_byte_for_byte() -> None:
-    written, ours = Written(), FrameSigner(SECRET, REGION, FIRST)
+async def test_frames_are_identical_to_the_sdks() -> None:
+    written, signer = Written(), FrameSigner(SECRET, REGION, FIRST)
     publisher = sdk_publisher(written)
     messages = [b'{"type":"input_audio_buffer.append","audio":"AAAA"}', b"{}", b"\x00" * 5000]
     for message in messages:
@@ -73,12 +73,12 @@ async def test_a_chain_of_frames_is_the_sdk_s_byte_for_byte() -> None:
         await publisher.send(RequestStreamEventPayloadPart(value=part))
     await publisher.close()
     *parts, end = written.frames
-    assert [ours.message(m, date_ms(f)) for m, f in zip(messages, parts, strict=True)] == parts
-    assert ours.end(date_ms(end)) == end
+    assert [signer.message(m, date_ms(f)) for m, f in zip(messages, parts, strict=True)] == parts
+    assert signer.end(date_ms(end)) == end
 
 
-def test_the_signing_key_changes_at_midnight() -> None:
-    """A stream that runs over midnight goes on with the new day's key and the old signature."""
+def test_signing_key_changes_at_midnight() -> None:
+    """A stream over midnight continues with the new day's key and the previous signature."""
     through = FrameSigner(SECRET, REGION, FIRST)
     before = through.message(b"x", MIDNIGHT_MS - 1)
     signature = before[before.index(b":chunk-signature") + 19 :][:32]
@@ -119,20 +119,20 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
 
 
 @given(st.lists(st.binary(max_size=300)), st.lists(st.integers(0, 10_000)))
-def test_however_the_body_is_cut_the_messages_are_the_same(
+def test_messages_do_not_depend_on_how_the_body_is_split(
     messages: list[bytes], cuts: list[int]
 ) -> None:
     body = b"".join(reply(message) for message in messages)
     assert decoded(*cut(body, cuts)) == messages
 
 
-def test_byte_by_byte() -> None:
+def test_body_is_decoded_byte_by_byte() -> None:
     body = reply(b"one") + reply(b"") + reply(b"three")
     assert decoded(*(body[i : i + 1] for i in range(len(body)))) == [b"one", b"", b"three"]
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
-def test_a_run_of_partial_parts_is_one_message(parts: list[bytes]) -> None:
+def test_partial_parts_are_joined_to_one_message(parts: list[bytes]) -> None:
     *most, last = parts
     body = b"".join(reply(part, "PARTIAL") for part in most) + reply(last, "COMPLETE")
     assert decoded(body + reply(b"next")) == [b"".join(parts), b"next"]
@@ -143,11 +143,11 @@ def test_a_run_of_partial_parts_is_one_message(parts: list[bytes]) -> None:
     [True, False, 7, b"bytes", "text", datetime.datetime.now(datetime.UTC)],
     ids=lambda value: type(value).__name__,
 )
-def test_headers_of_any_type_are_stepped_over(header: object) -> None:
+def test_headers_of_any_type_are_skipped(header: object) -> None:
     assert decoded(reply(b"x", None, P="AAAA", **{"x-new": header})) == [b"x"]
 
 
-def test_an_event_of_a_kind_yet_unknown_is_no_message() -> None:
+def test_unknown_event_type_is_ignored() -> None:
     new = EventMessage(
         headers={":message-type": "event", ":event-type": "Metrics"}, payload=b"{}"
     ).encode()
@@ -155,7 +155,7 @@ def test_an_event_of_a_kind_yet_unknown_is_no_message() -> None:
 
 
 def refusal(data: bytes) -> str | None:
-    """The reason a body is refused with, if it is."""
+    """Return the reason of the error that a body causes; None without an error."""
     try:
         decoded(data)
     except UpstreamError as error:
@@ -164,32 +164,32 @@ def refusal(data: bytes) -> str | None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_give_messages_or_a_documented_error(data: bytes) -> None:
+def test_any_bytes_decode_to_messages_or_a_documented_error(data: bytes) -> None:
     assert refusal(data) in (None, "platform-protocol-error")
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
-def test_a_changed_byte_is_found(position: int, change: int) -> None:
+def test_changed_byte_is_detected(position: int, change: int) -> None:
     body = bytearray(reply(b"some delta of a transcript"))
     body[position % len(body)] ^= change
     assert refusal(bytes(body)) == "platform-protocol-error"
 
 
 @given(st.binary(max_size=60))
-def test_headers_that_name_no_event_are_a_documented_error(headers: bytes) -> None:
+def test_random_headers_are_a_documented_error(headers: bytes) -> None:
     assert refusal(encode_frame(headers, b"x")) in (
         "platform-protocol-error",
         "internal-stream-failure",
     )
 
 
-def test_a_frame_too_large_is_refused_before_it_is_buffered() -> None:
+def test_too_large_frame_is_rejected_before_it_is_buffered() -> None:
     prelude = encode_frame(b"", b"y" * (MAX_MESSAGE_BYTES + 2**20))[:12]
     with pytest.raises(UpstreamError):
         decoded(prelude)
 
 
-def test_a_run_too_large_is_refused() -> None:
+def test_too_large_message_of_partial_parts_is_rejected() -> None:
     decoder = ResponseDecoder()
     part = reply(b"y" * (MAX_MESSAGE_BYTES // 2 + 1), "PARTIAL")
     assert list(decoder.feed(part)) == []
@@ -197,7 +197,7 @@ def test_a_run_too_large_is_refused() -> None:
         list(decoder.feed(part))
 
 
-def test_between_messages_nothing_would_be_cut_off() -> None:
+def test_between_messages_is_false_inside_a_message() -> None:
     decoder = ResponseDecoder()
     assert decoder.between_messages
     list(decoder.feed(reply(b"one")[:-1]))

@@ -1,4 +1,4 @@
-"""What a stream writes, whatever the moment it is told to end: a whole chain of signatures."""
+"""A stream that ends at any moment writes a complete chain of signatures."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ REGION, FIRST = "eu-central-1", "ab" * 32
 
 
 class WrittenExchange:
-    """An exchange that keeps what is written to it, and refuses more after the half-close."""
+    """An exchange that records what is written, and rejects writes after the half-close."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -38,7 +38,7 @@ class WrittenExchange:
             self.half_closed = True
 
     def messages(self) -> list[bytes]:
-        """The messages in the body, which must be whole: signed, chained, with a signed end."""
+        """Return the messages in the body; check that all are signed and chained, up to the end."""
         parts = SignedParts(EventChain(SECRET, REGION, FIRST))
         parts.feed(self.body)
         found = list(iter(lambda: parts.next_part(time.time()), None))
@@ -56,44 +56,46 @@ def stream_on(exchange: WrittenExchange, receiver: Recorder) -> SageMakerStream:
         send_timeout_s=60,
         end_timeout_s=60,
         observe_wait_s=ignore,
-        forget=lambda stream: None,
+        discard=lambda stream: None,
     )
 
 
-async def turns(count: int) -> None:
+async def loop_iterations(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("before", range(7))
 @pytest.mark.parametrize("after", range(7))
-async def test_an_abort_at_any_turn_leaves_a_whole_chain(before: int, after: int) -> None:
-    """Once a message is signed, no later signature is valid without it."""
+async def test_abort_at_any_loop_iteration_leaves_a_complete_chain(before: int, after: int) -> None:
+    """After a message is signed, no later signature is valid without it."""
     exchange, recorder = WrittenExchange(), Recorder()
     stream = stream_on(exchange, recorder)
     assert stream.send(b"one")
-    await turns(before)
+    await loop_iterations(before)
     assert stream.send(b"two")
-    await turns(after)
+    await loop_iterations(after)
     stream.abort()
     assert exchange.half_closed
     await recorder.end()
-    await turns(7)
+    await loop_iterations(7)
     assert exchange.messages() in ([], [b"one"], [b"one", b"two"])
 
 
 @pytest.mark.parametrize("before", range(7))
 @pytest.mark.parametrize("after", range(7))
-async def test_a_finish_at_any_turn_sends_all_and_ends_once(before: int, after: int) -> None:
+async def test_finish_at_any_loop_iteration_sends_all_messages_and_ends_once(
+    before: int, after: int
+) -> None:
     exchange, recorder = WrittenExchange(), Recorder()
     stream = stream_on(exchange, recorder)
     assert stream.send(b"one")
-    await turns(before)
+    await loop_iterations(before)
     assert stream.send(b"two")
-    await turns(after)
+    await loop_iterations(after)
     stream.finish()
     await asyncio.sleep(0.01)
-    await turns(7)
+    await loop_iterations(7)
     assert exchange.half_closed
     assert exchange.messages() == [b"one", b"two"]
     stream.abort()

@@ -1,4 +1,4 @@
-"""How a verification ends, and what its headers may hold."""
+"""The outcomes of a verification, and generators of its inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,9 @@ from gateway.errors import CarrierError
 
 DOCUMENTED = {None, "signature-missing", "signature-invalid", "signature-stale"}
 
-type Forgeries = dict[str, tuple[dict[str, Any], str]]  # by name: what is altered, the reason
+type Forgeries = dict[
+    str, tuple[dict[str, Any], str]
+]  # by name: the changes and the expected reason
 
 wire_texts = st.binary(max_size=64).map(lambda raw: raw.decode(errors="surrogateescape"))
 forms = st.lists(st.tuples(wire_texts, wire_texts), max_size=4)
@@ -30,7 +32,7 @@ every_clock = pytest.mark.parametrize(
 
 
 def refusal(verify: Callable[..., object], request: dict[str, Any], **changes: Any) -> str | None:
-    """Why a request is refused; None: it is let in."""
+    """Return the reason why a request is rejected; None if it is accepted."""
     try:
         verify(**request | changes)
     except CarrierError as error:
@@ -39,7 +41,7 @@ def refusal(verify: Callable[..., object], request: dict[str, Any], **changes: A
 
 
 def headers_like(good: str) -> st.SearchStrategy[str | None]:
-    """A header that is missing, right, damaged, too long, or anything else."""
+    """Generate header values that are missing, right, damaged, too long, or arbitrary."""
     damaged = st.builds(
         lambda at, cut, insert: good[:at] + insert + good[at + cut :],
         st.integers(0, len(good)),

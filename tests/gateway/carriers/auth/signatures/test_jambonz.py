@@ -1,4 +1,4 @@
-"""Jambonz' signature: a vector, its clock, forgeries. No URL is signed: none can be altered."""
+"""The signature of jambonz: a vector, its timestamp, forgeries. The URL is not signed."""
 
 import hashlib
 import hmac
@@ -35,7 +35,7 @@ def signed(secret: str, timestamp: str, body: bytes = BODY) -> dict[str, str]:
     return {"signature": f"t={timestamp},v1={sign(secret, timestamp, body)}"}
 
 
-def test_vector() -> None:
+def test_vector_is_reproduced_and_accepted() -> None:
     assert sign(SECRET, "1700000000", BODY) == V1
     assert refusal(verify, GOOD) is None
 
@@ -51,12 +51,12 @@ def test_vector() -> None:
         f"t=1700000000,v0=x,v2,v1={V1},",
     ],
 )
-def test_spellings(header: str) -> None:
+def test_header_spellings_are_accepted(header: str) -> None:
     assert refusal(verify, GOOD, signature=header) is None
 
 
 @every_clock
-def test_clock(now_s: float, reason: str | None) -> None:
+def test_timestamp_tolerance(now_s: float, reason: str | None) -> None:
     assert refusal(verify, GOOD, now_s=now_s) == reason
 
 
@@ -105,12 +105,12 @@ FORGERIES: Forgeries = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), FORGERIES.values(), ids=FORGERIES)
-def test_forgeries(changes: dict[str, Any], reason: str) -> None:
+def test_forged_request_is_rejected(changes: dict[str, Any], reason: str) -> None:
     assert refusal(verify, GOOD, **changes) == reason
 
 
 @given(header=headers_like(HEADER))
-def test_any_header_is_refused_unless_it_is_right(header: str | None) -> None:
+def test_only_headers_with_the_right_signature_are_accepted(header: str | None) -> None:
     reason = refusal(verify, GOOD, signature=header)
     assert reason in DOCUMENTED
     if reason is None:
@@ -119,7 +119,7 @@ def test_any_header_is_refused_unless_it_is_right(header: str | None) -> None:
 
 
 @given(body=st.binary(max_size=64))
-def test_any_body_is_good_with_its_own_signature_alone(body: bytes) -> None:
+def test_body_is_accepted_only_with_its_own_signature(body: bytes) -> None:
     assert refusal(verify, GOOD | signed(SECRET, "1700000000", body), body=body) is None
     if body != BODY:
         assert refusal(verify, GOOD, body=body) == "signature-invalid"

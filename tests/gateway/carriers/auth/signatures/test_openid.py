@@ -1,4 +1,4 @@
-"""Tokens by keys that their issuer publishes."""
+"""JWTs that are verified with keys published by their issuer."""
 
 import json
 from collections.abc import Mapping
@@ -51,27 +51,27 @@ def keys() -> OpenIdKeys:
 
 
 @pytest.mark.parametrize("later_s", [-299, 0, 599])
-def test_a_token_of_the_issuer_is_good_for_its_time(later_s: int) -> None:
+def test_token_is_valid_until_it_expires_plus_tolerance(later_s: int) -> None:
     once, until_s = keys().verify(shown(), NOW_S + later_s)
     assert len(once) == 64
     assert until_s == NOW_S + 600
 
 
-def test_each_token_is_told_from_every_other() -> None:
+def test_different_tokens_have_different_digests() -> None:
     ring = keys()
     first, second = (ring.verify(shown(jti=jti), NOW_S)[0] for jti in "ab")
     assert first != second
 
 
 @pytest.mark.parametrize("spelt", ["Bearer {}==", "Bearer {} ", "Bearer   {}", "bEARER {}"])
-def test_a_token_spelled_otherwise_is_the_same(spelt: str) -> None:
-    """Symptom to prevent: it is let in once for each spelling."""
+def test_other_spellings_of_a_token_have_the_same_digest(spelt: str) -> None:
+    """Symptom to prevent: each spelling of a token is accepted once."""
     ring, authorization = keys(), shown()
     other = spelt.format(authorization.removeprefix("Bearer "))
     assert ring.verify(other, NOW_S) == ring.verify(authorization, NOW_S)
 
 
-def test_a_token_may_be_for_several_and_have_no_beginning() -> None:
+def test_several_audiences_and_missing_nbf_are_accepted() -> None:
     keys().verify(shown(aud=["another", RESOURCE], nbf=None), NOW_S)
 
 
@@ -101,18 +101,18 @@ def test_a_token_may_be_for_several_and_have_no_beginning() -> None:
         (shown(nbf=NOW_S + 301), "signature-stale"),
     ],
 )
-def test_forgeries(authorization: str | None, reason: str) -> None:
+def test_forged_token_is_rejected(authorization: str | None, reason: str) -> None:
     with pytest.raises(CarrierError) as refused:
         keys().verify(authorization, NOW_S)
     assert refused.value.reason == reason
 
 
-def test_before_the_keys_were_read_nobody_is_let_in() -> None:
+def test_token_is_rejected_before_keys_were_read() -> None:
     with pytest.raises(CarrierError, match="keys-unavailable"):
         OpenIdKeys(URL, RESOURCE).verify(shown(), NOW_S)
 
 
-def test_a_key_that_is_not_there_is_asked_for() -> None:
+def test_unknown_key_calls_on_unknown() -> None:
     ring, unknown = keys(), []
     ring.on_unknown = lambda: unknown.append(1)
     ring.verify(shown(), NOW_S)
@@ -123,13 +123,13 @@ def test_a_key_that_is_not_there_is_asked_for() -> None:
     ring.read_keys(key_set(k2=OTHER_KEY))
     ring.verify(shown(OTHER_KEY, kid="k2"), NOW_S)
     with pytest.raises(CarrierError, match="signature-invalid"):
-        ring.verify(shown(), NOW_S)  # by a key that was withdrawn
+        ring.verify(shown(), NOW_S)  # signed with a withdrawn key
 
 
 @pytest.mark.parametrize(
     "document", [b"", b"[]", b"{}", b"\xff", configuration("http://issuer.example.com")]
 )
-def test_a_configuration_that_is_none(document: bytes) -> None:
+def test_invalid_configuration_is_rejected(document: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # whatever the libraries say
         OpenIdKeys(URL, RESOURCE).read_configuration(document)
 
@@ -141,7 +141,7 @@ def test_a_configuration_that_is_none(document: bytes) -> None:
         json.dumps({"keys": [{"kty": "oct", "kid": "k1", "k": "c2VjcmV0"}]}).encode(),
     ],
 )
-def test_keys_that_are_none_leave_those_before(document: bytes) -> None:
+def test_invalid_key_set_keeps_the_previous_keys(document: bytes) -> None:
     ring = keys()
     with pytest.raises(ValueError):  # noqa: PT011  # whatever the libraries say
         ring.read_keys(document)

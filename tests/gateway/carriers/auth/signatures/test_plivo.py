@@ -1,4 +1,4 @@
-"""Plivo's signature: vectors of the vendor's SDK, what is signed, forgeries."""
+"""Plivo's signature: vectors of the vendor's SDK, the signed text, forgeries."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ def hmac_of(text: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-def test_vectors() -> None:
+def test_vectors_are_reproduced_and_accepted() -> None:
     assert sign(TOKEN, URL, NONCE, FORM) == SIGNATURE
     assert sign(TOKEN, UPGRADE_URL, NONCE) == UPGRADE_SIGNATURE
     assert verify(**POST) == NONCE
@@ -62,11 +62,13 @@ def test_vectors() -> None:
         ("https://h:8443/p", [("k", "é")], "https://h:8443/p?ké"),
     ],
 )
-def test_what_is_signed(url: str, form: list[tuple[str, str]], signed: str) -> None:
+def test_signed_text_is_canonical_url_form_and_nonce(
+    url: str, form: list[tuple[str, str]], signed: str
+) -> None:
     assert sign(TOKEN, url, NONCE, form) == hmac_of(f"{signed}.{NONCE}")
 
 
-def test_an_upgrade_may_be_signed_over_either_spelling_of_its_scheme() -> None:
+def test_upgrade_may_be_signed_with_wss_or_https() -> None:
     https = sign(TOKEN, UPGRADE_URL.replace("wss:", "https:"), NONCE)
     assert refusal(verify, UPGRADE, signature=https) is None
     http = sign(TOKEN, "http://gw.example.com/v1/plivo", NONCE)
@@ -77,7 +79,7 @@ def test_an_upgrade_may_be_signed_over_either_spelling_of_its_scheme() -> None:
 @pytest.mark.parametrize(
     "signature", [f"x,{SIGNATURE}", f"{SIGNATURE},x", f"x, {SIGNATURE} ,", f"a,b,c,{SIGNATURE}"]
 )
-def test_one_of_several(signature: str) -> None:
+def test_one_of_several_signatures_suffices(signature: str) -> None:
     assert refusal(verify, POST, signature=signature) is None
 
 
@@ -117,12 +119,12 @@ FORGERIES: Forgeries = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), FORGERIES.values(), ids=FORGERIES)
-def test_forgeries(changes: dict[str, Any], reason: str) -> None:
+def test_forged_request_is_rejected(changes: dict[str, Any], reason: str) -> None:
     assert refusal(verify, POST, **changes) == reason
 
 
-def test_the_end_of_a_form_cannot_pass_for_the_beginning_of_another_nonce() -> None:
-    """A request seen once could be shown again: same text, same signature, another nonce."""
+def test_end_of_form_cannot_be_moved_into_the_nonce() -> None:
+    """Symptom to prevent: a captured request is replayed with another nonce."""
     form = [("Version", "1.0")]
     signature = sign(TOKEN, URL, NONCE, form)
     moved = {"form": [("Version", "1")], "nonce": f"0.{NONCE}", "signature": signature}
@@ -131,7 +133,7 @@ def test_the_end_of_a_form_cannot_pass_for_the_beginning_of_another_nonce() -> N
 
 
 @given(signature=headers_like(SIGNATURE), nonce=headers_like(NONCE))
-def test_any_headers_are_refused_unless_they_are_right(
+def test_only_headers_with_the_right_signature_and_nonce_are_accepted(
     signature: str | None, nonce: str | None
 ) -> None:
     reason = refusal(verify, POST, signature=signature, nonce=nonce)
@@ -143,7 +145,7 @@ def test_any_headers_are_refused_unless_they_are_right(
 
 
 @given(query=wire_texts, form=forms)
-def test_any_bytes_can_be_signed(query: str, form: list[tuple[str, str]]) -> None:
+def test_arbitrary_bytes_can_be_signed(query: str, form: list[tuple[str, str]]) -> None:
     url = f"{UPGRADE_URL}?{query}"
     signature = sign(TOKEN, url, NONCE, form)
     assert refusal(verify, POST, url=url, form=form, signature=signature) is None

@@ -37,7 +37,7 @@ def shown(signature: str, name: str = "X-SignalWire-Signature") -> dict[str, str
 
 
 def asked(**changed: Any) -> dict[str, Any]:
-    """A form as the vendor's vector has it; `changed` instead of what is right."""
+    """Return the request of the vendor's vector, with changes."""
     right = {"key": FORM_KEY, "url": FORM_URL, "headers": shown(FORM_SIGNATURE), "body": b""}
     return right | {"form": FORM} | changed
 
@@ -53,14 +53,14 @@ AS_HASHED = {
 
 
 @pytest.mark.parametrize("request_", [asked(), AS_JSON, AS_HASHED], ids=["form", "json", "hash"])
-def test_vectors(request_: dict[str, Any]) -> None:
+def test_vectors_are_accepted_under_both_header_names(request_: dict[str, Any]) -> None:
     assert refusal(verify, request_) is None
     twilios_name = {"X-Twilio-Signature": next(iter(request_["headers"].values()))}
     assert refusal(verify, request_ | {"headers": twilios_name}) is None
 
 
-def test_repeated_fields_are_signed_in_their_order_without_removing_equals() -> None:
-    """Symptom: a form that repeats a field was checked by Twilio's rule, and refused."""
+def test_repeated_fields_are_signed_in_order_and_kept() -> None:
+    """Symptom: a form with a repeated field was verified by Twilio's rule, and rejected."""
     repeated = [("To", "b"), ("A", "1"), ("To", "a"), ("To", "b")]
     expected = sign(KEY, f"{URL}A1TobToaTob")
     assert sign(KEY, URL, repeated) == expected
@@ -83,12 +83,12 @@ def test_repeated_fields_are_signed_in_their_order_without_removing_equals() -> 
         ("https://example.com/hook", "https://example.com:443/hook"),
     ],
 )
-def test_with_and_without_the_port(signed: str, configured: str) -> None:
+def test_url_is_accepted_with_and_without_the_port(signed: str, configured: str) -> None:
     request = asked(key=KEY, url=configured, headers=shown(sign(KEY, signed, FORM)))
     assert refusal(verify, request) is None
 
 
-def test_any_of_several_keys() -> None:
+def test_any_of_several_keys_is_accepted() -> None:
     for keys in ([FORM_KEY, "other"], ["other", FORM_KEY]):
         assert refusal(verify, asked(key=keys)) is None
     assert refusal(verify, asked(key=["other", "another"])) == "signature-invalid"
@@ -111,17 +111,17 @@ def test_any_of_several_keys() -> None:
         (AS_HASHED | {"url": HASHED_URL + "&bodySHA256=0"}, "signature-invalid"),
     ],
 )
-def test_forgeries(request_: dict[str, Any], reason: str) -> None:
+def test_forged_request_is_rejected(request_: dict[str, Any], reason: str) -> None:
     assert refusal(verify, request_) == reason
 
 
-def test_a_url_alone_does_not_vouch_for_json() -> None:
-    """The vendor's own validator takes this: whoever has seen one signed URL may post anything."""
+def test_signature_over_the_url_does_not_cover_json() -> None:
+    """The vendor's validator accepts this: with one signed URL, any body can be posted."""
     request = {"key": KEY, "url": URL, "headers": shown(sign(KEY, URL)), "body": b"{}"}
     assert refusal(verify, request | {"form": None}) == "signature-invalid"
 
 
-def test_a_form_whose_url_has_a_hash_must_have_it() -> None:
+def test_form_must_match_the_hash_in_its_url() -> None:
     body = b"CallSid=CA1"
     form = [("CallSid", "CA1")]
     for digest, reason in (
@@ -135,7 +135,7 @@ def test_a_form_whose_url_has_a_hash_must_have_it() -> None:
 
 
 @given(headers_like(FORM_SIGNATURE), forms)
-def test_any_header_and_form_give_a_documented_end(header: str | None, form: Any) -> None:
+def test_arbitrary_header_and_form_have_a_documented_outcome(header: str | None, form: Any) -> None:
     headers = {} if header is None else shown(header)
     found = refusal(verify, asked(headers=headers, form=form))
     assert found in DOCUMENTED

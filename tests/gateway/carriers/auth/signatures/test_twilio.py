@@ -33,14 +33,14 @@ POST: dict[str, Any] = {"auth_token": TOKEN, "url": URL, "signature": SIGNATURE,
 UPGRADE = {"auth_token": TOKEN, "url": UPGRADE_URL, "signature": UPGRADE_SIGNATURE}
 
 
-def test_vectors() -> None:
+def test_vectors_are_reproduced_and_accepted() -> None:
     assert sign(TOKEN, URL, FORM) == SIGNATURE
     assert sign(TOKEN, UPGRADE_URL) == UPGRADE_SIGNATURE
     assert refusal(verify, POST) is None
     assert refusal(verify, UPGRADE) is None
 
 
-def test_order_of_fields_does_not_matter_and_each_distinct_value_counts_once() -> None:
+def test_fields_are_sorted_and_equal_fields_count_once() -> None:
     assert sign(TOKEN, URL, reversed(FORM)) == SIGNATURE
     assert sign(TOKEN, URL, [*FORM, FORM[0]]) == SIGNATURE
     assert sign(TOKEN, URL, [("a", "2"), ("a", "1")]) == sign(TOKEN, URL + "a1a2")
@@ -59,7 +59,7 @@ def test_order_of_fields_does_not_matter_and_each_distinct_value_counts_once() -
         ("wss://gw.example.com:443/media", "wss://gw.example.com/media"),
     ],
 )
-def test_with_and_without_port(signed: str, configured: str) -> None:
+def test_url_is_accepted_with_and_without_the_port(signed: str, configured: str) -> None:
     verify(TOKEN, configured, sign(TOKEN, signed))
 
 
@@ -94,19 +94,19 @@ FORGERIES: Forgeries = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), FORGERIES.values(), ids=FORGERIES)
-def test_forgeries(changes: dict[str, Any], reason: str) -> None:
+def test_forged_request_is_rejected(changes: dict[str, Any], reason: str) -> None:
     assert refusal(verify, POST, **changes) == reason
 
 
 @given(signature=headers_like(SIGNATURE))
-def test_one_signature_alone_is_right(signature: str | None) -> None:
+def test_only_the_exact_signature_is_accepted(signature: str | None) -> None:
     reason = refusal(verify, POST, signature=signature)
     assert reason in DOCUMENTED
     assert (reason is None) == (signature == SIGNATURE)
 
 
 @given(query=wire_texts, form=forms)
-def test_any_bytes_can_be_signed(query: str, form: list[tuple[str, str]]) -> None:
+def test_arbitrary_bytes_can_be_signed(query: str, form: list[tuple[str, str]]) -> None:
     url = f"{UPGRADE_URL}?{query}"
     signature = sign(TOKEN, url, form)
     assert refusal(verify, POST, url=url, form=form, signature=signature) is None

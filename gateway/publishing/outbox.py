@@ -1,0 +1,296 @@
+"""The events of all open streams that Redis has not acknowledged: queued, in flight or held. Pure.
+
+    state of a stream     next state
+    idle                  ready: an event was added, or its lease is due for renewal
+    ready                 in flight: the publisher took its batch
+    in flight             idle, or ready for its next batch: Redis replied
+                          held: Redis did not reply
+    held                  ready: the backoff is over, the same batch is sent again
+
+A stream whose batches are in the spool (`StreamWriter.spooled`) waits for those, in any state.
+
+Memory is limited. At the first limit deltas are rejected, because finals repeat their words; at the
+second, everything except the end of a stream. Anything dropped but a delta leaves a hole in n, so
+that readers see that an event is missing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.publishing.backlog import Backlog, Batch, UnencodableEvent
+from gateway.publishing.event_store import Outcome, Reply
+from gateway.transcript.events import StreamEnded, TranscriptDelta, TranscriptEvent
+from gateway.transcript.keys import CallKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the publisher batches, retries, retains and trims events."""
+
+    flush_interval_s: float = 0.010  # most of an event's latency: p99 stays under 15 ms
+    flush_events: int = 50  # flush at once from this many: larger batches save little more
+    batch_events: int = 128  # of one stream per script call, during which Redis serves no one else
+    exchange_events: int = 2000  # of all streams per exchange, which limits its size and duration
+    exchange_timeout_s: float = 3.0
+    backoff_first_s: float = 0.05
+    backoff_max_s: float = 2.0
+    buffered_events: int = 10_000  # in memory; beyond it, events are spooled or deltas are dropped
+    buffered_events_hard: int = 20_000  # without room in the spool; beyond it, all are dropped
+    full_s: float = 0.1  # how often room is looked for while there is none
+    spill_events: int = 200  # spooled at a time: 2 ms of the event loop
+    lease_s: float = 30.0  # a stream counts as live for this long after its latest batch
+    retention_s: int = 86_400  # of a call's events, after its latest event
+    events_length: int = 100_000  # minimum length of a partition's `events`
+    events_age_s: int = 86_400  # maximum age of its entries
+
+
+@dataclass(eq=False, slots=True)
+class StreamWriter:
+    """One stream's place in the outbox. Implements `EventWriter`.
+
+    Attributes:
+        call_id: encoded.
+        stream_id: encoded.
+        keys: of the call.
+        stream_header: from `encode.pack_stream`.
+        backlog: events not yet acknowledged or spooled.
+        on_fenced: called when another gateway has taken the stream over.
+        accept: queues an event; the publisher's.
+        opened_s: on the monotonic clock.
+        lease_renewed_at: when a batch was last acknowledged, likewise.
+        acknowledged_n: n of the newest acknowledged event.
+        spooled: batches in the spool; the backlog comes after them.
+        closed: no event is accepted any more.
+        refused: Redis refused a batch, and that was logged.
+    """
+
+    call_id: str
+    stream_id: str
+    keys: CallKeys
+    stream_header: bytes
+    on_fenced: Callable[[], None]
+    accept: Callable[["StreamWriter", TranscriptEvent], None]
+    opened_s: float
+    lease_renewed_at: float
+    backlog: Backlog
+    acknowledged_n: int = 0
+    spooled: int = 0
+    closed: bool = False
+    refused: bool = False
+
+    def publish(self, event: TranscriptEvent) -> None:
+        """Queue one event, in order, without waiting. Events after the end are dropped."""
+        self.accept(self, event)
+
+
+class Acknowledgement(NamedTuple):
+    """What an acknowledged batch changed.
+
+    Attributes:
+        is_current: the batch is done. False for a lease renewal, or if it was spooled meanwhile.
+        lost_events: acknowledged before, and missing now: Redis failed over to a late replica.
+        dropped: types of the events that were dropped.
+        unencodable: an event that was dropped because it could not be packed.
+        has_more: the stream is ready to send another batch.
+    """
+
+    is_current: bool
+    lost_events: int = 0
+    dropped: Sequence[str] = ()
+    unencodable: UnencodableEvent | None = None
+    has_more: bool = False
+
+
+class Outbox:
+    """All open streams, in the order of their opening.
+
+    Attributes:
+        events: number of events in memory.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.events = 0
+        self._limits = limits
+        self._open: dict[StreamWriter, None] = {}
+        self._ready: dict[StreamWriter, None] = {}  # in the order in which they became ready
+        self._held: dict[StreamWriter, None] = {}
+        self._unanswered: dict[StreamWriter, None] = {}  # held, or sent again since
+
+    def __iter__(self) -> Iterator[StreamWriter]:
+        """Iterate over the open streams."""
+        return iter(self._open)
+
+    def __len__(self) -> int:
+        """Return the number of open streams."""
+        return len(self._open)
+
+    def __contains__(self, writer: StreamWriter) -> bool:
+        """Return whether a stream is open."""
+        return writer in self._open
+
+    def open(self, writer: StreamWriter) -> None:
+        """Register a stream with nothing to write."""
+        self._open[writer] = None
+
+    def close(self, writer: StreamWriter) -> Sequence[str]:
+        """Remove a stream; return the types of its events, which are dropped."""
+        writer.closed = True
+        types = writer.backlog.clear()
+        self.events -= len(types)
+        for streams in (self._open, self._ready, self._held, self._unanswered):
+            streams.pop(writer, None)
+        return types
+
+    # Adding events
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the first limit is reached."""
+        return self.events >= self._limits.buffered_events
+
+    def admits(self, event: TranscriptEvent) -> bool:
+        """Return whether an event has room. The end of a stream always has.
+
+        Without its end, the janitor would declare the stream lost.
+        """
+        if isinstance(event, TranscriptDelta):
+            return not self.is_full
+        return self.events < self._limits.buffered_events_hard or isinstance(event, StreamEnded)
+
+    def add(self, writer: StreamWriter, event: TranscriptEvent, unix_s: float) -> bool:
+        """Queue an event.
+
+        Args:
+            writer: its stream.
+            event: what to publish.
+            unix_s: time of the event, Unix seconds.
+
+        Returns:
+            Whether the stream is ready now. If False, older events of it are waiting.
+        """
+        writer.backlog.add(event, unix_s)
+        self.events += 1
+        if writer in self._held or writer.spooled:
+            return False
+        self._ready[writer] = None
+        return True
+
+    def reject(self, writer: StreamWriter, event: TranscriptEvent) -> None:
+        """Leave a hole in n for an event that has no room; deltas need none."""
+        if not isinstance(event, TranscriptDelta):
+            writer.backlog.lose()
+
+    def shed_deltas(self) -> int:
+        """Drop all queued deltas; return their number."""
+        shed = sum(writer.backlog.shed_deltas() for writer in self._open)
+        self.events -= shed
+        return shed
+
+    # Sending batches
+
+    @property
+    def ready(self) -> Sequence[StreamWriter]:
+        """The streams to send next, in order."""
+        return list(self._ready)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether any stream is ready or held."""
+        return bool(self._ready or self._held)
+
+    @property
+    def has_held(self) -> bool:
+        """Whether any stream waits for the backoff."""
+        return bool(self._held)
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether the latest batch of any stream got no reply, also if it was sent again."""
+        return bool(self._held or self._unanswered)
+
+    def next_batch(self, writer: StreamWriter, now_s: float) -> Batch:
+        """Return a stream's unacknowledged batch, or pack its next one."""
+        return writer.backlog.batch(self._limits.batch_events, now_s)
+
+    def mark_in_flight(self, writer: StreamWriter) -> None:
+        """Record that a stream's batch, or a renewal of its lease, is being sent or spooled."""
+        self._ready.pop(writer, None)
+
+    def spill_order(self) -> Sequence[StreamWriter]:
+        """Return the open streams, first those that wait anyway; others may be sent any moment."""
+        return sorted(self._open, key=lambda writer: not self._is_waiting(writer))
+
+    def _is_waiting(self, writer: StreamWriter) -> bool:
+        return writer in self._held or bool(writer.spooled)
+
+    def schedule_renewals(self, since_s: float) -> None:
+        """Make streams ready whose lease was last renewed before a time, except held ones."""
+        for writer in self._open:
+            if writer.lease_renewed_at <= since_s and writer not in self._held:
+                self._ready[writer] = None
+
+    def schedule_rest(self, writer: StreamWriter) -> bool:
+        """Make a stream ready if it has more to send; remove it if it has ended.
+
+        Returns:
+            Whether it is ready.
+        """
+        if writer.spooled or writer not in self._open:
+            return False
+        if writer.backlog:
+            self._ready[writer] = None
+            return True
+        if writer.closed:
+            self.close(writer)
+        return False
+
+    # Replies
+
+    def acknowledge(
+        self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float
+    ) -> Acknowledgement:
+        """Process the reply to a batch or a lease renewal of an open stream.
+
+        Args:
+            writer: the stream.
+            batch: what was sent.
+            reply: Redis's.
+            now_s: when it arrived, on the monotonic clock.
+        """
+        self._unanswered.pop(writer, None)
+        is_current = batch is writer.backlog.sent
+        if reply.outcome is Outcome.UNKNOWN:
+            self._hold(writer)
+            return Acknowledgement(is_current=False)
+        if reply.outcome is Outcome.FENCED:
+            return Acknowledgement(is_current=False, dropped=self.close(writer))
+        if reply.outcome is Outcome.WRITTEN:
+            writer.lease_renewed_at = now_s
+        if not is_current:
+            return Acknowledgement(is_current=False)
+        lost, dropped = 0, batch.types
+        if reply.outcome is Outcome.WRITTEN:
+            lost, dropped = max(0, writer.acknowledged_n - reply.written_n), ()
+            writer.acknowledged_n = batch.last_n
+        self.remove_batch(writer, batch)
+        has_more = self.schedule_rest(writer)
+        return Acknowledgement(is_current, lost, dropped, batch.unencodable, has_more)
+
+    def remove_batch(self, writer: StreamWriter, batch: Batch) -> None:
+        """Remove the current batch of a stream: it is written, refused or spooled."""
+        writer.backlog.acknowledge()
+        self.events -= len(batch) + (batch.unencodable is not None)
+
+    def _hold(self, writer: StreamWriter) -> None:
+        self._ready.pop(writer, None)
+        self._held[writer] = self._unanswered[writer] = None
+
+    def hold_all(self) -> None:
+        """Hold every stream with something to send: the outcome of its batch is unknown."""
+        self._held.update((writer, None) for writer in self._open if writer.backlog)
+
+    def retry_held(self) -> None:
+        """Make the held streams ready: the backoff is over."""
+        self._ready.update(self._held)
+        self._held.clear()

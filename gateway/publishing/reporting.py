@@ -1,0 +1,116 @@
+"""Metrics and log lines of the publisher."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+
+from gateway.errors import PublishError
+from gateway.metrics import Metrics
+from gateway.publishing.backlog import Batch, UnencodableEvent
+from gateway.publishing.event_store import Outcome, Reply
+from gateway.publishing.outbox import Acknowledgement, StreamWriter
+from gateway.publishing.spool.overflow import types_in
+from gateway.publishing.spool.spool import Record
+
+_log = structlog.get_logger()
+
+
+class PublishingReporter:
+    """Counts and logs what happens to events."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def report_exchange(self, seconds: float) -> None:
+        """Count an exchange with Redis."""
+        self._metrics.redis_batch_seconds.observe(seconds)
+
+    def report_acknowledgement(
+        self, writer: StreamWriter, batch: Batch, reply: Reply, done: Acknowledgement, now_s: float
+    ) -> None:
+        """Report the reply to a batch, or to a lease renewal, of an open stream."""
+        if reply.error:
+            self._report_error(reply.error)
+        if reply.is_resumed:
+            self._report_resumed(writer.call_id)
+        if reply.outcome is Outcome.FENCED:
+            self.report_fenced(writer)
+        elif done.is_current and reply.error:
+            if not writer.refused:  # else a line per batch, for as long as the call lasts
+                _log.error(reply.error.reason, call_id=writer.call_id, code=reply.error.detail)
+            writer.refused = True
+        elif done.is_current:
+            self._report_written(writer, batch, done.lost_events, now_s)
+        self.report_dropped(done.dropped)
+        self.report_unencodable(writer, done.unencodable)
+
+    def _report_written(
+        self, writer: StreamWriter, batch: Batch, lost_events: int, now_s: float
+    ) -> None:
+        if lost_events:  # a failover to a replica that lacked acknowledged events
+            self._metrics.redis_errors_total.labels("redis-lost-writes").inc()
+            _log.error("redis-lost-writes", call_id=writer.call_id, events=lost_events)
+        self._metrics.redis_events_total.inc(len(batch))
+        for received_at, received_s in zip(batch.received_at, batch.received_s, strict=True):
+            self._metrics.transcript_latency_seconds.observe(now_s - received_at)
+            self._metrics.publish_latency_seconds.observe(now_s - received_s)
+
+    def report_record(self, record: Record, reply: Reply, call_id: str | None) -> None:
+        """Report the reply to a batch from the spool.
+
+        Args:
+            record: the batch.
+            reply: Redis's.
+            call_id: None if an earlier process spooled the batch.
+        """
+        if reply.error:
+            self._report_error(reply.error)
+        if reply.outcome is Outcome.UNKNOWN:
+            return
+        if reply.is_resumed:
+            self._report_resumed(call_id)
+        if reply.outcome is Outcome.WRITTEN:
+            self._metrics.redis_events_total.inc(record.events)
+            return
+        if reply.error:
+            _log.error(reply.error.reason, code=reply.error.detail, events=record.events)
+        self.report_dropped(types_in(record))
+
+    def _report_resumed(self, call_id: str | None) -> None:
+        """Report that a stream continues which a janitor had closed."""
+        self._metrics.redis_resumed_streams_total.inc()
+        _log.warning("stream-resumed", call_id=call_id)
+
+    def _report_error(self, error: PublishError) -> None:
+        """Count an error that Redis returned, or a missing reply."""
+        self._metrics.redis_errors_total.labels(error.reason).inc()
+
+    def report_fenced(self, writer: StreamWriter) -> None:
+        """Report that another gateway has taken a stream over."""
+        self._metrics.redis_errors_total.labels("fenced").inc()
+        _log.warning("fenced", call_id=writer.call_id, stream_id=writer.stream_id)
+
+    def report_dropped(self, types: Iterable[str]) -> None:
+        """Count dropped events, given their types."""
+        for kind, count in Counter(types).items():
+            self._metrics.redis_dropped_events_total.labels(kind).inc(count)
+
+    def report_unencodable(self, writer: StreamWriter, event: UnencodableEvent | None) -> None:
+        """Report an event that was dropped because it could not be packed, if there is one."""
+        if event:
+            self.report_dropped([event.type])
+            _log.error("internal-error", call_id=writer.call_id, error=event.error)
+
+    def report_bug(self) -> None:
+        """Report an unexpected exception of the publisher, which is being handled."""
+        self._metrics.redis_errors_total.labels("internal-error").inc()
+        _log.exception("internal-error", where="publisher")
+
+    def report_closed(self, spooled_events: int, dropped_types: Iterable[str]) -> None:
+        """Report the events that were not written when the publisher closed."""
+        if spooled_events:
+            _log.warning("redis-events-spooled", events=spooled_events)
+        if dropped := list(dropped_types):
+            self.report_dropped(dropped)
+            _log.error("redis-events-dropped", events=len(dropped))
