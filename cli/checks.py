@@ -30,6 +30,7 @@ _CHECKS: Final = {
     "lint": ("ruff", "check", "."),
     "types": ("mypy",),
     "imports": ("lint-imports", "--no-cache"),
+    "style": ("python", "-m", "cli.style"),
 }
 
 
@@ -54,7 +55,7 @@ def test(
 
 
 def check() -> None:
-    """Check format, lint, types and import contracts, in parallel."""
+    """Check format, lint, types, imports and style, in parallel."""
     with ThreadPoolExecutor(len(_CHECKS)) as pool:
         passed = list(pool.map(_run, _CHECKS))
     raise typer.Exit(0 if all(passed) else 1)

@@ -1,4 +1,4 @@
-"""`./run check`, part style: what a machine can see of plain technical English.
+"""The check "style" of `./run check`: rules of plain technical English that a tool can test.
 
 Three rules, for files under version control:
 

@@ -60,12 +60,19 @@ _log = structlog.get_logger()
 
 
 class Gateway(NamedTuple):
-    """A running gateway: its ports and its live streams."""
+    """A running gateway.
+
+    Attributes:
+        public: the public port.
+        admin: the private port.
+        streams: its live streams.
+        replace_carriers: replaces carriers by ones with changed settings.
+    """
 
     public: int
     admin: int
     streams: LiveStreams
-    renew: Callable[[Sequence[Carrier]], None]  # replaces carriers by ones with changed settings
+    replace_carriers: Callable[[Sequence[Carrier]], None]
 
 
 async def run(settings: Settings, kinds: Iterable[Any]) -> None:
@@ -82,7 +89,7 @@ async def run(settings: Settings, kinds: Iterable[Any]) -> None:
     stop, hurry, at_once = stop_signals()
     async with (
         serve(settings, carriers.make(), stop, at_once) as gateway,
-        carriers.reloading(gateway.renew),
+        carriers.reloading(gateway.replace_carriers),
     ):
         await stop.wait()
         _log.info("gateway-draining", streams=gateway.streams.admitted)
@@ -163,12 +170,12 @@ async def serve(
         gc.collect()
         gc.freeze()  # these objects stay until the end: full collections need not visit them
 
-        def renew(changed: Sequence[Carrier]) -> None:
-            issuer.renew(changed)
+        def replace_carriers(changed: Sequence[Carrier]) -> None:
+            issuer.replace_carriers(changed)
             for each in changed:
-                carrier_routes[each.name].renew(each)
+                carrier_routes[each.name].replace_carrier(each)
 
-        yield Gateway(port, admin_port, streams, renew)
+        yield Gateway(port, admin_port, streams, replace_carriers)
 
 
 @contextlib.asynccontextmanager

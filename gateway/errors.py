@@ -1,7 +1,7 @@
 """The gateway's errors, with a reason and its consequences for each failure.
 
     GatewayError
-    +-- CarrierError    the media socket or webhook violated its protocol
+    +-- CarrierError    a carrier's request or stream was refused, or failed
     +-- UpstreamError   a transcription session failed or did not open
     +-- PublishError    Redis refused or lost a write
 
@@ -151,7 +151,7 @@ class GatewayError(Exception):
 
 
 class CarrierError(GatewayError):
-    """The carrier violated its protocol; its stream ends with `info.close_code`."""
+    """A carrier's request or stream was refused, or failed; it ends with `info.close_code`."""
 
 
 class UpstreamError(GatewayError):

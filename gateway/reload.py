@@ -48,11 +48,11 @@ class CarrierSettings:
         return [*self._carriers.values()]
 
     @contextlib.asynccontextmanager
-    async def reloading(self, renew: Callable[[Sequence[Carrier]], None]) -> AsyncIterator[None]:
+    async def reloading(self, replace: Callable[[Sequence[Carrier]], None]) -> AsyncIterator[None]:
         """Reload the settings at each SIGHUP for as long as the context lasts.
 
         Args:
-            renew: called with the carriers whose settings have changed.
+            replace: called with the carriers whose settings have changed.
         """
         requested = asyncio.Event()
 
@@ -60,7 +60,7 @@ class CarrierSettings:
             while True:
                 await requested.wait()
                 requested.clear()
-                await self._reload(renew)
+                await self._reload(replace)
 
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, requested.set)
@@ -72,7 +72,7 @@ class CarrierSettings:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _reload(self, renew: Callable[[Sequence[Carrier]], None]) -> None:
+    async def _reload(self, replace: Callable[[Sequence[Carrier]], None]) -> None:
         try:
             read = await asyncio.to_thread(self._load)  # takes about 15 ms
             changed = [kind for kind in self._kinds if read[kind.name] != self._read[kind.name]]
@@ -86,7 +86,7 @@ class CarrierSettings:
         else:
             self._read = read
             self._carriers |= carriers
-            renew([*carriers.values()])
+            replace([*carriers.values()])
             _log.info("settings-reloaded", carriers=[*carriers])
 
     def _load(self) -> Mapping[str, BaseSettings]:

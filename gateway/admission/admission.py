@@ -34,16 +34,16 @@ _EXPECTED_TRACKS: Final = 2
 def pools(routes: Routes) -> dict[str, int | None]:
     """Return the lease pools that these routes need: each pool's name and its number of slots."""
     return {
-        **{_endpoint_pool(name): endpoint.slots for name, endpoint in routes.endpoints.items()},
-        **{_route_pool(route.name): route.max_calls for route in routes.routes},
+        **{_endpoint_pool_name(name): each.slots for name, each in routes.endpoints.items()},
+        **{_route_pool_name(route.name): route.max_calls for route in routes.routes},
     }
 
 
-def _endpoint_pool(name: str) -> str:
+def _endpoint_pool_name(name: str) -> str:
     return f"endpoint:{name}"
 
 
-def _route_pool(name: str) -> str:
+def _route_pool_name(name: str) -> str:
     return f"route:{name}"
 
 
@@ -81,13 +81,13 @@ class Admission:
                 endpoint,
                 endpoint.model or model,
                 transports[name],
-                capacity[_endpoint_pool(name)],
+                capacity[_endpoint_pool_name(name)],
                 Breaker(random),
                 monotonic_s,
             )
             for name, endpoint in routes.endpoints.items()
         }
-        calls = {route.name: capacity[_route_pool(route.name)] for route in routes.routes}
+        calls = {route.name: capacity[_route_pool_name(route.name)] for route in routes.routes}
         self._endpoints = EndpointPool(
             endpoints, calls, capacity.wait_for_release, metrics, wait_s=wait_s
         )

@@ -52,7 +52,7 @@ class Endpoint:
         self._quarantined_until_s: float | None = None
 
     @property
-    def is_open(self) -> bool:
+    def accepts_attempts(self) -> bool:
         """Whether the breaker allows an attempt now."""
         return self.breaker.allows(self._monotonic_s())
 

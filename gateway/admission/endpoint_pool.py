@@ -1,4 +1,4 @@
-"""All endpoints of the routes: orders them for a stream, and retries while no slot is free.
+"""All endpoints of the routes: orders them for a stream, and retries while a call is refused.
 
 Endpoints whose breaker is open are skipped. The others are ordered by the route's `spread`, with
 quarantined endpoints last. A stream takes the first one that has enough free slots.
@@ -59,7 +59,7 @@ class EndpointPool:
     def best_first(self, route: Route) -> list[Endpoint]:
         """Return a route's endpoints that accept attempts now, the preferred first."""
         endpoints = [self._endpoints[name] for name in route.endpoints]
-        available = [endpoint for endpoint in endpoints if endpoint.is_open]
+        available = [endpoint for endpoint in endpoints if endpoint.accepts_attempts]
         if route.spread is Spread.MOST_FREE:
             available.sort(key=lambda endpoint: (-endpoint.pool.free, endpoint.pool.held))
         return sorted(available, key=lambda endpoint: endpoint.is_quarantined)
@@ -74,7 +74,7 @@ class EndpointPool:
         return self._calls[route.name]
 
     async def attempt(self, reserve: Callable[[], Awaitable[None]]) -> None:
-        """Call `reserve`, and retry while no slot is free, for up to `wait_s` seconds.
+        """Call `reserve`, and retry for up to `wait_s` seconds while a retry may succeed.
 
         Raises:
             CarrierError: the last refusal. It is counted in the metrics.

@@ -95,7 +95,7 @@ class StreamReservation:
             self._in_use.append((endpoint, lease))
             if replacing and self._is_in_use(replacing):
                 self._replaces[lease] = replacing
-            if not endpoint.is_open:  # the breaker opened while the lease was acquired
+            if not endpoint.accepts_attempts:  # the breaker opened while the lease was acquired
                 self.return_slot(endpoint, lease)
                 continue
             self._release_surplus()

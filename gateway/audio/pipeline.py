@@ -1,9 +1,10 @@
 """One track's audio, from the carrier's frames to chunks for the model. Pure.
 
-    payload -> media clock -> [silence for missing audio] -> buffer -> decode -> 16 kHz -> chunk
+    per frame   payload -> media clock -> [silence for missing audio] -> buffer
+                           the first audio also -> codec detector
+    per chunk   buffer -> decode -> 16 kHz -> chunk
 
-`receive` runs for every frame of every track, 50 times a second per track. It only appends to the
-buffer; the other steps run once per chunk.
+`receive` runs for every frame of every track, 50 times a second per track.
 """
 
 from typing import Final
@@ -36,11 +37,6 @@ class AudioChunk(msgspec.Struct, frozen=True, gc=False):
     start_ms: int
     end_ms: int
 
-    @property
-    def audio_ms(self) -> int:
-        """Length of the audio in milliseconds."""
-        return len(self.pcm) // BYTES_PER_MS
-
     def __repr__(self) -> str:
         """Describe the chunk without its audio."""
         return f"AudioChunk({len(self.pcm)} bytes, {self.start_ms}-{self.end_ms} ms)"
@@ -70,7 +66,7 @@ class TrackPipeline:
         lost_frames: number of frames whose audio was lost.
         duplicates: number of frames dropped as duplicates.
         suspected_encoding: the detected encoding, if it differs from the announced one.
-        is_nonsense: whether the carrier's timestamps leap too often to be usable.
+        has_unusable_timestamps: whether the carrier's timestamps leap too often to be usable.
     """
 
     __slots__ = (
@@ -81,13 +77,13 @@ class TrackPipeline:
         "_detector",
         "_encoding",
         "_flushed_bytes",
-        "_leaps_checked",
+        "_leap_limit",
         "_max_silence_bytes",
         "_resampler",
         "_silence_left_bytes",
         "duplicates",
         "frames",
-        "is_nonsense",
+        "has_unusable_timestamps",
         "lost_frames",
         "received_bytes",
         "suspected_encoding",
@@ -107,8 +103,8 @@ class TrackPipeline:
         self.suspected_encoding: Encoding | None = None
         self._detector: CodecDetector | None = CodecDetector(form)  # None once it is done
         self._flushed_bytes = 0
-        self.is_nonsense = False
-        self._leaps_checked = _LEAPS  # a higher number of leaps is checked again
+        self.has_unusable_timestamps = False
+        self._leap_limit = _LEAPS  # a higher number of leaps is checked again
         self._encoding = form.encoding
         self._bytes_per_ms = bytes_per_ms
         self._chunk_bytes = chunk_ms * bytes_per_ms
@@ -151,7 +147,7 @@ class TrackPipeline:
             pieces += self._skip(run_bytes, 0, is_lost=True)
         if jump_bytes := self._clock.place(len(payload), timestamp_ms, sequence):
             pieces += self._skip(jump_bytes, len(payload), is_lost=False)
-        if self._clock.leaps > self._leaps_checked:
+        if self._clock.leaps > self._leap_limit:
             self._check_leaps()
         self.frames += 1
         self.received_bytes += len(payload)
@@ -230,15 +226,18 @@ class TrackPipeline:
     def _skip(
         self, jump_bytes: int, frame_bytes: int, *, is_lost: bool
     ) -> list[AudioChunk | AudioGap]:
-        """Handle missing audio before a frame; the clock has already counted both."""
+        """Return a gap for missing audio; fill it with silence unless the limits are exceeded.
+
+        Args:
+            jump_bytes: length of the missing audio.
+            frame_bytes: length of the frame after it; the clock has counted both.
+            is_lost: as in `AudioGap`.
+        """
         start = self._clock.position_bytes - frame_bytes
         # Audio after a hole starts with a whole sample, even if half of one was received before it.
         half = start % self._encoding.sample_bytes
         self._clock.position_bytes += half
-        return self._jump(jump_bytes + half, start + half, is_lost=is_lost)
-
-    def _jump(self, jump_bytes: int, end: int, *, is_lost: bool) -> list[AudioChunk | AudioGap]:
-        """Return a gap for missing audio; fill it with silence unless the limits are exceeded."""
+        jump_bytes, end = jump_bytes + half, start + half
         if self._detector is not None:
             self._detector.align()
         gap = AudioGap(self._clock.to_ms(end - jump_bytes), self._clock.to_ms(end), is_lost)
@@ -249,9 +248,9 @@ class TrackPipeline:
         return [*self._end_at(end - jump_bytes), gap]
 
     def _check_leaps(self) -> None:
-        """Set `is_nonsense` if the clock leaps too often; each leap costs a gap and a chunk."""
-        self._leaps_checked = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
-        self.is_nonsense = self._clock.leaps > self._leaps_checked
+        """Detect that the clock leaps too often: each leap costs a gap and a chunk."""
+        self._leap_limit = _LEAPS + int(_LEAPS_PER_MS * self.received_ms)
+        self.has_unusable_timestamps = self._clock.leaps > self._leap_limit
 
     @property
     def _room_bytes(self) -> int:

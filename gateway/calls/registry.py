@@ -89,7 +89,7 @@ class LiveStreams:
         """Whether new streams are refused because the process is overloaded."""
         return self._load is not None and self._load.is_overloaded
 
-    def refuse_new(self) -> None:
+    def check_accepting(self) -> None:
         """Raise CarrierError (draining, overloaded; answer 503) if new calls are refused."""
         if self.draining:
             raise CarrierError("draining")
@@ -103,7 +103,7 @@ class LiveStreams:
         Raises:
             CarrierError: draining, overloaded or at-capacity; answer 503.
         """
-        self.refuse_new()
+        self.check_accepting()
         if self.admitted >= self._limit:
             raise CarrierError("at-capacity")
         self.admitted += 1

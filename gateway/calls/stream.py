@@ -24,7 +24,14 @@ from gateway.calls.arrivals import Arrivals
 from gateway.calls.services import CallServices, Reservation
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.stream_reporter import StreamReporter
-from gateway.calls.termination import IDLE, NONSENSE, SILENT, STOPPED, TOO_LONG, Termination
+from gateway.calls.termination import (
+    IDLE,
+    SILENT,
+    STOPPED,
+    TOO_LONG,
+    UNUSABLE_TIMESTAMPS,
+    Termination,
+)
 from gateway.calls.track import Track
 from gateway.calls.track_audio import STALL_S
 from gateway.carriers.adapter import Adapter
@@ -221,8 +228,8 @@ class CallStream:
             case AudioReceived() | AudioLost():
                 track = self._tracks[event.track]
                 track.receive(event, self._note_media())
-                if track.audio.pipeline.is_nonsense:
-                    self.end(NONSENSE)
+                if track.audio.pipeline.has_unusable_timestamps:
+                    self.end(UNUSABLE_TIMESTAMPS)
             case AudioHeld():
                 self._tracks[event.track].audio.note_arrival(self._note_media())
             case CallStarted():

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from gateway.audio.encodings import TrackFormat
 from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import AudioChunk
 from gateway.calls.arrivals import Arrivals
@@ -24,7 +25,7 @@ from gateway.calls.sessions import Sessions
 from gateway.calls.silent_model import SilentModelWatch
 from gateway.calls.snapshot import TrackSnapshot
 from gateway.calls.track_audio import Piece, TrackAudio
-from gateway.carriers.events import AudioFrame, TrackFormat
+from gateway.carriers.events import AudioFrame
 from gateway.errors import UpstreamError
 from gateway.histogram import Histogram
 from gateway.metrics import LATENCY_OF_WORDS_S

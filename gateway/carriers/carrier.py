@@ -198,7 +198,7 @@ class ForkingCarrier(Carrier, Protocol):
             CarrierError: the webhook is not authentic, or announces no call.
         """
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the response that forks both tracks to the gateway and continues the call.
 
         The same arguments always give the same document.
@@ -206,7 +206,8 @@ class ForkingCarrier(Carrier, Protocol):
         Args:
             call: as returned by `announced`.
             link: where the audio goes. None: the call continues without transcription.
-            now_s: when the webhook was first received, Unix seconds.
+            first_seen_s: when the webhook was first received, Unix seconds. A repetition gets the
+                same document.
         """
 
 

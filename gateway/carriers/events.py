@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.audio.encodings import TrackFormat as TrackFormat  # also for the adapters
+from gateway.audio.encodings import TrackFormat
 from gateway.carriers.protocols.tolerant import printable
 from gateway.carriers.secret_names import is_secret_name
 

@@ -42,7 +42,7 @@ class BoundTokens:
         """
         if upgrade.once and upgrade.once.until_end:
             _refuse_after_end(self._streams.get(upgrade.once.value))
-            await self._replay_guard.check_unused(upgrade.once)
+            await self._replay_guard.check_not_revoked(upgrade.once)
         else:
             await self._replay_guard.use_once(upgrade.once)
 
@@ -66,7 +66,7 @@ class BoundTokens:
         if once and self._streams.get(once.value) is stream:
             del self._streams[once.value]
             if _is_over(stream):
-                await self._replay_guard.mark_used(once)
+                await self._replay_guard.revoke(once)
 
 
 def _is_over(stream: CallStream | None) -> bool:

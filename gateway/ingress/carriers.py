@@ -36,7 +36,7 @@ from gateway.carriers.carrier import (
 from gateway.errors import CarrierError
 from gateway.ingress.bodies import read_body
 from gateway.ingress.bound_tokens import BoundTokens
-from gateway.ingress.media import MediaSocket
+from gateway.ingress.media import MediaHandler
 from gateway.ingress.refusals import Refusals
 from gateway.ingress.replay_guard import ReplayGuard
 from gateway.settings import Settings
@@ -58,7 +58,7 @@ _log = structlog.get_logger()
 
 
 class CarrierRoutes:
-    """The routes of one carrier. There are none unless the carrier's settings are complete."""
+    """The HTTP routes of one carrier. There are none unless the carrier's settings are complete."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class CarrierRoutes:
         self._refusals = refusals
         self._wall_s = services.wall_s
         self._replay_guard = replay_guard
-        self._media = MediaSocket(
+        self._media = MediaHandler(
             carrier,
             services,
             streams,
@@ -91,7 +91,7 @@ class CarrierRoutes:
         )
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes whose settings are complete to an application."""
+        """Add the HTTP routes whose settings are complete to an application."""
         carrier = self._carrier
         if carrier.missing_setting:
             return
@@ -112,13 +112,13 @@ class CarrierRoutes:
                 self._warn_of_unreachable_routes()
 
     def _add(self, app: web.Application, method: str, path: str, handler: Handler) -> None:
-        """Add a route, with and without a trailing slash."""
+        """Add an HTTP route, with and without a trailing slash."""
         for each in (path, f"{path}/"):
             app.router.add_route(method, each, handler)
 
-    def renew(self, carrier: Carrier) -> None:
-        """Replace the carrier by one with changed settings, which has the same routes."""
-        self._carrier = carrier
+    def replace_carrier(self, carrier: Carrier) -> None:
+        """Replace the carrier by one with changed settings, which has the same HTTP routes."""
+        self._carrier = self._media.carrier = carrier
 
     async def _serve_media(self, request: web.Request) -> web.StreamResponse:
         route_name = request.match_info.get("route")
@@ -135,9 +135,9 @@ class CarrierRoutes:
         try:
             sent = self._as_sent(request, url, body)
             call = self._carrier.announced(sent)
-            self._streams.refuse_new()
+            self._streams.check_accepting()
             once = self._identity(sent, call.once)
-            first_s = await self._replay_guard.first_seen(once)
+            first_s = await self._replay_guard.record_first_seen(once)
             document = self._carrier.document(call, self._link(call.called, once.value), first_s)
         except CarrierError as error:
             return await self._refuse(error, request)
@@ -150,7 +150,7 @@ class CarrierRoutes:
         try:
             sent = self._as_sent(request, self._status_url, body)
             status = self._carrier.status(sent)
-            await self._replay_guard.first_seen(self._identity(sent, status.once))
+            await self._replay_guard.record_first_seen(self._identity(sent, status.once))
         except CarrierError as error:
             return await self._refuse(error, request)
         if status.is_over:

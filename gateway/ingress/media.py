@@ -36,8 +36,12 @@ _MAX_REPLIES: Final = 256  # unsent replies; protocols need a few per minute
 type _Correct = Callable[[CallStarted], CallStarted]
 
 
-class MediaSocket:
-    """Serves the media streams of one carrier, once the carrier has authenticated the upgrade."""
+class MediaHandler:
+    """Serves the media streams of one carrier, after the carrier has authenticated the upgrade.
+
+    Attributes:
+        carrier: replaced when its settings are reloaded.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class MediaSocket:
         start_timeout_s: float,
         heartbeat_s: float,
     ) -> None:
-        self._carrier = carrier
+        self.carrier = carrier
         self._services = services
         self._streams = streams
         self._admission = admission
@@ -76,17 +80,19 @@ class MediaSocket:
                 lost meanwhile. The connection was not upgraded.
         """
         require_upgrade(request)
+        is_probed = self.carrier.answers_pings
         with self._streams.admit():
-            async with self._admission.enter(self._carrier.name, route_name) as reservation:
+            async with self._admission.enter(self.carrier.name, route_name) as reservation:
+                # After the reservation: a refusal for capacity must not use up a single-use token.
                 await self._tokens.check(upgrade)
                 socket = web.WebSocketResponse(
                     compress=False,  # audio in base64 hardly shrinks, and compression costs CPU
                     # Detects half-open connections.
-                    heartbeat=self._heartbeat_s if self._carrier.answers_pings else None,
+                    heartbeat=self._heartbeat_s if is_probed else None,
                     autoping=False,  # if a pong can't be sent, received messages are still read
                     timeout=_CLOSE_TIMEOUT_S,
-                    max_msg_size=self._carrier.max_message_bytes,
-                    protocols=self._carrier.subprotocols,
+                    max_msg_size=self.carrier.max_message_bytes,
+                    protocols=self.carrier.subprotocols,
                     decode_text=False,
                 )
                 try:
@@ -95,7 +101,9 @@ class MediaSocket:
                     raise CarrierError("socket-lost") from None
                 correct = upgrade.adapter.correct
                 upgrade.adapter.correct = self._with_route_encoding(route_name, correct)
-                termination = await self._run_stream(request, socket, upgrade, reservation)
+                termination = await self._run_stream(
+                    request, socket, upgrade, reservation, is_probed=is_probed
+                )
             await _close(request, socket, termination)
             return socket
 
@@ -104,7 +112,7 @@ class MediaSocket:
         encoding_of = self._admission.routes.encoding
 
         def corrected(start: CallStarted) -> CallStarted:
-            encoding = encoding_of(self._carrier.name, route_name, start.called, start.params)
+            encoding = encoding_of(self.carrier.name, route_name, start.called, start.params)
             return with_encoding(start, encoding) if encoding else correct(start)
 
         return corrected
@@ -115,6 +123,8 @@ class MediaSocket:
         socket: web.WebSocketResponse,
         upgrade: Upgrade,
         reservation: Reservation,
+        *,
+        is_probed: bool,
     ) -> Termination:
         reader = _Reader(socket, self._start_timeout_s)
         async with replying(socket) as replies:
@@ -125,21 +135,22 @@ class MediaSocket:
                 farewell.schedule(termination.reason)
 
             stream = CallStream(
-                self._carrier.name,
+                self.carrier.name,
                 upgrade.adapter,
                 self._services,
                 reservation,
                 authorize=lambda start: self._tokens.authorize(upgrade, start, stream),
                 on_termination=on_termination,
                 reply=replies.send,
-                is_probed=self._carrier.answers_pings,
+                is_probed=is_probed,
             )
             if isinstance(request.protocol, Connection):
                 request.protocol.on_flood = lambda: stream.end(FLOODED)
             turns = Turns(lambda: stream.audio_ms, self._services.monotonic_s)
             with self._streams.hold(stream):
                 try:
-                    # A separate task: otherwise each read would resume all coroutines below.
+                    # A task of its own: otherwise each message would resume this whole chain of
+                    # awaiting coroutines.
                     termination = await stream.run(
                         lambda: asyncio.create_task(reader.feed(stream, turns), name="reader")
                     )

@@ -1,7 +1,7 @@
 """Rejects replays: records the nonces, tokens and signatures that were accepted, until they expire.
 
     use_once       for a nonce or a single-use token: the second use is rejected
-    check_unused   for a token that is valid until its stream has ended: `mark_used` expires it
+    check_not_revoked   for a token that is valid until its stream has ended: `revoke` expires it
     first_seen     for a webhook: carriers retry webhooks that received no response in time, so a
                    repetition is accepted for five minutes, and the caller can recognize it
 
@@ -26,7 +26,7 @@ _MAX_ENTRIES: Final = 100_000  # per local record; above that, the oldest are ev
 _log = structlog.get_logger()
 
 
-class Memory(Protocol):
+class SharedRecord(Protocol):
     """The record that all gateways share: a time for each key. Both methods raise PublishError."""
 
     async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
@@ -47,7 +47,7 @@ class ReplayGuard:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: SharedRecord,
         wall_s: Callable[[], float] = time.time,
         retention_s: float = 86_400,
     ) -> None:
@@ -68,8 +68,8 @@ class ReplayGuard:
         if once is not None and await self._record(once) is not None:
             raise CarrierError("replayed")
 
-    async def check_unused(self, once: SingleUse) -> None:
-        """Check that `mark_used` was not called for a value.
+    async def check_not_revoked(self, once: SingleUse) -> None:
+        """Check that `revoke` was not called for a value.
 
         Raises:
             CarrierError: replayed, if it was.
@@ -78,11 +78,11 @@ class ReplayGuard:
         if key in self._local(once) or await self._find(key) is not None:
             raise CarrierError("replayed")
 
-    async def mark_used(self, once: SingleUse) -> None:
+    async def revoke(self, once: SingleUse) -> None:
         """Expire a value at all gateways."""
         await self._record(once)
 
-    async def first_seen(self, once: SingleUse) -> float:
+    async def record_first_seen(self, once: SingleUse) -> float:
         """Return when a value was first seen, in Unix seconds; the current time if it is new.
 
         Raises:

@@ -29,7 +29,7 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A single-use token."""
+    """A stream token, and the URL that contains it."""
 
     url: str = field(repr=False)  # of the stream, with the token in its path
     token: str = field(repr=False)
@@ -53,7 +53,7 @@ class TokenIssuer:
         self._routes = routes
         self._wall_s = wall_s
 
-    def renew(self, carriers: Iterable[Carrier]) -> None:
+    def replace_carriers(self, carriers: Iterable[Carrier]) -> None:
         """Replace carriers by ones with changed settings, which are enabled as well."""
         self._authenticators |= _authenticators(carriers)
 

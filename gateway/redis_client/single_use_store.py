@@ -1,4 +1,4 @@
-"""Store first uses in Redis, shared by all gateways: implements `Memory` of `replay_guard.py`.
+"""Store first uses in Redis, for all gateways: implements `SharedRecord` of `replay_guard.py`.
 
 One Redis key per claimed key, with an expiry. Its value is the time of the claim and a random mark.
 The mark distinguishes a gateway's own claim, retried because its reply was lost, from a claim of
@@ -30,7 +30,7 @@ class RedisSingleUseStore:
         self._timeout_s = timeout_s
 
     async def claim(self, key: str, now_s: float, seconds: float) -> float | None:
-        """Store a key's first use, or return the time of an earlier one; see `Memory`."""
+        """Store a key's first use, or return the time of an earlier one; see `SharedRecord`."""
         value = f"{now_s:.3f} {secrets.token_hex(8)}"
         found: bytes | None = await execute(
             self._client,
@@ -41,7 +41,7 @@ class RedisSingleUseStore:
         return None if found in (None, value.encode()) else _time_of(found)
 
     async def find(self, key: str) -> float | None:
-        """Return the time of a key's first use; see `Memory`."""
+        """Return the time of a key's first use; see `SharedRecord`."""
         found = await execute(self._client, "GET", _PREFIX + key, timeout_s=self._timeout_s)
         return None if found is None else _time_of(found)
 

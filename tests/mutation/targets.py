@@ -76,6 +76,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "gateway/carriers/protocols/pcm_socket.py": (
         f"{_PROTOCOLS}/test_pcm_socket.py",
+        f"{_CARRIERS}/vendors/test_freeswitch.py",
         f"{_CARRIERS}/vendors/test_jambonz.py",
         f"{_CARRIERS}/vendors/test_vonage.py",
     ),

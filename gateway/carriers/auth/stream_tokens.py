@@ -1,4 +1,4 @@
-"""Make and verify tokens for the media streams of carriers that do not sign upgrades. Pure.
+"""Make and verify the tokens in the URLs of media streams. Pure.
 
     <expires>.<nonce>.<call>.<mac>
 

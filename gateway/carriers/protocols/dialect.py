@@ -114,7 +114,7 @@ class Dialect:
         media: the struct of a media message, generic over its payload.
         payload: paths of the audio in a media message that does not match its struct.
         track: paths of the track in such a message.
-        chunk: paths of the frame's number in such a message.
+        frame_number: paths of the frame's number in such a message.
         timestamp: paths of the timestamp in such a message.
         usual_encoding: the encoding if the start message names none.
         usual_rate_hz: the sample rate of linear audio if the start message names none.
@@ -151,7 +151,7 @@ class Dialect:
     media: Any = Media
     payload: tuple[str, ...] = ("media.payload", "payload")
     track: tuple[str, ...] = ("media.track", "track")
-    chunk: tuple[str, ...] = ("media.chunk", "chunk")
+    frame_number: tuple[str, ...] = ("media.chunk", "chunk")
     timestamp: tuple[str, ...] = ("media.timestamp", "timestamp")
     times: Times = Times.STREAM
     reorder_ms: int = 0

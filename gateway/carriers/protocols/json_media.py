@@ -77,7 +77,7 @@ class JsonMediaAdapter(Adapter):
         try:
             frame = self._decode(message).frame
         except NOT_UNDERSTOOD:
-            return self._receive_unusual(message)
+            return self._receive_other(message)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
         track = self._tracks.get(frame.track)
@@ -102,7 +102,7 @@ class JsonMediaAdapter(Adapter):
             return ()
         return hold.flush() if isinstance(hold, WallTimes) else self._follow_numbers(hold.flush())
 
-    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
+    def _receive_other(self, message: bytes) -> Sequence[CarrierEvent]:
         """Parse a message that is not media, or not as documented."""
         decoded: Mapping[str, object] = {}
         try:
@@ -117,7 +117,7 @@ class JsonMediaAdapter(Adapter):
         name, kind = self._kinds.get(fold(event), ("unknown", Kind.NOTE))
         match kind:
             case Kind.MEDIA:
-                return self._loose_audio(message, decoded)
+                return self._undocumented_media(message, decoded)
             case Kind.START:
                 return self._start(decoded, len(message))
             case Kind.STOP:
@@ -169,15 +169,17 @@ class JsonMediaAdapter(Adapter):
         track: str,
         payload: bytes,
         timestamp: object,
-        chunk: object,
+        frame_number: object,
     ) -> Sequence[CarrierEvent]:
         at_ms = self._count(track, len(payload)) if self._is_counted else number(timestamp)
-        sequence = number(chunk)
+        sequence = number(frame_number)
         frame = kind(track, payload, at_ms, sequence)
         hold = self._holds.get(track)
         if sequence is not None and (self._is_counted or at_ms is None):
             return self._numbered(frame, hold)
-        return hold.receive(frame) or (AudioHeld(track),) if hold else (frame,)
+        if hold is None:
+            return (frame,)
+        return hold.receive(frame) or (AudioHeld(track),)
 
     def _numbered(
         self, frame: AudioFrame, hold: Reorder | WallTimes | None
@@ -227,7 +229,9 @@ class JsonMediaAdapter(Adapter):
             raise CarrierError("unknown-track")
         return track if track in self._bytes_per_ms else None
 
-    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+    def _undocumented_media(
+        self, message: bytes, decoded: Mapping[str, object]
+    ) -> Sequence[CarrierEvent]:
         """Return the events of media that are not as documented; undecodable audio is lost.
 
         Args:
@@ -242,13 +246,14 @@ class JsonMediaAdapter(Adapter):
         track = self._find_track(name)
         if track is None:
             return (MessageIgnored("unannounced-track"),)
-        timestamp, chunk = find(decoded, dialect.timestamp), find(decoded, dialect.chunk)
+        timestamp = find(decoded, dialect.timestamp)
+        frame_number = find(decoded, dialect.frame_number)
         payload = decode_base64(text) if isinstance(text, str) else None
         if payload is not None and isinstance(name, str | None):
             self._last_bytes = len(payload)
-            return self._audio(AudioReceived, track, payload, timestamp, chunk)
+            return self._audio(AudioReceived, track, payload, timestamp, frame_number)
         size = self._lost_bytes(track, text, timestamp)
-        lost = self._audio(AudioLost, track, bytes(size), timestamp, chunk)
+        lost = self._audio(AudioLost, track, bytes(size), timestamp, frame_number)
         is_text = isinstance(text, str) and isinstance(name, str | None)
         why = MessageIgnored("undecodable-payload" if is_text else "malformed-media")
         return (*lost, why)
@@ -261,9 +266,9 @@ class JsonMediaAdapter(Adapter):
         return lost_bytes(text, usual_bytes)
 
 
-def _last(places: Sequence[str]) -> str:
+def _last(paths: Sequence[str]) -> str:
     """Return the last name of the first path."""
-    return places[0].rpartition(".")[2]
+    return paths[0].rpartition(".")[2]
 
 
 def _holds(dialect: Dialect, tracks: Sequence[TrackFormat]) -> Mapping[str, Reorder | WallTimes]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.audio.channels import Deinterleaver
+from gateway.audio.encodings import TrackFormat
 from gateway.carriers.adapter import Adapter
 from gateway.carriers.events import (
     AudioReceived,
@@ -20,7 +21,6 @@ from gateway.carriers.events import (
     CarrierEvent,
     DtmfReceived,
     MessageIgnored,
-    TrackFormat,
 )
 from gateway.carriers.protocols.dialect import number
 from gateway.carriers.protocols.early_media import BYTES_PER_MS, EarlyMedia

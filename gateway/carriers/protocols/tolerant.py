@@ -1,6 +1,7 @@
 """Parse deviating messages: other spellings, invalid characters, cut-off messages. Pure.
 
-Used only for messages that the fast path rejects. Every step is linear in the message's size.
+Names are matched in every start message; `mend` and `scrap` are used only for messages that strict
+parsing rejects. Every step is linear in the message's size.
 """
 
 import json

@@ -162,7 +162,7 @@ class AcsAdapter(Adapter):
         try:
             audio = _DECODE(message).audio
         except NOT_UNDERSTOOD:
-            return self._receive_unusual(message)
+            return self._receive_other(message)
         if self._started is None:
             return self._early.hold(message)
         return self._audio(audio.participant or "", audio.data, audio.timestamp)
@@ -175,7 +175,7 @@ class AcsAdapter(Adapter):
         """Raise CarrierError: the protocol has only text messages."""
         raise CarrierError("binary-message")
 
-    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
+    def _receive_other(self, message: bytes) -> Sequence[CarrierEvent]:
         """Parse a message that is not audio, or not as documented."""
         decoded: Mapping[str, object] = {}
         try:
@@ -189,7 +189,7 @@ class AcsAdapter(Adapter):
             case "audiometadata":
                 return self._start(decoded, len(message))
             case "audiodata":
-                return self._loose_audio(message, decoded)
+                return self._undocumented_media(message, decoded)
             case "dtmfdata":
                 return (DtmfReceived(None),)  # of any participant
             case _:
@@ -221,7 +221,9 @@ class AcsAdapter(Adapter):
         early = [event for each in self._early.drain() for event in self.receive_text(each)]
         return (self._started, *early)
 
-    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+    def _undocumented_media(
+        self, message: bytes, decoded: Mapping[str, object]
+    ) -> Sequence[CarrierEvent]:
         """Return the events of audio that is not as documented; undecodable audio is lost.
 
         Args:

@@ -127,7 +127,7 @@ class AudioCodesAdapter(Adapter):
         try:
             chunk = _DECODE(message)
         except NOT_UNDERSTOOD:
-            return self._receive_unusual(message)
+            return self._receive_other(message)
         if self._stopped:
             return (MessageIgnored("after-stop"),)
         if self._started is None:
@@ -139,7 +139,7 @@ class AudioCodesAdapter(Adapter):
         """Raise CarrierError: the protocol has only text messages."""
         raise CarrierError("binary-message")
 
-    def _receive_unusual(self, message: bytes) -> Sequence[CarrierEvent]:
+    def _receive_other(self, message: bytes) -> Sequence[CarrierEvent]:
         """Parse a message that is not audio, or not as documented."""
         name, decoded = _name_of(message)
         if self._stopped:
@@ -147,7 +147,7 @@ class AudioCodesAdapter(Adapter):
         if self._started is None and name.startswith("userstream"):
             return self._early.hold(message)
         if name == "userstreamchunk":
-            return self._loose_audio(message, decoded)
+            return self._undocumented_media(message, decoded)
         if len(message) > MAX_START_BYTES:
             raise CarrierError("message-too-big", "text")
         match name:
@@ -193,7 +193,9 @@ class AudioCodesAdapter(Adapter):
         self._track(participant)
         return _reply(what, participant=participant) if participant else _reply(what)
 
-    def _loose_audio(self, message: bytes, decoded: Mapping[str, object]) -> Sequence[CarrierEvent]:
+    def _undocumented_media(
+        self, message: bytes, decoded: Mapping[str, object]
+    ) -> Sequence[CarrierEvent]:
         """Return the events of a chunk that is not as documented; undecodable audio is lost.
 
         Args:

@@ -69,7 +69,7 @@ DIALECT: Final = Dialect(
     encoding=("mediaFormat.encoding",),
     rate=("mediaFormat.sampleRate",),
     media=Media,
-    chunk=("sequenceNumber",),
+    frame_number=("sequenceNumber",),
     times=Times.NONE,
 )
 
@@ -129,14 +129,14 @@ class Bandwidth(ReportingCarrier, AuthenticatedCarrier):
             raise CarrierError("malformed-body", "mediaStream.id is missing")
         return StreamStatus(call.call_id, stream_id, event.get("eventType") == "mediaStreamStopped")
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the BXML; see `ForkingCarrier`."""
         response = ElementTree.Element("Response")
         if link:
             ElementTree.SubElement(
                 response,
                 "StartStream",
-                destination=self.authenticator.url_with_token(link, call.call_id, now_s),
+                destination=self.authenticator.url_with_token(link, call.call_id, first_seen_s),
                 tracks="both",
                 streamEventUrl=link.status_url,
                 username=self._settings.webhook_username or "",

@@ -112,12 +112,12 @@ class Jambonz(ForkingCarrier, AuthenticatedCarrier):
         once = SingleUse.signed(self.name, signed, request.now_s)
         return replace(read_call(read_json(request).items(), "call_sid", "to"), once=once)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the verbs; see `ForkingCarrier`."""
         listen = None
         if link:
             listen = {
-                "url": self.authenticator.url_with_token(link, call.call_id, now_s),
+                "url": self.authenticator.url_with_token(link, call.call_id, first_seen_s),
                 "mixType": "stereo",
                 "sampleRate": 8000,
                 "passDtmf": True,

@@ -91,7 +91,7 @@ class Plivo(ReportingCarrier):
         once = self._verify(request, signed_form(request, form))
         return replace(read_status(form, "CallUUID", "StreamID", "Event"), once=once)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the XML; see `ForkingCarrier`."""
         stream = None
         if link:

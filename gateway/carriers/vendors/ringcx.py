@@ -62,7 +62,7 @@ DIALECT: Final = Dialect(
     media=Media,
     payload=("media",),
     track=("perspective",),
-    chunk=("sequenceId",),
+    frame_number=("sequenceId",),
     reorder_ms=60,
     times=Times.NONE,
 )

@@ -109,7 +109,7 @@ class SignalWire(ReportingCarrier, AuthenticatedCarrier):
             form = [(name, value) for name, value in members if isinstance(value, str)]
         return form, SingleUse(f"{self.name} {signed}", None)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the cXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
@@ -118,6 +118,6 @@ class SignalWire(ReportingCarrier, AuthenticatedCarrier):
             "track": "both_tracks",
             "codec": "PCMU@8000h",
             "statusCallback": link.status_url,
-            "authBearerToken": self.authenticator.token(link, call.call_id, now_s),
+            "authBearerToken": self.authenticator.token(link, call.call_id, first_seen_s),
         }
         return fork(stream, {}, self._settings.next_step)

@@ -130,11 +130,11 @@ class Telnyx(ReportingCarrier, AuthenticatedCarrier):
         )
         return read_form(request), SingleUse.signed(self.name, shown, request.now_s)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the TeXML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
-        url = self.authenticator.url_with_token(link, None, now_s)
+        url = self.authenticator.url_with_token(link, None, first_seen_s)
         stream = {
             "url": url,
             "track": "both_tracks",

@@ -125,11 +125,11 @@ class Twilio(ReportingCarrier):
         form, once = self._read(request)
         return replace(read_status(form), once=once)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the TwiML; see `ForkingCarrier`."""
         if link is None:
             return fork(None, {}, self._settings.next_step)
-        url = link.with_token(self._tokens.mint(link.route, call.call_id, now_s, link.seed))
+        url = link.with_token(self._tokens.mint(link.route, call.call_id, first_seen_s, link.seed))
         stream = {"url": url, "track": "both_tracks", "statusCallback": link.status_url}
         return fork(stream, {}, self._settings.next_step)
 

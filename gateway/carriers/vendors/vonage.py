@@ -127,7 +127,7 @@ class Vonage(ForkingCarrier, AuthenticatedCarrier):
         fields = read_json(request).items() if is_post else read_form(request)
         return replace(read_call(fields, "uuid", "to"), once=once)
 
-    def document(self, call: Announced, link: StreamLink | None, now_s: float) -> Document:
+    def document(self, call: Announced, link: StreamLink | None, first_seen_s: float) -> Document:
         """Build the NCCO; see `ForkingCarrier`.
 
         The application is also notified without a link, so that it adds the agent. The notified
@@ -136,7 +136,9 @@ class Vonage(ForkingCarrier, AuthenticatedCarrier):
         conversation = f"callscribe-{call.call_id}"
         payload = {"conversation": conversation, "call_id": call.call_id}
         if link:
-            payload |= {role: self._url(link, call.call_id, role, now_s) for role in _TRACK_OF}
+            payload |= {
+                role: self._url(link, call.call_id, role, first_seen_s) for role in _TRACK_OF
+            }
         ncco = [
             {"action": "notify", "payload": payload, "eventUrl": [self._settings.notify_url]},
             # The gateway's sockets are legs, too: they must end with the caller's leg.

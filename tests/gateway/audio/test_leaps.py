@@ -12,11 +12,11 @@ FRAME = bytes(160)
 
 
 def accepted_frames(stamps_ms: Iterable[int], frame: bytes = FRAME) -> int:
-    """Feed frames with these timestamps; return how many were accepted before `is_nonsense`."""
+    """Feed frames with these timestamps; return how many were accepted before they count as unusable."""
     pipeline = TrackPipeline(TrackFormat("inbound", Encoding.PCMU, 8000))
     for at_ms in stamps_ms:
         pipeline.receive(frame, at_ms, None)
-        if pipeline.is_nonsense:
+        if pipeline.has_unusable_timestamps:
             break
     return pipeline.frames
 

@@ -77,12 +77,12 @@ async def test_failed_stream_no_longer_counts_against_the_limit() -> None:
 async def test_streams_are_refused_while_the_draining_event_is_set() -> None:
     stop = asyncio.Event()
     streams = LiveStreams(1, stop)
-    streams.refuse_new()
+    streams.check_accepting()
     stop.set()
     assert streams.draining
     assert reason_refused(streams) == "draining"
     with pytest.raises(CarrierError, match="draining"):
-        streams.refuse_new()
+        streams.check_accepting()
 
 
 async def test_start_draining_sets_the_event() -> None:

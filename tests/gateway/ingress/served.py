@@ -82,11 +82,12 @@ class Served:
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
         self.remembered = Remembered()
         replay_guard = ReplayGuard(self.remembered, lambda: self.now_s)
+        self.carriers: dict[str, CarrierRoutes] = {}
         for carrier in carriers:
-            routes_of = CarrierRoutes(
+            self.carriers[carrier.name] = CarrierRoutes(
                 carrier, self.settings, services, self.streams, admission, replay_guard, refusals
             )
-            routes_of.add_to(app)
+            self.carriers[carrier.name].add_to(app)
         self.notices: list[str] = []
         self.runner = Runner(app, notice=self.notices.append, shutdown_timeout=0.1)
 

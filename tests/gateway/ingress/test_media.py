@@ -1,14 +1,17 @@
 """Replies on a real socket are sent in order; a peer that does not read is disconnected."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 
+from gateway.carriers.vendors.asterisk import Asterisk
 from gateway.errors import CarrierError
 from gateway.ingress.media import replying
+from tests.gateway.ingress.served import Served, serving
 from tests.waiting import eventually
 
 
@@ -106,3 +109,17 @@ async def test_reply_after_send_timeout_is_refused(
         await refused.wait()
     writer.close()
     await runner.cleanup()
+
+
+async def test_reloaded_settings_of_pings_apply_to_new_streams() -> None:
+    """Symptom: after SIGHUP, GATEWAY_ASTERISK_PINGS was logged as reloaded and had no effect."""
+    secret = "a secret of the operator"
+    old = Asterisk(Asterisk.Settings(_env_file=None, secret=secret))
+    new = Asterisk(Asterisk.Settings(_env_file=None, secret=secret, pings=True))
+    credentials = base64.b64encode(f"asterisk:{secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}"}
+    async with serving(Served(old, heartbeat_s=1)) as gateway:
+        gateway.carriers["asterisk"].replace_carrier(new)
+        socket = await gateway.connect("/media/asterisk", headers, autoping=False)
+        message = await asyncio.wait_for(socket.receive(), 10)
+        assert message.type is WSMsgType.PING

@@ -73,11 +73,11 @@ class TestMarkUsed:
         here, there = memory.gateway(), memory.gateway()
         once = SingleUse("a", 1300, until_end=True)
         for gateway in (here, here, there):
-            await gateway.check_unused(once)
-        await here.mark_used(once)
+            await gateway.check_not_revoked(once)
+        await here.revoke(once)
         for gateway in (here, there, memory.gateway()):
             with pytest.raises(CarrierError, match="replayed"):
-                await gateway.check_unused(once)
+                await gateway.check_not_revoked(once)
 
     async def test_marked_value_is_rejected_locally_while_redis_is_unavailable(
         self, memory: SharedMemory
@@ -85,32 +85,32 @@ class TestMarkUsed:
         memory.is_unavailable = True
         here, there = memory.gateway(), memory.gateway()
         once = SingleUse("a", 1300, until_end=True)
-        await here.mark_used(once)
+        await here.revoke(once)
         with pytest.raises(CarrierError, match="replayed"):
-            await here.check_unused(once)
-        await there.check_unused(once)
+            await here.check_not_revoked(once)
+        await there.check_not_revoked(once)
 
 
 class TestFirstSeen:
     async def test_all_gateways_return_the_same_time(self, memory: SharedMemory) -> None:
         """Symptom: a webhook that the vendor retried after a timeout was refused."""
         once = SingleUse("a", None)
-        assert await memory.gateway().first_seen(once) == 1000
+        assert await memory.gateway().record_first_seen(once) == 1000
         memory.now_s = 1299
         guard = memory.gateway()
-        assert await guard.first_seen(once) == 1000
-        assert await guard.first_seen(once) == 1000
+        assert await guard.record_first_seen(once) == 1000
+        assert await guard.record_first_seen(once) == 1000
 
     async def test_value_is_rejected_after_the_retry_window(self, memory: SharedMemory) -> None:
         """Symptom: a captured webhook without a timestamp received new tokens forever."""
         once = SingleUse("a", None)
         guard = memory.gateway()
-        await guard.first_seen(once)
+        await guard.record_first_seen(once)
         for later_s in (1301, 1000 + DAY_S):
             memory.now_s = later_s
             for gateway in (guard, memory.gateway()):
                 with pytest.raises(CarrierError, match="replayed"):
-                    await gateway.first_seen(once)
+                    await gateway.record_first_seen(once)
         assert list(memory.seconds.values()) == [DAY_S + 60]
 
 

@@ -38,6 +38,13 @@ def test_frames_are_put_in_order(arrivals: list[int | None], passed_on: list[int
     assert numbers(arrivals) == passed_on
 
 
+def test_frames_with_one_number_keep_the_order_of_arrival() -> None:
+    reorder = Reorder(WINDOW)
+    arrivals = [frame(1), frame(3, 20), frame(3, 10), frame(3, 30), frame(2)]
+    passed_on = [each for arrival in arrivals for each in reorder.receive(arrival)]
+    assert [len(each.payload) for each in passed_on] == [160, 160, 20, 10, 30]
+
+
 def test_ordered_frames_are_not_held() -> None:
     assert numbers([1, 2, 3], flush=False) == [1, 2, 3]
 
