@@ -12,8 +12,8 @@ The path of one call:
     adapter turns it into events (`carriers/events.py`). The adapter's interface is
     `carriers/adapter.py`; Twilio and many others share `carriers/protocols/json_media.py`.
  4. Audio. The stream passes audio to its track (`calls/track.py`). `calls/track_audio.py` and
-    `audio/pipeline.py` put it on the media clock, decode and resample it, and cut it into chunks
-    of 80 ms.
+    `audio/pipeline.py` place it on the media clock, decode and resample it, and cut it into
+    chunks of 80 ms.
  5. Upstream. The track buffers each chunk (`calls/replay_buffer.py`) and sends it to the session
     that `calls/sessions.py` keeps open (`calls/model_session.py`). `upstream/session.py` speaks the
     Realtime protocol (`upstream/realtime.py`) over a transport: SageMaker (`upstream/sagemaker/`)

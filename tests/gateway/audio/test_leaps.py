@@ -12,7 +12,7 @@ FRAME = bytes(160)
 
 
 def accepted_frames(stamps_ms: Iterable[int], frame: bytes = FRAME) -> int:
-    """Feed frames with these timestamps; return how many were accepted before they count as unusable."""
+    """Feed frames with these timestamps; return how many were accepted as usable."""
     pipeline = TrackPipeline(TrackFormat("inbound", Encoding.PCMU, 8000))
     for at_ms in stamps_ms:
         pipeline.receive(frame, at_ms, None)

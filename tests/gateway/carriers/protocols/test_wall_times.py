@@ -93,6 +93,13 @@ def test_clock_drift_is_disregarded() -> None:
     assert times([frame(21 * n, n + 1) for n in range(1000)]) == steady(1000)
 
 
+def test_jitter_of_the_first_frame_after_a_hole_is_no_loss() -> None:
+    hole_ms, late_ms = 250, 50
+    begin_ms = 30 * FRAME_MS + hole_ms
+    stamps = [*steady(30), begin_ms + late_ms, *steady(40, begin_ms + FRAME_MS)]
+    assert times([frame(stamp) for stamp in stamps]) == [*steady(30), *steady(41, begin_ms)]
+
+
 def test_skipped_numbers_are_a_loss() -> None:
     frames = [frame(FRAME_MS * n, n + 1) for n in range(50) if n not in (20, 21)]
     assert times(frames) == [FRAME_MS * n for n in range(50) if n not in (20, 21)]
