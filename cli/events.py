@@ -92,7 +92,7 @@ async def follow(
     # "$" means "now" in each XREAD: entries added between two of them would be missed.
     if since == "$":
         positions = {key: await _last_id(client, key) for key in positions}
-    received_at = time.monotonic()
+    audio_received_s = time.monotonic()
     while True:
         reply: Any = await client.xread(positions, count=_BATCH, block=_BLOCK_MS)
         for key, entries in reply:
@@ -100,8 +100,8 @@ async def follow(
                 positions[key.decode()] = entry_id.decode()
                 yield _decoded(fields)
         if reply:
-            received_at = time.monotonic()
-        elif time.monotonic() - received_at > idle_s:
+            audio_received_s = time.monotonic()
+        elif time.monotonic() - audio_received_s > idle_s:
             raise TimeoutError
         await asyncio.sleep(0)  # a long backlog must not block other tasks
 

@@ -3,35 +3,26 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, SessionSlot
 from gateway.errors import UpstreamError
-from gateway.transcript.token_clock import TOKEN_MS, Placement, TokenClock
+from gateway.transcript.token_clock import Placement, TokenClock
+from gateway.upstream.realtime import TOKEN_BYTES
 from gateway.upstream.session import RealtimeSession
 
 # Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
 LONGEST_DELAY_MS: Final = 2400 + 80
 USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's default, and its first token
-_TOKEN_BYTES: Final = TOKEN_MS * BYTES_PER_MS
+
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
 
 type Token = tuple[str, Placement, float]  # text, placement, arrival on the monotonic clock
-
-
-class TokenReceiver(Protocol):
-    """The track, as one session sees it. No method waits or raises."""
-
-    def on_token(self, token: Token) -> None:
-        """Process one token, with or without text."""
-
-    def send(self) -> None:
-        """Send unsent audio: the session accepts audio again."""
 
 
 class ModelSession:
@@ -40,10 +31,13 @@ class ModelSession:
     Args:
         slot: where it is opened.
         services: what all calls share.
-        track: receives its tokens.
+        on_token: called with each token, with or without text.
+        on_writable: called when `append` accepts audio again, after it returned False.
         on_over: called at the end; `error` is set if the session failed.
-        is_current: whether tokens go to the track at once. If False, they are held until
+        is_current: whether tokens are passed on at once. If False, they are held until
             `make_current`.
+
+    A token is the text for 80 ms of audio, often empty, with its time.
 
     Attributes:
         clock: gives tokens their times.
@@ -56,9 +50,10 @@ class ModelSession:
         self,
         slot: SessionSlot,
         services: CallServices,
-        track: TokenReceiver,
-        on_over: Callable[["ModelSession"], None],
         *,
+        on_token: Callable[[Token], None],
+        on_writable: Callable[[], None],
+        on_over: Callable[["ModelSession"], None],
         is_current: bool,
     ) -> None:
         limits = services.limits
@@ -68,12 +63,13 @@ class ModelSession:
         self.error: UpstreamError | None = None
         self.opened_s = 0.0
         self._services = services
-        self._track = track
+        self.on_writable = on_writable  # called by the Realtime session
+        self._on_token = on_token
         self._on_over = on_over
         self._is_current = is_current
         self._held: deque[Token] = deque()
         self._live = services.metrics.sessions_live
-        self._is_counted = False  # in that metric
+        self._is_in_live_metric = False  # in that metric
         self._session = RealtimeSession(
             self, model=slot.model, done_timeout_s=limits.done_timeout_s
         )
@@ -95,14 +91,14 @@ class ModelSession:
         self.opened_s = self._healthy_s = services.monotonic_s()
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
-        self._is_counted = True
+        self._is_in_live_metric = True
         self._live.inc()
 
     def make_current(self) -> None:
-        """Pass the held tokens to the track, and from now on each token at once."""
+        """Pass on the held tokens, and from now on each token at once."""
         self._is_current = True
         while self._held:
-            self._track.on_token(self._held.popleft())
+            self._on_token(self._held.popleft())
 
     @property
     def is_over(self) -> bool:
@@ -120,28 +116,28 @@ class ModelSession:
         allowed_ms = 0 if self._is_finishing else LONGEST_DELAY_MS
         return not self.is_over and self.lag_ms <= allowed_ms
 
-    def append(self, chunk: AudioChunk, received_at: float) -> bool:
+    def append(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         """Send a chunk; return False if the session did not accept it.
 
-        After a jump of the media clock the chunk must begin with a token, or one token would cover
-        audio of both sides. So the token before is filled up with silence, which has no position
-        on the media clock.
+        After a jump of the media clock, the chunk must start on a token boundary: otherwise one
+        token would cover audio from before and after the jump. So the unfinished token is padded
+        with silence, which has no position on the media clock.
         """
         sent_ms = self.clock.sent_ms
-        rest = -self._sent_bytes % _TOKEN_BYTES
+        rest = -self._sent_bytes % TOKEN_BYTES
         if sent_ms is not None and chunk.start_ms > sent_ms and rest:
             silence = AudioChunk(bytes(rest), sent_ms, sent_ms)
-            if not self._send(silence, received_at):
+            if not self._send(silence, audio_received_s):
                 return False
-        return self._send(chunk, received_at)
+        return self._send(chunk, audio_received_s)
 
-    def _send(self, chunk: AudioChunk, received_at: float) -> bool:
+    def _send(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         if not self._session.append(chunk.pcm):
             return False
         sent_ms = self._sent_bytes // BYTES_PER_MS
         self._sent_bytes += len(chunk.pcm)
         audio_ms = self._sent_bytes // BYTES_PER_MS - sent_ms
-        self.clock.sent(chunk.start_ms, chunk.end_ms, audio_ms, received_at)
+        self.clock.record_sent(chunk.start_ms, chunk.end_ms, audio_ms, audio_received_s)
         return True
 
     async def finish(self) -> None:
@@ -212,7 +208,7 @@ class ModelSession:
     # Called by the Realtime session
 
     def on_delta(self, text: str) -> None:
-        """Pass one token, with its time, to the track. Ignore tokens before any audio was sent."""
+        """Pass on one token, with its time. Ignore tokens before any audio was sent."""
         if self.clock.sent_ms is None:
             return
         now_s = self._services.monotonic_s()
@@ -222,18 +218,14 @@ class ModelSession:
         self._healthy_s = now_s
         token = text, self.clock.tick(), now_s
         if self._is_current:
-            self._track.on_token(token)
+            self._on_token(token)
         else:
             self._held.append(token)
-
-    def on_writable(self) -> None:
-        """Ask the track for its unsent audio."""
-        self._track.send()
 
     def on_ended(self, error: UpstreamError | None) -> None:
         """Report the outcome, release the slot and notify the owner."""
         self.error = error
-        if self._is_counted:
+        if self._is_in_live_metric:
             self._live.dec()
         if error is not None:
             self.slot.failed(error)

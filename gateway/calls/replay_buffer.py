@@ -1,7 +1,7 @@
 """A track's audio that must be sent, or may have to be sent again. Pure.
 
     dropped | sent, kept for a replay | unsent |
-            ^ drop_before()  rewind() <- ^ -> sent()   push() ^
+            ^ drop_before()  rewind() <- ^ -> mark_sent()
 
 The length on the media clock is limited; padding does not count. When the buffer is full, the
 oldest sent audio is evicted without notice: it is lost only if its session fails. If all audio is
@@ -41,13 +41,13 @@ class ReplayBuffer:
         """The oldest unsent chunk; None if all are sent."""
         return self._unsent[0] if self._unsent else None
 
-    def push(self, chunk: AudioChunk, received_at: float) -> list[AudioChunk]:
+    def push(self, chunk: AudioChunk, audio_received_s: float) -> list[AudioChunk]:
         """Add the newest chunk.
 
         Returns:
             Unsent chunks that were dropped to make room for it.
         """
-        self._unsent.append((chunk, received_at))
+        self._unsent.append((chunk, audio_received_s))
         self.unsent_ms += chunk.end_ms - chunk.start_ms
         dropped = []
         while self._sent_ms + self.unsent_ms > self._limit_ms:
@@ -58,10 +58,10 @@ class ReplayBuffer:
                 self.lost_ms = dropped[-1].end_ms
         return dropped
 
-    def sent(self) -> None:
+    def mark_sent(self) -> None:
         """Mark the oldest unsent chunk as sent."""
-        chunk, received_at = self._pop_unsent()
-        self._sent.append((chunk, received_at))
+        chunk, audio_received_s = self._pop_unsent()
+        self._sent.append((chunk, audio_received_s))
         self._sent_ms += chunk.end_ms - chunk.start_ms
 
     def rewind(self, to_ms: int) -> int:
@@ -72,18 +72,18 @@ class ReplayBuffer:
         """
         before_ms = self.unsent_ms
         while self._sent and self._sent[-1][0].end_ms > to_ms:
-            chunk, received_at = self._sent.pop()
-            self._unsent.appendleft((chunk, received_at))
+            chunk, audio_received_s = self._sent.pop()
+            self._unsent.appendleft((chunk, audio_received_s))
             self.unsent_ms += chunk.end_ms - chunk.start_ms
         self._sent.clear()
         self._sent_ms = 0
         while self._unsent and self._unsent[0][0].end_ms <= to_ms:
             self._pop_unsent()
         if self._unsent and self._unsent[0][0].start_ms < to_ms < self._unsent[0][0].end_ms:
-            chunk, received_at = self._unsent[0]
+            chunk, audio_received_s = self._unsent[0]
             skipped_ms = to_ms - chunk.start_ms
             rest = AudioChunk(chunk.pcm[skipped_ms * BYTES_PER_MS :], to_ms, chunk.end_ms)
-            self._unsent[0] = (rest, received_at)
+            self._unsent[0] = (rest, audio_received_s)
             self.unsent_ms -= skipped_ms
         return max(0, self.unsent_ms - before_ms)
 
@@ -104,6 +104,6 @@ class ReplayBuffer:
         return chunk
 
     def _pop_unsent(self) -> ReceivedChunk:
-        chunk, received_at = self._unsent.popleft()
+        chunk, audio_received_s = self._unsent.popleft()
         self.unsent_ms -= chunk.end_ms - chunk.start_ms
-        return chunk, received_at
+        return chunk, audio_received_s

@@ -4,7 +4,7 @@ All times are milliseconds on the track's media clock:
 
     settled   |..............| in final transcripts or declared gaps: never sent again
     answered  |....................| by the current session, or declared as gaps
-    furthest  |........................| by any session: a replay starts behind it
+    furthest  |........................| by any session; during a replay, `answered` is less
     end       |..................................| of the newest audio
 
 Each stretch of missing audio is declared as a gap exactly once.
@@ -17,7 +17,8 @@ from gateway.audio.loudness import LoudRuns
 from gateway.transcript.events import GapCause, TranscriptGap
 from gateway.transcript.token_clock import TOKEN_MS
 
-# Audio answered beyond what was ever answered before that counts as progress: a second's worth.
+# About a second: audio answered for the first time that counts as progress, and unanswered audio
+# after which a `done` came too early.
 PROGRESS_MS: Final = 12 * TOKEN_MS
 # A replay begins this long before the first loud audio without words, or before the first word: a
 # word's first sounds are soft, and its token comes late.
@@ -72,12 +73,12 @@ class ReplayState:
 
     @property
     def is_all_answered(self) -> bool:
-        """Whether no audio is unanswered."""
+        """Whether all audio is answered."""
         return self.answered_ms is None or self.answered_ms >= self.end_ms
 
     @property
     def is_far_behind(self) -> bool:
-        """Whether more audio is unanswered than the delay of a single token explains."""
+        """Whether a second or more of audio is unanswered."""
         return self.answered_ms is not None and self.end_ms - self.answered_ms >= PROGRESS_MS
 
     def replay_from_ms(self, open_from_ms: int | None, silent_ms: int) -> int:
@@ -85,7 +86,8 @@ class ReplayState:
 
         Args:
             open_from_ms: start of the open segment; None without one.
-            silent_ms: loud audio that was answered this long ago without a word holds none.
+            silent_ms: loud audio without words that was answered this long before the newest
+                answer is not replayed: the model found no words in it.
         """
         answered_ms = from_ms = self.answered_ms or 0
         loud_ms = self._loud.first_after(answered_ms - silent_ms)
@@ -159,7 +161,7 @@ class ReplayState:
     # Gaps
 
     def declare(self, from_ms: int, to_ms: int, cause: GapCause) -> list[TranscriptGap]:
-        """Return the gaps that declare this stretch, without what was declared before."""
+        """Record a stretch as missing; return the gap events for what was not declared before."""
         return self._gaps.declare(from_ms, to_ms, cause)
 
     def abandon(self, until_ms: int, cause: GapCause) -> list[TranscriptGap]:
@@ -228,7 +230,7 @@ class GapLedger:
         return len(self._starts)
 
     def declare(self, from_ms: int, to_ms: int, cause: GapCause) -> list[TranscriptGap]:
-        """Return the gaps that declare this stretch, without what was declared before."""
+        """Record a stretch as missing; return the gap events for what was not declared before."""
         if from_ms >= to_ms:
             return []
         first = bisect_left(self._ends, from_ms)  # of those that overlap or touch it

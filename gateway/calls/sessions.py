@@ -4,7 +4,7 @@
     it fails, or is failed here          back off, open another, replay the open segment to it
     its context is full                  open another at once, which continues after it
     it is old, and no one speaks         open another, switch the audio, wait for the old one's end
-    it lags                              likewise, also in mid-speech
+    it lags, or is very old              likewise, also in mid-speech
     the carrier hangs up                 final commit, wait for the pending words, return
 
 The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
@@ -32,16 +32,16 @@ class SessionHost(Protocol):
     """The track, as its sessions see it. No method waits."""
 
     @property
-    def is_all_sent(self) -> bool:
+    def is_sending_done(self) -> bool:
         """Whether the carrier has hung up and no audio is unsent."""
 
     @property
-    def is_all_answered(self) -> bool:
+    def is_transcription_done(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
 
     @property
     def is_far_behind(self) -> bool:
-        """Whether more audio is unanswered than the delay of a single token explains."""
+        """Whether a second or more of audio is unanswered: a `done` now came too early."""
 
     @property
     def is_quiet(self) -> bool:
@@ -51,14 +51,14 @@ class SessionHost(Protocol):
     def is_model_silent(self) -> bool:
         """Whether the model returns no words although someone speaks."""
 
-    def replace_silent_model(self) -> None:
+    def double_silence_threshold(self) -> None:
         """Wait twice as long until the model counts as silent again."""
 
     def send(self) -> None:
         """Send unsent audio to `Sessions.receiver` for as long as it accepts it."""
 
     def replay(self) -> None:
-        """Send again all audio that may have words which are not final, then unsent audio."""
+        """Send all audio that may have words which are not final, whether sent before or not."""
 
     def on_token(self, token: Token) -> None:
         """Process a token of the current session."""
@@ -159,7 +159,7 @@ class Sessions:
             UpstreamError: a failure that no retry can cure, or the retry budget is exhausted.
         """
         try:
-            while not self._track.is_all_answered:
+            while not self._track.is_transcription_done:
                 try:
                     session = await self._connect()
                 except UpstreamError as error:
@@ -168,7 +168,7 @@ class Sessions:
                 self.receiver = self._current = session
                 self._track.replay()
                 while not session.is_over:
-                    if self._track.is_all_sent:
+                    if self._track.is_sending_done:
                         if not await _finish(session):
                             break
                         if not self._track.is_far_behind:
@@ -176,8 +176,8 @@ class Sessions:
                         # The context was full: this `done` was sent before our commit arrived.
                         session.error = UpstreamError("context-full")
                     await self._until(self._is_due, _TICK_S)
-                    session = await self._check(session)
-                if session.error and not self._track.is_all_answered:
+                    session = await self._supervise(session)
+                if session.error and not self._track.is_transcription_done:
                     await self._recover(session.error)
         finally:
             for session in list(self._open):
@@ -198,7 +198,12 @@ class Sessions:
         slot = await (old.slot.acquire_replacement() if old else self._reservation.acquire_slot())
         self.endpoints.add(slot.endpoint)
         session = ModelSession(
-            slot, self._services, self._track, self._on_over, is_current=old is None
+            slot,
+            self._services,
+            on_token=self._track.on_token,
+            on_writable=self._track.send,
+            on_over=self._on_over,
+            is_current=old is None,
         )
         self._open.add(session)
         await session.open()
@@ -250,8 +255,8 @@ class Sessions:
 
     # Watching the open session
 
-    async def _check(self, session: ModelSession) -> ModelSession:
-        """Fail an unhealthy session, replace an old one.
+    async def _supervise(self, session: ModelSession) -> ModelSession:
+        """Fail a session that is unhealthy; roll it over if it lags or is old.
 
         Returns:
             The session that receives the audio afterwards.
@@ -262,9 +267,9 @@ class Sessions:
         if session.is_healthy and now_s - session.opened_s >= _BACKOFF_MAX_S:
             self.reset_failures()  # also while no one speaks
         if self._track.is_model_silent:
-            self._track.replace_silent_model()
+            self._track.double_silence_threshold()
             session.fail(UpstreamError("model-rut"))
-        if session.is_over or self._track.is_all_sent or now_s < self._rollover_not_before_s:
+        if session.is_over or self._track.is_sending_done or now_s < self._rollover_not_before_s:
             return session
         age_s = now_s - session.opened_s
         session.measure_lag(now_s)
@@ -347,7 +352,7 @@ class Sessions:
 
     def _is_due(self) -> bool:
         """Return whether `run` must act: no session is live, or everything was sent."""
-        return not self.is_live or self._track.is_all_sent
+        return not self.is_live or self._track.is_sending_done
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
         """Wait until a callback or the hang-up makes a condition true, or until the time-out."""

@@ -6,9 +6,10 @@ LIVE             audio, DTMF, pauses                    ENDING: stop, close, fai
 ENDING           pending words from the model           ENDED: all tracks have finished
 ENDED            nothing; `stream.ended` is published
 
-A stream is one TaskGroup: a task per track, and the task that reads the carrier's socket. The
-first reason to end the stream is kept. Whatever it is, all tracks finish, and no word that was
-received is dropped. Nothing is published for a stream that never started.
+One TaskGroup runs a task per track, one that reserves slots and starts the tracks, and one that
+watches the limits. The reader of the carrier's socket is a separate task (`ingress/media.py`),
+which `run` awaits. The first reason to end the stream is kept. Whatever it is, all tracks finish,
+and no word that was received is dropped. Nothing is published for a stream that never started.
 """
 
 import asyncio
@@ -112,7 +113,7 @@ class CallStream:
         self._reporter = StreamReporter(carrier, services)
         self._started_s = 0.0
         self._media_s = 0.0  # when the newest frame arrived, or a pause ended
-        self._silent_from_s = 0.0  # no track was loud since then, not counting holds
+        self._silent_from_s = 0.0  # start of the current silence; stalls are excluded
         self._is_paused = False
         self._is_stopped = False  # the carrier sent its stop message
         self._tracks: dict[str, Track] = {}
@@ -227,7 +228,8 @@ class CallStream:
         match event:
             case AudioReceived() | AudioLost():
                 track = self._tracks[event.track]
-                track.receive(event, self._note_media())
+                now_s = self._note_media()
+                track.receive(event, now_s)
                 if track.audio.pipeline.has_unusable_timestamps:
                     self.end(UNUSABLE_TIMESTAMPS)
             case AudioHeld():
@@ -247,7 +249,7 @@ class CallStream:
                 metric.labels(self._carrier, event.kind).inc()
 
     def _note_media(self) -> float:
-        """Record that media arrived, and return when. Exclude a hold before it from the silence."""
+        """Record that media arrived; return when. A stall before it does not count as silence."""
         now_s = self._services.monotonic_s()
         stalled_s = now_s - self._media_s
         if stalled_s >= STALL_S:
@@ -311,7 +313,7 @@ class CallStream:
         writer = self._reporter.open(
             event, terms.tenant, lambda: self.end(Termination.failed(GatewayError("fenced")))
         )
-        counted: list[Arrivals] | None = None if event.is_timed else []
+        untimed_peers: list[Arrivals] | None = None if event.is_timed else []
         roles = {**services.limits.roles, **event.roles, **terms.roles}
         self._tracks = {
             form.track: Track(
@@ -323,7 +325,7 @@ class CallStream:
                 writer,
                 self._reply_with,
                 self._on_track_failed,
-                counted=counted,
+                untimed_peers=untimed_peers,
             )
             for form in event.tracks
         }

@@ -58,7 +58,7 @@ class Track:
         writer: receives the track's events.
         on_final: called with each final transcript that has words.
         on_failed: called when `error` is set.
-        counted: as in `TrackAudio`.
+        untimed_peers: as in `TrackAudio`.
 
     Attributes:
         audio: its audio on the way in.
@@ -81,12 +81,12 @@ class Track:
         on_final: Callable[[TranscriptFinal], None],
         on_failed: Callable[[], None],
         *,
-        counted: list[Arrivals] | None = None,
+        untimed_peers: list[Arrivals] | None = None,
     ) -> None:
         limits = services.limits
         self.form = form
         self.role = role
-        self.audio = TrackAudio(form, role, carrier, services, counted)
+        self.audio = TrackAudio(form, role, carrier, services, untimed_peers)
         self.sessions = Sessions(self, services, reservation)
         self.error: UpstreamError | None = None
         self.words = 0
@@ -108,7 +108,7 @@ class Track:
         self._hung_up = asyncio.Event()
         self._hung_up_s = 0.0  # when, on the loop's clock
         self._deadline: asyncio.Timeout | None = None  # of the words after the hang-up
-        self._restarts = False  # the next token is the first of a replay
+        self._restarts = False  # no token of the replay has been used yet
         self._token_s = 0.0  # when the newest token arrived, or padding was sent
         self._may_pad_s = float("-inf")
 
@@ -199,7 +199,7 @@ class Track:
         self._pad()
 
     def tend(self, now_s: float, *, is_stalled: bool) -> None:
-        """Do what is due by time; the stream calls this about once a second.
+        """Flush pending words and report metrics; the stream calls this about once a second.
 
         Args:
             now_s: on the monotonic clock.
@@ -235,19 +235,19 @@ class Track:
     # Called by the sessions: see `SessionHost`
 
     @property
-    def is_all_sent(self) -> bool:
+    def is_sending_done(self) -> bool:
         """Whether the carrier has hung up and no audio is unsent."""
         return self._hung_up.is_set() and not self._buffer.unsent
 
     @property
-    def is_all_answered(self) -> bool:
+    def is_transcription_done(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
         is_open = self._segmenter.open_from_ms is not None
         return self._hung_up.is_set() and not is_open and self._replay.is_all_answered
 
     @property
     def is_far_behind(self) -> bool:
-        """Whether more audio is unanswered than the delay of a single token explains."""
+        """Whether a second or more of audio is unanswered: a `done` now came too early."""
         return self._replay.is_far_behind
 
     @property
@@ -263,17 +263,19 @@ class Track:
         """Whether the model returns no words although someone speaks."""
         return self._silence.is_silent(self._replay.loud_ms)
 
-    def replace_silent_model(self) -> None:
+    def double_silence_threshold(self) -> None:
         """Wait twice as long until the model counts as silent again."""
         self._silence.back_off()
 
     def send(self) -> None:
         """Send unsent audio for as long as the session accepts it."""
         while unsent := self._buffer.unsent:
+            chunk, audio_received_s = unsent
             session = self.sessions.receiver
-            if session is None or not session.append(*unsent):
+            if session is None or not session.append(chunk, audio_received_s):
                 return
-            self._buffer.sent()
+            self._buffer.mark_sent()
+            # Chunks were dropped before this one: their run ends here.
             self._publish_gaps(self._replay.declare_dropped(self._cause_of_drop))
         if self._hung_up.is_set():
             self.sessions.wake()
@@ -287,6 +289,7 @@ class Track:
             self._replay.clear_dropped()  # it lies in the gap declared here
             self.close_segment()
             self._publish_gaps(self._replay.abandon(self._buffer.lost_ms, self._cause_of_overflow))
+            self._trim()
             from_ms = self._replay_from_ms
         self._restarts = True
         replayed_ms = self._buffer.rewind(from_ms)
@@ -295,9 +298,9 @@ class Track:
 
     def on_token(self, token: Token) -> None:
         """Publish what a token of the current session completes."""
-        text, placement, received_s = token
+        text, placement, delta_received_s = token
         replay = self._replay
-        self._token_s = received_s
+        self._token_s = delta_received_s
         if self._restarts:
             if not text and placement.end_ms < max(self._segmenter.end_ms, replay.answered_ms or 0):
                 return  # keep the words of the session before until this one says others
@@ -310,9 +313,9 @@ class Track:
         if text or not placement.padding_ms:
             self._silence.note(text)
         if text and self.first_delta_s is None and self.audio.first_s is not None:
-            self.first_delta_s = received_s - self.audio.first_s
+            self.first_delta_s = delta_received_s - self.audio.first_s
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
-        self._publish(self._segmenter.delta(text, placement, received_s))
+        self._publish(self._segmenter.delta(text, placement, delta_received_s))
         if placement.padding_ms and self._is_padding_answered:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
@@ -398,7 +401,7 @@ class Track:
         for event in events:
             self._writer.publish(event)
             if isinstance(event, TranscriptDelta):
-                self.latency.observe(event.received_s - event.received_at)
+                self.latency.observe(event.delta_received_s - event.audio_received_s)
             else:
                 words = len(event.text.split())
                 self.words += words

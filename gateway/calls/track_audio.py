@@ -31,8 +31,8 @@ class TrackAudio:
         role: who speaks on it, for metrics.
         carrier: for metrics and the log.
         services: what all calls share.
-        counted: of frames without times, the arrivals of the stream's other tracks; None: frames
-            have times.
+        untimed_peers: the arrivals of the stream's other tracks, if frames have no timestamps; this
+            track adds its own. None: frames have timestamps.
 
     Attributes:
         pipeline: places, decodes and resamples frames.
@@ -46,7 +46,7 @@ class TrackAudio:
         role: str,
         carrier: str,
         services: CallServices,
-        counted: list[Arrivals] | None,
+        untimed_peers: list[Arrivals] | None,
     ) -> None:
         metrics = services.metrics
         self.pipeline = TrackPipeline(form, services.limits.chunk_ms)
@@ -54,7 +54,9 @@ class TrackAudio:
         self.arrived_s: float | None = None
         self._form = form
         self._carrier = carrier
-        self._arrivals = None if counted is None else Arrivals(form.bytes_per_ms, counted)
+        self._arrivals = (
+            None if untimed_peers is None else Arrivals(form.bytes_per_ms, untimed_peers)
+        )
         self._stall_ended_s: float | None = None
         self._frames_total = metrics.frames_total.labels(carrier)
         self._audio_seconds_total = metrics.audio_seconds_total.labels(carrier, role)
@@ -148,7 +150,7 @@ class TrackAudio:
         if isinstance(frame, AudioLost):
             size = len(frame.payload)
             return self._count(pipeline.lose(size, frame.timestamp_ms, frame.sequence))
-        received_bytes = pipeline.received_bytes
+        received_bytes = pipeline.received_bytes  # unchanged by duplicates and empty frames
         pieces = pipeline.receive(frame.payload, frame.timestamp_ms, frame.sequence)
         if pipeline.received_bytes > received_bytes and self._arrivals is None:
             self.note_arrival(now_s)

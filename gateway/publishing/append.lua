@@ -1,8 +1,8 @@
 -- Append one batch of one stream's events: once, in order, and only for the stream's owner.
 --
 -- KEYS  1 writers   hash     stream_id -> "epoch:n", the owner and the last n it has written;
---                            "stream_id:claim" -> who that is, see below;
---                            ":owner" -> "tenant carrier", whose call it is
+--                            "stream_id:claim" -> the claim of that owner, see below;
+--                            ":owner" -> "tenant carrier" that own the call's id
 --       2 call      stream   the call's events
 --       3 events    stream   the events of all calls of the partition
 --       4 live      zset     "call_id stream_id" -> Unix ms at which the owner's lease ends
@@ -20,27 +20,27 @@
 --       rest.
 --
 -- Returns the last n that this gateway had written before the batch (0: none), or RESUMED - n (-3
--- and below) if the batch resumed the stream; -1 if another gateway has taken the stream; -2 if the
--- lease had to have lapsed and has not (or the stream has ended and has none). With -1 and -2 no
--- event was written.
+-- and below) if the batch resumed the stream; -1 if another gateway has taken the stream over; -2 if
+-- the batch requires a lapsed lease and the lease has not lapsed (or the stream has ended and has
+-- none). For -1 and -2 no event was written.
 --
--- Whose call it is. The first batch of a call sets the tenant and the carrier that own its id. The
--- same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its
--- events and leases and in the names of its keys, which lie in the same partition.
+-- Ownership of a call id. The first batch of a call sets the tenant and the carrier that own its id.
+-- The same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its
+-- events, its leases and the names of its keys, which are in the same partition.
 --
--- Who owns a stream. Proposed epoch, gateway and whose call it is name one ownership. Its first
--- batch claims the stream; the epoch is the proposed one, or the owner's plus one if that is more,
--- so clocks do not matter. Of two gateways the one that took the stream last owns it, whichever is
--- heard first. A janitor's record closes a stream and takes it from nobody: if its gateway writes
--- again, the stream is resumed at a higher epoch, which begins with the stream's `stream.started`.
--- A gateway counts its events from 1 over all its epochs; in each of them `n` starts at 1, `base`
--- lower.
+-- Ownership of a stream. The proposed epoch, the gateway, and the call's tenant and carrier name one
+-- ownership. Its first batch claims the stream. The epoch is the proposed one, or the owner's plus
+-- one if that is more, so clocks do not matter. Of two gateways, the one that opened the stream last
+-- owns it, whichever batch arrives first. A janitor's record closes a stream and claims nothing: if
+-- its gateway writes again, the stream is resumed at a higher epoch, which begins with the stream's
+-- `stream.started`. A gateway counts its events from 1 over all its epochs; in each epoch `n` starts
+-- at 1, `base` lower.
 --
 -- All keys share a hash tag. Needs Redis 7.0 or Valkey 8, nothing newer.
 
-local REMEMBERED = 8 -- names that may not write any more; older ones are told by their age
--- A claim looks younger by the time that its batch was on its way, so ages that differ by less prove
--- nothing. Then the proposed epochs decide, if they differ by no more; else who is heard last.
+local FORMER_MAX = 8 -- former owners' names that are kept; older ones are recognized by their age
+-- A claim appears younger by the transit time of its batch, so ages that differ by less prove
+-- nothing. Then the proposed epochs decide, if they differ by no more; else the last batch wins.
 local NEAR_MS = 250
 
 local v, call_id, stream_id, proposed, gateway, lease_ms, retention_s, length, age_ms, tenant,
@@ -53,30 +53,30 @@ local function decimal(number)
   return string.format('%.0f', number)
 end
 
-local mine = tenant and tenant .. ' ' .. carrier
-local name = decimal(proposed) .. ' ' .. gateway .. ' ' .. (mine or '')
+local batch_owner = tenant and tenant .. ' ' .. carrier
+local name = decimal(proposed) .. ' ' .. gateway .. ' ' .. (batch_owner or '')
 local writers_key, call_key = KEYS[1], KEYS[2]
 local claim
-local whose -- the call's tenant and carrier; false: nobody's yet; nil: ours, and not read
-while true do -- once, unless the id is another's
+local call_owner -- tenant and carrier of the id; false: none yet; nil: the batch's own, not read
+while true do -- once, unless the id belongs to another tenant or carrier
   claim = redis.call('HGET', writers_key, stream_id .. ':claim')
   claim = claim and cmsgpack.unpack(claim)
   if claim and claim[1] == name then
-    break -- the stream is ours, so the call is
+    break -- the batch's gateway owns the stream, so the call's id is its own
   end
-  whose = redis.call('HGET', writers_key, ':owner')
-  if not mine or not whose or whose == mine then
+  call_owner = redis.call('HGET', writers_key, ':owner')
+  if not batch_owner or not call_owner or call_owner == batch_owner then
     break
   end
-  -- The id stays the other's for as long as this call needs its own. If somebody chose the longer
-  -- one, it gets longer still.
+  -- The id stays with its owner for as long as this call needs the longer one. If that is taken by
+  -- another call, too, it gets longer still.
   redis.call('EXPIRE', writers_key, decimal(retention_s), 'GT')
   local longer = tenant .. '.' .. carrier .. '.' .. call_id
   writers_key = string.sub(writers_key, 1, -1 - #call_id) .. longer
   call_key = string.sub(call_key, 1, -1 - #call_id) .. longer
   call_id = longer
 end
-tenant = tenant or string.match(whose or '', '^%S+') or 'default'
+tenant = tenant or string.match(call_owner or '', '^%S+') or 'default'
 
 local owner = redis.call('HGET', writers_key, stream_id)
 local owner_epoch, owner_n = string.match(owner or '0:0', '^(%d+):(%d+)$')
@@ -87,9 +87,9 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local since_ms = now_ms - math.max(0, tonumber(ARGV[3] or 0))
 local member = call_id .. ' ' .. stream_id
 
--- What is kept of the last gateway that claimed the stream: its name, epoch and base, since when it
--- has the stream by the server's clock, the entry of its stream.started, the epoch of the janitor's
--- record that closed the stream (0: none) with the n written by then, and the names of former owners.
+-- The claim of the last gateway that claimed the stream: its name, epoch and base, when it claimed
+-- the stream by the server's clock, the entry of its stream.started, the epoch of the janitor's record
+-- that closed the stream (0: none) with the n written by then, and the names of former owners.
 local claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former
 if claim then
   claimant, claim_epoch, base, claimed_ms, started, lost_epoch, lost_n, former = unpack(claim)
@@ -106,9 +106,9 @@ local function keep_claim()
 end
 
 local epoch, offset, written = proposed, 0, 0
-local is_late = false -- all of it was written before
+local is_late = false -- all events were written before, or the batch only renews the lease
 local resumes -- the epoch that the batch resumes at a higher one
-local repeated -- the stream.started that begins that one
+local repeated -- the stream.started with which the higher one begins
 
 if if_lapsed then
   if owner_epoch > proposed then
@@ -154,11 +154,12 @@ else
       local behind_ms = tonumber(string.match(claimant, '^%d+') or owner_epoch) - proposed
       is_older = 0 < behind_ms and behind_ms <= NEAR_MS
     end
-    -- A claim in the future: the server's clock was set back, and says nothing.
+    -- A claim in the future: the server's clock was set back, so ages prove nothing.
     is_older = is_older and claimed_ms <= now_ms
-    -- Also who is refused is remembered: an earlier batch of its may still come, and look younger.
+    -- Keep the name of a refused gateway as well: an earlier batch may arrive later, and appear
+    -- younger.
     table.insert(former, is_older and name or claimant)
-    if #former > REMEMBERED then
+    if #former > FORMER_MAX then
       table.remove(former, 1)
     end
     if is_older then
@@ -173,11 +174,11 @@ else
 end
 
 -- A failing command ends a script but undoes nothing. What may fail (a key of another type, no
--- memory, a replica, no disk) therefore fails here, or at the first XADD: before anything is
--- appended that a retry would append again. ZADD is first also where the lease is to end, because
--- a server that is out of memory refuses it and would accept ZREM and then everything else.
+-- memory, a replica, no disk) must fail here, or at the first XADD: before anything is appended that
+-- a retry would append again. ZADD comes first also if the lease ends, because a server that is out
+-- of memory refuses it, but would accept ZREM and everything after it.
 if ends_stream or is_late then
-  -- What a timed-out connection delivers after the stream has ended must not bring its lease back.
+  -- A batch that arrives late, after the stream has ended, must not restore its lease.
   redis.call('ZADD', KEYS[4], 'XX', decimal(now_ms + lease_ms), member)
 else
   redis.call('ZADD', KEYS[4], decimal(now_ms + lease_ms), member)
@@ -188,7 +189,7 @@ end
 redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', decimal(length))
 redis.call('XTRIM', KEYS[3], 'MINID', '~', decimal(math.max(0, now_ms - age_ms)))
 
--- The only command that comes after the first XADD and that an ACL may refuse with effect.
+-- After the first XADD, only a refused HSET would make a retry append the events again.
 if not redis.acl_check_cmd('HSET', writers_key, stream_id, '') then
   return redis.error_reply('NOPERM HSET is refused')
 end
@@ -227,8 +228,8 @@ redis.call('HSET', writers_key, stream_id, decimal(epoch) .. ':' .. decimal(last
 if is_claim_changed then
   keep_claim()
 end
-if mine and whose == false then
-  redis.call('HSET', writers_key, ':owner', mine)
+if batch_owner and call_owner == false then
+  redis.call('HSET', writers_key, ':owner', batch_owner)
 end
 redis.call('EXPIRE', writers_key, decimal(retention_s))
 redis.call('EXPIRE', call_key, decimal(retention_s))

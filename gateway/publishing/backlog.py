@@ -1,7 +1,7 @@
 """The events of one stream that Redis has not acknowledged. Pure.
 
 `add` queues an event. `batch` numbers the oldest events and packs them; it returns the same batch
-until `acknowledge`, however often it has to be sent.
+until `remove_batch`, however often it has to be sent.
 
 Events are numbered when a batch is packed, so a delta that was dropped before leaves no hole in n.
 Any other dropped event leaves one, so that readers see that it is missing.
@@ -29,8 +29,10 @@ class Batch:
     first_n: int
     payload: bytes = field(repr=False)  # encode.pack_batch
     types: tuple[str, ...]
-    received_at: tuple[float, ...]  # arrival of its deltas' newest audio, on the monotonic clock
-    received_s: tuple[float, ...]  # arrival of its deltas from the model, likewise
+    audio_received_s: tuple[
+        float, ...
+    ]  # arrival of its deltas' newest audio, on the monotonic clock
+    delta_received_s: tuple[float, ...]  # arrival of its deltas from the model, likewise
     ends_stream: bool
     unencodable: UnencodableEvent | None = None  # the event after the last one
 
@@ -58,7 +60,7 @@ class Backlog:
 
     def __bool__(self) -> bool:
         """Return whether there are unacknowledged events."""
-        return bool(self._batch) or bool(self._queue)
+        return bool(self._batch or self._queue)
 
     def add(self, event: TranscriptEvent, taken_unix_s: float) -> None:
         """Queue an event."""
@@ -110,7 +112,7 @@ class Backlog:
         """The current batch: packed and not acknowledged; None without one."""
         return self._batch
 
-    def acknowledge(self) -> None:
+    def remove_batch(self) -> None:
         """Remove the current batch: it is written, refused or spooled."""
         self._batch = None
 
@@ -120,9 +122,11 @@ class Backlog:
             type_of(item[0]) for item in self._queue if not isinstance(item, int)
         )
         batch = self._batch
-        dropped = batch.types if batch else ()
-        if batch and batch.unencodable:
-            dropped += (batch.unencodable.type,)
+        dropped: tuple[str, ...] = ()
+        if batch is not None:  # it is falsy if it has no events
+            dropped = batch.types
+            if batch.unencodable:
+                dropped += (batch.unencodable.type,)
         self._queue.clear()
         self._queued_deltas = 0
         self._batch = None
@@ -135,8 +139,8 @@ class Backlog:
         packed: list[bytes] = []
         types: list[str] = []
         unencodable: UnencodableEvent | None = None
-        received_at: list[float] = []
-        received_s: list[float] = []
+        audio_received_s: list[float] = []
+        delta_received_s: list[float] = []
         ends_stream = False
         while self._queue and len(packed) < limit:
             item = self._queue[0]
@@ -154,9 +158,9 @@ class Backlog:
                 break
             types.append(fields[0])
             if isinstance(event, TranscriptDelta):
-                received_at.append(event.received_at)
-                received_s.append(event.received_s)
+                audio_received_s.append(event.audio_received_s)
+                delta_received_s.append(event.delta_received_s)
             ends_stream = isinstance(event, StreamEnded)
         payload = pack_batch(self._next_n, packed, ends_stream=ends_stream)
-        times = tuple(received_at), tuple(received_s)
+        times = tuple(audio_received_s), tuple(delta_received_s)
         return Batch(self._next_n, payload, tuple(types), *times, ends_stream, unencodable)

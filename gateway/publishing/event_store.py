@@ -21,7 +21,7 @@ class AppendCall(NamedTuple):
     age_ms: int = 0  # since the gateway opened the stream; the youngest claim owns it
 
 
-# Replies of `append` that are no number of events. For both, nothing was written.
+# Replies of `append` other than an n. For both, nothing was written.
 FENCED: Final = -1  # another gateway has taken the stream
 STILL_LEASED: Final = -2  # the batch required that the owner's lease has lapsed, and it has not
 # This and below: written, and the batch resumed a stream that a janitor had closed. `RESUMED -

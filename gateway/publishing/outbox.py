@@ -7,6 +7,9 @@
                           held: Redis did not reply
     held                  ready: the backoff is over, the same batch is sent again
 
+"Did not reply" includes errors that a retry may cure. A stream can be ready while its batch is in
+flight.
+
 A stream whose batches are in the spool (`StreamWriter.spooled`) waits for those, in any state.
 
 Memory is limited. At the first limit deltas are rejected, because finals repeat their words; at the
@@ -84,18 +87,18 @@ class StreamWriter:
         self.accept(self, event)
 
 
-class Acknowledgement(NamedTuple):
-    """What an acknowledged batch changed.
+class ReplyEffect(NamedTuple):
+    """What a reply changed.
 
     Attributes:
-        is_current: the batch is done. False for a lease renewal, or if it was spooled meanwhile.
+        is_done: the batch was written or refused, and is removed from the outbox.
         lost_events: acknowledged before, and missing now: Redis failed over to a late replica.
         dropped: types of the events that were dropped.
         unencodable: an event that was dropped because it could not be packed.
         has_more: the stream is ready to send another batch.
     """
 
-    is_current: bool
+    is_done: bool
     lost_events: int = 0
     dropped: Sequence[str] = ()
     unencodable: UnencodableEvent | None = None
@@ -247,9 +250,9 @@ class Outbox:
 
     # Replies
 
-    def acknowledge(
+    def process_reply(
         self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float
-    ) -> Acknowledgement:
+    ) -> ReplyEffect:
         """Process the reply to a batch or a lease renewal of an open stream.
 
         Args:
@@ -259,27 +262,27 @@ class Outbox:
             now_s: when it arrived, on the monotonic clock.
         """
         self._unanswered.pop(writer, None)
-        is_current = batch is writer.backlog.sent
+        is_done = batch is writer.backlog.sent
         if reply.outcome is Outcome.UNKNOWN:
             self._hold(writer)
-            return Acknowledgement(is_current=False)
+            return ReplyEffect(is_done=False)
         if reply.outcome is Outcome.FENCED:
-            return Acknowledgement(is_current=False, dropped=self.close(writer))
+            return ReplyEffect(is_done=False, dropped=self.close(writer))
         if reply.outcome is Outcome.WRITTEN:
             writer.lease_renewed_at = now_s
-        if not is_current:
-            return Acknowledgement(is_current=False)
+        if not is_done:
+            return ReplyEffect(is_done=False)
         lost, dropped = 0, batch.types
         if reply.outcome is Outcome.WRITTEN:
             lost, dropped = max(0, writer.acknowledged_n - reply.written_n), ()
             writer.acknowledged_n = batch.last_n
         self.remove_batch(writer, batch)
         has_more = self.schedule_rest(writer)
-        return Acknowledgement(is_current, lost, dropped, batch.unencodable, has_more)
+        return ReplyEffect(is_done, lost, dropped, batch.unencodable, has_more)
 
     def remove_batch(self, writer: StreamWriter, batch: Batch) -> None:
         """Remove the current batch of a stream: it is written, refused or spooled."""
-        writer.backlog.acknowledge()
+        writer.backlog.remove_batch()
         self.events -= len(batch) + (batch.unencodable is not None)
 
     def _hold(self, writer: StreamWriter) -> None:

@@ -53,7 +53,7 @@ class Publisher:
         limits: sizes and times.
         spool: where events go that exceed memory; opened and closed here.
         jitter: spreads the retries of many gateways.
-        clock: monotonic seconds, the clock of `TranscriptDelta.received_s`.
+        clock: monotonic seconds, the clock of `TranscriptDelta.delta_received_s`.
         wall: Unix seconds.
     """
 
@@ -225,7 +225,7 @@ class Publisher:
             self._reporter.report_dropped([type_of(event)])
         elif outbox.add(writer, event, self._wall()):
             self._fresh += 1
-            self._flush(at_once=self._fresh >= self._limits.flush_events)
+            self._schedule_flush(at_once=self._fresh >= self._limits.flush_events)
 
     def _make_room(self) -> bool:
         """Spool some events, or drop deltas. Return whether events were spooled."""
@@ -234,7 +234,7 @@ class Publisher:
             return False
         if self._spill():
             return True
-        self._reporter.report_dropped(["transcript.delta"] * self._outbox.shed_deltas())
+        self._reporter.report_shed_deltas(self._outbox.shed_deltas())
         self._full_until_s = now_s + self._limits.full_s
         return False
 
@@ -254,8 +254,8 @@ class Publisher:
             self._wake.set()
         return moved
 
-    def _flush(self, *, at_once: bool) -> None:
-        """Write the ready streams: now, or soon, together with what is added until then."""
+    def _schedule_flush(self, *, at_once: bool) -> None:
+        """Wake the writer: now, or in 10 ms, when more events may have been added."""
         if at_once:
             self._wake.set()
         else:
@@ -268,7 +268,7 @@ class Publisher:
             await self._wake.wait()
             self._wake.clear()
             try:
-                batches, room = self._next_batches()
+                batches, room = self._take_batches()
                 records = self._overflow.next(room)
                 if batches or records:
                     await self._write(batches, records)
@@ -285,8 +285,12 @@ class Publisher:
                 self._outbox.hold_all()
                 self._back_off()
 
-    def _next_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
-        """Return the batches to write now, and the number of events that still fit."""
+    def _take_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
+        """Mark the ready streams' batches as in flight, and reset the flush timer.
+
+        Returns:
+            The batches, and the number of events that still fit.
+        """
         self._timers.stop(self._wake.set)
         self._fresh = 0
         now_s = self._clock()
@@ -317,9 +321,9 @@ class Publisher:
         now_s = self._clock()
         self._reporter.report_exchange(now_s - started_s)
         for (writer, batch), reply in zip(batches, replies[: len(batches)], strict=True):
-            self._acknowledge(writer, batch, Reply.of(reply), now_s)
+            self._process_reply(writer, batch, Reply.of(reply), now_s)
         for record, reply in zip(records, replies[len(batches) :], strict=True):
-            self._acknowledge_record(record, Reply.of(reply), now_s)
+            self._process_record_reply(record, Reply.of(reply), now_s)
         self._backoff.note(
             replies,
             now_s,
@@ -332,18 +336,20 @@ class Publisher:
 
     # Replies
 
-    def _acknowledge(self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float) -> None:
+    def _process_reply(
+        self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float
+    ) -> None:
         """Process the reply to a batch, or to a lease renewal, of a stream."""
         if writer not in self._outbox:  # fenced by the reply to a batch from the spool
             return
-        done = self._outbox.acknowledge(writer, batch, reply, now_s)
-        self._reporter.report_acknowledgement(writer, batch, reply, done, now_s)
+        done = self._outbox.process_reply(writer, batch, reply, now_s)
+        self._reporter.report_reply(writer, batch, reply, done, now_s)
         if reply.outcome is Outcome.FENCED:
             self._schedule_fenced(writer)
         if done.has_more:
-            self._flush(at_once=len(batch) == self._limits.batch_events)
+            self._schedule_flush(at_once=len(batch) == self._limits.batch_events)
 
-    def _acknowledge_record(self, record: Record, reply: Reply, now_s: float) -> None:
+    def _process_record_reply(self, record: Record, reply: Reply, now_s: float) -> None:
         """Process the reply to a batch from the spool, of this process or an earlier one."""
         writer = self._overflow.writer_of(record)
         self._reporter.report_record(record, reply, writer.call_id if writer else None)
@@ -362,7 +368,7 @@ class Publisher:
     def _continue(self, writer: StreamWriter, *, at_once: bool) -> None:
         """Flush the rest of a stream whose batches in the spool are done."""
         if self._outbox.schedule_rest(writer):
-            self._flush(at_once=at_once)
+            self._schedule_flush(at_once=at_once)
 
     def _schedule_fenced(self, writer: StreamWriter) -> None:
         # Scheduled, not called: an exception in it must not affect the other streams.

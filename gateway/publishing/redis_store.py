@@ -11,8 +11,7 @@ from redis.exceptions import NoScriptError
 
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
-from gateway.redis_client.check import check, check_settings
-from gateway.redis_client.client import RedisClient, create_client, destination
+from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import (
     Command,
     drop_connections,
@@ -22,20 +21,6 @@ from gateway.redis_client.commands import (
 )
 from gateway.redis_client.errors import classify
 from gateway.transcript.keys import partition_key
-
-__all__ = [
-    "RedisClient",
-    "RedisStore",
-    "append",
-    "check",
-    "check_settings",
-    "create_client",
-    "destination",
-    "evicting_policies",
-    "execute",
-    "first_entries",
-    "probe_writes",
-]
 
 _SCRIPT = Path(__file__).with_name("append.lua").read_text(encoding="utf-8")
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -88,7 +73,7 @@ async def _probe(
                 await initialize(client)
             keys = list({client.get_node_from_key(key): key for key in keys}.values())
     commands: list[Command] = [("EVAL", _WRITE, 1, key) for key in keys]
-    results = await _results_of(client, await exchange(client, commands, timeout_s))
+    results = await _classify_and_reconnect(client, await exchange(client, commands, timeout_s))
     return [result if isinstance(result, PublishError) else None for result in results]
 
 
@@ -156,10 +141,13 @@ async def append(
 
     Returns:
         Per call what the script returned, or why there is no reply: `redis-unavailable` (it may
-        have run or not: send the same batch again) or `redis-refused` (it did not run, and never
+        have run or not: send the same batch again) or `redis-refused` (it wrote nothing, and never
         would).
     """
-    arguments = [(len(call[0]), *call[0], *call[1:]) for call in calls]
+    arguments = [
+        (len(call.keys), *call.keys, call.stream_header, call.payload, call.age_ms)
+        for call in calls
+    ]
     commands: list[Command] = [("EVALSHA", _SCRIPT_SHA, *a) for a in arguments]
     replies = await exchange(client, commands, timeout_s)
     unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -167,10 +155,13 @@ async def append(
         commands = [("EVAL", _SCRIPT, *arguments[i]) for i in unknown]
         for i, reply in zip(unknown, await exchange(client, commands, timeout_s), strict=True):
             replies[i] = reply
-    return await _results_of(client, replies)
+    return await _classify_and_reconnect(client, replies)
 
 
-async def _results_of(client: RedisClient, replies: Sequence[object]) -> list[int | PublishError]:
+async def _classify_and_reconnect(
+    client: RedisClient, replies: Sequence[object]
+) -> list[int | PublishError]:
+    """Classify the replies; drop the client's connections if any of them may be retried."""
     results = [_result_of(reply) for reply in replies]
     if any(isinstance(result, PublishError) and result.info.retry for result in results):
         await drop_connections(client)

@@ -9,7 +9,7 @@ from gateway.errors import PublishError
 from gateway.metrics import Metrics
 from gateway.publishing.backlog import Batch, UnencodableEvent
 from gateway.publishing.event_store import Outcome, Reply
-from gateway.publishing.outbox import Acknowledgement, StreamWriter
+from gateway.publishing.outbox import ReplyEffect, StreamWriter
 from gateway.publishing.spool.overflow import types_in
 from gateway.publishing.spool.spool import Record
 
@@ -26,8 +26,8 @@ class PublishingReporter:
         """Count an exchange with Redis."""
         self._metrics.redis_batch_seconds.observe(seconds)
 
-    def report_acknowledgement(
-        self, writer: StreamWriter, batch: Batch, reply: Reply, done: Acknowledgement, now_s: float
+    def report_reply(
+        self, writer: StreamWriter, batch: Batch, reply: Reply, done: ReplyEffect, now_s: float
     ) -> None:
         """Report the reply to a batch, or to a lease renewal, of an open stream."""
         if reply.error:
@@ -36,11 +36,11 @@ class PublishingReporter:
             self._report_resumed(writer.call_id)
         if reply.outcome is Outcome.FENCED:
             self.report_fenced(writer)
-        elif done.is_current and reply.error:
+        elif done.is_done and reply.error:
             if not writer.refused:  # else a line per batch, for as long as the call lasts
                 _log.error(reply.error.reason, call_id=writer.call_id, code=reply.error.detail)
             writer.refused = True
-        elif done.is_current:
+        elif done.is_done:
             self._report_written(writer, batch, done.lost_events, now_s)
         self.report_dropped(done.dropped)
         self.report_unencodable(writer, done.unencodable)
@@ -52,8 +52,9 @@ class PublishingReporter:
             self._metrics.redis_errors_total.labels("redis-lost-writes").inc()
             _log.error("redis-lost-writes", call_id=writer.call_id, events=lost_events)
         self._metrics.redis_events_total.inc(len(batch))
-        for received_at, received_s in zip(batch.received_at, batch.received_s, strict=True):
-            self._metrics.transcript_latency_seconds.observe(now_s - received_at)
+        for received_s in batch.audio_received_s:
+            self._metrics.transcript_latency_seconds.observe(now_s - received_s)
+        for received_s in batch.delta_received_s:
             self._metrics.publish_latency_seconds.observe(now_s - received_s)
 
     def report_record(self, record: Record, reply: Reply, call_id: str | None) -> None:
@@ -95,6 +96,10 @@ class PublishingReporter:
         """Count dropped events, given their types."""
         for kind, count in Counter(types).items():
             self._metrics.redis_dropped_events_total.labels(kind).inc(count)
+
+    def report_shed_deltas(self, count: int) -> None:
+        """Count deltas that were dropped for lack of room; also none, which creates the metric."""
+        self._metrics.redis_dropped_events_total.labels("transcript.delta").inc(count)
 
     def report_unencodable(self, writer: StreamWriter, event: UnencodableEvent | None) -> None:
         """Report an event that was dropped because it could not be packed, if there is one."""

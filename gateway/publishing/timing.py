@@ -38,7 +38,7 @@ class Timers:
             handle.cancel()
 
     def stop_all(self) -> None:
-        """Cancel all timers; none can be set again."""
+        """Cancel all timers. Those that were set can't be set again."""
         for handle in self._handles.values():
             handle.cancel()
 
@@ -68,7 +68,7 @@ class RedisBackoff:
 
     def note(
         self,
-        acknowledgements: Iterable[int | PublishError],
+        replies: Iterable[int | PublishError],
         now_s: float,
         *,
         is_anything_waiting: bool,
@@ -77,12 +77,12 @@ class RedisBackoff:
         """Record the outcome of an exchange; log when an outage begins and ends.
 
         Args:
-            acknowledgements: one per call of the exchange.
+            replies: one per call of the exchange.
             now_s: when they arrived, on the monotonic clock.
             is_anything_waiting: whether any stream lacks a reply, in this exchange or before.
             buffered_events: for the log.
         """
-        errors = [a for a in acknowledgements if isinstance(a, PublishError) and a.info.retry]
+        errors = [a for a in replies if isinstance(a, PublishError) and a.info.retry]
         if errors and self._since_s is None:
             self._since_s = now_s
             self.cause = errors[0].detail or errors[0].reason

@@ -54,12 +54,12 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
     Args:
         event: the event.
         taken_unix_s: when the publisher accepted it, in Unix seconds; becomes `at`.
-        now_s: when it is written, on the monotonic clock of `received_at`; used for `latency_ms`.
+        now_s: when it is written, on the monotonic clock of `audio_received_s`, for `latency_ms`.
     """
     head = [type_of(event), rfc3339_ms(taken_unix_s)]
     match event:
         case TranscriptDelta():
-            latency_ms = max(0, round((now_s - event.received_at) * 1000))
+            latency_ms = max(0, round((now_s - event.audio_received_s) * 1000))
             return [*head, *_text_fields(event), "latency_ms", str(latency_ms)]
         case TranscriptFinal():
             return [*head, *_text_fields(event), "reason", event.reason]

@@ -72,8 +72,8 @@ class TranscriptDelta(msgspec.Struct, frozen=True):
     text: str
     start_ms: int
     end_ms: int
-    received_at: float  # when its newest audio was received, on the monotonic clock
-    received_s: float  # when the delta was received, on the monotonic clock
+    audio_received_s: float  # when its newest audio was received, on the monotonic clock
+    delta_received_s: float  # when the delta was received, on the monotonic clock
 
 
 class TranscriptFinal(msgspec.Struct, frozen=True):

@@ -51,19 +51,19 @@ class Segmenter:
         self._end_ms = 0
         self._padded_ms = 0  # padding since the last word
         self._covered_ms = 0  # end of the last delta, empty or not
-        # Deltas of an earlier revision that the replay has not reached, and that revision's end.
-        self._furthest: list[TranscriptDelta] = []
-        self._furthest_ms = 0
+        # Deltas of the revision before a replay, until the replay passes their end; and that end.
+        self._earlier: list[TranscriptDelta] = []
+        self._earlier_end_ms = 0
 
     def delta(
-        self, text: str, placement: Placement, received_s: float
+        self, text: str, placement: Placement, delta_received_s: float
     ) -> list[TranscriptDelta | TranscriptFinal]:
         """Add one delta, empty or not.
 
         Args:
             text: the delta's text.
             placement: position of its audio.
-            received_s: when it was received, on the monotonic clock.
+            delta_received_s: when it was received, on the monotonic clock.
 
         Returns:
             A final if the delta ended a segment, then a delta if it has words.
@@ -73,14 +73,14 @@ class Segmenter:
         self._padded_ms += placement.padding_ms
         if self._is_open and (reason := self._end_reason(text, has_words, placement)):
             events.append(self._close(reason))
-            self._furthest = [each for each in self._furthest if each.start_ms >= self._covered_ms]
+            self._earlier = [each for each in self._earlier if each.start_ms >= self._covered_ms]
         if has_words:
-            events.append(self._add_words(text, placement, received_s))
+            events.append(self._add_words(text, placement, delta_received_s))
         elif self._is_open:
             self._space += text
         self._covered_ms = placement.end_ms
-        if self._covered_ms >= self._furthest_ms:
-            self._furthest.clear()
+        if self._covered_ms >= self._earlier_end_ms:
+            self._earlier.clear()
         return events
 
     def close(self, reason: FinalReason) -> list[TranscriptDelta | TranscriptFinal]:
@@ -90,8 +90,8 @@ class Segmenter:
         published again, as one delta. So a final never has less than what was published.
         """
         events: list[TranscriptDelta | TranscriptFinal] = []
-        if self._furthest:
-            events.append(self._repeat_furthest())
+        if self._earlier:
+            events.append(self._repeat_earlier())
         if self._is_open:
             events.append(self._close(reason))
         return events
@@ -114,17 +114,18 @@ class Segmenter:
     @property
     def is_behind(self) -> bool:
         """Whether a replay has not reached all words that were published before it."""
-        return bool(self._furthest)
+        return bool(self._earlier)
 
     def restart(self) -> None:
-        """Restart the open segment, because its audio will be replayed.
+        """Restart the open segment: the next delta is the first of a replay of its audio.
 
-        If the replay has no words, the segment keeps its end and gets an empty final.
+        If the replay passes the end of the earlier revision without words, the segment keeps its
+        end and gets an empty final.
         """
         self._padded_ms = 0
-        if self._covered_ms > self._furthest_ms or not self._furthest:
-            self._furthest = list(self._deltas) if self._is_open else []
-            self._furthest_ms = self._covered_ms
+        if self._covered_ms > self._earlier_end_ms or not self._earlier:
+            self._earlier = list(self._deltas) if self._is_open else []
+            self._earlier_end_ms = self._covered_ms
         if self._is_open and self._deltas:
             self._rev += 1
             self._deltas = []
@@ -145,7 +146,9 @@ class Segmenter:
             return FinalReason.LENGTH
         return None
 
-    def _add_words(self, text: str, placement: Placement, received_s: float) -> TranscriptDelta:
+    def _add_words(
+        self, text: str, placement: Placement, delta_received_s: float
+    ) -> TranscriptDelta:
         """Add words to the open segment; open a segment if there is none."""
         self._open()
         if not self._deltas:
@@ -154,16 +157,16 @@ class Segmenter:
         kept = text.rstrip()
         self._space = text[len(kept) :]
         return self._add(
-            kept, placement.start_ms, placement.end_ms, placement.received_at, received_s
+            kept, placement.start_ms, placement.end_ms, placement.audio_received_s, delta_received_s
         )
 
-    def _repeat_furthest(self) -> TranscriptDelta:
+    def _repeat_earlier(self) -> TranscriptDelta:
         """Return the words of the revision that reached further, as one delta.
 
         If the replay has more deltas than that revision had up to the same time, the replay's words
         are kept, followed by the words that it did not reach.
         """
-        words, self._furthest = self._furthest, []
+        words, self._earlier = self._earlier, []
         rest = [each for each in words if each.start_ms >= self._covered_ms]
         texts = [each.text for each in words]
         if self._is_open and len(self._deltas) > len(words) - len(rest):
@@ -179,7 +182,9 @@ class Segmenter:
         self._start_ms = words[0].start_ms
         newest = words[-1]
         text = "".join(texts).lstrip()
-        return self._add(text, self._start_ms, newest.end_ms, newest.received_at, newest.received_s)
+        return self._add(
+            text, self._start_ms, newest.end_ms, newest.audio_received_s, newest.delta_received_s
+        )
 
     def _open(self) -> None:
         if not self._is_open:
@@ -189,7 +194,12 @@ class Segmenter:
             self._deltas = []
 
     def _add(
-        self, text: str, start_ms: int, end_ms: int, received_at: float, received_s: float
+        self,
+        text: str,
+        start_ms: int,
+        end_ms: int,
+        audio_received_s: float,
+        delta_received_s: float,
     ) -> TranscriptDelta:
         self._end_ms = end_ms
         self._padded_ms = 0
@@ -201,8 +211,8 @@ class Segmenter:
             text=text,
             start_ms=start_ms,
             end_ms=end_ms,
-            received_at=received_at,
-            received_s=received_s,
+            audio_received_s=audio_received_s,
+            delta_received_s=delta_received_s,
         )
         self._deltas.append(delta)
         return delta

@@ -29,7 +29,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
     start_ms: int  # on the media clock
     end_ms: int
-    received_at: float  # when the audio at `end_ms` was received, on the monotonic clock
+    audio_received_s: float  # when the audio at `end_ms` was received, on the monotonic clock
     padding_ms: int = 0  # audio without a position on the media clock
 
 
@@ -38,7 +38,7 @@ class _Sent(msgspec.Struct, frozen=True, gc=False):
     to_ms: int
     start_ms: int  # on the media clock
     end_ms: int
-    received_at: float
+    audio_received_s: float
 
     def media_ms(self, session_ms: int) -> int:
         """Convert a time in the session's audio to media time, limited to this chunk."""
@@ -59,16 +59,18 @@ class TokenClock:
         self._ticks = 0
         self._session_ms = 0  # length of the audio sent to this generation
         self._chunks: deque[_Sent] = deque()
-        self._received_at = 0.0
+        self._audio_received_s = 0.0
 
-    def sent(self, start_ms: int, end_ms: int, audio_ms: int, received_at: float) -> None:
+    def record_sent(
+        self, start_ms: int, end_ms: int, audio_ms: int, audio_received_s: float
+    ) -> None:
         """Record a chunk that was sent to the session.
 
         Args:
             start_ms: its start on the media clock, not before the end of the last chunk.
             end_ms: its end on the media clock.
             audio_ms: length of its audio, at least `end_ms - start_ms`.
-            received_at: when its audio was received, on the monotonic clock.
+            audio_received_s: when its audio was received, on the monotonic clock.
         """
         begins = self._session_ms
         self._session_ms += audio_ms
@@ -76,7 +78,7 @@ class TokenClock:
         if last and start_ms - last.start_ms == begins - last.from_ms:
             begins, start_ms = last.from_ms, last.start_ms
             self._chunks.pop()
-        self._chunks.append(_Sent(begins, self._session_ms, start_ms, end_ms, received_at))
+        self._chunks.append(_Sent(begins, self._session_ms, start_ms, end_ms, audio_received_s))
         self.sent_ms = end_ms
         if self.covered_ms is None:
             self.covered_ms = start_ms
@@ -98,12 +100,12 @@ class TokenClock:
             start_ms = chunks[0].media_ms(from_ms)
             newest = next((chunk for chunk in chunks if to_ms <= chunk.to_ms), chunks[-1])
             self.covered_ms = newest.media_ms(to_ms)
-            self._received_at = newest.received_at
+            self._audio_received_s = newest.audio_received_s
         else:
             start_ms = self.covered_ms or 0
         end_ms = self.covered_ms or 0
         padding_ms = max(0, to_ms - from_ms - (end_ms - start_ms))
-        return Placement(start_ms, end_ms, self._received_at, padding_ms)
+        return Placement(start_ms, end_ms, self._audio_received_s, padding_ms)
 
     @property
     def lag_ms(self) -> int:

@@ -80,7 +80,7 @@ def alternate_wall_times(count: int) -> None:
 def tick_over_short_chunks(count: int) -> None:
     clock = TokenClock()
     for n in range(count):
-        clock.sent(100 * n, 100 * n + 1, 1, 0.0)
+        clock.record_sent(100 * n, 100 * n + 1, 1, 0.0)
         if n % 80 == 0:
             clock.tick()
 
@@ -98,7 +98,7 @@ def queue_gaps(count: int) -> None:
         backlog.add(TranscriptGap("inbound", n, n + 1, GapCause.CARRIER_LOSS), 0.0)
         if n % 500 == 0:
             backlog.batch(100, 0.0)
-            backlog.acknowledge()
+            backlog.remove_batch()
 
 
 @pytest.mark.parametrize(

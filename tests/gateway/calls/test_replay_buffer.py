@@ -24,7 +24,7 @@ def send_all(buffer: ReplayBuffer) -> list[tuple[int, int]]:
     spans = []
     while unsent := buffer.unsent:
         spans.append((unsent[0].start_ms, unsent[0].end_ms))
-        buffer.sent()
+        buffer.mark_sent()
     return spans
 
 
@@ -52,7 +52,7 @@ def test_rewind_drops_unsent_audio_before_the_time() -> None:
 
 def test_full_buffer_evicts_sent_audio_before_it_drops_unsent() -> None:
     buffer = buffer_of(3, limit_ms=240)
-    buffer.sent()
+    buffer.mark_sent()
     assert buffer.push(chunk(240), 3.0) == []
     assert buffer.lost_ms == 80
     assert [each.start_ms for each in buffer.push(chunk(320), 4.0)] == [80]
@@ -101,7 +101,7 @@ def test_length_is_limited_and_replayed_audio_is_contiguous(steps: list[tuple[st
         elif step == "drop":
             buffer.drop_before(number)
         elif buffer.unsent:
-            buffer.sent()
+            buffer.mark_sent()
         assert 0 <= buffer.unsent_ms <= 500
     buffer.rewind(buffer.lost_ms)
     spans = send_all(buffer)

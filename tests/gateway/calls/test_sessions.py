@@ -44,6 +44,12 @@ def answering(stream: ScriptedStream) -> None:
     stream.created()
 
 
+def answering_without_words(stream: ScriptedStream) -> None:
+    """Script a model that answers each 80 ms at once with an empty delta."""
+    stream.on_sent = lambda message: stream.delta("") if "audio" in message else None
+    stream.created()
+
+
 class TestReconnect:
     @in_virtual_time
     async def test_reconnect_replays_open_segment_with_a_new_rev(self) -> None:
@@ -420,11 +426,7 @@ class TestWatchdogs:
 
     @in_virtual_time
     async def test_silent_model_is_replaced_but_not_during_a_pause(self) -> None:
-        def silent(stream: ScriptedStream) -> None:
-            stream.on_sent = lambda message: stream.delta("") if "audio" in message else None
-            stream.created()
-
-        async with running_stream(ScriptedTransport(silent)) as (harness, _):
+        async with running_stream(ScriptedTransport(answering_without_words)) as (harness, _):
             harness.start()
             await talk(harness, 60, code=SILENCE)
             assert len(harness.transport.streams) == 1
@@ -435,6 +437,22 @@ class TestWatchdogs:
             await talk(harness, 60)
             # The threshold doubles each time, because of hold music.
             assert len(harness.transport.streams) <= 4
+
+    @in_virtual_time
+    async def test_audio_that_an_outage_evicted_does_not_fail_the_next_session(self) -> None:
+        """Symptom: if a stall follows the outage, the new session was failed as `model-rut`."""
+        transport = ScriptedTransport(answering_without_words)
+        async with running_stream(transport, replay_ms=2000, rut_deltas=10) as (harness, _):
+            harness.start()
+            await talk(harness, 2.8, code=SILENCE)
+            transport.refusal = UpstreamError("connect-refused")
+            harness.peer.close()
+            await talk(harness, 1)
+            await talk(harness, 5, code=SILENCE)
+            transport.refusal = None
+            await asyncio.sleep(10)
+            assert len(transport.streams) == 2
+            assert sent_ms(transport.streams[1]) < 3000, "padding is sent although no word is due"
 
     @in_virtual_time
     async def test_lagging_session_is_rolled_over(self) -> None:

@@ -309,7 +309,7 @@ class TestFailures:
             harness.audio(2, "inbound")
             harness.peer.delta(" one")
             outbound = harness.stream._tracks["outbound"]  # noqa: SLF001 - the bug is planted there
-            monkeypatch.setattr(outbound.sessions, "_check", lambda _: 1 / 0)
+            monkeypatch.setattr(outbound.sessions, "_supervise", lambda _: 1 / 0)
             harness.feed("stop")
             await task
         assert [f.text for f in harness.of(TranscriptFinal)] == ["one"]

@@ -36,7 +36,7 @@ def test_batch_stays_the_same_until_it_is_acknowledged() -> None:
     first = backlog.batch(10, 5)
     backlog.add(final("b"), 0)
     assert backlog.batch(10, 6) is first
-    backlog.acknowledge()
+    backlog.remove_batch()
     second = backlog.batch(10, 7)
     assert (texts(first), first.first_n) == (["a"], 1)
     assert (texts(second), second.first_n) == (["b"], 2)
@@ -45,7 +45,7 @@ def test_batch_stays_the_same_until_it_is_acknowledged() -> None:
 def test_batch_without_events_is_empty_and_uses_no_n() -> None:
     backlog = Backlog()
     assert len(backlog.batch(10, 0)) == 0
-    backlog.acknowledge()
+    backlog.remove_batch()
     backlog.add(final("a"), 0)
     assert backlog.batch(10, 0).first_n == 1
 
@@ -55,7 +55,7 @@ def test_only_the_batch_with_the_last_event_ends_the_stream() -> None:
     backlog.add(final("a"), 0)
     backlog.add(StreamEnded(Status.COMPLETED, "", 80, 1, 0), 0)
     assert not backlog.batch(1, 0).ends_stream
-    backlog.acknowledge()
+    backlog.remove_batch()
     assert backlog.batch(1, 0).ends_stream
 
 
@@ -69,7 +69,7 @@ def test_shed_delta_leaves_no_hole_in_n_and_lost_final_does() -> None:
     backlog.add(final("c"), 0)
     before = backlog.batch(10, 0)
     assert (texts(before), before.first_n) == (["b"], 1)
-    backlog.acknowledge()
+    backlog.remove_batch()
     after = backlog.batch(10, 0)
     assert (texts(after), after.first_n) == (["c"], 4)
 
@@ -80,7 +80,7 @@ def test_batch_has_the_arrival_times_of_its_deltas(kinds: list[bool]) -> None:
     for is_delta in kinds:
         backlog.add(delta("a") if is_delta else final("a"), 0)
     batch = backlog.batch(100, 0)
-    assert batch.received_s == (2.0,) * sum(kinds)
+    assert batch.delta_received_s == (2.0,) * sum(kinds)
     assert batch.types.count("transcript.delta") == sum(kinds)
 
 
@@ -128,7 +128,7 @@ class BacklogModel(RuleBasedStateMachine):
         for n, text in enumerate(texts(self.sent), start=self.sent.first_n):
             assert n not in self.written
             self.written[n] = text
-        self.backlog.acknowledge()
+        self.backlog.remove_batch()
         self.sent = None
 
     def in_batch(self) -> set[str]:

@@ -51,7 +51,7 @@ def opened(count: int) -> tuple[Outbox, list[StreamWriter]]:
 def send(outbox: Outbox, writer: StreamWriter, reply: Reply) -> None:
     """Send a stream's batch and process the reply."""
     outbox.mark_in_flight(writer)
-    outbox.acknowledge(writer, outbox.next_batch(writer, 0.0), reply, 1.0)
+    outbox.process_reply(writer, outbox.next_batch(writer, 0.0), reply, 1.0)
 
 
 class TestOrder:
@@ -137,8 +137,8 @@ class TestReplies:
         batch = outbox.next_batch(a, 0.0)
         outbox.mark_in_flight(a)
         outbox.add(a, final("2"), 0)
-        done = outbox.acknowledge(a, batch, Reply.of(0), 5.0)
-        assert (done.is_current, done.has_more, done.dropped) == (True, True, ())
+        done = outbox.process_reply(a, batch, Reply.of(0), 5.0)
+        assert (done.is_done, done.has_more, done.dropped) == (True, True, ())
         assert (outbox.events, a.acknowledged_n, a.lease_renewed_at) == (1, 1, 5.0)
         assert outbox.ready == [a]
 
@@ -146,13 +146,13 @@ class TestReplies:
         outbox, (a,) = opened(1)
         outbox.add(a, final("1"), 0)
         batch = outbox.next_batch(a, 0.0)
-        done = outbox.acknowledge(a, batch, Reply.of(PublishError("redis-refused")), 5.0)
+        done = outbox.process_reply(a, batch, Reply.of(PublishError("redis-refused")), 5.0)
         assert (done.dropped, outbox.events, a.lease_renewed_at) == (("transcript.final",), 0, 0.0)
 
     def test_fenced_stream_is_closed(self) -> None:
         outbox, (a,) = opened(1)
         outbox.add(a, final("1"), 0)
-        done = outbox.acknowledge(a, outbox.next_batch(a, 0.0), Reply.of(FENCED), 5.0)
+        done = outbox.process_reply(a, outbox.next_batch(a, 0.0), Reply.of(FENCED), 5.0)
         assert (done.dropped, outbox.events, a in outbox) == (("transcript.final",), 0, False)
 
     def test_batch_that_was_spooled_meanwhile_is_not_removed_again(self) -> None:
@@ -161,7 +161,7 @@ class TestReplies:
         batch = outbox.next_batch(a, 0.0)
         outbox.remove_batch(a, batch)
         outbox.add(a, final("2"), 0)
-        assert not outbox.acknowledge(a, batch, Reply.of(0), 5.0).is_current
+        assert not outbox.process_reply(a, batch, Reply.of(0), 5.0).is_done
         assert (outbox.events, a.acknowledged_n, a.lease_renewed_at) == (1, 0, 5.0)
 
     def test_writes_that_redis_lost_are_counted(self) -> None:
@@ -170,7 +170,7 @@ class TestReplies:
             outbox.add(a, final(text), 0)
         send(outbox, a, Reply.of(0))
         outbox.add(a, final("4"), 0)
-        done = outbox.acknowledge(a, outbox.next_batch(a, 0.0), Reply.of(1), 5.0)
+        done = outbox.process_reply(a, outbox.next_batch(a, 0.0), Reply.of(1), 5.0)
         assert done.lost_events == 2
 
     def test_stream_is_removed_when_its_end_is_written(self) -> None:

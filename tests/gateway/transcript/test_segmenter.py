@@ -89,11 +89,11 @@ def test_events_carry_track_role_and_times() -> None:
     first, second, final = transcribe(["", " Good", "", " morning", ""])
     assert first == TranscriptDelta(
         track="inbound", role="customer", segment=1, rev=0, text="Good",
-        start_ms=80, end_ms=160, received_at=0.08, received_s=9.0,
+        start_ms=80, end_ms=160, audio_received_s=0.08, delta_received_s=9.0,
     )  # fmt: skip
     assert second == TranscriptDelta(
         track="inbound", role="customer", segment=1, rev=0, text=" morning",
-        start_ms=240, end_ms=320, received_at=0.24, received_s=9.0,
+        start_ms=240, end_ms=320, audio_received_s=0.24, delta_received_s=9.0,
     )  # fmt: skip
     assert final == TranscriptFinal(
         track="inbound", role="customer", segment=1, rev=0, text="Good morning",

@@ -22,7 +22,7 @@ def feed(segmenter: Segmenter, texts: list[str], *, start_ms: int = 0) -> list[R
     for at_ms, text in enumerate(texts):
         from_ms = start_ms + 80 * at_ms
         placement = Placement(from_ms, from_ms + 80, from_ms / 1000)
-        events += segmenter.delta(text, placement, received_s=9.0)
+        events += segmenter.delta(text, placement, delta_received_s=9.0)
     return rows(events)
 
 
@@ -62,7 +62,7 @@ def test_replay_that_ends_before_its_first_word_repeats_all_words() -> None:
     [delta, final] = segmenter.close(FinalReason.HANGUP)
     assert rows([delta, final]) == [(1, 1, "a b", 80, 240)] * 2
     assert isinstance(delta, TranscriptDelta)
-    assert (delta.received_at, delta.received_s) == (0.16, 9.0)
+    assert (delta.audio_received_s, delta.delta_received_s) == (0.16, 9.0)
     assert not segmenter.is_behind
 
 
@@ -133,7 +133,7 @@ def test_open_segment_has_a_start_and_a_closed_one_has_none() -> None:
 
 def test_padding_before_a_restart_is_no_pause() -> None:
     segmenter = segmenter_after([" a"])
-    segmenter.delta("", Placement(80, 80, 0.0, padding_ms=400), received_s=9.0)
+    segmenter.delta("", Placement(80, 80, 0.0, padding_ms=400), delta_received_s=9.0)
     assert segmenter.is_paused
     segmenter.restart()
     assert not segmenter.is_paused
@@ -141,11 +141,11 @@ def test_padding_before_a_restart_is_no_pause() -> None:
 
 def test_padding_counts_as_pause_once_audio_follows() -> None:
     segmenter = segmenter_after([" a"])
-    assert segmenter.delta("", Placement(80, 80, 0.0, padding_ms=400), received_s=9.0) == []
+    assert segmenter.delta("", Placement(80, 80, 0.0, padding_ms=400), delta_received_s=9.0) == []
     assert feed(segmenter, [""], start_ms=80) == [(1, 0, "a", 0, 80)]
 
 
 def test_padding_before_a_word_does_not_count_after_it() -> None:
     segmenter = segmenter_after([" a"])
-    segmenter.delta("", Placement(80, 80, 0.0, padding_ms=300), received_s=9.0)
+    segmenter.delta("", Placement(80, 80, 0.0, padding_ms=300), delta_received_s=9.0)
     assert feed(segmenter, [" b", "", ""], start_ms=80) == [(1, 0, " b", 80, 160)]

@@ -16,13 +16,15 @@ def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
     """
     clock = TokenClock()
     for number, (start_ms, end_ms, *longer_ms) in enumerate(chunks, 1):
-        clock.sent(start_ms, end_ms, end_ms - start_ms + sum(longer_ms), float(number))
+        clock.record_sent(start_ms, end_ms, end_ms - start_ms + sum(longer_ms), float(number))
     return clock
 
 
 def ticks(clock: TokenClock, count: int) -> list[tuple[int, int, float]]:
     placed = [clock.tick() for _ in range(count)]
-    return [(placement.start_ms, placement.end_ms, placement.received_at) for placement in placed]
+    return [
+        (placement.start_ms, placement.end_ms, placement.audio_received_s) for placement in placed
+    ]
 
 
 STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
@@ -62,8 +64,8 @@ def test_deltas_are_placed_on_the_media_clock(
 def test_sent_ms_and_covered_ms_follow_chunks_and_deltas() -> None:
     clock = TokenClock()
     assert (clock.sent_ms, clock.covered_ms) == (None, None)
-    clock.sent(5000, 5080, 80, 1.0)
-    clock.sent(5080, 5160, 80, 2.0)
+    clock.record_sent(5000, 5080, 80, 1.0)
+    clock.record_sent(5080, 5160, 80, 2.0)
     assert (clock.sent_ms, clock.covered_ms) == (5160, 5000)
     clock.tick()
     assert (clock.sent_ms, clock.covered_ms) == (5160, 5080)
@@ -95,7 +97,7 @@ def test_memory_is_bounded_and_positions_stay_exact_without_deltas() -> None:
     assert [(start, end) for start, end, _ in placed] == [
         (80 * n, 80 * n + 80) for n in range(12_500)
     ]
-    received = [received_at for *_, received_at in placed]
+    received = [audio_received_s for *_, audio_received_s in placed]
     assert received == sorted(received)
 
 
@@ -109,7 +111,7 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
     steps: list[tuple[int, int, int] | str],
 ) -> None:
     clock = TokenClock()
-    sent_ms, first_ms, received_at = 0, None, 0.0
+    sent_ms, first_ms, audio_received_s = 0, None, 0.0
     placed = [Placement(0, 0, 0.0)]
     for step in steps:
         if step == "tick":
@@ -119,14 +121,14 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
             placed.append(placement)
         else:
             assert isinstance(step, tuple)
-            start_ms, received_at = sent_ms + step[1], received_at + 0.1
+            start_ms, audio_received_s = sent_ms + step[1], audio_received_s + 0.1
             sent_ms = start_ms + step[0]
             first_ms = start_ms if first_ms is None else first_ms
-            clock.sent(start_ms, sent_ms, step[0] + step[2], received_at)
+            clock.record_sent(start_ms, sent_ms, step[0] + step[2], audio_received_s)
     for before, after in pairwise(placed):
         assert before.start_ms <= after.start_ms
         assert before.end_ms <= after.end_ms
-        assert before.received_at <= after.received_at
+        assert before.audio_received_s <= after.audio_received_s
 
 
 def test_padding_of_a_delta_is_its_audio_without_a_position() -> None:
