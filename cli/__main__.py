@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, demo, fault_tests, mutate, tail, transcribe, up
+from cli import call, checks, demo, fault_tests, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
@@ -32,7 +32,7 @@ app.command()(bench.bench)
 app.command()(soak.soak)
 app.command()(fault_tests.simulate)
 app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.faults)
-app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(mutate.mutate)
+app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.mutate)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
 app.command()(checks.fix)

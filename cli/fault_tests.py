@@ -1,4 +1,4 @@
-"""`./run simulate` and `./run faults`: the fault tests, in virtual time and in real time."""
+"""`./run simulate`, `faults` and `mutate`: tests that take longer than the suite."""
 
 import os
 import subprocess
@@ -39,6 +39,11 @@ def simulate(
 def faults(context: typer.Context) -> None:
     """Play calls in real time while each link fails in each way."""
     _run("tests.faults", context.args, {})
+
+
+def mutate(context: typer.Context) -> None:
+    """Change the code, run its tests, list what none notices."""
+    _run("tests.mutation", context.args, {})
 
 
 def _run(module: str, arguments: list[str], environment: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from common.descriptors import Descriptors
+from common.resources import Descriptors
 from common.throttle import Throttle
 
 SERVER: Final = "callscribe"  # aiohttp's own header names its version and Python's

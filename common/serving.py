@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings
 
 from common.addresses import bind
 from common.connections import Notice, Runner
-from common.descriptors import Descriptors, raise_limit
 from common.manual import describe
+from common.resources import Descriptors, raise_limit
 from common.settings import SettingsError, load
 from common.version import version
 

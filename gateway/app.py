@@ -15,9 +15,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from common.descriptors import Descriptors
 from common.exposition import private_app
-from common.memory import returning_memory
+from common.resources import Descriptors, returning_memory
 from common.serving import listening, stop_signals
 from common.version import version
 from gateway.admission.admission import Admission, pools
@@ -38,7 +37,8 @@ from gateway.ingress.replay_guard import ReplayGuard
 from gateway.ingress.token_issuer import TokenIssuer
 from gateway.metrics import Metrics, add_process_metrics
 from gateway.publishing.eviction import EvictionWatch
-from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher
 from gateway.publishing.redis_health import RedisHealth
 from gateway.publishing.redis_store import RedisStore
 from gateway.publishing.spool.spool import Spool

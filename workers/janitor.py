@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream
 from gateway.transcript.events import VERSION, Status, StreamEnded
 from gateway.transcript.keys import keys_in

@@ -83,14 +83,10 @@ class Load:
             self._calls = sum(sample.calls for sample in samples) / len(samples)
             if self._calls >= _FEW:
                 self._call_cpu = self.cpu / self._calls
-        self._update(calls)
+        self.update(calls)
 
-    def refuses(self, calls: int) -> bool:
-        """Return whether this number of calls would be too many. Updates the state."""
-        self._update(calls)
-        return self.is_overloaded
-
-    def _update(self, calls: int) -> None:
+    def update(self, calls: int) -> None:
+        """Set `is_overloaded` for this number of calls, by the latest samples."""
         if calls <= _FEW:
             self.is_overloaded = False
             return

@@ -34,8 +34,8 @@ class LoadGauge(Protocol):
 
     is_overloaded: bool
 
-    def refuses(self, calls: int) -> bool:
-        """Return whether this number of calls would be too many."""
+    def update(self, calls: int) -> None:
+        """Set `is_overloaded` for this number of calls."""
 
 
 class LiveStream(Protocol):
@@ -93,8 +93,10 @@ class LiveStreams:
         """Raise CarrierError (draining, overloaded; answer 503) if new calls are refused."""
         if self.draining:
             raise CarrierError("draining")
-        if self._load and self._load.refuses(self.admitted + 1):
-            raise CarrierError("overloaded")
+        if self._load:
+            self._load.update(self.admitted + 1)
+            if self._load.is_overloaded:
+                raise CarrierError("overloaded")
 
     @contextmanager
     def admit(self) -> Iterator[None]:

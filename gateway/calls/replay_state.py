@@ -72,6 +72,11 @@ class ReplayState:
         return self._loud.start_ms is not None
 
     @property
+    def has_dropped(self) -> bool:
+        """Whether dropped audio is not declared yet."""
+        return self._dropped is not None
+
+    @property
     def is_all_answered(self) -> bool:
         """Whether all audio is answered."""
         return self.answered_ms is None or self.answered_ms >= self.end_ms

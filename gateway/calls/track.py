@@ -275,8 +275,8 @@ class Track:
             if session is None or not session.append(chunk, audio_received_s):
                 return
             self._buffer.mark_sent()
-            # Chunks were dropped before this one: their run ends here.
-            self._publish_gaps(self._replay.declare_dropped(self._cause_of_drop))
+            if self._replay.has_dropped:  # before this chunk: their run ends here
+                self._publish_gaps(self._replay.declare_dropped(self._cause_of_drop))
         if self._hung_up.is_set():
             self.sessions.wake()
 
@@ -391,8 +391,9 @@ class Track:
 
     def _trim(self) -> None:
         """Drop audio and records that no replay will need."""
-        from_ms = self._replay_from_ms
-        self._replay.trim(from_ms, self._silence.span_ms)
+        silent_ms = self._silence.span_ms
+        from_ms = self._replay.replay_from_ms(self._segmenter.open_from_ms, silent_ms)
+        self._replay.trim(from_ms, silent_ms)
         self._buffer.drop_before(from_ms)
 
     # Events

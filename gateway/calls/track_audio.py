@@ -88,19 +88,14 @@ class TrackAudio:
 
     def note_arrival(self, now_s: float) -> None:
         """Record that audio arrived, also if the carrier's adapter still holds it back."""
-        if self.is_stalled(now_s):
+        if self.arrived_s is not None and now_s - self.arrived_s >= STALL_S:
             self._stall_ended_s = now_s
         self.arrived_s = now_s
 
-    def is_stalled(self, now_s: float, started_s: float | None = None) -> bool:
-        """Return whether no audio has arrived for `STALL_S`.
-
-        Args:
-            now_s: on the monotonic clock.
-            started_s: counts as the arrival of audio if none has arrived.
-        """
+    def is_stalled(self, now_s: float, started_s: float) -> bool:
+        """Return whether no audio has arrived for `STALL_S`; before any, since `started_s`."""
         since_s = started_s if self.arrived_s is None else self.arrived_s
-        return since_s is not None and now_s - since_s >= STALL_S
+        return now_s - since_s >= STALL_S
 
     def cause_of(self, gap: AudioGap, now_s: float, *, is_paused: bool) -> GapCause:
         """Distinguish audio that was lost in transit from audio that was never sent.

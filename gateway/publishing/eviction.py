@@ -13,7 +13,7 @@ import structlog
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
-from gateway.publishing.outbox import StreamWriter
+from gateway.publishing.outbox import OutboxStream
 from gateway.publishing.redis_store import evicting_policies, first_entries
 from gateway.readiness import Condition, degraded
 from gateway.redis_client.client import RedisClient
@@ -38,7 +38,7 @@ class EvictionWatch:
         self,
         client: RedisClient,
         metrics: Metrics,
-        open_streams: Callable[[], Iterable[StreamWriter]],
+        open_streams: Callable[[], Iterable[OutboxStream]],
     ) -> None:
         self._client = client
         self._metrics = metrics
@@ -80,10 +80,10 @@ class EvictionWatch:
 
     async def check_streams(self) -> None:
         """Compare the first entries of live calls with those of the previous check."""
-        writers = {w.keys.call: w for w in self._open_streams() if w.acknowledged_n}
-        entries = await first_entries(self._client, list(writers), _TIMEOUT_S)
+        streams = {w.keys.call: w for w in self._open_streams() if w.acknowledged_n}
+        entries = await first_entries(self._client, list(streams), _TIMEOUT_S)
         known, self._first_ids = self._first_ids, {}
-        for (key, writer), entry in zip(writers.items(), entries, strict=True):
+        for (key, stream), entry in zip(streams.items(), entries, strict=True):
             before = known.get(key)
             if entry is None:  # no reply
                 if before is not None:
@@ -95,7 +95,7 @@ class EvictionWatch:
             is_new_loss = n != 1 if before is None else before not in (b"", first_id)
             if is_new_loss:
                 self._metrics.redis_errors_total.labels("redis-stream-vanished").inc()
-                _log.error("redis-stream-vanished", call_id=writer.call_id)
+                _log.error("redis-stream-vanished", call_id=stream.call_id)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

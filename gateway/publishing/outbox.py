@@ -10,7 +10,7 @@
 "Did not reply" includes errors that a retry may cure. A stream can be ready while its batch is in
 flight.
 
-A stream whose batches are in the spool (`StreamWriter.spooled`) waits for those, in any state.
+A stream whose batches are in the spool (`OutboxStream.spooled`) waits for those, in any state.
 
 Memory is limited. At the first limit deltas are rejected, because finals repeat their words; at the
 second, everything except the end of a stream. Anything dropped but a delta leaves a hole in n, so
@@ -49,8 +49,8 @@ class Limits:
 
 
 @dataclass(eq=False, slots=True)
-class StreamWriter:
-    """One stream's place in the outbox. Implements `EventWriter`.
+class OutboxStream:
+    """The state of one open stream.
 
     Attributes:
         call_id: encoded.
@@ -59,7 +59,6 @@ class StreamWriter:
         stream_header: from `encode.pack_stream`.
         backlog: events not yet acknowledged or spooled.
         on_fenced: called when another gateway has taken the stream over.
-        accept: queues an event; the publisher's.
         opened_s: on the monotonic clock.
         lease_renewed_at: when a batch was last acknowledged, likewise.
         acknowledged_n: n of the newest acknowledged event.
@@ -73,7 +72,6 @@ class StreamWriter:
     keys: CallKeys
     stream_header: bytes
     on_fenced: Callable[[], None]
-    accept: Callable[["StreamWriter", TranscriptEvent], None]
     opened_s: float
     lease_renewed_at: float
     backlog: Backlog
@@ -81,10 +79,6 @@ class StreamWriter:
     spooled: int = 0
     closed: bool = False
     refused: bool = False
-
-    def publish(self, event: TranscriptEvent) -> None:
-        """Queue one event, in order, without waiting. Events after the end are dropped."""
-        self.accept(self, event)
 
 
 class ReplyEffect(NamedTuple):
@@ -115,12 +109,12 @@ class Outbox:
     def __init__(self, limits: Limits) -> None:
         self.events = 0
         self._limits = limits
-        self._open: dict[StreamWriter, None] = {}
-        self._ready: dict[StreamWriter, None] = {}  # in the order in which they became ready
-        self._held: dict[StreamWriter, None] = {}
-        self._unanswered: dict[StreamWriter, None] = {}  # held, or sent again since
+        self._open: dict[OutboxStream, None] = {}
+        self._ready: dict[OutboxStream, None] = {}  # in the order in which they became ready
+        self._held: dict[OutboxStream, None] = {}
+        self._unanswered: dict[OutboxStream, None] = {}  # held, or sent again since
 
-    def __iter__(self) -> Iterator[StreamWriter]:
+    def __iter__(self) -> Iterator[OutboxStream]:
         """Iterate over the open streams."""
         return iter(self._open)
 
@@ -128,21 +122,21 @@ class Outbox:
         """Return the number of open streams."""
         return len(self._open)
 
-    def __contains__(self, writer: StreamWriter) -> bool:
+    def __contains__(self, stream: OutboxStream) -> bool:
         """Return whether a stream is open."""
-        return writer in self._open
+        return stream in self._open
 
-    def open(self, writer: StreamWriter) -> None:
+    def open(self, stream: OutboxStream) -> None:
         """Register a stream with nothing to write."""
-        self._open[writer] = None
+        self._open[stream] = None
 
-    def close(self, writer: StreamWriter) -> Sequence[str]:
+    def close(self, stream: OutboxStream) -> Sequence[str]:
         """Remove a stream; return the types of its events, which are dropped."""
-        writer.closed = True
-        types = writer.backlog.clear()
+        stream.closed = True
+        types = stream.backlog.clear()
         self.events -= len(types)
         for streams in (self._open, self._ready, self._held, self._unanswered):
-            streams.pop(writer, None)
+            streams.pop(stream, None)
         return types
 
     # Adding events
@@ -161,39 +155,39 @@ class Outbox:
             return not self.is_full
         return self.events < self._limits.buffered_events_hard or isinstance(event, StreamEnded)
 
-    def add(self, writer: StreamWriter, event: TranscriptEvent, unix_s: float) -> bool:
+    def add(self, stream: OutboxStream, event: TranscriptEvent, unix_s: float) -> bool:
         """Queue an event.
 
         Args:
-            writer: its stream.
+            stream: the event's stream.
             event: what to publish.
             unix_s: time of the event, Unix seconds.
 
         Returns:
             Whether the stream is ready now. If False, older events of it are waiting.
         """
-        writer.backlog.add(event, unix_s)
+        stream.backlog.add(event, unix_s)
         self.events += 1
-        if writer in self._held or writer.spooled:
+        if stream in self._held or stream.spooled:
             return False
-        self._ready[writer] = None
+        self._ready[stream] = None
         return True
 
-    def reject(self, writer: StreamWriter, event: TranscriptEvent) -> None:
+    def reject(self, stream: OutboxStream, event: TranscriptEvent) -> None:
         """Leave a hole in n for an event that has no room; deltas need none."""
         if not isinstance(event, TranscriptDelta):
-            writer.backlog.lose()
+            stream.backlog.lose()
 
     def shed_deltas(self) -> int:
         """Drop all queued deltas; return their number."""
-        shed = sum(writer.backlog.shed_deltas() for writer in self._open)
+        shed = sum(stream.backlog.shed_deltas() for stream in self._open)
         self.events -= shed
         return shed
 
     # Sending batches
 
     @property
-    def ready(self) -> Sequence[StreamWriter]:
+    def ready(self) -> Sequence[OutboxStream]:
         """The streams to send next, in order."""
         return list(self._ready)
 
@@ -212,86 +206,86 @@ class Outbox:
         """Whether the latest batch of any stream got no reply, also if it was sent again."""
         return bool(self._held or self._unanswered)
 
-    def next_batch(self, writer: StreamWriter, now_s: float) -> Batch:
+    def next_batch(self, stream: OutboxStream, now_s: float) -> Batch:
         """Return a stream's unacknowledged batch, or pack its next one."""
-        return writer.backlog.batch(self._limits.batch_events, now_s)
+        return stream.backlog.batch(self._limits.batch_events, now_s)
 
-    def mark_in_flight(self, writer: StreamWriter) -> None:
+    def mark_in_flight(self, stream: OutboxStream) -> None:
         """Record that a stream's batch, or a renewal of its lease, is being sent or spooled."""
-        self._ready.pop(writer, None)
+        self._ready.pop(stream, None)
 
-    def spill_order(self) -> Sequence[StreamWriter]:
+    def spill_order(self) -> Sequence[OutboxStream]:
         """Return the open streams, first those that wait anyway; others may be sent any moment."""
-        return sorted(self._open, key=lambda writer: not self._is_waiting(writer))
+        return sorted(self._open, key=lambda stream: not self._is_waiting(stream))
 
-    def _is_waiting(self, writer: StreamWriter) -> bool:
-        return writer in self._held or bool(writer.spooled)
+    def _is_waiting(self, stream: OutboxStream) -> bool:
+        return stream in self._held or bool(stream.spooled)
 
     def schedule_renewals(self, since_s: float) -> None:
         """Make streams ready whose lease was last renewed before a time, except held ones."""
-        for writer in self._open:
-            if writer.lease_renewed_at <= since_s and writer not in self._held:
-                self._ready[writer] = None
+        for stream in self._open:
+            if stream.lease_renewed_at <= since_s and stream not in self._held:
+                self._ready[stream] = None
 
-    def schedule_rest(self, writer: StreamWriter) -> bool:
+    def schedule_rest(self, stream: OutboxStream) -> bool:
         """Make a stream ready if it has more to send; remove it if it has ended.
 
         Returns:
             Whether it is ready.
         """
-        if writer.spooled or writer not in self._open:
+        if stream.spooled or stream not in self._open:
             return False
-        if writer.backlog:
-            self._ready[writer] = None
+        if stream.backlog:
+            self._ready[stream] = None
             return True
-        if writer.closed:
-            self.close(writer)
+        if stream.closed:
+            self.close(stream)
         return False
 
     # Replies
 
     def process_reply(
-        self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float
+        self, stream: OutboxStream, batch: Batch, reply: Reply, now_s: float
     ) -> ReplyEffect:
         """Process the reply to a batch or a lease renewal of an open stream.
 
         Args:
-            writer: the stream.
+            stream: the stream.
             batch: what was sent.
             reply: Redis's.
             now_s: when it arrived, on the monotonic clock.
         """
-        self._unanswered.pop(writer, None)
-        is_done = batch is writer.backlog.sent
+        self._unanswered.pop(stream, None)
+        is_done = batch is stream.backlog.sent
         if reply.outcome is Outcome.UNKNOWN:
-            self._hold(writer)
+            self._hold(stream)
             return ReplyEffect(is_done=False)
         if reply.outcome is Outcome.FENCED:
-            return ReplyEffect(is_done=False, dropped=self.close(writer))
+            return ReplyEffect(is_done=False, dropped=self.close(stream))
         if reply.outcome is Outcome.WRITTEN:
-            writer.lease_renewed_at = now_s
+            stream.lease_renewed_at = now_s
         if not is_done:
             return ReplyEffect(is_done=False)
         lost, dropped = 0, batch.types
         if reply.outcome is Outcome.WRITTEN:
-            lost, dropped = max(0, writer.acknowledged_n - reply.written_n), ()
-            writer.acknowledged_n = batch.last_n
-        self.remove_batch(writer, batch)
-        has_more = self.schedule_rest(writer)
+            lost, dropped = max(0, stream.acknowledged_n - reply.written_n), ()
+            stream.acknowledged_n = batch.last_n
+        self.remove_batch(stream, batch)
+        has_more = self.schedule_rest(stream)
         return ReplyEffect(is_done, lost, dropped, batch.unencodable, has_more)
 
-    def remove_batch(self, writer: StreamWriter, batch: Batch) -> None:
+    def remove_batch(self, stream: OutboxStream, batch: Batch) -> None:
         """Remove the current batch of a stream: it is written, refused or spooled."""
-        writer.backlog.remove_batch()
+        stream.backlog.remove_batch()
         self.events -= len(batch) + (batch.unencodable is not None)
 
-    def _hold(self, writer: StreamWriter) -> None:
-        self._ready.pop(writer, None)
-        self._held[writer] = self._unanswered[writer] = None
+    def _hold(self, stream: OutboxStream) -> None:
+        self._ready.pop(stream, None)
+        self._held[stream] = self._unanswered[stream] = None
 
     def hold_all(self) -> None:
         """Hold every stream with something to send: the outcome of its batch is unknown."""
-        self._held.update((writer, None) for writer in self._open if writer.backlog)
+        self._held.update((stream, None) for stream in self._open if stream.backlog)
 
     def retry_held(self) -> None:
         """Make the held streams ready: the backoff is over."""

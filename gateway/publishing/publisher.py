@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from gateway.metrics import Metrics
 from gateway.publishing.backlog import Backlog, Batch
 from gateway.publishing.event_store import AppendCall, EventStore, Outcome, Reply
-from gateway.publishing.outbox import Limits, Outbox, StreamWriter
+from gateway.publishing.outbox import Limits, Outbox, OutboxStream
 from gateway.publishing.reporting import PublishingReporter
 from gateway.publishing.spool.overflow import Overflow
 from gateway.publishing.spool.spool import Record, Spool
@@ -36,10 +36,28 @@ from gateway.transcript.encode import pack_batch, pack_stream, type_of
 from gateway.transcript.events import VERSION, StreamEnded, TranscriptEvent
 from gateway.transcript.keys import call_keys, encode_id
 
-__all__ = ["Limits", "Publisher", "StreamWriter"]
-
 # Renews a lease and has no n: events of the stream are still in the spool.
 _RENEWAL = Batch(1, pack_batch(1, [], ends_stream=False), (), (), (), ends_stream=False)
+
+
+class StreamWriter:
+    """Publishes the events of one stream. Implements `EventWriter`.
+
+    Attributes:
+        stream: its state in the outbox.
+    """
+
+    __slots__ = ("_accept", "stream")
+
+    def __init__(
+        self, stream: OutboxStream, accept: Callable[[OutboxStream, TranscriptEvent], None]
+    ) -> None:
+        self.stream = stream
+        self._accept = accept
+
+    def publish(self, event: TranscriptEvent) -> None:
+        """Queue one event, in order, without waiting. Events after the end are dropped."""
+        self._accept(self.stream, event)
 
 
 class Publisher:
@@ -131,7 +149,7 @@ class Publisher:
         while self._outbox.events and self._spill():
             pass
         spooled_events = self._overflow.events
-        dropped = [kind for writer in list(self._outbox) for kind in self._outbox.close(writer)]
+        dropped = [kind for stream in list(self._outbox) for kind in self._outbox.close(stream)]
         self._reporter.report_closed(spooled_events, dropped)
         self._overflow.close()
 
@@ -162,7 +180,7 @@ class Publisher:
         call_id, stream_id = encode_id(call_id), encode_id(stream_id)
         limits = self._limits
         now_s = self._clock()
-        writer = StreamWriter(
+        stream = OutboxStream(
             call_id=call_id,
             stream_id=stream_id,
             keys=call_keys(call_id, self._partitions),
@@ -180,22 +198,21 @@ class Publisher:
                 carrier,
             ),
             on_fenced=on_fenced,
-            accept=self._accept,
             opened_s=now_s,
             lease_renewed_at=now_s,
             backlog=Backlog(),
         )
-        self._outbox.open(writer)
+        self._outbox.open(stream)
         self._timers.after(limits.lease_s / 3, self._renew_leases)
-        return writer
+        return StreamWriter(stream, self.accept)
 
     @property
     def buffered_events(self) -> int:
         """Number of events that Redis has not acknowledged."""
         return self._outbox.events + self._overflow.events
 
-    def open_streams(self) -> Sequence[StreamWriter]:
-        """Return the writers of the streams that have not ended."""
+    def open_streams(self) -> Sequence[OutboxStream]:
+        """Return the streams that have not ended."""
         return list(self._outbox)
 
     def outage(self) -> str:
@@ -214,16 +231,17 @@ class Publisher:
 
     # Accepting events
 
-    def _accept(self, writer: StreamWriter, event: TranscriptEvent) -> None:
-        if writer.closed or self._closing:
+    def accept(self, stream: OutboxStream, event: TranscriptEvent) -> None:
+        """Queue an event; drop it if the stream or the publisher is closed, or there is no room."""
+        if stream.closed or self._closing:
             self._reporter.report_dropped([type_of(event)])
             return
-        writer.closed = isinstance(event, StreamEnded)
+        stream.closed = isinstance(event, StreamEnded)
         outbox = self._outbox
         if outbox.is_full and not (self._make_room() or outbox.admits(event)):
-            outbox.reject(writer, event)
+            outbox.reject(stream, event)
             self._reporter.report_dropped([type_of(event)])
-        elif outbox.add(writer, event, self._wall()):
+        elif outbox.add(stream, event, self._wall()):
             self._fresh += 1
             self._schedule_flush(at_once=self._fresh >= self._limits.flush_events)
 
@@ -241,15 +259,15 @@ class Publisher:
     def _spill(self) -> int:
         """Move some events to the spool; return their number."""
         moved = 0
-        for writer in self._outbox.spill_order():
-            while writer.backlog and moved < self._limits.spill_events:
-                batch = self._outbox.next_batch(writer, self._clock())
-                if len(batch) and not self._overflow.spill(writer, batch):
+        for stream in self._outbox.spill_order():
+            while stream.backlog and moved < self._limits.spill_events:
+                batch = self._outbox.next_batch(stream, self._clock())
+                if len(batch) and not self._overflow.spill(stream, batch):
                     return moved
                 moved += len(batch)
-                self._outbox.mark_in_flight(writer)
-                self._outbox.remove_batch(writer, batch)
-                self._reporter.report_unencodable(writer, batch.unencodable)
+                self._outbox.mark_in_flight(stream)
+                self._outbox.remove_batch(stream, batch)
+                self._reporter.report_unencodable(stream, batch.unencodable)
         if not self._outbox.has_held:
             self._wake.set()
         return moved
@@ -278,14 +296,14 @@ class Publisher:
                     self._wake.set()
                 if self._outbox.has_held or self._overflow.is_waiting:
                     self._back_off()
-                for writer in self._overflow.release_damaged():
-                    self._continue(writer, at_once=False)
+                for stream in self._overflow.release_damaged():
+                    self._continue(stream, at_once=False)
             except Exception:  # noqa: BLE001 - a bug that one stream triggers must not stop all
                 self._reporter.report_bug()
                 self._outbox.hold_all()
                 self._back_off()
 
-    def _take_batches(self) -> tuple[list[tuple[StreamWriter, Batch]], int]:
+    def _take_batches(self) -> tuple[list[tuple[OutboxStream, Batch]], int]:
         """Mark the ready streams' batches as in flight, and reset the flush timer.
 
         Returns:
@@ -296,18 +314,18 @@ class Publisher:
         now_s = self._clock()
         room = self._limits.exchange_events
         batches = []
-        for writer in self._outbox.ready:
+        for stream in self._outbox.ready:
             if room <= 0:
                 self._wake.set()
                 break
-            self._outbox.mark_in_flight(writer)
-            batch = _RENEWAL if writer.spooled else self._outbox.next_batch(writer, now_s)
-            batches.append((writer, batch))
+            self._outbox.mark_in_flight(stream)
+            batch = _RENEWAL if stream.spooled else self._outbox.next_batch(stream, now_s)
+            batches.append((stream, batch))
             room -= max(1, len(batch))
         return batches, room
 
     async def _write(
-        self, batches: Sequence[tuple[StreamWriter, Batch]], records: Sequence[Record]
+        self, batches: Sequence[tuple[OutboxStream, Batch]], records: Sequence[Record]
     ) -> None:
         started_s = self._clock()
         calls = [
@@ -320,8 +338,8 @@ class Publisher:
         replies = await self._store.append(calls, self._limits.exchange_timeout_s)
         now_s = self._clock()
         self._reporter.report_exchange(now_s - started_s)
-        for (writer, batch), reply in zip(batches, replies[: len(batches)], strict=True):
-            self._process_reply(writer, batch, Reply.of(reply), now_s)
+        for (stream, batch), reply in zip(batches, replies[: len(batches)], strict=True):
+            self._process_reply(stream, batch, Reply.of(reply), now_s)
         for record, reply in zip(records, replies[len(batches) :], strict=True):
             self._process_record_reply(record, Reply.of(reply), now_s)
         self._backoff.note(
@@ -337,42 +355,42 @@ class Publisher:
     # Replies
 
     def _process_reply(
-        self, writer: StreamWriter, batch: Batch, reply: Reply, now_s: float
+        self, stream: OutboxStream, batch: Batch, reply: Reply, now_s: float
     ) -> None:
         """Process the reply to a batch, or to a lease renewal, of a stream."""
-        if writer not in self._outbox:  # fenced by the reply to a batch from the spool
+        if stream not in self._outbox:  # fenced by the reply to a batch from the spool
             return
-        done = self._outbox.process_reply(writer, batch, reply, now_s)
-        self._reporter.report_reply(writer, batch, reply, done, now_s)
+        done = self._outbox.process_reply(stream, batch, reply, now_s)
+        self._reporter.report_reply(stream, batch, reply, done, now_s)
         if reply.outcome is Outcome.FENCED:
-            self._schedule_fenced(writer)
+            self._schedule_fenced(stream)
         if done.has_more:
             self._schedule_flush(at_once=len(batch) == self._limits.batch_events)
 
     def _process_record_reply(self, record: Record, reply: Reply, now_s: float) -> None:
         """Process the reply to a batch from the spool, of this process or an earlier one."""
-        writer = self._overflow.writer_of(record)
-        self._reporter.report_record(record, reply, writer.call_id if writer else None)
+        stream = self._overflow.stream_of(record)
+        self._reporter.report_record(record, reply, stream.call_id if stream else None)
         if reply.outcome is Outcome.UNKNOWN:
             self._overflow.hold(record)
             return
-        if reply.outcome is Outcome.FENCED and writer and writer in self._outbox:
-            self._reporter.report_dropped(self._outbox.close(writer))
-            self._reporter.report_fenced(writer)
-            self._schedule_fenced(writer)
+        if reply.outcome is Outcome.FENCED and stream and stream in self._outbox:
+            self._reporter.report_dropped(self._outbox.close(stream))
+            self._reporter.report_fenced(stream)
+            self._schedule_fenced(stream)
         self._overflow.acknowledge(record)
-        if writer:
-            writer.lease_renewed_at = now_s
-            self._continue(writer, at_once=True)
+        if stream:
+            stream.lease_renewed_at = now_s
+            self._continue(stream, at_once=True)
 
-    def _continue(self, writer: StreamWriter, *, at_once: bool) -> None:
+    def _continue(self, stream: OutboxStream, *, at_once: bool) -> None:
         """Flush the rest of a stream whose batches in the spool are done."""
-        if self._outbox.schedule_rest(writer):
+        if self._outbox.schedule_rest(stream):
             self._schedule_flush(at_once=at_once)
 
-    def _schedule_fenced(self, writer: StreamWriter) -> None:
+    def _schedule_fenced(self, stream: OutboxStream) -> None:
         # Scheduled, not called: an exception in it must not affect the other streams.
-        asyncio.get_running_loop().call_soon(writer.on_fenced)
+        asyncio.get_running_loop().call_soon(stream.on_fenced)
 
     # Retries
 

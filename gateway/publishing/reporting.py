@@ -9,7 +9,7 @@ from gateway.errors import PublishError
 from gateway.metrics import Metrics
 from gateway.publishing.backlog import Batch, UnencodableEvent
 from gateway.publishing.event_store import Outcome, Reply
-from gateway.publishing.outbox import ReplyEffect, StreamWriter
+from gateway.publishing.outbox import OutboxStream, ReplyEffect
 from gateway.publishing.spool.overflow import types_in
 from gateway.publishing.spool.spool import Record
 
@@ -27,30 +27,30 @@ class PublishingReporter:
         self._metrics.redis_batch_seconds.observe(seconds)
 
     def report_reply(
-        self, writer: StreamWriter, batch: Batch, reply: Reply, done: ReplyEffect, now_s: float
+        self, stream: OutboxStream, batch: Batch, reply: Reply, done: ReplyEffect, now_s: float
     ) -> None:
         """Report the reply to a batch, or to a lease renewal, of an open stream."""
         if reply.error:
             self._report_error(reply.error)
         if reply.is_resumed:
-            self._report_resumed(writer.call_id)
+            self._report_resumed(stream.call_id)
         if reply.outcome is Outcome.FENCED:
-            self.report_fenced(writer)
+            self.report_fenced(stream)
         elif done.is_done and reply.error:
-            if not writer.refused:  # else a line per batch, for as long as the call lasts
-                _log.error(reply.error.reason, call_id=writer.call_id, code=reply.error.detail)
-            writer.refused = True
+            if not stream.refused:  # else a line per batch, for as long as the call lasts
+                _log.error(reply.error.reason, call_id=stream.call_id, code=reply.error.detail)
+            stream.refused = True
         elif done.is_done:
-            self._report_written(writer, batch, done.lost_events, now_s)
+            self._report_written(stream, batch, done.lost_events, now_s)
         self.report_dropped(done.dropped)
-        self.report_unencodable(writer, done.unencodable)
+        self.report_unencodable(stream, done.unencodable)
 
     def _report_written(
-        self, writer: StreamWriter, batch: Batch, lost_events: int, now_s: float
+        self, stream: OutboxStream, batch: Batch, lost_events: int, now_s: float
     ) -> None:
         if lost_events:  # a failover to a replica that lacked acknowledged events
             self._metrics.redis_errors_total.labels("redis-lost-writes").inc()
-            _log.error("redis-lost-writes", call_id=writer.call_id, events=lost_events)
+            _log.error("redis-lost-writes", call_id=stream.call_id, events=lost_events)
         self._metrics.redis_events_total.inc(len(batch))
         for received_s in batch.audio_received_s:
             self._metrics.transcript_latency_seconds.observe(now_s - received_s)
@@ -87,10 +87,10 @@ class PublishingReporter:
         """Count an error that Redis returned, or a missing reply."""
         self._metrics.redis_errors_total.labels(error.reason).inc()
 
-    def report_fenced(self, writer: StreamWriter) -> None:
+    def report_fenced(self, stream: OutboxStream) -> None:
         """Report that another gateway has taken a stream over."""
         self._metrics.redis_errors_total.labels("fenced").inc()
-        _log.warning("fenced", call_id=writer.call_id, stream_id=writer.stream_id)
+        _log.warning("fenced", call_id=stream.call_id, stream_id=stream.stream_id)
 
     def report_dropped(self, types: Iterable[str]) -> None:
         """Count dropped events, given their types."""
@@ -101,11 +101,11 @@ class PublishingReporter:
         """Count deltas that were dropped for lack of room; also none, which creates the metric."""
         self._metrics.redis_dropped_events_total.labels("transcript.delta").inc(count)
 
-    def report_unencodable(self, writer: StreamWriter, event: UnencodableEvent | None) -> None:
+    def report_unencodable(self, stream: OutboxStream, event: UnencodableEvent | None) -> None:
         """Report an event that was dropped because it could not be packed, if there is one."""
         if event:
             self.report_dropped([event.type])
-            _log.error("internal-error", call_id=writer.call_id, error=event.error)
+            _log.error("internal-error", call_id=stream.call_id, error=event.error)
 
     def report_bug(self) -> None:
         """Report an unexpected exception of the publisher, which is being handled."""

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from common.connections import Connection, Runner
-from common.descriptors import Descriptors, count_open, raise_limit
+from common.resources import Descriptors, count_open, raise_limit
 from tests.waiting import eventually
 
 CANARY: Final = "Xq7canary"

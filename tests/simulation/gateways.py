@@ -20,7 +20,8 @@ from gateway.carriers.protocols.json_media import JsonMediaAdapter
 from gateway.carriers.vendors import twilio
 from gateway.errors import CarrierError
 from gateway.metrics import Metrics
-from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher
 from gateway.publishing.spool.spool import Spool
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng

@@ -8,7 +8,8 @@ import sys
 import time
 
 from gateway.metrics import Metrics
-from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher
 from gateway.publishing.redis_store import RedisStore
 from gateway.redis_client.client import create_client
 from gateway.transcript.events import StreamStarted, TrackInfo, TranscriptDelta

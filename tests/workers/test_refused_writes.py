@@ -12,7 +12,8 @@ from redis.exceptions import ResponseError
 
 from gateway.errors import PublishError
 from gateway.metrics import Metrics as GatewayMetrics
-from gateway.publishing.publisher import Limits, Publisher
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher
 from gateway.publishing.redis_store import RedisStore
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import call_keys

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.publishing.backlog import Batch
 from gateway.publishing.event_store import AppendCall
-from gateway.publishing.outbox import StreamWriter
+from gateway.publishing.outbox import OutboxStream
 from gateway.publishing.spool.spool import Record, Spool
 from gateway.transcript.keys import call_keys
 
@@ -36,7 +36,7 @@ class Overflow:
         self._spool = spool
         self._partitions = partitions
         self._wall = wall
-        self._writers: dict[bytes, StreamWriter] = {}  # of streams with batches here, by header
+        self._streams: dict[bytes, OutboxStream] = {}  # of streams with batches here, by header
         self._window: dict[Record, None] = {}  # read and not written yet, oldest first
         self._unanswered: set[bytes] = set()  # headers of streams without a reply, skipped for now
         self._unreadable = False  # reading failed; tried again later
@@ -48,14 +48,14 @@ class Overflow:
             self._spool.adopt()
             self._spool.probe()
 
-    def spill(self, writer: StreamWriter, batch: Batch) -> bool:
+    def spill(self, stream: OutboxStream, batch: Batch) -> bool:
         """Spool a stream's next batch; return False if there is no room or the disk fails."""
         if not self._spool or not self._spool.append(
-            writer.stream_header, batch.payload, len(batch)
+            stream.stream_header, batch.payload, len(batch)
         ):
             return False
-        self._writers[writer.stream_header] = writer
-        writer.spooled += 1
+        self._streams[stream.stream_header] = stream
+        stream.spooled += 1
         self.events += len(batch)
         return True
 
@@ -106,40 +106,40 @@ class Overflow:
         if self._spool:
             self._spool.acknowledge(record)
         del self._window[record]
-        if writer := self._writers.get(record.stream_header):
+        if stream := self._streams.get(record.stream_header):
             self.events -= record.events
-            writer.spooled -= 1
-            if not writer.spooled:
-                del self._writers[record.stream_header]
+            stream.spooled -= 1
+            if not stream.spooled:
+                del self._streams[record.stream_header]
 
-    def release_damaged(self) -> Sequence[StreamWriter]:
+    def release_damaged(self) -> Sequence[OutboxStream]:
         """Stop waiting for batches that can't be read back; return their streams, usually none.
 
         The events are lost; the hole in n shows it.
         """
-        if self._window or not self._writers or (self._spool and self._spool.has_unread):
+        if self._window or not self._streams or (self._spool and self._spool.has_unread):
             return ()
-        freed = tuple(self._writers.values())
-        for writer in freed:
-            writer.spooled = 0
-        self._writers.clear()
+        freed = tuple(self._streams.values())
+        for stream in freed:
+            stream.spooled = 0
+        self._streams.clear()
         self.events = 0
         return freed
 
-    def writer_of(self, record: Record) -> StreamWriter | None:
-        """Return the writer of a record; None if it is another process's or was fenced."""
-        return self._writers.get(record.stream_header)
+    def stream_of(self, record: Record) -> OutboxStream | None:
+        """Return the stream of a record; None if it is another process's or was fenced."""
+        return self._streams.get(record.stream_header)
 
     def call_of(self, record: Record, now_s: float) -> AppendCall:
         """Return the call that appends a record.
 
         Args:
             record: from `next`.
-            now_s: on the monotonic clock of `StreamWriter.opened_s`.
+            now_s: on the monotonic clock of `OutboxStream.opened_s`.
         """
-        if writer := self._writers.get(record.stream_header):
-            age_ms = round((now_s - writer.opened_s) * 1000)
-            return AppendCall(writer.keys, record.stream_header, record.payload, age_ms)
+        if stream := self._streams.get(record.stream_header):
+            age_ms = round((now_s - stream.opened_s) * 1000)
+            return AppendCall(stream.keys, record.stream_header, record.payload, age_ms)
         stream_header: Any = msgspec.msgpack.decode(record.stream_header)
         # Of another process, which usually ran on the same machine with the same wall clock.
         age_ms = round(self._wall() * 1000) - stream_header[3]

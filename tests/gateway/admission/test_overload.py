@@ -44,7 +44,8 @@ class Process:
             self.load.note(self._now_s, lag_s, self._cpu_s, self.carried)
 
     def call(self) -> None:
-        if self.load.refuses(self.carried + 1):
+        self.load.update(self.carried + 1)
+        if self.load.is_overloaded:
             self.refused += 1
         else:
             self.carried += 1

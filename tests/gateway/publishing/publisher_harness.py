@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.metrics import Metrics
 from gateway.publishing.event_store import EventStore
-from gateway.publishing.publisher import Limits, Publisher, StreamWriter
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher, StreamWriter
 from gateway.publishing.redis_store import RedisStore
 from gateway.publishing.spool.spool import Spool
 from gateway.redis_client.client import RedisClient, create_client

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from gateway.metrics import Metrics
 from gateway.publishing.eviction import EvictionWatch
-from gateway.publishing.publisher import Publisher
+from gateway.publishing.publisher import Publisher, StreamWriter
 from gateway.readiness import degraded
 from gateway.redis_client.client import RedisClient
 from tests.gateway.publishing.publisher_harness import (
@@ -87,13 +87,19 @@ async def vanished_calls(watch: EvictionWatch, metrics: Metrics) -> float:
     return total(metrics, "redis_errors_total", reason="redis-stream-vanished")
 
 
-async def publish(publisher: Publisher, *call_ids: str) -> None:
+async def publish(publisher: Publisher, *call_ids: str) -> list[StreamWriter]:
+    """Publish one event in each of these calls, each of which has one stream."""
+    writers = []
     for call_id in call_ids:
-        writer = next(
-            (w for w in publisher.open_streams() if w.call_id == call_id), None
-        ) or open_stream(publisher, call_id)
+        streams = (each for each in publisher.open_streams() if each.call_id == call_id)
+        stream = next(streams, None)
+        writer = (
+            StreamWriter(stream, publisher.accept) if stream else open_stream(publisher, call_id)
+        )
         writer.publish(final("a"))
+        writers.append(writer)
     await eventually(lambda: not publisher.buffered_events)
+    return writers
 
 
 @pytest.mark.parametrize("fixture", ["redis_url", "redis_cluster_url"])
@@ -154,9 +160,9 @@ async def test_ended_calls_and_calls_without_events_are_not_counted(redis_url: s
     metrics = Metrics()
     async with client_of(redis_url) as client, publisher_at(redis_url) as publisher:
         watch = EvictionWatch(client, metrics, publisher.open_streams)
-        await publish(publisher, "CA1")
+        (writer,) = await publish(publisher, "CA1")
         assert await vanished_calls(watch, metrics) == 0
-        publisher.open_streams()[0].publish(ended())
+        writer.publish(ended())
         await eventually(lambda: not publisher.open_streams())
         await client.delete(keys_of("CA1").call)
         open_stream(publisher, "CA2")

@@ -8,8 +8,8 @@ from gateway.errors import PublishError
 from gateway.metrics import Metrics
 from gateway.publishing.backlog import Backlog
 from gateway.publishing.event_store import FENCED, RESUMED, Outcome, Reply
-from gateway.publishing.outbox import Limits, Outbox, StreamWriter
-from gateway.publishing.publisher import Publisher
+from gateway.publishing.outbox import Limits, Outbox, OutboxStream
+from gateway.publishing.publisher import Publisher, StreamWriter
 from gateway.publishing.spool.spool import Spool
 from gateway.transcript.events import TranscriptEvent
 from gateway.transcript.keys import call_keys
@@ -26,21 +26,20 @@ from tests.gateway.publishing.publisher_harness import (
 NO_REPLY = Reply(Outcome.UNKNOWN, error=PublishError("redis-unavailable"))
 
 
-def stream(call_id: str, lease_renewed_at: float = 0.0) -> StreamWriter:
-    return StreamWriter(
+def stream(call_id: str, lease_renewed_at: float = 0.0) -> OutboxStream:
+    return OutboxStream(
         call_id=call_id,
         stream_id="MZ1",
         keys=call_keys(call_id, 1),
         stream_header=call_id.encode(),
         on_fenced=never_fenced,
-        accept=lambda _writer, _event: None,
         opened_s=0.0,
         lease_renewed_at=lease_renewed_at,
         backlog=Backlog(),
     )
 
 
-def opened(count: int) -> tuple[Outbox, list[StreamWriter]]:
+def opened(count: int) -> tuple[Outbox, list[OutboxStream]]:
     outbox = Outbox(Limits())
     writers = [stream(f"CA{n}", lease_renewed_at=n) for n in range(count)]
     for writer in writers:
@@ -48,7 +47,7 @@ def opened(count: int) -> tuple[Outbox, list[StreamWriter]]:
     return outbox, writers
 
 
-def send(outbox: Outbox, writer: StreamWriter, reply: Reply) -> None:
+def send(outbox: Outbox, writer: OutboxStream, reply: Reply) -> None:
     """Send a stream's batch and process the reply."""
     outbox.mark_in_flight(writer)
     outbox.process_reply(writer, outbox.next_batch(writer, 0.0), reply, 1.0)
@@ -248,7 +247,7 @@ async def test_with_a_spool_older_events_are_spooled_to_make_room(tmp_path: Path
         full.a.publish(final(f"a{n}"))
         full.b.publish(final(f"b{n}"))
     full.a.publish(final("a2"))
-    assert (full.a.spooled, full.b.spooled) == (1, 1)
+    assert (full.a.stream.spooled, full.b.stream.spooled) == (1, 1)
     assert full.events == 1
     await full.publisher.close()
     assert (full.events, full.publisher.buffered_events) == (0, 5)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.metrics import Metrics
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.redis_client.client import RedisClient
 from tests.gateway.publishing.publisher_harness import (
     EPOCH,

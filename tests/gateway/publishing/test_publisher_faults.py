@@ -16,7 +16,7 @@ from redis.asyncio import RedisCluster
 from structlog.testing import capture_logs
 
 from gateway.metrics import Metrics
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.redis_client.client import RedisClient
 from tests.gateway.publishing.publisher_harness import (
     client_of,

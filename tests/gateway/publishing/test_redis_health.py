@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.publishing.redis_health import RedisHealth
 from gateway.publishing.redis_store import RedisStore
 from gateway.readiness import Condition, degraded, not_ready

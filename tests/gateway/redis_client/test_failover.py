@@ -14,7 +14,7 @@ from gateway.admission.capacity_store import RedisCapacityStore
 from gateway.admission.lease_pool import Acquisition
 from gateway.errors import PublishError
 from gateway.publishing.event_store import AppendCall
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.publishing.redis_store import append, probe_writes
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.encode import pack_batch, pack_event, pack_stream

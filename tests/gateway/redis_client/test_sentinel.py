@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.admission.capacity_store import RedisCapacityStore
 from gateway.admission.lease_pool import Acquisition
 from gateway.errors import PublishError
-from gateway.publishing.publisher import Limits
+from gateway.publishing.outbox import Limits
 from gateway.publishing.redis_store import probe_writes
 from gateway.redis_client.check import check
 from gateway.redis_client.client import RedisClient, destination

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from gateway.errors import PublishError
 from gateway.metrics import Metrics
 from gateway.publishing.event_store import AppendCall
-from gateway.publishing.publisher import Limits, Publisher, StreamWriter
+from gateway.publishing.outbox import Limits
+from gateway.publishing.publisher import Publisher, StreamWriter
 from gateway.publishing.spool.overflow import Overflow
 from gateway.publishing.spool.spool import Spool
 from gateway.transcript.encode import flatten, pack_batch, pack_event, pack_stream

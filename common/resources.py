@@ -1,15 +1,19 @@
-"""Raises the process's limit of file descriptors, and keeps a reserve for live connections."""
+"""The process's file descriptors and memory: raises and reserves the former, returns the latter."""
 
+import asyncio
+import contextlib
+import ctypes
 import errno
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 _MAX_LIMIT: Final = 1 << 20  # not unlimited: some libraries loop over all possible descriptors
 _COUNT_VALID_S: Final = 0.1  # counting lists a directory, which is too slow for each connection
 _RESERVE: Final = 512
+_TRIM_EVERY_S: Final = 60.0
 
 
 def raise_limit() -> None:
@@ -59,3 +63,30 @@ def count_open() -> int:
         return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - minus the one of the listing itself
     except OSError as error:  # no descriptor is left to list them, or there is no /dev/fd
         return 1 << 31 if error.errno in (errno.EMFILE, errno.ENFILE) else 0
+
+
+@contextlib.asynccontextmanager
+async def returning_memory() -> AsyncIterator[None]:
+    """Return freed memory to the system once a minute for as long as the context lasts.
+
+    glibc keeps freed memory that lies between blocks in use. After an outage, during which audio
+    and events were buffered, a gateway measured 146 MB, and 126 MB after a trim. With other C
+    libraries nothing is done.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except AttributeError:
+        yield
+        return
+
+    async def run() -> None:
+        while True:
+            await asyncio.sleep(_TRIM_EVERY_S)
+            await asyncio.to_thread(trim, 0)  # takes a few milliseconds; ctypes releases the GIL
+
+    task = asyncio.create_task(run(), name="memory")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
