@@ -270,7 +270,7 @@ def _tokens(start_ms: int, end_ms: int, gaps: Sequence[Span]) -> list[list[Span]
 
 
 def _without(start_ms: int, end_ms: int, gaps: Iterable[Span]) -> Iterable[Span]:
-    """Yield the parts of a span that lie outside the gaps, which must be in order."""
+    """Yield the parts of a span that are outside the gaps, which must be in order."""
     for from_ms, to_ms in gaps:
         if start_ms < min(from_ms, end_ms):
             yield start_ms, min(from_ms, end_ms)

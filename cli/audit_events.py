@@ -195,9 +195,8 @@ class Record:
         if self.is_lost:
             if len(self._epochs) == 1:
                 return
-            owner = self._epochs[
-                sorted(self._epochs)[-2]
-            ]  # the janitor reports the lost gateway's counts
+            # The janitor reports the lost gateway's counts.
+            owner = self._epochs[sorted(self._epochs)[-2]]
         for name, reported, counted in (
             ("segments", int(event["segments"]), owner.finals),
             ("gap_ms", int(event["gap_ms"]), owner.gap_ms),

@@ -1,4 +1,4 @@
-"""`./run call`: places calls with a gateway, as a carrier does."""
+"""`./run call`: places calls to a gateway, as a carrier does."""
 
 import asyncio
 import os
@@ -101,7 +101,7 @@ def _make(carrier: str, credentials: dict[str, str]) -> Caller:
 
 
 async def _place_all(gateway: Gateway, caller: Caller, calls: list[Call]) -> None:
-    """Place the calls; their starts are spread over one second, as real calls do not coincide."""
+    """Place the calls; spread their starts over one second, because real ones do not coincide."""
     console = Console(highlight=False)
 
     async def one(number: int, each: Call) -> None:

@@ -48,7 +48,7 @@ class CallTranscript:
 
     call_id: str
     events: int = 0
-    missing: int = 0  # gaps in the numbering: events that were written and never received
+    missing: int = 0  # events missing from the numbering: dropped by the gateway, or lost later
     latencies_ms: list[int] = field(default_factory=list, repr=False)  # of non-empty deltas
     streams: dict[str, Stream] = field(default_factory=dict)
     _segments: dict[tuple[str, int, str, int], Segment] = field(default_factory=dict, repr=False)

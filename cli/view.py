@@ -82,9 +82,8 @@ class TranscriptView:
         self._waiting[call.call_id] = [each for each in waiting if _key(each) not in printed]
         if call.over:
             del self._waiting[call.call_id], self._printed[call.call_id]
-        with (
-            self._console
-        ):  # written at once, so that a line does not flicker when it becomes final
+        # Written at once, so that a line does not flicker when it becomes final.
+        with self._console:
             for segment in ready:
                 self._print(call.call_id, segment)
             if self._live:
@@ -100,7 +99,7 @@ class TranscriptView:
         self._console.print(Text(line), soft_wrap=True)
 
     def _render(self) -> RenderableType:
-        """Return the segments not yet printed, or the newest of them that fit, and the status."""
+        """Return the unprinted segments, or the newest ones that fit, followed by the status."""
         rows = [
             self._row(call_id, segment)
             for call_id, segments in list(self._waiting.items())

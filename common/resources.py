@@ -69,7 +69,7 @@ def count_open() -> int:
 async def returning_memory() -> AsyncIterator[None]:
     """Return freed memory to the system once a minute for as long as the context lasts.
 
-    glibc keeps freed memory that lies between blocks in use. After an outage, during which audio
+    glibc keeps freed memory that is between blocks in use. After an outage, during which audio
     and events were buffered, a gateway measured 146 MB, and 126 MB after a trim. With other C
     libraries nothing is done.
     """

@@ -7,7 +7,7 @@ _MAX_KEYS: Final = 256
 
 
 class Throttle:
-    """Decides which of many equal log lines are written.
+    """Decides which repetitions of a log line are written.
 
     Args:
         monotonic_s: the monotonic clock, in seconds.

@@ -130,18 +130,11 @@ async def serve(
         names = [route.name for route in routes.routes]
         refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
         services = _call_services(settings, publisher, metrics)
-        carrier_routes = {
-            each.name: CarrierRoutes(
-                each, settings, services, streams, admission, replay_guard, refusals
-            )
-            for each in carriers
-        }
-        for carrier in carriers:
-            if isinstance(carrier, OpenIdCarrier) and carrier.openid:
-                await enter(refreshing_keys(carrier.openid, carrier.name))
+        shared = services, streams, admission, replay_guard, refusals
+        carrier_routes = {each.name: CarrierRoutes(each, settings, *shared) for each in carriers}
+        await enter(_refreshing_keys(carriers))
         _log_enabled_carriers(carriers)
-        readiness = await enter(_readiness(settings, streams, publisher, metrics))
-        readiness.add(lambda: _upstream_conditions(admission))
+        readiness = await enter(_readiness(settings, streams, publisher, admission, metrics))
         issuer = TokenIssuer(carriers, settings, routes, time.time)
         public = _public_app(carrier_routes.values(), noting_unserved(refusals, carriers))
         admin = _admin_app(metrics.registry, readiness)
@@ -154,19 +147,8 @@ async def serve(
             listening(admin, settings.admin_host, settings.admin_port, notice=notice)
         )
         # Pushed last, so it runs first: calls end while sockets, sessions and Redis still work.
-        timeout_s = settings.finish_timeout_s + _CLOSE_S
-        stack.push_async_callback(streams.end_all, timeout_s, at_once)
-        _log.info(
-            "gateway-started",
-            version=version(),
-            port=port,
-            admin_port=admin_port,
-            public_url=settings.public_url,
-            carriers=[carrier.name for carrier in carriers if not carrier.missing_setting],
-            endpoints=list(routes.endpoints),
-            routes=names,
-            admin_api=admin_tokens is not None,
-        )
+        stack.push_async_callback(streams.end_all, settings.finish_timeout_s + _CLOSE_S, at_once)
+        _log_start(settings, carriers, routes, ports=(port, admin_port))
         gc.collect()
         gc.freeze()  # these objects stay until the end: full collections need not visit them
 
@@ -176,6 +158,16 @@ async def serve(
                 carrier_routes[each.name].replace_carrier(each)
 
         yield Gateway(port, admin_port, streams, replace_carriers)
+
+
+@contextlib.asynccontextmanager
+async def _refreshing_keys(carriers: Iterable[Carrier]) -> AsyncIterator[None]:
+    """Refresh the public keys of the carriers that use OpenID Connect."""
+    async with contextlib.AsyncExitStack() as stack:
+        for carrier in carriers:
+            if isinstance(carrier, OpenIdCarrier) and carrier.openid:
+                await stack.enter_async_context(refreshing_keys(carrier.openid, carrier.name))
+        yield
 
 
 @contextlib.asynccontextmanager
@@ -232,6 +224,22 @@ def _admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Applica
     return app
 
 
+def _log_start(
+    settings: Settings, carriers: Sequence[Carrier], routes: Routes, *, ports: tuple[int, int]
+) -> None:
+    _log.info(
+        "gateway-started",
+        version=version(),
+        port=ports[0],
+        admin_port=ports[1],
+        public_url=settings.public_url,
+        carriers=[carrier.name for carrier in carriers if not carrier.missing_setting],
+        endpoints=list(routes.endpoints),
+        routes=[route.name for route in routes.routes],
+        admin_api=settings.admin_tokens is not None,
+    )
+
+
 def _log_enabled_carriers(carriers: Sequence[Carrier]) -> None:
     if names := [carrier.name for carrier in carriers if not carrier.missing_setting]:
         _log.info("carriers-open", carriers=names)
@@ -283,7 +291,11 @@ async def _publishing(settings: Settings, metrics: Metrics) -> AsyncIterator[Pub
 
 @contextlib.asynccontextmanager
 async def _readiness(
-    settings: Settings, streams: LiveStreams, publisher: Publisher, metrics: Metrics
+    settings: Settings,
+    streams: LiveStreams,
+    publisher: Publisher,
+    admission: Admission,
+    metrics: Metrics,
 ) -> AsyncIterator[Readiness]:
     """Create the readiness that `/readyz` reports.
 
@@ -301,6 +313,7 @@ async def _readiness(
     ):
         readiness.add(health.conditions)
         readiness.add(eviction.conditions)
+        readiness.add(lambda: _upstream_conditions(admission))
         metrics.ready.set_function(lambda: all(each.ready for each in readiness.conditions))
         metrics.degraded.set_function(lambda: sum(each.ready for each in readiness.conditions))
         yield readiness

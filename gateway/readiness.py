@@ -34,13 +34,13 @@ type Source = Callable[[], Iterable[Condition]]
 
 
 class Readiness:
-    """All sources of one process."""
+    """Collects the readiness conditions of one process from their sources."""
 
     def __init__(self) -> None:
         self._sources: list[Source] = []
 
     def add(self, source: Source) -> None:
-        """Add a source, which is called at every probe."""
+        """Add a source, which is called on every probe."""
         self._sources.append(source)
 
     @property

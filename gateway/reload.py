@@ -49,7 +49,7 @@ class CarrierSettings:
 
     @contextlib.asynccontextmanager
     async def reloading(self, replace: Callable[[Sequence[Carrier]], None]) -> AsyncIterator[None]:
-        """Reload the settings at each SIGHUP for as long as the context lasts.
+        """Reload the settings on each SIGHUP until the context exits.
 
         Args:
             replace: called with the carriers whose settings have changed.
@@ -97,7 +97,7 @@ def _check_renewal(old: Carrier, new: Carrier) -> None:
     """Check that the new settings of a carrier can take effect while the gateway runs.
 
     Raises:
-        SettingsError: they can't.
+        SettingsError: they cannot; the gateway must be restarted.
     """
     if _missing_settings(old) != _missing_settings(new):
         raise SettingsError(

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         "inbound_role": "Who speaks",
     }
 
-    # Ports and load. Both ports listen on loopback by default; the images open both.
+    # Ports and load. Both listen on loopback by default, and on all IPv4 addresses in the image.
     host: str = Field(
         "127.0.0.1",
         description="Addresses of the public port, comma-separated. :: is all "

@@ -119,9 +119,8 @@ def cluster_with_replica() -> Iterator[tuple[str, str]]:
             assert time.monotonic() < deadline, "the nodes did not meet"
             time.sleep(0.02)
         while True:
-            with contextlib.suppress(
-                redis.ResponseError
-            ):  # the replica has not discovered the primary yet
+            # The replica has not discovered the primary yet.
+            with contextlib.suppress(redis.ResponseError):
                 replica.execute_command("CLUSTER", "REPLICATE", node_id)
                 break
             assert time.monotonic() < deadline, "the replica did not follow"

@@ -244,7 +244,7 @@ class Janitor:
         return True
 
     async def _summarize(self, call_key: str, stream_id: str, epoch: int) -> StreamEnded:
-        """Return the stream's last event, from the events that its gateway wrote.
+        """Build the stream's `stream.ended` from the events that its gateway wrote.
 
         Entries that are not valid events are counted as errors and skipped.
         """

@@ -1,7 +1,7 @@
 """Parses the header of a WAV file: RIFF, or RF64 and BW64 (EBU Tech 3306) for more than 4 GiB.
 
-Files of streaming recorders are supported: sizes of 0 or 0xFFFFFFFF that were never corrected, and
-truncated files. The parser does not seek, so it can read from a pipe.
+Files written by streaming recorders are supported: their sizes may have stayed at 0 or 0xFFFFFFFF,
+and they may be truncated. The parser does not seek, so it can read from a pipe.
 """
 
 import os

@@ -18,7 +18,7 @@ type Buckets = Mapping[float, float]  # upper bound in seconds -> count of obser
 class Reading:
     """The counters at one moment."""
 
-    cpu_s: Mapping[str, float]  # user and system time so far, by process
+    cpu_s: Mapping[str, float]  # user and system time; by process, and by group of gateway threads
     gateway_rss_bytes: int
     append: Buckets
     publish: Buckets

@@ -95,7 +95,7 @@ class Caller(Protocol):
 
 @runtime_checkable
 class AnnouncingCaller(Caller, Protocol):
-    """A carrier that asks a webhook first."""
+    """A carrier that calls a webhook before it opens media sockets."""
 
     def webhook(self, call: Call, url: str, now_s: float) -> Webhook:
         """Return the request to the webhook.

@@ -88,7 +88,7 @@ async def _announce(
 ) -> Sequence[Stream]:
     """Return the sockets to open.
 
-    The webhook is asked if the carrier has one and the gateway's URL names no media socket.
+    Calls the webhook if the carrier has one and the gateway's URL names no media socket.
     """
     now_s = time.time()
     media = gateway.media_path

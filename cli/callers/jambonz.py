@@ -39,7 +39,7 @@ class Jambonz(AnnouncingCaller):
         return Webhook({"Content-Type": "application/json", SIGNATURE_HEADER: signature}, body)
 
     def answered(self, call: Call, document: bytes, now_s: float) -> Sequence[Stream]:
-        """Parse the verbs; the stream is that of the dialled leg; see `AnnouncingCaller`."""
+        """Parse the verbs; the stream is that of the dialed leg; see `AnnouncingCaller`."""
         for verb in actions(document):
             listen = verb.get("listen")
             if isinstance(listen, dict) and isinstance(url := listen.get("url"), str):

@@ -20,9 +20,8 @@ from container.bridge.health import EngineHealth
 from container.bridge.relay import End, Ended, EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
 
-_LIMIT_BYTES = (
-    16 * 1024 * 1024 + 1
-)  # the engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit
+# The engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit.
+_LIMIT_BYTES = 16 * 1024 * 1024 + 1
 _CLOSE_TIMEOUT_S = 2.0
 _RESTART = Ended(End.RESTART, WSCloseCode.SERVICE_RESTART, b"restarting")
 _log = logging.getLogger(__name__)

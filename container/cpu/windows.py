@@ -24,7 +24,7 @@ TAIL_FRAMES = 12  # kept after the last loud frame
 FLOOR_START_DB = -60.0
 FLOOR_RISE_DB = 0.06  # per frame, i.e. 3 dB/s: the floor reaches steady noise within seconds
 ABOVE_FLOOR_DB = 9.0
-QUIETEST_SPEECH_DB = -52.0  # of full scale; the noise of a mu-law line lies near -60
+QUIETEST_SPEECH_DB = -52.0  # relative to full scale; noise on a mu-law line is near -60
 
 
 class Window:

@@ -47,7 +47,7 @@ class Way(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Holds bytes for `seconds`; bytes that arrive meanwhile are held after them."""
+    """Holds each chunk for `seconds`, then reads the next one: chunks are delayed one by one."""
 
     seconds: float
 

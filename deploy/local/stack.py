@@ -150,11 +150,11 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
         yield stack
     finally:
         try:
-            # From the gateway backwards, so that no part loses a peer that it still uses.
+            # The gateway first and Redis last, so that no part loses a peer that it still uses.
             for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
                 if part in stack.parts:
                     await stack.parts[part].end()
-        finally:  # also after a second cancellation: then kill the parts
+        finally:  # even after a second cancellation: then kill the parts
             for started in stack.parts.values():
                 started.kill_now()
             _remove(folder)

@@ -93,7 +93,7 @@ class Admission:
         )
 
     def failing_endpoints(self) -> dict[str, UpstreamError]:
-        """Return the endpoints where sessions fail now, by name, each with its last error."""
+        """Return the endpoints where sessions currently fail, by name, with their last errors."""
         return self._endpoints.failing()
 
     @asynccontextmanager

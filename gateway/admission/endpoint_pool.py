@@ -65,7 +65,7 @@ class EndpointPool:
         return sorted(available, key=lambda endpoint: endpoint.is_quarantined)
 
     def failing(self) -> dict[str, UpstreamError]:
-        """Return the endpoints where sessions fail now, by name, each with its last error."""
+        """Return the endpoints where sessions currently fail, by name, with their last errors."""
         found = {name: endpoint.health.current_error for name, endpoint in self._endpoints.items()}
         return {name: error for name, error in found.items() if error}
 

@@ -112,7 +112,7 @@ class StreamReservation:
             self._release_surplus()
 
     def penalize(self, endpoint: Endpoint) -> None:
-        """Rank an endpoint last for the call's next sessions: its failure is the newest."""
+        """Rank an endpoint last for the call's next sessions: it failed most recently."""
         self._failures += 1
         self._failed_at[endpoint] = self._failures
 

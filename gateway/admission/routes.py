@@ -203,8 +203,8 @@ def load_routes(settings: Settings) -> Routes:
     """Read the routes file; if none is set, return one route to the endpoint of the settings.
 
     Raises:
-        SettingsError: one line that names what is wrong and where. It quotes no number or
-            parameter.
+        SettingsError: one line that names what is wrong and where. It quotes neither called
+            numbers nor the values of parameters.
     """
     if settings.routes_file is None:
         return _routes_of_settings(settings)
@@ -244,7 +244,7 @@ def _routes_of_settings(settings: Settings) -> Routes:
 def _endpoint_of_settings(settings: Settings) -> tuple[str, dict[str, str | None]]:
     """Return the name and the address of the endpoint that the settings configure.
 
-    The name is part of Redis keys, so all gateways that share the endpoint must compute the same.
+    The name is part of Redis keys: all gateways that share the endpoint must compute the same one.
     """
     match settings.upstream:
         case Upstream.SAGEMAKER:

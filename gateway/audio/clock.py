@@ -28,7 +28,7 @@ JUMP_MS: Final = 100
 RECENT_FRAMES: Final = 64  # a number further back is a restart of the numbering, no duplicate
 # Carriers restart timestamps after a hold, if at all; lost frames are far more frequent.
 RESTART_LEAPS: Final = 25
-MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # a larger timestamp is no offset into a call
+MAX_TIMESTAMP_MS: Final = 24 * 3600 * 1000  # a larger timestamp cannot be an offset into a call
 
 
 class MediaClock:
@@ -75,7 +75,7 @@ class MediaClock:
     def is_duplicate(
         self, frame_bytes: int, timestamp_ms: int | None, sequence: int | None
     ) -> bool:
-        """Return whether a frame repeats a recent number and its timestamp lies in the past.
+        """Return whether a frame repeats a recent number and its timestamp is in the past.
 
         If the timestamp advances, a repeated number does not make a frame a duplicate: some senders
         restart their numbers, or send the same number with every frame.

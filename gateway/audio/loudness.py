@@ -20,11 +20,11 @@ def is_loud(pcm: bytes) -> bool:
 
 
 class LoudRuns:
-    """Loud stretches of a track that may hold words without a transcript so far, oldest first."""
+    """Loud stretches of a track that may contain untranscribed speech, oldest first."""
 
     def __init__(self) -> None:
         self._runs: deque[tuple[int, int]] = deque()
-        self.end_ms: int | None = None  # end of the newest stretch, also if it was dropped since
+        self.end_ms: int | None = None  # end of the newest stretch, even if it was dropped since
 
     @property
     def start_ms(self) -> int | None:

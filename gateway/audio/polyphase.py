@@ -1,9 +1,9 @@
 """A streaming FIR filter between two rates, independent of how its input is split. Pure.
 
 A design is a symmetrical low-pass filter at a common multiple of both rates: `up` times the input
-rate and `down` times the output rate. At that rate, zeros lie between the input samples, and only
-every `down`th output is kept. So each output sample is a weighted sum of the input samples around
-it, with the weights that do not meet a zero (one phase of the filter).
+rate and `down` times the output rate. At that rate, zeros are inserted between the input samples,
+and only every `down`th output is kept. So each output sample is a weighted sum of the input samples
+around it, with the weights that do not meet a zero (one phase of the filter).
 
 The weights are integers, with 2^15 for 1, and so are the samples. Their products and sums are exact
 in float64 in whatever order BLAS adds them, so the output is the same bit by bit however the input

@@ -196,7 +196,7 @@ class ModelSession:
             self._lagging_since = now_s, self.lag_ms
 
     def is_lagging(self, now_s: float) -> bool:
-        """Return whether it lags for longer than catching up at double speed would take.
+        """Return whether it has lagged for longer than it would take to catch up at double speed.
 
         A replay makes a session lag at once, so it must have time to catch up.
         """

@@ -2,8 +2,8 @@
 
     state      new streams         live streams   next state
     accepting  up to the limit     continue       draining: SIGTERM, or the admin API
-    draining   refused             continue       ending: time-out, hurry, or no stream left
-    ending     refused             are ended      process exit: no stream left, or time-out
+    draining   refused             continue       ending: timeout, hurry, or no stream left
+    ending     refused             are ended      process exit: no stream left, or timeout
 
 While ending, a track that can't reach the model is failed after a few seconds: neither other
 streams nor the process should wait for words that will not arrive.
@@ -42,7 +42,7 @@ class LiveStream(Protocol):
     """A media stream, as the registry sees it. No method waits."""
 
     def end(self, termination: Termination) -> None:
-        """End it after its pending words; the first reason is kept."""
+        """End it after its pending words. If it is ending already, the first reason is kept."""
 
     def fail_unreachable(self, after_s: float) -> None:
         """Fail its tracks that have had no live session for `after_s`."""
@@ -171,7 +171,7 @@ class LiveStreams:
                 yield stream, snapshot
 
     async def drain(self, timeout_s: float, hurry: asyncio.Event) -> None:
-        """Refuse new streams; wait until none is left, the time-out, or `hurry` is set."""
+        """Refuse new streams; wait until none is left, the timeout, or `hurry` is set."""
         self.start_draining()
         waits = [asyncio.ensure_future(event.wait()) for event in (self._empty, hurry)]
         try:

@@ -33,8 +33,8 @@ class ReplayState:
         track: its name, as gap events carry it.
 
     Attributes:
-        answered_ms: see above; None before the first audio.
-        end_ms: see above.
+        answered_ms: see the module's docstring; None before the first audio.
+        end_ms: see the module's docstring.
         dropped_ms: total of audio dropped because no session accepted it.
     """
 
@@ -149,7 +149,7 @@ class ReplayState:
         return True
 
     def keep_furthest(self) -> None:
-        """Accept what earlier sessions answered beyond the current one."""
+        """Treat audio that any earlier session answered as answered."""
         if self.answered_ms is not None:
             self.answered_ms = max(self.answered_ms, self._furthest_ms)
 
@@ -214,8 +214,8 @@ class ReplayState:
 class GapLedger:
     """The declared gaps of one track.
 
-    Stretches are kept sorted and disjoint; adjacent ones are merged. Declaring one costs a binary
-    search and the stretches it overlaps.
+    Stretches are kept sorted and disjoint; adjacent ones are merged. Declaring one takes a
+    binary search, plus time proportional to the number of stretches it overlaps.
 
     Args:
         track: its name, as events carry it.

@@ -4,7 +4,7 @@
     it fails, or is failed here          back off, open another, replay the open segment to it
     its context is full                  open another at once, which continues after it
     it is old, and no one speaks         open another, switch the audio, wait for the old one's end
-    it lags, or is very old              likewise, also in mid-speech
+    it lags, or is very old              likewise, even in mid-speech
     the carrier hangs up                 final commit, wait for the pending words, return
 
 The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
@@ -41,11 +41,11 @@ class SessionHost(Protocol):
 
     @property
     def is_far_behind(self) -> bool:
-        """Whether a second or more of audio is unanswered: a `done` now came too early."""
+        """Whether a second or more of audio is unanswered, so that a `done` would be premature."""
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no one has spoken for as long as ends a segment."""
+        """Whether the current pause is long enough to end a segment."""
 
     @property
     def is_model_silent(self) -> bool:
@@ -265,7 +265,7 @@ class Sessions:
         self._services.metrics.session_lag_seconds.observe(session.lag_ms / 1000)
         session.check(now_s)
         if session.is_healthy and now_s - session.opened_s >= _BACKOFF_MAX_S:
-            self.reset_failures()  # also while no one speaks
+            self.reset_failures()  # even while no one speaks
         if self._track.is_model_silent:
             self._track.double_silence_threshold()
             session.fail(UpstreamError("model-rut"))
@@ -355,7 +355,7 @@ class Sessions:
         return not self.is_live or self._track.is_sending_done
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until a callback or the hang-up makes a condition true, or until the time-out."""
+        """Wait until a callback or the hang-up makes a condition true, or until the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not condition():

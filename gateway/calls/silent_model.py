@@ -11,7 +11,8 @@ class SilentModelWatch:
     """Counts one track's tokens without text.
 
     Args:
-        tokens: how many in a row, over speech, make a silent model; GATEWAY_RUT_DELTAS.
+        tokens: how many consecutive empty tokens, at least half of them over loud audio, mean that
+            the model is silent; GATEWAY_RUT_DELTAS.
     """
 
     def __init__(self, tokens: int) -> None:

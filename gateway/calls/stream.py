@@ -279,7 +279,7 @@ class CallStream:
                 track.pause()
 
     def _tend_tracks(self, now_s: float) -> None:
-        """Flush pending words on idle tracks: carriers may omit silence, or hold the call."""
+        """Flush pending words on idle tracks: carriers may omit silence or put calls on hold."""
         for name, track in self._tracks.items():
             is_stalled = track.audio.is_stalled(now_s, self._started_s)
             if is_stalled and self._flush_held(name):

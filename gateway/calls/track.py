@@ -63,7 +63,7 @@ class Track:
     Attributes:
         audio: its audio on the way in.
         sessions: its model sessions.
-        error: why no session can be opened any more; None if one can.
+        error: why no further session can be opened; None if one can.
         words: number of words in final transcripts.
         latency: seconds from the arrival of the newest audio a delta covers to the delta.
         first_delta_s: seconds from the first frame to the first text; None before it.
@@ -107,7 +107,7 @@ class Track:
         self._silence = SilentModelWatch(limits.rut_deltas)
         self._hung_up = asyncio.Event()
         self._hung_up_s = 0.0  # when, on the loop's clock
-        self._deadline: asyncio.Timeout | None = None  # of the words after the hang-up
+        self._deadline: asyncio.Timeout | None = None  # for the pending words after the hang-up
         self._restarts = False  # no token of the replay has been used yet
         self._token_s = 0.0  # when the newest token arrived, or padding was sent
         self._may_pad_s = float("-inf")
@@ -159,9 +159,9 @@ class Track:
     # Called by the stream
 
     async def run(self) -> None:
-        """Transcribe the track until the hang-up and its last word.
+        """Transcribe the track until the carrier has hung up and its last word has arrived.
 
-        Every wait except that for the hang-up has a time-out. A failure is stored in `error`, not
+        Every wait except that for the hang-up has a timeout. A failure is stored in `error`, not
         raised; the track then only waits for the hang-up, because its gap ends there.
         """
         try:
@@ -178,7 +178,7 @@ class Track:
             try:
                 if self.error:
                     await self._hung_up.wait()
-            finally:  # also when a bug in another track ends the stream
+            finally:  # even when a bug in another track ends the stream
                 self.audio.report()
                 self._close_segment(FinalReason.HANGUP)
                 self._declare_unanswered()
@@ -247,12 +247,12 @@ class Track:
 
     @property
     def is_far_behind(self) -> bool:
-        """Whether a second or more of audio is unanswered: a `done` now came too early."""
+        """Whether a second or more of audio is unanswered, so that a `done` would be premature."""
         return self._replay.is_far_behind
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no one has spoken for as long as ends a segment."""
+        """Whether the current pause is long enough to end a segment."""
         loud_ms = self._replay.loud_end_ms
         if self._is_padded or loud_ms is None:
             return True
@@ -286,7 +286,7 @@ class Track:
         from_ms = self._replay_from_ms
         if self._buffer.lost_ms > from_ms:
             # The beginning of the segment was evicted: keep its words, continue after them.
-            self._replay.clear_dropped()  # it lies in the gap declared here
+            self._replay.clear_dropped()  # it is in the gap declared here
             self.close_segment()
             self._publish_gaps(self._replay.abandon(self._buffer.lost_ms, self._cause_of_overflow))
             self._trim()
@@ -335,7 +335,7 @@ class Track:
             if isinstance(piece, AudioChunk):
                 self._add_chunk(piece, now_s)
             elif not self.error or self._replay.answered_ms is None:
-                # Else it lies in the one gap that is declared at the end.
+                # Else it is part of the one gap that is declared at the end.
                 is_paused = self._replay.was_paused_at(piece.from_ms)
                 cause = self.audio.cause_of(piece, now_s, is_paused=is_paused)
                 self._publish_gaps(self._replay.declare(piece.from_ms, piece.to_ms, cause))
@@ -435,7 +435,7 @@ class Track:
     # The end
 
     def _fail(self, error: UpstreamError) -> None:
-        """Store the failure: no audio can be sent and no word received any more."""
+        """Store the failure: no more audio can be sent and no more words received."""
         self.error = error
         is_over = self._hung_up.is_set()
         self._close_segment(FinalReason.HANGUP if is_over else FinalReason.ROLLOVER)

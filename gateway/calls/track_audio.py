@@ -87,7 +87,7 @@ class TrackAudio:
         return [*self._process_all(held, now_s), *self._count(self.pipeline.flush())]
 
     def note_arrival(self, now_s: float) -> None:
-        """Record that audio arrived, also if the carrier's adapter still holds it back."""
+        """Record that audio arrived, even if the carrier's adapter still holds it back."""
         if self.arrived_s is not None and now_s - self.arrived_s >= STALL_S:
             self._stall_ended_s = now_s
         self.arrived_s = now_s

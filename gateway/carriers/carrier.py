@@ -129,7 +129,7 @@ class Announced:
 
     Attributes:
         call_id: the carrier's id of the call.
-        called: the dialled number, if the carrier sends it.
+        called: the dialed number, if the carrier sends it.
         once: identifies the webhook. None: its URL and its body identify it.
     """
 

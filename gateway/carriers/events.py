@@ -22,7 +22,7 @@ class CallStarted:
     stream_id: str
     tracks: tuple[TrackFormat, ...]
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
-    called: str | None = field(default=None, repr=False)  # the dialled number, if it is sent
+    called: str | None = field(default=None, repr=False)  # the dialed number, if it is sent
     roles: Mapping[str, str] = field(default_factory=dict)  # by track, if the carrier defines them
     # Whether frames have timestamps. If not, audio is counted, and silence shows in arrival times.
     is_timed: bool = field(default=True, compare=False)
@@ -42,7 +42,7 @@ class CallStarted:
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
-    """One frame of one track. A msgspec.Struct, because 50 are created per second and track."""
+    """One frame of one track. A msgspec.Struct, because 50 are created per second per track."""
 
     track: str
     payload: bytes

@@ -175,7 +175,7 @@ end
 
 -- A failing command ends a script but undoes nothing. What may fail (a key of another type, no
 -- memory, a replica, no disk) must fail here, or at the first XADD: before anything is appended that
--- a retry would append again. ZADD comes first also if the lease ends, because a server that is out
+-- a retry would append again. ZADD comes first even if the lease ends, because a server that is out
 -- of memory refuses it, but would accept ZREM and everything after it.
 if ends_stream or is_late then
   -- A batch that arrives late, after the stream has ended, must not restore its lease.

@@ -29,10 +29,9 @@ class Batch:
     first_n: int
     payload: bytes = field(repr=False)  # encode.pack_batch
     types: tuple[str, ...]
-    audio_received_s: tuple[
-        float, ...
-    ]  # arrival of its deltas' newest audio, on the monotonic clock
-    delta_received_s: tuple[float, ...]  # arrival of its deltas from the model, likewise
+    # For each delta, on the monotonic clock: arrival of its newest audio, and of the delta.
+    audio_received_s: tuple[float, ...]
+    delta_received_s: tuple[float, ...]
     ends_stream: bool
     unencodable: UnencodableEvent | None = None  # the event after the last one
 
@@ -68,7 +67,7 @@ class Backlog:
         self._queued_deltas += isinstance(event, TranscriptDelta)
 
     def lose(self) -> None:
-        """Skip the n of an event that was dropped."""
+        """Leave a hole in the numbering for a dropped event."""
         if self._queue and isinstance(self._queue[-1], int):
             self._queue[-1] += 1
         else:
@@ -152,7 +151,7 @@ class Backlog:
             try:
                 fields = flatten(event, taken_unix_s, now_s)
                 packed.append(pack_event(fields))
-            except Exception as error:  # noqa: BLE001 - else it would block its stream for ever
+            except Exception as error:  # noqa: BLE001 - else it would block its stream forever
                 unencodable = UnencodableEvent(type_of(event), type(error).__name__)
                 self._lose_first()
                 break

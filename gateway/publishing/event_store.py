@@ -24,8 +24,8 @@ class AppendCall(NamedTuple):
 # Replies of `append` other than an n. For both, nothing was written.
 FENCED: Final = -1  # another gateway has taken the stream
 STILL_LEASED: Final = -2  # the batch required that the owner's lease has lapsed, and it has not
-# This and below: written, and the batch resumed a stream that a janitor had closed. `RESUMED -
-# reply` is the last n that was written before.
+# This value or less: the batch was written, and it resumed a stream that a janitor had closed.
+# `RESUMED - reply` is the last n that was written before it.
 RESUMED: Final = -3
 
 

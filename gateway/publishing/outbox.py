@@ -41,7 +41,7 @@ class Limits:
     buffered_events: int = 10_000  # in memory; beyond it, events are spooled or deltas are dropped
     buffered_events_hard: int = 20_000  # without room in the spool; beyond it, all are dropped
     full_s: float = 0.1  # how often room is looked for while there is none
-    spill_events: int = 200  # spooled at a time: 2 ms of the event loop
+    spill_events: int = 200  # spooled at a time: blocks the event loop for 2 ms
     lease_s: float = 30.0  # a stream counts as live for this long after its latest batch
     retention_s: int = 86_400  # of a call's events, after its latest event
     events_length: int = 100_000  # minimum length of a partition's `events`
@@ -63,7 +63,7 @@ class OutboxStream:
         lease_renewed_at: when a batch was last acknowledged, likewise.
         acknowledged_n: n of the newest acknowledged event.
         spooled: batches in the spool; the backlog comes after them.
-        closed: no event is accepted any more.
+        closed: no further event is accepted.
         refused: Redis refused a batch, and that was logged.
     """
 
@@ -203,7 +203,7 @@ class Outbox:
 
     @property
     def has_unanswered(self) -> bool:
-        """Whether the latest batch of any stream got no reply, also if it was sent again."""
+        """Whether any stream's latest batch has an unknown outcome, even if it was sent again."""
         return bool(self._held or self._unanswered)
 
     def next_batch(self, stream: OutboxStream, now_s: float) -> Batch:

@@ -122,11 +122,11 @@ class Publisher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close, with the default time-out."""
+        """Close, with the default timeout."""
         await self.close()
 
     def start(self) -> None:
-        """Start writing; events published before are written now."""
+        """Start writing, beginning with any events that are already queued."""
         self._overflow.start()
         if self._overflow.has_next:
             self._wake.set()
@@ -357,7 +357,7 @@ class Publisher:
     def _process_reply(
         self, stream: OutboxStream, batch: Batch, reply: Reply, now_s: float
     ) -> None:
-        """Process the reply to a batch, or to a lease renewal, of a stream."""
+        """Process the reply to a stream's batch or lease renewal."""
         if stream not in self._outbox:  # fenced by the reply to a batch from the spool
             return
         done = self._outbox.process_reply(stream, batch, reply, now_s)

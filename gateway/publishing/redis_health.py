@@ -27,7 +27,7 @@ class RedisHealth:
 
     Args:
         client: from `create_client`.
-        partitions: fixed at installation; their keys lie on all nodes of a cluster.
+        partitions: fixed at installation; their keys are on all nodes of a cluster.
         outage: returns why streams of the publisher wait, empty if none does. A test write detects
             neither a missing permission for a batch, nor that one stream is refused.
         fullness: returns the used share, 0 to 1, of the room for unacknowledged events.

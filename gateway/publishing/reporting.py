@@ -29,7 +29,7 @@ class PublishingReporter:
     def report_reply(
         self, stream: OutboxStream, batch: Batch, reply: Reply, done: ReplyEffect, now_s: float
     ) -> None:
-        """Report the reply to a batch, or to a lease renewal, of an open stream."""
+        """Report the reply to an open stream's batch or lease renewal."""
         if reply.error:
             self._report_error(reply.error)
         if reply.is_resumed:

@@ -44,7 +44,7 @@ class Timers:
 
 
 class RedisBackoff:
-    """An exponential backoff: begins with a missing reply, ends when no stream lacks one.
+    """An exponential backoff: begins when a batch's outcome is unknown, ends when none is.
 
     A single reply does not end it: one node of a cluster may be unavailable, and its backoff must
     grow while the other nodes reply.
@@ -79,7 +79,8 @@ class RedisBackoff:
         Args:
             replies: one per call of the exchange.
             now_s: when they arrived, on the monotonic clock.
-            is_anything_waiting: whether any stream lacks a reply, in this exchange or before.
+            is_anything_waiting: whether any stream's batch has an unknown outcome, in this exchange
+                or an earlier one.
             buffered_events: for the log.
         """
         errors = [a for a in replies if isinstance(a, PublishError) and a.info.retry]

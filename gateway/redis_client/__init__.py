@@ -1,8 +1,8 @@
 """Redis access of the gateway and the workers.
 
-client            creates a client from its URL: single server, cluster or sentinels
-commands          runs commands: retries, time-outs, and new connections after a failure
-errors            classifies errors: retry, or final
+client            creates a client from a URL: single server, cluster or sentinels
+commands          runs commands: retries, timeouts, and new connections after a failure
+errors            classifies errors: retryable or final
 check             checks at startup whether Redis can be used, and explains why not
 tls               finds the reason for a failed TLS connection, for `check`
 single_use_store  stores which tokens and signatures were used, shared by all gateways

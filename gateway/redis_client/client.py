@@ -47,7 +47,7 @@ def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
     """Create a client that connects at its first command.
 
     The client does not retry, because its callers do: hidden retries would use up the callers'
-    time-outs.
+    timeouts.
 
     Args:
         url: a URL in one of the forms above.

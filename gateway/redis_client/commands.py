@@ -2,7 +2,7 @@
 
 Every command of every client goes through this module, so that all clients handle failures in the
 same way: a failure that can be retried (see `errors.py`) drops the client's connections. After a
-planned failover, the old primary keeps its connections and replies READONLY on them for ever. Only
+planned failover, the old primary keeps its connections and replies READONLY on them forever. Only
 a new connection, for which the host name is resolved again, reaches the new primary.
 """
 
@@ -35,7 +35,7 @@ async def execute(
     """Run an idempotent command.
 
     If Redis rejects it with an error that can be retried, or the connection breaks, retry it once
-    on a new connection. A time-out is not retried.
+    on a new connection. A timeout is not retried.
 
     Args:
         client: from `create_client`; can be used by several commands at the same time.
@@ -160,9 +160,8 @@ async def _connection(source: ConnectionPool | ClusterNode) -> AsyncIterator[Abs
         try:
             yield connection
         except BaseException:
-            await connection.disconnect(
-                nowait=True
-            )  # late replies would be matched to the next commands
+            # Late replies would be matched to the next commands.
+            await connection.disconnect(nowait=True)
             raise
         finally:
             source.release(connection)
@@ -180,7 +179,7 @@ async def _connection(source: ConnectionPool | ClusterNode) -> AsyncIterator[Abs
 
 async def _reply(connection: AbstractConnection) -> object:
     try:
-        # No time-out: a timer per reply costs more than the reply, and the batch has one.
+        # No timeout: a timer per reply costs more than the reply, and the batch has one.
         return await connection.read_response(timeout=math.inf)
     except ResponseError as error:
         return error

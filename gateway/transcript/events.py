@@ -126,7 +126,7 @@ class StreamEnded(msgspec.Struct, frozen=True):
     gap_ms: int
     suspected_encoding: Mapping[
         str, str
-    ] = {}  # by track; only tracks with another encoding than announced
+    ] = {}  # by track; only tracks whose encoding differs from the announced one
 
 
 type TranscriptEvent = (

@@ -62,7 +62,7 @@ class RealtimeSession:
         self._created = False
         self._unanswered_bytes = 0  # audio sent, less 80 ms per delta
         self._silence: asyncio.Timeout | None = (
-            None  # time-out between deltas after the final commit
+            None  # timeout between deltas after the final commit
         )
 
     async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
@@ -106,7 +106,7 @@ class RealtimeSession:
     async def finish(self) -> None:
         """Send the final commit and wait for `done`.
 
-        The time-out limits the time without a delta: each delta restarts it.
+        The timeout limits the time without a delta: each delta restarts it.
 
         Raises:
             UpstreamError: the session failed before `done`.

@@ -53,7 +53,7 @@ class UpstreamTransport(Protocol):
         """Open one stream; return when the peer has accepted it.
 
         Raises:
-            UpstreamError: with a classified reason, within the configured time-out.
+            UpstreamError: with a classified reason, within the configured timeout.
         """
 
     async def close(self) -> None:

@@ -223,7 +223,7 @@ class WebSocketStream:
             self._loop.call_soon(self._receiver.on_closed, None)
 
     async def wait_closed(self) -> None:
-        """Wait until the tasks of the stream have ended; limited by the close time-out."""
+        """Wait until the tasks of the stream have ended; limited by the close timeout."""
         tasks = [self._reader, self._writer, *([self._closer] if self._closer else [])]
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -60,7 +60,7 @@ def log(tmp_path: Path) -> Log:
 
 
 async def test_missing_credentials_are_logged_and_counted(redis_url: str, log: Log) -> None:
-    """Symptom: nothing was logged during a call of 44 s and for 43 s after it."""
+    """Symptom: nothing was logged during a 44 s call or in the 43 s after it."""
     with log.opened() as file:
         async with running(redis_url, file, **WITHOUT_CREDENTIALS) as gateway:
             _ = await failing_call(gateway, log)

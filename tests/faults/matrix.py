@@ -1,6 +1,6 @@
 """The matrix fault x link x moment, and the expected outcome of a call in each cell.
 
-In every cell, each 80 ms of audio that the gateway received is transcribed exactly once or lies in
+In every cell, each 80 ms of audio that the gateway received is transcribed exactly once or is in
 a declared gap, and `stream.ended` is the last event of each stream that started. If the audio can
 be replayed, there must be no gap.
 """

@@ -44,7 +44,7 @@ _OUTCOMES: Final = {
     "the stream may end as `failed`, because its carrier may be cut off",
     _MAY_NOT_START: "likewise; or there is no stream, because the carrier may not reach the "
     "gateway",
-    _MAY_HAVE_GAPS: "every 80 ms is transcribed exactly once or lies in a declared gap; the stream "
+    _MAY_HAVE_GAPS: "every 80 ms is transcribed exactly once or is in a declared gap; the stream "
     "may end as `failed`, because the model cannot be reached",
 }
 _MOMENTS: Final = {
@@ -95,7 +95,7 @@ def _faults() -> list[tuple[str, ...]]:
         "throttle": f"{throttle.bytes_per_s:,} bytes a second pass, about a fifth of what a track "
         "needs on the links to the model",
         "freeze": "no bytes pass; all arrive when the fault ends",
-        "black-hole": "no bytes pass any more on connections that were open or are opened during "
+        "black-hole": "no more bytes pass on connections that were open or are opened during "
         "the fault; they stay open",
         "reset": "connections are reset on both sides; new ones are accepted and reset",
         "truncate": "half of the next bytes pass, then both sides receive an orderly end",

@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _choose(modules: list[str], count: int, seed: int) -> list[tuple[str, Mutant]]:
-    """Return `count` mutants of the modules, at random; those of one module are neighbours."""
+    """Return `count` mutants of the modules, at random; those of one module are neighbors."""
     named = [path for path in TARGETS if not modules or any(each in path for each in modules)]
     every = [(path, each) for path in named for each in mutants((ROOT / path).read_text())]
     chosen = random.Random(seed).sample(range(len(every)), min(count, len(every)))  # noqa: S311

@@ -102,9 +102,8 @@ class Caller:
             if self.call.hold and self.frame == self.call.hold[0] > self._first:
                 self._skip_audio(self.call.hold[1] * CHUNK_MS)
             if self.call.hiccup and self.frame == self.call.hiccup[0]:
-                held_s = (
-                    loop.time() + self.call.hiccup[1]
-                )  # afterwards all frames that are due are sent at once
+                # Afterwards all frames that are due are sent at once.
+                held_s = loop.time() + self.call.hiccup[1]
             due_s = begin_s + (self.frame - self._first + 1) * frame_s + self._held_ms / 1000
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(max(due_s, held_s)):

@@ -135,7 +135,7 @@ class MediaLine:
             raise self._error
 
     def release(self) -> None:
-        """Close the socket, because the gateway does not serve it any more."""
+        """Close the socket, because the gateway no longer serves it."""
         self.answered.set()
         self.wake()
         self.closed.set()

@@ -27,7 +27,7 @@ _MAX_TURNS: Final = 1_000_000  # a hundred times as many as a long run needs
 
 
 class Standstill(Exception):  # noqa: N818 - the name states the condition
-    """All tasks wait and no timer is set, so nothing can happen any more."""
+    """All tasks wait and no timer is set, so nothing more can happen."""
 
 
 class Overtime(Exception):  # noqa: N818
@@ -164,7 +164,7 @@ def run[T](main: Coroutine[Any, Any, T], limit_s: float) -> T:
     """Run a coroutine in a new virtual time; cancel the tasks that it leaves behind.
 
     Raises:
-        Standstill: nothing could happen any more.
+        Standstill: nothing more could happen.
         Overtime: the coroutine did not end within `limit_s`.
     """
     loop = VirtualTimeLoop(limit_s)

@@ -40,7 +40,7 @@ class StreamFault(StrEnum):
     REFUSED = "refused"  # the stream is refused with the fault's reason
     HANGING = "hanging"  # opening the stream never completes
     UNCREATED = "uncreated"  # opened, but `session.created` is never sent
-    STALLED = "stalled"  # no replies any more; from the beginning: only `session.created`
+    STALLED = "stalled"  # no more replies; from the beginning: only `session.created`
     RESET = "reset"  # ends with the fault's reason; pending replies are lost
     EOF = "eof"  # closed normally, but without `done`
     ERROR = "error"  # an `error` message

@@ -36,7 +36,7 @@ class Hangup(StrEnum):
     STOP = auto()  # sends a stop message
     CLOSE = auto()  # closes its socket
     VANISH = auto()  # its socket breaks
-    SILENCE = auto()  # sends nothing any more, but keeps the socket open
+    SILENCE = auto()  # sends nothing more, but keeps the socket open
     NEVER = auto()  # continues until the gateway ends the call
 
 
@@ -146,10 +146,11 @@ def draw(seed: int) -> Plan:
 
 
 _EVENTS: Final = (0, 1, 1, 2, 3)
+# Leases expire although their gateway still runs.
 LAPSES: Final = (
     Fault.SUSPENDED,
     Fault.REDIS_REJECTS_WRITES,
-)  # leases expire although their gateway still runs
+)
 _WORLD_FAULTS: Final = tuple(fault for fault in Fault if fault not in LAPSES)
 _STREAM_FAULTS: Final = tuple(kind for kind in StreamFault if kind is not StreamFault.NONE)
 

@@ -64,7 +64,7 @@ def plan(
     late_s: float = 0.0,
     hangup: Hangup = Hangup.STOP,
 ) -> Plan:
-    """Make a world with one call and no other faults."""
+    """Return a plan with one call and only the given faults."""
     call = Call(
         call_id="CA0",
         stream_id="MZ0",

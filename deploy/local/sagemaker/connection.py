@@ -45,7 +45,7 @@ class Stream:
         self.connection = connection
         self.id = stream_id
         self.headers = headers  # by lower-case name, including pseudo-headers
-        self.closed = False  # nothing can be sent any more
+        self.closed = False  # nothing can be sent
         self._inbox = bytearray()
         self._inbox_ended = False
         self._inbox_changed = asyncio.Event()
@@ -164,9 +164,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the windows and limits."""
-        self._transport = cast(
-            asyncio.Transport, transport
-        )  # uvloop's transport does not derive from it
+        # uvloop's transport does not derive from it.
+        self._transport = cast(asyncio.Transport, transport)
         self._on_made(self)
         self._h2.initiate_connection()
         self._h2.update_settings(
@@ -212,9 +211,8 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._flush()
             newest = max(self._streams, default=0)
-            self._transport.write(
-                GoAwayFrame(last_stream_id=newest).serialize()
-            )  # h2 itself would close
+            # h2 itself would close.
+            self._transport.write(GoAwayFrame(last_stream_id=newest).serialize())
 
     def go_away(self, code: ErrorCodes) -> None:
         """Send GOAWAY and close."""

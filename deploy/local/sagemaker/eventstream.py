@@ -186,7 +186,7 @@ _parse_headers_cached = lru_cache(maxsize=64)(_parse_headers)
 
 
 def _parse_value(kind: int, block: bytes, start: int) -> tuple[HeaderValue, int]:
-    """Parse one header's value; return it and its end, which may lie past the block's end."""
+    """Parse one header's value; return it and its end, which may be past the block's end."""
     match kind:
         case 0 | 1:
             return kind == 0, start

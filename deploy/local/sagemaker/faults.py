@@ -26,7 +26,7 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """Nothing is read, written or acknowledged any more; the stream stays open."""
+    """Nothing is read, written or acknowledged; the stream stays open."""
 
 
 @dataclass(frozen=True, slots=True)

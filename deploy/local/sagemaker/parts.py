@@ -106,7 +106,7 @@ def encode_exception(error: str, message: str, code: str) -> bytes:
     """Encode an exception that the client's SDK raises.
 
     Errors that are part of the operation's model are encoded as an `exception`. All others are
-    encoded as the event stream's unmodelled `error`, because an SDK cannot build an exception of an
+    encoded as the event stream's unmodeled `error`, because an SDK cannot build an exception of an
     unknown type.
     """
     if error not in (MODEL_STREAM_ERROR, INTERNAL_STREAM_FAILURE):

@@ -98,7 +98,7 @@ class Dialect:
         params: paths of the custom parameters in the start message.
         circumstances: paths of single values in the start message that are published as parameters,
             each under the last name of its path.
-        called: paths of the dialled number in the start message, if it has one.
+        called: paths of the dialed number in the start message, if it has one.
         tracks: paths of the list of tracks in the start message: names, or objects with a `name`.
         track_names: the tracks by all of their spellings. If a start message lists no tracks, it
             has the first `unlisted_tracks` of these.
@@ -325,9 +325,8 @@ def _params(message: Mapping[str, object], places: Sequence[str]) -> Iterator[tu
         if not isinstance(found, dict):
             continue
         for name, value in found.items():
-            if isinstance(name, str) and not isinstance(
-                value, dict | list
-            ):  # nested values are skipped
+            # Nested values are skipped.
+            if isinstance(name, str) and not isinstance(value, dict | list):
                 yield name, "" if value is None else str(value)
 
 

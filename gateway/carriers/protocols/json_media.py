@@ -267,7 +267,7 @@ class JsonMediaAdapter(Adapter):
 
 
 def _last(paths: Sequence[str]) -> str:
-    """Return the last name of the first path."""
+    """Return the last component of the first path."""
     return paths[0].rpartition(".")[2]
 
 

@@ -124,7 +124,7 @@ def formats(names: Sequence[str], encoding: str, rate: object, ask: str) -> tupl
         ask: the error's detail: what the operator has to configure at the carrier.
 
     Raises:
-        CarrierError: unsupported-encoding, also if there are no tracks; the detail is `ask`.
+        CarrierError: unsupported-encoding, even if there are no tracks; the detail is `ask`.
     """
     rate_hz = number(rate)
     if not names or not rate_hz:

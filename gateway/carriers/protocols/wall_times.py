@@ -57,9 +57,8 @@ class WallTimes:
         self._epoch = epoch
         self._counted_ms = 0.0  # audio received
         self._missing_ms = 0.0  # audio missing before the held frames
-        self._leads: deque[tuple[float, float]] = (
-            deque()
-        )  # of the last 400 ms: begin_ms and lead_ms
+        # Of the last 400 ms: begin_ms and lead_ms.
+        self._leads: deque[tuple[float, float]] = deque()
         self._unix_ms = 0  # the last timestamp
         self._sequence = -RECENT_FRAMES
         self._counts_frames = False  # the last two numbers were consecutive

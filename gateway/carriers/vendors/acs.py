@@ -191,7 +191,7 @@ class AcsAdapter(Adapter):
             case "audiodata":
                 return self._undocumented_media(message, decoded)
             case "dtmfdata":
-                return (DtmfReceived(None),)  # of any participant
+                return (DtmfReceived(None),)  # from any participant
             case _:
                 return (MessageIgnored("unknown"),)
 

@@ -10,7 +10,7 @@ order of Asterisk's host, which is little-endian.
 A socket carries one direction of a call, so a call has two sockets. The dial string adds to the
 URL's query what joins them: `WebSocket/stt/c(ulaw)v(call=${CHANNEL(LINKEDID)},track=outbound)`.
 
-Nothing is ever sent to Asterisk. It answers the channel when the socket is open (unless dialled
+Nothing is ever sent to Asterisk. It answers the channel when the socket is open (unless dialed
 with `n`, which leaves that to ARI), and plays silence as long as it receives no audio.
 
 Nothing is signed. `websocket_client.conf` has a URL and Basic credentials for all calls, with the

@@ -113,12 +113,11 @@ class CxoneAdapter(Adapter):
 
     def __init__(self, stream_id: str) -> None:
         self._socket = PcmSocketAdapter(partial(_understand, stream_id))
-        self._socket.correct = lambda start: self.correct(
-            start
-        )  # looked up per call, because it is set later
+        # Looked up per call, because it is set later.
+        self._socket.correct = lambda start: self.correct(start)
 
     def receive_text(self, message: bytes) -> Sequence[CarrierEvent]:
-        """Parse one text message, and request the audio after the start; see `Adapter`."""
+        """Parse one text message; request the audio when the call starts; see `Adapter`."""
         event, *early = self._socket.receive_text(message)
         return (event, _BEGIN, *early) if isinstance(event, CallStarted) else (event,)
 

@@ -75,7 +75,7 @@ class FreeSwitch(AuthenticatedCarrier):
 
 @dataclass(frozen=True, slots=True)
 class StreamQuery:
-    """A stream's description in the query of its URL, with the start command's arguments.
+    """The description of a stream in its URL's query, which repeats the start command's arguments.
 
     Attributes:
         mix: mono, mixed or stereo.

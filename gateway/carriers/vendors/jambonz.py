@@ -2,7 +2,7 @@
 
 The first text contains the format, the call's attributes and, merged with them, the verb's
 `metadata`. For a `listen` nested in `dial`, the left channel is the caller, but the attributes are
-those of the dialled leg. Its `parentCallSid` is the caller's leg, which the webhook announced: that
+those of the dialed leg. Its `parentCallSid` is the caller's leg, which the webhook announced: that
 is the call. Audio is little-endian. The stream ends when the socket closes. Subprotocol
 audio.jambonz.org.
 

@@ -1,4 +1,4 @@
-"""RingCentral RingCX's (Engage Voice's) call streaming. Pure.
+"""Call streaming of RingCentral RingCX (formerly Engage Voice). Pure.
 
 Tracks are perspectives: `Participant` is the agent, `Conference` is everyone else. Each has its own
 `Stop`. Media have no timestamps. `sequenceId` arrives "generally in sequence", so frames are
@@ -6,7 +6,7 @@ reordered within a short window. If `sequenceId` counts both perspectives togeth
 by no more than that window. The stream's id is a number.
 
 Nothing is signed, and it is undocumented how the profile's own `secret` is sent. So the streaming
-URL contains the gateway's: `wss://.../media/ringcx/<route>/<secret>` or
+URL contains the gateway's secret: `wss://.../media/ringcx/<route>/<secret>` or
 `.../media/ringcx?tok=<secret>`. RingCX adds the call's metadata to the query. It retries after a
 503, and never after a 4xx. Source:
 developers.ringcentral.com/engage/voice/guide/workforce/call-streaming.

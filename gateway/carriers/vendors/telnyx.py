@@ -108,9 +108,8 @@ class Telnyx(ReportingCarrier, AuthenticatedCarrier):
     def announced(self, request: Request) -> Announced:
         """Verify the signature and return the call; see `ForkingCarrier`."""
         form, once = self._read(request)
-        if any(
-            name.startswith("Stream") for name, _ in form
-        ):  # a status callback: the URL is not signed, so it could be replayed here
+        # A status callback: the URL is not signed, so it could be replayed here.
+        if any(name.startswith("Stream") for name, _ in form):
             raise CarrierError("signature-invalid")
         return replace(read_call(form, "CallSid"), once=once)
 

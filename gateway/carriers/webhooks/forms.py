@@ -65,7 +65,7 @@ def read_json(request: Request) -> Mapping[str, object]:
 def read_call(
     fields: Iterable[tuple[str, object]], id_name: str, called_name: str = "To"
 ) -> Announced:
-    """Return the call that a form or an object announces, and the dialled number.
+    """Return the call that a form or an object announces, and the dialed number.
 
     Raises:
         CarrierError: malformed-body: the call's id is missing.

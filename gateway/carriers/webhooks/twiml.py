@@ -1,4 +1,4 @@
-"""Build TwiML, and formats modelled on it, that forks a call's audio and continues the call. Pure.
+"""Build TwiML, or XML modeled on it, that forks a call's audio and continues the call. Pure.
 
 `<Start>` does not block, so the call would end without another verb. The next verb dials a number
 or SIP address, or redirects to the document that handled the call before.

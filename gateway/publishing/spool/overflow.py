@@ -97,7 +97,7 @@ class Overflow:
         self._unanswered.add(record.stream_header)
 
     def retry_held(self) -> None:
-        """Skip no stream any more, and read the disk again: the backoff is over."""
+        """Stop skipping streams, and read the disk again: the backoff is over."""
         self._unanswered.clear()
         self._unreadable = False
 

@@ -25,19 +25,19 @@ _KEEPALIVE_PROBES: Final = 3
 class Connections:
     """Assigns streams to connections: up to `streams_each` per connection, or the peer's limit.
 
-    Few connections cost less. Many streams on one connection share its flow-control window, and all
-    of them end if it is lost.
+    Fewer connections cost less. However, all streams on a connection share its flow-control window,
+    and all of them end if it is lost.
 
     Args:
         url: https://host[:port] of the endpoint.
         ca_pem: the CAs to trust instead of the system's.
         trust: a TLS context that trusts the same CAs, for the probe of the certificate.
         streams_each: maximum number of streams per connection.
-        connect_timeout_s: for TCP, TLS and the peer's settings.
+        connect_timeout_s: timeout for TCP, TLS and the peer's settings together.
         probe_tls_after_s: delay before the certificate is probed separately; the CRT reports a
             failed handshake only after 10 to 30 s (s2n's blinding).
-        linger_s: for the peer to end a stream that was abandoned here; if it expires, the
-            connection is retired.
+        linger_s: how long the peer may take to end a stream that this side has abandoned; after
+            that, the connection is retired.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Connection:
             self._loop.call_later(pool.connect_timeout_s, self._on_timeout),
             self._loop.call_later(pool.probe_tls_after_s, self._start_probe),
         ]
-        # Retrieves the exception, because asyncio logs it if no task is waiting any more.
+        # Retrieves the exception: asyncio would log it if no task were waiting for it.
         self.opened.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._connect()
 
@@ -165,7 +165,7 @@ class Connection:
         self._retired = True
 
     def suspend(self) -> None:
-        """Start no more streams until `resume`, because the peer may not respond any more."""
+        """Start no more streams until `resume`, because the peer may no longer respond."""
         self._suspensions += 1
 
     def resume(self) -> None:

@@ -67,7 +67,7 @@ class CredentialSource:
     def _start(self, lifetime_s: float) -> asyncio.Future[FrozenCredentials]:
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        # Retrieves the result, because asyncio logs it if no task is waiting any more.
+        # Retrieves the exception: asyncio would log it if no task were waiting for it.
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
         def deliver(result: FrozenCredentials | None, error: UpstreamError | None) -> None:

@@ -62,7 +62,7 @@ _SIGNATURE_HEADER: Final = b"\x10:chunk-signature\x06\x00\x20"
 
 
 class FrameSigner:
-    """Turns messages into signed frames; one per stream, because each signature covers the last.
+    """Signs the frames of one stream's messages; each signature covers the previous one.
 
     Args:
         secret_key: the secret key that signed the request.

@@ -1,6 +1,6 @@
 """Run one request and its response on a shared HTTP/2 connection, as a transport for the SDK.
 
-The SDK's default transport opens one connection per concurrent cold start, waits for ever for the
+The SDK's default transport opens one connection per concurrent cold start, waits forever for the
 response of a stream that has failed, and reports a reset as a clean end (smithy-python #701). This
 module implements the SDK's transport interface over the same CRT. The SDK builds and signs the
 request and parses error responses. The body does not pass through the SDK: it is sent to and
@@ -79,7 +79,7 @@ class SharedConnection(Protocol):
         """Start no more streams, and close the connection when the last one has ended."""
 
     def suspend(self) -> None:
-        """Start no more streams until `resume`, because the peer may not respond any more."""
+        """Start no more streams until `resume`, because the peer may no longer respond."""
 
     def resume(self) -> None:
         """Undo one call of `suspend`, because the peer has responded."""
@@ -114,7 +114,7 @@ class Exchange:
         self._complete = False
         self._suspended = False  # whether this exchange has suspended the connection
         self._released = False
-        # Retrieves the exception, because asyncio logs it if no task is waiting any more.
+        # Retrieves the exception: asyncio would log it if no task were waiting for it.
         self._head.add_done_callback(lambda head: head.exception())
         self._stream: Final = connection.request(request, self._crt_head, self._crt_body)
         self._stream.remote_end_stream_future.add_done_callback(self._crt_remote_end)

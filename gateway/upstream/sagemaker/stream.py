@@ -167,7 +167,7 @@ class SageMakerStream:
             self._receiver.on_writable()
 
     def _watch_writes(self) -> None:
-        """Check the writes after the time-out; a timer per write would cost as much as a write."""
+        """Check the writes after the timeout; a timer per write would cost as much as a write."""
         self._watch = self._loop.call_later(
             self._send_timeout_s, self._check_writes, self._submitted
         )

@@ -6,7 +6,7 @@ CRT, at a fraction of the SDK's cost per event, and every end of a stream has a 
 
     open    credentials -> a stream slot on a connection -> request -> response headers
     send    a queue per stream; every few milliseconds a tick signs and writes all queued messages
-    end     the peer's END_STREAM, an exception event, a reset, a lost connection, a time-out
+    end     the peer's END_STREAM, an exception event, a reset, a lost connection, a timeout
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _SDK_LOGGERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
-    """Time-outs and sizes of a transport.
+    """Timeouts and sizes of a transport.
 
     Attributes:
         streams_per_connection: maximum number of streams, or the service's limit if that is lower.
@@ -96,7 +96,7 @@ class SageMakerTransport:
         url: https://host:port to use instead of the region's default.
         ca_file: PEM file with the CAs to trust instead of the system's.
         variant: production variant to request; if None, SageMaker chooses.
-        limits: time-outs and sizes.
+        limits: timeouts and sizes.
         credentials: the source of credentials; botocore's chain if None.
         observe_wait_s: called for each write with the time that its oldest message waited.
 
@@ -144,7 +144,7 @@ class SageMakerTransport:
         """Open one stream; return when SageMaker has sent the response headers.
 
         Raises:
-            UpstreamError: within the time-outs for credentials, connection and response.
+            UpstreamError: within the timeouts for credentials, connection and response.
         """
         if self._closed:
             raise UpstreamError("draining", "the transport is closed")

@@ -129,9 +129,8 @@ async def test_tracks_are_transcribed_in_turn(model: CountingModel) -> None:
         live.transcription.finish()
         model.may_return.set()
         await live.until_finished()
-        assert (
-            len(model.window_bytes) <= 3
-        )  # it does not wait for all eight windows of the other track
+        # It does not wait for all eight windows of the other track.
+        assert len(model.window_bytes) <= 3
         await busy.until_finished()
 
 

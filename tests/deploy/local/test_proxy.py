@@ -40,9 +40,8 @@ class Pair:
                 yield self
         finally:
             server.close()
-            await asyncio.sleep(
-                0
-            )  # the server's callback for a new connection may still be pending
+            # The server's callback for a new connection may still be pending.
+            await asyncio.sleep(0)
             for writer in self._open:
                 writer.transport.abort()
                 with contextlib.suppress(OSError):

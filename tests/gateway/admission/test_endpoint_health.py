@@ -96,9 +96,8 @@ async def test_missing_credentials_are_reported_without_opening_the_breaker() ->
     """Symptom: no session could open, but the breaker metric was 0."""
     harness = AdmissionHarness()
     await fail(harness, "no-credentials", 2)
-    assert (
-        harness.admission.failing_endpoints() == {}
-    )  # may be one short failure that hit both tracks of a call
+    # May be one short failure that hit both tracks of a call.
+    assert harness.admission.failing_endpoints() == {}
     await fail(harness, "no-credentials")
     assert {
         name: error.reason for name, error in harness.admission.failing_endpoints().items()

@@ -107,7 +107,7 @@ def test_first_four_calls_are_always_admitted() -> None:
     assert (process.carried, process.refused) == (4, 6)
 
 
-def test_single_stall_is_no_overload() -> None:
+def test_single_stall_is_not_an_overload() -> None:
     """For example a process that was stopped for 8 s, or a garbage collection."""
     process = Process(0.004)
     process.advance(10.0, calls=100)

@@ -1,4 +1,4 @@
-"""Leaping timestamps: accepted for ever if frames are lost, rejected soon if they are nonsense."""
+"""Leaping timestamps: accepted forever if frames are lost, rejected soon if they are nonsense."""
 
 from collections.abc import Iterable
 

@@ -56,9 +56,8 @@ def test_output_does_not_depend_on_how_input_is_split(
         cut_output += pieces.process(rest[: 2 * cut])
         rest = rest[2 * cut :]
         taken = (len(pcm) - len(rest)) // 2
-        assert len(cut_output) == 2 * (
-            taken // design.down * design.up
-        )  # at most an incomplete group is missing
+        # At most an incomplete group is missing.
+        assert len(cut_output) == 2 * (taken // design.down * design.up)
     cut_output += pieces.process(rest) + pieces.flush()
     whole = PolyphaseFilter(design)
     assert cut_output == whole.process(pcm) + whole.flush()
@@ -94,9 +93,8 @@ def test_phase_is_linear_and_delay_matches_the_design(design: FilterDesign) -> N
     peak = 30 * design.up // design.down + design.delay_samples
     assert np.argmax(output) == peak
     before, after = output[peak - 16 : peak], output[peak + 1 : peak + 17]
-    assert (
-        before.tolist() == after[::-1].tolist()
-    )  # symmetrical: the phase is linear for every tone
+    # Symmetrical: the phase is linear for every tone.
+    assert before.tolist() == after[::-1].tolist()
     assert design.delay_samples / 16 <= 1.5
 
 

@@ -134,7 +134,7 @@ async def test_burst_before_the_first_session_is_declared_as_backpressure() -> N
 
 @in_virtual_time
 async def test_finish_timeout_starts_at_the_hang_up_while_slots_are_reserved() -> None:
-    """Symptom: the time-out began only when the slots were reserved, after the hang-up."""
+    """Symptom: the timeout began only when the slots were reserved, after the hang-up."""
     transport = ScriptedTransport()
     transport.refusal = UpstreamError("host-unreachable")
     async with running_stream(transport, finish_timeout_s=6, retry_budget_s=60) as (harness, task):

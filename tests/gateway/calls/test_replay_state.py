@@ -168,7 +168,7 @@ class TestAnswer:
             (END_MS, True, False),
         ],
     )
-    def test_unanswered_audio_is_far_behind_from_progress_ms_on(
+    def test_track_is_far_behind_if_progress_ms_or_more_is_unanswered(
         self, answered_ms: int, *, is_all_answered: bool, is_far_behind: bool
     ) -> None:
         state = state_of(answered_ms=answered_ms)

@@ -62,7 +62,7 @@ async def test_shutdown_does_not_wait_for_a_call_that_hung_up_without_a_session(
         await speak(harness, 10)
         harness.feed("stop")
         await asyncio.sleep(3)
-        assert not task.done()  # without a shutdown, sessions are retried until the time-out
+        assert not task.done()  # without a shutdown, sessions are retried until the timeout
         assert await shut_down(harness, task) < 1
     assert (harness.ended.status, harness.ended.reason) == ("failed", "no-credentials")
 

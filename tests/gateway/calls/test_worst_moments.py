@@ -107,7 +107,7 @@ class TestLostWords:
             await settle()
             third.answer_all()
             await task
-        # The words are final. What was evicted lies before them, so it is no gap.
+        # The words are final. What was evicted is before them, so it is not a gap.
         assert texts(harness) == [(1, 0, "hello world")]
         assert harness.of(TranscriptGap) == []
 

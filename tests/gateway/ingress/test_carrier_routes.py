@@ -1,6 +1,6 @@
 """The carriers' routes over real HTTP: webhooks, upgrades, calls and refusals.
 
-Twilio's routes are in test_twilio_routes.py, with the behaviour that all carriers share.
+Twilio's routes are in test_twilio_routes.py, with the behavior that all carriers share.
 """
 
 import asyncio
@@ -398,9 +398,8 @@ class TestAuthentication:
         _, answer = await ring(served, script)
         announced = script.read(answer)
         await served.connect(announced.path, announced.headers)
-        if (
-            script.carrier is SignalWire
-        ):  # the others use a nonce, or a token that is not bound to a call
+        # The others use a nonce, or a token that is not bound to a call.
+        if script.carrier is SignalWire:
             await served.connect(announced.path, announced.headers)
         else:
             assert await served.refusal(announced.path, announced.headers) in (401, 403)

@@ -25,7 +25,7 @@ from gateway.transcript.keys import CallKeys, call_keys
 
 EPOCH = 1_795_255_616_244
 PARTITIONS = 64
-# Time-out of operations that take milliseconds; only a hang reaches it.
+# Timeout of operations that take milliseconds; only a hang reaches it.
 PATIENCE_S = 20.0
 
 type Entries = list[dict[str, str]]

@@ -181,7 +181,7 @@ class TestReplies:
 
 
 class SmallPublisher:
-    """A publisher with little room, not started, and two streams."""
+    """A publisher with small limits that is not started, and two of its streams."""
 
     def __init__(self, spool: Spool | None = None) -> None:
         self.now_s = 100.0

@@ -140,7 +140,7 @@ async def test_backlog_larger_than_a_batch_is_written_in_order(
 async def test_bug_in_one_flush_loses_no_event(
     redis: RedisClient, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Symptom: after one unexpected exception, no call of the process published any more."""
+    """Symptom: after one unexpected exception, no call of the process published again."""
     metrics = Metrics()
 
     async def fail_once(*_: object) -> None:

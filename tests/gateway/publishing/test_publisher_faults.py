@@ -267,8 +267,8 @@ async def save_status(redis: RedisClient) -> str:
     return str(info["rdb_last_bgsave_status"])
 
 
-async def test_failed_snapshot_loses_and_repeats_no_event(tmp_path: Path) -> None:
-    """After a failed snapshot Redis refuses writes (MISCONF)."""
+async def test_failed_snapshot_neither_loses_nor_repeats_events(tmp_path: Path) -> None:
+    """After a failed snapshot, Redis refuses writes (MISCONF)."""
     folder = tmp_path / "data"
     folder.mkdir()
     metrics = Metrics()

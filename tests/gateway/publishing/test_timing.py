@@ -68,7 +68,7 @@ async def test_callback_has_one_timer_until_it_is_stopped() -> None:
     timers.after(0, note)
     await eventually(lambda: ran == ["note"])
     timers.after(0, note)
-    assert note in timers, "until it is stopped, also when it has run"
+    assert note in timers, "until it is stopped, even when it has run"
     timers.stop(note)
     assert note not in timers
     timers.after(0, note)

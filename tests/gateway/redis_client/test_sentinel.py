@@ -1,4 +1,4 @@
-"""Redis behind sentinels: clients connect to the current primary, also after a failover."""
+"""Redis behind sentinels: clients connect to the current primary, even after a failover."""
 
 import asyncio
 import contextlib

@@ -100,7 +100,7 @@ async def test_every_event_in_every_state(event: str, at: SessionState) -> None:
     if event == "append":
         assert result is (at is LIVE)
     if event == "abort" and at is not CLOSED:
-        assert peer.aborted  # also while FINISHING: no queued message is sent any more
+        assert peer.aborted  # even while FINISHING: no queued message is sent
     if event == "delta":
         assert (" word" in listener.calls) is (at in (LIVE, FINISHING))
     for task in tasks:

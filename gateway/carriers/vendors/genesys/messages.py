@@ -43,7 +43,7 @@ class Open:
     organization_id: str
     conversation_id: str
     media: Sequence[msgspec.Raw]
-    called: str | None = field(repr=False)  # the dialled number
+    called: str | None = field(repr=False)  # the dialed number
     params: Mapping[str, str] = field(repr=False)
 
     @classmethod

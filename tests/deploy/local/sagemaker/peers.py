@@ -23,11 +23,12 @@ from smithy_http.aio.crt import AWSCRTHTTPClient
 
 from deploy.local.sagemaker import LocalEndpoint, Settings
 
+# Pings are returned only without autoping.
 _TALK = (
     WSMsgType.TEXT,
     WSMsgType.BINARY,
     WSMsgType.PING,
-)  # pings are returned only without autoping
+)
 KEY_ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 TIMEOUT_S = 20.0
 FLOOD_BYTES = 64 * 1024

@@ -123,9 +123,8 @@ async def test_a_stall_stops_reading_and_writing(
             data = bytes(16_000)
             while client.room() >= len(data):
                 await client.send_raw(data)
-            assert await client.until_end() == [
-                f"reset {INTERNAL_ERROR}"
-            ]  # after `max_connection_s`
+            # After `max_connection_s`.
+            assert await client.until_end() == [f"reset {INTERNAL_ERROR}"]
             assert client.room() < len(data)
             assert len(client.seen.events) <= 1
 

@@ -329,10 +329,11 @@ class TestNumbers:
     ) -> None:
         numbered = speaker.media(changes={speaker.chunk: value})
         adapter = speaker.started()
+        # 20 may be held for earlier frames.
         found = [
             *feed(adapter, numbered),
             *speaker.release(adapter),
-        ]  # 20 may be held for earlier frames
+        ]
         frames = [event for event in found if isinstance(event, AudioReceived)]
         assert only_audio(frames).sequence == expected
         if speaker.dialect.times is Times.STREAM:

@@ -51,10 +51,11 @@ def started(**changes: Any) -> PcmSocketAdapter:
 class TestStart:
     def test_call_id_is_the_parent_leg(self) -> None:
         found = start()
+        # The caller's leg identifies the call.
         assert (found.call_id, found.stream_id) == (
             "c0",
             "s1",
-        )  # the caller's leg identifies the call
+        )
         assert start(parentCallSid=None).call_id == "c1"
 
     @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from tests.gateway.upstream.peers import (
 )
 from tests.tcp_proxy import TcpProxy
 
-PROMPT_S = 10.0  # prompt on the slowest machine; the default transport waits for ever
+PROMPT_S = 10.0  # prompt on the slowest machine; the default transport waits forever
 
 
 @dataclass
@@ -127,7 +127,7 @@ async def test_error_response_maps_to_a_reason_and_is_not_quoted(
 async def test_end_before_the_response_has_a_reason(
     platform: Platform, fault: faults.Fault, reason: str | None
 ) -> None:
-    """The default transport waits for ever for the headers of a failed stream."""
+    """The default transport waits forever for the headers of a failed stream."""
     transport = platform.transport()
     platform.endpoint.faults.inject(fault)
     if reason is None:
@@ -191,7 +191,7 @@ async def test_missing_container_is_a_model_error(unused_tcp_port: int) -> None:
 
 
 async def test_missing_credentials_are_reported(platform: Platform) -> None:
-    """The default client hangs for ever when its credentials cannot be resolved."""
+    """The default client hangs forever when its credentials cannot be resolved."""
     transport = platform.transport(credentials=CredentialSource(timeout_s=5, chain=lambda: None))
     assert (await why_not_opened(transport)).reason == "no-credentials"
 
@@ -326,7 +326,7 @@ async def test_concurrent_streams_share_connections_up_to_the_limit(platform: Pl
 
 
 async def test_stream_limit_of_the_peer_is_respected(platform: Platform) -> None:
-    """Above MAX_CONCURRENT_STREAMS the default transport waits for ever."""
+    """Above MAX_CONCURRENT_STREAMS the default transport waits forever."""
     platform.endpoint.faults.max_concurrent_streams = 2
     async with TcpProxy(platform.endpoint.port) as proxy:
         transport = platform.transport(f"https://127.0.0.1:{proxy.port}")
@@ -482,7 +482,7 @@ async def test_reset_ends_only_one_stream_of_its_connection(platform: Platform) 
 
 
 async def test_peer_that_stops_reading_causes_a_send_timeout(platform: Platform) -> None:
-    """The default transport's `send` and then `close` block for ever."""
+    """The default transport's `send` and then `close` block forever."""
     platform.endpoint.faults.inject(faults.stall(after_events=1))
     transport = platform.transport(send_timeout_s=1.0)
     stalled, recorder = await opened(transport)
@@ -549,12 +549,13 @@ async def test_logs_have_no_keys_or_content(
     platform.endpoint.faults.inject(faults.refused(400))
     await why_not_opened(transport)
     await transport.close()
+    # Of the local endpoint, which is a remote service in production.
     peers = (
         "deploy",
         "aiohttp",
         "h2",
         "hpack",
-    )  # of the local endpoint, which is a remote service in production
+    )
     records = [record for record in caplog.records if not record.name.startswith(peers)]
     written = "\n".join(record.getMessage() for record in records)
     assert SECRET not in written

@@ -10,9 +10,8 @@ from gateway.errors import CarrierError
 
 DOCUMENTED = {None, "signature-missing", "signature-invalid", "signature-stale"}
 
-type Forgeries = dict[
-    str, tuple[dict[str, Any], str]
-]  # by name: the changes and the expected reason
+# By name: the changes and the expected reason.
+type Forgeries = dict[str, tuple[dict[str, Any], str]]
 
 wire_texts = st.binary(max_size=64).map(lambda raw: raw.decode(errors="surrogateescape"))
 forms = st.lists(st.tuples(wire_texts, wire_texts), max_size=4)

@@ -63,11 +63,11 @@ def test_different_tokens_have_different_digests() -> None:
     assert first != second
 
 
-@pytest.mark.parametrize("spelt", ["Bearer {}==", "Bearer {} ", "Bearer   {}", "bEARER {}"])
-def test_other_spellings_of_a_token_have_the_same_digest(spelt: str) -> None:
+@pytest.mark.parametrize("spelling", ["Bearer {}==", "Bearer {} ", "Bearer   {}", "bEARER {}"])
+def test_other_spellings_of_a_token_have_the_same_digest(spelling: str) -> None:
     """Symptom to prevent: each spelling of a token is accepted once."""
     ring, authorization = keys(), shown()
-    other = spelt.format(authorization.removeprefix("Bearer "))
+    other = spelling.format(authorization.removeprefix("Bearer "))
     assert ring.verify(other, NOW_S) == ring.verify(authorization, NOW_S)
 
 
