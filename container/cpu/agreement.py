@@ -35,14 +35,14 @@ class LocalAgreement:
 
         The first item may be a punctuation mark of the word that was emitted before.
         """
-        settled = list(hypothesis[:-1])
+        stable = list(hypothesis[:-1])
         before = self._previous[_emitted_end(self._emitted, self._previous) :]
-        emitted = _emitted_end(self._emitted, settled)
-        self._previous = settled
-        self.position = emitted + _common_prefix(before, settled[emitted:])
+        emitted = _emitted_end(self._emitted, stable)
+        self._previous = stable
+        self.position = emitted + _common_prefix(before, stable[emitted:])
         if self.position == emitted:
             return []
-        words = self._emit(settled, emitted)
+        words = self._emit(stable, emitted)
         if mark := _mark(words[-1]):
             words[-1] = words[-1].removesuffix(mark)
         self._mark_pending = True

@@ -17,14 +17,14 @@ class ChecksumTranscription:
     """The checksums of one generation."""
 
     def __init__(self) -> None:
-        self.settled = 0
+        self.confirmed = 0
         self.finished = False
         self._pcm = bytearray()  # starting with the next delta's chunk
 
     def append(self, pcm: bytes) -> None:
         """Buffer audio until its deltas are due."""
         self._pcm += pcm
-        self.settled += len(pcm) // 2
+        self.confirmed += len(pcm) // 2
 
     def finish(self) -> None:
         """End the audio; nothing is pending, as checksums are computed on request."""

@@ -48,7 +48,7 @@ class Generation:
     @property
     def backlog(self) -> int:
         """Samples received but not transcribed yet."""
-        return self._samples - self._transcription.settled
+        return self._samples - self._transcription.confirmed
 
     def append(self, pcm: bytes) -> None:
         """Add audio; if it fills the context, drop the excess and end the audio."""
@@ -82,7 +82,7 @@ class Generation:
         self._transcription.abandon()
 
     def _due(self) -> int:
-        return self._clock.live(min(self._samples, self._transcription.settled))
+        return self._clock.live(min(self._samples, self._transcription.confirmed))
 
     def _finish(self, total: int) -> None:
         self._total = total

@@ -59,7 +59,7 @@ class MoonshineTranscription:
         return self._received - max(self._windower.windows[0].begin, self._covered)
 
     @property
-    def settled(self) -> int:
+    def confirmed(self) -> int:
         """Samples whose deltas may be sent; a word belongs to the delta in which it ends."""
         if not self._windower.windows:
             return self._received

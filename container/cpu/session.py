@@ -78,14 +78,14 @@ class RealtimeSession:
     def progress(self) -> list[str]:
         """Return the messages that became due since the last call."""
         generation = self._generation
-        return self._settle(generation, generation.advance()) if generation else []
+        return self._discard_if_done(generation, generation.advance()) if generation else []
 
     def fail(self) -> list[str]:
         """End a draining generation whose transcription does not finish, with the text so far."""
         generation = self._generation
         if generation is None or not generation.draining:
             return []
-        return self._settle(generation, generation.fail())
+        return self._discard_if_done(generation, generation.fail())
 
     def abandon(self) -> None:
         """Stop the generation; the client has disconnected."""
@@ -129,7 +129,7 @@ class RealtimeSession:
         else:
             generation.append(item)
 
-    def _settle(self, generation: Generation, messages: list[str]) -> list[str]:
+    def _discard_if_done(self, generation: Generation, messages: list[str]) -> list[str]:
         if generation.done:
             self._discard()
         return messages

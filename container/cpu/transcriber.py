@@ -1,8 +1,8 @@
 """The interface between a generation and what transcribes its audio. Pure.
 
 All methods are called on the event loop's thread. A transcription may do its work in another thread
-or process; it then calls `on_progress` on the event loop's thread whenever `settled`, `finished` or
-its text may have changed.
+or process; it then calls `on_progress` on the event loop's thread whenever `confirmed`, `finished`
+or its text may have changed.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class Transcription(Protocol):
     """The transcription of one generation."""
 
     @property
-    def settled(self) -> int:
+    def confirmed(self) -> int:
         """Samples whose deltas may be sent; fewer than received if the model can't keep up."""
 
     @property

@@ -60,7 +60,7 @@ class BoundTokens:
             if before:
                 before.end(_SUPERSEDED)
 
-    async def release(self, upgrade: Upgrade, stream: CallStream) -> None:
+    async def end_stream(self, upgrade: Upgrade, stream: CallStream) -> None:
         """Remove a stream that has ended; expire its token if the call has ended."""
         once = upgrade.once
         if once and self._streams.get(once.value) is stream:

@@ -155,7 +155,7 @@ class MediaHandler:
                         lambda: asyncio.create_task(reader.feed(stream, turns), name="reader")
                     )
                 finally:
-                    await self._tokens.release(upgrade, stream)
+                    await self._tokens.end_stream(upgrade, stream)
             farewell.send(termination.reason)
             await _await_farewell_reply(socket, turns, upgrade.adapter, replies)
             return termination

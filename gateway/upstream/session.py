@@ -143,7 +143,7 @@ class RealtimeSession:
         if self.state is SessionState.CLOSED:
             return
         try:
-            self._take(realtime.decode(message))
+            self._handle(realtime.decode(message))
         except UpstreamError as error:
             self._fail(error)
 
@@ -158,7 +158,7 @@ class RealtimeSession:
         self._stream = None
         self._fail(error or UpstreamError("ended-without-done"))
 
-    def _take(self, message: realtime.ServerMessage) -> None:
+    def _handle(self, message: realtime.ServerMessage) -> None:
         match message:
             case realtime.Delta() | realtime.Done() if self.state is SessionState.OPENING:
                 raise UpstreamError("realtime-protocol-error", "an answer before the commit")

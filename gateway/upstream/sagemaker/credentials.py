@@ -72,7 +72,7 @@ class CredentialSource:
 
         def deliver(result: FrozenCredentials | None, error: UpstreamError | None) -> None:
             if not done.done():
-                _settle(done, result, error)
+                _complete(done, result, error)
 
         def run() -> None:
             result, error = None, None
@@ -111,7 +111,7 @@ def _ends_within(credentials: ChainCredentials, lifetime_s: float) -> bool:
     )
 
 
-def _settle(future: asyncio.Future[Any], result: object, error: UpstreamError | None) -> None:
+def _complete(future: asyncio.Future[Any], result: object, error: UpstreamError | None) -> None:
     if error is not None:
         future.set_exception(error)
     else:

@@ -87,7 +87,7 @@ async def test_silence_is_not_passed_to_the_model(model: CountingModel) -> None:
         track.transcription.append(PAUSE * 10)
         track.transcription.finish()
         assert track.transcription.finished
-        assert track.transcription.settled == 160_000
+        assert track.transcription.confirmed == 160_000
         assert model.window_bytes == []
 
 
@@ -112,11 +112,11 @@ async def test_deltas_wait_while_the_model_is_behind(
     async with transcribing(model) as transcriber:
         track = Track(transcriber)
         track.transcription.append(SPEECH * 5)
-        assert track.transcription.settled == AHEAD
+        assert track.transcription.confirmed == AHEAD
         model.may_return.set()
         track.transcription.finish()
         await track.until_finished()
-        assert track.transcription.settled == 80_000
+        assert track.transcription.confirmed == 80_000
 
 
 async def test_tracks_are_transcribed_in_turn(model: CountingModel) -> None:
@@ -156,7 +156,7 @@ async def test_a_word_is_in_the_delta_of_its_audio(model: CountingModel) -> None
         other.transcription.append(SPEECH)
         other.transcription.finish()
         await other.until_finished()  # its turn came after the first track's only window
-        assert track.transcription.settled == 96_000
+        assert track.transcription.confirmed == 96_000
         texts = [track.transcription.next_text(last=False) for _ in range(75)]
     ends_ms = {word: (at + 1) * 80 for at, text in enumerate(texts) for word in text.split()}
     assert list(ends_ms) == [f"w{number}" for number in range(9)]
@@ -176,7 +176,7 @@ async def test_word_positions_do_not_depend_on_the_number_of_hypotheses(
             track.transcription.append((SPEECH * 5)[begin : begin + 20_480])
             while transcriber.lag_s > 0.7:  # noqa: ASYNC110 - the model's thread sets no event
                 await asyncio.sleep(0.01)
-            while (given + 1) * 1280 <= track.transcription.settled - AHEAD + 1280:
+            while (given + 1) * 1280 <= track.transcription.confirmed - AHEAD + 1280:
                 given += 1
                 for word in track.transcription.next_text(last=False).split():
                     ends_ms[word] = given * 80

@@ -164,7 +164,7 @@ def test_backlog_is_bounded(opening: list[str]) -> None:
 class LateTranscription:
     """A transcription whose progress the test controls."""
 
-    settled: int = 0
+    confirmed: int = 0
     finished: bool = False
     words: list[str] = field(default_factory=list)
     abandoned: bool = False
@@ -196,15 +196,15 @@ def late_session(*texts: str) -> tuple[RealtimeSession, LateTranscription]:
 
 def test_deltas_wait_for_a_model_that_is_behind() -> None:
     session, late = late_session(SECOND)
-    late.settled = 9000
+    late.confirmed = 9000
     assert len(session.progress()) == 1
-    late.settled = 16_000
+    late.confirmed = 16_000
     assert len(session.progress()) == 5
 
 
 def test_the_last_delta_waits_for_the_end_of_the_transcription() -> None:
     session, late = late_session(SECOND, FINAL)
-    late.settled = 16_000
+    late.confirmed = 16_000
     assert len(session.progress()) == 6  # no padding yet
     late.words = [f" {number}" for number in range(30)]
     late.finished = True
