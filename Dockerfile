@@ -26,7 +26,7 @@ COPY pyproject.toml requirements.lock README.md ./
 COPY common common
 COPY gateway gateway
 COPY workers workers
-RUN pip install -c requirements.lock . \
+RUN pip install -c requirements.lock '.[workers]' \
     && install -d -m 700 -o callscribe -g callscribe /spool
 WORKDIR /
 USER callscribe

@@ -1,4 +1,4 @@
-"""Listening addresses: dual-stack, several addresses, and error messages."""
+"""Addresses to listen on: dual-stack, several at once, and error messages."""
 
 import asyncio
 import socket

@@ -66,14 +66,14 @@ def _run(chosen: list[tuple[str, Mutant]], jobs: int) -> Iterator[Result]:
 
 def _line(result: Result) -> str:
     place = f"{result.module}:{result.mutant.line}"
-    return f"{result.verdict:<9} {result.took_s:5.1f} s  {place}  {result.mutant.change}"
+    return f"{result.outcome:<9} {result.took_s:5.1f} s  {place}  {result.mutant.change}"
 
 
 def _report(results: list[Result]) -> None:
-    counts = Counter(result.verdict for result in results)
-    print(", ".join(f"{counts[verdict]} {verdict.lower()}" for verdict in Verdict))  # noqa: T201
+    counts = Counter(result.outcome for result in results)
+    print(", ".join(f"{counts[outcome]} {outcome.lower()}" for outcome in Verdict))  # noqa: T201
     for result in results:
-        if result.verdict is Verdict.SURVIVED:
+        if result.outcome is Verdict.SURVIVED:
             place = f"{result.module}:{result.mutant.line}"
             print(f"{place}\n    - {result.mutant.before}\n    + {result.mutant.after}")  # noqa: T201
 

@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
     module: str
     mutant: Mutant
-    verdict: Verdict
+    outcome: Verdict
     took_s: float
 
 
@@ -72,10 +72,10 @@ class Copy:
         began_s = time.monotonic()
         try:
             self._write(path, mutant.source)
-            verdict = self._test(module, self._limits_s[module])
+            outcome = self._test(module, self._limits_s[module])
         finally:
             self._write(path, original)
-        return Result(module, mutant, verdict, time.monotonic() - began_s)
+        return Result(module, mutant, outcome, time.monotonic() - began_s)
 
     def _measure(self, module: str) -> float:
         began_s = time.monotonic()
