@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from common.admin_tokens import AdminTokens
 from common.exposition import private_app
 from common.resources import Descriptors, returning_memory
 from common.serving import listening, stop_signals
@@ -29,7 +30,7 @@ from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallLimits, CallServices, epochs
 from gateway.carriers.carrier import Carrier, OpenIdCarrier
 from gateway.ingress.admin_api import AdminApi
-from gateway.ingress.admin_tokens import AdminTokens
+from gateway.ingress.admin_tokens import Scope, read_tokens
 from gateway.ingress.carriers import CarrierRoutes
 from gateway.ingress.openid import refreshing_keys
 from gateway.ingress.refusals import ConnectionRefusals, Refusals, noting_unserved
@@ -254,11 +255,11 @@ def _upstream_conditions(admission: Admission) -> Iterable[Condition]:
         yield degraded(f"{error.reason} (endpoint {name})")
 
 
-def _admin_tokens(settings: Settings) -> AdminTokens | None:
+def _admin_tokens(settings: Settings) -> AdminTokens[Scope] | None:
     if settings.admin_tokens is None:
         _log.warning("admin-api-closed", needs="GATEWAY_ADMIN_TOKENS")
         return None
-    return AdminTokens.read(settings.admin_tokens.get_secret_value())
+    return read_tokens(settings.admin_tokens.get_secret_value())
 
 
 @contextlib.asynccontextmanager

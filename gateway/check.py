@@ -27,7 +27,7 @@ from gateway.carriers.carrier import Carrier
 from gateway.carriers.registry import CARRIERS
 from gateway.errors import GatewayError, UpstreamError
 from gateway.hints import hint
-from gateway.ingress.admin_tokens import AdminTokens
+from gateway.ingress.admin_tokens import read_tokens
 from gateway.publishing.redis_store import probe_writes
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import create_client, destination
@@ -120,7 +120,7 @@ def _read() -> _Inputs:
         inputs.routes = load_routes(settings)
     if tokens := settings.admin_tokens:
         with _noting(problems):
-            AdminTokens.read(tokens.get_secret_value())
+            read_tokens(tokens.get_secret_value())
     return inputs
 
 

@@ -15,11 +15,12 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from common.admin_tokens import AdminTokens, Holder
+from common.http_body import read_body
 from gateway.calls.registry import LiveStreams
 from gateway.calls.snapshot import StreamSnapshot
 from gateway.calls.termination import TERMINATED
-from gateway.ingress.admin_tokens import AdminTokens, Holder, Scope
-from gateway.ingress.bodies import read_body
+from gateway.ingress.admin_tokens import Scope
 from gateway.ingress.token_issuer import TokenIssuer, TokenRequest
 from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import encode_id
@@ -61,7 +62,9 @@ type _Handler = Callable[[_Command], web.Response]
 class AdminApi:
     """The routes of the admin API."""
 
-    def __init__(self, tokens: AdminTokens, streams: LiveStreams, issuer: TokenIssuer) -> None:
+    def __init__(
+        self, tokens: AdminTokens[Scope], streams: LiveStreams, issuer: TokenIssuer
+    ) -> None:
         self._tokens = tokens
         self._streams = streams
         self._issuer = issuer
@@ -111,7 +114,7 @@ class AdminApi:
 
         return handle
 
-    def _holder(self, request: web.Request) -> Holder | None:
+    def _holder(self, request: web.Request) -> Holder[Scope] | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
 
@@ -215,7 +218,7 @@ def _not_allowed(methods: str, _: _Command) -> web.Response:
     return _error(405, f"the method must be {methods.replace(', ', ' or ')}", Allow=methods)
 
 
-def _refusal(holder: Holder | None, scope: Scope | None) -> web.Response | None:
+def _refusal(holder: Holder[Scope] | None, scope: Scope | None) -> web.Response | None:
     if holder is None:
         return _error(401, "a bearer token is needed", **{"WWW-Authenticate": _CHALLENGE})
     if scope and scope not in holder.scopes:

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from common.http_body import read_body
 from gateway.admission.admission import Admission
 from gateway.calls.registry import LiveStreams
 from gateway.calls.services import CallServices
@@ -34,7 +35,6 @@ from gateway.carriers.carrier import (
     StreamStatus,
 )
 from gateway.errors import CarrierError
-from gateway.ingress.bodies import read_body
 from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.media import MediaHandler
 from gateway.ingress.refusals import Refusals

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from aiohttp import ClientSession, ClientTimeout
 
-from common.http_body import read_bounded
+from common.http_body import fetch
 from gateway.carriers.auth.signatures.openid import OpenIdKeys
 
 _TIMEOUT: Final = ClientTimeout(total=10)
@@ -45,8 +45,8 @@ async def _refresh(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
     while True:
         requested.clear()
         try:
-            keys_url = keys.read_configuration(await _get(http, keys.url))
-            keys.read_keys(await _get(http, keys_url))
+            keys_url = keys.read_configuration(await fetch(http, keys.url, _MAX_BYTES))
+            keys.read_keys(await fetch(http, keys_url, _MAX_BYTES))
         except Exception as error:  # noqa: BLE001  # the response may be anything; it is retried
             requested.set()
             _log.warning("openid-keys-unread", carrier=carrier, error=type(error).__name__)
@@ -54,8 +54,3 @@ async def _refresh(http: ClientSession, keys: OpenIdKeys, carrier: str) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EVERY_S):
                 await requested.wait()
-
-
-async def _get(http: ClientSession, url: str) -> bytes:
-    async with http.get(url, raise_for_status=True, allow_redirects=False) as response:
-        return await read_bounded(response, _MAX_BYTES)

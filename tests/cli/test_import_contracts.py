@@ -100,7 +100,7 @@ def test_pure_parts_of_the_product_are_marked() -> None:
     expected = """
         gateway.admission.breaker gateway.audio gateway.calls.allowance gateway.calls.arrivals
         gateway.calls.replay_buffer gateway.calls.replay_state gateway.calls.silent_model
-        gateway.calls.snapshot gateway.carriers gateway.ingress.admin_tokens
+        gateway.calls.snapshot gateway.carriers common.admin_tokens common.openid
         gateway.publishing.backlog gateway.publishing.event_store gateway.publishing.spool.records
         gateway.publishing.outbox gateway.transcript.encode gateway.transcript.events
         gateway.transcript.keys gateway.transcript.segmenter gateway.transcript.token_clock

@@ -20,7 +20,7 @@ from gateway.calls.snapshot import StreamSnapshot, TrackSnapshot
 from gateway.calls.termination import Termination
 from gateway.carriers.vendors.browser import Browser
 from gateway.ingress.admin_api import AdminApi, path_call_id
-from gateway.ingress.admin_tokens import AdminTokens
+from gateway.ingress.admin_tokens import read_tokens
 from gateway.ingress.token_issuer import TokenIssuer
 from gateway.settings import Settings
 from gateway.transcript.events import Status
@@ -130,7 +130,7 @@ class Gateway:
             realtime_url="ws://127.0.0.1:1/v1/realtime",
         )
         issuer = TokenIssuer([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
-        AdminApi(AdminTokens.read(json.dumps(TOKENS)), self.streams, issuer).add_to(app)
+        AdminApi(read_tokens(json.dumps(TOKENS)), self.streams, issuer).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def ask(

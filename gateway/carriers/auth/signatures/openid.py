@@ -8,13 +8,14 @@ documents and passes them to `OpenIdKeys`. Source: OpenID Connect Discovery 1.0,
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import jwt
 import msgspec
 from jwt.types import Options
 
+from common.openid import read_keys
 from gateway.carriers.auth.signatures.checks import TOLERANCE_S, read_header
 from gateway.errors import CarrierError
 
@@ -33,10 +34,6 @@ _OPTIONS: Final[Options] = {
 class _Configuration(msgspec.Struct):
     issuer: str
     jwks_uri: str
-
-
-class _KeySet(msgspec.Struct):
-    keys: list[dict[str, Any]]
 
 
 class OpenIdKeys:
@@ -83,15 +80,7 @@ class OpenIdKeys:
         Raises:
             ValueError: the document is invalid, or has no RSA key.
         """
-        found = msgspec.json.decode(document, type=_KeySet).keys
-        try:
-            keys = jwt.PyJWKSet(found).keys
-        except jwt.PyJWTError:
-            raise ValueError("no keys") from None
-        usable = {key.key_id: key for key in keys if key.key_type == "RSA"}
-        if not usable:
-            raise ValueError("no RSA key")
-        self._keys = usable
+        self._keys = read_keys(document, "RSA")
 
     def verify(self, authorization: str | None, now_s: float) -> tuple[str, float]:
         """Verify a request's token.
