@@ -11,6 +11,7 @@ from container.cpu.settings import Settings as EngineSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
+from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings as WorkerSettings
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs/settings.md"
@@ -32,7 +33,7 @@ This page is generated: change the field in the code, then run `./run fix`.
 
 _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] = (
     ("Gateway", "python -m gateway", (GatewaySettings, *(each.Settings for each in CARRIERS))),
-    ("Workers", "python -m workers", (WorkerSettings,)),
+    ("Workers", "python -m workers", (WorkerSettings, SignInSettings)),
     ("Bridge", "python -m container.bridge", (BridgeSettings,)),
     ("CPU speech engine", "python -m container.cpu", (EngineSettings,)),
     ("Local SageMaker endpoint", "python -m deploy.local.sagemaker", (EndpointSettings,)),

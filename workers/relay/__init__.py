@@ -1,0 +1,1 @@
+"""The relay: a server of live transcripts for browsers and programs."""

@@ -1,0 +1,72 @@
+"""Builds the responses of signing in: JSON for programs, small pages without scripts for people."""
+
+from html import escape
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+_PAGE_HEADERS: Final = {
+    **_NO_STORE,
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} - Callscribe</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto }}
+main {{ padding: 0 1rem }}
+</style>
+<main>
+<h1>{title}</h1>
+<p>{text}</p>
+{link}</main>
+</html>
+"""
+
+
+def json_response(value: object, status: int = 200) -> web.Response:
+    """Return a JSON response that is not cached."""
+    body = msgspec.json.encode(value)
+    return web.Response(
+        body=body, status=status, content_type="application/json", headers=_NO_STORE
+    )
+
+
+def page(
+    title: str, text: str, *, status: int = 200, link: tuple[str, str] | None = None
+) -> web.Response:
+    """Return a page with one paragraph.
+
+    Args:
+        title: the heading.
+        text: the paragraph.
+        status: the response's status.
+        link: the label and the path of a link below it.
+    """
+    label, path = link or ("", "")
+    html = _PAGE.format(
+        title=escape(title),
+        text=escape(text),
+        link=f'<p><a href="{escape(path)}">{escape(label)}</a></p>\n' if link else "",
+    )
+    return web.Response(text=html, status=status, content_type="text/html", headers=_PAGE_HEADERS)
+
+
+def set_cookie(response: web.StreamResponse, name: str, value: str, seconds: int) -> None:
+    """Set a cookie that pages can't read and other sites' forms don't send."""
+    response.set_cookie(
+        name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="Lax"
+    )
+
+
+def delete_cookie(response: web.StreamResponse, name: str) -> None:
+    """Delete a cookie that `set_cookie` set."""
+    response.del_cookie(name, path="/", secure=True, httponly=True, samesite="Lax")
