@@ -23,6 +23,7 @@ COMMANDS = (
     "up",
     "call",
     "tail",
+    "link",
     "transcribe",
     "bench",
     "soak",

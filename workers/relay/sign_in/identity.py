@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from workers.relay.sign_in.refusal import SignInError
 from workers.relay.sign_in.viewer import Role, Scope, Text, Viewer
@@ -31,7 +33,7 @@ class RoleTable:
     """
 
     claim: str
-    values: dict[str, Role]
+    values: Annotated[dict[str, Role], Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)

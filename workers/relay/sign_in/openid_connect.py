@@ -44,8 +44,8 @@ class Metadata(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
-    id_token_signing_alg_values_supported: list[str] = ["RS256"]
-    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
     @property
     def algorithms(self) -> list[str]:
@@ -158,19 +158,30 @@ def _claims(token: str, keys: Keys, metadata: Metadata, client: Client) -> dict[
     try:
         if len(token) > _MAX_TOKEN_CHARACTERS or not token.isascii():
             raise SignInError("token-invalid")
-        key = keys.get(jwt.get_unverified_header(token).get("kid"))
-        if key is None:
-            raise UnknownKeyError
         return jwt.decode(
             token,
-            key,
+            _key(token, keys),
             algorithms=metadata.algorithms,
             audience=client.id,
             issuer=metadata.issuer,
             options=_OPTIONS,
         )
+    except jwt.InvalidSignatureError:
+        if "kid" in jwt.get_unverified_header(token):
+            raise SignInError("token-invalid") from None
+        raise UnknownKeyError from None  # the only key may have been replaced
     except jwt.PyJWTError:
         raise SignInError("token-invalid") from None
+
+
+def _key(token: str, keys: Keys) -> jwt.PyJWK:
+    """Return the key that a token names. It may name none if only one is published."""
+    kid = jwt.get_unverified_header(token).get("kid")
+    if kid is None and len(keys) == 1:
+        return next(iter(keys.values()))
+    if kid not in keys:
+        raise UnknownKeyError
+    return keys[kid]
 
 
 def _is_nonce(found: object, nonce: str) -> bool:
