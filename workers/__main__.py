@@ -12,6 +12,7 @@ from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import create_client
 from workers.janitor import Janitor, Metrics
 from workers.redis_streams import RedisStreams
+from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings
 
 _log = logging.getLogger("workers")
@@ -62,6 +63,7 @@ def main() -> int:
         Settings,
         serving.log_plainly,
         _janitor,
+        parts=(SignInSettings,),  # all workers read the same .env
     )
 
 

@@ -7,6 +7,6 @@
 - `assembly.py` creates all of it: `signing_in(settings, client)` yields a `SignIn`.
 - `viewer.py`: who looks, and what they may see. `identity.py`: from a provider's claims.
 - `tokens.py` signs links, sessions and sign-ins in progress; each kind has its own key.
-- `csrf.py`, `next_page.py`, `failures.py`: what requests of other sites and guesses may not do.
+- `cross_site.py`, `failures.py`: what pages of other sites and wrong links may not do.
 - `admin_links.py` and `./run link` create links. `audit.py` writes who looked at which call.
 """

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 from aiohttp.typedefs import Handler, Middleware
 
 from common.admin_tokens import AdminTokens
 from gateway.redis_client.client import RedisClient
-from workers.relay.sign_in import csrf
+from workers.relay.sign_in import cross_site
 from workers.relay.sign_in.admin_links import AdminLinks, TokenScope
 from workers.relay.sign_in.audit import Audit
 from workers.relay.sign_in.gate import Gate, json_error
@@ -47,14 +47,12 @@ class SignIn:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes, and the protection against requests of other sites, to the public app."""
-        app.middlewares.append(_csrf_middleware(self._settings.public_url, self.audit))
+        app.middlewares.append(_cross_site_middleware(self._settings.public_url, self.audit))
         SessionApi(self.gate, self._keys, self.audit, time.time, time.monotonic).add_to(app)
-        issuer, roles = self._settings.oidc_issuer, self._settings.oidc_roles
-        if self._provider and issuer and roles:
+        roles = self._settings.oidc_roles
+        if self._provider and roles:
             rules = Rules(roles, self._settings.oidc_tenant_claim, self._settings.oidc_text or {})
-            pages = OidcPages(
-                self._provider, issuer, rules, self.gate, self._keys, self.audit, time.time
-            )
+            pages = OidcPages(self._provider, rules, self.gate, self._keys, self.audit, time.time)
             pages.add_to(app)
         else:
             add_explanation(app, has_links=bool(self._settings.secret))
@@ -91,7 +89,9 @@ async def signing_in(settings: Settings, client: RedisClient) -> AsyncIterator[S
         session_s=settings.session_s,
         sign_in_path=PATH if settings.oidc_issuer else None,
     )
-    async with ClientSession(timeout=_HTTP_TIMEOUT, trust_env=True) as http:
+    # Without cookies: the requests of different users must not be connected.
+    jar = DummyCookieJar()
+    async with ClientSession(timeout=_HTTP_TIMEOUT, trust_env=True, cookie_jar=jar) as http:
         yield SignIn(gate, audit, signed_out, settings, keys, _provider(settings, http))
 
 
@@ -108,10 +108,10 @@ def _provider(settings: Settings, http: ClientSession) -> Provider | None:
     return Provider(settings.oidc_issuer, client, http, time.time, time.monotonic)
 
 
-def _csrf_middleware(public_url: str, audit: Audit) -> Middleware:
+def _cross_site_middleware(public_url: str, audit: Audit) -> Middleware:
     @web.middleware
     async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not csrf.is_allowed(request.method, request.headers, public_url):
+        if not cross_site.is_allowed(request.method, request.headers, public_url):
             audit.refuse("cross-site", request.remote)
             raise json_error(HTTPStatus.FORBIDDEN, {"error": "cross-site"})
         return await handler(request)

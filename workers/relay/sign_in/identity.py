@@ -57,8 +57,8 @@ def viewer_of(claims: Claims, rules: Rules, *, expires_s: int) -> Viewer:
     Raises:
         SignInError: no-role, no-tenant, or token-invalid if it has no subject.
     """
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT:
+    subject = _text(claims.get("sub"), _MAX_SUBJECT)
+    if subject is None:
         raise SignInError("token-invalid")
     role = _role(claims, rules.roles)
     return Viewer(
@@ -74,7 +74,8 @@ def viewer_of(claims: Claims, rules: Rules, *, expires_s: int) -> Viewer:
 
 def _role(claims: Claims, table: RoleTable) -> Role:
     found = claims.get(table.claim)
-    held = {each for each in (found if isinstance(found, list) else [found]) if _is_text(each)}
+    values = found if isinstance(found, list) else [found]
+    held = {value for value in values if isinstance(value, str)}
     for value, role in table.values.items():
         if value in held:
             return role
@@ -84,8 +85,8 @@ def _role(claims: Claims, table: RoleTable) -> Role:
 def _tenant(claims: Claims, claim: str | None) -> str | None:
     if claim is None:
         return None
-    tenant = claims.get(claim)
-    if not isinstance(tenant, str) or not 0 < len(tenant) <= _MAX_TENANT:
+    tenant = _text(claims.get(claim), _MAX_TENANT)
+    if tenant is None:
         raise SignInError("no-tenant")
     return tenant
 
@@ -100,5 +101,8 @@ def _names(claims: Claims) -> Iterator[str]:
     yield "unnamed"
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _text(value: object, limit: int) -> str | None:
+    """Return a value that is printable text of 1 to `limit` characters, else None."""
+    if isinstance(value, str) and 0 < len(value) <= limit and value.isprintable():
+        return value
+    return None

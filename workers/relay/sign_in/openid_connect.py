@@ -185,4 +185,6 @@ def _key(token: str, keys: Keys) -> jwt.PyJWK:
 
 
 def _is_nonce(found: object, nonce: str) -> bool:
-    return isinstance(found, str) and hmac.compare_digest(found.encode(), nonce.encode())
+    return isinstance(found, str) and hmac.compare_digest(
+        found.encode("utf-8", "replace"), nonce.encode()
+    )

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from workers.relay.sign_in.audit import Action, Audit
+from workers.relay.sign_in.cross_site import local_path
 from workers.relay.sign_in.gate import Gate
 from workers.relay.sign_in.identity import Rules, viewer_of
-from workers.relay.sign_in.next_page import local_path
 from workers.relay.sign_in.openid_connect import Attempt
 from workers.relay.sign_in.provider import Provider
 from workers.relay.sign_in.refusal import EXPLANATIONS, SignInError
@@ -36,7 +36,6 @@ class OidcPages:
 
     Args:
         provider: the provider.
-        issuer: the provider's issuer.
         rules: how claims become a viewer.
         gate: starts sessions.
         keys: sign the state of a sign-in, which the browser keeps in a cookie.
@@ -47,7 +46,6 @@ class OidcPages:
     def __init__(
         self,
         provider: Provider,
-        issuer: str,
         rules: Rules,
         gate: Gate,
         keys: Keyring,
@@ -55,7 +53,6 @@ class OidcPages:
         wall_s: Callable[[], float],
     ) -> None:
         self._provider = provider
-        self._issuer = issuer
         self._rules = rules
         self._gate = gate
         self._keys = keys
@@ -65,8 +62,8 @@ class OidcPages:
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
         app.router.add_get(PATH, self._offer)
-        app.router.add_get(OIDC_PATH, self._start)
-        app.router.add_get(CALLBACK_PATH, self._finish)
+        app.router.add_get(OIDC_PATH, self._start, allow_head=False)
+        app.router.add_get(CALLBACK_PATH, self._finish, allow_head=False)
 
     async def _offer(self, request: web.Request) -> web.Response:
         query = urlencode({"next": local_path(request.query.get("next", "/"))})
@@ -117,8 +114,9 @@ class OidcPages:
         except TokenError:
             raise SignInError("attempt-invalid") from None
         is_same = hmac.compare_digest(state.encode("utf-8", "replace"), attempt.state.encode())
+        issuer = self._provider.issuer
         # RFC 9207: the response may name its issuer.
-        if not is_same or request.query.get("iss", self._issuer) != self._issuer:
+        if not is_same or request.query.get("iss", issuer) != issuer:
             raise SignInError("attempt-invalid")
         return attempt
 

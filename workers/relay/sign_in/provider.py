@@ -64,7 +64,7 @@ class Provider:
         wall_s: Callable[[], float],
         monotonic_s: Callable[[], float],
     ) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._client = client
         self._http = http
         self._wall_s = wall_s
@@ -128,9 +128,9 @@ class Provider:
             _log.warning("oidc-provider-unavailable error=%s", type(error).__name__)
 
     async def _fetch(self) -> _Published:
-        url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+        url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         document = await fetch(self._http, url, _MAX_BYTES)
-        metadata = openid_connect.read_metadata(document, self._issuer)
+        metadata = openid_connect.read_metadata(document, self.issuer)
         keys = read_keys(await fetch(self._http, metadata.jwks_uri, _MAX_BYTES), *KEY_KINDS)
         return _Published(metadata, keys)
 

@@ -11,7 +11,7 @@ from common.serving import listening
 from gateway.redis_client.client import create_client
 from tests.redis_servers import free_port
 from workers.relay.sign_in.assembly import signing_in
-from workers.relay.sign_in.csrf import HEADER, VALUE
+from workers.relay.sign_in.cross_site import HEADER, VALUE
 from workers.relay.sign_in.settings import Settings
 
 SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret"

@@ -106,6 +106,7 @@ def test_valid_token_is_accepted(text: str) -> None:
         token(nonce="n2"),
         token(nonce=None),
         token(nonce=["n1"]),
+        token(nonce="\ud800"),
         token(exp=NOW_S - 60),
         token(exp=None),
         token(exp="never"),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import AsyncExitStack
 from datetime import datetime
 from http.cookies import SimpleCookie
 
@@ -179,11 +180,11 @@ async def test_sign_out_is_effective_at_other_relays_and_expires(redis_url: str)
 
 
 async def test_sessions_are_refused_while_redis_is_unavailable() -> None:
-    with valkey() as url:
-        context = serving(url, secret=SECRET)
-        relay = await context.__aenter__()
-        headers = {"Cookie": await signed_in(relay)}
-    async with browser(relay) as client:
+    async with AsyncExitStack() as relays:
+        with valkey() as url:
+            relay = await relays.enter_async_context(serving(url, secret=SECRET))
+            headers = {"Cookie": await signed_in(relay)}
+        client = await relays.enter_async_context(browser(relay))
         async with client.get("/whoami", headers=headers) as response:
             assert await outcome(response) == (503, {"error": "sessions-unavailable"})
         async with client.delete(PATH, headers=OWN | headers) as response:
@@ -191,4 +192,3 @@ async def test_sessions_are_refused_while_redis_is_unavailable() -> None:
             assert "Set-Cookie" not in response.headers
         async with client.get("/whoami") as response:
             assert response.status == 401
-    await context.__aexit__(None, None, None)

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from workers.relay.sign_in.csrf import is_allowed
+from workers.relay.sign_in.cross_site import is_allowed, local_path
 from workers.relay.sign_in.failures import Failures
-from workers.relay.sign_in.next_page import local_path
 
 PUBLIC = "https://relay.example.com"
 MARK = {"x-requested-with": "callscribe"}

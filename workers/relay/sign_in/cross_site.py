@@ -1,5 +1,6 @@
-"""Refuses requests that another site's page makes with a viewer's cookie. Pure."""
+"""Refuses requests that another site's page makes, and redirects to other sites. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ VALUE: Final = "callscribe"
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
+# Browsers read "//" and "/\\" as the beginning of another site's URL, and skip tabs and newlines.
+_LOCAL_PATH: Final = re.compile(r"/(?:[!-.0-\[\]-~][!-\[\]-~]{0,1022})?")
 
 
 def is_allowed(method: str, headers: Mapping[str, str], public_url: str) -> bool:
@@ -25,6 +28,11 @@ def is_allowed(method: str, headers: Mapping[str, str], public_url: str) -> bool
     if method not in _SAFE_METHODS:
         return headers.get(HEADER) == VALUE and _is_own(headers, public_url)
     return "Upgrade" not in headers or _is_own(headers, public_url)
+
+
+def local_path(text: str) -> str:
+    """Return a path of this site unchanged, and `/` for everything else."""
+    return text if _LOCAL_PATH.fullmatch(text) else "/"
 
 
 def _is_own(headers: Mapping[str, str], public_url: str) -> bool:
