@@ -15,11 +15,12 @@ from gateway.redis_client.client import RedisClient
 from workers.relay.sign_in import cross_site
 from workers.relay.sign_in.admin_links import AdminLinks, TokenScope
 from workers.relay.sign_in.audit import Audit
-from workers.relay.sign_in.gate import Gate, json_error
+from workers.relay.sign_in.gate import Gate
 from workers.relay.sign_in.identity import Rules
 from workers.relay.sign_in.openid_connect import Client
 from workers.relay.sign_in.pages import CALLBACK_PATH, PATH, OidcPages, add_explanation
 from workers.relay.sign_in.provider import Provider
+from workers.relay.sign_in.responses import json_error
 from workers.relay.sign_in.session_api import SessionApi
 from workers.relay.sign_in.settings import Settings
 from workers.relay.sign_in.signed_out import CachedSignedOut, RedisSignedOut, SignedOut

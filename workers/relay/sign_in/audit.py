@@ -69,11 +69,11 @@ class Audit:
             more = {"suppressed": str(suppressed)} if suppressed else {}
             _write("refused", reason=reason, **fields, ip=ip, call_id=call_id, **more)
 
-    def mint(self, holder: str | None, outcome: str, ip: str | None, link: Viewer | None) -> None:
+    def mint(self, holder: str, outcome: str, ip: str | None, link: Viewer | None) -> None:
         """Write the line of a request for a link.
 
         Args:
-            holder: the name of the admin token; None if it is unknown.
+            holder: the name of the admin token.
             outcome: `ok`, or why no link was created.
             ip: the address.
             link: whom the link admits, if it was created.

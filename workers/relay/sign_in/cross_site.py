@@ -10,7 +10,7 @@ VALUE: Final = "callscribe"
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
-# Browsers read "//" and "/\\" as the beginning of another site's URL, and skip tabs and newlines.
+# Browsers read "//" and "/\" as the beginning of another site's URL, and skip tabs and newlines.
 _LOCAL_PATH: Final = re.compile(r"/(?:[!-.0-\[\]-~][!-\[\]-~]{0,1022})?")
 
 

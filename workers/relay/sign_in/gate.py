@@ -4,13 +4,12 @@ import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 
-import msgspec
 from aiohttp import web
 
 from gateway.errors import PublishError
 from workers.relay.sign_in import sessions
 from workers.relay.sign_in.audit import Audit
-from workers.relay.sign_in.responses import set_cookie
+from workers.relay.sign_in.responses import json_error, set_cookie
 from workers.relay.sign_in.signed_out import SignedOut
 from workers.relay.sign_in.tokens import Keyring, TokenError
 from workers.relay.sign_in.viewer import Viewer
@@ -60,7 +59,7 @@ class Gate:
         try:
             is_signed_out = await self._signed_out.is_revoked(viewer.session_id)
         except PublishError:
-            raise sessions_unavailable() from None
+            raise _sessions_unavailable() from None
         if is_signed_out:
             raise self._refused("signed-out", request, viewer)
         return viewer
@@ -88,7 +87,7 @@ class Gate:
         except TokenError:
             return None
         except PublishError:
-            raise sessions_unavailable() from None
+            raise _sessions_unavailable() from None
         return viewer
 
     def _refused(
@@ -99,20 +98,7 @@ class Gate:
         return json_error(HTTPStatus.UNAUTHORIZED, body)
 
 
-def json_error(status: HTTPStatus, body: object) -> web.HTTPException:
-    """Return an error to raise, with JSON as its body."""
-    kinds = {
-        HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
-        HTTPStatus.FORBIDDEN: web.HTTPForbidden,
-        HTTPStatus.SERVICE_UNAVAILABLE: web.HTTPServiceUnavailable,
-    }
-    text = msgspec.json.encode(body).decode()
-    headers = {"Cache-Control": "no-store"}
-    return kinds[status](text=text, content_type="application/json", headers=headers)
-
-
-def sessions_unavailable() -> web.HTTPException:
-    """Return the error to raise if a session can't be checked."""
+def _sessions_unavailable() -> web.HTTPException:
     return json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "sessions-unavailable"})
 
 

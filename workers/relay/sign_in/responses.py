@@ -1,12 +1,18 @@
 """Builds the responses of signing in: JSON for programs, small pages without scripts for people."""
 
 from html import escape
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_ERRORS: Final = {
+    HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
+    HTTPStatus.FORBIDDEN: web.HTTPForbidden,
+    HTTPStatus.SERVICE_UNAVAILABLE: web.HTTPServiceUnavailable,
+}
 _PAGE_HEADERS: Final = {
     **_NO_STORE,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -38,6 +44,12 @@ def json_response(value: object, status: int = 200) -> web.Response:
     return web.Response(
         body=body, status=status, content_type="application/json", headers=_NO_STORE
     )
+
+
+def json_error(status: HTTPStatus, body: object) -> web.HTTPException:
+    """Return an error to raise, with JSON as its body."""
+    text = msgspec.json.encode(body).decode()
+    return _ERRORS[status](text=text, content_type="application/json", headers=_NO_STORE)
 
 
 def page(

@@ -7,7 +7,7 @@ from workers.relay.sign_in.tokens import Keyring, Kind
 from workers.relay.sign_in.viewer import Viewer
 
 # Browsers accept names with this prefix only for one host, from a secure origin, with Secure and
-# Path=/. To Chromium and Firefox, http://localhost and http://127.0.0.1 are secure origins.
+# Path=/. To Chromium 156, http://localhost and http://127.0.0.1 are secure origins.
 COOKIE: Final = "__Host-callscribe"
 
 

@@ -69,12 +69,14 @@ class CachedSignedOut:
         """Return whether a session was revoked."""
         valid_until_s, is_revoked = self._cached.get(session_id, (0.0, False))
         if self._monotonic_s() >= valid_until_s:
-            is_revoked = await self._store.is_revoked(session_id)
-            self._keep(session_id, is_revoked=is_revoked)
+            is_revoked = self._keep(session_id, is_revoked=await self._store.is_revoked(session_id))
         return is_revoked
 
-    def _keep(self, session_id: str, *, is_revoked: bool) -> None:
-        self._cached.pop(session_id, None)
+    def _keep(self, session_id: str, *, is_revoked: bool) -> bool:
+        """Cache a result and return it. A session that was revoked while it was read stays so."""
+        _, was_revoked = self._cached.pop(session_id, (0.0, False))
+        is_revoked = is_revoked or was_revoked
         if len(self._cached) >= _MAX_CACHED:
             del self._cached[next(iter(self._cached))]
         self._cached[session_id] = self._monotonic_s() + _CACHED_S, is_revoked
+        return is_revoked

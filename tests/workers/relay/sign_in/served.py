@@ -34,7 +34,7 @@ def settings(**values: Any) -> Settings:
 
 @contextlib.asynccontextmanager
 async def serving(redis_url: str, **values: Any) -> AsyncIterator[Relay]:
-    """Serve sign-in; `/whoami` returns the viewer's name and calls the same port for links."""
+    """Serve sign-in. `/whoami` returns the viewer's name; the private port is at `/private`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     made = settings(public_url=url, **values)

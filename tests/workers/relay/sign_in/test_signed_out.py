@@ -42,6 +42,20 @@ async def test_own_sign_out_is_effective_at_once() -> None:
     assert not await cached.is_revoked("b")
 
 
+async def test_sign_out_during_a_read_is_kept() -> None:
+    class Slow:
+        async def revoke(self, session_id: str, until_s: int) -> None:
+            pass
+
+        async def is_revoked(self, session_id: str) -> bool:
+            await cached.revoke(session_id, 200)
+            return False
+
+    cached = CachedSignedOut(Slow(), lambda: 100.0)
+    assert await cached.is_revoked("a")
+    assert await cached.is_revoked("a")
+
+
 @pytest.mark.parametrize("sessions", [4096, 10_000])
 async def test_cache_is_bounded(sessions: int) -> None:
     store = Store()
