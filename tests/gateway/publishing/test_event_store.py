@@ -124,6 +124,29 @@ async def test_entry_has_all_fields_in_both_streams(store: Store) -> None:
         assert list(found.items()) == list(entry.items())
 
 
+@pytest.mark.parametrize("url", ["redis_url", "redis_cluster_url"])
+async def test_entry_has_the_same_id_in_both_streams(
+    request: pytest.FixtureRequest, url: str
+) -> None:
+    async with client_of(request.getfixturevalue(url)) as client:
+        for first in (1, 4):
+            await write(RedisStreams(client), 5, first, "abc")
+            await write(RedisStreams(client), 5, first, "abc", call_id="CA2")
+        ids = {id for id, _ in await client.xrange(keys_of("CA1").call)}
+        shared = await client.xrange(keys_of("CA1").events)
+        assert len(ids) == 6
+        assert ids == {id for id, event in shared if event[b"call_id"] == b"CA1"}
+
+
+async def test_partition_deleted_while_the_clock_was_set_back_stops_no_call(redis_url: str) -> None:
+    async with client_of(redis_url) as client:
+        far = {"type": "stream.started"}
+        await client.xadd(keys_of("CA1").call, far, id="99999999999999-0")  # type: ignore[arg-type]
+        await write(RedisStreams(client), 5, 1, "ab")
+        assert await client.xlen(keys_of("CA1").call) == 3
+        assert await client.xlen(keys_of("CA1").events) == 2
+
+
 async def test_events_written_before_are_skipped(store: Store) -> None:
     assert await write(store, 5, 1, "abc") == 0
     assert await write(store, 5, 1, "abc") == 3
