@@ -110,6 +110,7 @@ def test_pure_parts_of_the_product_are_marked() -> None:
         container.cpu.protocol container.cpu.session container.cpu.slots container.cpu.windows
         deploy.local.sagemaker.ends deploy.local.sagemaker.eventstream
         deploy.local.sagemaker.parts deploy.local.sagemaker.sigv4
-        cli.audio.resampler cli.audio.samples cli.audit cli.transcript
+        cli.audio.resampler cli.audio.samples cli.audit
+        workers.client.events workers.client.transcript
     """
     assert set(expected.split()) - marked == set()
