@@ -22,13 +22,13 @@ from cli.callers.gateway import Gateway
 from cli.callers.registry import CALLERS
 from cli.errors import CommandError
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
-from cli.transcript import CallTranscript, percentile
 from cli.view import TranscriptView, showing
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import call_keys, encode_id
+from workers.client import CallTranscript, Hole, follow
 
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 _NEXT: Final = """
@@ -158,15 +158,24 @@ class _Status:
 async def _read(redis: RedisClient, result: Result, view: TranscriptView | None) -> None:
     """Apply the call's events as they are published, until the call is over."""
     transcript = result.transcript
-    async for event in events.follow(redis, [events.call_key(transcript.call_id)]):
+    call_id = encode_id(transcript.call_id)
+    async for event in follow(redis, call_id, partitions=events.PARTITIONS):
+        if isinstance(event, Hole):
+            continue  # the transcript counts missing events as well
         transcript.apply(event)
         if result.first_delta_ms is None and transcript.first_delta_seen:
             began_s = result.call.first_frame_s or time.monotonic()
             result.first_delta_ms = round((time.monotonic() - began_s) * 1000)
         if view:
             view.update(transcript)
-        if transcript.over:
-            return
+
+
+def percentile(values: list[int], percent: float) -> float:
+    """Return the value below which `percent` of the values lie; 0 if there are none."""
+    if not values:
+        return 0
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def report(result: Result) -> dict[str, object]:
@@ -186,7 +195,7 @@ def report(result: Result) -> dict[str, object]:
         "segments": [
             {
                 "track": segment.track,
-                **({"role": segment.role} if segment.role else {}),
+                "role": segment.role,
                 "segment": segment.segment,
                 "start_ms": segment.start_ms,
                 "end_ms": segment.end_ms,

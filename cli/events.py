@@ -1,27 +1,27 @@
-"""Reads transcript events from Redis, as any consumer does."""
+"""Connects the commands to Redis, and reads events unparsed, for the audit."""
 
 import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisError
 
 from cli.errors import CommandError
 from common.settings import SettingsError
 from gateway.errors import PublishError
 from gateway.redis_client.check import check
 from gateway.redis_client.client import RedisClient, create_client
-from gateway.transcript.keys import call_keys, encode_id, partition_key
+from gateway.transcript.keys import call_keys, encode_id
+from workers.client import reading
 
 # The same setting as the gateway's.
 PARTITIONS: Final = int(os.environ.get("GATEWAY_PARTITIONS") or 64)
 
 _BLOCK_MS: Final = 1000
-_BATCH: Final = 500
 
 type Event = Mapping[str, str]
 
@@ -44,8 +44,6 @@ async def connect(redis_url: str) -> AsyncIterator[RedisClient]:
         raise CommandError(str(error)) from None
     except PublishError as error:
         raise CommandError(error.detail) from None
-    except RedisClusterException:
-        raise CommandError("on a cluster only one call can be followed: name it") from None
     except RedisError as error:
         host = urlsplit(redis_url).hostname  # the URL itself may contain a password
         raise CommandError(f"Redis at {host}: {type(error).__name__}") from None
@@ -66,42 +64,25 @@ def call_key(call_id: str) -> str:
     return call_keys(encode_id(call_id), PARTITIONS).call
 
 
-def all_calls() -> list[str]:
-    """Return the keys of the streams that together contain all calls' events."""
-    return [partition_key(partition, "events") for partition in range(PARTITIONS)]
-
-
 async def follow(
-    client: RedisClient, keys: Iterable[str], *, since: str = "0", idle_s: float = float("inf")
+    client: RedisClient, keys: Iterable[str], *, idle_s: float = float("inf")
 ) -> AsyncIterator[Event]:
-    """Read streams as they grow.
-
-    Args:
-        client: the client; on a cluster, all keys must be in one slot.
-        keys: keys of the streams.
-        since: read the entries after this id in each stream; "$" reads only new entries.
-        idle_s: how long to wait for the next event.
-
-    Yields:
-        The fields of each event.
+    """Yield the fields of each event of several streams, unparsed and unchecked, as they grow.
 
     Raises:
         TimeoutError: no event arrived for `idle_s` seconds.
     """
-    positions: dict[Any, Any] = dict.fromkeys(keys, since)
-    # "$" means "now" in each XREAD: entries added between two of them would be missed.
-    if since == "$":
-        positions = {key: await _last_id(client, key) for key in positions}
-    audio_received_s = time.monotonic()
+    positions = dict.fromkeys(keys, "0")
+    received_s = time.monotonic()
     while True:
-        reply: Any = await client.xread(positions, count=_BATCH, block=_BLOCK_MS)
-        for key, entries in reply:
-            for entry_id, fields in entries:
-                positions[key.decode()] = entry_id.decode()
-                yield _decoded(fields)
+        reply = await reading.read(client, positions)
+        for key, entries in reply.items():
+            for entry in entries:
+                positions[key] = entry.id
+                yield entry.fields
         if reply:
-            audio_received_s = time.monotonic()
-        elif time.monotonic() - audio_received_s > idle_s:
+            received_s = time.monotonic()
+        elif time.monotonic() - received_s > idle_s:
             raise TimeoutError
         await asyncio.sleep(0)  # a long backlog must not block other tasks
 
@@ -127,20 +108,17 @@ async def until_ended(client: RedisClient, call_id: str, *, idle_s: float) -> li
 
 async def history(client: RedisClient, call_id: str) -> list[Event]:
     """Return the events of a call so far, by the carrier's call id."""
-    entries: Any = await client.xrange(call_key(call_id))
-    return [_decoded(fields) for _, fields in entries]
+    found: list[Event] = []
+    position = "0"
+    while page := await reading.history(client, call_key(call_id), after=position):
+        found += [entry.fields for entry in page]
+        position = page[-1].id
+    return found
 
 
 async def has_ended(client: RedisClient, call_id: str) -> bool:
     """Return whether the newest event of a call ends a stream."""
-    entries: Any = await client.xrevrange(call_key(call_id), count=1)
-    return bool(entries) and _decoded(entries[0][1])["type"] == "stream.ended"
-
-
-def _decoded(fields: Mapping[bytes, bytes]) -> Event:
-    return {name.decode(): value.decode() for name, value in fields.items()}
-
-
-async def _last_id(client: RedisClient, key: str) -> str:
-    entries: Any = await client.xrevrange(key, count=1)
-    return str(entries[0][0].decode()) if entries else "0"
+    newest = await reading.last_id(client, call_key(call_id))
+    before = f"{int(newest.partition('-')[0]) - 1}" if newest != "0" else "0"
+    page = await reading.history(client, call_key(call_id), after=before)
+    return bool(page) and page[-1].fields["type"] == "stream.ended"

@@ -1,5 +1,6 @@
 """`./run tail`: prints the transcripts of live calls from Redis."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import typer
@@ -7,8 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import events, running
-from cli.transcript import CallTranscript
 from cli.view import TranscriptView
+from gateway.redis_client.client import RedisClient
+from workers.client import AnyEvent, CallTranscript, Hole, encode_id, follow, follow_all
 
 
 def tail(
@@ -26,23 +28,30 @@ def tail(
 
 async def _tail(call_id: str | None, redis_url: str) -> None:
     console = Console(highlight=False)
-    keys = [events.call_key(call_id)] if call_id else events.all_calls()
     calls: dict[str, CallTranscript] = {}
     async with events.connect(redis_url) as redis:
         status = Console(stderr=True, highlight=False)
         status.print(
             f"Following {f'call {call_id}' if call_id else 'calls'}; Ctrl-C ends.", style="dim"
         )
-        if call_id and not await redis.exists(*keys):
+        if call_id and not await redis.exists(events.call_key(call_id)):
             status.print("The call has no events yet; waiting for it to begin.", style="dim")
         with TranscriptView(console, name_calls=call_id is None) as view:
-            async for event in events.follow(redis, keys, since="0" if call_id else "$"):
-                name = event["call_id"]
+            async for event in _followed(redis, call_id):
+                if isinstance(event, Hole):
+                    continue  # `CallTranscript` counts missing events as well
+                name = event.call_id
                 call = calls.setdefault(name, CallTranscript(name))
                 call.apply(event)
                 view.update(call)
                 if call.over:
-                    console.print(Text(f"{name}  {call.status} {call.reason}", "dim"))
+                    missing = f", {call.missing} events missing" if call.missing else ""
+                    line = f"{name}  {call.status} {call.reason}{missing}"
+                    console.print(Text(line, "dim"))
                     del calls[name]
-                    if call_id:
-                        return
+
+
+def _followed(redis: RedisClient, call_id: str | None) -> AsyncIterator[AnyEvent | Hole]:
+    if call_id is None:
+        return follow_all(redis, partitions=events.PARTITIONS)
+    return follow(redis, encode_id(call_id), partitions=events.PARTITIONS)

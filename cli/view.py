@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.transcript import CallTranscript, Segment
+from workers.client import CallTranscript, Segment
 
 _STYLES: Final = {"customer": "cyan", "agent": "magenta", "inbound": "cyan", "outbound": "magenta"}
 _REFRESH_PER_S: Final = 8.0

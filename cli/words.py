@@ -3,20 +3,17 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
 
-import msgspec
 from rich.console import Console
 
-from cli.transcript import CallTranscript
 from cli.view import TranscriptView
-from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
+from gateway.transcript.encode import flatten
+from gateway.transcript.events import VERSION, FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter
 from gateway.transcript.token_clock import TOKEN_MS, Placement
+from workers.client import CallTranscript, read_event
 
 type OnText = Callable[[str], None]  # receives the text of each delta, including empty ones
-
-_TYPES: Final = {TranscriptDelta: "transcript.delta", TranscriptFinal: "transcript.final"}
 
 
 @contextmanager
@@ -68,7 +65,7 @@ class _Lines:
     def __init__(
         self, name: str, transcript: CallTranscript, view: TranscriptView, note: OnText
     ) -> None:
-        self._segmenter = Segmenter(name, "", pause_ms=1000)
+        self._segmenter = Segmenter(name, "unknown", pause_ms=1000)
         self._transcript = transcript
         self._view = view
         self._note = note
@@ -91,9 +88,9 @@ class _Lines:
     def _show(self, events: Sequence[TranscriptDelta | TranscriptFinal]) -> None:
         for event in events:
             self._events += 1
-            fields = {name: str(value) for name, value in msgspec.structs.asdict(event).items()}
-            position = {"stream_id": self._name, "epoch": "1", "n": str(self._events)}
-            self._transcript.apply(
-                {"type": _TYPES[type(event)], "latency_ms": "0", **position, **fields}
-            )
+            kind, at, *fields = flatten(event, 0.0, 0.0)
+            shared = {"v": VERSION, "call_id": "", "stream_id": self._name, "epoch": "1"}
+            shared |= {"type": kind, "n": str(self._events), "at": at, "gateway": "", "tenant": ""}
+            own = dict(zip(fields[::2], fields[1::2], strict=True))
+            self._transcript.apply(read_event("0-0", shared | own))
             self._view.update(self._transcript)

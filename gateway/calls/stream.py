@@ -329,7 +329,9 @@ class CallStream:
             )
             for form in event.tracks
         }
-        self._reporter.report_start(event, [*self._tracks.values()], terms.publish_params)
+        self._reporter.report_start(
+            event, [*self._tracks.values()], self._reservation.route, terms.publish_params
+        )
         self.state = StreamState.LIVE
         self._group.create_task(self._transcribe(event))
         self._group.create_task(self._watch())

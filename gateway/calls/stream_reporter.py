@@ -93,13 +93,18 @@ class StreamReporter:
             self._writer.publish(event)
 
     def report_start(
-        self, start: CallStarted, tracks: Sequence[Track], publish_params: Collection[str] | None
+        self,
+        start: CallStarted,
+        tracks: Sequence[Track],
+        route: str | None,
+        publish_params: Collection[str] | None,
     ) -> None:
         """Publish `stream.started`.
 
         Args:
             start: its announcement.
             tracks: its tracks.
+            route: the name of its route, if one matches.
             publish_params: names of the custom parameters to publish; None: as set for all calls.
         """
         if publish_params is None:
@@ -109,7 +114,7 @@ class StreamReporter:
             TrackInfo(track.form.track, track.role, track.form.encoding, track.form.rate_hz)
             for track in tracks
         )
-        self.publish(StreamStarted(self._carrier, tuple(infos), params))
+        self.publish(StreamStarted(self._carrier, tuple(infos), params, route))
 
     def report_key(self, track: str | None) -> None:
         """Publish that a DTMF key was pressed, up to a limit per stream."""

@@ -186,6 +186,7 @@ end
 if ends_stream then
   redis.call('ZREM', KEYS[4], member)
 end
+redis.call('XRANGE', call_key, '+', '+', 'COUNT', 1)
 redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', decimal(length))
 redis.call('XTRIM', KEYS[3], 'MINID', '~', decimal(math.max(0, now_ms - age_ms)))
 
@@ -194,10 +195,13 @@ if not redis.acl_check_cmd('HSET', writers_key, stream_id, '') then
   return redis.error_reply('NOPERM HSET is refused')
 end
 
+-- Append an entry to both streams under one id, so that a reader can switch between them. Every
+-- entry of a call is in the partition's stream as well, so its ids are never behind the call's, unless
+-- that stream was deleted and the clock set back. Then the call's entry gets an id of its own.
 local function add(entry)
-  local id = redis.call('XADD', call_key, '*', unpack(entry))
-  redis.call('XADD', KEYS[3], '*', unpack(entry))
-  return id
+  local id = redis.call('XADD', KEYS[3], '*', unpack(entry))
+  local added = redis.pcall('XADD', call_key, id, unpack(entry))
+  return added.err and redis.call('XADD', call_key, '*', unpack(entry)) or id
 end
 
 if repeated then

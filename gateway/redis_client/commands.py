@@ -99,12 +99,12 @@ async def drop_connections(client: RedisClient) -> None:
 
 
 async def exchange(
-    client: RedisClient, commands: Sequence[Command], timeout_s: float
+    client: RedisClient, commands: Sequence[Command], timeout_s: float, *, key_at: int = 3
 ) -> list[object]:
     """Send a batch of commands; return the reply or the exception of each command.
 
-    The fourth element of each command must be its first key. After a failure, the caller must drop
-    the client's connections.
+    The element `key_at` of each command must be its first key. After a failure, the caller must
+    drop the client's connections.
     """
     if isinstance(client, Redis):
         return await _pipeline(client.connection_pool, commands, timeout_s)
@@ -117,7 +117,7 @@ async def exchange(
     nodes: dict[ClusterNode, list[int]] = defaultdict(list)
     for i, command in enumerate(commands):
         try:
-            if node := client.get_node_from_key(str(command[3])):
+            if node := client.get_node_from_key(str(command[key_at])):
                 nodes[node].append(i)
         except RedisClusterException as error:  # currently no node owns the slot
             replies[i] = error

@@ -69,7 +69,9 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
         case StreamStarted():
             tracks = msgspec.json.encode(event.tracks).decode()
             params = msgspec.json.encode(event.params).decode()
-            return [*head, "carrier", event.carrier, "tracks", tracks, "params", params]
+            fields = ["carrier", event.carrier, "tracks", tracks, "params", params]
+            route = [] if event.route is None else ["route", event.route]
+            return [*head, *fields, *route]
         case StreamPaused() | StreamResumed():
             return [*head, "at_ms", str(event.at_ms)]
         case StreamDtmf():

@@ -60,6 +60,7 @@ class StreamStarted(msgspec.Struct, frozen=True):
     carrier: str
     tracks: tuple[TrackInfo, ...]
     params: Mapping[str, str]
+    route: str | None = None  # None: no route matches, so the stream is refused
 
 
 class TranscriptDelta(msgspec.Struct, frozen=True):

@@ -9,10 +9,11 @@ from cli.audit import Account
 from cli.bench import command as bench
 from cli.bench.gauges import Reading
 from cli.callers.call import Call
-from cli.demo import Result, report, summary
-from cli.transcript import CallTranscript
+from cli.demo import Result, percentile, report, summary
 from cli.view import TranscriptView
-from tests.cli.test_transcript import Event, ended, event, fold, words
+from tests.workers.client.stories import ended, event, words
+from tests.workers.client.test_transcript import fold
+from workers.client import AnyEvent, CallTranscript
 
 STORY = (
     event("stream.started", 1),
@@ -23,7 +24,7 @@ STORY = (
 )
 
 
-def played(*events: Event) -> Result:
+def played(*events: AnyEvent) -> Result:
     return Result(Call({"inbound": b""}), fold(*events), first_delta_ms=1500)
 
 
@@ -41,6 +42,7 @@ def test_demo_json() -> None:
         "segments": [
             {
                 "track": "inbound",
+                "role": "unknown",
                 "segment": 1,
                 "start_ms": 62_500,
                 "end_ms": 64_000,
@@ -48,6 +50,7 @@ def test_demo_json() -> None:
             },
             {
                 "track": "outbound",
+                "role": "unknown",
                 "segment": 1,
                 "start_ms": 65_000,
                 "end_ms": 480,
@@ -117,3 +120,10 @@ def test_bench_json() -> None:
     assert "p50 5, p99 9.9" in output.get()
     assert "640: engine 620, path 20" in output.get()
     assert "load: CPU-ms per call-second" in output.get()
+
+
+def test_percentiles() -> None:
+    assert percentile([], 99) == 0
+    assert percentile([7], 50) == 7
+    assert percentile(list(range(100, 0, -1)), 50) == 51
+    assert percentile(list(range(1, 101)), 99) == 100

@@ -110,10 +110,11 @@ def test_pure_parts_of_the_product_are_marked() -> None:
         container.cpu.protocol container.cpu.session container.cpu.slots container.cpu.windows
         deploy.local.sagemaker.ends deploy.local.sagemaker.eventstream
         deploy.local.sagemaker.parts deploy.local.sagemaker.sigv4
+        cli.audio.resampler cli.audio.samples cli.audit
+        workers.client.events workers.client.transcript
         workers.relay.sign_in.cross_site workers.relay.sign_in.failures
         workers.relay.sign_in.identity workers.relay.sign_in.links
         workers.relay.sign_in.openid_connect workers.relay.sign_in.refusal
         workers.relay.sign_in.sessions workers.relay.sign_in.tokens workers.relay.sign_in.viewer
-        cli.audio.resampler cli.audio.samples cli.audit cli.transcript
     """
     assert set(expected.split()) - marked == set()

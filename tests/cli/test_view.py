@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.transcript import CallTranscript
 from cli.view import TranscriptView
-from tests.cli.test_transcript import Event, ended, event, words
+from tests.workers.client.stories import ended, event, words
+from workers.client import AnyEvent, CallTranscript
 
 ASKS = {"track": "inbound", "role": "customer", "start_ms": 1000}
 ANSWERS = {"track": "outbound", "role": "agent", "start_ms": 2000}
@@ -16,11 +16,11 @@ STARTED = event("stream.started", 1)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def delta(n: int, text: str, **who: Any) -> Event:
+def delta(n: int, text: str, **who: Any) -> AnyEvent:
     return words("transcript.delta", n, text, **who)
 
 
-def final(n: int, text: str, **who: Any) -> Event:
+def final(n: int, text: str, **who: Any) -> AnyEvent:
     return words("transcript.final", n, text, **who)
 
 
@@ -35,7 +35,7 @@ class Screen:
         self.view = TranscriptView(self.console, name_calls=False)
         self.call = CallTranscript("CA1")
 
-    def shows(self, *events: Event) -> str:
+    def shows(self, *events: AnyEvent) -> str:
         """Return the output for these events."""
         begin = self.output.tell()
         for each in events:

@@ -19,10 +19,10 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from cli import audit, events
-from cli.transcript import CallTranscript
 from deploy.local.processes import answers
 from tests.container.cpu.dialogue import checksum_engine
 from tests.redis_servers import free_port
+from workers.client import CallTranscript, read_event
 
 LIMIT_S = 30.0
 HOST = "127.0.0.1"
@@ -113,7 +113,7 @@ async def record(redis_url: str, call: Call) -> CallTranscript:
     assert audit.account(seen, {"inbound": call.audio}) == audit.Account(length_ms, length_ms)
     transcript = CallTranscript(call.call_sid)
     for event in seen:
-        transcript.apply(event)
+        transcript.apply(read_event("0-0", event))
     return transcript
 
 

@@ -21,10 +21,10 @@ from cli.callers.call import Call
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.callers.twilio import Twilio
-from cli.transcript import CallTranscript
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import ProcessFailed
+from workers.client import CallTranscript, read_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,7 +70,7 @@ async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, li
     transcript, seen = CallTranscript(call_id), []
     async with events.connect(stack.redis_url) as redis, asyncio.timeout(LIMIT_S):
         async for event in events.follow(redis, [events.call_key(call_id)]):
-            assert transcript.apply(event), "repeated"
+            assert transcript.apply(read_event("0-0", event)), "repeated"
             seen.append(event)
             if transcript.over:
                 break

@@ -10,7 +10,6 @@ import pytest
 from cli import recordings
 from cli.callers.call import Call
 from cli.recordings import read_mulaw
-from cli.transcript import CallTranscript
 from container.cpu.model import MoonshineModel
 from container.cpu.moonshine import MoonshineTranscriber
 from deploy.local.proxy import BlackHole, Freeze, Reset
@@ -18,6 +17,7 @@ from tests.faults.caller import TRACK, Caller
 from tests.faults.calls import events_of, until_idle
 from tests.faults.stack import Link, Stack, running_stack
 from tests.speech import TWO_CITIES, plain_words, word_error_rate
+from workers.client import CallTranscript, read_event
 
 pytestmark = pytest.mark.speech
 
@@ -67,7 +67,7 @@ async def test_faults_lose_and_repeat_no_words(tmp_path: Path, redis_port: int) 
     transcript = CallTranscript(call.call_id)
     published = await events_of(call, redis_port)
     for event in published:
-        transcript.apply(event)
+        transcript.apply(read_event("0-0", event))
     transcribed = " ".join(segment.text for segment in transcript.segments)
     print(f"word error rate: {word_error_rate(TWO_CITIES, transcribed):.1%}")  # noqa: T201 - shown with -s
     assert any(event.get("rev", "0") != "0" for event in published), "no segment was replayed"

@@ -163,6 +163,7 @@ class TestSessions:
                 TrackInfo("internal", "agent", "pcmu", 8000),
             ),
             {"participant_id": "p", "language": "en-US"},
+            "default",
         )
         loud, silent = (stream.audio(0) for stream in gateway.transport.streams)
         assert any(loud)

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -122,6 +122,29 @@ async def test_entry_has_all_fields_in_both_streams(store: Store) -> None:
     for key in (keys_of("CA1").call, keys_of("CA1").events):
         (found,) = [e async for e in store.events(key)]
         assert list(found.items()) == list(entry.items())
+
+
+@pytest.mark.parametrize("url", ["redis_url", "redis_cluster_url"])
+async def test_entry_has_the_same_id_in_both_streams(
+    request: pytest.FixtureRequest, url: str
+) -> None:
+    async with client_of(request.getfixturevalue(url)) as client:
+        for first in (1, 4):
+            await write(RedisStreams(client), 5, first, "abc")
+            await write(RedisStreams(client), 5, first, "abc", call_id="CA2")
+        own: Any = await client.xrange(keys_of("CA1").call)
+        shared: Any = await client.xrange(keys_of("CA1").events)
+        ids = {id for id, _ in own}
+        assert len(ids) == 6
+        assert ids == {id for id, event in shared if event[b"call_id"] == b"CA1"}
+
+
+async def test_partition_deleted_while_the_clock_was_set_back_stops_no_call(redis_url: str) -> None:
+    async with client_of(redis_url) as client:
+        await client.execute_command("XADD", keys_of("CA1").call, "99999999999999-0", "a", "b")
+        await write(RedisStreams(client), 5, 1, "ab")
+        assert await client.xlen(keys_of("CA1").call) == 3
+        assert await client.xlen(keys_of("CA1").events) == 2
 
 
 async def test_events_written_before_are_skipped(store: Store) -> None:

@@ -114,6 +114,12 @@ def test_stream_started_has_tracks_and_params_as_json() -> None:
         {"track": "inbound", "role": "customer", "encoding": "pcmu", "rate": 8000}
     ]
     assert json.loads(fields["params"]) == {"queue": 'né"w\n'}
+    assert "route" not in fields
+
+
+def test_stream_started_names_the_route() -> None:
+    event = StreamStarted("twilio", (), {}, "claims")
+    assert _fields(flatten(event, _TAKEN_UNIX_S, _NOW_S))["route"] == "claims"
 
 
 def test_latency_is_never_negative() -> None:

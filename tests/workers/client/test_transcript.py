@@ -3,27 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.transcript import CallTranscript, percentile
-
-type Event = dict[str, str]
-
-
-def event(kind: str, n: int, *, epoch: int = 1, stream: str = "MZ1", **fields: object) -> Event:
-    shared = {"type": kind, "stream_id": stream, "epoch": str(epoch), "n": str(n)}
-    return shared | {name: str(value) for name, value in fields.items()}
+from tests.workers.client.stories import ended, event, words
+from workers.client import AnyEvent, CallTranscript
 
 
-def words(kind: str, n: int, text: str, *, segment: int = 1, rev: int = 0, **more: object) -> Event:
-    position = {"track": "inbound", "segment": segment, "rev": rev, "start_ms": 0, "end_ms": n * 80}
-    return event(kind, n, **{**position, "text": text, "latency_ms": 500 + n, **more})  # type: ignore[arg-type]  # (epoch and stream are strings here too)
-
-
-def ended(n: int, status: str = "completed", **more: object) -> Event:
-    fields = {"status": status, "reason": "stopped", "duration_ms": 1000, "gap_ms": 40, **more}
-    return event("stream.ended", n, **fields)  # type: ignore[arg-type]  # as above
-
-
-def fold(*events: Event) -> CallTranscript:
+def fold(*events: AnyEvent) -> CallTranscript:
     call = CallTranscript("CA1")
     for each in events:
         call.apply(each)
@@ -125,10 +109,3 @@ def test_repeated_events_change_nothing(replays: list[int]) -> None:
         for back in replays:
             often.apply(story[max(0, n - back)])
     assert once == often
-
-
-def test_percentiles() -> None:
-    assert percentile([], 99) == 0
-    assert percentile([7], 50) == 7
-    assert percentile(list(range(100, 0, -1)), 50) == 51
-    assert percentile(list(range(1, 101)), 99) == 100

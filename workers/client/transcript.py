@@ -1,12 +1,42 @@
-"""Folds the events of one call into its transcript, as any consumer must. Pure.
+"""Folds the events of one call into its transcript, as docs/events.md specifies. Pure.
 
 The deltas of one (stream, track, segment, rev) concatenate to the current partial text. A higher
-rev starts the segment over, and the final replaces it. Repeated events are ignored. The contract is
-docs/events.md.
+rev starts the segment over, and the final replaces it. Repeated events are ignored.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from workers.client.events import (
+    Event,
+    Hole,
+    StreamEnded,
+    StreamStarted,
+    TranscriptDelta,
+    TranscriptFinal,
+)
+
+
+@dataclass(slots=True)
+class Numbering:
+    """The position in the numbers of one stream's events: which are new, and which are missing."""
+
+    epoch: int = -1
+    n: int = 0  # of the last event in this epoch
+
+    def is_repeated(self, event: Event) -> bool:
+        """Return whether the event, or a later one, was received before."""
+        return (event.epoch, event.n) <= (self.epoch, self.n)
+
+    def advance(self, event: Event) -> Hole | None:
+        """Continue after a new event; return the events that are missing before it, if any.
+
+        Numbers begin at 1 in each epoch.
+        """
+        expected = self.n + 1 if event.epoch == self.epoch else 1
+        self.epoch, self.n = event.epoch, event.n
+        if event.n == expected:
+            return None
+        return Hole(event.call_id, event.stream_id, event.epoch, expected, event.n - 1)
 
 
 @dataclass(slots=True)
@@ -15,27 +45,26 @@ class Segment:
 
     stream_id: str
     track: str
+    role: str
     segment: int
     rev: int
     start_ms: int
     end_ms: int
-    role: str = ""  # of the speaker; empty if the event has none
     text: str = field(default="", repr=False)
     final: bool = False
 
     @property
     def speaker(self) -> str:
         """The speaker's role if it is known, else the track."""
-        return self.role if self.role not in ("", "unknown") else self.track
+        return self.track if self.role == "unknown" else self.role
 
 
 @dataclass(slots=True)
 class Stream:
     """One media stream of the call."""
 
+    numbering: Numbering = field(default_factory=Numbering)
     owner: int = -1  # the first epoch of the gateway that writes the stream
-    epoch: int = -1
-    n: int = 0  # of the last event in this epoch
     status: str | None = None  # set by its last event
     reason: str = ""
     duration_ms: int = 0
@@ -53,33 +82,30 @@ class CallTranscript:
     streams: dict[str, Stream] = field(default_factory=dict)
     _segments: dict[tuple[str, int, str, int], Segment] = field(default_factory=dict, repr=False)
 
-    def apply(self, event: Mapping[str, str]) -> bool:
-        """Apply the next event, with its fields as in Redis; return False if it is a repetition."""
-        stream = self.streams.setdefault(event["stream_id"], Stream())
-        epoch, n = int(event["epoch"]), int(event["n"])
-        if (epoch, n) <= (stream.epoch, stream.n):
+    def apply(self, event: Event) -> bool:
+        """Apply the next event; return False if it is a repetition."""
+        stream = self.streams.setdefault(event.stream_id, Stream())
+        if stream.numbering.is_repeated(event):
             return False
-        # Numbers start at 1 in each epoch; a lost stream continues in a higher epoch.
-        self.missing += n - 1 - (stream.n if epoch == stream.epoch else 0)
-        if epoch > stream.epoch:
-            stream.status = None
-            if event["type"] == "stream.started" and "resumes" not in event:
-                stream.owner = epoch
-        stream.epoch, stream.n = epoch, n
+        if event.epoch > stream.numbering.epoch:
+            stream.status = None  # a lost stream continues in a higher epoch
+            if isinstance(event, StreamStarted) and event.resumes is None:
+                stream.owner = event.epoch
+        if hole := stream.numbering.advance(event):
+            self.missing += hole.last - hole.first + 1
         self.events += 1
-        match event["type"]:
-            case "transcript.delta":
+        match event:
+            case TranscriptDelta():
                 self._delta(event)
-            case "transcript.final":
+            case TranscriptFinal():
                 segment = self._segment(event)
-                segment.start_ms, segment.end_ms = int(event["start_ms"]), int(event["end_ms"])
-                segment.text, segment.final = event["text"], True
-            case "stream.ended":
-                stream.status, stream.reason = event["status"], event["reason"]
-                stream.duration_ms = int(event["duration_ms"])
-                stream.gap_ms = int(event["gap_ms"])
+                segment.start_ms, segment.end_ms = event.start_ms, event.end_ms
+                segment.text, segment.final = event.text, True
+            case StreamEnded():
+                stream.status, stream.reason = event.status, event.reason
+                stream.duration_ms, stream.gap_ms = event.duration_ms, event.gap_ms
             case _:
-                pass  # not displayed; new types may be added to the contract
+                pass  # not part of the text; new types may be added to the contract
         return True
 
     @property
@@ -120,30 +146,21 @@ class CallTranscript:
         """Whether any text has been received."""
         return bool(self.latencies_ms)
 
-    def _delta(self, event: Mapping[str, str]) -> None:
+    def _delta(self, event: TranscriptDelta) -> None:
         segment = self._segment(event)
-        if int(event["rev"]) < segment.rev or segment.final:
+        if event.rev < segment.rev or segment.final:
             return
-        segment.text += event["text"]
-        segment.end_ms = int(event["end_ms"])
-        if event["text"]:
-            self.latencies_ms.append(int(event["latency_ms"]))
+        segment.text += event.text
+        segment.end_ms = event.end_ms
+        if event.text:
+            self.latencies_ms.append(event.latency_ms)
 
-    def _segment(self, event: Mapping[str, str]) -> Segment:
+    def _segment(self, event: TranscriptDelta | TranscriptFinal) -> Segment:
         """Return the event's segment; a higher revision replaces it with an empty one."""
-        stream_id, track, number = event["stream_id"], event["track"], int(event["segment"])
-        key = stream_id, self.streams[stream_id].owner, track, number
+        key = event.stream_id, self.streams[event.stream_id].owner, event.track, event.segment
         known = self._segments.get(key)
-        if known is None or int(event["rev"]) > known.rev:
-            position = int(event["rev"]), int(event["start_ms"]), int(event["end_ms"])
-            role = event.get("role", "")
-            known = self._segments[key] = Segment(stream_id, track, number, *position, role)
+        if known is None or event.rev > known.rev:
+            speaker = event.stream_id, event.track, event.role
+            position = event.segment, event.rev, event.start_ms, event.end_ms
+            known = self._segments[key] = Segment(*speaker, *position)
         return known
-
-
-def percentile(values: list[int], percent: float) -> float:
-    """Return the value below which `percent` of the values lie; 0 if there are none."""
-    if not values:
-        return 0
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

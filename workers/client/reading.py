@@ -1,0 +1,120 @@
+"""Reads any number of event streams as they grow, from a single server, sentinels or a cluster."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.asyncio import RedisCluster
+
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import Command, drop_connections, exchange, execute
+from gateway.redis_client.errors import classify
+
+BATCH: Final = 500  # entries of each stream in one reply
+_TIMEOUT_S: Final = 5.0
+_BLOCK_S: Final = 1.0  # below the timeouts of clients
+_POLL_S: Final = (0.01, 0.1)  # the interval doubles while nothing new is found
+
+
+class Entry(NamedTuple):
+    """One entry of a stream: its id, and its fields as text."""
+
+    id: str
+    fields: dict[str, str]
+
+
+async def read(
+    client: RedisClient, positions: Mapping[str, str], *, wait_s: float = _BLOCK_S
+) -> dict[str, list[Entry]]:
+    """Return new entries of several streams, at most `BATCH` of each.
+
+    A cluster refuses an XREAD of streams in several slots, even on one node. There, the streams are
+    polled, in one exchange with each node.
+
+    Args:
+        client: from `create_client`, or any client of redis-py.
+        positions: by key, the id after which to read.
+        wait_s: how long to wait for a first entry, at most 1 s.
+
+    Returns:
+        By key, its new entries. Streams without new entries are absent.
+
+    Raises:
+        PublishError: Redis is unavailable, or refuses the command.
+    """
+    if isinstance(client, RedisCluster) and len(positions) > 1:
+        return await _poll(client, positions, wait_s)
+    block = ("BLOCK", round(wait_s * 1000)) if wait_s else ()
+    reply = await execute(
+        client,
+        *("XREAD", "COUNT", BATCH, *block, "STREAMS", *positions, *positions.values()),
+        timeout_s=wait_s + _TIMEOUT_S,
+    )
+    # RESP3 replies with a dictionary, whose values redis-py wraps in a list.
+    streams = reply.items() if isinstance(reply, dict) else reply or ()
+    return {_text(key): _entries(found) for key, found in streams}
+
+
+async def _poll(
+    client: RedisClient, positions: Mapping[str, str], wait_s: float
+) -> dict[str, list[Entry]]:
+    commands: list[Command] = [
+        ("XRANGE", key, f"({after}", "+", "COUNT", BATCH) for key, after in positions.items()
+    ]
+    deadline_s = time.monotonic() + wait_s
+    interval_s, longest_s = _POLL_S
+    while True:
+        replies = await exchange(client, commands, _TIMEOUT_S, key_at=1)
+        if failures := [reply for reply in replies if isinstance(reply, Exception)]:
+            await drop_connections(client)
+            raise classify(failures[0])
+        found = {key: reply for key, reply in zip(positions, replies, strict=True) if reply}
+        if found or time.monotonic() >= deadline_s:
+            return {key: _entries(reply) for key, reply in found.items()}
+        await asyncio.sleep(interval_s)
+        interval_s = min(2 * interval_s, longest_s)
+
+
+async def history(
+    client: RedisClient, key: str, *, after: str = "0", last: str = "+"
+) -> list[Entry]:
+    """Return entries of one stream after an id, up to `last`; at most `BATCH`.
+
+    Raises:
+        PublishError: as `read`.
+    """
+    found = await execute(
+        client, "XRANGE", key, f"({after}", last, "COUNT", BATCH, timeout_s=_TIMEOUT_S
+    )
+    return _entries(found)
+
+
+async def last_id(client: RedisClient, key: str) -> str:
+    """Return the id of a stream's last entry; 0 if it has none.
+
+    Raises:
+        PublishError: as `read`.
+    """
+    found = await execute(client, "XREVRANGE", key, "+", "-", "COUNT", 1, timeout_s=_TIMEOUT_S)
+    return _text(found[0][0]) if found else "0"
+
+
+def _entries(reply: Any) -> list[Entry]:  # noqa: ANN401 - the reply's form depends on the client
+    if len(reply) == 1 and isinstance(reply[0], list) and not _is_entry(reply[0]):
+        reply = reply[0]  # RESP3
+    return [Entry(_text(entry_id), _fields(fields)) for entry_id, fields in reply]
+
+
+def _is_entry(reply: Sequence[object]) -> bool:
+    return len(reply) == 2 and isinstance(reply[0], str | bytes)
+
+
+def _fields(fields: Any) -> dict[str, str]:  # noqa: ANN401 - as above
+    if not isinstance(fields, dict):  # raw replies of `exchange`
+        fields = dict(zip(fields[::2], fields[1::2], strict=True))
+    return {_text(name): _text(value) for name, value in fields.items()}
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")

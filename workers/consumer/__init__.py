@@ -1,0 +1,34 @@
+"""Shares the events of all calls among any number of worker processes, in order, without loss.
+
+    group = Group("redact", suffix="redacted")
+    await Consumer(client, group, "redact-1", new_handler, metrics).run(stop)
+
+Each partition has one owner at a time, by a lease with a fencing number. The owner reads the
+partition's events after a stored position, handles them one after another, and stores effects and
+position in one step. If it crashes, another worker continues there when the lease expires.
+
+handler    what a group implements: handles an event, returns derived events
+consumer   membership, leases, reading
+quota      the share of each worker
+partition  one leased partition: handling, retries, dead letters, commits
+store      the Redis operations (acquire.lua, commit.lua, begin.lua, members.lua)
+metrics    the metrics of a group
+
+Redis's own consumer groups would not do: two consumers of a group may hold neighboring events of a
+call (docs/decisions/0018-consumer.md).
+"""
+
+from workers.consumer.consumer import Consumer
+from workers.consumer.handler import Append, Handler, HandlerFactory, Received
+from workers.consumer.metrics import ConsumerMetrics
+from workers.consumer.store import Group
+
+__all__ = [
+    "Append",
+    "Consumer",
+    "ConsumerMetrics",
+    "Group",
+    "Handler",
+    "HandlerFactory",
+    "Received",
+]

@@ -1,0 +1,24 @@
+-- Lease a partition to a worker, unless another worker's lease has not expired.
+--
+-- KEYS  1 lease    hash  owner    the worker, '' after a release
+--                        until    Unix ms at which its lease ends, by the server's clock
+--                        fence    number of this lease; each has a higher one
+--                        position id of the last entry that was handled
+--                        trying, tries  the entry that was begun, and how often; see begin.lua
+-- ARGV  1 worker   2 lease (ms)   3 position of a group that is new to the partition
+--
+-- Returns {fence, position, 1 if the former owner did not release the partition}, or {0} if another
+-- worker holds it.
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'until', 'position')
+local owner = lease[1] or ''
+if owner ~= '' and owner ~= ARGV[1] and tonumber(lease[2]) > now_ms then
+  return {0}
+end
+local position = lease[3] or ARGV[3]
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'position', position,
+  'until', string.format('%.0f', now_ms + ARGV[2]))
+return {fence, position, owner == '' and 0 or 1}

@@ -1,0 +1,67 @@
+-- Write the effects of handled entries, advance the position and renew the lease: all or nothing,
+-- and only for the worker that holds the partition.
+--
+-- KEYS  1 lease    hash    see acquire.lua
+--       2 retries  stream  entries to be handled again
+--       3 dead     stream  entries that can't be handled
+--       4 shared   stream  derived events of all calls of the partition
+--       5 and more         the calls' derived streams
+-- ARGV  1 fence    2 lease (ms), 0 to release the partition   3 position, '' if it is unchanged
+--       4 MessagePack {ids of the retries that are done, fields of each dead letter,
+--         {index of the call's stream, fields} of each derived event}
+--       5 retention (s) of the calls' streams   6 length and 7 age (ms) that the shared stream keeps
+--
+-- Returns 1, or 0 if the worker no longer holds the partition; then nothing is written. A commit that
+-- was written before, and whose reply was lost, is written once: it finds its position stored, or its
+-- first retry done.
+
+local DEAD_LETTERS = 10000 -- kept per partition and group
+
+local lease_ms = tonumber(ARGV[2])
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then
+  return 0
+end
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local retries, dead_letters, appends = unpack(cmsgpack.unpack(ARGV[4]))
+
+if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'position') == ARGV[3] then
+  return 1
+end
+if retries[1] and #redis.call('XRANGE', KEYS[2], retries[1], retries[1]) == 0 then
+  return 1
+end
+
+-- A key of another type must fail here, before anything is written.
+for i = 2, #KEYS do
+  redis.call('XLEN', KEYS[i])
+end
+local until_ms = string.format('%.0f', now_ms + lease_ms)
+redis.call('HSET', KEYS[1], 'owner', lease_ms > 0 and redis.call('HGET', KEYS[1], 'owner') or '',
+  'until', until_ms)
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[1], 'position', ARGV[3])
+  redis.call('HDEL', KEYS[1], 'trying', 'tries')
+end
+for _, id in ipairs(retries) do
+  redis.call('XDEL', KEYS[2], id)
+end
+for _, fields in ipairs(dead_letters) do
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', DEAD_LETTERS, '*', unpack(fields))
+end
+for _, append in ipairs(appends) do
+  local key, fields = KEYS[append[1]], append[2]
+  -- One id in both streams, as in append.lua.
+  local id = redis.call('XADD', KEYS[4], '*', unpack(fields))
+  if redis.pcall('XADD', key, id, unpack(fields)).err then
+    redis.call('XADD', key, '*', unpack(fields))
+  end
+end
+for i = 5, #KEYS do
+  redis.call('EXPIRE', KEYS[i], ARGV[5])
+end
+if #appends > 0 then
+  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[6])
+  redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', math.max(0, now_ms - ARGV[7])))
+end
+return 1
