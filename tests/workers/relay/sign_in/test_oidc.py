@@ -197,7 +197,7 @@ async def test_unusable_provider_is_reported_and_retried(
     redis_url: str, provider: ScriptedProvider, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.relay.sign_in.provider._TIMEOUT_S", 0.3)
-    monkeypatch.setattr("workers.relay.sign_in.provider._RETRY_S", 0.5)
+    monkeypatch.setattr("workers.relay.sign_in.provider._RETRY_S", 1.0)
     match fault:
         case "issuer":
             provider.document = {"issuer": "https://evil.example.com"}
@@ -208,10 +208,10 @@ async def test_unusable_provider_is_reported_and_retried(
     async with relay_of(redis_url, provider.url) as relay:
         began_s = time.monotonic()
         assert await asyncio.gather(*(sign_in(relay) for _ in range(10))) == [503] * 10
-        assert time.monotonic() - began_s < 0.8
+        assert time.monotonic() - began_s < 2.0  # not 0.3 s for each
         assert provider.fetched["/.well-known/openid-configuration"] == 1
         provider.document, provider.fault, provider.published = {}, "", ["k1"]
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.1)
         assert await sign_in(relay) == 200
 
 
