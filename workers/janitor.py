@@ -64,8 +64,8 @@ class LeaseStore(Protocol):
 class Metrics:
     """All Prometheus metrics of a janitor."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
         self.lost_streams_total = Counter(
             "janitor_lost_streams_total",
             "Streams of lost gateways that this janitor closed.",

@@ -15,9 +15,9 @@ class Settings(BaseSettings):
     model_config = config("WORKER_", env_file=".env")
 
     id: str = Field(
-        default_factory=lambda: f"janitor-{socket.gethostname()}-{os.getpid()}",
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         max_length=128,
-        description="The worker's name in the events it writes. Default: janitor, host name and "
+        description="The worker's name, unique among the running ones. Default: host name and "
         "process id.",
     )
     redis_url: SecretStr = Field(

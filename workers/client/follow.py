@@ -11,7 +11,7 @@ from gateway.transcript.keys import partition_key, partition_of
 from workers.client import reading
 from workers.client.events import AnyEvent, Hole, StreamEnded, read_event
 from workers.client.reading import Entry
-from workers.client.transcript import Numbering
+from workers.client.transcript import Numbering, check
 
 PARTITIONS: Final = 64  # the default of GATEWAY_PARTITIONS
 _RETRY_S: Final = (0.1, 2.0)  # the interval doubles while Redis is unavailable
@@ -58,7 +58,7 @@ async def follow(
         for entry in (await _read(client, position, retry_s)).get(key, ()):
             position[key] = entry.id
             is_wanted = _order(entry.id) > first
-            for item in _check(streams, read_event(entry.id, entry.fields)):
+            for item in check(streams, read_event(entry.id, entry.fields)):
                 if not isinstance(item, Hole):
                     _note_end(open_streams, item)
                 if is_wanted:
@@ -112,7 +112,7 @@ async def follow_all(
             for entry in entries:
                 event = read_event(entry.id, entry.fields)
                 positions[keys[key]] = entry.id
-                for item in _check(_numbering(calls, event), event):
+                for item in check(_numbering(calls, event), event):
                     yield item
         await asyncio.sleep(0)
 
@@ -126,15 +126,6 @@ def _numbering(calls: dict[str, dict[str, Numbering]], event: AnyEvent) -> dict[
     if event.stream_id not in streams and event.n > 1:
         streams[event.stream_id] = Numbering(event.epoch, event.n - 1)
     return streams
-
-
-def _check(streams: dict[str, Numbering], event: AnyEvent) -> list[AnyEvent | Hole]:
-    """Return a new event, after the hole before it, if any; nothing if it is repeated."""
-    numbering = streams.setdefault(event.stream_id, Numbering())
-    if numbering.is_repeated(event):
-        return []
-    hole = numbering.advance(event)
-    return [hole, event] if hole else [event]
 
 
 async def _read(

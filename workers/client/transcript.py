@@ -7,6 +7,7 @@ rev starts the segment over, and the final replaces it. Repeated events are igno
 from dataclasses import dataclass, field
 
 from workers.client.events import (
+    AnyEvent,
     Event,
     Hole,
     StreamEnded,
@@ -27,16 +28,35 @@ class Numbering:
         """Return whether the event, or a later one, was received before."""
         return (event.epoch, event.n) <= (self.epoch, self.n)
 
-    def advance(self, event: Event) -> Hole | None:
-        """Continue after a new event; return the events that are missing before it, if any.
+    def is_next(self, event: Event) -> bool:
+        """Return whether no event is missing before a new one."""
+        return event.n == self._expected(event)
 
-        Numbers begin at 1 in each epoch.
-        """
-        expected = self.n + 1 if event.epoch == self.epoch else 1
+    def advance(self, event: Event) -> Hole | None:
+        """Continue after a new event; return the events that are missing before it, if any."""
+        expected = self._expected(event)
         self.epoch, self.n = event.epoch, event.n
         if event.n == expected:
             return None
         return Hole(event.call_id, event.stream_id, event.epoch, expected, event.n - 1)
+
+    def _expected(self, event: Event) -> int:
+        """Return the next number; numbers begin at 1 in each epoch."""
+        return self.n + 1 if event.epoch == self.epoch else 1
+
+
+def check(streams: dict[str, Numbering], event: AnyEvent) -> list[AnyEvent | Hole]:
+    """Return a new event, after the hole before it, if any; nothing if it is repeated.
+
+    Args:
+        streams: by stream_id, the numbering so far; updated.
+        event: the next event of the call.
+    """
+    numbering = streams.setdefault(event.stream_id, Numbering())
+    if numbering.is_repeated(event):
+        return []
+    hole = numbering.advance(event)
+    return [hole, event] if hole else [event]
 
 
 @dataclass(slots=True)
@@ -141,6 +161,10 @@ class CallTranscript:
         """All segments, ordered by their start."""
         return sorted(self._segments.values(), key=lambda s: (s.start_ms, s.track, s.segment))
 
+    def segment_of(self, event: TranscriptDelta | TranscriptFinal) -> Segment | None:
+        """Return the segment of an event that was applied."""
+        return self._segments.get(self._key(event))
+
     @property
     def first_delta_seen(self) -> bool:
         """Whether any text has been received."""
@@ -157,10 +181,13 @@ class CallTranscript:
 
     def _segment(self, event: TranscriptDelta | TranscriptFinal) -> Segment:
         """Return the event's segment; a higher revision replaces it with an empty one."""
-        key = event.stream_id, self.streams[event.stream_id].owner, event.track, event.segment
+        key = self._key(event)
         known = self._segments.get(key)
         if known is None or event.rev > known.rev:
             speaker = event.stream_id, event.track, event.role
             position = event.segment, event.rev, event.start_ms, event.end_ms
             known = self._segments[key] = Segment(*speaker, *position)
         return known
+
+    def _key(self, event: TranscriptDelta | TranscriptFinal) -> tuple[str, int, str, int]:
+        return event.stream_id, self.streams[event.stream_id].owner, event.track, event.segment

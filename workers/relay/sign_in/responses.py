@@ -9,6 +9,8 @@ from aiohttp import web
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _ERRORS: Final = {
+    HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
+    HTTPStatus.NOT_FOUND: web.HTTPNotFound,
     HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
     HTTPStatus.SERVICE_UNAVAILABLE: web.HTTPServiceUnavailable,

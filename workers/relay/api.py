@@ -1,0 +1,232 @@
+"""The relay's API: the calls that a viewer may see, their events, timelines, and a microphone."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.errors import PublishError
+from gateway.redis_client.client import RedisClient
+from workers.relay.call_summary import CallState
+from workers.relay.channel import Channel
+from workers.relay.feeds import AllFeed, CallFeed, calls_feed
+from workers.relay.gateways import Gateways, GatewaysError
+from workers.relay.messages import Order
+from workers.relay.metrics import Metrics
+from workers.relay.sign_in.assembly import SignIn
+from workers.relay.sign_in.audit import Action
+from workers.relay.sign_in.responses import json_error, json_response
+from workers.relay.sign_in.viewer import Permission, Text, Viewer
+from workers.relay.store import Store
+from workers.relay.streaming import Feed, stream
+from workers.relay.timeline import timeline
+
+_MAX_ID: Final = 400  # characters of a call id, encoded
+_MAX_QUERY: Final = 200
+_MAX_LISTED: Final = 500
+_ENTRY_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,19})?")
+_ORDER: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,19}-[0-9]{1,4}")
+
+type ApiHandler = Callable[[web.Request, Viewer, Channel], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The handlers of `/api/`, except `/api/session`.
+
+    Attributes:
+        channels: by kind of text.
+        store: the relay's Redis operations.
+        client: reads the history of all calls.
+        sign_in: identifies viewers.
+        gateways: the gateways' private ports.
+        microphone_route: the route of calls from the microphone page; empty: there is none.
+        max_viewers: feeds that may be open at the same time.
+        metrics: receives the results.
+    """
+
+    channels: Mapping[Text, Channel]
+    store: Store
+    client: RedisClient
+    sign_in: SignIn
+    gateways: Gateways
+    microphone_route: str
+    max_viewers: int
+    metrics: Metrics
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        routes: dict[str, tuple[ApiHandler, Permission]] = {
+            "/api/calls": (self._calls, Permission.CALLS),
+            "/api/calls/live": (self._live_calls, Permission.CALLS),
+            "/api/calls/{call_id}": (self._call, Permission.CALLS),
+            "/api/calls/{call_id}/events": (self._call_events, Permission.CALLS),
+            "/api/calls/{call_id}/timeline": (self._timeline, Permission.TIMELINE),
+            "/api/events": (self._all_events, Permission.CALLS),
+        }
+        for path, (handler, permission) in routes.items():
+            app.router.add_get(path, self._guarded(handler, permission), allow_head=False)
+        microphone = self._guarded(self._microphone, Permission.MICROPHONE)
+        app.router.add_post("/api/microphone", microphone)
+
+    def _guarded(
+        self, handler: ApiHandler, permission: Permission
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return a handler that requires a viewer with a permission."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            viewer = await self.sign_in.gate.viewer_of(request)
+            if not viewer.may(permission):
+                self.sign_in.audit.refuse("no-permission", request.remote, viewer)
+                raise json_error(HTTPStatus.FORBIDDEN, {"error": "your role may not do this"})
+            try:
+                return await handler(request, viewer, self._channel(viewer))
+            except PublishError as error:
+                self.metrics.count_error(error.reason)
+                message = "Redis is unavailable; try again"
+                raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message}) from None
+
+        return guarded
+
+    def _channel(self, viewer: Viewer) -> Channel:
+        """Return the channel of the text that a viewer may see."""
+        channel = self.channels.get(viewer.text)
+        if channel is None and viewer.text is Text.RAW:
+            channel = self.channels[Text.REDACTED]
+        if channel is None:
+            message = "this relay has no redacted text, and you may not see other text"
+            raise json_error(HTTPStatus.FORBIDDEN, {"error": message})
+        return channel
+
+    async def _calls(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        query = request.query.get("q", "").strip()
+        if len(query) > _MAX_QUERY:
+            message = f"q is longer than {_MAX_QUERY} characters"
+            raise json_error(HTTPStatus.BAD_REQUEST, {"error": message})
+        calls = (call for call in channel.directory.calls() if call.is_in(viewer.scope))
+        if query:
+            self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
+            found = ((call, call.find(query)) for call in calls)
+            listed = [call.summarize(match) for call, match in found if match is not None]
+        else:
+            listed = [call.summarize() for call in calls]
+        return json_response({"calls": listed[:_MAX_LISTED]})
+
+    async def _live_calls(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        return await self._stream("calls", request, viewer, calls_feed(channel, viewer.scope))
+
+    async def _call(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        call = await self._existing(request, viewer, channel)
+        self._note(Action.CALL_OPENED, request, viewer, call)
+        return json_response({"call": call.summarize(), "segments": call.segments})
+
+    async def _call_events(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        after = _after(request, _ENTRY_ID) or "0"
+        call_id = _call_id(request)
+        call = await channel.find(call_id)
+        if call:
+            self._check_scope(request, viewer, call)
+            self._note(Action.STREAM_OPENED, request, viewer, call)
+        feed = CallFeed(channel, self.store, call_id, after, viewer.scope, self.metrics)
+        return await self._stream("call", request, viewer, feed.messages())
+
+    async def _all_events(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        text = _after(request, _ORDER)
+        after = Order.parse(text) if text else None
+        self.sign_in.audit.note(Action.STREAM_OPENED, viewer, request.remote)
+        feed = AllFeed(channel, self.store, self.client, after, viewer.scope)
+        return await self._stream("all", request, viewer, feed.messages())
+
+    async def _timeline(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        call = await self._existing(request, viewer, channel)
+        live = None if call.is_over else await self.gateways.snapshot(call.call_id)
+        if request.query.get("only") == "live":
+            return json_response({"live": live})
+        self._note(Action.TIMELINE_OPENED, request, viewer, call)
+        events = [event async for event in self.store.events(channel.text, call.call_id)]
+        summary = call.summarize(with_text=False)
+        return json_response({"call": summary, "streams": timeline(events), "live": live})
+
+    async def _microphone(
+        self, request: web.Request, viewer: Viewer, _: Channel
+    ) -> web.StreamResponse:
+        if not self.microphone_route:
+            message = "the microphone is not set up (WORKER_RELAY_MICROPHONE_ROUTE)"
+            raise json_error(HTTPStatus.NOT_FOUND, {"error": message})
+        call_id = f"mic-{secrets.token_hex(8)}"
+        try:
+            media = await self.gateways.media_url(call_id, self.microphone_route)
+        except GatewaysError as error:
+            raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}) from None
+        if not viewer.scope.admits(call_id=call_id, route=media.route, tenant=media.tenant):
+            message = "you may not see calls of the microphone's route"
+            raise json_error(HTTPStatus.FORBIDDEN, {"error": message})
+        return json_response({"url": media.url, "call_id": call_id})
+
+    async def _existing(self, request: web.Request, viewer: Viewer, channel: Channel) -> CallState:
+        call = await channel.find(_call_id(request))
+        if call is None:
+            raise _unknown_call()
+        self._check_scope(request, viewer, call)
+        return call
+
+    def _check_scope(self, request: web.Request, viewer: Viewer, call: CallState) -> None:
+        """Answer as for an unknown call unless the viewer's scope admits the call."""
+        if not call.is_in(viewer.scope):
+            self.sign_in.audit.refuse("out-of-scope", request.remote, viewer, call.call_id)
+            raise _unknown_call()
+
+    def _note(self, action: Action, request: web.Request, viewer: Viewer, call: CallState) -> None:
+        self.sign_in.audit.note(
+            action, viewer, request.remote, call_id=call.call_id, tenant=call.tenant
+        )
+
+    async def _stream(
+        self, name: str, request: web.Request, viewer: Viewer, feed: Feed
+    ) -> web.StreamResponse:
+        if self.metrics.open_feeds >= self.max_viewers:
+            message = "too many feeds are open (WORKER_RELAY_MAX_VIEWERS)"
+            raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message})
+        with self.metrics.viewing(name):
+            return await stream(request, feed, viewer, self.sign_in.signed_out)
+
+
+def _call_id(request: web.Request) -> str:
+    """Return the call id in the path, encoded as in events."""
+    call_id = quote(request.match_info["call_id"], safe="", errors="surrogatepass")
+    if len(call_id) > _MAX_ID:
+        raise _unknown_call()
+    return call_id
+
+
+def _unknown_call() -> web.HTTPException:
+    return json_error(HTTPStatus.NOT_FOUND, {"error": "there is no such call"})
+
+
+def _after(request: web.Request, pattern: re.Pattern[str]) -> str:
+    """Return the id after which a feed continues; empty if there is none.
+
+    The header of a client that reconnects is newer than the query of its URL.
+    """
+    text = request.headers.get("Last-Event-ID") or request.query.get("after", "")
+    if text and not pattern.fullmatch(text):
+        message = "after, or Last-Event-ID, must be the id of a message of this feed"
+        raise json_error(HTTPStatus.BAD_REQUEST, {"error": message})
+    return text

@@ -1,0 +1,76 @@
+"""Creates the relay from its settings."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from aiohttp import ClientSession, DummyCookieJar, web
+from prometheus_client import CollectorRegistry
+
+from common import serving
+from common.resources import Descriptors
+from gateway.redis_client.client import RedisClient
+from workers.relay.api import Api
+from workers.relay.channel import Channel
+from workers.relay.directory import Directory
+from workers.relay.gateways import Gateways
+from workers.relay.hub import Hub
+from workers.relay.metrics import Metrics
+from workers.relay.pages import add_pages
+from workers.relay.settings import Settings
+from workers.relay.sign_in.assembly import signing_in
+from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.relay.store import Store
+
+_SILENT_S: Final = 86_400.0  # a live call without events for so long is taken off the list
+_MAX_BODY: Final = 8192
+
+
+@contextlib.asynccontextmanager
+async def relay(
+    settings: Settings,
+    sign_in_settings: SignInSettings,
+    client: RedisClient,
+    partitions: int,
+    registry: CollectorRegistry,
+    private: web.Application,
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Serve the pages and the API for as long as the context lasts; yield what reads the events.
+
+    Args:
+        settings: what the relay shows, and where.
+        sign_in_settings: who may see it.
+        client: from `create_client`; its creator closes it.
+        partitions: the number of partitions, fixed at installation.
+        registry: collects the metrics.
+        private: the application of the private port, not yet started; gets `POST /links`.
+
+    Raises:
+        SettingsError: a setting is invalid, or the port is in use.
+    """
+    metrics, store = Metrics(registry), Store(client, partitions)
+    channels = {
+        text: Channel(text, store, Directory(settings.ended_s, _SILENT_S), metrics)
+        for text in settings.text.kinds
+    }
+    app = web.Application(client_max_size=_MAX_BODY)
+    async with (
+        signing_in(sign_in_settings, client) as sign_in,
+        ClientSession(cookie_jar=DummyCookieJar()) as http,
+    ):
+        sign_in.add_to(app)
+        sign_in.add_links_to(private)
+        token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
+        Api(
+            channels=channels,
+            store=store,
+            client=client,
+            sign_in=sign_in,
+            gateways=Gateways(http, settings.gateway_urls, token, settings.media_url),
+            microphone_route=settings.microphone_route,
+            max_viewers=settings.max_viewers,
+            metrics=metrics,
+        ).add_to(app)
+        add_pages(app, settings.media_url)
+        async with serving.listening(app, settings.host, settings.port, Descriptors()):
+            yield Hub(client, store, list(channels.values()), metrics).run

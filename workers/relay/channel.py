@@ -1,0 +1,130 @@
+"""The events of one kind of text, on their way to the viewers who receive them."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from workers.client.events import AnyEvent, EventError
+from workers.client.reading import Entry
+from workers.relay.call_summary import CallState
+from workers.relay.directory import Directory
+from workers.relay.messages import Item, Merge, item
+from workers.relay.metrics import Metrics
+from workers.relay.sign_in.viewer import Text
+from workers.relay.store import Store
+from workers.relay.subscription import Subscription
+
+
+@dataclass(slots=True)
+class _Load:
+    """A call that is being loaded, and its events that were published meanwhile."""
+
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    pending: list[AnyEvent] = field(default_factory=list)
+
+
+class Channel:
+    """The events of one kind of text, and the viewers who receive them.
+
+    Args:
+        text: raw or redacted.
+        store: loads calls whose beginning was not received.
+        directory: the calls.
+        metrics: receives the results.
+    """
+
+    def __init__(self, text: Text, store: Store, directory: Directory, metrics: Metrics) -> None:
+        self.text = text
+        self.directory = directory
+        self.merge = Merge()
+        self._store = store
+        self._metrics = metrics
+        self._of_call: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._of_all: set[Subscription] = set()
+        self._loads: dict[str, _Load] = {}
+
+    @contextlib.contextmanager
+    def subscribe(self, call_id: str | None) -> Iterator[Subscription]:
+        """Subscribe to one call, or with None to all calls, for as long as the context lasts."""
+        subscription = Subscription()
+        subscriptions = self._of_all if call_id is None else self._of_call[call_id]
+        subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            subscriptions.discard(subscription)
+            if call_id is not None and not subscriptions:
+                self._of_call.pop(call_id, None)
+
+    def receive(self, partition: int, entries: Sequence[Entry]) -> list[str]:
+        """Pass new entries of a partition on; return the calls whose beginning is not known."""
+        calls: defaultdict[str, list[Item]] = defaultdict(list)
+        unknown = []
+        for entry in entries:
+            try:
+                each = item(entry, partition)
+            except EventError:
+                self._metrics.count_error("event-malformed")
+                continue
+            calls[each.event.call_id].append(each)
+            if self._note(each.event):
+                unknown.append(each.event.call_id)
+        self._metrics.events_total.labels(self.text).inc(len(entries))
+        for call_id, items in calls.items():
+            self.merge.add(items)
+            for subscription in self._of_call.get(call_id, ()):
+                subscription.push(items)
+        return unknown
+
+    def _note(self, event: AnyEvent) -> bool:
+        """Apply an event to the directory; return whether the call's beginning is not known."""
+        call_id, now_s = event.call_id, time.monotonic()
+        if load := self._loads.get(call_id):
+            load.pending.append(event)
+        elif call_id in self.directory:
+            self.directory.apply(event, now_s)
+        elif event.n == 1:
+            self.directory.put(CallState.begin(call_id), now_s)
+            self.directory.apply(event, now_s)
+        else:
+            return True
+        return False
+
+    def release(self, before_ms: int) -> None:
+        """Pass events written before a time to the viewers of all calls."""
+        if items := self.merge.release(before_ms):
+            for subscription in self._of_all:
+                subscription.push(items)
+
+    async def find(self, call_id: str) -> CallState | None:
+        """Return a call, from Redis if it is not in the directory; None if there is no such call.
+
+        Raises:
+            PublishError: Redis is unavailable.
+        """
+        if load := self._loads.get(call_id):
+            await load.done.wait()
+        return self.directory.get(call_id) or await self._load(call_id)
+
+    async def _load(self, call_id: str) -> CallState | None:
+        load = self._loads[call_id] = _Load()
+        call = None
+        try:
+            call = await self._store.call(self.text, call_id)
+        finally:
+            del self._loads[call_id]
+            load.done.set()
+        if call:
+            for event in load.pending:
+                call.apply(event)
+            if self._is_listed(call):
+                self.directory.put(call, time.monotonic())
+        return call
+
+    def _is_listed(self, call: CallState) -> bool:
+        ended = call.newest if call.is_over else None
+        return ended is None or datetime.now(UTC) - ended < timedelta(seconds=self.directory.keep_s)

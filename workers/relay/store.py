@@ -1,0 +1,93 @@
+"""The relay's Redis operations, for a single server, sentinels or a cluster."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from redis.asyncio import RedisCluster
+
+from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import execute
+from gateway.transcript.keys import partition_key, partition_of
+from workers.client import reading
+from workers.client.events import AnyEvent, EventError, read_event
+from workers.relay.call_summary import CallState
+from workers.relay.sign_in.viewer import Text
+
+_TIMEOUT_S: Final = 5.0
+_TAIL: Final = 200  # entries of a partition in which calls that ended lately are looked for
+_LONG_ID_DOTS: Final = 2  # of `<tenant>.<carrier>.<id>`
+
+
+def shared_key(partition: int, text: Text) -> str:
+    """Return the key of the events of all calls of a partition."""
+    return partition_key(partition, "redacted" if text is Text.REDACTED else "events")
+
+
+class Store:
+    """Reads what the hub has not: histories, and which calls there are.
+
+    Every method raises `PublishError` if Redis is unavailable or refuses the command.
+
+    Args:
+        client: from `create_client`.
+        partitions: the number of partitions, fixed at installation.
+    """
+
+    def __init__(self, client: RedisClient, partitions: int) -> None:
+        self.partitions = partitions
+        self._client = client
+
+    async def server_ms(self) -> int:
+        """Return the server's time in Unix ms; of a cluster, the earliest of its primaries."""
+        if isinstance(self._client, RedisCluster):
+            times = await self._execute("TIME", target_nodes=RedisCluster.PRIMARIES)
+            return min(int(s) * 1000 + int(us) // 1000 for s, us in times.values())
+        s, us = await self._execute("TIME")
+        return int(s) * 1000 + int(us) // 1000
+
+    async def recent_calls(self, partition: int, key: str) -> set[str]:
+        """Return the calls that are live, and those of the last events in a shared stream."""
+        members = await self._execute("ZRANGE", partition_key(partition, "live"), 0, -1)
+        live = {member.decode(errors="replace").partition(" ")[0] for member in members}
+        tail = await self._execute("XREVRANGE", key, "+", "-", "COUNT", _TAIL)
+        return live | {fields.get(b"call_id", b"").decode("ascii", "replace") for _, fields in tail}
+
+    async def call(self, text: Text, call_id: str) -> CallState | None:
+        """Return the state of a call after all its events; None if it has none."""
+        call = CallState.begin(call_id)
+        async for event in self.events(text, call_id):
+            call.apply(event)
+        return call if call.transcript.events else None
+
+    async def events(self, text: Text, call_id: str) -> AsyncIterator[AnyEvent]:
+        """Yield the events of a call; skip entries that are not events."""
+        async for entries in self.history(text, call_id, "0"):
+            for entry in entries:
+                try:
+                    yield read_event(entry.id, entry.fields)
+                except EventError:
+                    continue
+
+    async def history(
+        self, text: Text, call_id: str, after: str
+    ) -> AsyncIterator[list[reading.Entry]]:
+        """Yield a call's entries after an id, in batches, up to the newest."""
+        key = await self._locate(text, call_id)
+        while entries := await reading.history(self._client, key, after=after):
+            yield entries
+            after = entries[-1].id
+            if len(entries) < reading.BATCH:
+                return
+
+    async def _locate(self, text: Text, call_id: str) -> str:
+        """Return the key of a call's stream."""
+        suffix = ":redacted" if text is Text.REDACTED else ""
+        key = partition_key(partition_of(call_id, self.partitions), f"call:{call_id}{suffix}")
+        parts = call_id.split(".", _LONG_ID_DOTS)
+        if len(parts) <= _LONG_ID_DOTS or await self._execute("EXISTS", key):
+            return key
+        # It may be the longer id of a call whose plain id another call has; see docs/events.md.
+        return partition_key(partition_of(parts[-1], self.partitions), f"call:{call_id}{suffix}")
+
+    async def _execute(self, *command: str | int, **options: Any) -> Any:  # noqa: ANN401 - any reply of Redis
+        return await execute(self._client, *command, timeout_s=_TIMEOUT_S, **options)
