@@ -1,0 +1,1 @@
+"""Serve live transcripts to browsers and programs over HTTP."""
