@@ -3,8 +3,8 @@
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
 import { asText } from "./call-view.js";
 import { Banner, ConnectionBanner, api, signIn, start, useTicks } from "./session.js";
-import { Transcript, roleClass, useCall } from "./transcript.js";
-import { clock, percentile, span, stateName, when } from "./words.js";
+import { Transcript, useCall } from "./transcript.js";
+import { clock, percentile, roleClass, span, stateName, when } from "./words.js";
 
 const LAG_MS = 10_000;
 const callId = location.pathname.split("/")[2] ?? "";

@@ -127,7 +127,7 @@ function choose(calls, filter) {
 function Filter({ name, calls, value, onChange }) {
   const values = [...new Set([...calls.values()].map((call) => call[name]))].filter(Boolean).sort();
   return html`<select aria-label=${`Filter by ${name}`} value=${value} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
-    <option value="">Any ${name}</option>
+    <option value="">${name[0].toUpperCase() + name.slice(1)}</option>
     ${values.map((each) => html`<option key=${each} value=${each}>${name === "state" ? stateName(each) : each}</option>`)}
   </select>`;
 }

@@ -3,21 +3,23 @@
 import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { RelayError, follow } from "../callscribe.js";
 import { CallView } from "./call-view.js";
-import { clock, completeness } from "./words.js";
+import { clock, completeness, roleClass } from "./words.js";
 
 const MASK = /(\[[a-z_]{2,30}\])/;
+const RETRY_MS = 500;
 const BACKLOG = 3; // more finals than these at once were spoken before the page was opened
 
 /**
  * Follows the call; re-renders at most once per frame.
  * @param {string} callId
+ * @param {number} [retries] while the call is unknown, because it is about to start
  * @returns {{ view: CallView, state: string, error: string, finals: any[] }}
  */
-export function useCall(callId) {
+export function useCall(callId, retries = 0) {
   const [call, setCall] = useState(() => ({ view: new CallView(), state: "connecting", error: "", finals: /** @type {any[]} */ ([]) }));
   useEffect(() => {
     const stop = new AbortController();
-    readCall(callId, stop.signal, setCall);
+    readCall(callId, retries, stop.signal, setCall);
     return () => stop.abort();
   }, [callId]);
   return call;
@@ -25,10 +27,11 @@ export function useCall(callId) {
 
 /**
  * @param {string} callId
+ * @param {number} retries
  * @param {AbortSignal} signal
  * @param {(call: any) => void} publish
  */
-async function readCall(callId, signal, publish) {
+async function readCall(callId, retries, signal, publish) {
   const view = new CallView();
   const call = { view, state: "connecting", error: "", finals: /** @type {any[]} */ ([]) };
   let frame = 0;
@@ -49,7 +52,11 @@ async function readCall(callId, signal, publish) {
       change({});
     }
     change({ state: "ended" });
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
+    if (error.status === 404 && retries > 0) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      return readCall(callId, retries - 1, signal, publish);
+    }
     change({ state: "failed", error: reasonOf(error) });
   }
 }
@@ -112,9 +119,6 @@ function Line({ item, isFirst, at, redacted }) {
 
 /** @param {string} text */
 const chips = (text) => text.split(MASK).map((part, at) => (at % 2 ? html`<span class="chip">${part}</span>` : part));
-
-/** @param {string} role */
-export const roleClass = (role) => (role === "agent" || role === "customer" ? role : "other");
 
 /** Announces finals to screen readers, and nothing else. @param {{ finals: any[] }} props */
 function Announcer({ finals }) {

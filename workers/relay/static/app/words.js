@@ -5,8 +5,8 @@ const STATES = {
   completed: "Completed",
   failed: "Failed",
   refused: "Refused",
-  drained: "Gateway stopped",
-  lost: "Gateway lost",
+  drained: "Drained",
+  lost: "Lost",
 };
 
 const ROLES = { customer: "Customer", agent: "Agent", mix: "Both speakers" };
@@ -32,6 +32,12 @@ export const causeName = (cause) => named(CAUSES, cause);
  * @param {string | undefined} track
  */
 export const speakerName = (role, track) => named(ROLES, !role || role === "unknown" ? track || "Unknown" : role);
+
+/**
+ * Returns the class of a role's colors.
+ * @param {string} role
+ */
+export const roleClass = (role) => (role === "agent" || role === "customer" ? role : "other");
 
 /**
  * Returns `3 events`, or `1 event`.
