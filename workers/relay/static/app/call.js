@@ -1,0 +1,121 @@
+/** The page of one call: its transcript, live, with the figures of the call above it. */
+
+import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
+import { asText } from "./call-view.js";
+import { Banner, ConnectionBanner, api, signIn, start, useTicks } from "./session.js";
+import { Transcript, useCall } from "./transcript.js";
+import { clock, percentile, roleClass, span, stateName, when } from "./words.js";
+
+const LAG_MS = 10_000;
+const callId = location.pathname.split("/")[2] ?? "";
+
+/** @param {{ session: any }} props */
+function CallPage({ session }) {
+  const call = useCall(callId);
+  const summary = useSummary();
+  const { view, state, error } = call;
+  const isEnded = view.end !== null;
+  const status = isEnded ? view.transcript.status : (summary?.state ?? "live");
+  const isLive = summary?.state === "live";
+  useEffect(() => {
+    document.title = `${callId} · Callscribe`;
+  }, []);
+  return html`<main id="main" class="call">
+    <div class="head">
+      <div class="title">
+        <h1>${callId}</h1>
+        <span class="badge state ${status}">${stateName(status)}</span>
+      </div>
+      <${Facts} view=${view} summary=${summary} isEnded=${isEnded} mayLag=${session.may.includes("timeline")} />
+      <${Talk} talk=${view.talk} />
+      <div class="actions">
+        <${CopyButton} view=${view} />
+        ${session.may.includes("timeline") && html`<a class="button" href=${`/calls/${callId}/timeline`}>Timeline</a>`}
+      </div>
+    </div>
+    <${ConnectionBanner} state=${state} />
+    ${error === "expired" && html`<${Banner} tone="bad">Your session has ended. <button class="link" onClick=${signIn}>Sign in again</button><//>`}
+    ${error && error !== "expired" && html`<${Banner} tone="bad">${error} <a href="/">All calls</a><//>`}
+    ${!error && summary && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive} />`}
+  </main>`;
+}
+
+/** Loads what the list of calls shows about the call. */
+function useSummary() {
+  const [summary, setSummary] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    api(`/api/calls/${callId}`).then(
+      ({ call }) => setSummary(call),
+      () => setSummary({}), // the events' stream shows why
+    );
+  }, []);
+  return summary;
+}
+
+/** @param {{ view: import("./call-view.js").CallView, summary: any, isEnded: boolean, mayLag: boolean }} props */
+function Facts({ view, summary, isEnded, mayLag }) {
+  useTicks(1000);
+  const { transcript, zero, lastLatency } = view;
+  const lag = useLag(mayLag && summary?.state === "live" && !isEnded);
+  const median = useMemo(() => percentile(transcript.latencies, 0.5), [Math.floor(transcript.latencies.length / 10)]);
+  const duration = isEnded ? transcript.duration_ms : summary?.ended ? summary.duration_ms : Date.now() - zero;
+  const facts = [
+    ["Carrier", summary?.carrier || view.carrier],
+    ["Route", summary?.route],
+    ["Started", zero ? when(new Date(zero).toISOString()) : ""],
+    ["Duration", zero ? clock(duration) : ""],
+    ["Latency", lastLatency >= 0 ? span(lastLatency) : "", median >= 0 ? `median ${span(median)}` : ""],
+    ["Model lag", lag === null ? "" : span(lag)],
+  ];
+  return html`<dl class="facts">
+    ${facts.map(([name, value, more]) => value && html`<div key=${name}><dt>${name}</dt><dd>${value}${more && html` <small>${more}</small>`}</dd></div>`)}
+  </dl>`;
+}
+
+/** Requests how far the model is behind, every few seconds. @param {boolean} isOn */
+function useLag(isOn) {
+  const [lag, setLag] = useState(/** @type {number | null} */ (null));
+  useEffect(() => {
+    if (!isOn) return setLag(null);
+    const stop = new AbortController();
+    const read = async () => {
+      const { live } = await api(`/api/calls/${callId}/timeline?only=live`, { signal: stop.signal });
+      const tracks = (live?.streams ?? []).flatMap((/** @type {any} */ stream) => stream.tracks);
+      setLag(tracks.length ? Math.max(...tracks.map((/** @type {any} */ track) => track.lag_ms)) : null);
+    };
+    const tryRead = () => read().catch(() => setLag(null));
+    tryRead();
+    const timer = setInterval(tryRead, LAG_MS);
+    return () => (clearInterval(timer), stop.abort());
+  }, [isOn]);
+  return lag;
+}
+
+/** @param {{ talk: import("./call-view.js").CallView["talk"] }} props */
+function Talk({ talk }) {
+  const speakers = [...talk].filter(([, { ms }]) => ms > 0).sort();
+  if (!speakers.length) return null;
+  return html`<div class="talk">
+    <div class="bar" aria-hidden="true">
+      ${speakers.map(([name, { role, ms }]) => html`<span key=${name} class=${roleClass(role)} style=${{ "--share": ms }}></span>`)}
+    </div>
+    <p>${speakers.map(([name, { role, ms }]) => html`<span key=${name} class=${roleClass(role)}><i aria-hidden="true"></i>${name} talked ${clock(ms)}</span>`)}</p>
+  </div>`;
+}
+
+/** @param {{ view: import("./call-view.js").CallView }} props */
+function CopyButton({ view }) {
+  const [label, setLabel] = useState("Copy transcript");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(asText(view, clock));
+      setLabel("Copied");
+    } catch {
+      setLabel("The browser does not allow copying here");
+    }
+    setTimeout(() => setLabel("Copy transcript"), 2500);
+  };
+  return html`<button class="button" onClick=${copy} disabled=${!view.items.length}><span aria-live="polite">${label}</span></button>`;
+}
+
+start(CallPage);

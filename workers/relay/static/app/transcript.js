@@ -1,0 +1,158 @@
+/** The transcript of one call, which grows while the reader watches. */
+
+import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { RelayError, follow } from "../callscribe.js";
+import { CallView } from "./call-view.js";
+import { clock, completeness, roleClass } from "./words.js";
+
+const MASK = /(\[[a-z_]{2,30}\])/;
+const RETRY_MS = 500;
+const BACKLOG = 3; // more finals than these at once were spoken before the page was opened
+
+/**
+ * Follows the call; re-renders at most once per frame.
+ * @param {string} callId
+ * @param {number} [retries] while the call is unknown, because it is about to start
+ * @returns {{ view: CallView, state: string, error: string, finals: any[] }}
+ */
+export function useCall(callId, retries = 0) {
+  const [call, setCall] = useState(() => ({ view: new CallView(), state: "connecting", error: "", finals: /** @type {any[]} */ ([]) }));
+  useEffect(() => {
+    const stop = new AbortController();
+    readCall(callId, retries, stop.signal, setCall);
+    return () => stop.abort();
+  }, [callId]);
+  return call;
+}
+
+/**
+ * @param {string} callId
+ * @param {number} retries
+ * @param {AbortSignal} signal
+ * @param {(call: any) => void} publish
+ */
+async function readCall(callId, retries, signal, publish) {
+  const view = new CallView();
+  const call = { view, state: "connecting", error: "", finals: /** @type {any[]} */ ([]) };
+  let frame = 0;
+  const show = () => {
+    frame = 0;
+    if (!signal.aborted) publish({ ...call });
+    call.finals = [];
+  };
+  const change = (/** @type {object} */ values) => {
+    Object.assign(call, values);
+    // A hidden tab has no frames.
+    frame ||= document.hidden ? setTimeout(show, 250) : requestAnimationFrame(show);
+  };
+  try {
+    for await (const event of follow({ callId, signal, onState: (state) => change({ state }) })) {
+      const final = view.apply(event);
+      if (final) call.finals.push(final);
+      change({});
+    }
+    change({ state: "ended" });
+  } catch (/** @type {any} */ error) {
+    if (error.status === 404 && retries > 0) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      return readCall(callId, retries - 1, signal, publish);
+    }
+    change({ state: "failed", error: reasonOf(error) });
+  }
+}
+
+/** @param {unknown} error */
+function reasonOf(error) {
+  if (!(error instanceof RelayError)) throw error;
+  if (error.status === 401) return "expired";
+  if (error.status === 403 || error.status === 404) return "There is no such call, or you may not see it.";
+  return `The transcript cannot be shown: ${error.message}.`;
+}
+
+/** @param {{ call: ReturnType<typeof useCall>, redacted: boolean, isLive: boolean }} props */
+export function Transcript({ call, redacted, isLive }) {
+  const { view, state, finals } = call;
+  const end = view.end;
+  return html`<section class="transcript" aria-label="Transcript">
+    <${Lines} view=${view} version=${view.version} redacted=${redacted} />
+    ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : "No words yet."}</p>`}
+    ${end && html`<p class="complete ${end.missing ? "bad" : "good"}">${completeness(end)}</p>`}
+    <${Announcer} finals=${finals} />
+    <${Follower} version=${view.version} isLive=${isLive && !end} />
+  </section>`;
+}
+
+/** The list of lines. An unchanged line keeps its element's description, so Preact skips it. */
+class Lines extends Component {
+  /** @param {any} next */
+  shouldComponentUpdate(next) {
+    return next.view !== this.props.view || next.version !== this.props.version;
+  }
+
+  /** @param {any} props */
+  render({ view, redacted }) {
+    let speaker = "";
+    const lines = view.items.map((/** @type {any} */ item) => {
+      const isFirst = item.speaker !== speaker;
+      speaker = item.speaker;
+      if (item.shown !== item.version || item.isFirst !== isFirst || item.zero !== view.zero) {
+        Object.assign(item, { shown: item.version, isFirst, zero: view.zero });
+        item.line = html`<${Line} key=${item.key} item=${item} isFirst=${isFirst} at=${clock(item.time - view.zero)} redacted=${redacted} />`;
+      }
+      return item.line;
+    });
+    return html`<ol class="lines">${lines}</ol>`;
+  }
+}
+
+/** @param {{ item: import("./call-view.js").Item, isFirst: boolean, at: string, redacted: boolean }} props */
+function Line({ item, isFirst, at, redacted }) {
+  const { segment, tags } = item;
+  if (!segment) return html`<li class="mark ${item.tone}"><time>${at}</time><span>${item.text}</span></li>`;
+  const text = segment.text.trim() || (segment.final ? "" : "…");
+  return html`<li class="line ${roleClass(segment.role)} ${segment.final ? "" : "partial"} ${isFirst ? "first" : ""}">
+    <time>${at}</time>
+    <span class=${isFirst ? "speaker" : "unseen"}>${item.speaker}</span>
+    <p dir="auto">${redacted ? chips(text) : text}${tags.map((tag) => html` <span class="tag">${tag}</span>`)}</p>
+  </li>`;
+}
+
+/** @param {string} text */
+const chips = (text) => text.split(MASK).map((part, at) => (at % 2 ? html`<span class="chip">${part}</span>` : part));
+
+/** Announces finals to screen readers, and nothing else. @param {{ finals: any[] }} props */
+function Announcer({ finals }) {
+  const said = finals.length <= BACKLOG ? finals.map((item) => `${item.speaker}: ${item.segment.text.trim()}`) : [];
+  const ref = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    for (const text of said) {
+      const line = document.createElement("p");
+      line.textContent = text;
+      ref.current?.append(line);
+    }
+    while (ref.current && ref.current.childElementCount > 5) ref.current.firstElementChild?.remove();
+  }, [finals]);
+  return html`<div class="unseen" role="log" aria-live="polite" aria-label="New words" ref=${ref}></div>`;
+}
+
+/** Scrolls to the newest words unless the reader has scrolled up. @param {{ version: number, isLive: boolean }} props */
+function Follower({ version, isLive }) {
+  const [follows, setFollows] = useState(true);
+  const last = useRef(0);
+  useEffect(() => {
+    const onScroll = () => {
+      const isUp = scrollY < last.current;
+      last.current = scrollY;
+      const below = document.documentElement.scrollHeight - innerHeight - scrollY;
+      if (below < 48) setFollows(true);
+      else if (isUp) setFollows(false);
+    };
+    addEventListener("scroll", onScroll, { passive: true });
+    return () => removeEventListener("scroll", onScroll);
+  }, []);
+  useEffect(() => {
+    if (follows && isLive) scrollTo(0, document.documentElement.scrollHeight);
+  }, [version, follows]);
+  if (follows || !isLive) return null;
+  return html`<button class="newest" onClick=${() => setFollows(true)}>New words <span aria-hidden="true">↓</span></button>`;
+}
