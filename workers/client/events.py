@@ -7,13 +7,20 @@ here is an `OtherEvent`; skip it.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 
 class EventError(Exception):
     """An entry that is not an event of version 1. The message quotes no value."""
+
+
+class Entry(NamedTuple):
+    """One entry of a stream: its id, and its fields as text."""
+
+    id: str
+    fields: dict[str, str]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):

@@ -9,8 +9,7 @@ from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import partition_key, partition_of
 from workers.client import reading
-from workers.client.events import AnyEvent, Hole, StreamEnded, read_event
-from workers.client.reading import Entry
+from workers.client.events import AnyEvent, Entry, Hole, StreamEnded, read_event
 from workers.client.transcript import Numbering, check
 
 PARTITIONS: Final = 64  # the default of GATEWAY_PARTITIONS

@@ -3,25 +3,19 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from redis.asyncio import RedisCluster
 
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import Command, drop_connections, exchange, execute
 from gateway.redis_client.errors import classify
+from workers.client.events import Entry
 
 BATCH: Final = 500  # entries of each stream in one reply
 _TIMEOUT_S: Final = 5.0
 _BLOCK_S: Final = 1.0  # below the timeouts of clients
 _POLL_S: Final = (0.01, 0.1)  # the interval doubles while nothing new is found
-
-
-class Entry(NamedTuple):
-    """One entry of a stream: its id, and its fields as text."""
-
-    id: str
-    fields: dict[str, str]
 
 
 async def read(

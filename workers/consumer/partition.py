@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from gateway.errors import PublishError
-from workers.client.events import AnyEvent, EventError, read_event
-from workers.client.reading import BATCH, Entry
+from workers.client.events import AnyEvent, Entry, EventError, read_event
+from workers.client.reading import BATCH
 from workers.consumer.handler import Append, Handler, Received
 from workers.consumer.metrics import ConsumerMetrics
 from workers.consumer.store import Commit, Lease, LeaseStore

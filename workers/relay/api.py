@@ -1,11 +1,12 @@
 """The relay's API: the calls that a viewer may see, their events, timelines, and a microphone."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from aiohttp import web
@@ -30,6 +31,7 @@ _MAX_ID: Final = 400  # characters of a call id, encoded
 _MAX_QUERY: Final = 200
 _MAX_LISTED: Final = 500
 _ENTRY_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,19})?")
+_READY_TIMEOUT_S: Final = 5.0
 _ORDER: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,19}-[0-9]{1,4}")
 
 type ApiHandler = Callable[[web.Request, Viewer, Channel], Awaitable[web.StreamResponse]]
@@ -41,6 +43,7 @@ class Api:
 
     Attributes:
         channels: by kind of text.
+        ready: set once the hub reads.
         store: the relay's Redis operations.
         client: reads the history of all calls.
         sign_in: identifies viewers.
@@ -51,6 +54,7 @@ class Api:
     """
 
     channels: Mapping[Text, Channel]
+    ready: asyncio.Event
     store: Store
     client: RedisClient
     sign_in: SignIn
@@ -58,6 +62,7 @@ class Api:
     microphone_route: str
     max_viewers: int
     metrics: Metrics
+    _feeds: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
@@ -73,6 +78,11 @@ class Api:
             app.router.add_get(path, self._guarded(handler, permission), allow_head=False)
         microphone = self._guarded(self._microphone, Permission.MICROPHONE)
         app.router.add_post("/api/microphone", microphone)
+        app.on_shutdown.append(self._end_feeds)
+
+    async def _end_feeds(self, _: web.Application) -> None:
+        for task in self._feeds:
+            task.cancel()
 
     def _guarded(
         self, handler: ApiHandler, permission: Permission
@@ -85,6 +95,7 @@ class Api:
                 self.sign_in.audit.refuse("no-permission", request.remote, viewer)
                 raise json_error(HTTPStatus.FORBIDDEN, {"error": "your role may not do this"})
             try:
+                await self._until_ready()
                 return await handler(request, viewer, self._channel(viewer))
             except PublishError as error:
                 self.metrics.count_error(error.reason)
@@ -92,6 +103,13 @@ class Api:
                 raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message}) from None
 
         return guarded
+
+    async def _until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await self.ready.wait()
+        except TimeoutError:
+            raise PublishError("redis-unavailable", "the relay has not read it yet") from None
 
     def _channel(self, viewer: Viewer) -> Channel:
         """Return the channel of the text that a viewer may see."""
@@ -204,8 +222,13 @@ class Api:
         if self.metrics.open_feeds >= self.max_viewers:
             message = "too many feeds are open (WORKER_RELAY_MAX_VIEWERS)"
             raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message})
-        with self.metrics.viewing(name):
-            return await stream(request, feed, viewer, self.sign_in.signed_out)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._feeds.add(task)
+        try:
+            with self.metrics.viewing(name):
+                return await stream(request, feed, viewer, self.sign_in.signed_out)
+        finally:
+            self._feeds.discard(task)
 
 
 def _call_id(request: web.Request) -> str:

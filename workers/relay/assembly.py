@@ -22,7 +22,7 @@ from workers.relay.sign_in.assembly import signing_in
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.relay.store import Store
 
-_SILENT_S: Final = 86_400.0  # a live call without events for so long is taken off the list
+_SILENT_S: Final = 86_400.0  # without an event, a live call leaves the list
 _MAX_BODY: Final = 8192
 
 
@@ -61,8 +61,10 @@ async def relay(
         sign_in.add_to(app)
         sign_in.add_links_to(private)
         token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
+        hub = Hub(client, store, list(channels.values()), metrics)
         Api(
             channels=channels,
+            ready=hub.ready,
             store=store,
             client=client,
             sign_in=sign_in,
@@ -73,4 +75,4 @@ async def relay(
         ).add_to(app)
         add_pages(app, settings.media_url)
         async with serving.listening(app, settings.host, settings.port, Descriptors()):
-            yield Hub(client, store, list(channels.values()), metrics).run
+            yield hub.run

@@ -65,7 +65,7 @@ class CallState:
     newest: datetime | None = None  # when the last event happened
     gaps: int = 0
     gap_ms: int = 0
-    position_ms: int = 0  # of the last words or gap
+    position_ms: int = 0  # of the newest text or gap
     last: LastWords | None = field(default=None, repr=False)
 
     @classmethod

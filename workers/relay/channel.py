@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from workers.client.events import AnyEvent, EventError
-from workers.client.reading import Entry
+from workers.client.events import AnyEvent, Entry, EventError
 from workers.relay.call_summary import CallState
 from workers.relay.directory import Directory
 from workers.relay.messages import Item, Merge, item

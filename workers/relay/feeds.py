@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.redis_client.client import RedisClient
 from workers.client import reading
-from workers.client.events import AnyEvent, EventError, Hole
+from workers.client.events import AnyEvent, Entry, EventError, Hole
 from workers.client.transcript import Numbering, check
 from workers.relay.call_summary import CallState
 from workers.relay.channel import Channel
@@ -23,7 +23,7 @@ from workers.relay.sign_in.viewer import Scope
 from workers.relay.store import Store, shared_key
 
 _LIST_INTERVAL_S: Final = 0.5
-_KEPT_CALLS: Final = 1000  # whose admission a feed of all calls remembers
+_KEPT_CALLS: Final = 1000  # of which a feed of all calls knows whether its viewer may see them
 
 
 class CallFeed:
@@ -219,7 +219,7 @@ async def calls_feed(channel: Channel, scope: Scope) -> AsyncGenerator[Sequence[
         await asyncio.sleep(_LIST_INTERVAL_S)
 
 
-def _items(entries: Iterable[reading.Entry], partition: int) -> list[Item]:
+def _items(entries: Iterable[Entry], partition: int) -> list[Item]:
     items = []
     for entry in entries:
         try:

@@ -17,6 +17,7 @@ from typing import Final
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from workers.client import reading
+from workers.client.events import Entry
 from workers.relay.channel import Channel
 from workers.relay.metrics import Metrics
 from workers.relay.store import Store, shared_key
@@ -54,11 +55,13 @@ class Hub:
         }
         self._positions: dict[str, str] = {}
         self._is_available = True
+        self.ready = asyncio.Event()  # set once every event that is written from now on is read
 
     async def run(self) -> None:
         """Read events until cancelled."""
         async with asyncio.TaskGroup() as group:
             await self._until_done(self._find_ends)
+            self.ready.set()
             await self._until_done(lambda: self._load_recent(group))
             group.create_task(self._expire_forever())
             while True:
@@ -119,7 +122,7 @@ class Hub:
             await asyncio.sleep(_EXPIRE_S)
 
 
-def complete_before_ms(entries: Sequence[reading.Entry], now_ms: int) -> int:
+def complete_before_ms(entries: Sequence[Entry], now_ms: int) -> int:
     """Return the time before which a reply contains everything that its stream contains.
 
     Args:

@@ -6,8 +6,7 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from workers.client.events import AnyEvent, Hole, read_event
-from workers.client.reading import Entry
+from workers.client.events import AnyEvent, Entry, Hole, read_event
 
 _encode: Final = msgspec.json.Encoder().encode
 

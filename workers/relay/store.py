@@ -9,7 +9,7 @@ from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key, partition_of
 from workers.client import reading
-from workers.client.events import AnyEvent, EventError, read_event
+from workers.client.events import AnyEvent, Entry, EventError, read_event
 from workers.relay.call_summary import CallState
 from workers.relay.sign_in.viewer import Text
 
@@ -68,9 +68,7 @@ class Store:
                 except EventError:
                     continue
 
-    async def history(
-        self, text: Text, call_id: str, after: str
-    ) -> AsyncIterator[list[reading.Entry]]:
+    async def history(self, text: Text, call_id: str, after: str) -> AsyncIterator[list[Entry]]:
         """Yield a call's entries after an id, in batches, up to the newest."""
         key = await self._locate(text, call_id)
         while entries := await reading.history(self._client, key, after=after):

@@ -1,0 +1,202 @@
+"""A relay in this process, viewers who are signed in to it, and a gateway's events."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from aiohttp import ClientResponse, ClientSession, CookieJar, web
+from prometheus_client import CollectorRegistry
+
+from gateway.redis_client.client import RedisClient, create_client
+from gateway.transcript.keys import partition_key, partition_of
+from tests.redis_servers import free_port
+from tests.workers.client.stories import fields
+from workers.relay.assembly import relay
+from workers.relay.settings import Settings
+from workers.relay.sign_in.cross_site import HEADER, VALUE
+from workers.relay.sign_in.links import Grant, mint
+from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.relay.sign_in.tokens import Keyring
+from workers.relay.sign_in.viewer import ALL_CALLS, Role, Scope, Text
+
+SECRET: Final = "s3cret-s3cret-s3cret-s3cret-s3cret"
+PATIENCE_S: Final = 20.0
+_POSITION: Final[dict[str, Any]] = {
+    "track": "inbound",
+    "role": "customer",
+    "rev": 0,
+    "start_ms": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ARelay:
+    """A running relay."""
+
+    url: str
+    registry: CollectorRegistry
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a metric's value."""
+        return self.registry.get_sample_value(f"callscribe_relay_{name}", labels) or 0.0
+
+
+def link_token(
+    scope: Scope = ALL_CALLS, role: Role = Role.SUPERVISOR, text: Text = Text.RAW, **more: Any
+) -> str:
+    """Return the token of a new link."""
+    grant = Grant(scope, role, text, "ann", more.pop("lifetime_s", 3600))
+    now_s = more.pop("now_s", time.time())
+    return mint(Keyring([SECRET]), grant, link_id="0123456789abcdef", now_s=now_s).token
+
+
+@contextlib.asynccontextmanager
+async def running(redis_url: str, *, port: int = 0, **values: Any) -> AsyncIterator[ARelay]:
+    """Run a relay that reads raw text, unless the settings say otherwise."""
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = Settings(_env_file=None, port=port, **{"text": "raw", **values})
+    sign_in = SignInSettings(_env_file=None, secret=SECRET, public_url=url)
+    client, registry = create_client(redis_url), CollectorRegistry()
+    async with (
+        contextlib.aclosing(client),
+        relay(settings, sign_in, client, 64, registry, web.Application()) as run,
+    ):
+        task = asyncio.ensure_future(run())
+        try:
+            yield ARelay(url, registry)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+
+
+@dataclass(slots=True)
+class Message:
+    """A message as a viewer receives it."""
+
+    id: str
+    name: str
+    data: Any
+
+
+@dataclass(slots=True)
+class Viewer:
+    """Someone who is signed in."""
+
+    http: ClientSession
+
+    async def json(self, path: str) -> Any:
+        """Return the JSON of a successful response."""
+        async with self.http.get(path) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def status(self, path: str, method: str = "GET", **more: Any) -> int:
+        """Return the status of a response."""
+        async with self.http.request(method, path, **more) as response:
+            return response.status
+
+    @contextlib.asynccontextmanager
+    async def open(self, path: str, after: str = "") -> AsyncIterator["Feed"]:
+        """Open a feed."""
+        headers = {"Last-Event-ID": after} if after else {}
+        async with self.http.get(path, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            yield Feed(response)
+
+    async def read(self, path: str, after: str = "") -> list[Message]:
+        """Return all messages of a feed that ends."""
+        async with self.open(path, after) as feed:
+            return [message async for message in feed.messages()]
+
+
+@dataclass(slots=True)
+class Feed:
+    """An open feed."""
+
+    response: ClientResponse
+    received: list[Message] = field(default_factory=list)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield messages until the feed ends."""
+        found: dict[str, str] = {}
+        async for line in self.response.content:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                found[name] = value
+            elif "data" in found:
+                data = msgspec.json.decode(found["data"])
+                yield Message(found.get("id", ""), found.get("event", ""), data)
+                found = {}
+
+    async def take(self, count: int) -> list[Message]:
+        """Return the next messages."""
+        taken: list[Message] = []
+        async with asyncio.timeout(PATIENCE_S):
+            async for message in self.messages():
+                taken.append(message)
+                if len(taken) == count:
+                    break
+        return taken
+
+
+@contextlib.asynccontextmanager
+async def viewer(a_relay: ARelay, token: str | None = None) -> AsyncIterator[Viewer]:
+    """Sign a viewer in; by default one who may see all calls and raw text."""
+    jar = CookieJar(unsafe=True, treat_as_secure_origin=a_relay.url)
+    headers = {HEADER: VALUE}
+    async with ClientSession(a_relay.url, cookie_jar=jar, headers=headers) as http:
+        body = {"token": token or link_token()}
+        async with http.post("/api/session", json=body) as response:
+            assert response.status == 200, await response.text()
+        yield Viewer(http)
+
+
+@dataclass(slots=True)
+class Calls:
+    """Writes events as a gateway does: to the partition's stream, then to the call's."""
+
+    client: RedisClient
+    suffix: str = ""
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    async def add(self, call: str, kind: str, **own: Any) -> str:
+        """Write the next event of a call; return its id."""
+        n = self.numbers[call] = own.pop("n", self.numbers.get(call, 0) + 1)
+        event: Any = fields(kind, n, call=call, **own)
+        partition = partition_of(call, 64)
+        shared = partition_key(partition, self.suffix or "events")
+        entry_id: Any = await self.client.xadd(shared, event)
+        own_key = partition_key(partition, f"call:{call}{self.suffix and ':'}{self.suffix}")
+        await self.client.xadd(own_key, event, id=entry_id)
+        return str(entry_id.decode())
+
+    async def start(self, call: str, **own: Any) -> str:
+        """Write a call's first event, and its live stream."""
+        live = partition_key(partition_of(call, 64), "live")
+        await self.client.zadd(live, {f"{call} MZ1": 1e15})
+        tracks = '[{"track":"inbound","role":"customer","encoding":"mulaw","rate":8000}]'
+        return await self.add(call, "stream.started", tracks=tracks, **{"route": "r", **own})
+
+    async def say(self, call: str, text: str, segment: int = 1, **own: Any) -> str:
+        """Write a delta."""
+        position = {**_POSITION, "segment": segment, "end_ms": self.numbers[call] * 80, **own}
+        return await self.add(call, "transcript.delta", text=text, **position)
+
+    async def close(self, call: str, text: str, segment: int = 1, **own: Any) -> str:
+        """Write a final."""
+        position = {**_POSITION, "segment": segment, "end_ms": self.numbers[call] * 80, **own}
+        return await self.add(call, "transcript.final", text=text, **position)
+
+    async def end(self, call: str, status: str = "completed") -> str:
+        """Write a call's last event."""
+        live = partition_key(partition_of(call, 64), "live")
+        await self.client.zrem(live, f"{call} MZ1")
+        own = {"status": status, "reason": "stopped", "duration_ms": 1000, "gap_ms": 0}
+        return await self.add(call, "stream.ended", **own)
