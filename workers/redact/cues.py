@@ -22,26 +22,49 @@ class Cue:
     Attributes:
         kind: of the value that follows; None if the phrase announces something harmless.
         min_digits: a shorter run of digits is not the announced value.
+        inherits: whether the phrase is about part of what was announced just before, such as
+            "the last four"; `kind` is what it announces if nothing was, except for a year.
     """
 
     kind: Kind | None
     min_digits: int = 3
+    inherits: bool = False
 
 
-type Phrases = Mapping[str, tuple[tuple[tuple[str, ...], Cue], ...]]
+# None: a phrase that hides a shorter one and announces nothing.
+type Phrases = Mapping[str, tuple[tuple[tuple[str, ...], Cue | None], ...]]
 
+# Parts of a value, by whether they announce a card if nothing was announced before.
+_PARTS: Final = MappingProxyType(
+    {
+        Kind.CARD: "last four|last 4|the last four|last four digits|last 4 digits|final four|"
+        "first four|first 4|next four|next 4|first four digits|next four digits|first group|"
+        "second group|third group|next group|last group|middle four|other four|letzten vier|"
+        "letzten vier ziffern|últimos cuatro|cuatro últimos|on the card|on your card|on my card|"
+        "of the card|of your card|of my card|ending|ending in|ending with|ends in|ends with|"
+        "endet auf|terminada en|termina en",
+        Kind.BANK_ACCOUNT: "on the account|on your account|on my account|of the account|"
+        "of your account|of my account",
+        None: "last three|last two|starts with|starting with|begins with|beginning with",
+    }
+)
+_PERIODS: Final = (
+    "years", "months", "weeks", "days", "hours", "minutes", "times", "quarters", "seasons", "games",
+)  # fmt: skip
 # Kind, least number of digits, and phrases separated by "|". None is harmless.
 _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = MappingProxyType(
     {
         "en": (
             (Kind.CARD, 3, "card number|card numbers|credit card|debit card|number on the card|"
              "long number|sixteen digit|16 digit|sixteen digits|card ending|card ending in|"
-             "card ends in|card ends with|cards ending in|visa ending in|visa ending|"
+             "card ends in|card ends with|cards ending in|card starts with|"
+             "visa ending in|visa ending|"
              "mastercard ending in|mastercard ending|amex ending in|numbers on the front|"
              "number across the front|number on the front|card details|card info|card information"),
             (Kind.CARD, 4, "card|visa|mastercard|master card|amex|american express|discover card|"
              "maestro|the card is|my card"),
-            (Kind.NATIONAL_ID, 3, "social security|social security number|ssn|my social|"
+            (Kind.NATIONAL_ID, 3, "social|social security|social security number|ssn|s s n|n i|"
+             "my social|"
              "your social|the social|her social|his social|their social|social is|of the social|"
              "national insurance|"
              "national insurance number|ni number|nino|national id|national identity|"
@@ -50,7 +73,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "driver's license|driving licence|license number|licence number|itin|tin|"
              "citizen service number|national number|personal id|personal identification|"
              "numéro de sécurité sociale|citizen number"),
-            (Kind.IBAN, 4, "iban|iban number|international bank account"),
+            (Kind.IBAN, 4, "iban|iban number|i b a n|international bank account"),
             (Kind.BANK_ACCOUNT, 3, "sort code|routing number|routing|routing and account|aba|"
              "aba number|account number|account numbers|bank account|bank account number|"
              "checking account|savings account|current account|account ending|account ending in|"
@@ -68,14 +91,15 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "my number|his number|her number|your number|wife's number|husband's number|"
              "give me a call at|dial|contact me on|contact me at|"
              "get me at|get me on|get hold of me on|caller id"),
-            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|gmail|"
+            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|"
              "e mail address"),
             (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
              "d o b|were you born|was born on|born on|born on the|date of your birth|"
              "birth year|year of birth|dates of birth"),
             (Kind.BIRTH_DATE, 4, "born|born in|was born in"),
-            (Kind.ONE_TIME_CODE, 3, "pin|pin number|pin code|passcode|pass code|verification|"
-             "verification code|security code|cvv|cvc|cvv2|cid|otp|one time|one time code|"
+            (Kind.ONE_TIME_CODE, 3, "pin|p i n|pin number|pin code|passcode|pass code|verification|"
+             "verification code|security code|cvv|cvc|cvv2|c v v|c v c|o t p|cid|otp|"
+             "one time|one time code|"
              "one time password|one time passcode|access code|authentication code|auth code|"
              "digit code|digit pin|code on the back|back of the card|digits on the back|"
              "two factor|login code|sms code|the code|your code|my code|a code|that code|"
@@ -83,7 +107,8 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "activation code|confirmation pin|password|secret code|unlock code|"
              "numbers on the back|"
              "back of your card|confirmation code|authenticator"),
-            (Kind.ONE_TIME_CODE, 4, "code"),
+            (Kind.ONE_TIME_CODE, 4, "code|text message|texted you|in the text|six digits|"
+             "6 digits|six digit|6 digit|four digit|4 digit"),
             (None, 0, "order|order number|orders|invoice|invoice number|ticket|ticket number|"
              "reference|reference number|ref|ref number|reference code|case|case number|"
              "confirmation number|booking|booking number|booking code|booking reference|"
@@ -98,6 +123,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "customer number|member number|membership number|employee number|employee id|"
              "house number|apartment|suite|gate|platform|seat|bus|train|channel|page|chapter|"
              "line number|street|avenue|address|lives at|live at|quantity|how many|how much|"
+             "social media|social event|social worker|social club|social life|"
              "phone case|phone bill|card payment|account balance|account manager|score|"
              "percent|speed|mileage|odometer|weighs|weight|height|size|temperature|year|since|"
              "back in|purchase order|po number|po box|transaction|transaction number|"
@@ -167,7 +193,13 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
 def phrases(language: str) -> Phrases:
     """Return the phrases of a language and of English, by their last word, longest first."""
     name = language.partition("-")[0].lower()
-    found: dict[str, dict[tuple[str, ...], Cue]] = {}
+    found: dict[str, dict[tuple[str, ...], Cue | None]] = {}
+    for kind, text in _PARTS.items():
+        for phrase in map(str.split, text.split("|")):
+            found.setdefault(phrase[-1], {})[tuple(phrase)] = Cue(kind, 3, inherits=True)
+            for period in _PERIODS if phrase[-1] in ("four", "three", "two") else ():
+                found.setdefault(period, {})[(*phrase, period)] = Cue(None)
+    found.setdefault("case", {})["in", "case"] = None
     for table in (_TABLES["en"], _TABLES.get(name, ())):
         for kind, min_digits, texts in table:
             for text in texts.split("|"):
@@ -179,13 +211,14 @@ def phrases(language: str) -> Phrases:
     }
 
 
-def cues(words: Sequence[str], table: Phrases) -> Iterator[tuple[int, Cue]]:
-    """Yield the index of each word that ends a phrase, and the phrase's cue."""
+def cues(words: Sequence[str], table: Phrases) -> Iterator[tuple[int, int, Cue]]:
+    """Yield the indices of the first and the last word of each phrase, and its cue."""
     for index, word in enumerate(words):
         for phrase, cue in table.get(word, ()):
             first = index + 1 - len(phrase)
             if first >= 0 and tuple(words[first : index + 1]) == phrase:
-                yield index, cue
+                if cue:
+                    yield first, index, cue
                 break
 
 

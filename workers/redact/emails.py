@@ -9,7 +9,7 @@ spelled letters that are joined by "dot", "underscore" and the like. After a cue
 may have up to `_CUED_WORDS` words.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,11 +52,12 @@ class AddressReader:
         tokens: the text's tokens.
         words: the language.
         first: index of the first token that may belong to an address.
-        cued: index of the first token to which a cue for an address applies; None without a cue.
+        cued: returns the index of the first token after the cue for an address that is near a
+            token, or None.
     """
 
     def __init__(
-        self, tokens: Sequence[Token], words: Lexicon, first: int, cued: int | None
+        self, tokens: Sequence[Token], words: Lexicon, first: int, cued: Callable[[int], int | None]
     ) -> None:
         self._tokens = tokens
         self._words = words
@@ -106,7 +107,11 @@ class AddressReader:
         return start if not is_final or after < end or self._is_strong(start, after) else None
 
     def _is_strong(self, start: int, at: int) -> bool:
-        return at - start > 1 or (self._cued is not None and start >= self._cued)
+        return at - start > 1 or self._is_cued(start, at)
+
+    def _is_cued(self, start: int, at: int) -> bool:
+        cued = self._cued(at)
+        return cued is not None and start >= cued
 
     def _ats(self, first: int | None = None) -> Iterator[int]:
         for index in range(self._first if first is None else first, len(self._tokens)):
@@ -119,20 +124,22 @@ class AddressReader:
         if self._tokens[at].low == "@":
             return False
         alone = at - start == 1 and self._is_common(start)
-        return alone or (domain.dots == 1 and self._is_common(at + 1))
+        return alone or (domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2))
 
     def _domain(self, at: int) -> _Domain:
         index, dots, complete = at + 1, 0, self._tokens[at].low == "@" and self._is_atom(at + 1)
         after = at + 2 if complete else at + 1
+        index = self._skip_fillers(index)
         while index < min(at + _MAX_TOKENS, len(self._tokens)):
-            label_end = self._label(index, is_first=not dots)
+            label_end = self._label(index, at, is_first=not dots)
             if label_end == index:
                 break
             if dots and not self._tokens[label_end - 1].low.isdecimal():
                 complete, after = True, label_end
-            if not self._is_dot(label_end):
-                return _Domain(after, dots, complete, self._is_end(label_end))
-            index, dots = label_end + 1, dots + 1
+            dot = self._skip_fillers(label_end)
+            if not self._is_dot(dot):
+                return _Domain(after, dots, complete, self._is_end(dot))
+            index, dots = self._skip_fillers(dot + 1), dots + 1
         return _Domain(after, dots, complete, index >= len(self._tokens))
 
     def _is_end(self, index: int) -> bool:
@@ -140,9 +147,17 @@ class AddressReader:
         rest = self._tokens[index:]
         return not rest or (len(rest) == 1 and rest[0].low in self._words.joint_starts)
 
-    def _label(self, index: int, *, is_first: bool) -> int:
+    def _skip_fillers(self, index: int) -> int:
+        """Return the index of the next token that is neither a comma nor a filler, within three."""
+        for at in range(index, min(index + 3, len(self._tokens))):
+            low = self._tokens[at].low
+            if low != "," and (low not in self._words.fillers or self._is_joint(at)):
+                return at
+        return min(index + 3, len(self._tokens))
+
+    def _label(self, index: int, at: int, *, is_first: bool) -> int:
         """Return the index after one label. The first one may have several words."""
-        words = _LABEL_WORDS if is_first else 1
+        words = (_CUED_WORDS if self._is_cued(at, at) else _LABEL_WORDS) if is_first else 1
         start = index
         while index < min(start + _MAX_TOKENS, len(self._tokens)):
             if self._is_joint(index) and not self._is_dot(index) and index > start:
@@ -171,23 +186,34 @@ class AddressReader:
         lowest = max(self._first, at - _MAX_TOKENS)
         words = 1
         while start > lowest:
-            before = start - 1
-            if self._is_joint(before) and before > lowest and self._is_atom(before - 1):
-                start = before - 1
+            before = self._skip_comma(start - 1, start)
+            if self._is_joint(before) and self._is_joint(before - 1):
+                before -= 1  # "guion bajo"
+            local = self._skip_comma(before - 1, before)
+            if self._is_joint(before) and local >= lowest and self._is_atom(local):
+                start = local
                 continue
-            if not self._is_atom(before) or not self._joins(before, start, words):
+            if before < lowest:
+                break
+            if not self._is_atom(before) or not self._joins(before, start, words, at):
                 break
             words += not self._is_spelled(before)
             start = before
         return start
 
-    def _joins(self, before: int, start: int, words: int) -> bool:
+    def _skip_comma(self, index: int, after: int) -> int:
+        """Return the index before a comma next to a letter, a digit or a joint."""
+        if index < 1 or self._tokens[index].low != ",":
+            return index
+        return index - any(self._is_joint(n) or self._is_spelled(n) for n in (index - 1, after))
+
+    def _joins(self, before: int, start: int, words: int, at: int) -> bool:
         """Return whether two words without a joint between them are of one local part."""
         if self._is_spelled(before):
             return not self._is_common(before) or self._is_spelled(start)
         if self._is_common(before):
             return False
-        if self._cued is not None and before >= self._cued:
+        if self._is_cued(before, at):
             return words < _CUED_WORDS
         return self._is_spelled(start) and words == 1
 

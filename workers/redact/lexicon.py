@@ -42,6 +42,8 @@ class Lexicon:
         words: numbers and dates.
         and_words: join the parts of a number: "two hundred and five", "treinta y uno".
         fillers: words that do not end a run of digits.
+        corrections: the same, but they show that the digits before them may be wrong.
+        spelling: words between a letter and a word that begins with it: "D as in David".
         date_fillers: the same, next to a month or an ordinal: "the third of may".
         units: words after a number that show a quantity: "dollars", "minutes".
         at_words, dot_words, joint_words: "at", "dot", and "underscore" of an address.
@@ -55,6 +57,8 @@ class Lexicon:
     words: Mapping[str, Word]
     and_words: frozenset[str]
     fillers: frozenset[str]
+    corrections: frozenset[str]
+    spelling: frozenset[str]
     date_fillers: frozenset[str]
     units: frozenset[str]
     at_words: frozenset[str]
@@ -82,6 +86,8 @@ class _Words:
     more: Mapping[str, int] = field(default_factory=dict)  # closed numbers
     and_words: str = ""
     fillers: str = ""
+    corrections: str = ""
+    spelling: str = ""
     date_fillers: str = ""
     units: str = ""
     at_words: str = "at"
@@ -116,7 +122,9 @@ _ENGLISH: Final = _Words(
     weak={"to": 2, "too": 2, "for": 4, "ate": 8, "won": 1},
     and_words="and",
     fillers="uh um uhm er erm ah hmm mm mhm and then dash hyphen minus slash stroke space comma "
-    "point dot okay ok yeah yes next again so right plus",
+    "point dot okay ok yeah yes next again so right plus huh",
+    corrections="no sorry wait oops actually mean rather correction scratch nope pardon",
+    spelling="as in for like",
     date_fillers="the of",
     units="dollars dollar euros euro pounds pound cents cent bucks pence percent minutes minute "
     "mins seconds hours hour days day weeks week months month years year pm am o'clock times "
@@ -147,6 +155,8 @@ _GERMAN: Final = _Words(
     and_words="und",
     fillers="äh ähm hm mhm und dann strich minus bindestrich schrägstrich leerzeichen komma punkt "
     "okay ok ja genau nochmal",
+    corrections="nein quatsch entschuldigung moment nee",
+    spelling="wie",
     date_fillers="der den des",
     units="euro cent prozent minuten minute sekunden stunden stunde tage tagen wochen monate jahre "
     "jahren uhr mal leute grad kilometer meter gramm kilo stück millionen",
@@ -178,12 +188,31 @@ _SPANISH: Final = _Words(
     },
     and_words="y",
     fillers="eh em este y luego guion guión menos barra espacio coma punto vale ok sí si bueno",
+    corrections="no perdón espera digo",
+    spelling="de como",
     date_fillers="de del el",
     units="euros euro céntimos dólares pesos por minutos minuto segundos horas hora días semanas "
     "meses años veces personas grados kilómetros metros gramos kilos millones",
     at_words="arroba",
     dot_words="punto",
     joint_words="guion guión bajo más",
+    letters={
+        "zeta": "Z",
+        "hache": "H",
+        "jota": "J",
+        "ele": "L",
+        "eme": "M",
+        "ene": "N",
+        "erre": "R",
+        "equis": "X",
+        "efe": "F",
+        "uve": "V",
+        "ce": "C",
+        "ge": "G",
+        "pe": "P",
+        "te": "T",
+        "cu": "Q",
+    },
     common="el la los las y es de que en a mi su o pero si con por para no sí gracias favor me nos "
     "un una correo email dirección",
 )
@@ -225,7 +254,8 @@ def lexicon(language: str) -> Lexicon:
     sets = {
         each: frozenset(getattr(source, each).split())
         for each in (
-            "and_words", "fillers", "date_fillers", "units", "at_words", "dot_words", "joint_words"
+            "and_words", "fillers", "corrections", "spelling", "date_fillers", "units", "at_words",
+            "dot_words", "joint_words",
         )
     }  # fmt: skip
     letters = dict(source.letters) | {word: chr(64 + n) for word, n in _numbered(_NATO, 1)}

@@ -24,11 +24,15 @@ from workers.redact.kinds import Kind, Match
 from workers.redact.spoken import MAX_DIGITS, Item, Role, Run
 
 LONG_DIGITS: Final = 7  # a quantity rarely has this many
+_CARD_DIGITS: Final = 16
 _NEAR_WORDS: Final = 15  # from a cue to a short run
 _MAX_PHONE_CHECKS: Final = 40  # each costs 50 us
+_LETTERED: Final = frozenset({Kind.NATIONAL_ID, Kind.IBAN, Kind.ONE_TIME_CODE})
 _TIME: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _PRICE: Final = frozenset("$€£¥₹")
 _AFTER: Final = frozenset("%€$£¥₹°")
+_DATE: Final = re.compile(r"\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4}")
+_YEARS: Final = re.compile(r"(?:(?:19|20)\d\d){2}")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _YEAR_WORDS: Final = frozenset(
     ["in", "since", "until", "before", "after", "during", "by", "from", "im", "seit", "en", "desde"]
@@ -65,7 +69,7 @@ def classify(run: Run, setting: Setting) -> Match | None:
     digits = run.digits
     if len(digits) > MAX_DIGITS:
         return _whole(run, Kind.NUMBER)
-    for find in (_coded, _announced, _by_form, _repeated):
+    for find in (_coded, _announced, _by_form, _corrected, _repeated):
         match = find(run, setting)
         if match and (match.kind in setting.kinds or match.kind is Kind.NUMBER):
             return match
@@ -73,8 +77,13 @@ def classify(run: Run, setting: Setting) -> Match | None:
 
 
 def is_harmless(run: Run, setting: Setting) -> bool:
-    """Return whether a run is a price, a time, a quantity or announced as something harmless."""
-    return _is_harmless_cue(setting) or _is_measure(run, setting)
+    """Return whether a run is a date, a price, a quantity or announced as something harmless."""
+    return _is_harmless_cue(setting) or _is_measure(run, setting) or _is_date(run, setting)
+
+
+def _is_date(run: Run, setting: Setting) -> bool:
+    is_written = _DATE.fullmatch(setting.text, run.start, run.end) is not None
+    return is_written or _YEARS.fullmatch(run.digits) is not None
 
 
 def _is_harmless_cue(setting: Setting) -> bool:
@@ -157,11 +166,18 @@ def _announced(run: Run, setting: Setting) -> Match | None:
         return None
     if cue.kind is Kind.BIRTH_DATE:
         return _birth_date(run, cue)
-    if len(digits) < cue.min_digits or _is_year(digits, setting):
+    if _is_year(digits, setting) or (cue.inherits and _YEAR.fullmatch(digits)):
         return None
-    if cue.kind is Kind.NATIONAL_ID or cue.kind is Kind.IBAN:
+    if len(digits) < cue.min_digits and not _is_repeated_pair(digits, setting, cue.kind):
+        return None
+    if cue.kind in _LETTERED:
         return _whole(run, cue.kind)
     return _numeric(run, cue.kind)
+
+
+def _is_repeated_pair(digits: str, setting: Setting, kind: Kind) -> bool:
+    """Return whether two digits are part of a value that this speaker asked for."""
+    return len(digits) == 2 and setting.recall(digits) in (kind, Kind.NUMBER)
 
 
 def _birth_date(run: Run, cue: Cue) -> Match | None:
@@ -197,9 +213,12 @@ def _form(items: tuple[Item, ...], digits: str, setting: Setting, *, harmless: b
         return Kind.CARD
     if harmless:
         return None
+    if len(digits) == _CARD_DIGITS and has_issuer(digits):
+        return Kind.CARD  # one digit is wrong
     if _is_social_security(items, setting.text):
         return Kind.NATIONAL_ID
-    if Kind.PHONE in setting.kinds and _has_phone(items, digits, setting):
+    is_date = _DATE.fullmatch(setting.text, items[0].start, items[-1].end)
+    if Kind.PHONE in setting.kinds and not is_date and _has_phone(items, digits, setting):
         return Kind.PHONE
     return None
 
@@ -263,6 +282,13 @@ def _is_phone(digits: str, start: int, setting: Setting) -> bool:
     except phonenumbers.NumberParseException:
         return False
     return phonenumbers.is_valid_number(number)
+
+
+def _corrected(run: Run, setting: Setting) -> Match | None:
+    """Mask a long number of which a part was corrected: no checksum can decide."""
+    if run.is_corrected and len(run.digits) >= LONG_DIGITS and not is_harmless(run, setting):
+        return _numeric(run, Kind.NUMBER)
+    return None
 
 
 def _repeated(run: Run, setting: Setting) -> Match | None:

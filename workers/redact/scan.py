@@ -16,11 +16,17 @@ from workers.redact.emails import AddressReader
 from workers.redact.kinds import Kind, Match
 from workers.redact.lexicon import Lexicon, lexicon
 from workers.redact.recognizers import LONG_DIGITS, Setting, classify, is_harmless
-from workers.redact.spoken import MAX_DIGITS, Role, Run, find_runs, tokenize
+from workers.redact.spoken import MAX_DIGITS, Role, Run, Token, find_runs, tokenize
 
-_TAIL_CHARS: Final = 60  # of the text before: enough for a phrase, and for the symbol before digits
+_TAIL_CHARS: Final = (
+    120  # of the text before: enough for a phrase, and for the symbol before digits
+)
+_TAIL_TOKENS: Final = 3 * MAX_PHRASE_WORDS
 _ADDRESS_WORDS: Final = 12  # from a cue to the local part of an address
 _LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "ist", "es", "lautet"})
+_INHERITED_WORDS: Final = 20
+_JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"], ["und"], ["y"])
+_LINK_STARTS: Final = frozenset(each[:end] for each in _LINKS for end in range(1, len(each) + 1))
 _LINK_WORDS: Final = 4  # "4821 is the new PIN"
 
 
@@ -121,7 +127,7 @@ class _Scanner:
         self._context = context
         self._rules = rules
         self._recall = recall
-        self._tokens = tokenize(self._text)
+        self._tokens = tokenize(self._text, rules.words)
         self._first = next(
             (n for n, each in enumerate(self._tokens) if each.start >= self._base),
             len(self._tokens),
@@ -131,6 +137,7 @@ class _Scanner:
         self._numbers: list[tuple[str, Kind]] = []
 
     def result(self, *, more: bool, is_final: bool, force: bool) -> Scan:
+        self._more = more and not is_final
         length = len(self._text)
         settled, inside, pending = length, None, ""
         runs = find_runs(self._tokens, self._rules.words, self._first, length)
@@ -157,19 +164,42 @@ class _Scanner:
     def _find_marks(self, said: Sequence[tuple[int, Cue]]) -> list[tuple[int, int, Cue]]:
         """Return the cues: offset after the phrase, index of the word after it, cue."""
         tokens = self._tokens
-        at_word = [n for n, each in enumerate(tokens) if each.low[0].isalnum()]
-        words = [normalized(tokens[n].low) for n in at_word]
-        found = [
-            (tokens[at_word[index]].end, at_word[index] + 1, cue)
-            for index, cue in cues(words, self._rules.phrases)
-            if tokens[at_word[index]].end >= self._base
-        ]
-        self._own = next((cue for end, _, cue in reversed(found) if end > self._base), None)
+        found = self._phrases()
+        own = {mark[0] for mark in found if mark[0] > self._base}
         for offset, cue in said:
             at = offset + self._base
             index = next((n for n, t in enumerate(tokens) if t.start >= at), len(tokens))
             found.append((at, index, cue))
-        return sorted(found, key=lambda mark: mark[:2])
+        marks = self._inherited(sorted(found, key=lambda mark: mark[:2]))
+        self._own = next((cue for end, _, cue in reversed(marks) if end in own), None)
+        return marks
+
+    def _phrases(self) -> list[tuple[int, int, Cue]]:
+        """Return the cues in the text, and one that the text before it ends with.
+
+        In "date of birth and postcode", the harmless cue does not hide the other one.
+        """
+        tokens = self._tokens
+        at_word = [n for n, each in enumerate(tokens) if each.low[0].isalnum()]
+        words = [normalized(tokens[n].low) for n in at_word]
+        found = []
+        sensitive = -1
+        for first, last, cue in cues(words, self._rules.phrases):
+            if cue.kind is None and sensitive >= 0 and words[sensitive + 1 : first] in _JOINED:
+                continue
+            sensitive = last if cue.kind else -1
+            if tokens[at_word[last]].end >= self._base:
+                found.append((tokens[at_word[last]].end, at_word[last] + 1, cue))
+        return found
+
+    def _inherited(self, marks: list[tuple[int, int, Cue]]) -> list[tuple[int, int, Cue]]:
+        """Replace the cues that inherit a kind."""
+        before, at = self._context.cue, self._first - self._context.distance
+        for n, (end, index, cue) in enumerate(marks):
+            if cue.inherits and before and index - at <= _INHERITED_WORDS:
+                marks[n] = end, index, before if before.kind is None else Cue(before.kind)
+            before, at = marks[n][2], index
+        return marks
 
     def _cue_at(self, offset: int, index: int) -> tuple[Cue | None, int]:
         """Return the last cue that ends before an offset, and the words between."""
@@ -212,13 +242,18 @@ class _Scanner:
         """Return the cue in "4821 is my PIN"; True if more text may have one; or False."""
         if run.after >= len(self._tokens) or not 3 <= len(run.digits) <= 12:
             return False
-        if self._tokens[run.after].low not in _LINKS:
-            return False
+        link = self._tokens[run.after]
+        if link.low not in _LINKS:
+            return self._is_unfinished(link) and link.low in _LINK_STARTS
         window = self._tokens[run.after : run.after + 1 + _LINK_WORDS]
         words = [normalized(each.low) for each in window]
-        found = [cue for index, cue in cues(words, self._rules.phrases) if index]
-        is_short = len(window) <= _LINK_WORDS or window[-1].end == len(self._text)
-        return found[-1] if found else is_short
+        for _, last, cue in cues(words, self._rules.phrases):
+            if last and not cue.inherits:
+                return self._is_unfinished(window[last]) or cue
+        return len(window) <= _LINK_WORDS or self._is_unfinished(window[-1])
+
+    def _is_unfinished(self, token: Token) -> bool:
+        return self._more and self._text[token.end :] in ("", "'", "’")  # noqa: RUF001
 
     def _mask(self, run: Run, previous: Match | None, *, force: bool) -> Match | None:
         """Mask a run if it is sensitive; return its match."""
@@ -253,7 +288,7 @@ class _Scanner:
 
     def _mask_addresses(self, *, more: bool, is_final: bool) -> int:
         """Mask the addresses; return the offset from which the text is not settled."""
-        reader = AddressReader(self._tokens, self._rules.words, self._first, self._cued_from())
+        reader = AddressReader(self._tokens, self._rules.words, self._first, self._cued_from)
         settled = len(self._text)
         for address in reader.addresses():
             start = self._tokens[address.first].start
@@ -268,12 +303,13 @@ class _Scanner:
         held = reader.held(is_final=is_final) if more else None
         return settled if held is None else min(settled, self._tokens[held].start)
 
-    def _cued_from(self) -> int | None:
-        """Return the index of the first token after a cue for an address, if it is near."""
-        cue, distance = self._cue_at(len(self._text), len(self._tokens))
+    def _cued_from(self, index: int) -> int | None:
+        """Return the index of the first token after a cue for an address near a token."""
+        offset = self._tokens[index].start if index < len(self._tokens) else len(self._text)
+        cue, distance = self._cue_at(offset, index)
         if cue is None or cue.kind is not Kind.EMAIL or distance > _ADDRESS_WORDS:
             return None
-        return max(self._first, len(self._tokens) - distance)
+        return max(self._first, index - distance)
 
     # The result.
 
@@ -310,8 +346,8 @@ class _Scanner:
         start = max(0, settled - _TAIL_CHARS)
         starts = [each.start for each in self._tokens if start <= each.start < settled]
         tail_from = (
-            starts[-MAX_PHRASE_WORDS * 2]
-            if len(starts) > MAX_PHRASE_WORDS * 2
+            starts[-_TAIL_TOKENS]
+            if len(starts) > _TAIL_TOKENS
             else (starts[0] if starts else settled)
         )
         return Context(self._text[tail_from:settled], cue, distance, inside)

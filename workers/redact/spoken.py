@@ -2,9 +2,9 @@
 
     "it's double four, one 1-1 forty one uh D"  ->  one run: 44 1 1 1 41 D
 
-A run is a sequence of items with at most two filler words and some punctuation between them. It has
-at most `_MAX_ITEMS` items and little more than `MAX_DIGITS` digits; the digits after that are a run
-that `follows`. Each token is read a constant number of times.
+A run is a sequence of items with at most three filler words and some punctuation between them. It
+has at most `_MAX_ITEMS` items and little more than `MAX_DIGITS` digits; the digits after that are
+a run that `follows`. Each token is read a constant number of times.
 """
 
 import re
@@ -17,8 +17,9 @@ from workers.redact.lexicon import Lexicon, Part
 
 MAX_DIGITS: Final = 40  # more than the longest value, an IBAN of 34
 _MAX_ITEMS: Final = 64
-_MAX_GAP_WORDS: Final = 2
-_MAX_GAP_TOKENS: Final = 6
+_MAX_GAP_WORDS: Final = 3
+_MAX_SPELLING: Final = 3  # words: "D as in"
+_MAX_GAP_TOKENS: Final = 8
 _TOKEN: Final = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|\S")  # noqa: RUF001
 _SOFT: Final = frozenset(",.-/()+:;!?…–—_*#'\"’“”|\\")  # noqa: RUF001  # models write such dashes
 _NUMBERS: Final = frozenset(
@@ -66,6 +67,7 @@ class Run:
         after: index of the token that ended the run, after fillers; the number of tokens if none.
         is_open: whether more text may still extend the run.
         follows: whether the run before it ended because it had become too long.
+        is_corrected: whether the speaker corrected digits in it.
     """
 
     items: tuple[Item, ...]
@@ -73,6 +75,7 @@ class Run:
     after: int
     is_open: bool
     follows: bool
+    is_corrected: bool
 
     @property
     def start(self) -> int:
@@ -90,12 +93,36 @@ class Run:
         return "".join(each.chars for each in self.items if each.role is not Role.LETTERS)
 
 
-def tokenize(text: str) -> list[Token]:
-    """Split a text into tokens."""
-    return [
+def tokenize(text: str, words: Lexicon) -> list[Token]:
+    """Split a text into tokens. "D as in David" is one token, the letter D."""
+    tokens = [
         Token(match.start(), match.end(), match[0], match[0].lower().replace("’", "'"))  # noqa: RUF001
         for match in _TOKEN.finditer(text)
     ]
+    found: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        after = _spelled_until(tokens, words, at)
+        found.append(tokens[at]._replace(end=tokens[after - 1].end))
+        at = after
+    return found
+
+
+def _spelled_until(tokens: Sequence[Token], words: Lexicon, at: int) -> int:
+    """Return the index after a token, and after "as in David" if it is a spelled letter."""
+    if len(tokens[at].low) != 1 or not tokens[at].low.isalpha():
+        return at + 1
+    after = at + 1
+    while (
+        after < len(tokens) and after - at < _MAX_SPELLING and tokens[after].low in words.spelling
+    ):
+        after += 1
+    if after == at + 1 or (after < len(tokens) and not tokens[after].low[0].isalpha()):
+        return at + 1
+    if after < len(tokens) and not tokens[after].low.startswith(tokens[at].low):
+        is_unfinished = after + 1 == len(tokens) and tokens[after].low in words.prefixes
+        return after if is_unfinished else at + 1
+    return min(after + 1, len(tokens))
 
 
 def find_runs(tokens: Sequence[Token], words: Lexicon, first: int, length: int) -> list[Run]:
@@ -117,7 +144,9 @@ def find_runs(tokens: Sequence[Token], words: Lexicon, first: int, length: int) 
             continue
         last = after == len(tokens) - 1 and tokens[after].end == length
         is_open = ended and (after == len(tokens) or (last and tokens[after].low in words.prefixes))
-        runs.append(Run(tuple(items), at, after, is_open, follows))
+        between = tokens[at : min(after, len(tokens))]
+        is_corrected = any(each.low in words.corrections for each in between)
+        runs.append(Run(tuple(items), at, after, is_open, follows, is_corrected))
         follows = not ended
         at = max(after, at + 1)
     return runs
@@ -149,7 +178,7 @@ class _Reader:
         return items, at, True
 
     def _skip_gap(self, at: int, items: list[Item]) -> int:
-        """Return the index of the next token that is not a filler, or of the third filler word."""
+        """Return the index of the next token that is no filler, or of one filler too many."""
         filler_words = 0
         for index in range(at, min(at + _MAX_GAP_TOKENS, len(self._tokens))):
             low = self._tokens[index].low
@@ -163,7 +192,7 @@ class _Reader:
         return min(at + _MAX_GAP_TOKENS, len(self._tokens))
 
     def _is_filler(self, low: str, index: int, items: list[Item]) -> bool:
-        if low in self._words.fillers:
+        if low in self._words.fillers or low in self._words.corrections:
             return True
         word = self._words.words.get(low)
         if word and word.part is Part.WEAK:
@@ -218,6 +247,7 @@ class _Reader:
         if low in self._words.fillers:
             return None
         is_letters = len(low) == 1 or low in self._words.letters or self._is_group(at, before)
+        is_letters = is_letters or _is_bank_code(low, before)
         if not is_letters:
             return None
         chars = self._words.letters.get(low, token.text.upper())
@@ -324,3 +354,10 @@ class _Reader:
         ):
             return word.value + value, unit + 1
         return word.value, at + 1
+
+
+def _is_bank_code(low: str, before: list[Item]) -> bool:
+    """Return whether a word is the bank's code of an IBAN that is written in lower case."""
+    heads = [(each.role, len(each.chars)) for each in before]
+    is_code = len(low) == _MAX_LETTERS and low.isascii() and low.isalpha()
+    return is_code and heads == [(Role.LETTERS, 2), (Role.DIGITS, 2)]
