@@ -1,0 +1,73 @@
+"""Recall and precision on the tables of calls; `pytest -s` prints them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workers.redact.cases.hand import HAND, LOOK_ALIKES
+from tests.workers.redact.cases.made import look_alikes, made
+from tests.workers.redact.cases.talk import ABROAD, TALK, TALK_LOOK_ALIKES
+from tests.workers.redact.playing import published, survivors, turns
+from workers.redact import Kind
+
+LEAST_RECALL = {Kind.CARD: 0.99}
+KINDS = [each for each in Kind if each is not Kind.NUMBER]
+
+
+def calls(kind: str) -> Iterator[str]:
+    yield from HAND[kind]
+    yield from TALK[kind].strip().splitlines()
+    yield from made(kind)
+
+
+def harmless_calls() -> Iterator[str]:
+    yield from LOOK_ALIKES
+    yield from TALK_LOOK_ALIKES.strip().splitlines()
+    yield from look_alikes()
+
+
+def leaks(call: str, language: str = "en", region: str = "US") -> list[str]:
+    pairs = zip(turns(call), published(call, language, region), strict=True)
+    return [word for turn, output in pairs for word in survivors(turn.marked, output)]
+
+
+def is_changed(call: str, language: str = "en", region: str = "US") -> bool:
+    return published(call, language, region) != [each.text for each in turns(call)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall(kind: Kind) -> None:
+    table = list(calls(kind))
+    missed = [call for call in table if leaks(call)]
+    recall = 1 - len(missed) / len(table)
+    print(f"\n{kind}: recall {recall:.3f} of {len(table)}", *missed, sep="\n  ")  # noqa: T201
+    assert len(table) >= 200
+    assert recall >= LEAST_RECALL.get(kind, 0.97)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_most_masks_show_the_kind(kind: Kind) -> None:
+    table = list(calls(kind))
+    named = [call for call in table if kind.mask in " ".join(published(call))]
+    assert len(named) >= 0.95 * len(table)
+
+
+def test_precision() -> None:
+    table = list(harmless_calls())
+    wrong = [call for call in table if is_changed(call)]
+    found = sum(not leaks(call) for kind in KINDS for call in calls(kind))
+    precision = found / (found + len(wrong))
+    print(f"\nprecision {precision:.3f}; {len(wrong)} of {len(table)}", *wrong, sep="\n  ")  # noqa: T201
+    assert len(table) >= 200
+    assert precision >= 0.97
+    assert len(wrong) <= 0.03 * len(table)
+
+
+@pytest.mark.parametrize("place", ABROAD)
+def test_other_languages_and_regions(place: tuple[str, str]) -> None:
+    for line in ABROAD[place].strip().splitlines():
+        kind, _, call = line.partition("|")
+        if kind == "-":
+            assert not is_changed(call, *place), call
+        else:
+            assert leaks(call, *place) == [], call

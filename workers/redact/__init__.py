@@ -1,0 +1,22 @@
+"""Redaction: mask what is sensitive in the transcript events of a call. Pure.
+
+docs/redaction.md says what is masked and what is held.
+
+call          the redactor of one call: streams, epochs, numbering
+track         of one track: holds finals and words until they are decided
+reading       reads a track's text as it grows, and fills its segments
+scan          decides what to mask in a text, and how much of it is decided
+recognizers   decide what a run of digits and letters is
+emails        finds addresses
+cues          phrases that announce a number
+spoken        tokens, and the runs of digits and letters in them
+lexicon       number words, months, letters and fillers, per language
+checksums     of cards, accounts and national numbers
+kinds         the kinds, their masks, and a match
+"""
+
+from workers.redact.call import CallRedactor, Redacted
+from workers.redact.kinds import Kind
+from workers.redact.lexicon import LANGUAGES
+
+__all__ = ["LANGUAGES", "CallRedactor", "Kind", "Redacted"]

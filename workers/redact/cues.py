@@ -1,0 +1,227 @@
+"""Phrases before a number that announce what it is. Pure.
+
+A cue is the longest phrase that ends at a word: "code" announces a one-time code, "zip code" does
+not. The cue nearest to the digits wins.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from workers.redact.kinds import Kind
+
+MAX_PHRASE_WORDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What a phrase announces.
+
+    Attributes:
+        kind: of the value that follows; None if the phrase announces something harmless.
+        min_digits: a shorter run of digits is not the announced value.
+        inherits: whether the phrase is about part of what was announced just before, such as
+            "the last four"; `kind` is what it announces if nothing was, except for a year.
+    """
+
+    kind: Kind | None
+    min_digits: int = 3
+    inherits: bool = False
+
+
+# None: a phrase that hides a shorter one and announces nothing.
+type Phrases = Mapping[str, tuple[tuple[tuple[str, ...], Cue | None], ...]]
+
+# Parts of a value, by whether they announce a card if nothing was announced before.
+_PARTS: Final = MappingProxyType(
+    {
+        Kind.CARD: "last four|last 4|the last four|last four digits|last 4 digits|final four|"
+        "first four|first 4|next four|next 4|first four digits|next four digits|first group|"
+        "second group|third group|next group|last group|middle four|other four|letzten vier|"
+        "letzten vier ziffern|últimos cuatro|cuatro últimos|on the card|on your card|on my card|"
+        "of the card|of your card|of my card|ending|ending in|ending with|ends in|ends with|"
+        "endet auf|terminada en|termina en",
+        Kind.BANK_ACCOUNT: "on the account|on your account|on my account|of the account|"
+        "of your account|of my account",
+        None: "last three|last two|starts with|starting with|begins with|beginning with",
+    }
+)
+_PERIODS: Final = (
+    "years", "months", "weeks", "days", "hours", "minutes", "times", "quarters", "seasons", "games",
+)  # fmt: skip
+# Kind, least number of digits, and phrases separated by "|". None is harmless.
+_TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = MappingProxyType(
+    {
+        "en": (
+            (Kind.CARD, 3, "card number|card numbers|credit card|debit card|number on the card|"
+             "long number|sixteen digit|16 digit|sixteen digits|card ending|card ending in|"
+             "card ends in|card ends with|cards ending in|card starts with|"
+             "visa ending in|visa ending|"
+             "mastercard ending in|mastercard ending|amex ending in|numbers on the front|"
+             "number across the front|number on the front|card details|card info|card information"),
+            (Kind.CARD, 4, "card|visa|mastercard|master card|amex|american express|discover card|"
+             "maestro|the card is|my card"),
+            (Kind.NATIONAL_ID, 3, "social|social security|social security number|ssn|s s n|n i|"
+             "my social|"
+             "your social|the social|her social|his social|their social|social is|of the social|"
+             "national insurance|"
+             "national insurance number|ni number|nino|national id|national identity|"
+             "identity number|id card number|tax id|tax identification|tax identification number|"
+             "taxpayer|steuer id|dni|nie|bsn|nir|passport|passport number|drivers license|"
+             "driver's license|driving licence|license number|licence number|itin|tin|"
+             "citizen service number|national number|personal id|personal identification|"
+             "numéro de sécurité sociale|citizen number"),
+            (Kind.IBAN, 4, "iban|iban number|i b a n|international bank account"),
+            (Kind.BANK_ACCOUNT, 3, "sort code|routing number|routing|routing and account|aba|"
+             "aba number|account number|account numbers|bank account|bank account number|"
+             "checking account|savings account|current account|account ending|account ending in|"
+             "account ends in|transit number|bank details|checking|bic|direct debit"),
+            (Kind.BANK_ACCOUNT, 6, "account"),
+            (Kind.PHONE, 3, "phone number|telephone number|mobile number|cell number|"
+             "cell phone number|contact number|callback number|call back number|phone numbers|"
+             "number to reach you|number to call|number to reach|area code|fax number|home number|"
+             "work number|number i'm calling from|number you're calling from|best number|"
+             "mobile phone|cell phone|phone is|cell is|mobile is|whatsapp"),
+            (Kind.PHONE, 5, "phone|telephone|mobile|cell|call me on|call me at|call me back at|"
+             "call me back on|call back at|reach me at|reach me on|text me at|text me on|"
+             "ring me on|ring me at|call us at|call us on|reach you at|reach you on|call you at|"
+             "call you on|call you back at|call you back on|fax|landline|"
+             "my number|his number|her number|your number|wife's number|husband's number|"
+             "give me a call at|dial|contact me on|contact me at|"
+             "get me at|get me on|get hold of me on|caller id"),
+            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|"
+             "e mail address"),
+            (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
+             "d o b|were you born|was born on|born on|born on the|date of your birth|"
+             "birth year|year of birth|dates of birth"),
+            (Kind.BIRTH_DATE, 4, "born|born in|was born in"),
+            (Kind.ONE_TIME_CODE, 3, "pin|p i n|pin number|pin code|passcode|pass code|verification|"
+             "verification code|security code|cvv|cvc|cvv2|c v v|c v c|o t p|cid|otp|"
+             "one time|one time code|"
+             "one time password|one time passcode|access code|authentication code|auth code|"
+             "digit code|digit pin|code on the back|back of the card|digits on the back|"
+             "two factor|login code|sms code|the code|your code|my code|a code|that code|"
+             "code i just sent you|code i sent|code we sent|text with the code|"
+             "activation code|confirmation pin|password|secret code|unlock code|"
+             "numbers on the back|"
+             "back of your card|confirmation code|authenticator"),
+            (Kind.ONE_TIME_CODE, 4, "code|text message|texted you|in the text|six digits|"
+             "6 digits|six digit|6 digit|four digit|4 digit"),
+            (None, 0, "order|order number|orders|invoice|invoice number|ticket|ticket number|"
+             "reference|reference number|ref|ref number|reference code|case|case number|"
+             "confirmation number|booking|booking number|booking code|booking reference|"
+             "reservation|reservation number|flight|flight number|room|room number|price|cost|"
+             "costs|total|total is|amount|balance|balance is|dollars|version|release|build|"
+             "extension|ext|zip|zip code|postal code|postcode|post code|discount code|promo code|"
+             "promotion code|coupon code|voucher code|dress code|error code|product code|"
+             "source code|bar code|barcode|qr code|country code|code of conduct|coupon|"
+             "tracking|tracking number|tracking code|parcel|shipment|serial number|serial|"
+             "item number|item|part number|sku|model|model number|meter|meter reading|reading|"
+             "policy number|policy|claim|claim number|meeting id|conference id|webinar|"
+             "customer number|member number|membership number|employee number|employee id|"
+             "house number|apartment|suite|gate|platform|seat|bus|train|channel|page|chapter|"
+             "line number|street|avenue|address|lives at|live at|quantity|how many|how much|"
+             "social media|social event|social worker|social club|social life|"
+             "phone case|phone bill|card payment|account balance|account manager|score|"
+             "percent|speed|mileage|odometer|weighs|weight|height|size|temperature|year|since|"
+             "back in|purchase order|po number|po box|transaction|transaction number|"
+             "transaction id|receipt|receipt number|batch|lot number|delivery number|"
+             "docket|docket number|job number|work order|request number|incident|incident number|"
+             "vin|mile|population|meeting|appointment|queue number|number in the queue|"
+             "press|option|table|floor|unit|building|model year|port|isbn|lottery|"
+             "phone model|iphone|case id|order id|ticket id|pay|paid|charged|refund of|"
+             "refund|card costs|bill is|bill was|bill of|bill|salary|budget|route|highway|exit|"
+             "department|store number|vehicle|license plate|plate|registration|ends on|"
+             "patient|at half past|quarter past|class|section|exercise|question|episode|season|"
+             "player|jersey|lane|aisle|locker|bin|box|track|verse|psalm|act|rev|revision|firmware"),
+        ),
+        "de": (
+            (Kind.CARD, 3, "kartennummer|kreditkarte|kreditkartennummer|kreditkarten nummer|"
+             "karte endet auf|ec karte|karten nummer|nummer der karte|nummer auf der karte"),
+            (Kind.CARD, 4, "karte"),
+            (Kind.NATIONAL_ID, 3, "steuer id|steuernummer|steuer nummer|"
+             "steueridentifikationsnummer|"
+             "identifikationsnummer|sozialversicherungsnummer|rentenversicherungsnummer|"
+             "personalausweis|personalausweisnummer|ausweisnummer|reisepass|passnummer|"
+             "versichertennummer"),
+            (Kind.BANK_ACCOUNT, 3, "kontonummer|bankleitzahl|blz|bankverbindung|konto nummer"),
+            (Kind.BANK_ACCOUNT, 6, "konto"),
+            (Kind.PHONE, 3, "telefonnummer|handynummer|rufnummer|mobilnummer|rückrufnummer|vorwahl|"
+             "telefon nummer|faxnummer"),
+            (Kind.PHONE, 5, "telefon|handy|erreichbar unter|erreichen mich unter|"
+             "rufen sie mich an unter|meine nummer|nummer ist"),
+            (Kind.EMAIL, 99, "mail|emailadresse|mailadresse|mail adresse"),
+            (Kind.BIRTH_DATE, 2, "geburtsdatum|geburtstag|geboren|geboren am|geburts datum"),
+            (Kind.ONE_TIME_CODE, 3, "geheimzahl|prüfziffer|prüfnummer|sicherheitscode|"
+             "bestätigungscode|tan|kennwort|sicherheits code|zugangscode|einmalpasswort|passwort|"
+             "code lautet|kartenprüfnummer|geheimnummer"),
+            (None, 0, "bestellnummer|bestellung|rechnung|rechnungsnummer|auftragsnummer|auftrag|"
+             "vorgangsnummer|ticketnummer|kundennummer|referenznummer|referenz|zimmer|preis|"
+             "betrag|kostet|postleitzahl|plz|seite|hausnummer|durchwahl|nebenstelle|flug|"
+             "buchungsnummer|sendungsnummer|zählerstand|artikelnummer|seriennummer|straße|bus|"
+             "linie|gleis|zug|raum|jahr|seit|summe|vertragsnummer|aktenzeichen|fehlercode"),
+        ),
+        "es": (
+            (Kind.CARD, 3, "número de tarjeta|numero de tarjeta|número de la tarjeta|"
+             "tarjeta de crédito|tarjeta de débito|tarjeta terminada en|tarjeta que termina en"),
+            (Kind.CARD, 4, "tarjeta"),
+            (Kind.NATIONAL_ID, 3, "dni|nie|nif|documento de identidad|número de identidad|"
+             "seguridad social|número de seguridad social|pasaporte|curp|rut|cédula"),
+            (Kind.BANK_ACCOUNT, 3, "número de cuenta|numero de cuenta|cuenta bancaria|"
+             "cuenta corriente"),
+            (Kind.BANK_ACCOUNT, 6, "cuenta"),
+            (Kind.PHONE, 3, "número de teléfono|numero de telefono|teléfono móvil|número de móvil|"
+             "número de contacto|teléfono es"),
+            (Kind.PHONE, 5, "teléfono|telefono|móvil|celular|mi número|llámeme al|llamarme al"),
+            (Kind.EMAIL, 99, "correo|correo electrónico|dirección de correo"),
+            (Kind.BIRTH_DATE, 2, "fecha de nacimiento|cumpleaños|nací el|nacida el|nacido el|"
+             "nací en|naciste|nació|nació el"),
+            (Kind.ONE_TIME_CODE, 3, "código|código de seguridad|código de verificación|clave|"
+             "contraseña|pin"),
+            (None, 0, "pedido|número de pedido|factura|número de factura|referencia|"
+             "número de referencia|vuelo|habitación|precio|cuesta|total|código postal|extensión|"
+             "página|calle|reserva|versión|importe|número de reserva|año|seguimiento|"
+             "número de seguimiento|incidencia|cita|autobús|puerta|piso|código de descuento"),
+        ),
+    }
+)  # fmt: skip
+
+
+@cache
+def phrases(language: str) -> Phrases:
+    """Return the phrases of a language and of English, by their last word, longest first."""
+    name = language.partition("-")[0].lower()
+    found: dict[str, dict[tuple[str, ...], Cue | None]] = {}
+    for kind, text in _PARTS.items():
+        for phrase in map(str.split, text.split("|")):
+            found.setdefault(phrase[-1], {})[tuple(phrase)] = Cue(kind, 3, inherits=True)
+            for period in _PERIODS if phrase[-1] in ("four", "three", "two") else ():
+                found.setdefault(period, {})[(*phrase, period)] = Cue(None)
+    found.setdefault("case", {})["in", "case"] = None
+    for table in (_TABLES["en"], _TABLES.get(name, ())):
+        for kind, min_digits, texts in table:
+            for text in texts.split("|"):
+                words = tuple(text.split())
+                found.setdefault(words[-1], {})[words] = Cue(kind, min_digits)
+    return {
+        last: tuple(sorted(each.items(), key=lambda pair: -len(pair[0])))
+        for last, each in found.items()
+    }
+
+
+def cues(words: Sequence[str], table: Phrases) -> Iterator[tuple[int, int, Cue]]:
+    """Yield the indices of the first and the last word of each phrase, and its cue."""
+    for index, word in enumerate(words):
+        for phrase, cue in table.get(word, ()):
+            first = index + 1 - len(phrase)
+            if first >= 0 and tuple(words[first : index + 1]) == phrase:
+                if cue:
+                    yield first, index, cue
+                break
+
+
+def normalized(word: str) -> str:
+    """Return a word, in lower case, as the phrases have it: "number's" is "number"."""
+    return word[:-2] if word.endswith("'s") and word != "driver's" else word

@@ -1,0 +1,264 @@
+"""E-mail addresses, written or spoken, and where one may be about to begin. Pure.
+
+    local part            "@" or "at"   domain
+    john dot smith        at            example dot co dot uk
+    j o h n 1984          @             g mail . com
+
+An address is read in both directions from its "at". The local part is one word, or words and
+spelled letters that are joined by "dot", "underscore" and the like. After a cue ("my email is"), it
+may have up to `_CUED_WORDS` words.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from workers.redact.lexicon import Lexicon, Part
+from workers.redact.spoken import Token
+
+_CUED_WORDS: Final = 4
+_LABEL_WORDS: Final = 2  # "my company dot com"
+_MAX_TOKENS: Final = 40  # on each side; also bounds the work
+_SPELLED: Final = frozenset(Part) - {Part.MONTH, Part.ORDINAL, Part.WEAK}
+_JOINTS: Final = frozenset("._-+")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address, or the beginning of one.
+
+    Attributes:
+        first, after: indices of its first token and of the token after it.
+        is_open: whether the text ends before the address must have ended.
+    """
+
+    first: int
+    after: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Domain:
+    after: int
+    dots: int
+    is_complete: bool
+    is_open: bool
+
+
+class AddressReader:
+    """Finds addresses in a text.
+
+    Args:
+        tokens: the text's tokens.
+        words: the language.
+        first: index of the first token that may belong to an address.
+        cued: returns the index of the first token after the cue for an address that is near a
+            token, or None.
+    """
+
+    def __init__(
+        self, tokens: Sequence[Token], words: Lexicon, first: int, cued: Callable[[int], int | None]
+    ) -> None:
+        self._tokens = tokens
+        self._words = words
+        self._first = first
+        self._cued = cued
+
+    def addresses(self) -> list[Address]:
+        """Return the complete addresses, in order."""
+        found: list[Address] = []
+        for at in self._ats():
+            domain = self._domain(at)
+            start = self._local(at)
+            if domain.is_complete and start is not None and not self._is_place(at, start, domain):
+                if found and start < found[-1].after:
+                    start = found[-1].after
+                found.append(Address(start, domain.after, domain.is_open))
+        return found
+
+    def held(self, *, is_final: bool) -> int | None:
+        """Return the index of the first token that may belong to an address that is not complete.
+
+        Args:
+            is_final: whether the text ends with a segment. Then a word is held only if it is more
+                than a word: spelled, joined, before "@" or announced by a cue.
+        """
+        end = len(self._tokens)
+        for at in self._ats(max(self._first, end - _MAX_TOKENS)):
+            domain = self._domain(at)
+            start = self._local(at)
+            if domain.is_open and start is not None:
+                strong = domain.dots or self._tokens[at].low == "@"
+                if not is_final or strong or self._is_strong(start, at):
+                    return start
+        return self._held_local(end, is_final=is_final)
+
+    def _held_local(self, end: int, *, is_final: bool) -> int | None:
+        if end <= self._first:
+            return None
+        if not is_final and self._tokens[-1].low in self._words.joint_starts:
+            start = self._local(end - 1)  # the last word may be the beginning of a joint
+            if start is not None and (end - 1 - start > 1 or not self._is_common(start)):
+                return start
+        after = end - 1 if self._is_joint(end - 1) else end
+        start = self._local(after)
+        if start is None or (after == end and after - start == 1 and self._is_common(start)):
+            return None
+        return start if not is_final or after < end or self._is_strong(start, after) else None
+
+    def _is_strong(self, start: int, at: int) -> bool:
+        return at - start > 1 or self._is_cued(start, at)
+
+    def _is_cued(self, start: int, at: int) -> bool:
+        cued = self._cued(at)
+        return cued is not None and start >= cued
+
+    def _ats(self, first: int | None = None) -> Iterator[int]:
+        for index in range(self._first if first is None else first, len(self._tokens)):
+            low = self._tokens[index].low
+            if low == "@" or low in self._words.at_words:
+                yield index
+
+    def _is_place(self, at: int, start: int, domain: _Domain) -> bool:
+        """Return whether it is a phrase such as "us at example dot com"."""
+        if self._tokens[at].low == "@":
+            return False
+        alone = at - start == 1 and self._is_common(start)
+        return alone or (domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2))
+
+    def _domain(self, at: int) -> _Domain:
+        index, dots, complete = at + 1, 0, self._tokens[at].low == "@" and self._is_atom(at + 1)
+        after = at + 2 if complete else at + 1
+        index = self._skip_fillers(index)
+        while index < min(at + _MAX_TOKENS, len(self._tokens)):
+            label_end = self._label(index, at, is_first=not dots)
+            if label_end == index:
+                break
+            if dots and not self._tokens[label_end - 1].low.isdecimal():
+                complete, after = True, label_end
+            dot = self._skip_fillers(label_end)
+            if not self._is_dot(dot):
+                return _Domain(after, dots, complete, self._is_end(dot))
+            index, dots = self._skip_fillers(dot + 1), dots + 1
+        return _Domain(after, dots, complete, index >= len(self._tokens))
+
+    def _is_end(self, index: int) -> bool:
+        """Return whether the text ends at a token, or with the beginning of a joint."""
+        rest = self._tokens[index:]
+        return not rest or (len(rest) == 1 and rest[0].low in self._words.joint_starts)
+
+    def _skip_fillers(self, index: int) -> int:
+        """Return the index of the next token that is neither a comma nor a filler, within three."""
+        for at in range(index, min(index + 3, len(self._tokens))):
+            low = self._tokens[at].low
+            if low != "," and (low not in self._words.fillers or self._is_joint(at)):
+                return at
+        return min(index + 3, len(self._tokens))
+
+    def _label(self, index: int, at: int, *, is_first: bool) -> int:
+        """Return the index after one label. The first one may have several words."""
+        words = (_CUED_WORDS if self._is_cued(at, at) else _LABEL_WORDS) if is_first else 1
+        start = index
+        while index < min(start + _MAX_TOKENS, len(self._tokens)):
+            if self._is_joint(index) and not self._is_dot(index) and index > start:
+                index += 1
+                words += 1
+                continue
+            is_next = index > start and not self._is_spelled(index - 1)  # but "g mail"
+            if not self._is_atom(index) or (is_next and self._is_common(index)):
+                break
+            if not self._is_spelled(index) or (not is_first and not self._is_letter(index)):
+                if index > start and words == 1 and not is_first:
+                    break
+                words -= 1
+            if words < 0:
+                break
+            index += 1
+            if not is_first and words == 0:
+                break
+        return index
+
+    def _local(self, at: int) -> int | None:
+        """Return the index of the first token of the local part before an "at"."""
+        start = at - 1
+        if start < self._first or not self._is_atom(start):
+            return None
+        lowest = max(self._first, at - _MAX_TOKENS)
+        words = 1
+        while start > lowest:
+            before = self._skip_comma(start - 1, start)
+            if self._is_joint(before) and self._is_joint(before - 1):
+                before -= 1  # "guion bajo"
+            local = self._skip_comma(before - 1, before)
+            if self._is_joint(before) and local >= lowest and self._is_atom(local):
+                start = local
+                continue
+            if before < lowest:
+                break
+            if not self._is_atom(before) or not self._joins(before, start, words, at):
+                break
+            words += not self._is_spelled(before)
+            start = before
+        return start
+
+    def _skip_comma(self, index: int, after: int) -> int:
+        """Return the index before a comma next to a letter, a digit or a joint."""
+        if index < 1 or self._tokens[index].low != ",":
+            return index
+        return index - any(self._is_joint(n) or self._is_spelled(n) for n in (index - 1, after))
+
+    def _joins(self, before: int, start: int, words: int, at: int) -> bool:
+        """Return whether two words without a joint between them are of one local part."""
+        if self._is_spelled(before):
+            return not self._is_common(before) or self._is_spelled(start)
+        if self._is_common(before):
+            return False
+        if self._is_cued(before, at):
+            return words < _CUED_WORDS
+        return self._is_spelled(start) and words == 1
+
+    def _is_atom(self, index: int) -> bool:
+        if not 0 <= index < len(self._tokens):
+            return False
+        low = self._tokens[index].low
+        return low[0].isalnum() and low not in self._words.dot_words
+
+    def _is_letter(self, index: int) -> bool:
+        low = self._tokens[index].low
+        return len(low) == 1 or low in self._words.letters
+
+    def _is_spelled(self, index: int) -> bool:
+        low = self._tokens[index].low
+        if low.isdecimal() or self._is_letter(index):
+            return True
+        if index + 1 == len(self._tokens) and low in self._words.starts:
+            return True  # it may be the beginning of a number
+        word = self._words.words.get(low)
+        return word is not None and word.part in _SPELLED
+
+    def _is_common(self, index: int) -> bool:
+        return index < len(self._tokens) and self._tokens[index].low in self._words.common
+
+    def _is_dot(self, index: int) -> bool:
+        if index >= len(self._tokens):
+            return False
+        return self._tokens[index].low in self._words.dot_words or (
+            self._tokens[index].low == "." and self._is_glued(index)
+        )
+
+    def _is_joint(self, index: int) -> bool:
+        if not 0 <= index < len(self._tokens):
+            return False
+        low = self._tokens[index].low
+        if low in self._words.dot_words or low in self._words.joint_words:
+            return True
+        return low in _JOINTS and (
+            self._is_glued(index) or (low == "." and len(self._tokens[index - 1].low) == 1)
+        )
+
+    def _is_glued(self, index: int) -> bool:
+        """Return whether no space is before a symbol, nor after it unless the text ends there."""
+        token = self._tokens[index]
+        before = index > 0 and self._tokens[index - 1].end == token.start
+        after = index + 1 == len(self._tokens) or self._tokens[index + 1].start == token.end
+        return before and after

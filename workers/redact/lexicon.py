@@ -1,0 +1,294 @@
+"""Words that numbers, dates and spoken e-mail addresses are made of, per language. Pure.
+
+Add a language by adding its `_Words` to `_LANGUAGES`, and its phrases to `cues.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+
+class Part(Enum):
+    """What a word contributes to a number, a date or an address."""
+
+    DIGIT = "digit"  # 0-9
+    PAIR = "pair"  # a closed number that no unit follows: "eleven", "veintiuno", "einundzwanzig"
+    TENS = "tens"
+    HUNDREDS = "hundreds"  # a hundred with its factor: "quinientos"
+    HUNDRED = "hundred"
+    THOUSAND = "thousand"
+    REPEAT = "repeat"
+    ORDINAL = "ordinal"
+    MONTH = "month"
+    WEAK = "weak"  # a word that sounds like a digit: counts only between single digits
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word's part and its value."""
+
+    part: Part
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The words of one language.
+
+    Attributes:
+        words: numbers and dates.
+        and_words: join the parts of a number: "two hundred and five", "treinta y uno".
+        fillers: words that do not end a run of digits.
+        corrections: the same, but they show that the digits before them may be wrong.
+        spelling: words between a letter and a word that begins with it: "D as in David".
+        date_fillers: the same, next to a month or an ordinal: "the third of may".
+        units: words after a number that show a quantity: "dollars", "minutes".
+        at_words, dot_words, joint_words: "at", "dot", and "underscore" of an address.
+        common: words that are never the local part of an address.
+        letters: spelled letters that are not one character: "zed".
+        starts: every beginning of a number, a month, an ordinal or a spelled letter.
+        joint_starts: every beginning of a word that joins the parts of an address.
+        prefixes: the same as `starts`, and every beginning of a filler or a unit.
+    """
+
+    words: Mapping[str, Word]
+    and_words: frozenset[str]
+    fillers: frozenset[str]
+    corrections: frozenset[str]
+    spelling: frozenset[str]
+    date_fillers: frozenset[str]
+    units: frozenset[str]
+    at_words: frozenset[str]
+    dot_words: frozenset[str]
+    joint_words: frozenset[str]
+    common: frozenset[str]
+    letters: Mapping[str, str]
+    starts: frozenset[str]
+    joint_starts: frozenset[str]
+    prefixes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    digits: str  # from zero; alternatives for one value are joined by "/"
+    teens: str = ""  # from ten
+    tens: str = ""  # from twenty
+    hundred: str = ""
+    thousand: str = ""
+    repeat: str = ""  # from two
+    ordinals: str = ""  # from first
+    months: str = ""
+    weak: Mapping[str, int] = field(default_factory=dict)
+    hundreds: str = ""  # from one hundred
+    more: Mapping[str, int] = field(default_factory=dict)  # closed numbers
+    and_words: str = ""
+    fillers: str = ""
+    corrections: str = ""
+    spelling: str = ""
+    date_fillers: str = ""
+    units: str = ""
+    at_words: str = "at"
+    dot_words: str = "dot"
+    joint_words: str = "underscore dash hyphen plus"
+    common: str = ""
+    letters: Mapping[str, str] = field(default_factory=dict)
+
+
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep/sept oct nov dec"
+_NATO: Final = (
+    "alpha/alfa bravo charlie delta echo foxtrot golf hotel india juliet/juliett kilo lima mike "
+    "november oscar papa quebec romeo sierra tango uniform victor whiskey/whisky x-ray yankee zulu"
+)
+
+
+def _numbered(text: str, first: int) -> Iterator[tuple[str, int]]:
+    for value, words in enumerate(text.split(), start=first):
+        yield from ((word, value) for word in words.split("/"))
+
+
+_ENGLISH: Final = _Words(
+    digits="zero/oh/nought/naught one two three four five six seven eight nine/niner",
+    teens="ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
+    tens="twenty thirty forty/fourty fifty sixty seventy eighty ninety",
+    hundred="hundred",
+    thousand="thousand",
+    repeat="double triple/treble quadruple",
+    ordinals="first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth",
+    months="january february march april may june july august september october november december",
+    weak={"to": 2, "too": 2, "for": 4, "ate": 8, "won": 1},
+    and_words="and",
+    fillers="uh um uhm er erm ah hmm mm mhm and then dash hyphen minus slash stroke space comma "
+    "point dot okay ok yeah yes next again so right plus huh",
+    corrections="no sorry wait oops actually mean rather correction scratch nope pardon",
+    spelling="as in for like",
+    date_fillers="the of",
+    units="dollars dollar euros euro pounds pound cents cent bucks pence percent minutes minute "
+    "mins seconds hours hour days day weeks week months month years year pm am o'clock times "
+    "people degrees miles kilometers meters feet inches grams kilos pounds units pieces items "
+    "copies boxes points million billion",
+    common="the a and is it it's its i'm you to of that in on we my your or but so if this be with "
+    "as are was not no yes yeah okay ok please thanks thank me us them him her at for from have "
+    "has can could would will do did what's i i'll that's you're look meet out online here there "
+    "website site page back sure just um uh well about arrive arrives available found work home "
+    "email mail e-mail address",
+    letters={"zed": "Z", "zee": "Z", "aitch": "H", "hash": "#"},
+)
+_GERMAN: Final = _Words(
+    digits="null eins/ein/eine zwei/zwo drei vier fünf/fuenf sechs sieben acht neun",
+    teens="zehn elf zwölf/zwoelf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn",
+    tens="zwanzig dreißig/dreissig vierzig fünfzig/fuenfzig sechzig siebzig achtzig neunzig",
+    hundred="hundert",
+    thousand="tausend",
+    repeat="doppel/doppelt/zweimal dreifach/dreimal vierfach/viermal",
+    ordinals="erste/ersten/erster zweite/zweiten/zweiter dritte/dritten/dritter "
+    "vierte/vierten/vierter fünfte/fünften/fünfter sechste/sechsten/sechster "
+    "siebte/siebten/siebter achte/achten/achter neunte/neunten/neunter zehnte/zehnten/zehnter "
+    "elfte/elften/elfter zwölfte/zwölften/zwölfter dreizehnte/dreizehnten vierzehnte/vierzehnten "
+    "fünfzehnte/fünfzehnten sechzehnte/sechzehnten siebzehnte/siebzehnten achtzehnte/achtzehnten "
+    "neunzehnte/neunzehnten zwanzigste/zwanzigsten",
+    months="januar/jänner februar märz april mai juni/juno juli august september oktober november "
+    "dezember",
+    and_words="und",
+    fillers="äh ähm hm mhm und dann strich minus bindestrich schrägstrich leerzeichen komma punkt "
+    "okay ok ja genau nochmal",
+    corrections="nein quatsch entschuldigung moment nee",
+    spelling="wie",
+    date_fillers="der den des",
+    units="euro cent prozent minuten minute sekunden stunden stunde tage tagen wochen monate jahre "
+    "jahren uhr mal leute grad kilometer meter gramm kilo stück millionen",
+    at_words="at ät klammeraffe",
+    dot_words="punkt dot",
+    joint_words="unterstrich bindestrich strich minus plus",
+    common="der die das und ist es ich sie zu von in auf wir mein meine ihre oder aber so "
+    "wenn bitte danke ja nein nicht mir uns an am bei für mit hat haben kann ein eine mail "
+    "email adresse",
+)
+_SPANISH: Final = _Words(
+    digits="cero uno/un/una dos tres cuatro cinco seis siete ocho nueve",
+    teens="diez once doce trece catorce quince dieciséis/dieciseis diecisiete dieciocho diecinueve",
+    tens="veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa",
+    hundreds="cien/ciento doscientos/doscientas trescientos cuatrocientos quinientos seiscientos "
+    "setecientos ochocientos novecientos",
+    thousand="mil",
+    repeat="doble triple cuádruple",
+    ordinals="primero segundo tercero",
+    months="enero febrero marzo abril mayo junio julio agosto septiembre/setiembre octubre "
+    "noviembre diciembre",
+    more={
+        word: 20 + value
+        for word, value in _numbered(
+            "veintiuno/veintiún veintidós/veintidos veintitrés/veintitres veinticuatro veinticinco "
+            "veintiséis/veintiseis veintisiete veintiocho veintinueve",
+            1,
+        )
+    },
+    and_words="y",
+    fillers="eh em este y luego guion guión menos barra espacio coma punto vale ok sí si bueno",
+    corrections="no perdón espera digo",
+    spelling="de como",
+    date_fillers="de del el",
+    units="euros euro céntimos dólares pesos por minutos minuto segundos horas hora días semanas "
+    "meses años veces personas grados kilómetros metros gramos kilos millones",
+    at_words="arroba",
+    dot_words="punto",
+    joint_words="guion guión bajo más",
+    letters={
+        "zeta": "Z",
+        "hache": "H",
+        "jota": "J",
+        "ele": "L",
+        "eme": "M",
+        "ene": "N",
+        "erre": "R",
+        "equis": "X",
+        "efe": "F",
+        "uve": "V",
+        "ce": "C",
+        "ge": "G",
+        "pe": "P",
+        "te": "T",
+        "cu": "Q",
+    },
+    common="el la los las y es de que en a mi su o pero si con por para no sí gracias favor me nos "
+    "un una correo email dirección",
+)
+
+
+def _german_compounds(small: Mapping[str, Word]) -> Iterator[tuple[str, int]]:
+    """Yield the German numbers that are written as one word, up to 999, and the years."""
+    units = [(word, each.value) for word, each in small.items() if each.part is Part.DIGIT]
+    units = [(word, value) for word, value in units if value and word not in ("eins", "eine")]
+    tens = [(word, each.value) for word, each in small.items() if each.part is Part.TENS]
+    pairs = [(f"{u}und{t}", value + ten) for u, value in units for t, ten in tens]
+    yield from pairs
+    below = [("", 0), ("eins", 1), *units, *tens, *pairs]
+    below += [(word, each.value) for word, each in small.items() if each.part is Part.PAIR]
+    factors = [*units, ("", 1), ("elf", 11)]
+    factors += [(f"{word}zehn", 10 + value) for word, value in units] + [
+        ("sechzehn", 16),
+        ("siebzehn", 17),
+    ]
+    for head, factor in factors:
+        yield from ((f"{head}hundert{word}", factor * 100 + value) for word, value in below)
+    for head, factor in (("zwei", 2), ("ein", 1), ("", 1)):
+        yield from ((f"{head}tausend{word}", factor * 1000 + value) for word, value in below)
+
+
+_LANGUAGES: Final = MappingProxyType({"en": _ENGLISH, "de": _GERMAN, "es": _SPANISH})
+LANGUAGES: Final = frozenset(_LANGUAGES)
+
+
+@cache
+def lexicon(language: str) -> Lexicon:
+    """Return the words of a language, `en-US` or `en`; of English if there are none."""
+    name = language.partition("-")[0].lower()
+    source = _LANGUAGES.get(name, _ENGLISH)
+    words = dict(_number_words(source))
+    if source is _GERMAN:
+        for word, value in _german_compounds(dict(words)):
+            words.setdefault(word, Word(Part.PAIR, value))
+    sets = {
+        each: frozenset(getattr(source, each).split())
+        for each in (
+            "and_words", "fillers", "corrections", "spelling", "date_fillers", "units", "at_words",
+            "dot_words", "joint_words",
+        )
+    }  # fmt: skip
+    letters = dict(source.letters) | {word: chr(64 + n) for word, n in _numbered(_NATO, 1)}
+    letters = {word: letter for word, letter in letters.items() if word not in words}
+    return Lexicon(
+        words=MappingProxyType(words),
+        **sets,
+        common=frozenset(source.common.split()),
+        letters=MappingProxyType(letters),
+        starts=_prefixes([*words, *letters]),
+        joint_starts=_prefixes([*sets["at_words"], *sets["dot_words"], *sets["joint_words"]]),
+        prefixes=_prefixes([*words, *letters, *(word for each in sets.values() for word in each)]),
+    )
+
+
+def _number_words(source: _Words) -> Iterator[tuple[str, Word]]:
+    for part, text, first, factor in (
+        (Part.WEAK, "", 0, 1),
+        (Part.MONTH, source.months, 1, 1),
+        (Part.MONTH, _MONTHS, 1, 1),
+        (Part.ORDINAL, source.ordinals, 1, 1),
+        (Part.DIGIT, source.digits, 0, 1),
+        (Part.PAIR, source.teens, 10, 1),
+        (Part.TENS, source.tens, 2, 10),
+        (Part.HUNDREDS, source.hundreds, 1, 100),
+        (Part.HUNDRED, source.hundred, 100, 1),
+        (Part.THOUSAND, source.thousand, 1000, 1),
+        (Part.REPEAT, source.repeat, 2, 1),
+    ):
+        yield from ((word, Word(part, n * factor)) for word, n in _numbered(text, first))
+    yield from ((word, Word(Part.WEAK, value)) for word, value in source.weak.items())
+    yield from ((word, Word(Part.PAIR, value)) for word, value in source.more.items())
+
+
+def _prefixes(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:end] for word in words for end in range(1, len(word) + 1))

@@ -1,0 +1,299 @@
+"""Decide what a run of digits and letters is. Pure.
+
+With a cue, a run of a few digits is masked as what the cue announces: people misspeak, and models
+mishear. Without one, its checksum or form decides. After a harmless cue ("order number"), only a
+card number of a known network, an IBAN and a national number are masked.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import phonenumbers
+
+from workers.redact.checksums import (
+    NATIONAL_LENGTHS,
+    has_issuer,
+    iban_length,
+    is_card,
+    is_national_id,
+)
+from workers.redact.cues import Cue
+from workers.redact.kinds import Kind, Match
+from workers.redact.spoken import MAX_DIGITS, Item, Role, Run
+
+LONG_DIGITS: Final = 7  # a quantity rarely has this many
+_CARD_DIGITS: Final = 16
+_NEAR_WORDS: Final = 15  # from a cue to a short run
+_MAX_PHONE_CHECKS: Final = 40  # each costs 50 us
+_LETTERED: Final = frozenset({Kind.NATIONAL_ID, Kind.IBAN, Kind.ONE_TIME_CODE})
+_TIME: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
+_PRICE: Final = frozenset("$€£¥₹")
+_AFTER: Final = frozenset("%€$£¥₹°")
+_DATE: Final = re.compile(r"\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4}")
+_YEARS: Final = re.compile(r"(?:(?:19|20)\d\d){2}")
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
+_YEAR_WORDS: Final = frozenset(
+    ["in", "since", "until", "before", "after", "during", "by", "from", "im", "seit", "en", "desde"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a run was found.
+
+    Attributes:
+        text: the whole text.
+        cue: the nearest cue before the run.
+        distance: words between the cue and the run.
+        word_before: the word before the run, or "".
+        is_quantity: whether a unit follows the run.
+        region: whose telephone numbers have no country code.
+        kinds: what to mask.
+        recall: returns the kind of a value that contains these digits and was masked lately.
+    """
+
+    text: str = field(repr=False)
+    cue: Cue | None
+    distance: int
+    word_before: str
+    is_quantity: bool
+    region: str
+    kinds: frozenset[Kind]
+    recall: Callable[[str], Kind | None] = field(repr=False)
+
+
+def classify(run: Run, setting: Setting) -> Match | None:
+    """Return the sensitive value that a run contains, or None."""
+    digits = run.digits
+    if len(digits) > MAX_DIGITS:
+        return _whole(run, Kind.NUMBER)
+    for find in (_coded, _announced, _by_form, _corrected, _repeated):
+        match = find(run, setting)
+        if match and (match.kind in setting.kinds or match.kind is Kind.NUMBER):
+            return match
+    return None
+
+
+def is_harmless(run: Run, setting: Setting) -> bool:
+    """Return whether a run is a date, a price, a quantity or announced as something harmless."""
+    return _is_harmless_cue(setting) or _is_measure(run, setting) or _is_date(run, setting)
+
+
+def _is_date(run: Run, setting: Setting) -> bool:
+    is_written = _DATE.fullmatch(setting.text, run.start, run.end) is not None
+    return is_written or _YEARS.fullmatch(run.digits) is not None
+
+
+def _is_harmless_cue(setting: Setting) -> bool:
+    cue = setting.cue
+    return cue is not None and (cue.kind is None or not _is_enabled(cue.kind, setting))
+
+
+def _is_enabled(kind: Kind, setting: Setting) -> bool:
+    return kind is Kind.NUMBER or kind is Kind.EMAIL or kind in setting.kinds
+
+
+def _is_measure(run: Run, setting: Setting) -> bool:
+    if len(run.digits) >= LONG_DIGITS:
+        return False
+    if setting.is_quantity or _TIME.search(setting.text, run.start, run.end):
+        return True
+    before = setting.text[max(0, run.start - 2) : run.start].rstrip()
+    after = setting.text[run.end : run.end + 2].lstrip()
+    return before[-1:] in _PRICE or (after[:1] in _AFTER and after != "")
+
+
+def _whole(run: Run, kind: Kind) -> Match:
+    return Match(run.start, run.end, kind)
+
+
+def _numeric(run: Run, kind: Kind) -> Match:
+    """Return a match from the first item with digits to the last one."""
+    items = [each for each in run.items if each.role is not Role.LETTERS] or list(run.items)
+    return Match(items[0].start, items[-1].end, kind)
+
+
+# Codes of letters and digits: IBAN, and national numbers with a checksum or a rare form.
+
+
+def _coded(run: Run, setting: Setting) -> Match | None:
+    items = run.items
+    for first, item in enumerate(items):
+        if item.role is Role.LETTERS and (match := _iban(items[first:])):
+            return match
+        if match := _national(items, first, setting):
+            return match
+    return None
+
+
+def _iban(items: tuple[Item, ...]) -> Match | None:
+    length = iban_length("".join(each.chars for each in items))
+    total = 0
+    for each in items:
+        total += len(each.chars)
+        if length and total >= length:
+            return Match(items[0].start, each.end, Kind.IBAN)
+    return None
+
+
+def _national(items: tuple[Item, ...], first: int, setting: Setting) -> Match | None:
+    """Find a national number that begins at an item; one of digits must be the whole run."""
+    chars = ""
+    has_letters = False
+    for each in items[first:]:
+        chars += each.chars
+        has_letters |= each.role is Role.LETTERS
+        if len(chars) > max(NATIONAL_LENGTHS):
+            break
+        whole = first == 0 and each is items[-1] and not _is_harmless_cue(setting)
+        if (has_letters or whole) and is_national_id(chars):
+            return Match(items[first].start, each.end, Kind.NATIONAL_ID)
+    return None
+
+
+# Runs after a cue.
+
+
+def _announced(run: Run, setting: Setting) -> Match | None:
+    cue = setting.cue
+    digits = run.digits
+    if cue is None or cue.kind is None or not _is_enabled(cue.kind, setting):
+        return None
+    is_long = len(digits) >= LONG_DIGITS
+    if (setting.distance > _NEAR_WORDS and not is_long) or _is_measure(run, setting):
+        return None
+    if cue.kind is Kind.BIRTH_DATE:
+        return _birth_date(run, cue)
+    if _is_year(digits, setting) or (cue.inherits and _YEAR.fullmatch(digits)):
+        return None
+    if len(digits) < cue.min_digits and not _is_repeated_pair(digits, setting, cue.kind):
+        return None
+    if cue.kind in _LETTERED:
+        return _whole(run, cue.kind)
+    return _numeric(run, cue.kind)
+
+
+def _is_repeated_pair(digits: str, setting: Setting, kind: Kind) -> bool:
+    """Return whether two digits are part of a value that this speaker asked for."""
+    return len(digits) == 2 and setting.recall(digits) in (kind, Kind.NUMBER)
+
+
+def _birth_date(run: Run, cue: Cue) -> Match | None:
+    roles = {each.role for each in run.items}
+    has_number = Role.DIGITS in roles or Role.ORDINAL in roles
+    is_date = Role.MONTH in roles and has_number
+    if is_date or {Role.ORDINAL, Role.DIGITS} <= roles or len(run.digits) >= max(cue.min_digits, 3):
+        return _numeric(run, Kind.BIRTH_DATE)
+    return None
+
+
+def _is_year(digits: str, setting: Setting) -> bool:
+    is_dated = setting.distance > 0 and setting.word_before in _YEAR_WORDS
+    return is_dated and _YEAR.fullmatch(digits) is not None
+
+
+# Runs without a cue.
+
+
+def _by_form(run: Run, setting: Setting) -> Match | None:
+    harmless = _is_harmless_cue(setting)
+    for items in _digit_parts(run.items):
+        digits = "".join(each.chars for each in items)
+        if kind := _form(items, digits, setting, harmless=harmless):
+            return Match(items[0].start, items[-1].end, kind)
+    return None
+
+
+def _form(items: tuple[Item, ...], digits: str, setting: Setting, *, harmless: bool) -> Kind | None:
+    if is_card(digits) and (has_issuer(digits) or not harmless):
+        return Kind.CARD
+    if any(is_card(part) and has_issuer(part) for part in _windows(items)):
+        return Kind.CARD
+    if harmless:
+        return None
+    if len(digits) == _CARD_DIGITS and has_issuer(digits):
+        return Kind.CARD  # one digit is wrong
+    if _is_social_security(items, setting.text):
+        return Kind.NATIONAL_ID
+    is_date = _DATE.fullmatch(setting.text, items[0].start, items[-1].end)
+    if Kind.PHONE in setting.kinds and not is_date and _has_phone(items, digits, setting):
+        return Kind.PHONE
+    return None
+
+
+def _digit_parts(items: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
+    """Yield the longest sequences of digits, without letters, months and ordinals."""
+    part: list[Item] = []
+    for each in items:
+        if each.role is Role.DIGITS:
+            part.append(each)
+        elif part:
+            yield tuple(part)
+            part = []
+    if part:
+        yield tuple(part)
+
+
+def _windows(items: tuple[Item, ...]) -> Iterator[str]:
+    """Yield the digits of consecutive items, up to the 19 of a card number."""
+    for first in range(len(items)):
+        digits = ""
+        for each in items[first:]:
+            digits += each.chars
+            if len(digits) > 19:
+                break
+            yield digits
+
+
+def _is_social_security(items: tuple[Item, ...], text: str) -> bool:
+    lengths = [len(each.chars) for each in items]
+    return lengths == [3, 2, 4] and text[items[0].end] == "-" == text[items[1].end]
+
+
+def _has_phone(items: tuple[Item, ...], digits: str, setting: Setting) -> bool:
+    if not LONG_DIGITS <= len(digits) <= MAX_DIGITS:
+        return False
+    if _is_phone(digits, items[0].start, setting):
+        return True
+    checks = 0
+    starts = [n for n, each in enumerate(items) if n < 2 or len(each.chars) > 2]
+    for first in starts if len(digits) > 10 else ():
+        part = ""
+        for each in items[first:]:
+            part += each.chars
+            if len(part) < 10:
+                continue
+            checks += 1
+            if len(part) > 12 or checks > _MAX_PHONE_CHECKS:
+                break
+            if _is_phone(part, items[first].start, setting):
+                return True
+    return False
+
+
+def _is_phone(digits: str, start: int, setting: Setting) -> bool:
+    before = setting.text[max(0, start - 8) : start].rstrip(" (").lower()
+    international = before.endswith(("+", "plus"))
+    text = f"+{digits}" if international else digits
+    try:
+        number = phonenumbers.parse(text, None if international else setting.region)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_valid_number(number)
+
+
+def _corrected(run: Run, setting: Setting) -> Match | None:
+    """Mask a long number of which a part was corrected: no checksum can decide."""
+    if run.is_corrected and len(run.digits) >= LONG_DIGITS and not is_harmless(run, setting):
+        return _numeric(run, Kind.NUMBER)
+    return None
+
+
+def _repeated(run: Run, setting: Setting) -> Match | None:
+    digits = run.digits
+    if len(digits) < 3 or _is_measure(run, setting):
+        return None
+    kind = setting.recall(digits)
+    return _numeric(run, kind) if kind else None

@@ -1,0 +1,375 @@
+"""Scan a text that grows: what to mask, and how much of it is decided. Pure.
+
+    context | text                                         more may follow
+            | "yes my PIN is 4 8 2" -> settled up to "is"; "4 8 2" is held
+
+The decision about the settled part never depends on what follows it. So a text that is scanned in
+parts, each with the context that the part before it returned, is masked like the whole text.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from workers.redact.cues import MAX_PHRASE_WORDS, Cue, Phrases, cues, normalized, phrases
+from workers.redact.emails import AddressReader
+from workers.redact.kinds import Kind, Match
+from workers.redact.lexicon import Lexicon, lexicon
+from workers.redact.recognizers import LONG_DIGITS, Setting, classify, is_harmless
+from workers.redact.spoken import MAX_DIGITS, Role, Run, Token, find_runs, tokenize
+
+_TAIL_CHARS: Final = (
+    120  # of the text before: enough for a phrase, and for the symbol before digits
+)
+_TAIL_TOKENS: Final = 3 * MAX_PHRASE_WORDS
+_ADDRESS_WORDS: Final = 12  # from a cue to the local part of an address
+_LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "ist", "es", "lautet"})
+_INHERITED_WORDS: Final = 20
+_JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"], ["und"], ["y"])
+_LINK_STARTS: Final = frozenset(each[:end] for each in _LINKS for end in range(1, len(each) + 1))
+_LINK_WORDS: Final = 4  # "4821 is the new PIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a scan must know of the text before it.
+
+    Attributes:
+        tail: the end of that text.
+        cue: the last cue in it, and `distance` the words after it.
+        inside: the kind of the run that is masked up to the end of that text and may continue.
+    """
+
+    tail: str = field(default="", repr=False)
+    cue: Cue | None = None
+    distance: int = 0
+    inside: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What to mask in which language."""
+
+    kinds: frozenset[Kind]
+    words: Lexicon
+    phrases: Phrases
+    region: str
+
+    @classmethod
+    def of(cls, kinds: frozenset[Kind], language: str, region: str) -> "Rules":
+        """Build the rules for a language, such as `en`, and a region, such as `US`."""
+        return cls(kinds, lexicon(language), phrases(language), region)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The result of a scan.
+
+    Attributes:
+        matches: in order; offsets are those of the text.
+        settled: the text before this offset is decided.
+        after: the context of what follows `settled`.
+        numbers: the digits of each masked run, with its kind.
+        pending: the digits of the run that is held.
+        cue: the last cue in the text, not counting those of other speakers.
+    """
+
+    matches: tuple[Match, ...]
+    settled: int
+    after: Context
+    numbers: tuple[tuple[str, Kind], ...] = field(repr=False)
+    pending: str = field(repr=False)
+    cue: Cue | None
+
+
+type Recall = Callable[[str], Kind | None]
+
+
+def scan(
+    text: str,
+    context: Context,
+    rules: Rules,
+    *,
+    more: bool,
+    is_final: bool = False,
+    said: Sequence[tuple[int, Cue]] = (),
+    recall: Recall = lambda _: None,
+    force: bool = False,
+) -> Scan:
+    """Find what to mask in a text.
+
+    Args:
+        text: the text.
+        context: of the text.
+        rules: what to mask.
+        more: whether text may follow. If not, everything is settled.
+        is_final: whether a segment ends with the text.
+        said: cues of other speakers, by the offset in the text at which they apply.
+        recall: returns the kind of a value masked lately that contains these digits.
+        force: whether an undecided run of many digits at the end is masked as a number.
+    """
+    return _Scanner(text, context, rules, said, recall).result(
+        more=more, is_final=is_final, force=force
+    )
+
+
+class _Scanner:
+    def __init__(
+        self,
+        text: str,
+        context: Context,
+        rules: Rules,
+        said: Sequence[tuple[int, Cue]],
+        recall: Recall,
+    ) -> None:
+        self._base = len(context.tail)
+        self._text = context.tail + text
+        self._context = context
+        self._rules = rules
+        self._recall = recall
+        self._tokens = tokenize(self._text, rules.words)
+        self._first = next(
+            (n for n, each in enumerate(self._tokens) if each.start >= self._base),
+            len(self._tokens),
+        )
+        self._marks = self._find_marks(said)
+        self._matches: list[Match] = []
+        self._numbers: list[tuple[str, Kind]] = []
+
+    def result(self, *, more: bool, is_final: bool, force: bool) -> Scan:
+        self._more = more and not is_final
+        length = len(self._text)
+        settled, inside, pending = length, None, ""
+        runs = find_runs(self._tokens, self._rules.words, self._first, length)
+        previous: Match | None = None
+        for run in runs:
+            is_undecided = run.is_open and len(run.digits) <= MAX_DIGITS
+            if more and (is_undecided or self._announced_after(run) is True):
+                settled, pending = self._opening(run.start), run.digits
+                break
+            previous = self._mask(run, previous, force=force)
+            is_cut = len(run.digits) > MAX_DIGITS and run.after >= len(self._tokens)
+            inside = previous.kind if previous and is_cut else None
+        if Kind.EMAIL in self._rules.kinds:
+            settled = min(settled, self._mask_addresses(more=more, is_final=is_final))
+        if more:
+            settled = max(self._base, min(settled, self._before_last_word(is_final=is_final)))
+            for match in reversed(self._matches):
+                if match.start < settled < match.end:
+                    settled = match.start
+        return self._build(settled, inside, pending)
+
+    # Cues.
+
+    def _find_marks(self, said: Sequence[tuple[int, Cue]]) -> list[tuple[int, int, Cue]]:
+        """Return the cues: offset after the phrase, index of the word after it, cue."""
+        tokens = self._tokens
+        found = self._phrases()
+        own = {mark[0] for mark in found if mark[0] > self._base}
+        for offset, cue in said:
+            at = offset + self._base
+            index = next((n for n, t in enumerate(tokens) if t.start >= at), len(tokens))
+            found.append((at, index, cue))
+        marks = self._inherited(sorted(found, key=lambda mark: mark[:2]))
+        self._own = next((cue for end, _, cue in reversed(marks) if end in own), None)
+        return marks
+
+    def _phrases(self) -> list[tuple[int, int, Cue]]:
+        """Return the cues in the text, and one that the text before it ends with.
+
+        In "date of birth and postcode", the harmless cue does not hide the other one.
+        """
+        tokens = self._tokens
+        at_word = [n for n, each in enumerate(tokens) if each.low[0].isalnum()]
+        words = [normalized(tokens[n].low) for n in at_word]
+        found = []
+        sensitive = -1
+        for first, last, cue in cues(words, self._rules.phrases):
+            if cue.kind is None and sensitive >= 0 and words[sensitive + 1 : first] in _JOINED:
+                continue
+            sensitive = last if cue.kind else -1
+            if tokens[at_word[last]].end >= self._base:
+                found.append((tokens[at_word[last]].end, at_word[last] + 1, cue))
+        return found
+
+    def _inherited(self, marks: list[tuple[int, int, Cue]]) -> list[tuple[int, int, Cue]]:
+        """Replace the cues that inherit a kind."""
+        before, at = self._context.cue, self._first - self._context.distance
+        for n, (end, index, cue) in enumerate(marks):
+            if cue.inherits and before and index - at <= _INHERITED_WORDS:
+                marks[n] = end, index, before if before.kind is None else Cue(before.kind)
+            before, at = marks[n][2], index
+        return marks
+
+    def _cue_at(self, offset: int, index: int) -> tuple[Cue | None, int]:
+        """Return the last cue that ends before an offset, and the words between."""
+        found = None
+        for mark in self._marks:
+            if mark[0] > offset:
+                break
+            found = mark
+        if found is None:
+            return self._context.cue, self._context.distance + max(0, index - self._first)
+        return found[2], max(0, index - found[1])
+
+    # Runs.
+
+    def _opening(self, start: int) -> int:
+        """Return the offset of a run with the bracket or plus sign before it."""
+        while start > self._base and self._text[start - 1] in "+(":
+            start -= 1
+        return start
+
+    def _setting(self, run: Run) -> Setting:
+        first = next((each for each in run.items if each.role is not Role.LETTERS), run.items[0])
+        cue, distance = self._cue_at(first.start, run.first)
+        after = self._announced_after(run)
+        if isinstance(after, Cue) and (cue is None or distance > _LINK_WORDS):
+            cue, distance = after, 0
+        follower = self._tokens[run.after].low if run.after < len(self._tokens) else ""
+        return Setting(
+            self._text,
+            cue,
+            distance,
+            self._tokens[run.first - 1].low if run.first else "",
+            follower in self._rules.words.units,
+            self._rules.region,
+            self._rules.kinds,
+            self._recall,
+        )
+
+    def _announced_after(self, run: Run) -> Cue | bool:
+        """Return the cue in "4821 is my PIN"; True if more text may have one; or False."""
+        if run.after >= len(self._tokens) or not 3 <= len(run.digits) <= 12:
+            return False
+        link = self._tokens[run.after]
+        if link.low not in _LINKS:
+            return self._is_unfinished(link) and link.low in _LINK_STARTS
+        window = self._tokens[run.after : run.after + 1 + _LINK_WORDS]
+        words = [normalized(each.low) for each in window]
+        for _, last, cue in cues(words, self._rules.phrases):
+            if last and not cue.inherits:
+                return self._is_unfinished(window[last]) or cue
+        return len(window) <= _LINK_WORDS or self._is_unfinished(window[-1])
+
+    def _is_unfinished(self, token: Token) -> bool:
+        return self._more and self._text[token.end :] in ("", "'", "’")  # noqa: RUF001
+
+    def _mask(self, run: Run, previous: Match | None, *, force: bool) -> Match | None:
+        """Mask a run if it is sensitive; return its match."""
+        continued = self._continued(run, previous)
+        setting = self._setting(run)
+        match = continued or classify(run, setting)
+        is_forced = force and run.is_open and len(run.digits) >= LONG_DIGITS
+        if match is None and is_forced and not is_harmless(run, setting):
+            match = Match(run.start, run.end, Kind.NUMBER)
+        if match is None:
+            return None
+        if not continued:
+            match = Match(self._opening(match.start), match.end, match.kind)
+        self._matches.append(match)
+        self._numbers.append((run.digits[:MAX_DIGITS], match.kind))
+        minimum = 4 if match.kind is Kind.BIRTH_DATE else 3
+        self._marks.append((match.end, run.after, Cue(match.kind, minimum)))
+        self._marks.sort(key=lambda mark: mark[:2])
+        return match
+
+    def _continued(self, run: Run, previous: Match | None) -> Match | None:
+        """Return the match of a run whose beginning is masked already."""
+        if run.follows and previous:
+            return Match(previous.end, run.end, previous.kind, continues=True)
+        kind = self._context.inside
+        between = [each.low for each in self._tokens[self._first : run.first]]
+        if kind and not any(each[0].isalnum() for each in between):
+            return Match(self._base, run.end, kind, continues=True)
+        return None
+
+    # Addresses.
+
+    def _mask_addresses(self, *, more: bool, is_final: bool) -> int:
+        """Mask the addresses; return the offset from which the text is not settled."""
+        reader = AddressReader(self._tokens, self._rules.words, self._first, self._cued_from)
+        settled = len(self._text)
+        for address in reader.addresses():
+            start = self._tokens[address.first].start
+            end = self._tokens[address.after - 1].end
+            self._matches = [
+                each for each in self._matches if each.end <= start or each.start >= end
+            ]
+            self._matches.append(Match(start, end, Kind.EMAIL))
+            if more and address.is_open:
+                settled = min(settled, start)
+        self._matches.sort(key=lambda match: match.start)
+        held = reader.held(is_final=is_final) if more else None
+        return settled if held is None else min(settled, self._tokens[held].start)
+
+    def _cued_from(self, index: int) -> int | None:
+        """Return the index of the first token after a cue for an address near a token."""
+        offset = self._tokens[index].start if index < len(self._tokens) else len(self._text)
+        cue, distance = self._cue_at(offset, index)
+        if cue is None or cue.kind is not Kind.EMAIL or distance > _ADDRESS_WORDS:
+            return None
+        return max(self._first, index - distance)
+
+    # The result.
+
+    def _before_last_word(self, *, is_final: bool) -> int:
+        """Return the offset of an unfinished last word that may become a number, or the end."""
+        if is_final or not self._tokens:
+            return len(self._text)
+        last = self._tokens[-1]
+        is_unfinished = last.end == len(self._text) and last.start >= self._base
+        is_start = last.low in self._rules.words.starts or last.low in "+("
+        return last.start if is_unfinished and is_start else len(self._text)
+
+    def _build(self, settled: int, inside: Kind | None, pending: str) -> Scan:
+        if settled < len(self._text):
+            settled = max(self._base, len(self._text[:settled].rstrip()))
+            inside = None
+        matches = tuple(
+            Match(each.start - self._base, each.end - self._base, each.kind, each.continues)
+            for each in self._matches
+            if each.start < settled
+        )
+        after = self.at(settled, inside)
+        return Scan(matches, settled - self._base, after, tuple(self._numbers), pending, self._own)
+
+    def at(self, settled: int, inside: Kind | None) -> Context:
+        """Return the context of the text after an offset.
+
+        A word that ends there may be unfinished: the next scan counts it.
+        """
+        done = sum(1 for each in self._tokens if each.end < settled)
+        cue, distance = self._cue_at(settled - 1, done)
+        if not any(mark[0] < settled for mark in self._marks):
+            cue, distance = self._context.cue, self._context.distance + max(0, done - self._first)
+        start = max(0, settled - _TAIL_CHARS)
+        starts = [each.start for each in self._tokens if start <= each.start < settled]
+        tail_from = (
+            starts[-_TAIL_TOKENS]
+            if len(starts) > _TAIL_TOKENS
+            else (starts[0] if starts else settled)
+        )
+        return Context(self._text[tail_from:settled], cue, distance, inside)
+
+
+def masked(text: str, matches: Sequence[Match], start: int, end: int) -> tuple[str, list[Kind]]:
+    """Return a part of a text with masks, and the kinds masked in it, once per mask."""
+    parts: list[str] = []
+    kinds: list[Kind] = []
+    at = start
+    for match in matches:
+        if match.end <= start or match.start >= end:
+            continue
+        parts.append(text[at : max(at, match.start)])
+        if not match.continues:
+            parts.append(match.kind.mask)
+            kinds.append(match.kind)
+        at = min(end, match.end)
+    parts.append(text[at:end])
+    return "".join(parts), kinds
+
+
+def find(text: str, rules: Rules) -> list[Match]:
+    """Return the sensitive values in a text that is complete."""
+    return list(scan(text, Context(), rules, more=False).matches)
