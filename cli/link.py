@@ -6,11 +6,11 @@ import time
 from typing import Annotated, Final
 
 import typer
-from pydantic import ValidationError
 
 from cli.errors import CommandError
-from common.settings import SettingsError, sentences
+from common.settings import load
 from gateway.transcript.encode import rfc3339_ms
+from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.links import Grant, mint, single_scope
 from workers.relay.sign_in.settings import Settings
 from workers.relay.sign_in.tokens import Keyring
@@ -39,7 +39,7 @@ def link(
     ] = "guest",
 ) -> None:
     """Print a link to live transcripts. Needs WORKER_RELAY_SECRET and exactly one scope."""
-    settings = _settings()
+    settings = load(Settings, (RelaySettings,))
     if not settings.secret:
         raise CommandError("WORKER_RELAY_SECRET is not set; the relay has the same one")
     try:
@@ -65,10 +65,3 @@ def duration_s(text: str) -> int:
     if not found:
         raise ValueError("the duration must be a number with a unit: 30m, 8h, 7d")
     return int(found[1]) * _UNITS_S[found[2]]
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("; ".join(sentences(Settings, error))) from None

@@ -11,6 +11,8 @@ from container.cpu.settings import Settings as EngineSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
+from workers.redact.settings import Settings as RedactSettings
+from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings as WorkerSettings
 
@@ -33,7 +35,11 @@ This page is generated: change the field in the code, then run `./run fix`.
 
 _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] = (
     ("Gateway", "python -m gateway", (GatewaySettings, *(each.Settings for each in CARRIERS))),
-    ("Workers", "python -m workers", (WorkerSettings, SignInSettings)),
+    (
+        "Workers",
+        "python -m workers",
+        (WorkerSettings, RedactSettings, RelaySettings, SignInSettings),
+    ),
     ("Bridge", "python -m container.bridge", (BridgeSettings,)),
     ("CPU speech engine", "python -m container.cpu", (EngineSettings,)),
     ("Local SageMaker endpoint", "python -m deploy.local.sagemaker", (EndpointSettings,)),

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -17,8 +17,14 @@ from common.exposition import private_app
 from common.settings import load
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import RedisClient, create_client
+from workers.consumer import Consumer, ConsumerMetrics
 from workers.janitor import Janitor
 from workers.janitor import Metrics as JanitorMetrics
+from workers.redact import CallRedactor
+from workers.redact.settings import Settings as RedactSettings
+from workers.redact.worker import Metrics as RedactMetrics
+from workers.redact.worker import RedactHandler
+from workers.redact.worker import group as redact_group
 from workers.redis_streams import RedisStreams
 from workers.relay.assembly import relay
 from workers.relay.settings import Settings as RelaySettings
@@ -27,7 +33,7 @@ from workers.settings import Settings
 
 _log = logging.getLogger("workers")
 
-type Run = Callable[[], Awaitable[None]]
+type Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]  # until the event is set
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +56,50 @@ class Worker(NamedTuple):
 @contextlib.asynccontextmanager
 async def _janitor(shared: Shared) -> AsyncIterator[Run]:
     settings = shared.settings
-    yield Janitor(
+    janitor = Janitor(
         RedisStreams(shared.client),
         gateway=f"janitor-{settings.id}",
         partitions=settings.partitions,
         lease_s=settings.lease_s,
         retention_s=settings.retention_s,
         metrics=JanitorMetrics(shared.registry),
-    ).run
+    )
+    yield lambda stop: _until(stop, janitor.run())
 
 
-def _relay(shared: Shared) -> AbstractAsyncContextManager[Run]:
-    return relay(
+@contextlib.asynccontextmanager
+async def _redact(shared: Shared) -> AsyncIterator[Run]:
+    rules = load(RedactSettings)
+    settings, client = shared.settings, shared.client
+    metrics = RedactMetrics(shared.registry)
+    consumer = Consumer(
+        client,
+        redact_group(settings.partitions, settings.retention_s, settings.takeover_s),
+        settings.id,
+        lambda partition: RedactHandler(
+            client, partition, lambda route: CallRedactor(*rules.rules(route)), metrics
+        ),
+        ConsumerMetrics(shared.registry, "redact"),
+    )
+    yield consumer.run
+
+
+@contextlib.asynccontextmanager
+async def _relay(shared: Shared) -> AsyncIterator[Run]:
+    async with relay(
         load(RelaySettings, (SignInSettings,)),
         load(SignInSettings, (RelaySettings,)),
         shared.client,
         shared.settings.partitions,
         shared.registry,
         shared.private,
-    )
+    ) as read_events:
+        yield lambda stop: _until(stop, read_events())
 
 
 _WORKERS: Final = {
     "janitor": Worker("closes the streams of lost gateways", _janitor),
+    "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
 }
 
@@ -91,22 +118,21 @@ async def _serve(settings: Settings, names: list[str]) -> int:
         )
         if problem := await check_settings(client):
             _log.warning("redis-unavailable %s", problem)
-        await _run_until(stop, runs)
+        async with asyncio.TaskGroup() as group:
+            for run in runs:
+                group.create_task(run(stop))
     return 0
 
 
-async def _run_until(stop: asyncio.Event, runs: list[Run]) -> None:
-    """Run workers until the event is set; raise the error of one that ends by itself."""
-    tasks = [asyncio.ensure_future(run()) for run in runs]
-    for task in tasks:
-        task.add_done_callback(lambda _: stop.set())
-    await stop.wait()
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Cancel work when the event is set; raise its error if it fails before."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    working.cancel()
+    await asyncio.wait((working,))
+    if not working.cancelled():
+        working.result()
 
 
 def main() -> int:
@@ -124,7 +150,7 @@ def main() -> int:
         Settings,
         serving.log_plainly,
         lambda settings: _serve(settings, names),
-        parts=(RelaySettings, SignInSettings),
+        parts=(RedactSettings, RelaySettings, SignInSettings),
     )
 
 

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         description="The longest GATEWAY_LEASE_S of all gateways, in seconds. The janitor watches "
         "for this time before it declares a stream lost, so that gateways can renew their leases.",
     )
+    takeover_s: PositiveFloat = Field(
+        10,
+        description="How long a worker that crashed, or was cut off from Redis, keeps its share of "
+        "the calls before another one of its group takes over, in seconds.",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         description="Addresses of /metrics and /healthz, comma-separated. :: is all addresses, "

@@ -30,19 +30,19 @@ class Numbering:
 
     def is_next(self, event: Event) -> bool:
         """Return whether no event is missing before a new one."""
-        return event.n == self._expected(event)
+        return event.n == self.expected(event.epoch)
 
     def advance(self, event: Event) -> Hole | None:
         """Continue after a new event; return the events that are missing before it, if any."""
-        expected = self._expected(event)
+        expected = self.expected(event.epoch)
         self.epoch, self.n = event.epoch, event.n
         if event.n == expected:
             return None
         return Hole(event.call_id, event.stream_id, event.epoch, expected, event.n - 1)
 
-    def _expected(self, event: Event) -> int:
-        """Return the next number; numbers begin at 1 in each epoch."""
-        return self.n + 1 if event.epoch == self.epoch else 1
+    def expected(self, epoch: int) -> int:
+        """Return the next number in an epoch; numbers begin at 1 in each."""
+        return self.n + 1 if epoch == self.epoch else 1
 
 
 def check(streams: dict[str, Numbering], event: AnyEvent) -> list[AnyEvent | Hole]:

@@ -1,7 +1,10 @@
-"""Redaction: mask what is sensitive in the transcript events of a call. Pure.
+"""Redaction: mask what is sensitive in the transcript events of a call.
 
-docs/redaction.md says what is masked and what is held.
+docs/redaction.md says what is masked and what is held. Everything but the worker and its settings
+does no I/O.
 
+worker        the worker: copies the events of all calls to redacted streams
+settings      what is masked in the calls of each route
 call          the redactor of one call: streams, epochs, numbering
 track         of one track: holds finals and words until they are decided
 reading       reads a track's text as it grows, and fills its segments

@@ -1,8 +1,8 @@
 """Creates the relay from its settings."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, web
 from prometheus_client import CollectorRegistry
@@ -34,7 +34,7 @@ async def relay(
     partitions: int,
     registry: CollectorRegistry,
     private: web.Application,
-) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
     """Serve the pages and the API for as long as the context lasts; yield what reads the events.
 
     Args:
