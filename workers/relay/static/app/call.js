@@ -21,11 +21,12 @@ function CallPage({ session }) {
     document.title = `${callId} · Callscribe`;
   }, []);
   return html`<main id="main" class="call">
+    <div class="title sticky">
+      <h1>${callId}</h1>
+      <span class="badge state ${status}">${stateName(status)}</span>
+      ${isLive && !isEnded && view.lastLatency >= 0 && html`<small>${span(view.lastLatency)} behind</small>`}
+    </div>
     <div class="head">
-      <div class="title">
-        <h1>${callId}</h1>
-        <span class="badge state ${status}">${stateName(status)}</span>
-      </div>
       <${Facts} view=${view} summary=${summary} isEnded=${isEnded} mayLag=${session.may.includes("timeline")} />
       <${Talk} talk=${view.talk} />
       <div class="actions">
