@@ -22,9 +22,9 @@ function CallPage({ session }) {
   }, []);
   return html`<main id="main" class="call">
     <div class="title sticky">
-      <h1>${callId}</h1>
+      <h1 title=${callId}>${callId}</h1>
       <span class="badge state ${status}">${stateName(status)}</span>
-      ${isLive && !isEnded && view.lastLatency >= 0 && html`<small>${span(view.lastLatency)} behind</small>`}
+      ${isLive && !isEnded && view.lastLatency >= 0 && html`<small>latency ${span(view.lastLatency)}</small>`}
     </div>
     <div class="head">
       <${Facts} view=${view} summary=${summary} isEnded=${isEnded} mayLag=${session.may.includes("timeline")} />
@@ -37,7 +37,7 @@ function CallPage({ session }) {
     <${ConnectionBanner} state=${state} />
     ${error === "expired" && html`<${Banner} tone="bad">Your session has ended. <button class="link" onClick=${signIn}>Sign in again</button><//>`}
     ${error && error !== "expired" && html`<${Banner} tone="bad">${error} <a href="/">All calls</a><//>`}
-    ${!error && summary && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive} />`}
+    ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive && !error} />`}
   </main>`;
 }
 
