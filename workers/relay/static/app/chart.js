@@ -26,7 +26,9 @@ export function Chart({ stream, lags, width, onDetail }) {
   const height = lanes + AXIS + CURVE + 12;
   const place = { x, left, inner, duration, onDetail, label: isNarrow ? 18 : 0 };
   return html`<svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label="Drawing of the figures below">
-    <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-back" width="6" height="6" /><rect class="hatch-line" width="2.5" height="6" /></pattern></defs>
+    <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+      <rect class="hatch-back" width="6" height="6" /><rect class="hatch-line" width="2.5" height="6" />
+    </pattern></defs>
     ${stream.pauses.map(([from, to]) => html`<${Pause} key=${from} from=${from} to=${to ?? duration} height=${lanes} place=${place} />`)}
     ${stream.tracks.map((/** @type {any} */ track, /** @type {number} */ at) => html`<${Lane} key=${track.track} track=${track} y=${at * LANE} place=${place} />`)}
     <${Axis} y=${lanes} place=${place} />
@@ -46,7 +48,8 @@ function Lane({ track, y, place }) {
     <text class="lane-name" x=${place.label ? left : 0} y=${place.label ? y + 12 : y + LANE / 2 + 5}>${name}</text>
     <rect class="lane" x=${left} width=${inner} y=${top} height=${BAR} rx="4" />
     ${track.segments.map(([from, to]) => html`<rect class="words" rx="2" ...${wide(from, to, 0.5)} />`)}
-    ${track.gaps.map(([from, to, cause]) => html`<rect class="gap" fill="url(#hatch)" rx="2" ...${wide(from, to)} ...${at(`${span(to - from)} without words at ${clock(from)}: ${causeName(cause)}`)} />`)}
+    ${track.gaps.map(([from, to, cause]) => html`<rect class="gap" fill="url(#hatch)" rx="2" ...${wide(from, to)}
+      ...${at(`${span(to - from)} without words at ${clock(from)}: ${causeName(cause)}`)} />`)}
     ${track.rollovers.map((/** @type {number} */ ms) => html`<path class="rollover" d=${`M${x(ms)} ${top - 5}l5 5-5 5-5-5z`} ...${at(`session rollover at ${clock(ms)}`)} />`)}
     ${track.reconnects.map((/** @type {number} */ ms) => html`<path class="reconnect" d=${`M${x(ms) - 5} ${top - 6}h10l-5 9z`} ...${at(`reconnected at ${clock(ms)}`)} />`)}
   </g>`;
