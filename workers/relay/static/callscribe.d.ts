@@ -68,6 +68,9 @@ export function messages(options: ConnectOptions & { url: string }): AsyncGenera
 /** Yields the events of one call from its beginning until it ends; reconnects and resumes. */
 export function follow(options: FollowOptions): AsyncGenerator<Followed, void>;
 
+/** Returns a call's id for a path of the relay: as in events, where it is percent-encoded already. */
+export function pathOf(callId: string): string;
+
 /** One utterance of a track; its text is partial until it is final. */
 export interface Segment {
   readonly stream_id: string;

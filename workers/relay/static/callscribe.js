@@ -1,7 +1,7 @@
 /**
  * Client of a Callscribe relay: follows the events of a call and assembles its transcript.
  *
- * Runs in browsers and in Node.js 20 or newer, without dependencies. Types: callscribe.d.ts.
+ * Runs in browsers and in Node.js 20.3 or newer, without dependencies. Types: callscribe.d.ts.
  *
  *     import { CallTranscript, follow } from "./callscribe.js";
  *
@@ -134,7 +134,7 @@ export const pathOf = (callId) => callId.replace(/[^\w.~%-]+/g, encodeURICompone
 async function* connect({ url, headers, signal, fetch = globalThis.fetch }, after, opened) {
   const idle = new AbortController();
   const either = signal ? AbortSignal.any([signal, idle.signal]) : idle.signal;
-  const resume = after ? { "Last-Event-ID": after } : {};
+  const resume = /** @type {Record<string, string>} */ (after ? { "Last-Event-ID": after } : {});
   const init = { headers: { Accept: "text/event-stream", ...headers, ...resume }, signal: either };
   const response = await within(idle, fetch(url, { ...init, cache: "no-store" }));
   const body = await bodyOf(response, idle);

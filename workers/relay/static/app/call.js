@@ -21,11 +21,12 @@ function CallPage({ session }) {
     document.title = `${callId} · Callscribe`;
   }, []);
   return html`<main id="main" class="call">
+    <div class="title sticky">
+      <h1 title=${callId}>${callId}</h1>
+      <span class="badge state ${status}">${stateName(status)}</span>
+      ${isLive && !isEnded && view.lastLatency >= 0 && html`<small>latency ${span(view.lastLatency)}</small>`}
+    </div>
     <div class="head">
-      <div class="title">
-        <h1>${callId}</h1>
-        <span class="badge state ${status}">${stateName(status)}</span>
-      </div>
       <${Facts} view=${view} summary=${summary} isEnded=${isEnded} mayLag=${session.may.includes("timeline")} />
       <${Talk} talk=${view.talk} />
       <div class="actions">
@@ -36,7 +37,7 @@ function CallPage({ session }) {
     <${ConnectionBanner} state=${state} />
     ${error === "expired" && html`<${Banner} tone="bad">Your session has ended. <button class="link" onClick=${signIn}>Sign in again</button><//>`}
     ${error && error !== "expired" && html`<${Banner} tone="bad">${error} <a href="/">All calls</a><//>`}
-    ${!error && summary && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive} />`}
+    ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive && !error} />`}
   </main>`;
 }
 

@@ -27,7 +27,9 @@ function MicPage({ session }) {
         <${FileInput} file=${file} isOff=${!isIdle} onChange=${setFile} />
       </div>
       <div class="actions">
-        ${isIdle && html`<button class="button primary" disabled=${isBlocked} onClick=${() => begin({ file, deviceId })}>${file ? "Play and transcribe" : "Start speaking"}</button>`}
+        ${isIdle && html`<button class="button primary" disabled=${isBlocked} onClick=${() => begin({ file, deviceId })}>
+          ${file ? "Play and transcribe" : "Start speaking"}
+        </button>`}
         ${state === "starting" && html`<button class="button" disabled>Starting …</button>`}
         ${state === "recording" && html`<button class="button stop" onClick=${stop}><i aria-hidden="true"></i>Stop</button>`}
         ${state === "recording" && html`<div class="level" ref=${level} aria-hidden="true"></div>`}

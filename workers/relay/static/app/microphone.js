@@ -123,7 +123,7 @@ async function openFile(context, file) {
   const node = context.createBufferSource();
   node.buffer = await context.decodeAudioData(await file.arrayBuffer());
   node.connect(context.destination);
-  return { node, start: () => node.start(), onEnd: (/** @type {() => void} */ stop) => (node.onended = stop) };
+  return { node, start: () => (context.resume(), node.start()), onEnd: (/** @type {() => void} */ stop) => (node.onended = stop) };
 }
 
 /**

@@ -54,7 +54,8 @@ export async function start(Page, props = {}) {
     render(html`<${Header} session=${session} /><${Page} session=${session} ...${props} />`, root);
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return signIn();
-    render(html`<${Header} /><main class="narrow"><h1>Callscribe</h1><${Banner} tone="bad">${/** @type {Error} */ (error).message} Reload the page to try again.<//></main>`, root);
+    const { message } = /** @type {Error} */ (error);
+    render(html`<${Header} /><main id="main" class="narrow"><h1>Callscribe</h1><${Banner} tone="bad">${message} Reload the page to try again.<//></main>`, root);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The timeline of one call: when there were words, gaps and delays, without the words. */
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { Chart } from "./chart.js";
 import { total } from "./scale.js";
 import { Banner, api, signIn, start } from "./session.js";
@@ -28,7 +28,8 @@ function TimelinePage() {
     ${(error === 403 || error === 404) && html`<${Banner} tone="bad">There is no such call, or you may not see its timeline. <a href="/">All calls</a><//>`}
     ${error !== null && ![401, 403, 404].includes(error) && html`<${Banner} tone="warn">The relay cannot be reached. Trying again …<//>`}
     ${!timeline && error === null && html`<p class="empty">Loading …</p>`}
-    ${timeline?.streams.map((/** @type {any} */ stream) => html`<${Stream} key=${stream.stream_id} stream=${stream} lags=${lags} live=${liveTracks(timeline.live, stream.stream_id)} />`)}
+    ${timeline?.streams.map((/** @type {any} */ stream) => html`<${Stream} key=${stream.stream_id} stream=${stream} lags=${lags}
+      live=${liveTracks(timeline.live, stream.stream_id)} />`)}
     ${timeline && !timeline.streams.length && html`<p class="empty">The call has no stream yet.</p>`}
   </main>`;
 }
@@ -85,6 +86,11 @@ function Stream({ stream, lags, live }) {
   const [detail, setDetail] = useState("");
   const [ref, width] = useWidth();
   const own = lags.filter((lag) => lag.stream === stream.stream_id);
+  // Details change while the pointer moves; the drawing may have thousands of elements.
+  const chart = useMemo(
+    () => width > 0 && html`<${Chart} stream=${stream} lags=${own} width=${width} onDetail=${setDetail} />`,
+    [stream, width],
+  );
   const facts = [
     ["Carrier", stream.carrier],
     ["Started", when(stream.started)],
@@ -95,7 +101,7 @@ function Stream({ stream, lags, live }) {
   return html`<section aria-label=${`Stream ${stream.stream_id}`}>
     <h2>${stream.stream_id}</h2>
     <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <div class="chart" ref=${ref}>${width > 0 && html`<${Chart} stream=${stream} lags=${own} width=${width} onDetail=${setDetail} />`}</div>
+    <div class="chart" ref=${ref}>${chart}</div>
     <p class="detail" aria-live="polite">${detail || "Point at a mark, or move to it with Tab, for its details."}</p>
     <${Legend} hasLag=${own.length > 0} />
     <${Figures} stream=${stream} live=${live} />
@@ -129,7 +135,10 @@ function Figures({ stream, live }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Figures"><table>
     <caption class="unseen">Figures of the tracks</caption>
     <thead><tr><th scope="col">Track</th>${tracks.map((/** @type {any} */ track) => html`<th key=${track.track} scope="col">${nameOf(track)}</th>`)}</tr></thead>
-    <tbody>${rows.map(([name, figure]) => html`<tr key=${name}><th scope="row">${name}</th>${tracks.map((/** @type {any} */ track) => html`<td key=${track.track}>${figure(track)}</td>`)}</tr>`)}</tbody>
+    <tbody>${rows.map(([name, figure]) => html`<tr key=${name}>
+      <th scope="row">${name}</th>
+      ${tracks.map((/** @type {any} */ track) => html`<td key=${track.track}>${figure(track)}</td>`)}
+    </tr>`)}</tbody>
   </table></div>`;
 }
 
@@ -175,7 +184,9 @@ function Gaps({ stream }) {
     <summary>Gaps (${gaps.length})</summary>
     <table>
       <thead><tr><th scope="col">From</th><th scope="col">Length</th><th scope="col">Track</th><th scope="col">Cause</th></tr></thead>
-      <tbody>${gaps.slice(0, MAX_GAPS).map(([from, to, cause, name], /** @type {number} */ at) => html`<tr key=${at}><td>${clock(from)}</td><td>${span(to - from)}</td><td>${name}</td><td>${causeName(cause)}</td></tr>`)}</tbody>
+      <tbody>${gaps.slice(0, MAX_GAPS).map(([from, to, cause, name], /** @type {number} */ at) => html`<tr key=${at}>
+        <td>${clock(from)}</td><td>${span(to - from)}</td><td>${name}</td><td>${causeName(cause)}</td>
+      </tr>`)}</tbody>
     </table>
     ${gaps.length > MAX_GAPS && html`<p class="muted">The first ${MAX_GAPS} are shown.</p>`}
   </details>`;

@@ -6,6 +6,7 @@ import { CallView } from "./call-view.js";
 import { clock, completeness, roleClass } from "./words.js";
 
 const MASK = /(\[[a-z_]{2,30}\])/;
+const CHUNK = 100; // lines that the browser lays out, or skips, together
 const RETRY_MS = 500;
 const BACKLOG = 3; // more finals than these at once were spoken before the page was opened
 
@@ -82,8 +83,10 @@ export function Transcript({ call, redacted, isLive }) {
   </section>`;
 }
 
-/** The list of lines. An unchanged line keeps its element's description, so Preact skips it. */
+/** The list of lines, in chunks. What is unchanged keeps its element's description, so Preact skips it. */
 class Lines extends Component {
+  chunks = /** @type {{ lines: any[], list: any }[]} */ ([]);
+
   /** @param {any} next */
   shouldComponentUpdate(next) {
     return next.view !== this.props.view || next.version !== this.props.version;
@@ -101,8 +104,21 @@ class Lines extends Component {
       }
       return item.line;
     });
-    return html`<ol class="lines">${lines}</ol>`;
+    const count = Math.ceil(lines.length / CHUNK);
+    this.chunks = Array.from({ length: count }, (_, at) => chunkOf(lines.slice(at * CHUNK, (at + 1) * CHUNK), this.chunks[at], at));
+    return this.chunks.map(({ list }) => list);
   }
+}
+
+/**
+ * Returns the known chunk if it has the same lines, else a new one.
+ * @param {any[]} lines
+ * @param {{ lines: any[], list: any } | undefined} known
+ * @param {number} key
+ */
+function chunkOf(lines, known, key) {
+  if (known?.lines.length === lines.length && lines.every((line, at) => line === known.lines[at])) return known;
+  return { lines, list: html`<ol key=${key} class="lines" style=${{ "--count": lines.length }}>${lines}</ol>` };
 }
 
 /** @param {{ item: import("./call-view.js").Item, isFirst: boolean, at: string, redacted: boolean }} props */
