@@ -22,7 +22,7 @@ from workers.relay.subscription import Subscription
 class _Load:
     """A call that is being loaded, and its events that were published meanwhile."""
 
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[CallState | None]"
     pending: list[AnyEvent] = field(default_factory=list)
 
 
@@ -105,18 +105,19 @@ class Channel:
         Raises:
             PublishError: Redis is unavailable.
         """
-        if load := self._loads.get(call_id):
-            await load.done.wait()
-        return self.directory.get(call_id) or await self._load(call_id)
+        if call := self.directory.get(call_id):
+            return call
+        load = self._loads.get(call_id)
+        if load is None:
+            task = asyncio.create_task(self._load(call_id))
+            load = self._loads[call_id] = _Load(task)
+        return await asyncio.shield(load.task)  # others may wait for it
 
     async def _load(self, call_id: str) -> CallState | None:
-        load = self._loads[call_id] = _Load()
-        call = None
         try:
             call = await self._store.call(self.text, call_id)
         finally:
-            del self._loads[call_id]
-            load.done.set()
+            load = self._loads.pop(call_id)
         if call:
             for event in load.pending:
                 call.apply(event)

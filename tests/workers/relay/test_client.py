@@ -10,7 +10,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cli.transcript import CallTranscript
+from tests.workers.client.stories import event as typed
+from workers.client import AnyEvent, CallTranscript
 
 _FOLDER = Path(__file__).parent / "client"
 _NODE = shutil.which("node")
@@ -48,7 +49,9 @@ def _events(draw: st.DrawFn) -> Event:
     start_ms = draw(_TIMES)
     event: Event = {
         "type": draw(
-            st.sampled_from(["transcript.delta", "transcript.final", "stream.started", "other"])
+            st.sampled_from(
+                ["transcript.delta", "transcript.final", "stream.started", "stream.new"]
+            )
         ),
         "call_id": "CA1",
         "stream_id": draw(st.sampled_from("AB")),
@@ -82,8 +85,7 @@ _CALLS = st.lists(_events(), max_size=30) | st.lists(_events(), max_size=30).map
 
 def _fold(events: list[Event]) -> Mapping[str, object]:
     transcript = CallTranscript("CA1")
-    flat = [{name: str(value) for name, value in event.items()} for event in events]
-    applied = [transcript.apply(event) for event in flat]
+    applied = [transcript.apply(_typed(event)) for event in events]
     segments = [
         [s.stream_id, s.track, s.segment, s.rev, s.start_ms, s.end_ms, s.role, s.text, s.final]
         for s in transcript.segments
@@ -100,9 +102,17 @@ def _fold(events: list[Event]) -> Mapping[str, object]:
     }
 
 
+def _typed(event: Event) -> AnyEvent:
+    own = {**event, "call": event["call_id"], "stream": event["stream_id"]}
+    for name in ("call_id", "stream_id"):
+        del own[name]
+    kind, n = str(own.pop("type")), int(str(own.pop("n")))
+    return typed(kind, n, **own)  # type: ignore[arg-type]
+
+
 @settings(max_examples=10, deadline=None, phases=[Phase.generate])  # a process for each example
 @given(st.lists(_CALLS, min_size=20, max_size=40))
-def test_transcript_equals_that_of_the_cli(calls: list[list[Event]]) -> None:
+def test_transcript_equals_that_of_the_python_kit(calls: list[list[Event]]) -> None:
     found = json.loads(_node("fold.mjs", stdin=json.dumps(calls)).stdout)
     for events, call in zip(calls, found, strict=True):
         call["segments"].sort()

@@ -93,6 +93,18 @@ async def test_viewer_resumes_without_loss_or_repetition_at_every_event(
         assert await ann.read(f"/api/calls/CA1/events?after={ids[4]}") == everything[5:]
 
 
+async def test_ended_call_is_opened_by_many_viewers_at_once(redis_url: str) -> None:
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        calls = Calls(client)
+        async with running(redis_url, ended_s=1) as relay, viewer(relay) as ann:
+            await calls.start("CA1")
+            await calls.end("CA1")
+            await eventually(lambda: relay.metric("calls", text="raw") == 1)
+            await eventually(lambda: relay.metric("calls", text="raw") == 0)
+            feeds = await asyncio.gather(*(ann.read("/api/calls/CA1/events") for _ in range(20)))
+        assert all([each.name for each in feed] == ["", "", "end"] for feed in feeds)
+
+
 async def test_relay_that_is_restarted_in_mid_call_loses_and_repeats_nothing(
     url: str, client: RedisClient
 ) -> None:

@@ -1,4 +1,4 @@
-"""Builds the responses of signing in: JSON for programs, small pages without scripts for people."""
+"""Builds the responses of signing in: JSON for programs, small pages for people."""
 
 from html import escape
 from http import HTTPStatus
@@ -17,25 +17,32 @@ _ERRORS: Final = {
 }
 _PAGE_HEADERS: Final = {
     **_NO_STORE,
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 _PAGE: Final = """<!doctype html>
 <html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title} - Callscribe</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto }}
-main {{ padding: 0 1rem }}
-</style>
-<main>
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>{title} · Callscribe</title>
+  <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="/static/base.css">
+  <script src="/static/app/theme.js"></script>
+</head>
+<body>
+<header class="top">
+  <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="22" height="22">
+    <span>Callscribe</span></a>
+</header>
+<main id="main" class="narrow">
 <h1>{title}</h1>
 <p>{text}</p>
 {link}</main>
+</body>
 </html>
 """
 
@@ -69,7 +76,9 @@ def page(
     html = _PAGE.format(
         title=escape(title),
         text=escape(text),
-        link=f'<p><a href="{escape(path)}">{escape(label)}</a></p>\n' if link else "",
+        link=f'<p><a class="button primary" href="{escape(path)}">{escape(label)}</a></p>\n'
+        if link
+        else "",
     )
     return web.Response(text=html, status=status, content_type="text/html", headers=_PAGE_HEADERS)
 
