@@ -107,7 +107,8 @@ class AddressReader:
         return start if not is_final or after < end or self._is_strong(start, after) else None
 
     def _is_strong(self, start: int, at: int) -> bool:
-        return at - start > 1 or self._is_cued(start, at)
+        is_word = not self._is_spelled(at - 1) and not self._is_joint(at - 2)
+        return (at - start > 1 and not is_word) or self._is_cued(start, at)
 
     def _is_cued(self, start: int, at: int) -> bool:
         cued = self._cued(at)
@@ -121,9 +122,9 @@ class AddressReader:
 
     def _is_place(self, at: int, start: int, domain: _Domain) -> bool:
         """Return whether it is a phrase such as "us at example dot com"."""
-        if self._tokens[at].low == "@":
-            return False
         alone = at - start == 1 and self._is_common(start)
+        if self._tokens[at].low == "@":
+            return alone and self._tokens[start].end < self._tokens[at].start
         return alone or (domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2))
 
     def _domain(self, at: int) -> _Domain:

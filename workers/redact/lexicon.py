@@ -80,6 +80,7 @@ class _Words:
     thousand: str = ""
     repeat: str = ""  # from two
     ordinals: str = ""  # from first
+    thirtieth: str = ""
     months: str = ""
     weak: Mapping[str, int] = field(default_factory=dict)
     hundreds: str = ""  # from one hundred
@@ -118,6 +119,7 @@ _ENGLISH: Final = _Words(
     repeat="double triple/treble quadruple",
     ordinals="first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
     "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth",
+    thirtieth="thirtieth",
     months="january february march april may june july august september october november december",
     weak={"to": 2, "too": 2, "for": 4, "ate": 8, "won": 1},
     and_words="and",
@@ -150,6 +152,7 @@ _GERMAN: Final = _Words(
     "elfte/elften/elfter zwölfte/zwölften/zwölfter dreizehnte/dreizehnten vierzehnte/vierzehnten "
     "fünfzehnte/fünfzehnten sechzehnte/sechzehnten siebzehnte/siebzehnten achtzehnte/achtzehnten "
     "neunzehnte/neunzehnten zwanzigste/zwanzigsten",
+    thirtieth="dreißigste/dreißigsten/dreißigster",
     months="januar/jänner februar märz april mai juni/juno juli august september oktober november "
     "dezember",
     and_words="und",
@@ -251,6 +254,9 @@ def lexicon(language: str) -> Lexicon:
     if source is _GERMAN:
         for word, value in _german_compounds(dict(words)):
             words.setdefault(word, Word(Part.PAIR, value))
+            if 20 < value < 32:
+                for ending in ("ste", "sten", "ster"):
+                    words.setdefault(f"{word}{ending}", Word(Part.ORDINAL, value))
     sets = {
         each: frozenset(getattr(source, each).split())
         for each in (
@@ -277,6 +283,7 @@ def _number_words(source: _Words) -> Iterator[tuple[str, Word]]:
         (Part.MONTH, source.months, 1, 1),
         (Part.MONTH, _MONTHS, 1, 1),
         (Part.ORDINAL, source.ordinals, 1, 1),
+        (Part.ORDINAL, source.thirtieth, 30, 1),
         (Part.DIGIT, source.digits, 0, 1),
         (Part.PAIR, source.teens, 10, 1),
         (Part.TENS, source.tens, 2, 10),

@@ -21,7 +21,7 @@ from workers.redact.spoken import MAX_DIGITS, Role, Run, Token, find_runs, token
 _TAIL_CHARS: Final = (
     120  # of the text before: enough for a phrase, and for the symbol before digits
 )
-_TAIL_TOKENS: Final = 3 * MAX_PHRASE_WORDS
+_TAIL_TOKENS: Final = 2 * MAX_PHRASE_WORDS + 2
 _ADDRESS_WORDS: Final = 12  # from a cue to the local part of an address
 _LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "ist", "es", "lautet"})
 _INHERITED_WORDS: Final = 20
@@ -132,8 +132,13 @@ class _Scanner:
             (n for n, each in enumerate(self._tokens) if each.start >= self._base),
             len(self._tokens),
         )
+        # A word that ends where the text begins was not counted before: it may not have ended.
+        self._counted = next(
+            (n for n, each in enumerate(self._tokens) if each.end >= self._base), self._first
+        )
         self._marks = self._find_marks(said)
         self._matches: list[Match] = []
+        self._ends: dict[int, Cue] = {}
         self._numbers: list[tuple[str, Kind]] = []
 
     def result(self, *, more: bool, is_final: bool, force: bool) -> Scan:
@@ -154,9 +159,11 @@ class _Scanner:
             settled = min(settled, self._mask_addresses(more=more, is_final=is_final))
         if more:
             settled = max(self._base, min(settled, self._before_last_word(is_final=is_final)))
-            for match in reversed(self._matches):
-                if match.start < settled < match.end:
-                    settled = match.start
+            spans = [(each.start, each.end) for each in self._matches]
+            spans += [(self._opening(each.start), each.end) for each in runs]
+            for start, end in sorted(spans, reverse=True):
+                if start < settled < end:
+                    settled = start
         return self._build(settled, inside, pending)
 
     # Cues.
@@ -194,7 +201,7 @@ class _Scanner:
 
     def _inherited(self, marks: list[tuple[int, int, Cue]]) -> list[tuple[int, int, Cue]]:
         """Replace the cues that inherit a kind."""
-        before, at = self._context.cue, self._first - self._context.distance
+        before, at = self._context.cue, self._counted - self._context.distance
         for n, (end, index, cue) in enumerate(marks):
             if cue.inherits and before and index - at <= _INHERITED_WORDS:
                 marks[n] = end, index, before if before.kind is None else Cue(before.kind)
@@ -209,7 +216,7 @@ class _Scanner:
                 break
             found = mark
         if found is None:
-            return self._context.cue, self._context.distance + max(0, index - self._first)
+            return self._context.cue, self._context.distance + max(0, index - self._counted)
         return found[2], max(0, index - found[1])
 
     # Runs.
@@ -270,7 +277,8 @@ class _Scanner:
         self._matches.append(match)
         self._numbers.append((run.digits[:MAX_DIGITS], match.kind))
         minimum = 4 if match.kind is Kind.BIRTH_DATE else 3
-        self._marks.append((match.end, run.after, Cue(match.kind, minimum)))
+        self._ends[match.end] = Cue(match.kind, minimum)
+        self._marks.append((match.end, run.after, self._ends[match.end]))
         self._marks.sort(key=lambda mark: mark[:2])
         return match
 
@@ -342,7 +350,9 @@ class _Scanner:
         done = sum(1 for each in self._tokens if each.end < settled)
         cue, distance = self._cue_at(settled - 1, done)
         if not any(mark[0] < settled for mark in self._marks):
-            cue, distance = self._context.cue, self._context.distance + max(0, done - self._first)
+            cue, distance = self._context.cue, self._context.distance + max(0, done - self._counted)
+        if settled in self._ends:
+            cue, distance = self._ends[settled], 0
         start = max(0, settled - _TAIL_CHARS)
         starts = [each.start for each in self._tokens if start <= each.start < settled]
         tail_from = (

@@ -95,10 +95,15 @@ class Run:
 
 def tokenize(text: str, words: Lexicon) -> list[Token]:
     """Split a text into tokens. "D as in David" is one token, the letter D."""
-    tokens = [
-        Token(match.start(), match.end(), match[0], match[0].lower().replace("’", "'"))  # noqa: RUF001
-        for match in _TOKEN.finditer(text)
-    ]
+    tokens = []
+    lows = set()
+    for match in _TOKEN.finditer(text):
+        written = match[0]
+        low = written.lower().replace("’", "'")  # noqa: RUF001
+        lows.add(low)
+        tokens.append(Token(*match.span(), written, low))
+    if words.spelling.isdisjoint(lows) or not any(len(low) == 1 and low.isalpha() for low in lows):
+        return tokens
     found: list[Token] = []
     at = 0
     while at < len(tokens):

@@ -15,6 +15,7 @@ from workers.redact.kinds import Kind
 from workers.redact.reading import OnNumber, Reader, Slot
 from workers.redact.scan import Context, Recall, Rules
 
+MAX_TEXT: Final = 20_000  # of a segment; text beyond it is not published
 HOLD_MS: Final = 8_000
 CUE_MS: Final = 60_000  # callers fetch their card first
 _MAX_HELD_EVENTS: Final = 64
@@ -100,7 +101,8 @@ class Track:
             return [], None
         opened.event = event
         opened.reader.cue = None
-        self._feed(opened.reader, event.get("text", ""), opened.slot)
+        room = max(0, len(self._carry) + 1 + MAX_TEXT - opened.reader.length)
+        self._feed(opened.reader, event.get("text", "")[:room], opened.slot)
         self.pending = opened.reader.digits
         outputs = self._released()
         if text := opened.slot.drain():
@@ -114,7 +116,7 @@ class Track:
         opened, self._open = self._open, None
         if opened is None or opened.segment != number(event, "segment"):
             self._expire_cue(event)
-        text = event.get("text", "")
+        text = event.get("text", "")[:MAX_TEXT]
         reader, slot = self._reader(), Slot(len(self._carry) + 1)
         slot.end = slot.start + len(text)
         reader.cue = None

@@ -185,6 +185,7 @@ my email is {dave123 at outlook.com}
 it's {dave at gmail} I mean {dave at hotmail dot com}
 """,
     "birth_date": """
+Q: DOB? || {the thirtieth of June, sixty four}
 {oh five oh three eighty four} is my date of birth
 my birthday is {oh five, oh three, eighty four}
 DOB {oh five oh three eighty four}
@@ -483,6 +484,7 @@ iban|die IBAN lautet {D E acht neun drei sieben null vier null null vier vier nu
 bank_account|meine Kontonummer ist {eins zwei drei vier fünf sechs sieben}
 birth_date|mein Geburtsdatum ist der {dritte Mai neunzehnhundertvierundachtzig}
 birth_date|geboren am {03.05.1984}
+birth_date|geboren am {einunddreißigsten Mai neunzehnhundertvierundachtzig}
 birth_date|Q: Ihr Geburtsdatum bitte? || {dritter fünfter vierundachtzig}
 birth_date|Q: Wann sind Sie geboren? || am {zwölften November sechsundsiebzig}
 one_time_code|meine PIN ist {vier acht zwo neun}
