@@ -96,11 +96,9 @@ async def test_viewer_resumes_without_loss_or_repetition_at_every_event(
 async def test_ended_call_is_opened_by_many_viewers_at_once(redis_url: str) -> None:
     async with contextlib.aclosing(create_client(redis_url)) as client:
         calls = Calls(client)
-        async with running(redis_url, ended_s=1) as relay, viewer(relay) as ann:
-            await calls.start("CA1")
-            await calls.end("CA1")
-            await eventually(lambda: relay.metric("calls", text="raw") == 1)
-            await eventually(lambda: relay.metric("calls", text="raw") == 0)
+        await calls.start("CA1")
+        await calls.end("CA1")  # days ago, by its events, so it is not in the list
+        async with running(redis_url) as relay, viewer(relay) as ann:
             feeds = await asyncio.gather(*(ann.read("/api/calls/CA1/events") for _ in range(20)))
         assert all([each.name for each in feed] == ["", "", "end"] for feed in feeds)
 
