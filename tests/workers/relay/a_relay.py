@@ -12,6 +12,7 @@ from aiohttp import ClientResponse, ClientSession, CookieJar, web
 from prometheus_client import CollectorRegistry
 
 from gateway.redis_client.client import RedisClient, create_client
+from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import partition_key, partition_of
 from tests.redis_servers import free_port
 from tests.workers.client.stories import fields
@@ -169,7 +170,7 @@ class Calls:
     async def add(self, call: str, kind: str, **own: Any) -> str:
         """Write the next event of a call; return its id."""
         n = self.numbers[call] = own.pop("n", self.numbers.get(call, 0) + 1)
-        event: Any = fields(kind, n, call=call, **own)
+        event: Any = fields(kind, n, call=call, **{"at": rfc3339_ms(time.time()), **own})
         partition = partition_of(call, 64)
         shared = partition_key(partition, self.suffix or "events")
         entry_id: Any = await self.client.xadd(shared, event)
