@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,16 +56,18 @@ def link_token(
 
 
 @contextlib.asynccontextmanager
-async def running(redis_url: str, *, port: int = 0, **values: Any) -> AsyncIterator[ARelay]:
+async def running(
+    redis_url: str, *, port: int = 0, sign_in: Mapping[str, Any] | None = None, **values: Any
+) -> AsyncIterator[ARelay]:
     """Run a relay that reads raw text, unless the settings say otherwise."""
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     settings = Settings(_env_file=None, port=port, **{"text": "raw", **values})
-    sign_in = SignInSettings(_env_file=None, secret=SECRET, public_url=url)
+    own = SignInSettings(_env_file=None, secret=SECRET, public_url=url, **(sign_in or {}))
     client, registry = create_client(redis_url), CollectorRegistry()
     async with (
         contextlib.aclosing(client),
-        relay(settings, sign_in, client, 64, registry, web.Application()) as run,
+        relay(settings, own, client, 64, registry, web.Application()) as run,
     ):
         task = asyncio.ensure_future(run())
         try:
