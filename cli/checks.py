@@ -62,7 +62,7 @@ def check() -> None:
 
 
 def fix() -> None:
-    """Format the code, fix lint, write the generated pages."""
+    """Format the code, fix lint, write the generated files."""
     settings_page.PAGE.write_text(settings_page.render(), encoding="utf-8")
     contract.write()
     # The fault matrix is defined in the tests, which no other package may import.
