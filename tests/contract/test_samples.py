@@ -54,7 +54,8 @@ def environment(client: Client) -> dict[str, str]:
     else:
         where = client.connection_pool.connection_kwargs
     url = f"redis://{where['host']}:{where['port']}"
-    return {**os.environ, "REDIS_URL": url, "REDIS_CLUSTER": "1" if is_cluster else ""}
+    own = {"REDIS_URL": url, "REDIS_CLUSTER": "1" if is_cluster else "", "PYTHONUNBUFFERED": "1"}
+    return os.environ | own
 
 
 @contextmanager
@@ -127,10 +128,11 @@ def test_page_has_the_programs() -> None:
         "all_calls.mjs",
         "all_calls.py",
         "erase_call.py",
+        "kit.py",
         "one_call.mjs",
         "one_call.py",
     ]
-    assert _PAGE.read_text("utf-8").count("\n```python\n") == 4  # call_key is not a program
+    assert _PAGE.read_text("utf-8").count("\n```python\n") == 5  # call_key is not a program
 
 
 @pytest.mark.parametrize("name", ["one_call.py", "one_call.mjs"])
@@ -149,6 +151,17 @@ def test_one_call_is_printed_until_it_ends(name: str, redis_url: str, tmp_path: 
         "inbound 960 bye é",
         "events are missing before n = 6",
     ]
+
+
+def test_kit_reads_all_calls(redis_url: str, tmp_path: Path) -> None:
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        for event in story("CA1"):
+            if event["n"] != "3":
+                write(client, event)
+        with running("kit.py", client, tmp_path) as process:
+            assert process.stdout is not None
+            printed = [process.stdout.readline() for _ in range(2)]
+    assert printed == ["CA1 inbound 80 hi CA1\n", "CA1 1 events are missing\n"]
 
 
 def _leave_pending(client: Client, call_id: str, worker: str, *, idle_ms: int = 0) -> str:

@@ -5,10 +5,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator, ValidationError
+from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 
 from cli import contract
 from cli.contract.schemas import EVENTS, definitions, tag_of
@@ -39,7 +40,10 @@ from tests.contract.validation import (
     schema,
     validator,
 )
-from workers.client.events import Track
+from workers.client.events import Hole, Track, read_event
+from workers.redact import CallRedactor, Kind
+from workers.relay.call_summary import CallList, CallState
+from workers.relay.messages import End, Expired, Gone, named
 
 _PAGE = contract.SCHEMAS.parent / "events.md"
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -177,9 +181,53 @@ def test_a_malformed_entry_is_refused(change: dict[str, str | None]) -> None:
         validator("entry.json").validate(entry)
 
 
+def test_a_resumed_stream_is_valid() -> None:
+    fields = _entry(_FULL[0]) | {"resumes": "1795255616244"}  # added by append.lua
+    assert_valid_entry(fields)
+    assert_valid_json("1-0", fields)
+
+
+def test_redacted_events_are_valid() -> None:
+    redactor = CallRedactor(frozenset(Kind))
+    raw = [_entry(event) | {"n": str(n)} for n, event in enumerate(_FULL, start=1)]
+    copies = [copy.fields for fields in raw for copy in redactor.apply(fields)]
+    assert len(copies) >= len(raw) - 1  # a delta without text to publish is dropped
+    for fields in copies:
+        assert "source_n" in fields
+        assert_valid_entry(fields)
+        assert_valid_json("1-0", fields)
+
+
+_STATES = [CallState.begin("CA1"), CallState.begin("CA2")]
+for _n, _event in enumerate(_FULL, start=1):
+    _STATES[1].apply(read_event("1-0", _entry(_event, "CA2") | {"n": str(_n)}))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Hole("CA1", "MZ1", 1, 2, 3),
+        End(4, 0),
+        Expired(),
+        Gone("CA1"),
+        CallList([each.summarize() for each in _STATES]),
+        _STATES[0].summarize(),
+        _STATES[1].summarize("a match"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_messages_of_the_relay_are_valid(message: msgspec.Struct) -> None:
+    own = schema("relay.json")["$defs"][type(message).__name__]
+    data = json.loads(named("any", message).data)
+    Draft202012Validator({**own, "$defs": schema("relay.json")["$defs"]}).validate(data)
+    assert data.keys() <= own["properties"].keys()
+
+
 def test_new_types_and_new_values_are_valid() -> None:
     validator("entry.json").validate(_VALID | {"type": "assist.alert"})
     validator("entry.json").validate(_VALID | {"role": "supervisor", "mood": "good"})
+    other = read_event("1-0", _VALID | {"type": "assist.alert"})
+    validator("event.json").validate(json.loads(named("", other).data))
 
 
 def test_asyncapi_document_is_valid() -> None:
