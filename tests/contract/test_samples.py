@@ -17,7 +17,7 @@ from redis import Redis, RedisCluster
 
 from cli.contract import SCHEMAS
 from gateway.transcript.keys import call_keys, partition_key
-from tests.contract.node_packages import NODE, require
+from tests.npm import installed
 from tests.workers.client.stories import fields
 
 _PAGE: Final = SCHEMAS.parent / "events.md"
@@ -67,8 +67,8 @@ def running(
     program.write_text(_PROGRAMS[name].split("\n", 1)[1].removesuffix("```"), encoding="utf-8")
     interpreter = sys.executable
     if name.endswith(".mjs"):
-        packages = require("redis").parent
-        interpreter = str(NODE)
+        packages = installed("redis", "6.3.1").parent
+        interpreter = "node"
         link = folder / "node_modules"
         link.unlink(missing_ok=True)
         link.symlink_to(packages)

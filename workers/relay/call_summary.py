@@ -179,11 +179,14 @@ class CallState:
         )
 
     def find(self, query: str) -> str | None:
-        """Return the newest text around a query, regardless of case; None if it was not said."""
+        """Return the newest text around a query, or the id if it contains the query, else None.
+
+        Case does not matter.
+        """
         wanted = query.casefold()
         for segment in reversed(self.segments):
             at = segment.text.casefold().find(wanted)
             if at >= 0:
                 snippet = segment.text[max(0, at - _BEFORE_MATCH) :]
                 return snippet[: _BEFORE_MATCH + len(query) + _AFTER_MATCH].strip()
-        return None
+        return self.call_id if wanted in self.call_id.casefold() else None

@@ -46,7 +46,10 @@ class TrackTimes(msgspec.Struct):
 
 
 class StreamTimes(msgspec.Struct):
-    """The times of one stream; each of its pauses begins and ends at a position, or lasts."""
+    """The times of one stream; each of its pauses begins and ends at a position, or lasts.
+
+    `duration_ms` of a live stream is the position of its newest text.
+    """
 
     stream_id: str
     carrier: str
@@ -119,6 +122,7 @@ def _note_delta(stream: _Stream, event: TranscriptDelta) -> None:
         track.reconnects.append(event.start_ms)
     stream.revisions[segment] = event.rev
     track.latency.append((event.end_ms, event.latency_ms))
+    stream.times.duration_ms = max(stream.times.duration_ms, event.end_ms)
 
 
 def _note_final(stream: _Stream, event: TranscriptFinal) -> None:

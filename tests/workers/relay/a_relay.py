@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from aiohttp import ClientResponse, ClientSession, CookieJar, web
+from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector, web
 from prometheus_client import CollectorRegistry
 
 from gateway.redis_client.client import RedisClient, create_client
+from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import partition_key, partition_of
 from tests.redis_servers import free_port
 from tests.workers.client.stories import fields
@@ -55,16 +56,18 @@ def link_token(
 
 
 @contextlib.asynccontextmanager
-async def running(redis_url: str, *, port: int = 0, **values: Any) -> AsyncIterator[ARelay]:
+async def running(
+    redis_url: str, *, port: int = 0, sign_in: Mapping[str, Any] | None = None, **values: Any
+) -> AsyncIterator[ARelay]:
     """Run a relay that reads raw text, unless the settings say otherwise."""
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     settings = Settings(_env_file=None, port=port, **{"text": "raw", **values})
-    sign_in = SignInSettings(_env_file=None, secret=SECRET, public_url=url)
+    own = SignInSettings(_env_file=None, secret=SECRET, public_url=url, **(sign_in or {}))
     client, registry = create_client(redis_url), CollectorRegistry()
     async with (
         contextlib.aclosing(client),
-        relay(settings, sign_in, client, 64, registry, web.Application()) as run,
+        relay(settings, own, client, 64, registry, web.Application()) as run,
     ):
         task = asyncio.ensure_future(run())
         try:
@@ -151,7 +154,9 @@ async def viewer(a_relay: ARelay, token: str | None = None) -> AsyncIterator[Vie
     """Sign a viewer in; by default one who may see all calls and raw text."""
     jar = CookieJar(unsafe=True, treat_as_secure_origin=a_relay.url)
     headers = {HEADER: VALUE}
-    async with ClientSession(a_relay.url, cookie_jar=jar, headers=headers) as http:
+    async with ClientSession(
+        a_relay.url, cookie_jar=jar, headers=headers, connector=TCPConnector(limit=0)
+    ) as http:
         body = {"token": token or link_token()}
         async with http.post("/api/session", json=body) as response:
             assert response.status == 200, await response.text()
@@ -169,7 +174,7 @@ class Calls:
     async def add(self, call: str, kind: str, **own: Any) -> str:
         """Write the next event of a call; return its id."""
         n = self.numbers[call] = own.pop("n", self.numbers.get(call, 0) + 1)
-        event: Any = fields(kind, n, call=call, **own)
+        event: Any = fields(kind, n, call=call, **{"at": rfc3339_ms(time.time()), **own})
         partition = partition_of(call, 64)
         shared = partition_key(partition, self.suffix or "events")
         entry_id: Any = await self.client.xadd(shared, event)

@@ -68,6 +68,7 @@ def test_latencies_of_a_long_call_are_not_kept() -> None:
         ("INVOICE", "the Invoice of May"),
         ("of may", "the Invoice of May"),
         ("refund", None),
+        ("ca1", "CA1"),
         ("goodbye", "goodbye"),
     ],
 )

@@ -12,11 +12,12 @@ const callId = location.pathname.split("/")[2] ?? "";
 /** @param {{ session: any }} props */
 function CallPage({ session }) {
   const call = useCall(callId);
-  const summary = useSummary();
   const { view, state, error } = call;
+  const hasBegun = view.transcript.events > 0;
+  const summary = useSummary(hasBegun);
   const isEnded = view.end !== null;
-  const status = isEnded ? view.transcript.status : (summary?.state ?? "live");
-  const isLive = summary?.state === "live";
+  const status = isEnded ? view.transcript.status : (summary?.state ?? (hasBegun ? "live" : "waiting"));
+  const isLive = status === "live";
   useEffect(() => {
     document.title = `${callId} · Callscribe`;
   }, []);
@@ -41,15 +42,19 @@ function CallPage({ session }) {
   </main>`;
 }
 
-/** Loads what the list of calls shows about the call. */
-function useSummary() {
+/**
+ * Loads what the list of calls shows about the call; again when a call that was unknown begins.
+ * @param {boolean} hasBegun
+ */
+function useSummary(hasBegun) {
   const [summary, setSummary] = useState(/** @type {any} */ (null));
   useEffect(() => {
+    if (summary?.call_id) return;
     api(`/api/calls/${callId}`).then(
       ({ call }) => setSummary(call),
-      () => setSummary({}), // the events' stream shows why
+      () => setSummary({}), // the call has not begun, or the events' stream shows why
     );
-  }, []);
+  }, [hasBegun]);
   return summary;
 }
 

@@ -95,8 +95,7 @@ function Stream({ stream, lags, live }) {
     ["Carrier", stream.carrier],
     ["Started", when(stream.started)],
     ["Audio", clock(stream.duration_ms)],
-    ["First audio", stream.first_audio_ms === null ? "none yet" : span(stream.first_audio_ms)],
-    ["State", stream.status ? `${stateName(stream.status)}${stream.reason ? ` (${stream.reason})` : ""}` : "Live"],
+    ["State", `${stateName(stream.status)}${stream.reason ? ` (${stream.reason})` : ""}`],
   ];
   return html`<section aria-label=${`Stream ${stream.stream_id}`}>
     <h2>${stream.stream_id}</h2>
@@ -149,6 +148,7 @@ const FIGURES = [
   ["Gaps", (track) => (track.gaps.length ? `${track.gaps.length}, ${span(total(track.gaps))}` : "0")],
   ["Reconnects", (track) => track.reconnects.length],
   ["Rollovers", (track) => track.rollovers.length],
+  ["First audio after", ({ now }) => known(now && now.first_audio_s !== null ? now.first_audio_s * 1000 : null), true],
   ["First words after", (track) => known(track.first_delta_ms)],
   ["First final after", (track) => known(track.first_final_ms)],
   ["Latency, median", (track) => latency(track, 0.5)],

@@ -76,7 +76,7 @@ export function Transcript({ call, redacted, isLive }) {
   const end = view.end;
   return html`<section class="transcript" aria-label="Transcript">
     <${Lines} view=${view} version=${view.version} redacted=${redacted} />
-    ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : "No words yet."}</p>`}
+    ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : isLive ? "No words yet." : "This call has not begun, or you may not see it. When it begins, its words appear here."}</p>`}
     ${end && html`<p class="complete ${end.missing ? "bad" : "good"}">${completeness(end)}</p>`}
     <${Announcer} finals=${finals} />
     <${Follower} version=${view.version} isLive=${isLive && !end} />
