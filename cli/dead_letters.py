@@ -60,7 +60,7 @@ def dead_letters(
         str, typer.Option(envvar="WORKER_REDIS_URL", help="URL of the workers' Redis.")
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
-    """List the entries that the workers of a group could not handle; retry or drop them."""
+    """List, retry or drop what a group of workers could not handle."""
     if len([each for each in (show, retry, drop) if each is not None]) > 1:
         raise CommandError("use only one of --show, --retry and --drop")
     if text and show is None:
@@ -110,7 +110,7 @@ async def _list(redis_url: str, group: str) -> None:
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
         Console(width=width, highlight=False, markup=False).print(table)
     shown = f"; the first {_MOST_LISTED} are shown" if count > _MOST_LISTED else ""
-    typer.echo(f"{count} dead letters of {group}{shown}", err=True)
+    typer.echo(f"dead letters of {group}: {count}{shown}", err=True)
 
 
 def _row(letter: DeadLetter) -> list[str]:
@@ -143,7 +143,7 @@ async def _retry(redis_url: str, group: str, letter_id: _Id | None) -> None:
         moved = sum([await letters.retry(*each) for each in ids.items()])
     if letter_id and not moved:
         raise _unknown(letter_id, group)
-    typer.echo(f"{moved} will be handled again by the workers {group}")
+    typer.echo(f"to be handled again by the workers {group}: {moved}")
 
 
 async def _drop(redis_url: str, group: str, letter_id: _Id) -> None:

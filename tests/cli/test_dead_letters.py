@@ -70,7 +70,7 @@ def bury(client: Client, call: str, **more: str) -> str:
 def test_list_shows_all_partitions_without_content(run: Run, url: str, client: Client) -> None:
     ids = [bury(client, call) for call in _CALLS]
     code, out, err = run("dead-letters", "copy", "--redis-url", url)
-    assert (code, err) == (0, "6 dead letters of copy\n")
+    assert (code, err) == (0, "dead letters of copy: 6\n")
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["id", "call", "type", "n", "error", "tries", "when"]
     assert {tuple(line[:6]) for line in lines[1:]} == {
@@ -98,7 +98,7 @@ def test_one_is_dropped_and_another_is_retried(run: Run, url: str, client: Clien
     first, second, third = (bury(client, "CA1") for _ in range(3))
     base = ("dead-letters", "copy", "--redis-url", url)
     assert run(*base, "--drop", first, "--yes")[:2] == (0, f"dropped {first}\n")
-    assert run(*base, "--retry", second)[:2] == (0, "1 will be handled again by the workers copy\n")
+    assert run(*base, "--retry", second)[:2] == (0, "to be handled again by the workers copy: 1\n")
     for letter in (first, second):
         for option in ("--drop", "--retry", "--show"):
             code, _, err = run(*base, option, letter, *(["--yes"] if option == "--drop" else []))
@@ -143,7 +143,7 @@ def test_worker_handles_what_is_retried(run: Run, url: str, client: Client) -> N
 
     asyncio.run(fail())
     code, out, _ = run("dead-letters", "copy", "--redis-url", url, "--retry", "all")
-    assert (code, out) == (0, "6 will be handled again by the workers copy\n")
+    assert (code, out) == (0, "to be handled again by the workers copy: 6\n")
     asyncio.run(succeed())
     for call in _CALLS:
         ((_, copied),) = client.xrange(key(call, f"call:{call}:copy"))

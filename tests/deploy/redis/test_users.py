@@ -37,6 +37,7 @@ from tests.waiting import eventually
 from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
 from workers.client import follow, follow_all, reading
 from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters
+from workers.consumer.store import Lease, LeaseStore
 from workers.janitor import Janitor, Lost
 from workers.janitor import Metrics as JanitorMetrics
 from workers.redact import CallRedactor
@@ -241,6 +242,7 @@ async def test_a_redactor_can_redact_take_over_and_retry(url: str) -> None:
         assert await letters.group_exists()
         assert await letters.find(letter.partition, letter.id) == letter
         assert await letters.drop(letter.partition, letter.id)
+        assert await LeaseStore(mine, group, "any").behind([Lease(53, 1, "0", False)]) == [4]
         stop.set()
         await working
         entries = await reading.history(mine, "cs:{p53}:call:CA1:redacted")
@@ -312,6 +314,7 @@ async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
             break
         assert await client.zrange("cs:{p53}:live", 0, -1) == []
         assert await client.xlen("cs:{p53}:redacted") == 2
+        assert await client.xrange("cs:{p53}:redacted")
         assert await client.xrevrange("cs:{p53}:redacted")
     assert refused(url) == []
 
