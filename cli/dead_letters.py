@@ -60,7 +60,7 @@ def dead_letters(
         str, typer.Option(envvar="WORKER_REDIS_URL", help="URL of the workers' Redis.")
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
-    """List, retry or drop what a group of workers could not handle."""
+    """List, retry or drop the events that workers can't handle."""
     if len([each for each in (show, retry, drop) if each is not None]) > 1:
         raise CommandError("use only one of --show, --retry and --drop")
     if text and show is None:
