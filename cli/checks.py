@@ -1,6 +1,7 @@
 """`./run test` and `./run check`: what a change must pass. `./run fix`: what a tool can correct."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,11 @@ _PYTEST: Final = (
     *(f"--numprocesses={_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"),
     *("--durations=10", "--durations-min=1"),
 )
+_APT: Final = (
+    ("apt-get", "-qq", "update"),
+    ("apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium", "fonts-dejavu-core"),
+)
+_APT_TIMEOUT_S: Final = 300
 _COVERAGE: Final = ("-m", "coverage")
 _CHECKS: Final = {
     "format": ("ruff", "format", "--check", "."),
@@ -45,6 +51,8 @@ def test(
     The tests run in several processes. Use -n 0 for one process, for example with a debugger.
     """
     os.chdir(_ROOT)
+    if not context.args:
+        _install_chromium()
     if not cov:
         os.execv(sys.executable, (sys.executable, *_PYTEST, *context.args))  # noqa: S606
     _python(*_COVERAGE, "erase")
@@ -52,6 +60,26 @@ def test(
     _python(*_COVERAGE, "combine", "--quiet")
     _python(*_COVERAGE, "report")
     raise typer.Exit(code)
+
+
+def _install_chromium() -> None:
+    """Install the browser for the tests of the pages, where that is possible without a question."""
+    may = Path("/etc/debian_version").exists() and os.geteuid() == 0
+    if shutil.which("chromium") or not may:
+        return  # without it, the tests that need it are skipped, with the reason
+    sys.stderr.write("run: installing Chromium with apt-get, for the tests of the pages (once)\n")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        for command in _APT:
+            subprocess.run(  # noqa: S603 (constants)
+                command,
+                env=environment,
+                check=True,
+                capture_output=True,
+                timeout=_APT_TIMEOUT_S,
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"run: that failed ({error}); the tests of the pages are skipped\n")
 
 
 def check() -> None:

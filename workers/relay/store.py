@@ -1,5 +1,6 @@
 """The relay's Redis operations, for a single server, sentinels or a cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from workers.relay.call_summary import CallState
 from workers.relay.sign_in.viewer import Text
 
 _TIMEOUT_S: Final = 5.0
+_READERS: Final = 8  # commands at the same time for viewers, and therefore connections
 _TAIL: Final = 200  # entries of a partition in which calls that ended lately are looked for
 _LONG_ID_DOTS: Final = 2  # of `<tenant>.<carrier>.<id>`
 
@@ -36,14 +38,15 @@ class Store:
     def __init__(self, client: RedisClient, partitions: int) -> None:
         self.partitions = partitions
         self._client = client
+        self._turns = asyncio.Semaphore(_READERS)
 
     async def server_ms(self) -> int:
         """Return the server's time in Unix ms; of a cluster, the earliest of its primaries."""
-        if isinstance(self._client, RedisCluster):
-            times = await self._execute("TIME", target_nodes=RedisCluster.PRIMARIES)
-            return min(int(s) * 1000 + int(us) // 1000 for s, us in times.values())
-        s, us = await self._execute("TIME")
-        return int(s) * 1000 + int(us) // 1000
+        is_cluster = isinstance(self._client, RedisCluster)
+        options = {"target_nodes": RedisCluster.PRIMARIES} if is_cluster else {}
+        reply = await execute(self._client, "TIME", timeout_s=_TIMEOUT_S, **options)
+        times = reply.values() if is_cluster else [reply]
+        return min(int(s) * 1000 + int(us) // 1000 for s, us in times)
 
     async def recent_calls(self, partition: int, key: str) -> set[str]:
         """Return the calls that are live, and those of the last events in a shared stream."""
@@ -71,7 +74,11 @@ class Store:
     async def history(self, text: Text, call_id: str, after: str) -> AsyncIterator[list[Entry]]:
         """Yield a call's entries after an id, in batches, up to the newest."""
         key = await self._locate(text, call_id)
-        while entries := await reading.history(self._client, key, after=after):
+        while True:
+            async with self._turns:
+                entries = await reading.history(self._client, key, after=after)
+            if not entries:
+                return
             yield entries
             after = entries[-1].id
             if len(entries) < reading.BATCH:
@@ -87,5 +94,6 @@ class Store:
         # It may be the longer id of a call whose plain id another call has; see docs/events.md.
         return partition_key(partition_of(parts[-1], self.partitions), f"call:{call_id}{suffix}")
 
-    async def _execute(self, *command: str | int, **options: Any) -> Any:  # noqa: ANN401 - any reply of Redis
-        return await execute(self._client, *command, timeout_s=_TIMEOUT_S, **options)
+    async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
+        async with self._turns:
+            return await execute(self._client, *command, timeout_s=_TIMEOUT_S)

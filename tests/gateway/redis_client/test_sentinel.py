@@ -1,13 +1,10 @@
 """Redis behind sentinels: clients connect to the current primary, even after a failover."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from redis.exceptions import RedisError, ResponseError
 
 from gateway.admission.capacity_store import RedisCapacityStore
 from gateway.admission.lease_pool import Acquisition
@@ -15,7 +12,7 @@ from gateway.errors import PublishError
 from gateway.publishing.outbox import Limits
 from gateway.publishing.redis_store import probe_writes
 from gateway.redis_client.check import check
-from gateway.redis_client.client import RedisClient, destination
+from gateway.redis_client.client import destination
 from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.publishing.publisher_harness import (
     PARTITIONS,
@@ -26,56 +23,17 @@ from tests.gateway.publishing.publisher_harness import (
     open_stream,
     publisher_at,
 )
-from tests.redis_servers import free_port, valkey
-from tests.sentinels import sentinel
+from tests.redis_servers import valkey
+from tests.sentinels import Watched, fail_over, sentinel, watched_by_sentinel
 from tests.waiting import eventually
 
 _QUICK = Limits(flush_interval_s=0.002, backoff_first_s=0.005, backoff_max_s=0.05)
 
 
-class Watched(NamedTuple):
-    url: str  # of the sentinels' service
-    sentinel_port: int
-    primary: RedisClient
-    replica: RedisClient
-
-
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    """A primary and a replica behind a sentinel; the first sentinel in the URL does not exist."""
-    async with contextlib.AsyncExitStack() as stack:
-        urls = [stack.enter_context(valkey(repl_diskless_sync_delay="0")) for _ in range(2)]
-        clients = [await stack.enter_async_context(client_of(url)) for url in urls]
-        await clients[1].execute_command("REPLICAOF", "127.0.0.1", urls[0].rpartition(":")[2])
-        await replication(clients[1], b"master_link_status:up")
-        port = stack.enter_context(sentinel(tmp_path, urls[0]))
-        unused_port = free_port()
-        url = f"redis+sentinel://127.0.0.1:{unused_port},127.0.0.1:{port}/calls"
-        yield Watched(url, port, *clients)
-
-
-async def replication(client: RedisClient, line: bytes) -> None:
-    """Wait until the replication info of a server contains a line."""
-    ask = ("EVAL", "return redis.call('INFO', 'replication')", 0)
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(RedisError):  # sentinels close a demoted primary's connections
-                if line in await client.execute_command(*ask):
-                    return
-            await asyncio.sleep(0.05)
-
-
-async def fail_over(watched: Watched) -> None:
-    """Make the sentinel promote the replica; return when the old primary has become a replica."""
-    async with client_of(f"redis://127.0.0.1:{watched.sentinel_port}") as asked:
-        async with asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(ResponseError):  # it has not found the replica yet
-                    await asked.execute_command("SENTINEL", "FAILOVER", "calls")
-                    break
-                await asyncio.sleep(0.1)
-    await replication(watched.replica, b"role:master")
-    await replication(watched.primary, b"role:slave")
+    async with watched_by_sentinel(tmp_path) as made:
+        yield made
 
 
 async def test_every_client_follows_the_sentinels_to_the_new_primary(watched: Watched) -> None:

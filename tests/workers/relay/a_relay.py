@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from aiohttp import ClientResponse, ClientSession, CookieJar, web
+from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector, web
 from prometheus_client import CollectorRegistry
 
 from gateway.redis_client.client import RedisClient, create_client
@@ -154,7 +154,9 @@ async def viewer(a_relay: ARelay, token: str | None = None) -> AsyncIterator[Vie
     """Sign a viewer in; by default one who may see all calls and raw text."""
     jar = CookieJar(unsafe=True, treat_as_secure_origin=a_relay.url)
     headers = {HEADER: VALUE}
-    async with ClientSession(a_relay.url, cookie_jar=jar, headers=headers) as http:
+    async with ClientSession(
+        a_relay.url, cookie_jar=jar, headers=headers, connector=TCPConnector(limit=0)
+    ) as http:
         body = {"token": token or link_token()}
         async with http.post("/api/session", json=body) as response:
             assert response.status == 200, await response.text()
