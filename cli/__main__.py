@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, demo, fault_tests, link, tail, transcribe, up
+from cli import call, checks, dead_letters, demo, fault_tests, link, tail, transcribe, up
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
@@ -29,6 +29,7 @@ app.command()(call.call)
 app.command()(tail.tail)
 app.command()(transcribe.transcribe)
 app.command()(link.link)
+app.command()(dead_letters.dead_letters)
 app.command()(bench.bench)
 app.command()(soak.soak)
 app.command()(fault_tests.simulate)

@@ -77,7 +77,7 @@ def demo(
         bool, typer.Option("--keep", help="Keep the stack and the page until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Play one call through a local stack, and show its transcript."""
+    """Play a call through a local stack and show its transcript."""
     tracks = read_tracks(inbound, outbound, mono=mono)
     console = Console(stderr=as_json, highlight=False)
     result = Result.of(Call(tracks))

@@ -18,17 +18,26 @@ from deploy.local.credentials import gateway_settings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
+from workers.redact.settings import Settings as RedactSettings
+from workers.relay.settings import Settings as RelaySettings
+from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings as WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+WORKERS: tuple[type[BaseSettings], ...] = (
+    WorkerSettings,
+    RedactSettings,
+    RelaySettings,
+    SignInSettings,
+)
 PROCESSES: tuple[type[BaseSettings], ...] = (
     GatewaySettings,
     *(carrier.Settings for carrier in CARRIERS),
     EndpointSettings,
     BridgeSettings,
     EngineSettings,
-    WorkerSettings,
+    *WORKERS,
 )
 
 
@@ -50,13 +59,13 @@ def local() -> Any:
     return config("--env-file", "deploy/local/compose.env", "--profile", "local")
 
 
-def test_default_services_are_redis_gateway_and_janitor() -> None:
-    assert sorted(config()["services"]) == ["gateway", "janitor", "redis"]
+def test_default_services_are_redis_gateway_and_workers() -> None:
+    assert sorted(config()["services"]) == ["gateway", "redis", "workers"]
 
 
 def test_local_profile_adds_the_sagemaker_replacement(local: Any) -> None:
     added = {"bridge", "endpoint", "engine"}
-    assert set(local["services"]) == {"gateway", "janitor", "redis", *added}
+    assert set(local["services"]) == {"gateway", "workers", "redis", *added}
 
 
 def test_every_service_has_a_health_check(local: Any) -> None:
@@ -98,6 +107,28 @@ def test_run_call_works_without_options(local: Any) -> None:
     assert gateway.items() >= gateway_settings().items()  # as any carrier
     assert gateway["AWS_ACCESS_KEY_ID"] == stack.ACCESS_KEY_ID
     assert gateway["GATEWAY_PUBLIC_URL"] == stack.public_url(8000)
+
+
+def test_workers_start_with_and_without_the_local_settings(
+    local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings that exclude each other, or can't be parsed, prevent startup."""
+    for services in (config()["services"], local["services"]):
+        for name, value in services["workers"]["environment"].items():
+            monkeypatch.setenv(name, value)
+        for kind in WORKERS:
+            kind(_env_file=None)
+        relay, sign_in = RelaySettings(_env_file=None), SignInSettings(_env_file=None)
+        is_local = services == local["services"]
+        assert (bool(sign_in.secret), bool(relay.microphone_route)) == (is_local, is_local)
+
+
+def test_default_workers_are_closed_and_get_no_secrets_of_the_gateway() -> None:
+    given = {"WORKER_RELAY_SECRET": "given", "GATEWAY_TWILIO_AUTH_TOKEN": "given"}
+    workers = config(**given)["services"]["workers"]["environment"]
+    assert [name for name in workers if workers[name] == "given"] == ["WORKER_RELAY_SECRET"]
+    assert not config()["services"]["workers"]["environment"]["WORKER_RELAY_SECRET"]
+    assert all(name.startswith("WORKER_") for name in workers)
 
 
 def test_default_gateway_has_no_secrets() -> None:

@@ -29,7 +29,7 @@ _FENCE: Final = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 _LINK: Final = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-_RUN: Final = re.compile(r"\./run +([a-z]+)((?: +[^\n#|`]*)?)")
+_RUN: Final = re.compile(r"\./run +([a-z]+(?:-[a-z]+)*)((?: +[^\n#|`]*)?)")
 _MODULE: Final = re.compile(r"python[0-9.]* -m ([a-z_.]+)")
 _OPTION: Final = re.compile(r"(?<!\S)(--[a-z][a-z-]*|-[a-z])\b")
 _TOP: Final = "gateway|workers|container|deploy|common|cli|tests|docs"
@@ -89,7 +89,11 @@ def unknown_commands(page: Path) -> list[str]:
         if name not in known:
             unknown.append(name)
         elif "ignore_unknown_options" not in known[name].context_settings:
-            accepted = {option for each in known[name].params for option in each.opts}
+            accepted = {
+                option
+                for each in known[name].params
+                for option in (*each.opts, *each.secondary_opts)
+            }
             unknown += [f"{name} {each}" for each in options if each not in {*accepted, "--help"}]
     return unknown
 

@@ -73,7 +73,7 @@ def bench(
         typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
     ] = False,
 ) -> None:
-    """Measure a gateway under load and check that no audio is lost."""
+    """Measure a gateway under load; check that no audio is lost."""
     console = Console(stderr=as_json, highlight=False)
     outcome = running.run(_bench(calls, seconds, console))
     if as_json:

@@ -24,6 +24,7 @@ COMMANDS = (
     "call",
     "tail",
     "link",
+    "dead-letters",
     "transcribe",
     "bench",
     "soak",

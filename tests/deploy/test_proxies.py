@@ -1,32 +1,40 @@
 """The samples in deploy/proxy work with the real proxies and log no tokens."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
 import ssl
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 from aiohttp import ClientSession, TCPConnector, WSServerHandshakeError
+from aiohttp.abc import AbstractResolver, ResolveResult
 from structlog.testing import capture_logs
 
 from gateway.carriers.auth.signatures import twilio as signature
 from gateway.carriers.carrier import StreamLink
 from gateway.carriers.vendors.browser import Browser
 from gateway.carriers.vendors.twilio import Twilio
+from gateway.redis_client.client import create_client
 from gateway.transcript.events import StreamStarted
 from tests.gateway.ingress.served import NOW_S, Served, serving
 from tests.redis_servers import free_port
 from tests.waiting import eventually
+from tests.workers.relay.a_relay import Calls, Feed, link_token, running
+from workers.relay.sign_in.cross_site import HEADER, VALUE
 
 SAMPLES = Path(__file__).parents[2] / "deploy/proxy"
 HOST = "localhost"
+RELAY_HOST = "relay.example.com"
 SECRET = "a-secret-of-the-operator"
 AUTH_TOKEN = "an-auth-token"
 LIMIT_S = 30.0
@@ -48,6 +56,13 @@ class Front:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
 
+class Upstreams(NamedTuple):
+    """The ports to which a proxy forwards."""
+
+    gateway: int
+    relay: int
+
+
 def render(text: str, replaced: dict[str, str]) -> str:
     for old, new in replaced.items():
         assert old in text, f"the sample has no {old}"
@@ -55,14 +70,15 @@ def render(text: str, replaced: dict[str, str]) -> str:
     return text
 
 
-def nginx(folder: Path, port: int, upstream: int, pem: dict[str, Path]) -> Sequence[str]:
+def nginx(folder: Path, port: int, ports: Upstreams, pem: dict[str, Path]) -> Sequence[str]:
     text = render(
         (SAMPLES / "nginx.conf").read_text(),
         {
             "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
             "listen [::]:443 ssl;": "",
             "calls.example.com": HOST,
-            "127.0.0.1:8000": f"127.0.0.1:{upstream}",
+            "127.0.0.1:8000": f"127.0.0.1:{ports.gateway}",
+            "127.0.0.1:8100": f"127.0.0.1:{ports.relay}",
             "/etc/nginx/tls/fullchain.pem": str(pem["chain"]),
             "/etc/nginx/tls/privkey.pem": str(pem["key"]),
             "/var/log/nginx": str(folder),
@@ -76,13 +92,17 @@ def nginx(folder: Path, port: int, upstream: int, pem: dict[str, Path]) -> Seque
     return ["-p", str(folder), "-e", str(folder / "start.log"), "-c", str(path), "-g", options]
 
 
-def caddy(folder: Path, port: int, upstream: int, pem: dict[str, Path]) -> Sequence[str]:
+def caddy(folder: Path, port: int, ports: Upstreams, pem: dict[str, Path]) -> Sequence[str]:
     text = render(
         (SAMPLES / "Caddyfile").read_text(),
         {
             "\tservers {": "\tadmin off\n\tauto_https disable_redirects\n\tservers {",
+            "\nrelay.example.com {": (
+                f"\nhttps://{RELAY_HOST}:{port} {{\n\ttls {pem['chain']} {pem['key']}"
+            ),
             "calls.example.com {": f"https://{HOST}:{port} {{\n\ttls {pem['chain']} {pem['key']}",
-            "127.0.0.1:8000": f"127.0.0.1:{upstream}",
+            "127.0.0.1:8000": f"127.0.0.1:{ports.gateway}",
+            "127.0.0.1:8100": f"127.0.0.1:{ports.relay}",
             "read_header 10s": "read_header 1s",
             "grace_period 1890s": "grace_period 1s",
         },
@@ -105,7 +125,7 @@ def proxy(request: pytest.FixtureRequest) -> str:
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, dict[str, Path]]:
     authority = trustme.CA()
-    issued = authority.issue_cert(HOST, "127.0.0.1")
+    issued = authority.issue_cert(HOST, RELAY_HOST, "127.0.0.1")
     pem = {"chain": folder / "chain.pem", "key": folder / "key.pem"}
     issued.private_key_pem.write_to_path(pem["key"])
     for blob in issued.cert_chain_pems:
@@ -116,7 +136,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, dict[str, Path]]:
 
 
 @asynccontextmanager
-async def in_front(name: str, folder: Path) -> AsyncIterator[Front]:
+async def in_front(name: str, folder: Path, relay_port: int = 0) -> AsyncIterator[Front]:
     port = free_port()
     carriers = (
         Browser(Browser.Settings(_env_file=None, secret=SECRET)),
@@ -127,8 +147,8 @@ async def in_front(name: str, folder: Path) -> AsyncIterator[Front]:
     tls, pem = certificate(folder)
     served = Served(*carriers, public_url=f"https://{HOST}:{port}")
     async with serving(served) as gateway:
-        upstream = gateway.runner.addresses[0][1]
-        arguments = PROXIES[name](folder, port, upstream, pem)
+        ports = Upstreams(gateway.runner.addresses[0][1], relay_port or free_port())
+        arguments = PROXIES[name](folder, port, ports, pem)
         with (folder / "output.log").open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 name,
@@ -240,3 +260,55 @@ async def test_no_token_is_in_the_error_log_if_the_gateway_is_unreachable(
         assert refused.value.status == 502
         await eventually(lambda: "/media/browser" in front.logged)
         assert token not in front.logged
+
+
+class Loopback(AbstractResolver):
+    """Resolves all names to this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+async def test_each_event_of_a_relay_passes_at_once_and_no_url_is_logged(
+    proxy: str, tmp_path: Path, redis_url: str
+) -> None:
+    """Symptom to prevent: a proxy collects a feed, which never ends, before it forwards it."""
+    async with (
+        contextlib.aclosing(create_client(redis_url)) as client,
+        running(redis_url) as relay,
+        in_front(proxy, tmp_path, urlsplit(relay.url).port or 0) as front,
+        ClientSession(
+            f"https://{RELAY_HOST}:{front.port}",
+            connector=TCPConnector(ssl=front.tls, resolver=Loopback()),
+            headers={HEADER: VALUE},
+        ) as http,
+    ):
+        calls = Calls(client)
+        await calls.start("CA1")
+        async with http.post("/api/session", json={"token": link_token()}) as response:
+            assert response.status == 200
+            assert "max-age" in response.headers["Strict-Transport-Security"]
+        async with http.get("/api/calls/CA1/events") as response:
+            feed = Feed(response)
+            assert [each.data["n"] for each in await feed.take(1)] == [1]
+            for number in range(2, 5):
+                await calls.say("CA1", "word")
+                assert [each.data["n"] for each in await feed.take(1)] == [number]
+        async with http.ws_connect("/api/calls/CA1/events?after=1-0") as socket_:
+            assert "stream.started" in await socket_.receive_str(timeout=LIMIT_S)
+        async with http.get("/api/calls", params={"q": "secret words"}) as response:
+            assert response.status == 200
+        for path in ("/metrics", "/links"):
+            async with http.get(path) as response:
+                assert response.status == 404
+    for logged in ("CA1", "secret"):
+        assert logged not in front.logged

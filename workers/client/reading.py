@@ -84,6 +84,16 @@ async def history(
     return _entries(found)
 
 
+async def find(client: RedisClient, key: str, entry_id: str) -> Entry | None:
+    """Return one entry of a stream; None if there is none with this id.
+
+    Raises:
+        PublishError: as `read`.
+    """
+    found = await execute(client, "XRANGE", key, entry_id, entry_id, timeout_s=_TIMEOUT_S)
+    return next(iter(_entries(found)), None)
+
+
 async def last_id(client: RedisClient, key: str) -> str:
     """Return the id of a stream's last entry; 0 if it has none.
 

@@ -14,11 +14,14 @@ partition  one leased partition: handling, retries, dead letters, commits
 store      the Redis operations (acquire.lua, commit.lua, begin.lua, members.lua)
 metrics    the metrics of a group
 
+dead_letters  what an operator does with entries that could not be handled (retry.lua)
+
 Redis's own consumer groups would not do: two consumers of a group may hold neighboring events of a
 call (docs/decisions/0018-consumer.md).
 """
 
 from workers.consumer.consumer import Consumer
+from workers.consumer.dead_letters import DeadLetter, DeadLetters
 from workers.consumer.handler import Append, Handler, HandlerFactory, Received
 from workers.consumer.metrics import ConsumerMetrics
 from workers.consumer.store import Group
@@ -27,6 +30,8 @@ __all__ = [
     "Append",
     "Consumer",
     "ConsumerMetrics",
+    "DeadLetter",
+    "DeadLetters",
     "Group",
     "Handler",
     "HandlerFactory",

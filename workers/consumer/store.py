@@ -180,7 +180,7 @@ class LeaseStore:
         """Return how many entries follow each lease's position, at most `MAX_BEHIND`."""
         commands: list[Command] = [
             (
-                "EVAL",
+                "EVAL_RO",  # needs no permission to write events
                 _BEHIND,
                 1,
                 partition_key(lease.partition, "events"),

@@ -1,5 +1,6 @@
 """The users of `deploy/redis/users.acl` have exactly the permissions that they need."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
 import deploy
 from gateway.admission.capacity_store import RedisCapacityStore
@@ -17,6 +19,7 @@ from gateway.publishing.eviction import EvictionWatch
 from gateway.publishing.redis_health import RedisHealth
 from gateway.redis_client.check import check
 from gateway.redis_client.single_use_store import RedisSingleUseStore
+from gateway.transcript.keys import encode_id
 from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.publishing.publisher_harness import (
     PARTITIONS,
@@ -31,9 +34,19 @@ from tests.gateway.publishing.publisher_harness import (
 )
 from tests.redis_servers import valkey
 from tests.waiting import eventually
+from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
+from workers.client import follow, follow_all, reading
+from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters
+from workers.consumer.store import Lease, LeaseStore
 from workers.janitor import Janitor, Lost
 from workers.janitor import Metrics as JanitorMetrics
+from workers.redact import CallRedactor
+from workers.redact.settings import Settings as RedactSettings
+from workers.redact.worker import Metrics as RedactMetrics
+from workers.redact.worker import RedactHandler
+from workers.redact.worker import group as redact_group
 from workers.redis_streams import RedisStreams
+from workers.relay.sign_in.viewer import Text
 
 _FILE = Path(deploy.__path__[0]) / "redis" / "users.acl"
 _USERS = [
@@ -100,8 +113,16 @@ def admin_of(url: str) -> redis.Redis:
 
 
 def refused(url: str) -> list[Any]:
-    with admin_of(url) as admin:
-        return [(entry["username"], entry["object"]) for entry in admin.acl_log()]
+    """Return what was refused, by any node."""
+    log: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        nodes = [stack.enter_context(admin_of(url.replace("+cluster", "")))]
+        if "+cluster" in url:
+            addresses = nodes[0].cluster("nodes")
+            nodes = [stack.enter_context(admin_of(f"redis://{each}")) for each in addresses]
+        for node in nodes:
+            log += [(entry["username"], entry["object"]) for entry in node.acl_log()]
+    return log
 
 
 @pytest.mark.parametrize("fixture", ["server_url", "cluster_url"])
@@ -133,7 +154,7 @@ async def test_the_gateway_has_all_permissions_it_needs(
         await watch.check_streams()
         writer.publish(ended())
     assert total(metrics, "redis_events_total") == 3
-    assert refused(url.replace("+cluster", "")) == []
+    assert refused(url) == []
 
 
 @pytest.mark.parametrize("fixture", ["server_url", "cluster_url"])
@@ -161,7 +182,7 @@ async def test_the_janitor_can_close_a_lost_stream(
         now_ms, members = await RedisStreams(client).lapsed(partition, 10)
         assert members == ["CA1 MZ1"]
         assert await janitor.close(Lost(partition, members[0], now_ms))
-    assert refused(url.replace("+cluster", "")) == []
+    assert refused(url) == []
 
 
 async def test_a_reader_can_read_and_a_consumer_can_acknowledge(server_url: str) -> None:
@@ -183,6 +204,134 @@ async def test_a_reader_can_read_and_a_consumer_can_acknowledge(server_url: str)
         client.xautoclaim(keys.events, "assist", "w2", 0)
         assert client.xack(keys.events, "assist", entry_id) == 1
     assert refused(server_url) == []
+
+
+@pytest.fixture(params=["server_url", "cluster_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+async def test_a_redactor_can_redact_take_over_and_retry(url: str) -> None:
+    rules = RedactSettings(_env_file=None)
+    metrics = RedactMetrics(CollectorRegistry())
+    group = redact_group(64, 3600, 1.0)
+    stop = asyncio.Event()
+    async with client_of(url_for("admin", url)) as admin, client_of(url_for("redact", url)) as mine:
+        await check(mine)
+        crashed: Any = {"owner": "crashed", "until": 1, "fence": 1, "position": "0"}
+        await admin.hset("cs:{p53}:consumer:redact", mapping=crashed)
+        calls, letters = Calls(admin), DeadLetters(mine, group)
+        await calls.start("CA1")
+        await calls.close("CA1", "my card number is 4111 1111 1111 1111")
+        await calls.end("CA1")
+        await admin.xadd("cs:{p53}:events", {"type": "not an event"})
+        consumer = Consumer(
+            mine,
+            group,
+            "redact-1",
+            lambda partition: RedactHandler(
+                mine, partition, lambda route: CallRedactor(*rules.rules(route)), metrics
+            ),
+            ConsumerMetrics(CollectorRegistry(), "redact"),
+        )
+        working = asyncio.create_task(consumer.run(stop))
+        for _ in range(2):  # the second time, the entry is a retry
+            (letter,) = await until_dead(letters)
+            assert await letters.retry(letter.partition, [letter.id]) == 1
+        (letter,) = await until_dead(letters)
+        assert await letters.group_exists()
+        assert await letters.find(letter.partition, letter.id) == letter
+        assert await letters.drop(letter.partition, letter.id)
+        assert await LeaseStore(mine, group, "any").behind([Lease(53, 1, "0", False)]) == [4]
+        stop.set()
+        await working
+        entries = await reading.history(mine, "cs:{p53}:call:CA1:redacted")
+        assert [each.fields.get("text", "") for each in entries] == [
+            "",
+            "my card number is [card]",
+            "",
+        ]
+        assert await reading.history(mine, "cs:{p53}:redacted") == entries
+    assert refused(url) == []
+
+
+async def until_dead(letters: DeadLetters) -> list[DeadLetter]:
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := [letter async for letter in letters.all()]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "suffix"),
+    [
+        ("relay", "both", ""),
+        ("relay", "both", "redacted"),
+        ("relay-redacted", "redacted", "redacted"),
+    ],
+)
+async def test_a_relay_has_all_permissions_it_needs(
+    url: str, name: str, text: str, suffix: str
+) -> None:
+    token = link_token(text=Text.REDACTED if suffix else Text.RAW)
+    async with client_of(url_for("admin", url)) as admin:
+        calls = Calls(admin, suffix)
+        for call in ("CA1", "default.twilio.CA1"):
+            await calls.start(call)
+        last_id = await calls.say("CA1", "one")
+        async with (
+            running(url_for(name, url), text=text) as relay,
+            viewer(relay, token) as ann,
+            ann.open("/api/calls/live") as listed,
+            ann.open("/api/events", after=f"{last_id}-53") as every_call,
+            ann.open("/api/calls/CA1/events") as one_call,
+        ):
+            assert [each.data["n"] for each in await one_call.take(2)] == [1, 2]
+            await calls.end("CA1")
+            while (await every_call.take(1))[0].data["type"] != "stream.ended":
+                pass
+            assert len(await one_call.take(2)) == 2
+            assert (await listed.take(1))[0].name == "calls"
+            assert (await ann.json("/api/calls?q=one"))["calls"]
+            assert (await ann.json("/api/calls/CA1/timeline"))["streams"]
+            assert await ann.status("/api/calls/default.twilio.CA2") == 404
+            assert await ann.status("/api/session", "DELETE") == 204
+            assert await ann.status("/api/calls") == 401
+    assert refused(url) == []
+
+
+async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
+    async with (
+        client_of(url_for("admin", url)) as admin,
+        client_of(url_for("reader-redacted", url)) as client,
+    ):
+        calls = Calls(admin, "redacted")
+        await calls.start("CA1")
+        await calls.end("CA1")
+        assert len([each async for each in follow(client, "CA1", redacted=True)]) == 2
+        async for event in follow_all(client, {53: "0"}, redacted=True):
+            assert event.call_id == "CA1"
+            break
+        assert await client.zrange("cs:{p53}:live", 0, -1) == []
+        assert await client.xlen("cs:{p53}:redacted") == 2
+        assert await client.xrange("cs:{p53}:redacted")
+        assert await client.xrevrange("cs:{p53}:redacted")
+    assert refused(url) == []
+
+
+@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted"])
+async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str) -> None:
+    # A call id can't end with ":redacted": colons are percent-encoded.
+    assert encode_id("CA1:redacted") == "CA1%3Aredacted"
+    keys = ("events", "call:CA1", "call:CA1%3Aredacted", "call:redacted", "writers:CA1")
+    derived = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
+    async with client_of(url_for(name, url)) as client:
+        for key in (f"cs:{{p53}}:{each}" for each in (*keys, *derived)):
+            for command in (("XRANGE", key, "-", "+"), ("XREVRANGE", key, "+", "-")):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    await client.execute_command(*command)
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                await client.xread({key: "0"})
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -231,6 +380,19 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("reader", ("XRANGE", "cs:once:key", "-", "+")),
         ("consumer", ("XGROUP", "CREATE", "cs:{p00}:call:CA1", "g", "0", "MKSTREAM")),
         ("consumer", ("XRANGE", "other", "-", "+")),
+        ("redact", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
+        ("redact", ("XADD", "cs:{p00}:events", "*", "a", "1")),
+        ("redact", ("XADD", "cs:{p00}:call:CA1%3Aredacted", "*", "a", "1")),
+        ("redact", ("HGET", "cs:{p00}:writers:CA1", "MZ1")),
+        ("redact", ("HGET", "cs:{p00}:consumer:other", "fence")),
+        ("redact", ("XRANGE", "cs:{p00}:dead:other", "-", "+")),
+        ("redact", ("ZADD", "cs:{p00}:live", "1", "a")),
+        ("relay", ("SET", "cs:{p00}:call:CA1", "1")),
+        ("relay", ("SET", "cs:{p00}:redacted", "1")),
+        ("relay", ("GET", "cs:once:key")),
+        ("relay", ("XRANGE", "cs:{p00}:dead:redact", "-", "+")),
+        ("relay-redacted", ("SET", "cs:{p00}:redacted", "1")),
+        ("reader-redacted", ("ZRANGE", "cs:{p00}:writers:CA1", "0", "-1")),
     ],
 )
 def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[str, ...]) -> None:
@@ -241,7 +403,7 @@ def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[st
         client.execute_command(*command)
 
 
-@pytest.mark.parametrize("name", ["gateway", "janitor"])
+@pytest.mark.parametrize("name", ["gateway", "janitor", "redact"])
 def test_scripts_have_the_permissions_of_their_user(server_url: str, name: str) -> None:
     with client_for(name, server_url) as client:
         for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):
