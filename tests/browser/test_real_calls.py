@@ -83,11 +83,11 @@ async def test_real_call_and_microphone_are_transcribed_on_the_pages() -> None:
         assert "none missing" in await page.locator(".complete").inner_text()
         heard = plain_words(" ".join(await shown_lines(page)))
         assert heard[:6] == plain_words(TWO_CITIES)[:6]
-        assert opened.problems == []
+        assert not [each for each in opened.problems if "Failed to load" not in each]
 
 
 async def check_call(stack: local.Stack, page: Page) -> None:
-    """Play a call; compare its page with its events."""
+    """Play a call, and kill the workers in the middle; compare the call's page with its events."""
     call = a_call()
     call_id = encode_id(call.call_id)
     async with aiohttp.ClientSession() as http:
@@ -96,6 +96,7 @@ async def check_call(stack: local.Stack, page: Page) -> None:
         row = page.get_by_role("link").and_(page.locator(f"[href*='{call_id}']"))
         await row.first.click(timeout=30_000)
         await page.locator(".line.partial").first.wait_for(timeout=30_000)
+        await stack.crash("workers")
         await playing
     await page.locator(".complete").wait_for(timeout=60_000)
     transcript, deltas = await transcript_of(stack, call_id)
