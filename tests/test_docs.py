@@ -14,7 +14,15 @@ from cli.__main__ import app
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = sorted(
-    [*ROOT.glob("*.md"), *(page for folder in ROOT.glob("[!.]*/") for page in folder.rglob("*.md"))]
+    [
+        *ROOT.glob("*.md"),
+        *(
+            page
+            for folder in ROOT.glob("[!.]*/")
+            for page in folder.rglob("*.md")
+            if "node_modules" not in page.parts
+        ),
+    ]
 )
 
 _FENCE: Final = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)

@@ -24,6 +24,7 @@ from cli.callers.twilio import Twilio
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import ProcessFailed
+from tests.contract.validation import assert_valid_entry, assert_valid_json
 from workers.client import CallTranscript, read_event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,11 +67,13 @@ async def play(stack: local.Stack, call: Call) -> None:
 
 
 async def read_all(stack: local.Stack, call_id: str) -> tuple[CallTranscript, list[Any]]:
-    """Read a call's events until it ends."""
+    """Read a call's events until it ends; each must be as docs/schemas/ says."""
     transcript, seen = CallTranscript(call_id), []
     async with events.connect(stack.redis_url) as redis, asyncio.timeout(LIMIT_S):
         async for event in events.follow(redis, [events.call_key(call_id)]):
             assert transcript.apply(read_event("0-0", event)), "repeated"
+            assert_valid_entry(event)
+            assert_valid_json("0-0", event)
             seen.append(event)
             if transcript.over:
                 break

@@ -1,15 +1,33 @@
 """The events of docs/events.md as a reader receives them: one class per type. Pure.
 
 All classes have the fields of `Event`. Values of a fixed set (`status`, `cause`, a final's
-`reason`) are plain strings, because version 1 may get new ones. An event whose type is not known
-here is an `OtherEvent`; skip it.
+`reason`) are plain strings, because version 1 may get new ones; annotations list the known ones.
+An event whose type is not known here is an `OtherEvent`; skip it.
+
+The texts of these classes are copied to docs/schemas/ and to the typings of the JavaScript client:
+after a change, run `./run fix`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
+
+from gateway.transcript.events import FinalReason, GapCause, Status
+
+
+def _known(name: str, values: Iterable[str]) -> msgspec.Meta:
+    """Return the annotation of a string that is one of some values, or a new one."""
+    choices = [{"enum": list(values)}, {"type": "string"}]
+    return msgspec.Meta(title=name, extra_json_schema={"anyOf": choices})
+
+
+type _Role = Annotated[str, _known("Role", ["customer", "agent", "mix", "unknown"])]
+type _Encoding = Annotated[str, _known("Encoding", ["pcmu", "pcma", "l16le", "l16be"])]
+type _FinalReason = Annotated[str, _known("FinalReason", FinalReason)]
+type _GapCause = Annotated[str, _known("GapCause", GapCause)]
+type _Status = Annotated[str, _known("Status", Status)]
 
 
 class EventError(Exception):
@@ -28,15 +46,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
     Attributes:
         id: the entry's id, by which a reader resumes; the same in both streams that contain it.
-        v: version of the contract.
+        v: version of the contract, `1`.
         call_id: the event's call, percent-encoded.
         stream_id: the event's media stream, percent-encoded; unique within the call.
-        epoch: increases each time another owner writes the stream.
+        epoch: increases each time a gateway takes over or resumes the stream, or a janitor closes
+            it.
         n: 1, 2, 3 … per stream_id and epoch.
-        at: when it happened, in UTC.
+        at: when it happened, RFC 3339 in UTC.
         gateway: the process that wrote it.
-        tenant: whose call it is.
-        source_n: in a derived stream, the n of the event that this one was made from.
+        tenant: whose call it is; `default` if its route has none.
+        source_n: only in a redacted copy: the `n` of the event that it was made from.
     """
 
     id: str
@@ -56,16 +75,31 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class Track(msgspec.Struct, frozen=True):
-    """One track of a stream; the rate is in Hz."""
+    """One track of a stream.
+
+    Attributes:
+        track: `inbound`, `outbound`, or the carrier's own name.
+        role: who speaks.
+        encoding: as announced by the carrier.
+        rate: in Hz.
+    """
 
     track: str
-    role: str
-    encoding: str
+    role: _Role
+    encoding: _Encoding
     rate: int
 
 
 class StreamStarted(Event, frozen=True, kw_only=True, tag="stream.started"):
-    """A media stream of a call began, or continues: then `resumes` is the epoch that continues."""
+    """A media stream of a call began or, if it has `resumes`, continues.
+
+    Attributes:
+        carrier: `twilio` …
+        tracks: the tracks of the stream.
+        params: the carrier's custom parameters that are published, by name.
+        route: name of the call's route; absent if no route matches, so that the stream is refused.
+        resumes: the epoch that continues; only if a lost stream is resumed.
+    """
 
     carrier: str
     tracks: tuple[Track, ...]
@@ -75,10 +109,21 @@ class StreamStarted(Event, frozen=True, kw_only=True, tag="stream.started"):
 
 
 class TranscriptDelta(Event, frozen=True, kw_only=True, tag="transcript.delta"):
-    """More text of an open segment; the deltas of a `rev` concatenate to its partial text."""
+    """More text of an open segment; the deltas of a `rev` concatenate to its partial text.
+
+    Attributes:
+        track: a track of `stream.started`.
+        role: who speaks.
+        segment: the utterance, numbered from 1 per track.
+        rev: the revision of the segment, from 0; a higher one starts the segment over.
+        text: the added text; may begin with a space.
+        start_ms: where the words begin on the media clock.
+        end_ms: where they end.
+        latency_ms: from the newest audio that it covers until it was written.
+    """
 
     track: str
-    role: str
+    role: _Role
     segment: int
     rev: int
     text: str
@@ -88,64 +133,116 @@ class TranscriptDelta(Event, frozen=True, kw_only=True, tag="transcript.delta"):
 
 
 class TranscriptFinal(Event, frozen=True, kw_only=True, tag="transcript.final"):
-    """The whole text of a segment; replaces its deltas and closes it."""
+    """The whole text of a segment; replaces its deltas and closes it.
+
+    Attributes:
+        track: a track of `stream.started`.
+        role: who speaks.
+        segment: the utterance, numbered from 1 per track.
+        rev: the revision of the segment.
+        text: the whole segment.
+        start_ms: where the segment begins on the media clock.
+        end_ms: where it ends.
+        reason: why it closed.
+    """
 
     track: str
-    role: str
+    role: _Role
     segment: int
     rev: int
     text: str
     start_ms: int
     end_ms: int
-    reason: str
+    reason: _FinalReason
 
 
 class TranscriptGap(Event, frozen=True, kw_only=True, tag="transcript.gap"):
-    """Audio of a track without a transcript, in ms on the media clock, and why."""
+    """Audio of a track without a transcript.
+
+    Attributes:
+        track: a track of `stream.started`.
+        from_ms: where the gap begins on the media clock.
+        to_ms: where it ends.
+        cause: why there is no transcript.
+    """
 
     track: str
     from_ms: int
     to_ms: int
-    cause: str
+    cause: _GapCause
 
 
 class StreamPaused(Event, frozen=True, kw_only=True, tag="stream.paused"):
-    """The carrier stopped sending audio for a while."""
+    """The carrier stopped sending audio for a while.
+
+    Attributes:
+        at_ms: position on the media clock.
+    """
 
     at_ms: int
 
 
 class StreamResumed(Event, frozen=True, kw_only=True, tag="stream.resumed"):
-    """The carrier sends audio again."""
+    """The carrier sends audio again.
+
+    Attributes:
+        at_ms: position on the media clock.
+    """
 
     at_ms: int
 
 
 class StreamDtmf(Event, frozen=True, kw_only=True, tag="stream.dtmf"):
-    """A key was pressed; which one is never published."""
+    """A key was pressed; which one is never published.
+
+    Attributes:
+        track: absent if the carrier does not say.
+    """
 
     track: str | None = None
 
 
 class StreamEnded(Event, frozen=True, kw_only=True, tag="stream.ended"):
-    """The last event of a stream."""
+    """The last event of a stream.
 
-    status: str
+    Attributes:
+        status: how it ended.
+        reason: a slug with more detail, or empty.
+        duration_ms: audio of the stream.
+        segments: number of finals.
+        gap_ms: audio in gaps, all tracks.
+        suspected_encoding: by track, the encoding that its audio really has; only if it is not the
+            announced one.
+    """
+
+    status: _Status
     reason: str
     duration_ms: int
     segments: int
     gap_ms: int
-    suspected_encoding: dict[str, str] = msgspec.field(default_factory=dict)
+    suspected_encoding: dict[str, _Encoding] = msgspec.field(default_factory=dict)
 
 
 class OtherEvent(Event, frozen=True, kw_only=True, tag="other"):
-    """An event of a type that this version does not know."""
+    """An event of a type that this version does not know.
+
+    Attributes:
+        other_type: the type.
+    """
 
     other_type: str
 
 
 class Hole(msgspec.Struct, frozen=True, tag_field="type", tag="hole"):
-    """Events that are missing: the numbers `first` to `last` of a stream's epoch."""
+    """Events that are missing: the numbers `first` to `last` of a stream's epoch.
+
+    Attributes:
+        call_id: the call.
+        stream_id: the stream.
+        epoch: the epoch.
+        first: `n` of the first missing event.
+        last: `n` of the last missing event.
+    """
 
     call_id: str
     stream_id: str

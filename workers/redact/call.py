@@ -162,8 +162,8 @@ class CallRedactor:
         def recall(digits: str) -> Kind | None:
             if kind := self._numbers.kind_of(digits):
                 return kind
-            pending = [each.pending for each in self._tracks() if each not in self_]
-            if any(digits in each for each in pending if len(each) >= _MIN_PENDING):
+            others = (each for each in self._tracks() if each not in self_)
+            if any(digits in each.pending for each in others if _is_sensitive(each)):
                 return Kind.NUMBER
             return None
 
@@ -215,3 +215,8 @@ class CallRedactor:
             self.counts.update(each.kinds)
             published.append(Redacted(fields, each.event))
         return published
+
+
+def _is_sensitive(track: Track) -> bool:
+    """Return whether a track's undecided number may be one that was asked for."""
+    return len(track.pending) >= _MIN_PENDING or track.is_asked

@@ -87,6 +87,12 @@ class Track:
         self._closed = 0
         self.pending = ""  # digits of a number that is not decided
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a sensitive value was announced, by this speaker or another one."""
+        cues = [self._context.cue, *(cue for _, cue in self._said)]
+        return any(cue.kind is not None for cue in cues if cue)
+
     def hear(self, cue: Cue, at_ms: int) -> None:
         """Apply a cue of another speaker to what follows."""
         length = self._open.reader.length if self._open else len(self._carry)

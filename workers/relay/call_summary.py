@@ -23,7 +23,13 @@ _AFTER_MATCH: Final = 80
 
 
 class LastWords(msgspec.Struct, frozen=True):
-    """The end of the newest segment."""
+    """The end of the newest segment.
+
+    Attributes:
+        role: who speaks, or the track if that is unknown.
+        text: the last 160 characters.
+        final: whether the segment is closed.
+    """
 
     role: str
     text: str
@@ -31,7 +37,26 @@ class LastWords(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row of the list of calls; docs/relay.md describes the fields."""
+    """One row of the list of calls.
+
+    Attributes:
+        call_id: the call.
+        tenant: whose call it is.
+        carrier: of its first stream.
+        route: name of its route; empty if none matched.
+        state: `live`, or how it ended: `completed`, or the status of a stream that failed.
+        reason: of that stream; empty while the call is live.
+        started: when its first stream began; null if that is not known.
+        ended: when its last event happened; null while it is live.
+        duration_ms: the newest position on the media clock.
+        roles: who speaks, in order of appearance.
+        gaps: number of gaps.
+        gap_ms: audio in gaps.
+        events: number of events.
+        missing: number of events missing from their numbering.
+        last: the newest words; null if there are none.
+        match: in a search, the text around the match.
+    """
 
     call_id: str
     tenant: str
@@ -49,6 +74,16 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     missing: int
     last: LastWords | None
     match: str | None = None
+
+
+class CallList(msgspec.Struct, frozen=True):
+    """The calls of the list; what changes follows as other messages.
+
+    Attributes:
+        calls: one row for each call.
+    """
+
+    calls: list[Summary]
 
 
 @dataclass(slots=True)

@@ -14,10 +14,10 @@ from gateway.redis_client.client import RedisClient
 from workers.client import reading
 from workers.client.events import AnyEvent, Entry, EventError, Hole
 from workers.client.transcript import Numbering, check
-from workers.relay.call_summary import CallState
+from workers.relay.call_summary import CallList
 from workers.relay.channel import Channel
 from workers.relay.hub import complete_before_ms
-from workers.relay.messages import Item, Merge, Message, Order, hole, item, named
+from workers.relay.messages import End, Gone, Item, Merge, Message, Order, hole, item, named
 from workers.relay.metrics import Metrics
 from workers.relay.sign_in.viewer import Scope
 from workers.relay.store import Store, shared_key
@@ -76,7 +76,8 @@ class CallFeed:
                     async for batch in self._catch_up():
                         yield batch
                 yield self._new(items)
-            yield [named("end", _totals(call))]
+            totals = call.transcript
+            yield [named("end", End(totals.events, totals.missing))]
 
     async def _catch_up(self) -> AsyncIterator[Sequence[Message]]:
         history = self._store.history(self._channel.text, self._call_id, self._after)
@@ -111,10 +112,6 @@ class CallFeed:
             if not (numbering.is_next(event) if numbering else event.n == 1):
                 return True
         return False
-
-
-def _totals(call: CallState) -> dict[str, int]:
-    return {"events": call.transcript.events, "missing": call.transcript.missing}
 
 
 class AllFeed:
@@ -209,12 +206,12 @@ async def calls_feed(channel: Channel, scope: Scope) -> AsyncGenerator[Sequence[
         changes = directory.changes(version) if version >= 0 else None
         if changes is None:
             calls = [call.summarize() for call in directory.calls() if call.is_in(scope)]
-            yield [named("calls", {"calls": calls})]
+            yield [named("calls", CallList(calls))]
             version = directory.version
         elif changes.version > version:
             version = changes.version
             listed = [call.summarize() for call in changes.calls if call.is_in(scope)]
-            gone = [named("gone", {"call_id": call_id}) for call_id in changes.gone]
+            gone = [named("gone", Gone(call_id)) for call_id in changes.gone]
             yield [*(named("call", summary) for summary in listed), *gone]
         await asyncio.sleep(_LIST_INTERVAL_S)
 

@@ -41,6 +41,32 @@ class Message:
         return f'{head}{"," if len(head) > 1 else ""}"data":{self.data.decode()}}}'
 
 
+class End(msgspec.Struct, frozen=True):
+    """All streams of the call have ended.
+
+    Attributes:
+        events: number of events of the call.
+        missing: number of events missing from their numbering.
+    """
+
+    events: int
+    missing: int
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """A call is no longer in the list.
+
+    Attributes:
+        call_id: the call.
+    """
+
+    call_id: str
+
+
+class Expired(msgspec.Struct, frozen=True):
+    """The viewer's session has ended: sign in again. The last message of a feed."""
+
+
 def named(name: str, value: object) -> Message:
     """Return a message other than an event."""
     return Message(_encode(value), name=name)

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway.errors import PublishError
-from workers.relay.messages import Message, named
+from workers.relay.messages import Expired, Message, named
 from workers.relay.sign_in.signed_out import SignedOut
 from workers.relay.sign_in.viewer import Viewer
 
@@ -90,7 +90,7 @@ async def _send_all(
                         await send(messages)
         except TimeoutError:
             if session.expired() and request.transport is not None:
-                await send([named("expired", {})])
+                await send([named("expired", Expired())])
             elif request.transport is not None:
                 request.transport.abort()  # it does not read
 

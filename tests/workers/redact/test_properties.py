@@ -77,9 +77,12 @@ def test_no_digit_survives_many_cuts(call: str, places: list[int]) -> None:
 
 
 def split_turns(spoken: Sequence[Turn], picks: Sequence[int], words: Sequence[str]) -> list[Turn]:
-    """Split turns at spaces; the other speaker may say a word in between."""
+    """Split the customer's values at spaces; the agent may say a word in between."""
     found: list[Turn] = []
     for turn in spoken:
+        if turn.track == "outbound" or "{" not in turn.marked:
+            found.append(turn)
+            continue
         spaces = [match.start() for match in re.finditer(" ", turn.marked)]
         places = sorted({spaces[each % len(spaces)] for each in picks} if spaces else set())
         parts, is_open = cut_at(turn.marked, places), False
@@ -88,8 +91,7 @@ def split_turns(spoken: Sequence[Turn], picks: Sequence[int], words: Sequence[st
             is_open = marked.count("{") > marked.count("}")
             found.append(Turn(turn.track, marked + ("}" if is_open else "")))
             if words and index + 1 < len(parts):
-                other = "outbound" if turn.track == "inbound" else "inbound"
-                found.append(Turn(other, words[index % len(words)]))
+                found.append(Turn("outbound", words[index % len(words)]))
     return found
 
 

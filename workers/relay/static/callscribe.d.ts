@@ -1,15 +1,6 @@
-import type { TranscriptEvent } from "./events.js";
+import type { Hole, TranscriptEvent } from "./events.js";
 
 export type * from "./events.js";
-
-/** Events `first` to `last` of this stream and epoch are missing. */
-export interface Hole {
-  type: "hole";
-  stream_id: string;
-  epoch: number;
-  first: number;
-  last: number;
-}
 
 /** All streams of the call have ended. */
 export interface End {
@@ -18,8 +9,8 @@ export interface End {
   missing: number;
 }
 
-/** An event with the id of its entry, which `after` accepts. */
-export type Followed = (TranscriptEvent & { id: string }) | Hole | End;
+/** An event, whose `id` is accepted by `after`, or what the relay says about events. */
+export type Followed = TranscriptEvent | Hole | End;
 
 export interface ConnectOptions {
   /** Start after this entry instead of at the beginning. */

@@ -1,93 +1,190 @@
-/** The events of a call, version 1, as the relay sends them: integers as numbers, JSON as objects. */
+/**
+ * The events of a call, version 1, as the relay sends them: integers as numbers, JSON as objects.
+ *
+ * Generated from the classes of workers/client/events.py by `./run fix`.
+ */
 
-/** What all events have. */
-interface Envelope {
-  call_id: string;
-  stream_id: string;
-  /** Increases when a gateway takes over or resumes the stream, or a janitor closes it. */
-  epoch: number;
-  /** 1, 2, 3 … per stream and epoch. */
-  n: number;
-  /** RFC 3339, UTC, with milliseconds. */
-  at: string;
-  gateway: string;
-  tenant: string;
-}
+export type Encoding = "pcmu" | "pcma" | "l16le" | "l16be" | (string & {});
 
-export type Role = "customer" | "agent" | "mix" | "unknown";
+export type FinalReason = "pause" | "length" | "rollover" | "hangup" | "paused" | (string & {});
 
+export type GapCause =
+  | "carrier_loss"
+  | "backpressure"
+  | "reconnect"
+  | "model_mute"
+  | "paused"
+  | "not_sent"
+  | (string & {});
+
+export type Role = "customer" | "agent" | "mix" | "unknown" | (string & {});
+
+export type Status = "completed" | "failed" | "refused" | "drained" | "lost" | (string & {});
+
+/** One track of a stream. */
 export interface Track {
+  /** `inbound`, `outbound`, or the carrier's own name. */
   track: string;
+  /** Who speaks. */
   role: Role;
-  encoding: string;
+  /** As announced by the carrier. */
+  encoding: Encoding;
+  /** In Hz. */
   rate: number;
 }
 
+/** The fields that all events have. */
+export interface Envelope {
+  /** The entry's id, by which a reader resumes; the same in both streams that contain it. */
+  id: string;
+  /** Version of the contract, `1`. */
+  v: string;
+  /** The event's call, percent-encoded. */
+  call_id: string;
+  /** The event's media stream, percent-encoded; unique within the call. */
+  stream_id: string;
+  /** Increases each time a gateway takes over or resumes the stream, or a janitor closes it. */
+  epoch: number;
+  /** 1, 2, 3 … per stream_id and epoch. */
+  n: number;
+  /** When it happened, RFC 3339 in UTC. */
+  at: string;
+  /** The process that wrote it. */
+  gateway: string;
+  /** Whose call it is; `default` if its route has none. */
+  tenant: string;
+  /** Only in a redacted copy: the `n` of the event that it was made from. */
+  source_n?: number;
+}
+
+/** A media stream of a call began or, if it has `resumes`, continues. */
 export interface StreamStarted extends Envelope {
   type: "stream.started";
+  /** `twilio` … */
   carrier: string;
+  /** The tracks of the stream. */
   tracks: Track[];
+  /** The carrier's custom parameters that are published, by name. */
   params: Record<string, string>;
-  /** The epoch that continues, if a lost stream is resumed. */
+  /** Name of the call's route; absent if no route matches, so that the stream is refused. */
+  route?: string;
+  /** The epoch that continues; only if a lost stream is resumed. */
   resumes?: number;
 }
 
-/** What events about one utterance have. */
-interface Utterance extends Envelope {
-  track: string;
-  role: Role;
-  /** Numbered from 1 per track. */
-  segment: number;
-  /** From 0; a higher one starts the segment over. */
-  rev: number;
-  text: string;
-  start_ms: number;
-  end_ms: number;
-}
-
-export interface TranscriptDelta extends Utterance {
+/** More text of an open segment; the deltas of a `rev` concatenate to its partial text. */
+export interface TranscriptDelta extends Envelope {
   type: "transcript.delta";
+  /** A track of `stream.started`. */
+  track: string;
+  /** Who speaks. */
+  role: Role;
+  /** The utterance, numbered from 1 per track. */
+  segment: number;
+  /** The revision of the segment, from 0; a higher one starts the segment over. */
+  rev: number;
+  /** The added text; may begin with a space. */
+  text: string;
+  /** Where the words begin on the media clock. */
+  start_ms: number;
+  /** Where they end. */
+  end_ms: number;
+  /** From the newest audio that it covers until it was written. */
   latency_ms: number;
 }
 
-export interface TranscriptFinal extends Utterance {
+/** The whole text of a segment; replaces its deltas and closes it. */
+export interface TranscriptFinal extends Envelope {
   type: "transcript.final";
-  reason: "pause" | "length" | "rollover" | "hangup" | "paused";
+  /** A track of `stream.started`. */
+  track: string;
+  /** Who speaks. */
+  role: Role;
+  /** The utterance, numbered from 1 per track. */
+  segment: number;
+  /** The revision of the segment. */
+  rev: number;
+  /** The whole segment. */
+  text: string;
+  /** Where the segment begins on the media clock. */
+  start_ms: number;
+  /** Where it ends. */
+  end_ms: number;
+  /** Why it closed. */
+  reason: FinalReason;
 }
 
+/** Audio of a track without a transcript. */
 export interface TranscriptGap extends Envelope {
   type: "transcript.gap";
+  /** A track of `stream.started`. */
   track: string;
+  /** Where the gap begins on the media clock. */
   from_ms: number;
+  /** Where it ends. */
   to_ms: number;
-  cause: "carrier_loss" | "backpressure" | "reconnect" | "model_mute" | "paused" | "not_sent";
+  /** Why there is no transcript. */
+  cause: GapCause;
 }
 
+/** The carrier stopped sending audio for a while. */
 export interface StreamPaused extends Envelope {
   type: "stream.paused";
+  /** Position on the media clock. */
   at_ms: number;
 }
 
+/** The carrier sends audio again. */
 export interface StreamResumed extends Envelope {
   type: "stream.resumed";
+  /** Position on the media clock. */
   at_ms: number;
 }
 
+/** A key was pressed; which one is never published. */
 export interface StreamDtmf extends Envelope {
   type: "stream.dtmf";
   /** Absent if the carrier does not say. */
   track?: string;
 }
 
+/** The last event of a stream. */
 export interface StreamEnded extends Envelope {
   type: "stream.ended";
-  status: "completed" | "failed" | "refused" | "drained" | "lost";
+  /** How it ended. */
+  status: Status;
+  /** A slug with more detail, or empty. */
   reason: string;
+  /** Audio of the stream. */
   duration_ms: number;
+  /** Number of finals. */
   segments: number;
+  /** Audio in gaps, all tracks. */
   gap_ms: number;
-  /** By track, the encoding that its audio really has. */
-  suspected_encoding?: Record<string, "pcmu" | "pcma" | "l16le" | "l16be">;
+  /** By track, the encoding that its audio really has; only if it is not the announced one. */
+  suspected_encoding?: Record<string, Encoding>;
+}
+
+/** An event of a type that this version does not know. */
+export interface OtherEvent extends Envelope {
+  type: "other";
+  /** The type. */
+  other_type: string;
+}
+
+/** Events that are missing: the numbers `first` to `last` of a stream's epoch. */
+export interface Hole {
+  type: "hole";
+  /** The call. */
+  call_id: string;
+  /** The stream. */
+  stream_id: string;
+  /** The epoch. */
+  epoch: number;
+  /** `n` of the first missing event. */
+  first: number;
+  /** `n` of the last missing event. */
+  last: number;
 }
 
 export type TranscriptEvent =
@@ -98,4 +195,5 @@ export type TranscriptEvent =
   | StreamPaused
   | StreamResumed
   | StreamDtmf
-  | StreamEnded;
+  | StreamEnded
+  | OtherEvent;
