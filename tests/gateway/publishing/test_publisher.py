@@ -1,12 +1,10 @@
 """The publisher on a real server and a real cluster, without faults."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -299,19 +297,3 @@ async def test_second_stream_with_the_same_ids_fences_the_first_in_one_gateway(
             await eventually(lambda: not publisher.buffered_events)
         assert fenced == ["first"]
     assert texts(await events_of(redis, "CA1")) == ["a", "b", "c"]
-
-
-async def test_reader_in_the_reference_reads_a_call(
-    redis_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    examples = re.findall(r"```python\n(.*?)```", _REFERENCE.read_text("utf-8"), re.DOTALL)
-    (example,) = (e for e in examples if "async def follow" in e)
-    namespace: dict[str, Any] = {}
-    exec(example.partition("asyncio.run(")[0], namespace)  # noqa: S102 - documentation of this repository
-    async with publisher_at(redis_url) as publisher:
-        writer = open_stream(publisher, "CA1")
-        for event in (started(), delta("It"), final("It was"), ended()):
-            writer.publish(event)
-    async with namespace["Redis"].from_url(redis_url, decode_responses=True, protocol=2) as client:
-        await asyncio.wait_for(namespace["follow"](client, "CA1"), PATIENCE_S)
-    assert capsys.readouterr().out == "inbound 0 It was\n"
