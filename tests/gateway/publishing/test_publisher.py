@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -29,8 +28,6 @@ from tests.gateway.publishing.publisher_harness import (
     total,
 )
 from tests.waiting import eventually
-
-_REFERENCE = Path(__file__).parents[3] / "docs" / "events.md"
 
 
 @pytest.fixture
