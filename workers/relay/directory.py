@@ -9,9 +9,22 @@ from typing import Final, NamedTuple
 
 from workers.client.events import AnyEvent
 from workers.relay.call_summary import CallState
+from workers.relay.sign_in.viewer import Scope
 
 _MAX_CALLS: Final = 10_000
 _KEPT_REMOVALS: Final = 10_000
+
+
+class Removed(NamedTuple):
+    """A call that was removed, and what decides who may know that it existed."""
+
+    call_id: str
+    route: str
+    tenant: str
+
+    def is_in(self, scope: Scope) -> bool:
+        """Return whether a viewer's scope admits the call."""
+        return scope.admits(call_id=self.call_id, route=self.route, tenant=self.tenant)
 
 
 class Changes(NamedTuple):
@@ -19,7 +32,7 @@ class Changes(NamedTuple):
 
     version: int
     calls: list[CallState]
-    gone: list[str]
+    gone: list[Removed]
 
 
 @dataclass(slots=True)
@@ -43,7 +56,7 @@ class Directory:
     silent_s: float
     version: int = 0
     _entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)  # by last change
-    _gone: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_KEPT_REMOVALS))
+    _gone: deque[tuple[int, Removed]] = field(default_factory=lambda: deque(maxlen=_KEPT_REMOVALS))
 
     def __len__(self) -> int:
         """Return the number of calls."""
@@ -90,14 +103,19 @@ class Directory:
             if entry.changed <= since:
                 break
             calls.append(entry.call)
-        gone = [call_id for version, call_id in self._gone if version > since]
-        return Changes(self.version, calls[::-1], [each for each in gone if each not in self])
+        gone = []
+        for version, removed in reversed(self._gone):
+            if version <= since:
+                break
+            if removed.call_id not in self:
+                gone.append(removed)
+        return Changes(self.version, calls[::-1], gone[::-1])
 
     def __contains__(self, call_id: object) -> bool:
         """Return whether a call is known."""
         return call_id in self._entries
 
     def _remove(self, call_id: str) -> None:
-        del self._entries[call_id]
+        call = self._entries.pop(call_id).call
         self.version += 1
-        self._gone.append((self.version, call_id))
+        self._gone.append((self.version, Removed(call_id, call.route, call.tenant)))

@@ -64,13 +64,16 @@ class CallFeed:
         """
         with self._channel.subscribe(self._call_id) as subscription:
             call = await self._channel.find(self._call_id)
-            async for batch in self._catch_up():
-                yield batch
+            if call:  # otherwise its first event is published
+                if not call.is_in(self._scope):
+                    return  # it began after it was opened
+                async for batch in self._catch_up():
+                    yield batch
             while not (call and call.is_over and subscription.is_empty):
                 items = await subscription.pop()
                 call = await self._channel.find(self._call_id)
                 if call and not call.is_in(self._scope):
-                    return  # it began after it was opened
+                    return
                 if not items or self._has_gap(items):
                     self._metrics.catch_ups_total.inc()
                     async for batch in self._catch_up():
@@ -211,7 +214,8 @@ async def calls_feed(channel: Channel, scope: Scope) -> AsyncGenerator[Sequence[
         elif changes.version > version:
             version = changes.version
             listed = [call.summarize() for call in changes.calls if call.is_in(scope)]
-            gone = [named("gone", Gone(call_id)) for call_id in changes.gone]
+            removed = [each.call_id for each in changes.gone if each.is_in(scope)]
+            gone = [named("gone", Gone(call_id)) for call_id in removed]
             yield [*(named("call", summary) for summary in listed), *gone]
         await asyncio.sleep(_LIST_INTERVAL_S)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.workers.client.stories import ended, event, words
 from workers.client import AnyEvent
 from workers.relay.call_summary import CallState, LastWords
-from workers.relay.directory import Directory
+from workers.relay.directory import Directory, Removed
 from workers.relay.sign_in.viewer import Scope
 from workers.relay.timeline import TrackTimes, timeline
 
@@ -114,7 +114,8 @@ def test_ended_and_silent_calls_leave_the_list() -> None:
     directory.expire(now_s=9)
     assert len(directory) == 2
     directory.expire(now_s=11)
-    assert directory.changes(version) == (version + 1, [], ["CA1"])
+    removed = Removed("CA1", "support", "default")
+    assert directory.changes(version) == (version + 1, [], [removed])
     assert directory.get("CA2") is live
     directory.expire(now_s=101)
     assert len(directory) == 0
