@@ -165,7 +165,7 @@ class Api:
         self, request: web.Request, viewer: Viewer, channel: Channel
     ) -> web.StreamResponse:
         text = _after(request, _ORDER)
-        after = Order.parse(text) if text else None
+        after = Order.parse(text) if text else Order(await self.store.server_ms(), 0, 0)
         self.sign_in.audit.note(Action.STREAM_OPENED, viewer, request.remote)
         feed = AllFeed(channel, self.store, self.client, after, viewer.scope)
         return await self._stream("all", request, viewer, feed.messages())

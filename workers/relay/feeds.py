@@ -124,7 +124,7 @@ class AllFeed:
         channel: publishes them.
         store: has the history.
         client: reads the history.
-        after: the message after which the viewer continues; None begins now.
+        after: the message after which the viewer continues.
         scope: the calls that the viewer may see.
     """
 
@@ -133,7 +133,7 @@ class AllFeed:
         channel: Channel,
         store: Store,
         client: RedisClient,
-        after: Order | None,
+        after: Order,
         scope: Scope,
     ) -> None:
         self._channel = channel
@@ -151,9 +151,8 @@ class AllFeed:
         """
         with self._channel.subscribe(None) as subscription:
             while True:
-                if self._after:
-                    async for batch in self._catch_up(self._after):
-                        yield batch
+                async for batch in self._catch_up(self._after):
+                    yield batch
                 while items := await subscription.pop():
                     yield await self._new(items)
 
@@ -164,7 +163,7 @@ class AllFeed:
             for partition in range(self._store.partitions)
         }
         # The entry itself is read again, because another partition may have the same id.
-        positions = dict.fromkeys(partitions, f"{after.ms - 1}")
+        positions = dict.fromkeys(partitions, f"{max(0, after.ms - 1)}")
         merge = Merge()
         is_complete = False
         while not is_complete:
@@ -182,7 +181,7 @@ class AllFeed:
         """Return the messages of items that were not sent yet and are in the scope."""
         messages = []
         for each in items:
-            if self._after is None or each.order > self._after:
+            if each.order > self._after:
                 self._after = each.order
                 if await self._admits(each.event):
                     messages.append(each.of_all)
