@@ -128,4 +128,7 @@ def cluster_with_replica() -> Iterator[tuple[str, str]]:
         while replica.info("replication").get("master_link_status") != "up":
             assert time.monotonic() < deadline, "the replica did not follow"
             time.sleep(0.02)
+        while primary.cluster("INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < deadline, "the cluster did not form"
+            time.sleep(0.02)
         yield urls[0].replace("redis://", "redis+cluster://"), urls[1]

@@ -64,7 +64,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     stream_id: str
     epoch: int
     n: int
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     gateway: str
     tenant: str
     source_n: int | None = None
@@ -299,7 +299,7 @@ def read_event(entry_id: str, fields: Mapping[str, str]) -> AnyEvent:
             return msgspec.convert(values, known, strict=False)
         values |= {"type": "other", "other_type": kind}
         return msgspec.convert(values, OtherEvent, strict=False)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise EventError(f"{kind or 'an entry without a type'}: {_place(error)}") from None
 
 

@@ -45,7 +45,7 @@ class Store:
         is_cluster = isinstance(self._client, RedisCluster)
         options = {"target_nodes": RedisCluster.PRIMARIES} if is_cluster else {}
         reply = await execute(self._client, "TIME", timeout_s=_TIMEOUT_S, **options)
-        times = reply.values() if is_cluster else [reply]
+        times = reply.values() if isinstance(reply, dict) else [reply]  # of several primaries
         return min(int(s) * 1000 + int(us) // 1000 for s, us in times)
 
     async def recent_calls(self, partition: int, key: str) -> set[str]:

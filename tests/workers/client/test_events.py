@@ -99,6 +99,8 @@ def test_unknown_types_fields_and_values_are_accepted() -> None:
         {"type": None, "n": None},
         {"type": "stream.started", "carrier": "x", "params": "{}", "tracks": _SECRET},
         {"type": "stream.started", "carrier": "x", "tracks": "[]", "params": '{"a": 1}'},
+        {"type": "stream.started", "carrier": "x", "tracks": "[]", "params": "[" * 100_000},
+        {"at": "2026-11-21T10:06:56"},
         {"type": "stream.started", "carrier": "x", "params": "{}", "tracks": f'["{_SECRET}"]'},
     ],
 )
