@@ -12,8 +12,8 @@
 --       5 retention (s) of the calls' streams   6 length and 7 age (ms) that the shared stream keeps
 --
 -- Returns 1, or 0 if the worker no longer holds the partition; then nothing is written. A commit that
--- was written before, and whose reply was lost, is written once: it finds its position stored, or its
--- first retry done.
+-- was written before, and whose reply was lost, is written once: it finds its position stored or, if
+-- it has none, its first retry done.
 
 local DEAD_LETTERS = 10000 -- kept per partition and group
 
@@ -25,16 +25,31 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local retries, dead_letters, appends = unpack(cmsgpack.unpack(ARGV[4]))
 
-if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'position') == ARGV[3] then
-  return 1
-end
-if retries[1] and #redis.call('XRANGE', KEYS[2], retries[1], retries[1]) == 0 then
+if ARGV[3] ~= '' then
+  if redis.call('HGET', KEYS[1], 'position') == ARGV[3] then
+    return 1
+  end
+elseif retries[1] and #redis.call('XRANGE', KEYS[2], retries[1], retries[1]) == 0 then
   return 1
 end
 
--- A key of another type must fail here, before anything is written.
+-- A failing command ends a script but undoes nothing, and a retry would find the position stored. So a
+-- key of another type, and a command that the user may not run, must fail here.
 for i = 2, #KEYS do
   redis.call('XLEN', KEYS[i])
+end
+local function is_refused(command, key, ...)
+  return not redis.acl_check_cmd(command, key, ...)
+end
+if #retries > 0 and is_refused('XDEL', KEYS[2], '0-0')
+  or #dead_letters > 0 and is_refused('XADD', KEYS[3], '*', '', '')
+  or #appends > 0 and is_refused('XTRIM', KEYS[4], 'MAXLEN', '~', 0) then
+  return redis.error_reply('NOPERM XDEL, XADD or XTRIM is refused')
+end
+for i = 4, #appends > 0 and #KEYS or 0 do
+  if is_refused('XADD', KEYS[i], '*', '', '') or is_refused('EXPIRE', KEYS[i], 0) then
+    return redis.error_reply('NOPERM XADD or EXPIRE is refused')
+  end
 end
 local until_ms = string.format('%.0f', now_ms + lease_ms)
 redis.call('HSET', KEYS[1], 'owner', lease_ms > 0 and redis.call('HGET', KEYS[1], 'owner') or '',

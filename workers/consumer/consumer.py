@@ -23,6 +23,7 @@ _TICKS_PER_LEASE: Final = 4
 _WAIT_S: Final = 0.25  # for new entries; a new lease is read after this time at the latest
 _RETRY_S: Final = 0.5
 _STOP_S: Final = 5.0  # for the entries being handled at the end
+_LEAVE_S: Final = 1.0  # to end the leases, and to end the membership
 
 
 class Consumer:
@@ -75,8 +76,9 @@ class Consumer:
                 for task in tasks:
                     task.cancel()
                 await self._release(list(self._held))
-                with contextlib.suppress(PublishError):
-                    await self._store.leave()
+                with contextlib.suppress(PublishError, TimeoutError):
+                    async with asyncio.timeout(_LEAVE_S):
+                        await self._store.leave()
         finally:
             stopping.cancel()
 
@@ -141,13 +143,15 @@ class Consumer:
         tasks = [self._running.pop(each) for each in partitions]
         for held in leaving.values():
             held.stop()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_STOP_S)
-            for task in late:
-                task.cancel()
-        for held in leaving.values():
-            with contextlib.suppress(PublishError):  # then the lease expires
-                await self._store.release(held.lease)
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=_STOP_S)
+        finally:
+            for task in tasks:
+                task.cancel()  # it is late, or the worker stops meanwhile
+        with contextlib.suppress(TimeoutError):  # then the leases expire
+            async with asyncio.timeout(_LEAVE_S):
+                await self._store.release([held.lease for held in leaving.values()])
 
     async def _read_forever(self) -> None:
         while True:

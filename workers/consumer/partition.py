@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 from gateway.errors import PublishError
@@ -19,6 +20,7 @@ _log = logging.getLogger("workers.consumer")
 
 MAX_TRIES: Final = 5  # attempts to handle an entry, before it becomes a dead letter
 _COMMIT_ENTRIES: Final = 100  # handled before their effects are committed
+_MAX_FIELDS: Final = 1000  # of an event; Lua passes at most 8000 values to a command
 _BACKOFF_S: Final = (0.1, 5.0)  # doubles from the first to the second
 
 
@@ -28,6 +30,10 @@ class LeaseLostError(Exception):
 
 class _CrashedError(Exception):
     """Each worker that began the entry crashed."""
+
+
+class _TooManyFieldsError(Exception):
+    """The handler returned an event that a script can't append."""
 
 
 class _Queued(NamedTuple):
@@ -166,7 +172,9 @@ class LeasedPartition:
             self._to_note -= 1
         try:
             event = _read(queued.entry, tries)
-            effects.appends += await self._handler.handle(Received(event, queued.entry.fields))
+            appends = await self._handler.handle(Received(event, queued.entry.fields))
+            _check_size(appends)
+            effects.appends += appends
         except Exception as error:  # noqa: BLE001 - whatever a handler raises
             if self._is_to_be_retried(error):
                 return True
@@ -232,6 +240,11 @@ def _read(entry: Entry, tries: int) -> AnyEvent:
     return read_event(entry.id, entry.fields)
 
 
+def _check_size(appends: Iterable[Append]) -> None:
+    if any(len(each.fields) > _MAX_FIELDS for each in appends):
+        raise _TooManyFieldsError
+
+
 def _backoff_s(failures: int) -> float:
     first_s, longest_s = _BACKOFF_S
     return min(longest_s, float(first_s * 2 ** min(failures - 1, 10)))
@@ -241,6 +254,5 @@ def _dead_letter(entry: Entry, error: Exception, tries: int) -> dict[str, str]:
     """Return the entry's fields, and why it could not be handled."""
     reason = "crashed" if isinstance(error, _CrashedError) else type(error).__name__
     why = {"dead_id": entry.id, "dead_error": reason, "dead_tries": str(tries)}
-    return {
-        name: value for name, value in entry.fields.items() if not name.startswith("dead_")
-    } | why
+    fields = ((name, value) for name, value in entry.fields.items() if name[:5] != "dead_")
+    return dict(islice(fields, _MAX_FIELDS)) | why

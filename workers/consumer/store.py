@@ -144,9 +144,12 @@ class LeaseStore:
         command = self._commit(lease, self._lease_ms, commit)
         return bool(await execute(self._client, *command, timeout_s=_TIMEOUT_S))  # type: ignore[arg-type]  # (packed bytes)
 
-    async def release(self, lease: Lease) -> None:
-        """End a lease, so that another worker can hold the partition at once."""
-        await execute(self._client, *self._commit(lease, 0), timeout_s=_TIMEOUT_S)  # type: ignore[arg-type]  # (as above)
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """End leases, so that other workers can hold the partitions at once.
+
+        If Redis is unavailable, the leases expire.
+        """
+        await self._exchange([self._commit(lease, 0) for lease in leases])
 
     async def begin(self, lease: Lease, entry_id: str) -> int:
         """Note that an entry is begun; return how often it was, or 0 if the lease is lost."""

@@ -238,7 +238,7 @@ async def test_commit_is_written_once_and_only_by_the_owner(url: str, client: Re
     assert not await first.commit(lease, late)
     assert (await first.renew([lease])).lost == [lease]
     assert await copies(client, ["CA1"]) == {"CA1": [(1, "w1")]}
-    await second.release(taken)
+    await second.release([taken])
     (again,) = await first.acquire([53])
     assert not again.is_takeover
 

@@ -1,0 +1,100 @@
+"""A group of workers on servers that refuse commands or do not respond, and with odd entries."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pytest
+import redis
+
+from gateway.errors import PublishError
+from gateway.redis_client.client import create_client
+from tests.redis_servers import valkey
+from tests.waiting import eventually
+from tests.workers.client.stories import fields
+from tests.workers.consumer.a_worker import group_of
+from tests.workers.consumer.test_consumer import (
+    Worker,
+    add,
+    copies,
+    numbers,
+    until_copied,
+    workers,
+)
+from workers.consumer import Append, Received
+from workers.consumer.store import Commit, LeaseStore
+
+_COPY: Final = Append("CA1", {"n": "1", "worker": "w1"})
+
+
+async def test_retry_that_was_deleted_does_not_discard_other_effects(redis_url: str) -> None:
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        store = LeaseStore(client, group_of(9), "w1")
+        (lease,) = await store.acquire([53])
+        commit = Commit("1-0", [_COPY], retried=["5-0"])
+        for _ in range(2):
+            assert await store.commit(lease, commit)
+        assert numbers(await copies(client, ["CA1"])) == {"CA1": [1]}
+
+
+@pytest.mark.parametrize("command", ["xadd", "xtrim", "expire"])
+async def test_refused_command_prevents_the_whole_commit(redis_url: str, command: str) -> None:
+    """Symptom to prevent: the position is stored and the effects are not, so they are lost."""
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        rules = ("on", ">pw", "~*", "+@all", f"-{command}")
+        await client.execute_command("ACL", "SETUSER", "limited", *rules)
+        limited = create_client(redis_url.replace("redis://", "redis://limited:pw@"))
+        try:
+            store = LeaseStore(limited, group_of(9), "w1")
+            (lease,) = await store.acquire([53])
+            with pytest.raises(PublishError, match="NOPERM"):
+                await store.commit(lease, Commit("1-0", [_COPY]))
+            await client.execute_command("ACL", "SETUSER", "limited", f"+{command}")
+            assert await store.commit(lease, Commit("1-0", [_COPY]))
+            assert numbers(await copies(client, ["CA1"])) == {"CA1": [1]}
+        finally:
+            await limited.aclose()
+            await client.execute_command("ACL", "DELUSER", "limited")
+
+
+class Widen:
+    """Returns an event with more fields than Lua passes to a command, then copies."""
+
+    async def handle(self, received: Received) -> Sequence[Append]:
+        wide = {str(number): "" for number in range(5000)} if received.event.n == 2 else {}
+        return [Append(received.event.call_id, {**received.fields, "worker": "w1", **wide})]
+
+
+async def test_event_with_too_many_fields_becomes_a_dead_letter(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.consumer.partition._BACKOFF_S", (0.001, 0.01))
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        await add(client, "CA1", 1)
+        wide: Any = fields("stream.dtmf", 2) | {str(number): "" for number in range(5000)}
+        await client.xadd("cs:{p53}:events", wide)
+        await add(client, "CA1", 3)
+        async with workers(redis_url, "w1", handler=Widen()):
+            await until_copied(client, 3, ["CA1"])
+        assert numbers(await copies(client, ["CA1"])) == {"CA1": [1, 3]}
+        assert await client.xlen("cs:{p53}:dead:copy") == 1
+
+
+async def test_worker_stops_while_redis_does_not_respond() -> None:
+    with valkey() as url:
+        with redis.Redis.from_url(url) as server:
+            pid = int(server.info()["process_id"])
+        worker = Worker(url, "w1", None, lease_s=10)
+        await eventually(lambda: len(worker.consumer.held) == 64)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started_s = time.monotonic()
+            async with asyncio.timeout(15):
+                await worker.stop()
+            assert time.monotonic() - started_s < 5
+        finally:
+            os.kill(pid, signal.SIGCONT)
