@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis.asyncio import RedisCluster
 
+from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import Command, drop_connections, exchange, execute
 from gateway.redis_client.errors import classify
@@ -18,13 +19,22 @@ _BLOCK_S: Final = 1.0  # below the timeouts of clients
 _POLL_S: Final = (0.01, 0.1)  # the interval doubles while nothing new is found
 
 
+class Found(NamedTuple):
+    """New entries of several streams.
+
+    Attributes:
+        entries: by key; streams without new entries are absent.
+        failure: why some of the streams could not be read; None if all were.
+    """
+
+    entries: dict[str, list[Entry]]
+    failure: PublishError | None = None
+
+
 async def read(
     client: RedisClient, positions: Mapping[str, str], *, wait_s: float = _BLOCK_S
 ) -> dict[str, list[Entry]]:
     """Return new entries of several streams, at most `BATCH` of each.
-
-    A cluster refuses an XREAD of streams in several slots, even on one node. There, the streams are
-    polled, in one exchange with each node.
 
     Args:
         client: from `create_client`, or any client of redis-py.
@@ -35,7 +45,24 @@ async def read(
         By key, its new entries. Streams without new entries are absent.
 
     Raises:
-        PublishError: Redis is unavailable, or refuses the command.
+        PublishError: Redis, or a node of a cluster, is unavailable, or refuses the command.
+    """
+    found = await read_available(client, positions, wait_s=wait_s)
+    if found.failure:
+        raise found.failure
+    return found.entries
+
+
+async def read_available(
+    client: RedisClient, positions: Mapping[str, str], *, wait_s: float = _BLOCK_S
+) -> Found:
+    """Return new entries as `read`; those of a cluster's available nodes if others are not.
+
+    A cluster refuses an XREAD of streams in several slots, even on one node. There, the streams are
+    polled, in one exchange with each node.
+
+    Raises:
+        PublishError: a single server is unavailable, or refuses the command.
     """
     if isinstance(client, RedisCluster) and len(positions) > 1:
         return await _poll(client, positions, wait_s)
@@ -47,12 +74,10 @@ async def read(
     )
     # RESP3 replies with a dictionary, whose values redis-py wraps in a list.
     streams = reply.items() if isinstance(reply, dict) else reply or ()
-    return {_text(key): _entries(found) for key, found in streams}
+    return Found({_text(key): _entries(found) for key, found in streams})
 
 
-async def _poll(
-    client: RedisClient, positions: Mapping[str, str], wait_s: float
-) -> dict[str, list[Entry]]:
+async def _poll(client: RedisClient, positions: Mapping[str, str], wait_s: float) -> Found:
     commands: list[Command] = [
         ("XRANGE", key, f"({after}", "+", "COUNT", BATCH) for key, after in positions.items()
     ]
@@ -60,12 +85,17 @@ async def _poll(
     interval_s, longest_s = _POLL_S
     while True:
         replies = await exchange(client, commands, _TIMEOUT_S, key_at=1)
-        if failures := [reply for reply in replies if isinstance(reply, Exception)]:
+        failure: PublishError | None = None
+        found: dict[str, list[Entry]] = {}
+        for key, reply in zip(positions, replies, strict=True):
+            if isinstance(reply, Exception):
+                failure = failure or classify(reply)
+            elif reply:
+                found[key] = _entries(reply)
+        if failure:
             await drop_connections(client)
-            raise classify(failures[0])
-        found = {key: reply for key, reply in zip(positions, replies, strict=True) if reply}
-        if found or time.monotonic() >= deadline_s:
-            return {key: _entries(reply) for key, reply in found.items()}
+        if found or failure or time.monotonic() >= deadline_s:
+            return Found(found, failure)
         await asyncio.sleep(interval_s)
         interval_s = min(2 * interval_s, longest_s)
 

@@ -92,8 +92,8 @@ class Consumer:
 
     async def _tick(self, group: asyncio.TaskGroup) -> None:
         """Renew the leases, then release or acquire partitions to hold a fair share."""
+        await self._renew()  # first: the membership may be on another node, which is unavailable
         members = await self._store.join()
-        await self._renew()
         limit = quota.quota(self._group.partitions, members)
         await self._release(quota.surplus(self._held, limit, self._random))
         free = quota.candidates(self._held, self._group.partitions, self._random)
@@ -176,9 +176,12 @@ class Consumer:
                 positions |= {events: held.read_position, retries: held.retry_position}
         if not positions:
             return False
-        for key, entries in (await reading.read(self._client, positions, wait_s=_WAIT_S)).items():
+        found = await reading.read_available(self._client, positions, wait_s=_WAIT_S)
+        for key, entries in found.entries.items():
             held, is_retry = keys[key]
             held.add(entries, is_retry=is_retry)
+        if found.failure:
+            raise found.failure
         return True
 
     async def _measure(self, members: int) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -62,7 +63,7 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             await self._until_done(self._find_ends)
             self.ready.set()
-            await self._until_done(lambda: self._load_recent(group))
+            group.create_task(self._load_recent(group))
             group.create_task(self._expire_forever())
             while True:
                 await self._until_done(lambda: self._read(group))
@@ -90,8 +91,17 @@ class Hub:
 
     async def _load_recent(self, group: asyncio.TaskGroup) -> None:
         """Start to load the calls that are live, or ended a short time ago."""
-        for key, (channel, partition) in self._keys.items():
-            for call_id in await self._store.recent_calls(partition, key):
+        pending = deque(self._keys.items())
+        while pending:
+            key, (channel, partition) = pending[0]
+            try:
+                calls = await self._store.recent_calls(partition, key)
+            except PublishError:  # of a cluster, only some nodes may be unavailable
+                pending.rotate(-1)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            pending.popleft()
+            for call_id in calls:
                 group.create_task(self._load(channel, call_id))
 
     async def _load(self, channel: Channel, call_id: str) -> None:
@@ -100,19 +110,33 @@ class Hub:
                 await channel.find(call_id)
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
-        """Read new events of all partitions, and pass them on."""
-        now_ms = await self._store.server_ms()
+        """Read new events of all partitions, and pass them on.
+
+        While a node of a cluster is unavailable, viewers of all calls receive nothing, because an
+        earlier event may follow.
+        """
+        now_ms, failure = await self._server_ms()
         is_holding = any(not channel.merge.is_empty for channel in self._channels)
-        found = await reading.read(self._client, self._positions, wait_s=0 if is_holding else 1.0)
+        found = await reading.read_available(
+            self._client, self._positions, wait_s=0 if is_holding else 1.0
+        )
         before_ms = dict.fromkeys(self._channels, now_ms)
-        for key, entries in found.items():
+        for key, entries in found.entries.items():
             channel, partition = self._keys[key]
             self._positions[key] = entries[-1].id
             for call_id in set(channel.receive(partition, entries)):
                 group.create_task(self._load(channel, call_id))
             before_ms[channel] = min(before_ms[channel], complete_before_ms(entries, now_ms))
+        if failure := failure or found.failure:
+            raise failure
         for channel, each_ms in before_ms.items():
             channel.release(each_ms)
+
+    async def _server_ms(self) -> tuple[int, PublishError | None]:
+        try:
+            return await self._store.server_ms(), None
+        except PublishError as error:
+            return 0, error
 
     async def _expire_forever(self) -> None:
         while True:

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import pytest
 import redis
+from redis.asyncio import RedisCluster
 
 from gateway.errors import PublishError
 from gateway.redis_client.client import create_client
-from tests.redis_servers import valkey
+from gateway.transcript.keys import partition_key, partition_of
+from tests.redis_servers import cluster, valkey
 from tests.waiting import eventually
 from tests.workers.client.stories import fields
 from tests.workers.consumer.a_worker import group_of
@@ -98,3 +100,32 @@ async def test_worker_stops_while_redis_does_not_respond() -> None:
             assert time.monotonic() - started_s < 5
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+async def test_lost_node_of_a_cluster_does_not_stop_the_partitions_of_others() -> None:
+    with cluster() as urls:
+        url = urls[0].replace("redis://", "redis+cluster://")
+        async with contextlib.aclosing(create_client(url)) as client:
+            assert isinstance(client, RedisCluster)
+            _ = await client.initialize()
+            # redis-py can't use a cluster whose first node is lost.
+            first = client.get_default_node()
+            lost = next(node for node in client.get_nodes() if node != first)
+            names = [f"CA{number}" for number in range(40)]
+            others = [
+                name
+                for name in names
+                if client.get_node_from_key(partition_key(partition_of(name, 64), "")) != lost
+            ]
+            async with workers(url, "w1", lease_s=2) as (worker,):
+                await eventually(lambda: len(worker.consumer.held) == 64)
+                with redis.Redis(port=int(lost.port)) as server:
+                    server.shutdown(nosave=True)
+                for n in range(1, 9):
+                    await asyncio.sleep(0.5)
+                    for name in others[:4]:
+                        await add(client, name, n)
+                await until_copied(client, 8, others[:4])
+                assert numbers(await copies(client, others[:4])) == {
+                    name: list(range(1, 9)) for name in others[:4]
+                }

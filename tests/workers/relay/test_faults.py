@@ -5,10 +5,12 @@ import contextlib
 from typing import Any
 
 import pytest
+import redis
+from redis.asyncio import RedisCluster
 
 from gateway.redis_client.client import create_client
 from gateway.transcript.keys import partition_key, partition_of
-from tests.redis_servers import cluster_with_replica
+from tests.redis_servers import cluster, cluster_with_replica
 from tests.workers.client.stories import fields
 from tests.workers.relay.a_relay import Calls, running, viewer
 
@@ -85,3 +87,27 @@ async def test_feed_of_all_calls_can_begin_with_the_first_event(redis_url: str) 
             ann.open("/api/events?after=0-0-0") as feed,
         ):
             assert len(await feed.take(1)) == 1
+
+
+async def test_lost_node_of_a_cluster_does_not_stop_the_calls_of_others() -> None:
+    with cluster() as urls:
+        url = urls[0].replace("redis://", "redis+cluster://")
+        async with contextlib.aclosing(create_client(url)) as client:
+            assert isinstance(client, RedisCluster)
+            calls = Calls(client)
+            await calls.start("CA1")
+            own = client.get_node_from_key(partition_key(partition_of("CA1", 64), ""))
+            # redis-py can't use a cluster whose first node is lost.
+            kept = own, client.get_default_node()
+            lost = next(node for node in client.get_nodes() if node not in kept)
+            async with (
+                running(url) as relay,
+                viewer(relay) as ann,
+                ann.open("/api/calls/CA1/events") as feed,
+            ):
+                await feed.take(1)
+                with redis.Redis(port=int(lost.port)) as server:
+                    server.shutdown(nosave=True)
+                for n in range(2, 6):
+                    await calls.say("CA1", "x")
+                    assert [each.data["n"] for each in await feed.take(1)] == [n]
