@@ -9,10 +9,12 @@ User, password and parameters are percent-encoded. A URL can contain credentials
 one can contain them anywhere. So no error message quotes any part of a URL.
 """
 
+import contextlib
 import ssl
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from redis._parsers import AsyncCommandsParser
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
@@ -41,6 +43,33 @@ class _SentinelPool(SentinelConnectionPool):
     async def aclose(self) -> None:
         await super().aclose()
         await self.sentinel_manager.aclose()
+
+
+class _CommandsParser(AsyncCommandsParser):
+    """Asks another node for the table of commands if the default node is lost.
+
+    redis-py asks only the default node, always the one with the lowest slots. So the loss of that
+    node would make the nodes of all other slots unusable, too.
+    """
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: RedisCluster) -> None:
+        super().__init__()
+        self._client = client
+
+    async def initialize(self, node: ClusterNode | None = None) -> None:
+        """Load the table; make the node that has it the default node."""
+        nodes = [node] if node else []
+        nodes += [each for each in self._client.get_primaries() if each is not node]
+        for each in nodes[:-1]:
+            with contextlib.suppress(RedisError, OSError):
+                return await self._load(each)
+        return await self._load(nodes[-1])
+
+    async def _load(self, node: ClusterNode) -> None:
+        await super().initialize(node)
+        self._client.set_default_node(node)
 
 
 def create_client(url: str, timeout_s: float = 2.0) -> RedisClient:
@@ -108,7 +137,9 @@ def _build(url: str, options: dict[str, Any]) -> RedisClient:
 def _cluster(addresses: list[_Address], options: dict[str, Any]) -> RedisCluster:
     # Without full coverage, so that the loss of one node does not affect the slots of the others.
     nodes = [ClusterNode(address.host, address.port) for address in addresses]
-    return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
+    client = RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
+    client.commands_parser = _CommandsParser(client)
+    return client
 
 
 def _sentinel(addresses: list[_Address], service: str, options: dict[str, Any]) -> Redis:

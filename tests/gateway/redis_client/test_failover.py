@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
+from redis.asyncio import RedisCluster
+from redis.exceptions import RedisError
 
 from gateway.admission.capacity_store import RedisCapacityStore
 from gateway.admission.lease_pool import Acquisition
@@ -17,6 +19,7 @@ from gateway.publishing.event_store import AppendCall
 from gateway.publishing.outbox import Limits
 from gateway.publishing.redis_store import append, probe_writes
 from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import drop_connections, execute
 from gateway.transcript.encode import pack_batch, pack_event, pack_stream
 from tests.gateway.ingress.remembered import claims_in
 from tests.gateway.publishing.publisher_harness import (
@@ -30,7 +33,7 @@ from tests.gateway.publishing.publisher_harness import (
     publisher_at,
     texts,
 )
-from tests.redis_servers import cluster_with_replica, valkey
+from tests.redis_servers import cluster, cluster_with_replica, valkey
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from workers.redis_streams import RedisStreams
@@ -204,3 +207,20 @@ async def test_batch_retried_after_failover_is_appended_once(pair: Pair) -> None
         answers = [(await append(client, [call], 5))[0] for _ in range(3)]
     assert answers[1:] == [2, 2]
     assert len(await events_of(pair.new, "CA2")) == 2
+
+
+async def test_cluster_is_usable_without_the_node_with_the_lowest_slots() -> None:
+    """Symptom to prevent: redis-py asks that node for the table of commands, and no other one."""
+    with cluster() as urls:
+        async with client_of(urls[0].replace("redis://", "redis+cluster://")) as client:
+            assert isinstance(client, RedisCluster)
+            await execute(client, "GET", "a", timeout_s=5)
+            lost = client.get_default_node()
+            keys = [str(n) for n in range(30) if client.get_node_from_key(str(n)) is not lost]
+            async with client_of(f"redis://{lost.name}") as one:
+                with contextlib.suppress(RedisError):
+                    await one.execute_command("SHUTDOWN", "NOSAVE", "NOW")
+            await drop_connections(client)
+            for key in keys:
+                await execute(client, "SET", key, "", timeout_s=5)
+            assert client.get_default_node() is not lost
