@@ -33,7 +33,7 @@ from tests.gateway.publishing.publisher_harness import (
     publisher_at,
     texts,
 )
-from tests.redis_servers import cluster, cluster_with_replica, valkey
+from tests.redis_servers import cluster, cluster_with_replica, losing_a_node, valkey
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 from workers.redis_streams import RedisStreams
@@ -211,7 +211,7 @@ async def test_batch_retried_after_failover_is_appended_once(pair: Pair) -> None
 
 async def test_cluster_is_usable_without_the_node_with_the_lowest_slots() -> None:
     """Symptom to prevent: redis-py asks that node for the table of commands, and no other one."""
-    with cluster() as urls:
+    with losing_a_node(), cluster() as urls:
         async with client_of(urls[0].replace("redis://", "redis+cluster://")) as client:
             assert isinstance(client, RedisCluster)
             await execute(client, "GET", "a", timeout_s=5)
