@@ -144,6 +144,7 @@ def main() -> int:
         print(_usage(), file=sys.stderr)  # noqa: T201 - for the terminal
         return 0 if sys.argv[1:] == ["--help"] else serving.MISUSED
     sys.argv[1:] = sys.argv[1 + len(names) :]
+    names = list(dict.fromkeys(names))  # each once
     return serving.main(
         f"workers {' '.join(names)}",
         "; ".join(_WORKERS[name].summary for name in names).capitalize() + ".",

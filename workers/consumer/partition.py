@@ -228,7 +228,7 @@ class LeasedPartition:
             except PublishError as error:
                 failures += 1
                 self._metrics.count_error(error.reason)
-                if not error.info.retry:  # only an operator can help
+                if failures == 1 and not error.info.retry:  # only an operator can help
                     _log.error("consumer-refused partition=%d %s", self.lease.partition, error)
             await asyncio.sleep(_backoff_s(failures))
 

@@ -9,6 +9,7 @@ An event that can't be redacted is not published. Its number is left out, so tha
 hole.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from workers.client import reading
 from workers.client.transcript import Numbering
 from workers.consumer import Append, Group, Received
 from workers.redact.call import CallRedactor, Redacted
+
+_log = logging.getLogger("workers.redact")
 
 SUFFIX: Final = "redacted"
 _MAX_CALLS: Final = 1000  # of a partition, in memory; others are rebuilt when they continue
@@ -159,7 +162,14 @@ class RedactHandler:
                 break
             try:
                 redacted += call.redactor.apply(each)
-            except Exception:  # noqa: BLE001 - it became a dead letter
+            except Exception as error:  # noqa: BLE001 - it became a dead letter, or will not be shown
+                _log.error(  # without the message, which may quote content
+                    "redact-failed call_id=%s stream_id=%s n=%d error=%s",
+                    fields["call_id"],
+                    event.stream_id,
+                    event.n,
+                    type(error).__name__,
+                )
                 if _follows(event, until):
                     writer = event.stream_id, event.epoch
                     call.numbers[writer] = call.numbers.get(writer, 0) + 1

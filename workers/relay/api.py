@@ -157,7 +157,13 @@ class Api:
         call = await channel.find(call_id)
         if call:
             self._check_scope(request, viewer, call)
-            self._note(Action.STREAM_OPENED, request, viewer, call)
+        self.sign_in.audit.note(
+            Action.STREAM_OPENED,
+            viewer,
+            request.remote,
+            call_id=call_id,
+            tenant=call.tenant if call else None,  # it has not begun
+        )
         feed = CallFeed(channel, self.store, call_id, after, viewer.scope, self.metrics)
         return await self._stream("call", request, viewer, feed.messages())
 
@@ -226,7 +232,7 @@ class Api:
         self._feeds.add(task)
         try:
             with self.metrics.viewing(name):
-                return await stream(request, feed, viewer, self.sign_in.signed_out)
+                return await stream(request, feed, viewer, self.sign_in.signed_out, self.metrics)
         finally:
             self._feeds.discard(task)
 

@@ -11,6 +11,7 @@ from aiohttp_sse import EventSourceResponse
 
 from gateway.errors import PublishError
 from workers.relay.messages import Expired, Message, named
+from workers.relay.metrics import Metrics
 from workers.relay.sign_in.signed_out import SignedOut
 from workers.relay.sign_in.viewer import Viewer
 
@@ -24,7 +25,7 @@ type Send = Callable[[Sequence[Message]], Awaitable[None]]
 
 
 async def stream(
-    request: web.Request, feed: Feed, viewer: Viewer, signed_out: SignedOut
+    request: web.Request, feed: Feed, viewer: Viewer, signed_out: SignedOut, metrics: Metrics
 ) -> web.StreamResponse:
     """Send a feed until it ends, the viewer leaves, or the viewer's session ends.
 
@@ -35,9 +36,10 @@ async def stream(
         feed: the messages.
         viewer: decides how long it lasts.
         signed_out: the sessions that were signed out.
+        metrics: receives why a feed ended early.
     """
     if request.headers.get("Upgrade", "").lower() == "websocket":
-        return await _stream_to_socket(request, feed, viewer, signed_out)
+        return await _stream_to_socket(request, feed, viewer, signed_out, metrics)
     response = EventSourceResponse(ping_interval=_PING_S, send_timeout=_WRITE_TIMEOUT_S, sep="\n")
     await response.prepare(request)
 
@@ -46,12 +48,12 @@ async def stream(
             await response.write(b"".join(each.sse for each in messages))
 
     async with response:
-        await _send_all(request, feed, viewer, signed_out, send)
+        await _send_all(request, feed, viewer, signed_out, send, metrics)
     return response
 
 
 async def _stream_to_socket(
-    request: web.Request, feed: Feed, viewer: Viewer, signed_out: SignedOut
+    request: web.Request, feed: Feed, viewer: Viewer, signed_out: SignedOut, metrics: Metrics
 ) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=_PING_S, compress=False, max_msg_size=_MAX_FRAME)
     await socket.prepare(request)
@@ -62,24 +64,30 @@ async def _stream_to_socket(
                 await socket.send_str(each.text)
 
     async def send_all() -> None:
-        await _send_all(request, feed, viewer, signed_out, send)
+        await _send_all(request, feed, viewer, signed_out, send, metrics)
         await socket.close()
 
     sending = asyncio.create_task(send_all())
-    async for _ in socket:  # handles the peer's pings and its close
-        pass
-    sending.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sending
+    try:
+        async for _ in socket:  # handles the peer's pings and its close
+            pass
+    finally:
+        sending.cancel()
+        await asyncio.wait((sending,))
     return socket
 
 
 async def _send_all(
-    request: web.Request, feed: Feed, viewer: Viewer, signed_out: SignedOut, send: Send
+    request: web.Request,
+    feed: Feed,
+    viewer: Viewer,
+    signed_out: SignedOut,
+    send: Send,
+    metrics: Metrics,
 ) -> None:
     async with contextlib.AsyncExitStack() as cleanup:
         await cleanup.enter_async_context(contextlib.aclosing(feed))
-        cleanup.enter_context(contextlib.suppress(ConnectionError, PublishError))
+        cleanup.enter_context(contextlib.suppress(ConnectionError, TimeoutError))
         session = asyncio.timeout(viewer.expires_s - time.time())
         try:
             async with session:
@@ -92,7 +100,10 @@ async def _send_all(
             if session.expired() and request.transport is not None:
                 await send([named("expired", Expired())])
             elif request.transport is not None:
-                request.transport.abort()  # it does not read
+                metrics.count_error("viewer-stalled")  # it does not read
+                request.transport.abort()
+        except PublishError as error:  # the viewer connects again and resumes
+            metrics.count_error(error.reason)
 
 
 async def _watch(
