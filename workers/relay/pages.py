@@ -3,21 +3,37 @@
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from string import Template
+from typing import Final, NamedTuple, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+
+class _Page(NamedTuple):
+    """What distinguishes a page from the others."""
+
+    title: str
+    name: str  # of its module in static/app
+    styles: tuple[str, ...]
+
+    def render(self) -> bytes:
+        """Return the page: the template with its title, styles and module."""
+        links = (f'<link rel="stylesheet" href="/static/{name}.css">' for name in self.styles)
+        styles = "\n  ".join(links)
+        return _TEMPLATE.substitute(title=self.title, name=self.name, styles=styles).encode()
+
+
 _FOLDER: Final = Path(__file__).with_name("static")
+_TEMPLATE: Final = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 _PAGES: Final = {
-    "/": "index.html",
-    "/calls/{call_id}": "call.html",
-    "/calls/{call_id}/timeline": "timeline.html",
-    "/mic": "mic.html",
-    "/open": "open.html",
+    "/": _Page("Calls", "calls", ("calls",)),
+    "/calls/{call_id}": _Page("Call", "call", ("call",)),
+    "/calls/{call_id}/timeline": _Page("Timeline", "timeline", ("timeline",)),
+    "/mic": _Page("Microphone", "mic", ("call", "mic")),
+    "/open": _Page("Open a link", "open", ()),
 }
 _TYPES: Final = {".js": "text/javascript", ".ts": "text/plain", ".md": "text/markdown"}
 _HEADERS: Final = {
@@ -53,10 +69,10 @@ class File:
     etag: str
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a file."""
-        body = path.read_bytes()
-        kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
+    def of(cls, body: bytes, name: str) -> Self:
+        """Return a file with a name, whose suffix decides the type."""
+        suffix = Path(name).suffix
+        kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "text/plain"
         compressed = gzip.compress(body, mtime=0)
         return cls(body, compressed, kind, hashlib.sha256(body).hexdigest()[:32])
 
@@ -82,15 +98,12 @@ def add_pages(app: web.Application, media_url: str) -> None:
             response.headers.setdefault(name, value)
 
     app.on_response_prepare.append(add_headers)
-    files = {path.relative_to(_FOLDER).as_posix(): File.read(path) for path in _files()}
-    for path, name in _PAGES.items():
-        app.router.add_get(path, _handler(files[name]))
-    for name, each in files.items():
-        app.router.add_get(f"/static/{name}", _handler(each))
-
-
-def _files() -> Iterator[Path]:
-    return (path for path in sorted(_FOLDER.rglob("*")) if path.is_file())
+    for path, page in _PAGES.items():
+        app.router.add_get(path, _handler(File.of(page.render(), "page.html")))
+    for file in sorted(_FOLDER.rglob("*")):
+        if file.is_file():
+            name = file.relative_to(_FOLDER).as_posix()
+            app.router.add_get(f"/static/{name}", _handler(File.of(file.read_bytes(), name)))
 
 
 def _handler(each: File) -> Handler:
