@@ -5,7 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Final, NamedTuple, get_args
+from typing import Annotated, Final, NamedTuple
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from cli import events, running
 from cli.errors import CommandError
 from gateway.transcript.encode import rfc3339_ms
-from workers.client.events import KnownEvent
+from workers.client.events import KNOWN_EVENTS
 from workers.consumer import DeadLetter, DeadLetters, Group
 
 _ALL: Final = "all"
@@ -26,7 +26,7 @@ _PIPE_WIDTH: Final = 250  # characters, without a terminal
 _CONTENT: Final = {"text", "params"}
 # An entry that is not an event may have content in any field.
 _WITHOUT_CONTENT: Final = {"type", "dead_id", "dead_error", "dead_tries"} | {
-    name for kind in get_args(KnownEvent.__value__) for name in kind.__struct_fields__
+    name for kind in KNOWN_EVENTS for name in kind.__struct_fields__
 } - _CONTENT
 
 

@@ -1,6 +1,6 @@
 """The janitor's Redis operations, for a single server or a cluster."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from gateway.errors import PublishError
@@ -9,6 +9,7 @@ from gateway.publishing.redis_store import append
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key
+from workers.client import reading
 
 # Reads the server's clock and the expired leases atomically. It begins with the command that renews
 # a lease (ZADD, but XX with a member that does not exist, so nothing is written). If the server
@@ -20,7 +21,6 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local until_ms = string.format('%.0f', now_ms)
 return {now_ms, redis.call('ZRANGE', KEYS[1], '-inf', until_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])}
 """
-_PAGE_EVENTS: Final = 500
 _TIMEOUT_S: Final = 5.0  # per command
 
 
@@ -56,11 +56,9 @@ class RedisStreams:
 
     async def events(self, call_key: str) -> AsyncIterator[dict[str, str]]:
         """Yield the events of a call, in order."""
-        after = "-"
-        while page := await self._execute("XRANGE", call_key, after, "+", "COUNT", _PAGE_EVENTS):
-            for entry_id, fields in page:
-                yield _text(fields)
-                after = f"({entry_id.decode()}"
+        async for entries in reading.pages(self._client, call_key):
+            for entry in entries:
+                yield entry.fields
 
     async def append(
         self, calls: Sequence[AppendCall], timeout_s: float
@@ -70,10 +68,3 @@ class RedisStreams:
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
         return await execute(self._client, *command, timeout_s=_TIMEOUT_S)
-
-
-def _text(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {
-        name.decode(errors="replace"): value.decode(errors="replace")
-        for name, value in fields.items()
-    }

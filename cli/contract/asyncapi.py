@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from cli.contract.schemas import DIALECT, EVENTS, MESSAGES, Schema, tag_of
+from cli.contract.schemas import DIALECT, MESSAGES, Schema, tag_of
 from gateway.transcript.events import VERSION
-from workers.client.events import OtherEvent
+from workers.client.events import KNOWN_EVENTS, OtherEvent
 from workers.relay.call_summary import CallList, Summary
 from workers.relay.messages import End, Expired, Gone
 
@@ -51,7 +51,7 @@ _NAMES: Final = {
 
 def document() -> Schema:
     """Return the document; its schemas are references to the files beside it."""
-    relayed = [kind.__name__ for kind in (*EVENTS, OtherEvent)]
+    relayed = [kind.__name__ for kind in (*KNOWN_EVENTS, OtherEvent)]
     channels = {name: _stream(address, text) for name, address, text in _STREAMS}
     channels |= {
         "relayedCall": _feed(
@@ -107,7 +107,7 @@ def _stream(address: str, text: str) -> Schema:
     parameters: Schema = {"partition": _PARTITION}
     if "{call_id}" in address:
         parameters["call_id"] = _CALL_ID
-    names = [*(f"{kind.__name__}Entry" for kind in EVENTS), "OtherEntry"]
+    names = [*(f"{kind.__name__}Entry" for kind in KNOWN_EVENTS), "OtherEntry"]
     return {**_channel("redis", address, text, names), "parameters": parameters}
 
 
@@ -131,10 +131,11 @@ def _operation(name: str, channel: Schema) -> Schema:
 
 def _messages() -> Schema:
     found = {
-        f"{kind.__name__}Entry": _message(tag_of(kind), "entry", kind.__name__) for kind in EVENTS
+        f"{kind.__name__}Entry": _message(tag_of(kind), "entry", kind.__name__)
+        for kind in KNOWN_EVENTS
     }
     found["OtherEntry"] = _message("other", "entry", "OtherEntry")
-    for kind in (*EVENTS, OtherEvent):
+    for kind in (*KNOWN_EVENTS, OtherEvent):
         found[kind.__name__] = _message(tag_of(kind), "event", kind.__name__)
     for named in MESSAGES:
         found[named.__name__] = _message(_NAMES[named.__name__], "relay", named.__name__)

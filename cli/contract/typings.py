@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cli.contract.schemas import EVENTS, Schema, definitions
-from workers.client.events import Hole, OtherEvent, Track
+from cli.contract.schemas import Schema, definitions
+from workers.client.events import KNOWN_EVENTS, Hole, OtherEvent, Track
 
 _WIDTH: Final = 100
 _HEAD: Final = """/**
@@ -19,11 +19,11 @@ _ENVELOPE: Final = "Envelope"
 
 def render() -> str:
     """Return the module."""
-    kinds = (*EVENTS, OtherEvent)
+    kinds = (*KNOWN_EVENTS, OtherEvent)
     found = definitions((Track, *kinds, Hole))
     shared = set.intersection(*(set(found[kind.__name__]["properties"]) for kind in kinds))
     shared.discard("type")
-    first = found[EVENTS[0].__name__]
+    first = found[KNOWN_EVENTS[0].__name__]
     envelope = {
         "description": "The fields that all events have.",
         "properties": {

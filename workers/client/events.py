@@ -263,7 +263,7 @@ type KnownEvent = (
 )
 type AnyEvent = KnownEvent | OtherEvent
 
-_KNOWN: Final = (
+KNOWN_EVENTS: Final = (
     StreamStarted,
     TranscriptDelta,
     TranscriptFinal,
@@ -274,7 +274,7 @@ _KNOWN: Final = (
     StreamEnded,
 )
 _TYPES: Final[Mapping[str, type[KnownEvent]]] = {
-    str(kind.__struct_config__.tag): kind for kind in _KNOWN
+    str(kind.__struct_config__.tag): kind for kind in KNOWN_EVENTS
 }
 _JSON_FIELDS: Final = ("tracks", "params", "suspected_encoding")
 

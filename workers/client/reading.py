@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import RedisCluster
@@ -112,6 +112,18 @@ async def history(
         client, "XRANGE", key, f"({after}", last, "COUNT", BATCH, timeout_s=_TIMEOUT_S
     )
     return _entries(found)
+
+
+async def pages(client: RedisClient, key: str) -> AsyncIterator[list[Entry]]:
+    """Yield all entries of one stream, in batches.
+
+    Raises:
+        PublishError: as `read`.
+    """
+    after = "0"
+    while entries := await history(client, key, after=after):
+        yield entries
+        after = entries[-1].id
 
 
 async def find(client: RedisClient, key: str, entry_id: str) -> Entry | None:

@@ -49,11 +49,10 @@ class DeadLetters:
     async def all(self) -> AsyncIterator[DeadLetter]:
         """Yield all dead letters, partition by partition, the oldest first."""
         for partition in range(self._group.partitions):
-            key, after = self._group.dead_letters_key(partition), "0"
-            while entries := await reading.history(self._client, key, after=after):
+            key = self._group.dead_letters_key(partition)
+            async for entries in reading.pages(self._client, key):
                 for entry in entries:
                     yield DeadLetter(partition, *entry)
-                after = entries[-1].id
 
     async def find(self, partition: int, letter_id: str) -> DeadLetter | None:
         """Return a dead letter; None if there is none with this id."""

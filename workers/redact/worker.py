@@ -178,12 +178,8 @@ class RedactHandler:
 
     async def _read(self, key: str) -> list[dict[str, str]]:
         """Return the fields of all entries of a stream."""
-        found: list[dict[str, str]] = []
-        after = "0"
-        while entries := await reading.history(self._client, key, after=after):
-            found += [entry.fields for entry in entries]
-            after = entries[-1].id
-        return found
+        pages = reading.pages(self._client, key)
+        return [entry.fields async for entries in pages for entry in entries]
 
 
 def _follows(event: _Identity, other: _Identity) -> bool:
