@@ -66,7 +66,17 @@ _PARTS: Final = MappingProxyType(
     }
 )
 _PLACES: Final = MappingProxyType(
-    {"card": Kind.CARD, "account": Kind.BANK_ACCOUNT, "phone": None, "app": None, "file": None}
+    {
+        "card": Kind.CARD,
+        "account": Kind.BANK_ACCOUNT,
+        "phone": None,
+        "app": None,
+        "file": None,
+        "email": None,
+        "mail": None,
+        "text": None,
+        "message": None,
+    }
 )
 _PLACE_WORDS: Final = tuple(
     f"{at} {whose}" for at in ("on", "of", "for", "from", "in") for whose in ("the", "my", "your")
@@ -119,7 +129,8 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
             (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
              "d o b|were you born|was born on|born on|born on the|date of your birth|"
              "birth year|year of birth|month of birth|day of birth|dates of birth"),
-            (Kind.BIRTH_DATE, 4, "born|born in|was born in"),
+            (Kind.BIRTH_DATE, 2, "born in|was born in"),
+            (Kind.BIRTH_DATE, 4, "born"),
             (Kind.ONE_TIME_CODE, 3, "pin|p i n|pin number|pin code|passcode|pass code|verification|"
              "verification code|security code|cvv|cvc|cvv2|c v v|c v c|o t p|cid|otp|"
              "one time|one time code|"
@@ -241,7 +252,7 @@ def phrases(language: str) -> Phrases:
         beginnings=frozenset(
             phrase[:end]
             for phrase, cue in every
-            for end in range(1, len(phrase) + 1)
+            for end in range(len(phrase) + 1)
             if cue and cue.may_follow
         ),
     )

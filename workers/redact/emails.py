@@ -102,13 +102,20 @@ class AddressReader:
             return None
         if not is_final and self._tokens[-1].low in self._words.joint_starts:
             start = self._local(end - 1)  # the last word may be the beginning of a joint
-            if start is not None and (end - 1 - start > 1 or not self._is_common(start)):
+            if start is not None and (end - 1 - start > 1 or self._may_join(start, end - 1)):
                 return start
         after = end - 1 if self._is_joint(end - 1) else end
         start = self._local(after)
-        if start is None or (after == end and after - start == 1 and self._is_common(start)):
+        if start is None:
             return None
         return start if not is_final or after < end or self._is_strong(start, after) else None
+
+    def _may_join(self, index: int, joint: int) -> bool:
+        """Return whether the beginning of a joint may join a word; "at" after "me" is none."""
+        low = self._tokens[joint].low
+        words = self._words
+        joints = any(each.startswith(low) for each in (*words.dot_words, *words.joint_words))
+        return joints or not self._is_common(index)
 
     def _is_strong(self, start: int, at: int) -> bool:
         is_word = not self._is_spelled(at - 1) and not self._is_joint(at - 2)
@@ -129,7 +136,8 @@ class AddressReader:
         alone = at - start == 1 and self._is_common(start)
         if self._tokens[at].low == "@":
             return alone and self._tokens[start].end < self._tokens[at].start
-        return alone or (domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2))
+        is_host = domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2)
+        return alone or (is_host and at - start == 1)
 
     def _domain(self, at: int) -> _Domain:
         dots, complete = 0, self._tokens[at].low == "@" and self._is_atom(at + 1)

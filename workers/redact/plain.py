@@ -15,7 +15,7 @@ from workers.redact.spoken import TOKEN
 
 _PAUSES: Final = frozenset(",?!.")
 _TAIL_CHARS: Final = 160  # more than a scan reads
-_WORD_CHARS: Final = 24  # of the tail: its last word
+_WORD_CHARS: Final = 40  # of the tail: its last two words
 
 
 def settle(text: str, context: Context, rules: Rules) -> tuple[int, Context] | None:
@@ -72,27 +72,26 @@ def _is_plain(lows: Sequence[str], tail: str, rules: Rules) -> bool:
     if any(len(a) == 1 and (len(b) == 1 or b in words.joining) for a, b in pairwise(lows)):
         return False
     names = [normalized(low.replace("’", "'")) for low in lows]  # noqa: RUF001
+    before = TOKEN.findall(tail[-_WORD_CHARS:].lower())
+    before = [normalized(each) for each in before if each[0].isalnum()]
+    if _ends_inside_word(tail):  # a cue that ends there was not counted before
+        names = [*before[-1:], *names]
+        before = before[:-1]
     if not rules.phrases.singles.isdisjoint(names):
         return False
-    before = TOKEN.findall(tail[-_WORD_CHARS:].lower())
-    last = next((normalized(each) for each in reversed(before) if each[0].isalnum()), "")
-    return rules.phrases.endings.isdisjoint(pairwise([last, *names]))
+    return rules.phrases.endings.isdisjoint(pairwise([*before[-1:], *names]))
 
 
 def _held_from(words: Sequence[tuple[str, int]], text: str, rules: Rules) -> int:
     """Return the offset of the last word, and of those before it that it may change."""
     lexicon = rules.words
     low = words[-1][0]
-    end = text.rstrip()[-1]
-    if end in _PAUSES and end != ".":
-        return len(text)
-    may_grow = low in lexicon.prefixes or low in lexicon.joint_starts
-    if low in lexicon.common and not may_grow and end != ".":
+    if text.rstrip()[-1] in ",?!":
         return len(text)
     keep = len(words) - 1
-    if may_grow:
+    if low in lexicon.prefixes or low in lexicon.joint_starts:
         while keep and len(words[keep - 1][0]) == 1:
             keep -= 1
-        if keep and words[keep - 1][0] not in lexicon.common:
+        if keep and (words[keep - 1][0] not in lexicon.common or low in lexicon.joint_starts):
             keep -= 1
     return words[keep][1]

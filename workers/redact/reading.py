@@ -120,11 +120,10 @@ class Reader:
         """
         for at in range(0, max(1, len(text)), _PART):
             self.pending += text[at : at + _PART]
-            if not is_final and self._pass_plain(slots, said):
-                continue
             last = is_final and at + _PART >= len(text)
-            found = self._scan(said, recall, more=True, is_final=last)
-            self._settle(found, slots, on_number)
+            if not self._pass_plain(slots, said) or last:
+                found = self._scan(said, recall, more=True, is_final=last)
+                self._settle(found, slots, on_number)
             if len(self.pending) > MAX_HELD:
                 self._mask_pending(slots)
 

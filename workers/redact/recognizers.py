@@ -196,7 +196,9 @@ def _birth_date(run: Run, cue: Cue, setting: Setting) -> Match | None:
     roles = {each.role for each in run.items}
     has_number = Role.DIGITS in roles or Role.ORDINAL in roles
     is_date = Role.MONTH in roles and (has_number or _is_month(run, setting))
-    if is_date or {Role.ORDINAL, Role.DIGITS} <= roles or len(run.digits) >= max(cue.min_digits, 3):
+    is_near = setting.distance <= 1 and cue.min_digits == 2  # "born in sixty seven"
+    enough = len(run.digits) >= (2 if is_near else max(cue.min_digits, 3))
+    if is_date or {Role.ORDINAL, Role.DIGITS} <= roles or enough:
         return _numeric(run, Kind.BIRTH_DATE)
     return None
 

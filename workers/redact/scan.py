@@ -34,6 +34,7 @@ _JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"
 _LINK_WORDS: Final = 4  # from a cue before a number: another one after it is ignored
 _AFTER_WORDS: Final = 7  # "4821, is that the new PIN"
 _AFTER_TOKENS: Final = 12
+_OWNERS: Final = frozenset({"my", "his", "her", "our", "your", "the"})
 _STOPS: Final = frozenset(".?!;:")
 
 
@@ -67,7 +68,7 @@ class Rules:
     def of(cls, kinds: frozenset[Kind], language: str, region: str) -> "Rules":
         """Build the rules for a language, such as `en`, and a region, such as `US`."""
         table = phrases(language)
-        after = [*_LINKS, *(each[0] for each in table.beginnings)]
+        after = [*_LINKS, *_OWNERS, *(each[0] for each in table.beginnings if each)]
         starts = frozenset(word[:end] for word in after for end in range(1, len(word) + 1))
         return cls(kinds, lexicon(language), table, starts, region)
 
@@ -279,13 +280,15 @@ class _Scanner:
         if self._is_unfinished(window[0]) and window[0].low in self._rules.after_starts:
             return True
         words = [normalized(each.low) for each in window]
-        if not is_linked and not self._may_follow(run, window, words):
+        lead = int(not is_linked and words[0] in _OWNERS)
+        if not is_linked and not self._may_follow(run, window, words[lead:]):
             return False
         for first, last, cue in cues(words, self._rules.phrases):
-            if not cue.inherits and (is_linked or (first == 0 and cue.may_follow)):
+            is_direct = first <= lead and last >= lead and cue.may_follow
+            if not cue.inherits and (is_linked or is_direct):
                 return self._is_unfinished(window[last]) or cue
         if not is_linked:
-            return tuple(words) in self._rules.phrases.beginnings
+            return tuple(words[lead:]) in self._rules.phrases.beginnings
         return len(window) < _AFTER_WORDS or self._is_unfinished(window[-1])
 
     def _link(self, run: Run) -> int:
@@ -295,14 +298,15 @@ class _Scanner:
             token = self._tokens[index]
             if token.start < run.end:
                 break
-            if token.low in _LINKS or (token.low,) in self._rules.phrases.beginnings:
+            if token.low in _LINKS or token.low in _OWNERS:
                 start = index
         return start
 
     def _may_follow(self, run: Run, window: Sequence[Token], words: Sequence[str]) -> bool:
         """Return whether words after a run in the same sentence may begin a cue."""
         between = self._text[run.end : window[0].start]
-        return _STOPS.isdisjoint(between) and (words[0],) in self._rules.phrases.beginnings
+        is_phrase = tuple(words[:1]) in self._rules.phrases.beginnings
+        return _STOPS.isdisjoint(between) and is_phrase
 
     def _is_unfinished(self, token: Token) -> bool:
         return self._more and self._text[token.end :] in ("", "'", "’")  # noqa: RUF001
@@ -366,13 +370,15 @@ class _Scanner:
     # The result.
 
     def _before_last_word(self, *, is_final: bool) -> int:
-        """Return the offset of an unfinished last word that may become a number, or the end."""
-        if is_final or not self._tokens:
+        """Return the offset of an unfinished last word, or the end."""
+        tokens = self._tokens
+        if is_final or not tokens or tokens[-1].end < len(self._text):
             return len(self._text)
-        last = self._tokens[-1]
-        is_unfinished = last.end == len(self._text) and last.start >= self._base
-        is_start = last.low in self._rules.words.starts or last.low in "+("
-        return last.start if is_unfinished and is_start else len(self._text)
+        last = tokens[-1]
+        if last.low in "'’" and len(tokens) > 1 and tokens[-2].end == last.start:  # noqa: RUF001
+            last = tokens[-2]
+        is_word = last.low[0].isalnum() or last.low in "+("
+        return last.start if is_word and last.start >= self._base else len(self._text)
 
     def _build(self, settled: int, inside: Kind | None, pending: str) -> Scan:
         if settled < len(self._text):

@@ -108,7 +108,8 @@ def tokenize(text: str, words: Lexicon) -> list[Token]:
     at = 0
     while at < len(tokens):
         after = _spelled_until(tokens, words, at)
-        found.append(tokens[at]._replace(end=tokens[after - 1].end))
+        token = tokens[at]
+        found.append(token if after == at + 1 else token._replace(end=tokens[after - 1].end))
         at = after
     return found
 
