@@ -21,8 +21,8 @@ _LABEL_WORDS: Final = 2  # "my company dot com"
 _MAX_TOKENS: Final = 40  # on each side; also bounds the work
 _SPELLED: Final = frozenset(Part) - {Part.MONTH, Part.ORDINAL, Part.WEAK}
 _JOINTS: Final = frozenset("._-+")
-_HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "äh", "ähm", "eh", "em"})
-_PAUSES: Final = _HESITATIONS | frozenset({",", ".", "…"})
+HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "äh", "ähm", "eh", "em"})
+_PAUSES: Final = HESITATIONS | frozenset({",", ".", "…"})
 _UNDOTTED: Final = frozenset({"com", "org"})  # "example com"
 _HOSTS: Final = frozenset({"gmail", "googlemail", "hotmail", "icloud"})  # "bob at gmail"
 
@@ -172,7 +172,10 @@ class AddressReader:
     def _is_end(self, index: int) -> bool:
         """Return whether the text ends at a token, or with the beginning of a joint."""
         rest = self._tokens[index:]
-        return not rest or (len(rest) == 1 and rest[0].low in self._words.joint_starts)
+        is_start = len(rest) == 1 and (
+            rest[0].low in self._words.joint_starts or rest[0].low == "'"
+        )
+        return not rest or is_start
 
     def _skip_fillers(self, index: int) -> int:
         """Return the index of the next token that is neither a comma nor a filler, within three."""
@@ -207,7 +210,9 @@ class AddressReader:
 
     def _ends_label(self, index: int, at: int) -> bool:
         """Return whether a label has ended before a common word."""
-        if not self._is_common(index) or self._is_dot(index + 1):  # "proton mail dot com"
+        if (
+            not self._is_common(index) or self._is_dot(index + 1) or self._is_end(index + 1)
+        ):  # "proton mail dot com"
             return False
         return not (self._tokens[index].low in self._words.and_words and self._is_cued(at, at))
 
@@ -254,7 +259,7 @@ class AddressReader:
         """Return whether a speaker paused before the "at" of an address."""
         low = self._tokens[index].low
         is_comma = low == "," and (self._is_cued(index, index) or self._is_spelled(index - 1))
-        return low in _HESITATIONS or is_comma
+        return low in HESITATIONS or is_comma
 
     def _skip_comma(self, index: int, after: int) -> int:
         """Return the index before a comma next to a letter, a digit or a joint."""

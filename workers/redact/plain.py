@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from workers.redact.cues import normalized
+from workers.redact.emails import HESITATIONS
 from workers.redact.scan import ADDRESS_WORDS, Context, Rules
 from workers.redact.spoken import TOKEN
 
@@ -69,6 +70,8 @@ def _is_plain(lows: Sequence[str], tail: str, rules: Rules) -> bool:
             or not low[0].isalpha()
         ):
             return False
+    if not HESITATIONS.isdisjoint(lows):  # "bob um at"
+        return False
     if any(len(a) == 1 and (len(b) == 1 or b in words.joining) for a, b in pairwise(lows)):
         return False
     names = [normalized(low.replace("’", "'")) for low in lows]  # noqa: RUF001

@@ -281,14 +281,15 @@ class _Scanner:
             return True
         words = [normalized(each.low) for each in window]
         lead = int(not is_linked and words[0] in _OWNERS)
-        if not is_linked and not self._may_follow(run, window, words[lead:]):
+        known = words[lead : len(words) - self._is_unfinished(window[-1])]
+        if not is_linked and not self._may_follow(run, window, known):
             return False
         for first, last, cue in cues(words, self._rules.phrases):
             is_direct = first <= lead and last >= lead and cue.may_follow
             if not cue.inherits and (is_linked or is_direct):
                 return self._is_unfinished(window[last]) or cue
         if not is_linked:
-            return tuple(words[lead:]) in self._rules.phrases.beginnings
+            return tuple(known) in self._rules.phrases.beginnings
         return len(window) < _AFTER_WORDS or self._is_unfinished(window[-1])
 
     def _link(self, run: Run) -> int:
@@ -390,7 +391,8 @@ class _Scanner:
             if each.start < settled
         )
         after = self.at(settled, inside)
-        own = (n for n in reversed(range(len(self._marks))) if self._marks[n][0] in self._own_ends)
+        ends = self._own_ends - ({len(self._text)} if self._more else set())  # "ref" of "refund"
+        own = (n for n in reversed(range(len(self._marks))) if self._marks[n][0] in ends)
         cue = next((self._resolved(n) for n in own), None)
         return Scan(matches, settled - self._base, after, tuple(self._numbers), pending, cue)
 
