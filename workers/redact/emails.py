@@ -171,11 +171,10 @@ class AddressReader:
 
     def _is_end(self, index: int) -> bool:
         """Return whether the text ends at a token, or with the beginning of a joint."""
-        rest = self._tokens[index:]
-        is_start = len(rest) == 1 and (
-            rest[0].low in self._words.joint_starts or rest[0].low == "'"
-        )
-        return not rest or is_start
+        if index + 1 != len(self._tokens):
+            return index >= len(self._tokens)
+        low = self._tokens[index].low
+        return low == "'" or low in self._words.joint_starts
 
     def _skip_fillers(self, index: int) -> int:
         """Return the index of the next token that is neither a comma nor a filler, within three."""
@@ -210,20 +209,19 @@ class AddressReader:
 
     def _ends_label(self, index: int, at: int) -> bool:
         """Return whether a label has ended before a common word."""
-        if (
-            not self._is_common(index) or self._is_dot(index + 1) or self._is_end(index + 1)
-        ):  # "proton mail dot com"
+        before_dot = self._is_dot(index + 1) or self._is_end(index + 1)  # "proton mail dot com"
+        if before_dot or not self._is_common(index):
             return False
         return not (self._tokens[index].low in self._words.and_words and self._is_cued(at, at))
 
     def _local(self, at: int) -> int | None:
         """Return the index of the first token of the local part before an "at"."""
         start = self._all_local(at)
-        while start is not None and start < at - 1 and self._is_lead(start, at):
+        while start is not None and start < at - 1 and self._is_lead(start):
             start += 1
         return start
 
-    def _is_lead(self, index: int, at: int) -> bool:
+    def _is_lead(self, index: int) -> bool:
         """Return whether a word is before an address: "it's"."""
         low = self._tokens[index].low
         if not low[0].isalnum():
