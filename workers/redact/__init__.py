@@ -8,6 +8,7 @@ settings      what is masked in the calls of each route
 call          the redactor of one call: streams, epochs, numbering
 track         of one track: holds finals and words until they are decided
 reading       reads a track's text as it grows, and fills its segments
+plain         passes ordinary words, which need no scan
 scan          decides what to mask in a text, and how much of it is decided
 recognizers   decide what a run of digits and letters is
 emails        finds addresses

@@ -30,23 +30,56 @@ class Cue:
     min_digits: int = 3
     inherits: bool = False
 
+    @property
+    def may_follow(self) -> bool:
+        """Whether the phrase may follow its value without a verb: "4821 PIN"."""
+        return self.kind is not None and self.min_digits <= 3 and not self.inherits
 
-# None: a phrase that hides a shorter one and announces nothing.
-type Phrases = Mapping[str, tuple[tuple[tuple[str, ...], Cue | None], ...]]
 
-# Parts of a value, by whether they announce a card if nothing was announced before.
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """The phrases of a language.
+
+    Attributes:
+        by_last: by their last word, longest first; None announces nothing and hides a shorter one.
+        singles: the phrases of one word.
+        endings: the last two words of the others.
+        beginnings: every beginning of a phrase that may follow a number directly.
+    """
+
+    by_last: Mapping[str, tuple[tuple[tuple[str, ...], Cue | None], ...]]
+    singles: frozenset[str]
+    endings: frozenset[tuple[str, str]]
+    beginnings: frozenset[tuple[str, ...]]
+
+
+# Parts of a value, and where it is, by what they announce if nothing was announced before.
 _PARTS: Final = MappingProxyType(
     {
-        Kind.CARD: "last four|last 4|the last four|last four digits|last 4 digits|final four|"
-        "first four|first 4|next four|next 4|first four digits|next four digits|first group|"
-        "second group|third group|next group|last group|middle four|other four|letzten vier|"
-        "letzten vier ziffern|últimos cuatro|cuatro últimos|on the card|on your card|on my card|"
-        "of the card|of your card|of my card|ending|ending in|ending with|ends in|ends with|"
-        "endet auf|terminada en|termina en",
-        Kind.BANK_ACCOUNT: "on the account|on your account|on my account|of the account|"
-        "of your account|of my account",
-        None: "last three|last two|starts with|starting with|begins with|beginning with",
+        Kind.CARD: "last four|last 4|last four digits|last 4 digits|final four|first four|first 4|"
+        "next four|next 4|first four digits|next four digits|first group|second group|third group|"
+        "next group|last group|middle four|other four|letzten vier|letzten vier ziffern|"
+        "últimos cuatro|cuatro últimos|ending|ending in|ending with|ends in|ends with|endet auf|"
+        "terminada en|termina en",
+        None: "last three|last two|starts with|starting with|begins with|beginning with|year|"
+        "the rest|jahr|año",
     }
+)
+_PLACES: Final = MappingProxyType(
+    {
+        "card": Kind.CARD,
+        "account": Kind.BANK_ACCOUNT,
+        "phone": None,
+        "app": None,
+        "file": None,
+        "email": None,
+        "mail": None,
+        "text": None,
+        "message": None,
+    }
+)
+_PLACE_WORDS: Final = tuple(
+    f"{at} {whose}" for at in ("on", "of", "for", "from", "in") for whose in ("the", "my", "your")
 )
 _PERIODS: Final = (
     "years", "months", "weeks", "days", "hours", "minutes", "times", "quarters", "seasons", "games",
@@ -91,12 +124,13 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "my number|his number|her number|your number|wife's number|husband's number|"
              "give me a call at|dial|contact me on|contact me at|"
              "get me at|get me on|get hold of me on|caller id"),
-            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|"
+            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|write to|"
              "e mail address"),
             (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
              "d o b|were you born|was born on|born on|born on the|date of your birth|"
-             "birth year|year of birth|dates of birth"),
-            (Kind.BIRTH_DATE, 4, "born|born in|was born in"),
+             "birth year|year of birth|month of birth|day of birth|dates of birth"),
+            (Kind.BIRTH_DATE, 2, "born in|was born in"),
+            (Kind.BIRTH_DATE, 4, "born"),
             (Kind.ONE_TIME_CODE, 3, "pin|p i n|pin number|pin code|passcode|pass code|verification|"
              "verification code|security code|cvv|cvc|cvv2|c v v|c v c|o t p|cid|otp|"
              "one time|one time code|"
@@ -105,7 +139,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "two factor|login code|sms code|the code|your code|my code|a code|that code|"
              "code i just sent you|code i sent|code we sent|text with the code|"
              "activation code|confirmation pin|password|secret code|unlock code|"
-             "numbers on the back|"
+             "numbers on the back|number on the back|security number|text that says|text says|"
              "back of your card|confirmation code|authenticator"),
             (Kind.ONE_TIME_CODE, 4, "code|text message|texted you|in the text|six digits|"
              "6 digits|six digit|6 digit|four digit|4 digit"),
@@ -125,17 +159,17 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "line number|street|avenue|address|lives at|live at|quantity|how many|how much|"
              "social media|social event|social worker|social club|social life|"
              "phone case|phone bill|card payment|account balance|account manager|score|"
-             "percent|speed|mileage|odometer|weighs|weight|height|size|temperature|year|since|"
+             "percent|speed|mileage|odometer|weighs|weight|height|size|temperature|since|"
              "back in|purchase order|po number|po box|transaction|transaction number|"
              "transaction id|receipt|receipt number|batch|lot number|delivery number|"
              "docket|docket number|job number|work order|request number|incident|incident number|"
              "vin|mile|population|meeting|appointment|queue number|number in the queue|"
              "press|option|table|floor|unit|building|model year|port|isbn|lottery|"
-             "phone model|iphone|case id|order id|ticket id|pay|paid|charged|refund of|"
-             "refund|card costs|bill is|bill was|bill of|bill|salary|budget|route|highway|exit|"
+             "phone model|iphone|case id|order id|ticket id|ip|ip address|"
+             "card costs|salary|budget|route|highway|exit|"
              "department|store number|vehicle|license plate|plate|registration|ends on|"
              "patient|at half past|quarter past|class|section|exercise|question|episode|season|"
-             "player|jersey|lane|aisle|locker|bin|box|track|verse|psalm|act|rev|revision|firmware"),
+             "player|jersey|lane|aisle|locker|box|track|verse|psalm|act|rev|revision|firmware"),
         ),
         "de": (
             (Kind.CARD, 3, "kartennummer|kreditkarte|kreditkartennummer|kreditkarten nummer|"
@@ -161,7 +195,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "vorgangsnummer|ticketnummer|kundennummer|referenznummer|referenz|zimmer|preis|"
              "betrag|kostet|postleitzahl|plz|seite|hausnummer|durchwahl|nebenstelle|flug|"
              "buchungsnummer|sendungsnummer|zählerstand|artikelnummer|seriennummer|straße|bus|"
-             "linie|gleis|zug|raum|jahr|seit|summe|vertragsnummer|aktenzeichen|fehlercode"),
+             "linie|gleis|zug|raum|seit|summe|vertragsnummer|aktenzeichen|fehlercode"),
         ),
         "es": (
             (Kind.CARD, 3, "número de tarjeta|numero de tarjeta|número de la tarjeta|"
@@ -182,7 +216,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "contraseña|pin"),
             (None, 0, "pedido|número de pedido|factura|número de factura|referencia|"
              "número de referencia|vuelo|habitación|precio|cuesta|total|código postal|extensión|"
-             "página|calle|reserva|versión|importe|número de reserva|año|seguimiento|"
+             "página|calle|reserva|versión|importe|número de reserva|seguimiento|"
              "número de seguimiento|incidencia|cita|autobús|puerta|piso|código de descuento"),
         ),
     }
@@ -194,7 +228,9 @@ def phrases(language: str) -> Phrases:
     """Return the phrases of a language and of English, by their last word, longest first."""
     name = language.partition("-")[0].lower()
     found: dict[str, dict[tuple[str, ...], Cue | None]] = {}
-    for kind, text in _PARTS.items():
+    parts = list(_PARTS.items())
+    parts += [(_PLACES[noun], f"{at} {noun}") for noun in _PLACES for at in _PLACE_WORDS]
+    for kind, text in parts:
         for phrase in map(str.split, text.split("|")):
             found.setdefault(phrase[-1], {})[tuple(phrase)] = Cue(kind, 3, inherits=True)
             for period in _PERIODS if phrase[-1] in ("four", "three", "two") else ():
@@ -205,16 +241,27 @@ def phrases(language: str) -> Phrases:
             for text in texts.split("|"):
                 words = tuple(text.split())
                 found.setdefault(words[-1], {})[words] = Cue(kind, min_digits)
-    return {
-        last: tuple(sorted(each.items(), key=lambda pair: -len(pair[0])))
-        for last, each in found.items()
-    }
+    every = [(phrase, cue) for each in found.values() for phrase, cue in each.items()]
+    return Phrases(
+        by_last={
+            last: tuple(sorted(each.items(), key=lambda pair: -len(pair[0])))
+            for last, each in found.items()
+        },
+        singles=frozenset(phrase[0] for phrase, _ in every if len(phrase) == 1),
+        endings=frozenset((phrase[-2], phrase[-1]) for phrase, _ in every if len(phrase) > 1),
+        beginnings=frozenset(
+            phrase[:end]
+            for phrase, cue in every
+            for end in range(len(phrase) + 1)
+            if cue and cue.may_follow
+        ),
+    )
 
 
 def cues(words: Sequence[str], table: Phrases) -> Iterator[tuple[int, int, Cue]]:
     """Yield the indices of the first and the last word of each phrase, and its cue."""
     for index, word in enumerate(words):
-        for phrase, cue in table.get(word, ()):
+        for phrase, cue in table.by_last.get(word, ()):
             first = index + 1 - len(phrase)
             if first >= 0 and tuple(words[first : index + 1]) == phrase:
                 if cue:

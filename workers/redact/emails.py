@@ -16,11 +16,15 @@ from typing import Final
 from workers.redact.lexicon import Lexicon, Part
 from workers.redact.spoken import Token
 
-_CUED_WORDS: Final = 4
+_CUED_WORDS: Final = 5
 _LABEL_WORDS: Final = 2  # "my company dot com"
 _MAX_TOKENS: Final = 40  # on each side; also bounds the work
 _SPELLED: Final = frozenset(Part) - {Part.MONTH, Part.ORDINAL, Part.WEAK}
 _JOINTS: Final = frozenset("._-+")
+HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "äh", "ähm", "eh", "em"})
+_PAUSES: Final = HESITATIONS | frozenset({",", ".", "…"})
+_UNDOTTED: Final = frozenset({"com", "org"})  # "example com"
+_HOSTS: Final = frozenset({"gmail", "googlemail", "hotmail", "icloud"})  # "bob at gmail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +102,20 @@ class AddressReader:
             return None
         if not is_final and self._tokens[-1].low in self._words.joint_starts:
             start = self._local(end - 1)  # the last word may be the beginning of a joint
-            if start is not None and (end - 1 - start > 1 or not self._is_common(start)):
+            if start is not None and (end - 1 - start > 1 or self._may_join(start, end - 1)):
                 return start
         after = end - 1 if self._is_joint(end - 1) else end
         start = self._local(after)
-        if start is None or (after == end and after - start == 1 and self._is_common(start)):
+        if start is None:
             return None
         return start if not is_final or after < end or self._is_strong(start, after) else None
+
+    def _may_join(self, index: int, joint: int) -> bool:
+        """Return whether the beginning of a joint may join a word; "at" after "me" is none."""
+        low = self._tokens[joint].low
+        words = self._words
+        joints = any(each.startswith(low) for each in (*words.dot_words, *words.joint_words))
+        return joints or not self._is_common(index)
 
     def _is_strong(self, start: int, at: int) -> bool:
         is_word = not self._is_spelled(at - 1) and not self._is_joint(at - 2)
@@ -125,17 +136,18 @@ class AddressReader:
         alone = at - start == 1 and self._is_common(start)
         if self._tokens[at].low == "@":
             return alone and self._tokens[start].end < self._tokens[at].start
-        return alone or (domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2))
+        is_host = domain.dots == 1 and self._is_common(at + 1) and self._is_dot(at + 2)
+        return alone or (is_host and at - start == 1)
 
     def _domain(self, at: int) -> _Domain:
-        index, dots, complete = at + 1, 0, self._tokens[at].low == "@" and self._is_atom(at + 1)
+        dots, complete = 0, self._tokens[at].low == "@" and self._is_atom(at + 1)
         after = at + 2 if complete else at + 1
-        index = self._skip_fillers(index)
+        index = self._skip_fillers(self._skip_pause(at + 1))
         while index < min(at + _MAX_TOKENS, len(self._tokens)):
             label_end = self._label(index, at, is_first=not dots)
             if label_end == index:
                 break
-            if dots and not self._tokens[label_end - 1].low.isdecimal():
+            if self._is_top(index, label_end, dots):
                 complete, after = True, label_end
             dot = self._skip_fillers(label_end)
             if not self._is_dot(dot):
@@ -143,10 +155,26 @@ class AddressReader:
             index, dots = self._skip_fillers(dot + 1), dots + 1
         return _Domain(after, dots, complete, index >= len(self._tokens))
 
+    def _is_top(self, index: int, after: int, dots: int) -> bool:
+        """Return whether an address may end with a label; "2 p.m" is none."""
+        last = self._tokens[after - 1].low
+        if not dots:
+            return last in _HOSTS or (after - index > 1 and last in _UNDOTTED)
+        is_letter = len(last) == 1 and after - index == 1 and after < len(self._tokens)
+        return not last.isdecimal() and not is_letter
+
+    def _skip_pause(self, index: int) -> int:
+        for at in range(index, min(index + 4, len(self._tokens))):
+            if self._tokens[at].low not in _PAUSES:
+                return at
+        return min(index + 4, len(self._tokens))
+
     def _is_end(self, index: int) -> bool:
         """Return whether the text ends at a token, or with the beginning of a joint."""
-        rest = self._tokens[index:]
-        return not rest or (len(rest) == 1 and rest[0].low in self._words.joint_starts)
+        if index + 1 != len(self._tokens):
+            return index >= len(self._tokens)
+        low = self._tokens[index].low
+        return low == "'" or low in self._words.joint_starts
 
     def _skip_fillers(self, index: int) -> int:
         """Return the index of the next token that is neither a comma nor a filler, within three."""
@@ -166,7 +194,7 @@ class AddressReader:
                 words += 1
                 continue
             is_next = index > start and not self._is_spelled(index - 1)  # but "g mail"
-            if not self._is_atom(index) or (is_next and self._is_common(index)):
+            if not self._is_atom(index) or (is_next and self._ends_label(index, at)):
                 break
             if not self._is_spelled(index) or (not is_first and not self._is_letter(index)):
                 if index > start and words == 1 and not is_first:
@@ -179,9 +207,32 @@ class AddressReader:
                 break
         return index
 
+    def _ends_label(self, index: int, at: int) -> bool:
+        """Return whether a label has ended before a common word."""
+        before_dot = self._is_dot(index + 1) or self._is_end(index + 1)  # "proton mail dot com"
+        if before_dot or not self._is_common(index):
+            return False
+        return not (self._tokens[index].low in self._words.and_words and self._is_cued(at, at))
+
     def _local(self, at: int) -> int | None:
         """Return the index of the first token of the local part before an "at"."""
+        start = self._all_local(at)
+        while start is not None and start < at - 1 and self._is_lead(start):
+            start += 1
+        return start
+
+    def _is_lead(self, index: int) -> bool:
+        """Return whether a word is before an address: "it's"."""
+        low = self._tokens[index].low
+        if not low[0].isalnum():
+            return True
+        is_spelling = len(low) == 1 and self._is_spelled(index + 1)
+        return self._is_common(index) and not is_spelling and not self._is_joint(index + 1)
+
+    def _all_local(self, at: int) -> int | None:
         start = at - 1
+        while start > self._first and at - start < 3 and self._is_pause(start):
+            start -= 1
         if start < self._first or not self._is_atom(start):
             return None
         lowest = max(self._first, at - _MAX_TOKENS)
@@ -202,6 +253,12 @@ class AddressReader:
             start = before
         return start
 
+    def _is_pause(self, index: int) -> bool:
+        """Return whether a speaker paused before the "at" of an address."""
+        low = self._tokens[index].low
+        is_comma = low == "," and (self._is_cued(index, index) or self._is_spelled(index - 1))
+        return low in HESITATIONS or is_comma
+
     def _skip_comma(self, index: int, after: int) -> int:
         """Return the index before a comma next to a letter, a digit or a joint."""
         if index < 1 or self._tokens[index].low != ",":
@@ -210,12 +267,12 @@ class AddressReader:
 
     def _joins(self, before: int, start: int, words: int, at: int) -> bool:
         """Return whether two words without a joint between them are of one local part."""
-        if self._is_spelled(before):
+        if self._is_spelled(before) and not self._is_cued(before, at):
             return not self._is_common(before) or self._is_spelled(start)
-        if self._is_common(before):
-            return False
         if self._is_cued(before, at):
             return words < _CUED_WORDS
+        if self._is_common(before):
+            return False
         return self._is_spelled(start) and words == 1
 
     def _is_atom(self, index: int) -> bool:

@@ -51,6 +51,8 @@ class Lexicon:
         letters: spelled letters that are not one character: "zed".
         starts: every beginning of a number, a month, an ordinal or a spelled letter.
         joint_starts: every beginning of a word that joins the parts of an address.
+        marked: words that may be part of a value.
+        joining: words that do not end a run of digits or letters.
         prefixes: the same as `starts`, and every beginning of a filler or a unit.
     """
 
@@ -68,6 +70,8 @@ class Lexicon:
     letters: Mapping[str, str]
     starts: frozenset[str]
     joint_starts: frozenset[str]
+    marked: frozenset[str]
+    joining: frozenset[str]
     prefixes: frozenset[str]
 
 
@@ -92,7 +96,7 @@ class _Words:
     date_fillers: str = ""
     units: str = ""
     at_words: str = "at"
-    dot_words: str = "dot"
+    dot_words: str = "dot period"
     joint_words: str = "underscore dash hyphen plus"
     common: str = ""
     letters: Mapping[str, str] = field(default_factory=dict)
@@ -101,7 +105,8 @@ class _Words:
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep/sept oct nov dec"
 _NATO: Final = (
     "alpha/alfa bravo charlie delta echo foxtrot golf hotel india juliet/juliett kilo lima mike "
-    "november oscar papa quebec romeo sierra tango uniform victor whiskey/whisky x-ray yankee zulu"
+    "november oscar papa quebec romeo sierra tango uniform victor whiskey/whisky x-ray/xray "
+    "yankee zulu"
 )
 
 
@@ -124,7 +129,7 @@ _ENGLISH: Final = _Words(
     weak={"to": 2, "too": 2, "for": 4, "ate": 8, "won": 1},
     and_words="and",
     fillers="uh um uhm er erm ah hmm mm mhm and then dash hyphen minus slash stroke space comma "
-    "point dot okay ok yeah yes next again so right plus huh",
+    "point dot okay ok yeah yes next again so right plus huh finally lastly",
     corrections="no sorry wait oops actually mean rather correction scratch nope pardon",
     spelling="as in for like",
     date_fillers="the of",
@@ -136,7 +141,7 @@ _ENGLISH: Final = _Words(
     "as are was not no yes yeah okay ok please thanks thank me us them him her at for from have "
     "has can could would will do did what's i i'll that's you're look meet out online here there "
     "website site page back sure just um uh well about arrive arrives available found work home "
-    "email mail e-mail address",
+    "email mail e-mail address works worked shop shopped order ordered buy bought sold sell",
     letters={"zed": "Z", "zee": "Z", "aitch": "H", "hash": "#"},
 )
 _GERMAN: Final = _Words(
@@ -190,7 +195,7 @@ _SPANISH: Final = _Words(
         )
     },
     and_words="y",
-    fillers="eh em este y luego guion guión menos barra espacio coma punto vale ok sí si bueno",
+    fillers="eh em este y luego guion guión menos barra espacio coma punto vale ok sí si bueno del",
     corrections="no perdón espera digo",
     spelling="de como",
     date_fillers="de del el",
@@ -266,13 +271,18 @@ def lexicon(language: str) -> Lexicon:
     }  # fmt: skip
     letters = dict(source.letters) | {word: chr(64 + n) for word, n in _numbered(_NATO, 1)}
     letters = {word: letter for word, letter in letters.items() if word not in words}
+    joints = [*sets["at_words"], *sets["dot_words"], *sets["joint_words"]]
     return Lexicon(
         words=MappingProxyType(words),
         **sets,
         common=frozenset(source.common.split()),
         letters=MappingProxyType(letters),
         starts=_prefixes([*words, *letters]),
-        joint_starts=_prefixes([*sets["at_words"], *sets["dot_words"], *sets["joint_words"]]),
+        joint_starts=_prefixes(joints),
+        marked=frozenset([*words, *letters, *joints]),
+        joining=frozenset().union(
+            *(sets[each] for each in ("fillers", "corrections", "spelling", "date_fillers"))
+        ),
         prefixes=_prefixes([*words, *letters, *(word for each in sets.values() for word in each)]),
     )
 

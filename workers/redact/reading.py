@@ -14,6 +14,7 @@ from typing import Final
 
 from workers.redact.cues import Cue
 from workers.redact.kinds import Kind, Match
+from workers.redact.plain import settle
 from workers.redact.scan import Context, Recall, Rules, Scan, masked, scan
 
 MAX_HELD: Final = 2000
@@ -120,8 +121,9 @@ class Reader:
         for at in range(0, max(1, len(text)), _PART):
             self.pending += text[at : at + _PART]
             last = is_final and at + _PART >= len(text)
-            found = self._scan(said, recall, more=True, is_final=last)
-            self._settle(found, slots, on_number)
+            if not self._pass_plain(slots, said) or last:
+                found = self._scan(said, recall, more=True, is_final=last)
+                self._settle(found, slots, on_number)
             if len(self.pending) > MAX_HELD:
                 self._mask_pending(slots)
 
@@ -135,6 +137,18 @@ class Reader:
         """Decide the pending text without what may follow."""
         found = self._scan(said, recall, more=False, is_final=False)
         self._settle(found, slots, on_number)
+
+    def _pass_plain(self, slots: Sequence[Slot], said: Sequence[tuple[int, Cue]]) -> bool:
+        """Advance past ordinary words; return False if a scan must decide."""
+        if any(at >= self.offset for at, _ in said):
+            return False
+        found = settle(self.pending, self.context, self.rules)
+        if found is None:
+            return False
+        settled, self.context = found
+        self.digits = ""
+        self._advance(slots, (), settled)
+        return True
 
     def _scan(
         self, said: Sequence[tuple[int, Cue]], recall: Recall, *, more: bool, is_final: bool

@@ -31,7 +31,17 @@ _LETTERED: Final = frozenset({Kind.NATIONAL_ID, Kind.IBAN, Kind.ONE_TIME_CODE})
 _TIME: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _PRICE: Final = frozenset("$€£¥₹")
 _AFTER: Final = frozenset("%€$£¥₹°")
-_DATE: Final = re.compile(r"\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4}")
+_HARMLESS_FORM: Final = re.compile(  # a date, an IP address, or a number with separators
+    r"\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4}|\d{1,3}(?:\.\d{1,3}){3}|\d{1,3}(?:,\d{3})+"
+)
+_UNMASKED: Final = frozenset(  # words before amounts and expiry dates
+    re.findall(
+        r"\w+",
+        "pay paid charge charged refund refunded bill billed owe spent "
+        "expires expire expiry expiration exp until",
+    )
+)
+_MONTHS_OR_VERBS: Final = frozenset(["may", "march", "mar"])
 _YEARS: Final = re.compile(r"(?:(?:19|20)\d\d){2}")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _YEAR_WORDS: Final = frozenset(
@@ -47,7 +57,7 @@ class Setting:
         text: the whole text.
         cue: the nearest cue before the run.
         distance: words between the cue and the run.
-        word_before: the word before the run, or "".
+        words_before: the three words before the run; fewer at the beginning.
         is_quantity: whether a unit follows the run.
         region: whose telephone numbers have no country code.
         kinds: what to mask.
@@ -57,7 +67,7 @@ class Setting:
     text: str = field(repr=False)
     cue: Cue | None
     distance: int
-    word_before: str
+    words_before: tuple[str, ...] = field(repr=False)
     is_quantity: bool
     region: str
     kinds: frozenset[Kind]
@@ -78,11 +88,11 @@ def classify(run: Run, setting: Setting) -> Match | None:
 
 def is_harmless(run: Run, setting: Setting) -> bool:
     """Return whether a run is a date, a price, a quantity or announced as something harmless."""
-    return _is_harmless_cue(setting) or _is_measure(run, setting) or _is_date(run, setting)
+    return _is_harmless_cue(setting) or _is_measure(run, setting) or _has_form(run, setting)
 
 
-def _is_date(run: Run, setting: Setting) -> bool:
-    is_written = _DATE.fullmatch(setting.text, run.start, run.end) is not None
+def _has_form(run: Run, setting: Setting) -> bool:
+    is_written = _HARMLESS_FORM.fullmatch(setting.text, run.start, run.end) is not None
     return is_written or _YEARS.fullmatch(run.digits) is not None
 
 
@@ -98,7 +108,9 @@ def _is_enabled(kind: Kind, setting: Setting) -> bool:
 def _is_measure(run: Run, setting: Setting) -> bool:
     if len(run.digits) >= LONG_DIGITS:
         return False
-    if setting.is_quantity or _TIME.search(setting.text, run.start, run.end):
+    if setting.is_quantity or not _UNMASKED.isdisjoint(setting.words_before):
+        return True
+    if _TIME.search(setting.text, run.start, run.end):
         return True
     before = setting.text[max(0, run.start - 2) : run.start].rstrip()
     after = setting.text[run.end : run.end + 2].lstrip()
@@ -165,7 +177,7 @@ def _announced(run: Run, setting: Setting) -> Match | None:
     if (setting.distance > _NEAR_WORDS and not is_long) or _is_measure(run, setting):
         return None
     if cue.kind is Kind.BIRTH_DATE:
-        return _birth_date(run, cue)
+        return _birth_date(run, cue, setting)
     if _is_year(digits, setting) or (cue.inherits and _YEAR.fullmatch(digits)):
         return None
     if len(digits) < cue.min_digits and not _is_repeated_pair(digits, setting, cue.kind):
@@ -180,17 +192,24 @@ def _is_repeated_pair(digits: str, setting: Setting, kind: Kind) -> bool:
     return len(digits) == 2 and setting.recall(digits) in (kind, Kind.NUMBER)
 
 
-def _birth_date(run: Run, cue: Cue) -> Match | None:
+def _birth_date(run: Run, cue: Cue, setting: Setting) -> Match | None:
     roles = {each.role for each in run.items}
     has_number = Role.DIGITS in roles or Role.ORDINAL in roles
-    is_date = Role.MONTH in roles and has_number
-    if is_date or {Role.ORDINAL, Role.DIGITS} <= roles or len(run.digits) >= max(cue.min_digits, 3):
+    is_date = Role.MONTH in roles and (has_number or _is_month(run, setting))
+    is_near = setting.distance <= 1 and cue.min_digits == 2  # "born in sixty seven"
+    enough = len(run.digits) >= (2 if is_near else max(cue.min_digits, 3))
+    if is_date or {Role.ORDINAL, Role.DIGITS} <= roles or enough:
         return _numeric(run, Kind.BIRTH_DATE)
     return None
 
 
+def _is_month(run: Run, setting: Setting) -> bool:
+    word = setting.text[run.start : run.end].lower()
+    return setting.distance <= 2 and word not in _MONTHS_OR_VERBS
+
+
 def _is_year(digits: str, setting: Setting) -> bool:
-    is_dated = setting.distance > 0 and setting.word_before in _YEAR_WORDS
+    is_dated = setting.distance > 0 and not _YEAR_WORDS.isdisjoint(setting.words_before[-1:])
     return is_dated and _YEAR.fullmatch(digits) is not None
 
 
@@ -217,8 +236,8 @@ def _form(items: tuple[Item, ...], digits: str, setting: Setting, *, harmless: b
         return Kind.CARD  # one digit is wrong
     if _is_social_security(items, setting.text):
         return Kind.NATIONAL_ID
-    is_date = _DATE.fullmatch(setting.text, items[0].start, items[-1].end)
-    if Kind.PHONE in setting.kinds and not is_date and _has_phone(items, digits, setting):
+    is_harmless_form = _HARMLESS_FORM.fullmatch(setting.text, items[0].start, items[-1].end)
+    if Kind.PHONE in setting.kinds and not is_harmless_form and _has_phone(items, digits, setting):
         return Kind.PHONE
     return None
 

@@ -7,8 +7,11 @@ The decision about the settled part never depends on what follows it. So a text 
 parts, each with the context that the part before it returned, is masked like the whole text.
 """
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import Final
 
 from workers.redact.cues import MAX_PHRASE_WORDS, Cue, Phrases, cues, normalized, phrases
@@ -22,12 +25,17 @@ _TAIL_CHARS: Final = (
     120  # of the text before: enough for a phrase, and for the symbol before digits
 )
 _TAIL_TOKENS: Final = 2 * MAX_PHRASE_WORDS + 2
-_ADDRESS_WORDS: Final = 12  # from a cue to the local part of an address
-_LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "ist", "es", "lautet"})
+ADDRESS_WORDS: Final[Mapping[Kind | None, int]] = MappingProxyType(
+    {Kind.EMAIL: 12, Kind.PHONE: 7}  # from a cue, also "reach me at", to an address
+)
+_LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "for", "ist", "es", "lautet"})
 _INHERITED_WORDS: Final = 20
 _JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"], ["und"], ["y"])
-_LINK_STARTS: Final = frozenset(each[:end] for each in _LINKS for end in range(1, len(each) + 1))
-_LINK_WORDS: Final = 4  # "4821 is the new PIN"
+_LINK_WORDS: Final = 4  # from a cue before a number: another one after it is ignored
+_AFTER_WORDS: Final = 7  # "4821, is that the new PIN"
+_AFTER_TOKENS: Final = 12
+_OWNERS: Final = frozenset({"my", "his", "her", "our", "your", "the"})
+_STOPS: Final = frozenset(".?!;:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,16 @@ class Rules:
     kinds: frozenset[Kind]
     words: Lexicon
     phrases: Phrases
+    after_starts: frozenset[str] = field(repr=False)
     region: str
 
     @classmethod
     def of(cls, kinds: frozenset[Kind], language: str, region: str) -> "Rules":
         """Build the rules for a language, such as `en`, and a region, such as `US`."""
-        return cls(kinds, lexicon(language), phrases(language), region)
+        table = phrases(language)
+        after = [*_LINKS, *_OWNERS, *(each[0] for each in table.beginnings if each)]
+        starts = frozenset(word[:end] for word in after for end in range(1, len(word) + 1))
+        return cls(kinds, lexicon(language), table, starts, region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,8 @@ class _Scanner:
         self._context = context
         self._rules = rules
         self._recall = recall
-        self._tokens = tokenize(self._text, rules.words)
+        tokens = tokenize(self._text, rules.words)
+        self._tokens = tokens[_tail_from(tokens, self._base) :]
         self._first = next(
             (n for n, each in enumerate(self._tokens) if each.start >= self._base),
             len(self._tokens),
@@ -136,6 +149,7 @@ class _Scanner:
         self._counted = next(
             (n for n, each in enumerate(self._tokens) if each.end >= self._base), self._first
         )
+        self._in_phrases: list[tuple[int, int]] = []  # indices of the first and last token of each
         self._marks = self._find_marks(said)
         self._matches: list[Match] = []
         self._ends: dict[int, Cue] = {}
@@ -145,7 +159,7 @@ class _Scanner:
         self._more = more and not is_final
         length = len(self._text)
         settled, inside, pending = length, None, ""
-        runs = find_runs(self._tokens, self._rules.words, self._first, length)
+        runs = find_runs(self._tokens, self._rules.words, self._first, length, self._no_items())
         previous: Match | None = None
         for run in runs:
             is_undecided = run.is_open and len(run.digits) <= MAX_DIGITS
@@ -166,6 +180,15 @@ class _Scanner:
                     settled = start
         return self._build(settled, inside, pending)
 
+    def _no_items(self) -> frozenset[int]:
+        """Return the indices of the tokens of phrases: in "last four" is no digit."""
+        return frozenset(
+            index
+            for first, last in self._in_phrases
+            if not self._is_unfinished(self._tokens[last])
+            for index in range(first, last + 1)
+        )
+
     # Cues.
 
     def _find_marks(self, said: Sequence[tuple[int, Cue]]) -> list[tuple[int, int, Cue]]:
@@ -177,9 +200,8 @@ class _Scanner:
             at = offset + self._base
             index = next((n for n, t in enumerate(tokens) if t.start >= at), len(tokens))
             found.append((at, index, cue))
-        marks = self._inherited(sorted(found, key=lambda mark: mark[:2]))
-        self._own = next((cue for end, _, cue in reversed(marks) if end in own), None)
-        return marks
+        self._own_ends = own
+        return sorted(found, key=lambda mark: mark[:2])
 
     def _phrases(self) -> list[tuple[int, int, Cue]]:
         """Return the cues in the text, and one that the text before it ends with.
@@ -192,6 +214,7 @@ class _Scanner:
         found = []
         sensitive = -1
         for first, last, cue in cues(words, self._rules.phrases):
+            self._in_phrases += [(at_word[first], at_word[last])]
             if cue.kind is None and sensitive >= 0 and words[sensitive + 1 : first] in _JOINED:
                 continue
             sensitive = last if cue.kind else -1
@@ -199,25 +222,24 @@ class _Scanner:
                 found.append((tokens[at_word[last]].end, at_word[last] + 1, cue))
         return found
 
-    def _inherited(self, marks: list[tuple[int, int, Cue]]) -> list[tuple[int, int, Cue]]:
-        """Replace the cues that inherit a kind."""
+    def _resolved(self, position: int) -> Cue:
+        """Return the cue of a mark; of the kind announced just before, if it inherits it."""
+        _, index, cue = self._marks[position]
+        if not cue.inherits:
+            return cue
         before, at = self._context.cue, self._counted - self._context.distance
-        for n, (end, index, cue) in enumerate(marks):
-            if cue.inherits and before and index - at <= _INHERITED_WORDS:
-                marks[n] = end, index, before if before.kind is None else Cue(before.kind)
-            before, at = marks[n][2], index
-        return marks
+        for _, near, other in reversed(self._marks[max(0, position - _INHERITED_WORDS) : position]):
+            if not other.inherits or index - near > _INHERITED_WORDS:
+                before, at = other, near
+                break
+        return _part_of(before) if before and index - at <= _INHERITED_WORDS else cue
 
     def _cue_at(self, offset: int, index: int) -> tuple[Cue | None, int]:
         """Return the last cue that ends before an offset, and the words between."""
-        found = None
-        for mark in self._marks:
-            if mark[0] > offset:
-                break
-            found = mark
-        if found is None:
+        after = bisect_right(self._marks, offset, key=itemgetter(0))
+        if not after:
             return self._context.cue, self._context.distance + max(0, index - self._counted)
-        return found[2], max(0, index - found[1])
+        return self._resolved(after - 1), max(0, index - self._marks[after - 1][1])
 
     # Runs.
 
@@ -232,13 +254,13 @@ class _Scanner:
         cue, distance = self._cue_at(first.start, run.first)
         after = self._announced_after(run)
         if isinstance(after, Cue) and (cue is None or distance > _LINK_WORDS):
-            cue, distance = after, 0
+            cue, distance = after, 1
         follower = self._tokens[run.after].low if run.after < len(self._tokens) else ""
         return Setting(
             self._text,
             cue,
             distance,
-            self._tokens[run.first - 1].low if run.first else "",
+            tuple(each.low for each in self._tokens[max(0, run.first - 3) : run.first]),
             follower in self._rules.words.units,
             self._rules.region,
             self._rules.kinds,
@@ -249,15 +271,43 @@ class _Scanner:
         """Return the cue in "4821 is my PIN"; True if more text may have one; or False."""
         if run.after >= len(self._tokens) or not 3 <= len(run.digits) <= 12:
             return False
-        link = self._tokens[run.after]
-        if link.low not in _LINKS:
-            return self._is_unfinished(link) and link.low in _LINK_STARTS
-        window = self._tokens[run.after : run.after + 1 + _LINK_WORDS]
+        start = self._link(run)
+        tokens = self._tokens[start : start + _AFTER_TOKENS]
+        window = [each for each in tokens if each.low[0].isalnum()][:_AFTER_WORDS]
+        if not window:
+            return len(tokens) < _AFTER_TOKENS and self._more
+        is_linked = window[0].low in _LINKS
+        if self._is_unfinished(window[0]) and window[0].low in self._rules.after_starts:
+            return True
         words = [normalized(each.low) for each in window]
-        for _, last, cue in cues(words, self._rules.phrases):
-            if last and not cue.inherits:
+        lead = int(not is_linked and words[0] in _OWNERS)
+        known = words[lead : len(words) - self._is_unfinished(window[-1])]
+        if not is_linked and not self._may_follow(run, window, known):
+            return False
+        for first, last, cue in cues(words, self._rules.phrases):
+            is_direct = first <= lead and last >= lead and cue.may_follow
+            if not cue.inherits and (is_linked or is_direct):
                 return self._is_unfinished(window[last]) or cue
-        return len(window) <= _LINK_WORDS or self._is_unfinished(window[-1])
+        if not is_linked:
+            return tuple(known) in self._rules.phrases.beginnings
+        return len(window) < _AFTER_WORDS or self._is_unfinished(window[-1])
+
+    def _link(self, run: Run) -> int:
+        """Return the index of the first word after a run, "the" and "for" included."""
+        start = run.after
+        for index in range(run.after - 1, max(run.first, run.after - _AFTER_TOKENS), -1):
+            token = self._tokens[index]
+            if token.start < run.end:
+                break
+            if token.low in _LINKS or token.low in _OWNERS:
+                start = index
+        return start
+
+    def _may_follow(self, run: Run, window: Sequence[Token], words: Sequence[str]) -> bool:
+        """Return whether words after a run in the same sentence may begin a cue."""
+        between = self._text[run.end : window[0].start]
+        is_phrase = tuple(words[:1]) in self._rules.phrases.beginnings
+        return _STOPS.isdisjoint(between) and is_phrase
 
     def _is_unfinished(self, token: Token) -> bool:
         return self._more and self._text[token.end :] in ("", "'", "’")  # noqa: RUF001
@@ -278,8 +328,7 @@ class _Scanner:
         self._numbers.append((run.digits[:MAX_DIGITS], match.kind))
         minimum = 4 if match.kind is Kind.BIRTH_DATE else 3
         self._ends[match.end] = Cue(match.kind, minimum)
-        self._marks.append((match.end, run.after, self._ends[match.end]))
-        self._marks.sort(key=lambda mark: mark[:2])
+        insort(self._marks, (match.end, run.after, self._ends[match.end]), key=itemgetter(0))
         return match
 
     def _continued(self, run: Run, previous: Match | None) -> Match | None:
@@ -315,20 +364,22 @@ class _Scanner:
         """Return the index of the first token after a cue for an address near a token."""
         offset = self._tokens[index].start if index < len(self._tokens) else len(self._text)
         cue, distance = self._cue_at(offset, index)
-        if cue is None or cue.kind is not Kind.EMAIL or distance > _ADDRESS_WORDS:
+        if cue is None or distance > ADDRESS_WORDS.get(cue.kind, -1):
             return None
         return max(self._first, index - distance)
 
     # The result.
 
     def _before_last_word(self, *, is_final: bool) -> int:
-        """Return the offset of an unfinished last word that may become a number, or the end."""
-        if is_final or not self._tokens:
+        """Return the offset of an unfinished last word, or the end."""
+        tokens = self._tokens
+        if is_final or not tokens or tokens[-1].end < len(self._text):
             return len(self._text)
-        last = self._tokens[-1]
-        is_unfinished = last.end == len(self._text) and last.start >= self._base
-        is_start = last.low in self._rules.words.starts or last.low in "+("
-        return last.start if is_unfinished and is_start else len(self._text)
+        last = tokens[-1]
+        if last.low in "'’" and len(tokens) > 1 and tokens[-2].end == last.start:  # noqa: RUF001
+            last = tokens[-2]
+        is_word = last.low[0].isalnum() or last.low in "+("
+        return last.start if is_word and last.start >= self._base else len(self._text)
 
     def _build(self, settled: int, inside: Kind | None, pending: str) -> Scan:
         if settled < len(self._text):
@@ -340,7 +391,10 @@ class _Scanner:
             if each.start < settled
         )
         after = self.at(settled, inside)
-        return Scan(matches, settled - self._base, after, tuple(self._numbers), pending, self._own)
+        ends = self._own_ends - ({len(self._text)} if self._more else set())  # "ref" of "refund"
+        own = (n for n in reversed(range(len(self._marks))) if self._marks[n][0] in ends)
+        cue = next((self._resolved(n) for n in own), None)
+        return Scan(matches, settled - self._base, after, tuple(self._numbers), pending, cue)
 
     def at(self, settled: int, inside: Kind | None) -> Context:
         """Return the context of the text after an offset.
@@ -349,18 +403,23 @@ class _Scanner:
         """
         done = sum(1 for each in self._tokens if each.end < settled)
         cue, distance = self._cue_at(settled - 1, done)
-        if not any(mark[0] < settled for mark in self._marks):
-            cue, distance = self._context.cue, self._context.distance + max(0, done - self._counted)
         if settled in self._ends:
             cue, distance = self._ends[settled], 0
-        start = max(0, settled - _TAIL_CHARS)
-        starts = [each.start for each in self._tokens if start <= each.start < settled]
-        tail_from = (
-            starts[-_TAIL_TOKENS]
-            if len(starts) > _TAIL_TOKENS
-            else (starts[0] if starts else settled)
-        )
+        tail = _tail_from(self._tokens, settled)
+        tail_from = min([settled, *(each.start for each in self._tokens[tail : tail + 1])])
         return Context(self._text[tail_from:settled], cue, distance, inside)
+
+
+def _tail_from(tokens: Sequence[Token], end: int) -> int:
+    """Return the index of the first token before an offset that is still needed after it."""
+    after = bisect_left(tokens, end, key=attrgetter("start"))
+    oldest = bisect_left(tokens, end - _TAIL_CHARS, key=attrgetter("start"))
+    return max(oldest, after - _TAIL_TOKENS)
+
+
+def _part_of(cue: Cue) -> Cue:
+    """Return the cue for a part of what a cue announces."""
+    return cue if cue.kind in (None, Kind.BIRTH_DATE) else Cue(cue.kind)
 
 
 def masked(text: str, matches: Sequence[Match], start: int, end: int) -> tuple[str, list[Kind]]:

@@ -2,7 +2,7 @@
 
     "it's double four, one 1-1 forty one uh D"  ->  one run: 44 1 1 1 41 D
 
-A run is a sequence of items with at most three filler words and some punctuation between them. It
+A run is a sequence of items with at most six filler words and some punctuation between them. It
 has at most `_MAX_ITEMS` items and little more than `MAX_DIGITS` digits; the digits after that are
 a run that `follows`. Each token is read a constant number of times.
 """
@@ -17,10 +17,10 @@ from workers.redact.lexicon import Lexicon, Part
 
 MAX_DIGITS: Final = 40  # more than the longest value, an IBAN of 34
 _MAX_ITEMS: Final = 64
-_MAX_GAP_WORDS: Final = 3
+_MAX_GAP_WORDS: Final = 6
 _MAX_SPELLING: Final = 3  # words: "D as in"
-_MAX_GAP_TOKENS: Final = 8
-_TOKEN: Final = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|\S")  # noqa: RUF001
+_MAX_GAP_TOKENS: Final = 12
+TOKEN: Final = re.compile(r"[Xx]-[Rr]ay\b|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|\S")  # noqa: RUF001
 _SOFT: Final = frozenset(",.-/()+:;!?…–—_*#'\"’“”|\\")  # noqa: RUF001  # models write such dashes
 _NUMBERS: Final = frozenset(
     {Part.DIGIT, Part.PAIR, Part.TENS, Part.HUNDREDS, Part.HUNDRED, Part.THOUSAND}
@@ -97,7 +97,7 @@ def tokenize(text: str, words: Lexicon) -> list[Token]:
     """Split a text into tokens. "D as in David" is one token, the letter D."""
     tokens = []
     lows = set()
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         written = match[0]
         low = written.lower().replace("’", "'")  # noqa: RUF001
         lows.add(low)
@@ -108,7 +108,8 @@ def tokenize(text: str, words: Lexicon) -> list[Token]:
     at = 0
     while at < len(tokens):
         after = _spelled_until(tokens, words, at)
-        found.append(tokens[at]._replace(end=tokens[after - 1].end))
+        token = tokens[at]
+        found.append(token if after == at + 1 else token._replace(end=tokens[after - 1].end))
         at = after
     return found
 
@@ -130,7 +131,9 @@ def _spelled_until(tokens: Sequence[Token], words: Lexicon, at: int) -> int:
     return min(after + 1, len(tokens))
 
 
-def find_runs(tokens: Sequence[Token], words: Lexicon, first: int, length: int) -> list[Run]:
+def find_runs(
+    tokens: Sequence[Token], words: Lexicon, first: int, length: int, no_items: frozenset[int]
+) -> list[Run]:
     """Return the runs in a text, in order.
 
     Args:
@@ -138,10 +141,11 @@ def find_runs(tokens: Sequence[Token], words: Lexicon, first: int, length: int) 
         words: the language.
         first: index of the first token that may belong to a run.
         length: of the text: its last token may be the beginning of a longer word.
+        no_items: indices of tokens that are in no run.
     """
     runs: list[Run] = []
     at, follows = first, False
-    reader = _Reader(tokens, words)
+    reader = _Reader(tokens, words, no_items)
     while at < len(tokens):
         items, after, ended = reader.run(at)
         if not items:
@@ -160,9 +164,10 @@ def find_runs(tokens: Sequence[Token], words: Lexicon, first: int, length: int) 
 class _Reader:
     """Reads items from tokens."""
 
-    def __init__(self, tokens: Sequence[Token], words: Lexicon) -> None:
+    def __init__(self, tokens: Sequence[Token], words: Lexicon, no_items: frozenset[int]) -> None:
         self._tokens = tokens
         self._words = words
+        self._no_items = no_items
 
     def run(self, at: int) -> tuple[list[Item], int, bool]:
         """Read a run that begins at a token.
@@ -211,7 +216,7 @@ class _Reader:
         return Part.MONTH in near or Part.ORDINAL in near or index + 2 >= len(self._tokens)
 
     def _item(self, at: int, before: list[Item]) -> tuple[Item, int] | None:
-        if at >= len(self._tokens):
+        if at >= len(self._tokens) or at in self._no_items:
             return None
         token = self._tokens[at]
         if token.low.isdecimal():

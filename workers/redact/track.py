@@ -61,7 +61,7 @@ class _Open:
     reader: Reader
     slot: Slot
     event: Event = field(repr=False)
-    has_announced: bool = False
+    announced: Cue | None = None
 
 
 class Track:
@@ -114,7 +114,7 @@ class Track:
         if text := opened.slot.drain():
             outputs.append(Output(event, text))
         cue = self._announced(opened.reader, event)
-        opened.has_announced |= cue is not None
+        opened.announced = cue or opened.announced
         return outputs, cue
 
     def final(self, event: Event) -> tuple[list[Output], Cue | None]:
@@ -132,7 +132,7 @@ class Track:
         self._held_end_ms = max(begins_ms(event), number(event, "end_ms"))
         self._rebase(reader)
         cue = self._announced(reader, event)
-        return self._released(), cue if opened is None or not opened.has_announced else None
+        return self._released(), cue if opened is None or cue != opened.announced else None
 
     def other(self, event: Event) -> list[Output]:
         """Pass an event without text, after the finals that are held."""

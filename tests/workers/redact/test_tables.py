@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.workers.redact.cases.hand import HAND, LOOK_ALIKES
+from tests.workers.redact.cases.heard import HEARD, HEARD_ABROAD
 from tests.workers.redact.cases.made import look_alikes, made
 from tests.workers.redact.cases.talk import ABROAD, TALK, TALK_LOOK_ALIKES
 from tests.workers.redact.playing import published, survivors, turns
@@ -14,15 +15,24 @@ LEAST_RECALL = {Kind.CARD: 0.99}
 KINDS = [each for each in Kind if each is not Kind.NUMBER]
 
 
+def heard(kind: str) -> Iterator[str]:
+    for line in HEARD.strip().splitlines():
+        name, _, call = line.partition("|")
+        if name == kind:
+            yield call
+
+
 def calls(kind: str) -> Iterator[str]:
     yield from HAND[kind]
     yield from TALK[kind].strip().splitlines()
+    yield from heard(kind)
     yield from made(kind)
 
 
 def harmless_calls() -> Iterator[str]:
     yield from LOOK_ALIKES
     yield from TALK_LOOK_ALIKES.strip().splitlines()
+    yield from heard("-")
     yield from look_alikes()
 
 
@@ -63,9 +73,11 @@ def test_precision() -> None:
     assert len(wrong) <= 0.03 * len(table)
 
 
-@pytest.mark.parametrize("place", ABROAD)
-def test_other_languages_and_regions(place: tuple[str, str]) -> None:
-    for line in ABROAD[place].strip().splitlines():
+@pytest.mark.parametrize(
+    ("place", "table"), [*ABROAD.items(), *HEARD_ABROAD.items()], ids=lambda each: str(each)[:12]
+)
+def test_other_languages_and_regions(place: tuple[str, str], table: str) -> None:
+    for line in table.strip().splitlines():
         kind, _, call = line.partition("|")
         if kind == "-":
             assert not is_changed(call, *place), call
