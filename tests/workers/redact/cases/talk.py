@@ -69,7 +69,7 @@ I'm at {917 555 0123} most days
 {nine one seven, five five five, no sorry, five six five, oh one two three} is my phone number
 my cell's {(917) 555-0123}.
 call {nine one seven five five five oh one two three} when you're done
-Q: phone number? || {nine one seven} || Q: {nine one seven} || {five five five} || Q: okay {five five five} || {oh one two three} || Q: {oh one two three}, got it
+Q: phone? || {nine one seven} || Q: {nine one seven} || {five five five} || Q: okay {five five five} || {oh one two three} || Q: {oh one two three}, got it
 the number to call is {one eight hundred, five five five, one two one two}
 mobile {oh seven seven double oh, nine hundred, one two three}
 {plus one, four one five, five five five, two six seven one}
