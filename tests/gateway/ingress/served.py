@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from random import Random
@@ -123,11 +124,11 @@ class Served:
     async def connect(
         self, path: str, headers: Mapping[str, str] | None = None, **more: Any
     ) -> ClientWebSocketResponse:
-        socket: ClientWebSocketResponse = await self.client.ws_connect(
+        opened: ClientWebSocketResponse = await self.client.ws_connect(
             path, headers=headers, **more
         )
-        self.sockets.append(socket)
-        return socket
+        self.sockets.append(opened)
+        return opened
 
     async def refusal(self, path: str, headers: Mapping[str, str] | None = None) -> int:
         """Try to connect; return the status with which the upgrade was refused."""
@@ -152,14 +153,18 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving[S: Served](gateway: S) -> AsyncIterator[S]:
+async def serving[S: Served](gateway: S, receive_bytes: int = 0) -> AsyncIterator[S]:
+    """Serve a gateway; the kernel chooses the size of its receive buffers unless it is given."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    if receive_bytes:  # accepted connections inherit it
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     async with gateway.capacity:
         await gateway.runner.setup()
-        await web.TCPSite(gateway.runner, "127.0.0.1", 0).start()
+        await web.SockSite(gateway.runner, listener).start()
         port = gateway.runner.addresses[0][1]
         gateway.client = ClientSession(f"http://127.0.0.1:{port}")
         yield gateway
-        for socket in gateway.sockets:
-            await socket.close()
+        for opened in gateway.sockets:
+            await opened.close()
         await gateway.client.close()
         await gateway.runner.cleanup()

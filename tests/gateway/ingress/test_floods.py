@@ -154,7 +154,9 @@ def test_flood_of_fragments_is_throttled_and_closed(run: Any) -> None:
     """Symptom: endless fragments at 50 MB/s blocked the loop for 110 ms per turn."""
 
     async def main() -> None:
-        async with serving(Watched(*carriers())) as gateway, watching_turns() as turns:
+        # The kernel's own choice is up to 32 MiB here, which the peer fills before it is throttled.
+        served = serving(Watched(*carriers()), receive_bytes=1 << 20)
+        async with served as gateway, watching_turns() as turns:
             port, began_s = gateway.runner.addresses[0][1], time.monotonic()
             seen = await asyncio.to_thread(
                 flood, port, "/media/twilio", UNFINISHED, forever(HOLLOW * 10_000), 30.0
