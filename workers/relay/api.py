@@ -6,14 +6,18 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, cast
+from itertools import islice
+from typing import Annotated, Any, Final, cast
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from common.http_body import read_body
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
-from workers.relay.call_summary import CallState
+from workers.relay.call_summary import CallList, CallState
 from workers.relay.channel import Channel
 from workers.relay.feeds import AllFeed, CallFeed, calls_feed
 from workers.relay.gateways import Gateways, GatewaysError
@@ -35,6 +39,10 @@ _READY_TIMEOUT_S: Final = 5.0
 _ORDER: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,19}-[0-9]{1,4}")
 
 type ApiHandler = Callable[[web.Request, Viewer, Channel], Awaitable[web.StreamResponse]]
+
+
+class _Search(msgspec.Struct):
+    q: Annotated[str, Meta(min_length=1, max_length=_MAX_QUERY)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Api:
         }
         for path, (handler, permission) in routes.items():
             app.router.add_get(path, self._guarded(handler, permission), allow_head=False)
+        app.router.add_post("/api/search", self._guarded(self._search, Permission.CALLS))
         microphone = self._guarded(self._microphone, Permission.MICROPHONE)
         app.router.add_post("/api/microphone", microphone)
         app.on_shutdown.append(self._end_feeds)
@@ -121,21 +130,25 @@ class Api:
             raise json_error(HTTPStatus.FORBIDDEN, {"error": message})
         return channel
 
-    async def _calls(
+    async def _calls(self, _: web.Request, viewer: Viewer, channel: Channel) -> web.StreamResponse:
+        calls = (call for call in channel.directory.calls() if call.is_in(viewer.scope))
+        listed = [call.summarize() for call in islice(calls, _MAX_LISTED)]
+        return json_response(CallList(listed))
+
+    async def _search(
         self, request: web.Request, viewer: Viewer, channel: Channel
     ) -> web.StreamResponse:
-        query = request.query.get("q", "").strip()
-        if len(query) > _MAX_QUERY:
-            message = f"q is longer than {_MAX_QUERY} characters"
-            raise json_error(HTTPStatus.BAD_REQUEST, {"error": message})
+        """Search what was said; not by GET, because proxies log URLs."""
+        try:
+            query = msgspec.json.decode(await read_body(request), type=_Search).q.strip()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            message = f'the body must be {{"q": "..."}} with 1 to {_MAX_QUERY} characters'
+            raise json_error(HTTPStatus.BAD_REQUEST, {"error": message}) from None
+        self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
         calls = (call for call in channel.directory.calls() if call.is_in(viewer.scope))
-        if query:
-            self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
-            found = ((call, call.find(query)) for call in calls)
-            listed = [call.summarize(match) for call, match in found if match is not None]
-        else:
-            listed = [call.summarize() for call in calls]
-        return json_response({"calls": listed[:_MAX_LISTED]})
+        found = ((call, call.find(query)) for call in calls)
+        matching = (call.summarize(match) for call, match in found if match is not None)
+        return json_response(CallList(list(islice(matching, _MAX_LISTED))))
 
     async def _live_calls(
         self, request: web.Request, viewer: Viewer, channel: Channel

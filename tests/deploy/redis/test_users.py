@@ -292,7 +292,7 @@ async def test_a_relay_has_all_permissions_it_needs(
                 pass
             assert len(await one_call.take(2)) == 2
             assert (await listed.take(1))[0].name == "calls"
-            assert (await ann.json("/api/calls?q=one"))["calls"]
+            assert await ann.search("one")
             assert (await ann.json("/api/calls/CA1/timeline"))["streams"]
             assert await ann.status("/api/calls/default.twilio.CA2") == 404
             assert await ann.status("/api/session", "DELETE") == 204

@@ -100,6 +100,12 @@ class Viewer:
             assert response.status == 200, await response.text()
             return await response.json()
 
+    async def search(self, query: str) -> Any:
+        """Return the calls in which something was said."""
+        async with self.http.post("/api/search", json={"q": query}) as response:
+            assert response.status == 200, await response.text()
+            return (await response.json())["calls"]
+
     async def status(self, path: str, method: str = "GET", **more: Any) -> int:
         """Return the status of a response."""
         async with self.http.request(method, path, **more) as response:

@@ -98,7 +98,7 @@ function useSearch(query, calls) {
     if (!q) return setFound(null);
     const stop = new AbortController();
     const search = () =>
-      api(`/api/calls?q=${encodeURIComponent(q)}`, { signal: stop.signal }).then(
+      api("/api/search", { method: "POST", body: { q: q.slice(0, 200) }, signal: stop.signal }).then(
         (answer) => setFound(answer.calls),
         () => stop.signal.aborted || setFound([]),
       );
