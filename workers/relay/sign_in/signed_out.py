@@ -1,9 +1,11 @@
 """Stores which sessions were signed out, for all relays, until they would have expired."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 
@@ -11,6 +13,8 @@ _PREFIX: Final = "cs:relay:signed-out:"
 _TIMEOUT_S: Final = 1.0
 _CACHED_S: Final = 5.0  # another relay accepts a session for this long after it was signed out
 _MAX_CACHED: Final = 4096
+_READERS: Final = 8  # reads at the same time
+_TURN_TIMEOUT_S: Final = 5.0
 
 
 class SignedOut(Protocol):
@@ -50,6 +54,9 @@ class RedisSignedOut:
 class CachedSignedOut:
     """Caches a store's results for 5 s; implements `SignedOut`.
 
+    Only some reads are made at the same time. After a restart of the relay, all viewers connect at
+    once; each read would open a connection, and time out.
+
     Args:
         store: the store.
         monotonic_s: the monotonic clock, in seconds.
@@ -58,6 +65,7 @@ class CachedSignedOut:
     def __init__(self, store: SignedOut, monotonic_s: Callable[[], float]) -> None:
         self._store = store
         self._monotonic_s = monotonic_s
+        self._turns = asyncio.Semaphore(_READERS)
         self._cached: dict[str, tuple[float, bool]] = {}  # session -> valid until, and revoked
 
     async def revoke(self, session_id: str, until_s: int) -> None:
@@ -67,10 +75,23 @@ class CachedSignedOut:
 
     async def is_revoked(self, session_id: str) -> bool:
         """Return whether a session was revoked."""
+        is_revoked = self._known(session_id)
+        if is_revoked is not None:
+            return is_revoked
+        try:
+            async with asyncio.timeout(_TURN_TIMEOUT_S), self._turns:
+                is_revoked = self._known(session_id)  # another request may have read it meanwhile
+                if is_revoked is None:
+                    found = await self._store.is_revoked(session_id)
+                    is_revoked = self._keep(session_id, is_revoked=found)
+                return is_revoked
+        except TimeoutError:
+            raise PublishError("redis-unavailable", "no turn to read the session") from None
+
+    def _known(self, session_id: str) -> bool | None:
+        """Return a cached result; None if there is none, or it is too old."""
         valid_until_s, is_revoked = self._cached.get(session_id, (0.0, False))
-        if self._monotonic_s() >= valid_until_s:
-            is_revoked = self._keep(session_id, is_revoked=await self._store.is_revoked(session_id))
-        return is_revoked
+        return is_revoked if self._monotonic_s() < valid_until_s else None
 
     def _keep(self, session_id: str, *, is_revoked: bool) -> bool:
         """Cache a result and return it. A session that was revoked while it was read stays so."""

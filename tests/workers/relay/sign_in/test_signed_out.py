@@ -1,5 +1,7 @@
 """The cache in front of the store of signed-out sessions."""
 
+import asyncio
+
 import pytest
 
 from workers.relay.sign_in.signed_out import CachedSignedOut
@@ -30,6 +32,28 @@ async def test_store_is_read_once_in_five_seconds() -> None:
     clock[0] = 105.0
     assert await cached.is_revoked("a")
     assert store.reads == 2
+
+
+async def test_viewers_who_connect_at_once_wait_for_few_reads() -> None:
+    """Symptom to prevent: after a restart of the relay, all viewers get 503."""
+
+    class Slow(Store):
+        at_once = most = 0
+
+        async def is_revoked(self, session_id: str) -> bool:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            await asyncio.sleep(0)
+            self.at_once -= 1
+            return await super().is_revoked(session_id)
+
+    store = Slow()
+    cached = CachedSignedOut(store, lambda: 100.0)
+    same = [cached.is_revoked("a") for _ in range(100)]
+    others = [cached.is_revoked(str(number)) for number in range(100)]
+    assert not any(await asyncio.gather(*same, *others))
+    assert store.most == 8
+    assert store.reads < 120
 
 
 async def test_own_sign_out_is_effective_at_once() -> None:
