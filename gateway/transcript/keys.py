@@ -5,14 +5,16 @@ and one script can use all of them.
 """
 
 import hashlib
+import re
 import zlib
 from typing import Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 DEFAULT_TENANT: Final = "default"  # of routes without a tenant
 
 MAX_ID_CHARACTERS = 128
 _DIGEST_CHARACTERS = 32
+_CUT_ESCAPE = re.compile("%.?$")
 
 
 class CallKeys(NamedTuple):
@@ -28,14 +30,15 @@ def encode_id(carrier_id: str) -> str:
     """Encode a carrier's call or stream id for use in keys, fields and members.
 
     Everything outside `[A-Za-z0-9._~-]` is percent-encoded as UTF-8. A result of more than 128
-    characters is cut to 95; `~` and 32 hex digits of its SHA-256 follow, so that different ids stay
-    different.
+    characters is cut to 95, or less so that no character is cut; `~` and 32 hex digits of its
+    SHA-256 follow, so that different ids stay different.
     """
     encoded = quote(carrier_id, safe="", errors="surrogatepass")
     if len(encoded) <= MAX_ID_CHARACTERS:
         return encoded
     digest = hashlib.sha256(encoded.encode("ascii")).hexdigest()[:_DIGEST_CHARACTERS]
-    return f"{encoded[: MAX_ID_CHARACTERS - _DIGEST_CHARACTERS - 1]}~{digest}"
+    cut = _CUT_ESCAPE.sub("", encoded[: MAX_ID_CHARACTERS - _DIGEST_CHARACTERS - 1])
+    return f"{quote(unquote_to_bytes(cut).decode(errors='ignore'), safe='')}~{digest}"
 
 
 def partition_of(call_id: str, partitions: int) -> int:

@@ -136,6 +136,27 @@ async def find(client: RedisClient, key: str, entry_id: str) -> Entry | None:
     return next(iter(_entries(found)), None)
 
 
+async def last_ids(client: RedisClient, keys: Sequence[str]) -> dict[str, str]:
+    """Return the ids of the last entries, as `last_id`; without those on unavailable nodes.
+
+    Raises:
+        PublishError: Redis, or every node, is unavailable, or refuses the command.
+    """
+    commands: list[Command] = [("XREVRANGE", key, "+", "-", "COUNT", 1) for key in keys]
+    replies = await exchange(client, commands, _TIMEOUT_S, key_at=1)
+    ids, failure = {}, None
+    for key, reply in zip(keys, replies, strict=True):
+        if isinstance(reply, Exception):
+            failure = reply
+        else:
+            ids[key] = _last_id(reply)
+    if failure:
+        await drop_connections(client)
+        if not ids:
+            raise classify(failure)
+    return ids
+
+
 async def last_id(client: RedisClient, key: str) -> str:
     """Return the id of a stream's last entry; 0 if it has none.
 
@@ -143,7 +164,12 @@ async def last_id(client: RedisClient, key: str) -> str:
         PublishError: as `read`.
     """
     found = await execute(client, "XREVRANGE", key, "+", "-", "COUNT", 1, timeout_s=_TIMEOUT_S)
-    return _text(found[0][0]) if found else "0"
+    return _last_id(found)
+
+
+def _last_id(reply: Any) -> str:  # noqa: ANN401 - as below
+    entries = _entries(reply)
+    return entries[0].id if entries else "0"
 
 
 def _entries(reply: Any) -> list[Entry]:  # noqa: ANN401 - the reply's form depends on the client

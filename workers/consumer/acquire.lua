@@ -7,6 +7,9 @@
 --                        trying, tries  the entry that was begun, and how often; see begin.lua
 -- ARGV  1 worker   2 lease (ms)   3 position of a group that is new to the partition
 --
+-- A lease that ends later than a new one would was renewed before the server's clock was set back. It
+-- has expired, too; a living owner loses it.
+--
 -- Returns {fence, position, 1 if the former owner did not release the partition}, or {0} if another
 -- worker holds it.
 
@@ -14,7 +17,8 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'until', 'position')
 local owner = lease[1] or ''
-if owner ~= '' and owner ~= ARGV[1] and tonumber(lease[2]) > now_ms then
+local until_ms = tonumber(lease[2])
+if owner ~= '' and owner ~= ARGV[1] and until_ms > now_ms and until_ms <= now_ms + ARGV[2] then
   return {0}
 end
 local position = lease[3] or ARGV[3]

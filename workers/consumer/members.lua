@@ -1,4 +1,5 @@
--- Renew a worker's membership of its group, and drop members whose lease has expired.
+-- Renew a worker's membership of its group, and drop members whose lease has expired, or was renewed
+-- before the server's clock was set back (see acquire.lua).
 --
 -- KEYS  1 members  zset  worker -> Unix ms at which its lease ends, by the server's clock
 -- ARGV  1 worker   2 lease (ms), 0 to leave
@@ -6,6 +7,10 @@
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], string.format('%.0f', now_ms + ARGV[2]), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now_ms))
+local now, until_ms = string.format('%.0f', now_ms), string.format('%.0f', now_ms + ARGV[2])
+redis.call('ZADD', KEYS[1], until_ms, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if until_ms ~= now then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. until_ms, '+inf')
+end
 return redis.call('ZCARD', KEYS[1])

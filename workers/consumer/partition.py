@@ -175,7 +175,9 @@ class LeasedPartition:
             appends = await self._handler.handle(Received(event, queued.entry.fields))
             _check_size(appends)
             effects.appends += appends
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises
+        except (Exception, asyncio.CancelledError) as error:  # whatever a handler raises
+            if _is_cancelled():
+                raise
             if self._is_to_be_retried(error):
                 return True
             self._report_dead(queued.entry, error)
@@ -189,7 +191,7 @@ class LeasedPartition:
             effects.position = queued.entry.id
         return False
 
-    def _is_to_be_retried(self, error: Exception) -> bool:
+    def _is_to_be_retried(self, error: BaseException) -> bool:
         if isinstance(error, PublishError) and error.info.retry:
             self._metrics.count_error(error.reason)
             self._failures = max(1, self._failures)
@@ -200,7 +202,7 @@ class LeasedPartition:
         self._metrics.count("retried")
         return True
 
-    def _report_dead(self, entry: Entry, error: Exception) -> None:
+    def _report_dead(self, entry: Entry, error: BaseException) -> None:
         self._metrics.count("dead")
         # Only the type: the text of an error may quote content.
         _log.error(
@@ -233,6 +235,12 @@ class LeasedPartition:
             await asyncio.sleep(_backoff_s(failures))
 
 
+def _is_cancelled() -> bool:
+    """Return whether this task is cancelled, rather than one that a handler awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _read(entry: Entry, tries: int) -> AnyEvent:
     """Parse an entry, unless each of several workers that began it has crashed."""
     if tries > MAX_TRIES:
@@ -250,7 +258,7 @@ def _backoff_s(failures: int) -> float:
     return min(longest_s, float(first_s * 2 ** min(failures - 1, 10)))
 
 
-def _dead_letter(entry: Entry, error: Exception, tries: int) -> dict[str, str]:
+def _dead_letter(entry: Entry, error: BaseException, tries: int) -> dict[str, str]:
     """Return the entry's fields, and why it could not be handled."""
     reason = "crashed" if isinstance(error, _CrashedError) else type(error).__name__
     why = {"dead_id": entry.id, "dead_error": reason, "dead_tries": str(tries)}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Any, Final, cast
-from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -17,6 +16,7 @@ from msgspec import Meta
 from common.http_body import read_body
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
+from gateway.transcript.keys import encode_id
 from workers.relay.call_summary import CallList, CallState
 from workers.relay.channel import Channel
 from workers.relay.feeds import AllFeed, CallFeed, calls_feed
@@ -31,8 +31,8 @@ from workers.relay.store import Store
 from workers.relay.streaming import Feed, stream
 from workers.relay.timeline import timeline
 
-_MAX_ID: Final = 400  # characters of a call id, encoded
 _MAX_QUERY: Final = 200
+_SEARCHED_AT_ONCE: Final = 20  # calls
 _MAX_LISTED: Final = 500
 _ENTRY_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,19})?")
 _READY_TIMEOUT_S: Final = 5.0
@@ -145,10 +145,16 @@ class Api:
             message = f'the body must be {{"q": "..."}} with 1 to {_MAX_QUERY} characters'
             raise json_error(HTTPStatus.BAD_REQUEST, {"error": message}) from None
         self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
-        calls = (call for call in channel.directory.calls() if call.is_in(viewer.scope))
-        found = ((call, call.find(query)) for call in calls)
-        matching = (call.summarize(match) for call, match in found if match is not None)
-        return json_response(CallList(list(islice(matching, _MAX_LISTED))))
+        matching = []
+        for number, call in enumerate(channel.directory.calls()):
+            if number % _SEARCHED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a search of many calls must not delay feeds
+            match = call.find(query) if call.is_in(viewer.scope) else None
+            if match is not None:
+                matching.append(call.summarize(match))
+                if len(matching) == _MAX_LISTED:
+                    break
+        return json_response(CallList(matching))
 
     async def _live_calls(
         self, request: web.Request, viewer: Viewer, channel: Channel
@@ -252,10 +258,7 @@ class Api:
 
 def _call_id(request: web.Request) -> str:
     """Return the call id in the path, encoded as in events."""
-    call_id = quote(request.match_info["call_id"], safe="", errors="surrogatepass")
-    if len(call_id) > _MAX_ID:
-        raise _unknown_call()
-    return call_id
+    return encode_id(request.match_info["call_id"])
 
 
 def _unknown_call() -> web.HTTPException:

@@ -28,6 +28,7 @@ _log = logging.getLogger("workers.relay")
 _INTERVAL_S: Final = 0.02  # between two reads, so that a busy relay reads and writes in batches
 _RETRY_S: Final = 0.5
 _EXPIRE_S: Final = 1.0
+_CLOCK_MARGIN_S: Final = 60  # by which clocks may differ
 _LOADS: Final = 4  # calls that are loaded at the same time
 
 
@@ -86,8 +87,10 @@ class Hub:
         self._is_available = is_available
 
     async def _find_ends(self) -> None:
-        for key in self._keys:
-            self._positions[key] = await reading.last_id(self._client, key)
+        """Find where to begin; on unavailable nodes of a cluster, at events written from now on."""
+        now = str(round((time.time() - _CLOCK_MARGIN_S) * 1000))
+        ends = await reading.last_ids(self._client, list(self._keys))
+        self._positions = {key: ends.get(key, now) for key in self._keys}
 
     async def _load_recent(self, group: asyncio.TaskGroup) -> None:
         """Start to load the calls that are live, or ended a short time ago."""

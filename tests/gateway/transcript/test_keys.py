@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,15 @@ def test_long_ids_are_cut_but_stay_different() -> None:
     assert len(one) == len(other) == 128
     assert one.startswith("x" * 95 + "~")
     assert encode_id("x" * 128) == "x" * 128
+
+
+@pytest.mark.parametrize("before", range(95))
+@pytest.mark.parametrize("character", ["é", "€", "𝄞"])
+def test_no_character_is_cut(before: int, character: str) -> None:
+    carrier_id = "x" * before + character * 40
+    encoded = encode_id(carrier_id)
+    assert carrier_id.startswith(unquote(encoded[:-33], errors="strict"))
+    assert encode_id(unquote(encoded)) == encoded  # as in the path of a URL
 
 
 @given(_CARRIER_IDS.map(encode_id), st.integers(1, 256))

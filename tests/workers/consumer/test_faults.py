@@ -63,6 +63,23 @@ async def test_refused_command_prevents_the_whole_commit(redis_url: str, command
             await client.execute_command("ACL", "DELUSER", "limited")
 
 
+@pytest.mark.parametrize("ahead_s", [3600, -1])
+async def test_lease_ends_also_when_the_server_clock_was_set_back(
+    redis_url: str, ahead_s: int
+) -> None:
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        crashed, next_one = (LeaseStore(client, group_of(9), name) for name in ("w1", "w2"))
+        await crashed.acquire([53])
+        await crashed.join()
+        assert await next_one.acquire([53]) == []
+        assert await next_one.join() == 2
+        ends_ms = round((time.time() + ahead_s) * 1000)
+        await client.hset("cs:{p53}:consumer:copy", "until", str(ends_ms))
+        await client.zadd("cs:consumers:copy", {"w1": ends_ms})
+        assert [each.partition for each in await next_one.acquire([53])] == [53]
+        assert await next_one.join() == 1
+
+
 class Widen:
     """Returns an event with more fields than Lua passes to a command, then copies."""
 
@@ -81,6 +98,30 @@ async def test_event_with_too_many_fields_becomes_a_dead_letter(
         await client.xadd("cs:{p53}:events", wide)
         await add(client, "CA1", 3)
         async with workers(redis_url, "w1", handler=Widen()):
+            await until_copied(client, 3, ["CA1"])
+        assert numbers(await copies(client, ["CA1"])) == {"CA1": [1, 3]}
+        assert await client.xlen("cs:{p53}:dead:copy") == 1
+
+
+class AwaitCancelled:
+    """Awaits a task that something else cancelled, then copies."""
+
+    async def handle(self, received: Received) -> Sequence[Append]:
+        if received.event.n == 2:
+            awaited = asyncio.create_task(asyncio.sleep(1))
+            awaited.cancel()
+            await awaited
+        return [Append(received.event.call_id, {**received.fields, "worker": "w1"})]
+
+
+async def test_handler_that_is_cancelled_from_inside_does_not_end_the_partition(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.consumer.partition._BACKOFF_S", (0.001, 0.01))
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        for n in range(1, 4):
+            await add(client, "CA1", n)
+        async with workers(redis_url, "w1", handler=AwaitCancelled()):
             await until_copied(client, 3, ["CA1"])
         assert numbers(await copies(client, ["CA1"])) == {"CA1": [1, 3]}
         assert await client.xlen("cs:{p53}:dead:copy") == 1

@@ -109,3 +109,25 @@ async def test_lost_node_of_a_cluster_does_not_stop_the_calls_of_others() -> Non
                 for n in range(2, 6):
                     await calls.say("CA1", "x")
                     assert [each.data["n"] for each in await feed.take(1)] == [n]
+
+
+async def test_relay_starts_while_a_node_is_lost_and_shows_the_calls_of_others() -> None:
+    with losing_a_node(), cluster() as urls:
+        url = urls[0].replace("redis://", "redis+cluster://")
+        async with contextlib.aclosing(create_client(url)) as client:
+            assert isinstance(client, RedisCluster)
+            calls = Calls(client)
+            await calls.start("CA1")
+            own = client.get_node_from_key(partition_key(partition_of("CA1", 64), ""))
+            lost = next(node for node in client.get_nodes() if node is not own)
+            with redis.Redis(port=int(lost.port)) as server:
+                server.shutdown(nosave=True)
+            async with (
+                running(url.replace(urls[0].rpartition(":")[2], str(own.port))) as relay,
+                viewer(relay) as ann,
+                ann.open("/api/calls/CA1/events") as feed,
+            ):
+                await feed.take(1)
+                for n in range(2, 6):
+                    await calls.say("CA1", "x")
+                    assert [each.data["n"] for each in await feed.take(1)] == [n]
