@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from workers.redact.cues import Cue
@@ -23,6 +24,7 @@ RECALL_MS: Final = 60_000
 _MAX_STREAMS: Final = 64
 _MAX_TRACKS: Final = 16
 _MAX_NUMBERS: Final = 32
+_ECHO_WORDS: Final = 6  # of another speaker, who corrects or repeats a number
 _MIN_PENDING: Final = 7  # an undecided number of so few digits may well be a price
 _MAX_PARAM_NAME: Final = 200
 _NAME_PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -90,6 +92,7 @@ class CallRedactor:
         self._streams: dict[str, _Stream] = {}
         self._numbers = _Numbers()
         self._said: tuple[Cue, int] | None = None  # the last cue in the call
+        self._echoed: tuple[Cue, int] | None = None  # that of the last value
 
     def apply(self, event: Event) -> list[Redacted]:
         """Read the next raw event; return the events to publish now, in order."""
@@ -132,6 +135,8 @@ class CallRedactor:
             outputs, cue = track.delta(event)
         elif event["type"] == "transcript.final":
             outputs, cue = track.final(event)
+            if track.pending and (kind := track.pending_kind()):
+                self._echo(track, kind)
         elif "text" in event:
             return [Output(event, self._masked(event["text"]))]
         else:
@@ -152,11 +157,26 @@ class CallRedactor:
 
     def _new_track(self) -> Track:
         others: list[Track] = []
-        track = Track(self._rules, self._recall(others), self._numbers.add)
+        track = Track(self._rules, self._recall(others), self._note_number(others))
         others.append(track)
-        if self._said:
-            track.hear(*self._said)
+        for heard in sorted(filter(None, (self._said, self._echoed)), key=itemgetter(1)):
+            track.hear(*heard)
         return track
+
+    def _note_number(self, self_: list[Track]) -> Callable[[str, Kind], None]:
+        def note(digits: str, kind: Kind) -> None:
+            self._numbers.add(digits, kind)
+            for track in self_:
+                self._echo(track, kind)
+
+        return note
+
+    def _echo(self, track: Track, kind: Kind) -> None:
+        """Pass a value's kind to the other speakers, who may repeat or correct it."""
+        self._echoed = Cue(kind, within=_ECHO_WORDS), self._numbers.now_ms
+        for other in self._tracks():
+            if other is not track:
+                other.hear(*self._echoed)
 
     def _recall(self, self_: list[Track]) -> Callable[[str], Kind | None]:
         def recall(digits: str) -> Kind | None:

@@ -14,7 +14,7 @@ _IBANS: Final = (
     "28:AL,AZ,BY,CY,DO,GT,HU,LB,NI,PL,SV 29:BR,EG,PS,QA,UA 30:JO,KW,MU,YE 31:MT,SC "
     "32:LC 33:RU"
 )
-_IBAN_LENGTHS: Final = MappingProxyType(
+IBAN_LENGTHS: Final = MappingProxyType(
     {
         country: int(length)
         for length, _, countries in (each.partition(":") for each in _IBANS.split())
@@ -25,6 +25,8 @@ _IBAN_LENGTHS: Final = MappingProxyType(
 _ISSUERS: Final = re.compile(
     r"4|5[0-8]|2(?:2[2-9]|[3-6]\d|7[01]|720)|3[47]|30[0-5]|3[689]|6(?:011|[2-9])|35"
 )
+# The Federal Reserve's districts, their thrifts and electronic transactions, the treasury, cheques.
+_ROUTING: Final = re.compile(r"(?:0\d|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)\d{7}")
 _NINO: Final = re.compile(r"[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z]\d{6}[ABCD]")
 _DNI: Final = re.compile(r"([XYZ]\d{7}|\d{8})([A-HJ-NP-TV-Z])")
 _NIR: Final = re.compile(r"[1278]\d{2}(?:0[1-9]|1[0-2]|[2-9]\d)(?:\d{2}|2[AB])\d{8}")
@@ -47,9 +49,15 @@ def has_issuer(digits: str) -> bool:
     return _ISSUERS.match(digits) is not None
 
 
+def is_routing_number(digits: str) -> bool:
+    """Return whether 9 digits are a routing number of a bank in the US."""
+    weighted = (int(digit) * (3, 7, 1)[n % 3] for n, digit in enumerate(digits))
+    return _ROUTING.fullmatch(digits) is not None and sum(weighted) % 10 == 0
+
+
 def iban_length(chars: str) -> int:
     """Return the number of leading characters that are a valid IBAN, or 0."""
-    length = _IBAN_LENGTHS.get(chars[:2], 0)
+    length = IBAN_LENGTHS.get(chars[:2], 0)
     if not length or len(chars) < length:
         return 0
     text = chars[4:length] + chars[:4]

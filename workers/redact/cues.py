@@ -13,6 +13,11 @@ from typing import Final
 from workers.redact.kinds import Kind
 
 MAX_PHRASE_WORDS: Final = 5
+NO_DIGITS: Final = 99  # of what has no number: an address
+_WEAK_DIGITS: Final = 5
+_HARMLESS_WORDS: Final = (
+    3  # from "order" to its number, if something sensitive was announced before
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,30 @@ class Cue:
         min_digits: a shorter run of digits is not the announced value.
         inherits: whether the phrase is about part of what was announced just before, such as
             "the last four"; `kind` is what it announces if nothing was, except for a year.
+        otherwise: what was announced before, if this cue may not be about the value that follows.
+        within: words after which it no longer applies; 0 is any number.
     """
 
     kind: Kind | None
     min_digits: int = 3
     inherits: bool = False
+    otherwise: "Cue | None" = None
+    within: int = 0
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether what follows is often something else: after "account", "order", "email"."""
+        return self.kind is None or self.min_digits >= _WEAK_DIGITS or self.within > 0
+
+    def applying_to(self, digits: int, distance: int) -> "Cue | None":
+        """Return the cue that applies to a run with a number of digits, after a number of words."""
+        if self.within and distance > self.within:
+            return self.otherwise
+        if self.kind is None:
+            applies = distance <= _HARMLESS_WORDS
+        else:
+            applies = digits == 0 or digits >= self.min_digits
+        return self if applies else self.otherwise or self
 
     @property
     def may_follow(self) -> bool:
@@ -60,7 +84,7 @@ _PARTS: Final = MappingProxyType(
         "next four|next 4|first four digits|next four digits|first group|second group|third group|"
         "next group|last group|middle four|other four|letzten vier|letzten vier ziffern|"
         "últimos cuatro|cuatro últimos|ending|ending in|ending with|ends in|ends with|endet auf|"
-        "terminada en|termina en",
+        "terminada en|termina en|dot dot dot|star star star|x x x|asterisk asterisk asterisk",
         None: "last three|last two|starts with|starting with|begins with|beginning with|year|"
         "the rest|jahr|año",
     }
@@ -80,6 +104,15 @@ _PLACES: Final = MappingProxyType(
 )
 _PLACE_WORDS: Final = tuple(
     f"{at} {whose}" for at in ("on", "of", "for", "from", "in") for whose in ("the", "my", "your")
+)
+_DIGITS_OF: Final = tuple(  # part of a code, one digit or more
+    f"{part} of {whose} {code}"
+    for part in ("digit", "digits", "character", "characters", "number", "numbers")
+    for whose in ("your", "the", "my")
+    for code in ("pin", "passcode", "password", "security code", "security passcode")
+)
+_PLURAL: Final = frozenset(  # also for "code's" without its apostrophe
+    {"number", "code", "pin", "passcode", "password", "cvv", "iban", "dob"}
 )
 _PERIODS: Final = (
     "years", "months", "weeks", "days", "hours", "minutes", "times", "quarters", "seasons", "games",
@@ -110,13 +143,14 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
             (Kind.BANK_ACCOUNT, 3, "sort code|routing number|routing|routing and account|aba|"
              "aba number|account number|account numbers|bank account|bank account number|"
              "checking account|savings account|current account|account ending|account ending in|"
-             "account ends in|transit number|bank details|checking|bic|direct debit"),
+             "account ends in|transit number|bank details|from checking|to checking|my checking|"
+             "your checking|from savings|to savings|my savings|your savings|bic|direct debit"),
             (Kind.BANK_ACCOUNT, 6, "account"),
             (Kind.PHONE, 3, "phone number|telephone number|mobile number|cell number|"
              "cell phone number|contact number|callback number|call back number|phone numbers|"
              "number to reach you|number to call|number to reach|area code|fax number|home number|"
              "work number|number i'm calling from|number you're calling from|best number|"
-             "mobile phone|cell phone|phone is|cell is|mobile is|whatsapp"),
+             "mobile phone|cell phone|phone is|cell is|mobile is|whatsapp|local number"),
             (Kind.PHONE, 5, "phone|telephone|mobile|cell|call me on|call me at|call me back at|"
              "call me back on|call back at|reach me at|reach me on|text me at|text me on|"
              "ring me on|ring me at|call us at|call us on|reach you at|reach you on|call you at|"
@@ -124,7 +158,8 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "my number|his number|her number|your number|wife's number|husband's number|"
              "give me a call at|dial|contact me on|contact me at|"
              "get me at|get me on|get hold of me on|caller id"),
-            (Kind.EMAIL, 99, "email|email address|mail address|e mail|email is|write to|"
+            (Kind.PHONE, 7, "send it to|send that to|send them to|forward it to|mail it to"),
+            (Kind.EMAIL, NO_DIGITS, "email|email address|mail address|e mail|email is|write to|"
              "e mail address"),
             (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
              "d o b|were you born|was born on|born on|born on the|date of your birth|"
@@ -141,6 +176,8 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "activation code|confirmation pin|password|secret code|unlock code|"
              "numbers on the back|number on the back|security number|text that says|text says|"
              "back of your card|confirmation code|authenticator"),
+            (Kind.ONE_TIME_CODE, 1, "|".join(_DIGITS_OF)),
+            (Kind.ONE_TIME_CODE, 6, "enter|put in|type in|typed in"),
             (Kind.ONE_TIME_CODE, 4, "code|text message|texted you|in the text|six digits|"
              "6 digits|six digit|6 digit|four digit|4 digit"),
             (None, 0, "order|order number|orders|invoice|invoice number|ticket|ticket number|"
@@ -164,11 +201,13 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "transaction id|receipt|receipt number|batch|lot number|delivery number|"
              "docket|docket number|job number|work order|request number|incident|incident number|"
              "vin|mile|population|meeting|appointment|queue number|number in the queue|"
-             "press|option|table|floor|unit|building|model year|port|isbn|lottery|"
+             "press|option|table|floor|unit|building|model year|isbn|lottery|"
              "phone model|iphone|case id|order id|ticket id|ip|ip address|"
              "card costs|salary|budget|route|highway|exit|"
              "department|store number|vehicle|license plate|plate|registration|ends on|"
-             "patient|at half past|quarter past|class|section|exercise|question|episode|season|"
+             "patient|at half past|quarter past|class|section|episode|season|"
+             "cpt code|diagnosis code|procedure code|billing code|imei|iccid|mac address|npi|"
+             "group number|plan id|member id|group id|"
              "player|jersey|lane|aisle|locker|box|track|verse|psalm|act|rev|revision|firmware"),
         ),
         "de": (
@@ -186,7 +225,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "telefon nummer|faxnummer"),
             (Kind.PHONE, 5, "telefon|handy|erreichbar unter|erreichen mich unter|"
              "rufen sie mich an unter|meine nummer|nummer ist"),
-            (Kind.EMAIL, 99, "mail|emailadresse|mailadresse|mail adresse"),
+            (Kind.EMAIL, NO_DIGITS, "mail|emailadresse|mailadresse|mail adresse"),
             (Kind.BIRTH_DATE, 2, "geburtsdatum|geburtstag|geboren|geboren am|geburts datum"),
             (Kind.ONE_TIME_CODE, 3, "geheimzahl|prüfziffer|prüfnummer|sicherheitscode|"
              "bestätigungscode|tan|kennwort|sicherheits code|zugangscode|einmalpasswort|passwort|"
@@ -209,7 +248,7 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
             (Kind.PHONE, 3, "número de teléfono|numero de telefono|teléfono móvil|número de móvil|"
              "número de contacto|teléfono es"),
             (Kind.PHONE, 5, "teléfono|telefono|móvil|celular|mi número|llámeme al|llamarme al"),
-            (Kind.EMAIL, 99, "correo|correo electrónico|dirección de correo"),
+            (Kind.EMAIL, NO_DIGITS, "correo|correo electrónico|dirección de correo"),
             (Kind.BIRTH_DATE, 2, "fecha de nacimiento|cumpleaños|nací el|nacida el|nacido el|"
              "nací en|naciste|nació|nació el"),
             (Kind.ONE_TIME_CODE, 3, "código|código de seguridad|código de verificación|clave|"
@@ -235,12 +274,14 @@ def phrases(language: str) -> Phrases:
             found.setdefault(phrase[-1], {})[tuple(phrase)] = Cue(kind, 3, inherits=True)
             for period in _PERIODS if phrase[-1] in ("four", "three", "two") else ():
                 found.setdefault(period, {})[(*phrase, period)] = Cue(None)
-    found.setdefault("case", {})["in", "case"] = None
+    for words in (("in", "case"), ("claim", "form"), ("in", "order")):
+        found.setdefault(words[-1], {})[words] = None
     for table in (_TABLES["en"], _TABLES.get(name, ())):
         for kind, min_digits, texts in table:
             for text in texts.split("|"):
-                words = tuple(text.split())
-                found.setdefault(words[-1], {})[words] = Cue(kind, min_digits)
+                *before, last = text.split()
+                for word in (last, f"{last}s") if last in _PLURAL else (last,):
+                    found.setdefault(word, {})[*before, word] = Cue(kind, min_digits)
     every = [(phrase, cue) for each in found.values() for phrase, cue in each.items()]
     return Phrases(
         by_last={

@@ -20,11 +20,25 @@ _CUED_WORDS: Final = 5
 _LABEL_WORDS: Final = 2  # "my company dot com"
 _MAX_TOKENS: Final = 40  # on each side; also bounds the work
 _SPELLED: Final = frozenset(Part) - {Part.MONTH, Part.ORDINAL, Part.WEAK}
-_JOINTS: Final = frozenset("._-+")
+_JOINTS: Final = frozenset("._-+&")
+_ASIDE_TOKENS: Final = 5  # "and then the number", "no dots"
+_ASIDES: Final = frozenset(
+    {"the", "number", "letter", "letters", "capital", "lowercase", "uppercase", "case", "lower",
+     "upper", "digit", "digits", "then", "and", "with", "a", "all", "small"}
+)  # fmt: skip
+_ABSENT: Final = frozenset({"dot", "dots", "space", "spaces", "hyphen", "hyphens", "dash"})
 HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "äh", "ähm", "eh", "em"})
 _PAUSES: Final = HESITATIONS | frozenset({",", ".", "…"})
 _UNDOTTED: Final = frozenset({"com", "org"})  # "example com"
 _HOSTS: Final = frozenset({"gmail", "googlemail", "hotmail", "icloud"})  # "bob at gmail"
+_MAIL_HOSTS: Final = _HOSTS | {
+    "yahoo", "ymail", "outlook", "live", "msn", "aol", "me", "mac", "comcast", "verizon", "att",
+    "sbcglobal", "bellsouth", "cox", "charter", "earthlink", "proton", "protonmail", "fastmail",
+    "btinternet", "sky", "virgin", "gmx", "web", "mail",
+}  # fmt: skip
+_ASIDE_STARTS: Final = frozenset(
+    word[:end] for word in _ASIDES | _ABSENT | {"no"} for end in range(1, len(word) + 1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,23 @@ class AddressReader:
                 if found and start < found[-1].after:
                     start = found[-1].after
                 found.append(Address(start, domain.after, domain.is_open))
-        return found
+        return sorted([*found, *self._parts(found)], key=lambda address: address.first)
+
+    def _parts(self, known: Sequence[Address]) -> Iterator[Address]:
+        """Yield the parts of addresses that are said alone after a cue: "john dot smith"."""
+        inside = {index for each in known for index in range(each.first, each.after)}
+        after = self._first
+        for index in range(self._first, len(self._tokens)):
+            if index < after or index in inside or not self._is_dot(index):
+                continue
+            start = self._local(index)
+            after = index
+            while self._is_joint(after) and self._is_atom(after + 1) and after + 1 not in inside:
+                after += 2
+            if start is None or start in inside or after == index or self._is_common(start):
+                continue
+            if self._is_cued(start, start):
+                yield Address(start, after, after >= len(self._tokens) or self._is_end(after))
 
     def held(self, *, is_final: bool) -> int | None:
         """Return the index of the first token that may belong to an address that is not complete.
@@ -233,11 +263,17 @@ class AddressReader:
         start = at - 1
         while start > self._first and at - start < 3 and self._is_pause(start):
             start -= 1
+        start = self._before_aside(start + 1, at)
         if start < self._first or not self._is_atom(start):
             return None
         lowest = max(self._first, at - _MAX_TOKENS)
         words = 1
         while start > lowest:
+            other = self._before_aside(start, at) if self._is_spelled(start) else start - 1
+            if other < start - 1:
+                start = other
+                words += not self._is_spelled(start)
+                continue
             before = self._skip_comma(start - 1, start)
             if self._is_joint(before) and self._is_joint(before - 1):
                 before -= 1  # "guion bajo"
@@ -253,11 +289,42 @@ class AddressReader:
             start = before
         return start
 
+    def _before_aside(self, start: int, at: int) -> int:
+        """Return the index of the part before "the number" or "no dots", or of the token before.
+
+        Args:
+            start: index of the part after it.
+            at: index of the "at".
+        """
+        index, lowest = start - 1, max(self._first, start - 1 - _ASIDE_TOKENS)
+        words = 0
+        while index > lowest:
+            low = self._tokens[index].low
+            if low in _ASIDES or (index + 1 == len(self._tokens) and low in _ASIDE_STARTS):
+                words += 1
+            elif low in _ABSENT and self._tokens[index - 1].low == "no":
+                words, index = words + 1, index - 1
+            elif low != ",":
+                break
+            index -= 1
+        is_part = words and self._is_atom(index)
+        return (
+            index
+            if is_part and (self._is_spelled(index) or self._is_cued(index, at))
+            else start - 1
+        )
+
     def _is_pause(self, index: int) -> bool:
         """Return whether a speaker paused before the "at" of an address."""
         low = self._tokens[index].low
-        is_comma = low == "," and (self._is_cued(index, index) or self._is_spelled(index - 1))
-        return low in HESITATIONS or is_comma
+        if low != ",":
+            return low in HESITATIONS
+        is_part = self._is_cued(index, index) or self._is_spelled(index - 1)
+        return is_part or self._may_be_mail(self._skip_pause(index + 2))
+
+    def _may_be_mail(self, index: int) -> bool:
+        """Return whether a token is the domain of a mail service, or may become one."""
+        return index + 1 >= len(self._tokens) or self._tokens[index].low in _MAIL_HOSTS
 
     def _skip_comma(self, index: int, after: int) -> int:
         """Return the index before a comma next to a letter, a digit or a joint."""

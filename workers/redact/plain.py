@@ -89,7 +89,8 @@ def _held_from(words: Sequence[tuple[str, int]], text: str, rules: Rules) -> int
     """Return the offset of the last word, and of those before it that it may change."""
     lexicon = rules.words
     low = words[-1][0]
-    if text.rstrip()[-1] in ",?!":
+    last = text.rstrip()[-1]
+    if last in "?!" or (last == "," and low in lexicon.common):
         return len(text)
     keep = len(words) - 1
     if low in lexicon.prefixes or low in lexicon.joint_starts:

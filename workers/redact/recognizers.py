@@ -13,11 +13,13 @@ from typing import Final
 import phonenumbers
 
 from workers.redact.checksums import (
+    IBAN_LENGTHS,
     NATIONAL_LENGTHS,
     has_issuer,
     iban_length,
     is_card,
     is_national_id,
+    is_routing_number,
 )
 from workers.redact.cues import Cue
 from workers.redact.kinds import Kind, Match
@@ -41,6 +43,15 @@ _UNMASKED: Final = frozenset(  # words before amounts and expiry dates
         "expires expire expiry expiration exp until",
     )
 )
+_PHONE_FORM: Final = re.compile(r"(?:1[-. ])?\d{3}\)?[-. ]\d{3}[-. ]\d{4}")
+_IBAN_HEAD: Final = re.compile(r"[A-Z]{2}\d{2} \d{4} ?\d{4}")
+_SPELLED_LETTERS: Final = 3  # of an address
+_DAY_AND_MONTH: Final = (
+    r"(?:0?[1-9]|1[0-2])(?:0?[1-9]|[12]\d|3[01])|(?:0?[1-9]|[12]\d|3[01])(?:0?[1-9]|1[0-2])"
+)
+_BIRTH_YEAR: Final = r"19[2-9]\d"
+_FULL_DATE: Final = re.compile(f"(?:{_DAY_AND_MONTH}){_BIRTH_YEAR}")
+_DAY_AND_YEAR: Final = re.compile(rf"(?:0?[1-9]|[12]\d|3[01]){_BIRTH_YEAR}")
 _MONTHS_OR_VERBS: Final = frozenset(["may", "march", "mar"])
 _YEARS: Final = re.compile(r"(?:(?:19|20)\d\d){2}")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
@@ -79,7 +90,7 @@ def classify(run: Run, setting: Setting) -> Match | None:
     digits = run.digits
     if len(digits) > MAX_DIGITS:
         return _whole(run, Kind.NUMBER)
-    for find in (_coded, _announced, _by_form, _corrected, _repeated):
+    for find in (_coded, _announced, _full_date, _by_form, _corrected, _repeated):
         match = find(run, setting)
         if match and (match.kind in setting.kinds or match.kind is Kind.NUMBER):
             return match
@@ -133,8 +144,11 @@ def _numeric(run: Run, kind: Kind) -> Match:
 def _coded(run: Run, setting: Setting) -> Match | None:
     items = run.items
     for first, item in enumerate(items):
-        if item.role is Role.LETTERS and (match := _iban(items[first:])):
-            return match
+        if item.role is Role.LETTERS:
+            if match := _iban(items[first:]) or _iban_head(items[first:], setting):
+                return match
+            if _is_login_code(items[first:]):
+                return Match(item.start, run.end, Kind.ONE_TIME_CODE)
         if match := _national(items, first, setting):
             return match
     return None
@@ -148,6 +162,21 @@ def _iban(items: tuple[Item, ...]) -> Match | None:
         if length and total >= length:
             return Match(items[0].start, each.end, Kind.IBAN)
     return None
+
+
+def _iban_head(items: tuple[Item, ...], setting: Setting) -> Match | None:
+    """Find the beginning of an IBAN, as it is written: "FI51 1340 8914"."""
+    if _IBAN_HEAD.match(setting.text, items[0].start) and not _is_harmless_cue(setting):
+        country = items[0].chars
+        if country in IBAN_LENGTHS:
+            return Match(items[0].start, items[-1].end, Kind.IBAN)
+    return None
+
+
+def _is_login_code(items: tuple[Item, ...]) -> bool:
+    """Return whether it is "G-417006"."""
+    chars = "".join(each.chars for each in items)
+    return chars[0] == "G" and len(chars) == 7 and chars[1:].isdecimal()
 
 
 def _national(items: tuple[Item, ...], first: int, setting: Setting) -> Match | None:
@@ -173,6 +202,9 @@ def _announced(run: Run, setting: Setting) -> Match | None:
     digits = run.digits
     if cue is None or cue.kind is None or not _is_enabled(cue.kind, setting):
         return None
+    if cue.kind is Kind.EMAIL:
+        letters = sum(each.role is Role.LETTERS for each in run.items)
+        return _whole(run, Kind.EMAIL) if letters >= _SPELLED_LETTERS else None
     is_long = len(digits) >= LONG_DIGITS
     if (setting.distance > _NEAR_WORDS and not is_long) or _is_measure(run, setting):
         return None
@@ -216,6 +248,14 @@ def _is_year(digits: str, setting: Setting) -> bool:
 # Runs without a cue.
 
 
+def _full_date(run: Run, setting: Setting) -> Match | None:
+    """Find a whole date of the last century, which is rarely anything but a date of birth."""
+    if _is_harmless_cue(setting) or not _YEAR_WORDS.isdisjoint(setting.words_before[-1:]):
+        return None
+    form = _DAY_AND_YEAR if any(each.role is Role.MONTH for each in run.items) else _FULL_DATE
+    return _numeric(run, Kind.BIRTH_DATE) if form.fullmatch(run.digits) else None
+
+
 def _by_form(run: Run, setting: Setting) -> Match | None:
     harmless = _is_harmless_cue(setting)
     for items in _digit_parts(run.items):
@@ -231,11 +271,14 @@ def _form(items: tuple[Item, ...], digits: str, setting: Setting, *, harmless: b
     if any(is_card(part) and has_issuer(part) for part in _windows(items)):
         return Kind.CARD
     if harmless:
-        return None
+        is_phone = _PHONE_FORM.fullmatch(setting.text, items[0].start, items[-1].end)
+        return Kind.PHONE if is_phone and setting.distance > 1 else None
     if len(digits) == _CARD_DIGITS and has_issuer(digits):
         return Kind.CARD  # one digit is wrong
     if _is_social_security(items, setting.text):
         return Kind.NATIONAL_ID
+    if is_routing_number(digits):
+        return Kind.BANK_ACCOUNT
     is_harmless_form = _HARMLESS_FORM.fullmatch(setting.text, items[0].start, items[-1].end)
     if Kind.PHONE in setting.kinds and not is_harmless_form and _has_phone(items, digits, setting):
         return Kind.PHONE

@@ -9,12 +9,12 @@ parts, each with the context that the part before it returned, is masked like th
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Final
 
-from workers.redact.cues import MAX_PHRASE_WORDS, Cue, Phrases, cues, normalized, phrases
+from workers.redact.cues import MAX_PHRASE_WORDS, NO_DIGITS, Cue, Phrases, cues, normalized, phrases
 from workers.redact.emails import AddressReader
 from workers.redact.kinds import Kind, Match
 from workers.redact.lexicon import Lexicon, lexicon
@@ -28,7 +28,9 @@ _TAIL_TOKENS: Final = 2 * MAX_PHRASE_WORDS + 2
 ADDRESS_WORDS: Final[Mapping[Kind | None, int]] = MappingProxyType(
     {Kind.EMAIL: 12, Kind.PHONE: 7}  # from a cue, also "reach me at", to an address
 )
-_LINKS: Final = frozenset({"is", "was", "that's", "it's", "as", "for", "ist", "es", "lautet"})
+_LINKS: Final = frozenset(
+    {"is", "was", "that's", "thats", "it's", "its", "which", "as", "for", "ist", "es", "lautet"}
+)
 _INHERITED_WORDS: Final = 20
 _JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"], ["und"], ["y"])
 _LINK_WORDS: Final = 4  # from a cue before a number: another one after it is ignored
@@ -158,19 +160,19 @@ class _Scanner:
     def result(self, *, more: bool, is_final: bool, force: bool) -> Scan:
         self._more = more and not is_final
         length = len(self._text)
-        settled, inside, pending = length, None, ""
+        inside, pending = None, ""
+        addresses, settled = self._find_addresses(more=more, is_final=is_final)
         runs = find_runs(self._tokens, self._rules.words, self._first, length, self._no_items())
         previous: Match | None = None
         for run in runs:
             is_undecided = run.is_open and len(run.digits) <= MAX_DIGITS
             if more and (is_undecided or self._announced_after(run) is True):
-                settled, pending = self._opening(run.start), run.digits
+                settled, pending = min(settled, self._opening(run.start)), run.digits
                 break
             previous = self._mask(run, previous, force=force)
             is_cut = len(run.digits) > MAX_DIGITS and run.after >= len(self._tokens)
             inside = previous.kind if previous and is_cut else None
-        if Kind.EMAIL in self._rules.kinds:
-            settled = min(settled, self._mask_addresses(more=more, is_final=is_final))
+        self._add_addresses(addresses)
         if more:
             settled = max(self._base, min(settled, self._before_last_word(is_final=is_final)))
             spans = [(each.start, each.end) for each in self._matches]
@@ -223,16 +225,23 @@ class _Scanner:
         return found
 
     def _resolved(self, position: int) -> Cue:
-        """Return the cue of a mark; of the kind announced just before, if it inherits it."""
+        """Return the cue of a mark, and what was announced just before if it may be about that."""
         _, index, cue = self._marks[position]
-        if not cue.inherits:
+        if not cue.inherits and not cue.is_weak:
             return cue
         before, at = self._context.cue, self._counted - self._context.distance
         for _, near, other in reversed(self._marks[max(0, position - _INHERITED_WORDS) : position]):
-            if not other.inherits or index - near > _INHERITED_WORDS:
+            is_passed = other.inherits or (cue.is_weak and other.is_weak)
+            if not is_passed or index - near > _INHERITED_WORDS:
                 before, at = other, near
                 break
-        return _part_of(before) if before and index - at <= _INHERITED_WORDS else cue
+        if before is None or index - at > _INHERITED_WORDS:
+            return cue
+        if cue.inherits:
+            return _part_of(before)
+        if before.is_weak:
+            before = before.otherwise
+        return replace(cue, otherwise=before) if before else cue
 
     def _cue_at(self, offset: int, index: int) -> tuple[Cue | None, int]:
         """Return the last cue that ends before an offset, and the words between."""
@@ -255,7 +264,9 @@ class _Scanner:
         after = self._announced_after(run)
         if isinstance(after, Cue) and (cue is None or distance > _LINK_WORDS):
             cue, distance = after, 1
-        follower = self._tokens[run.after].low if run.after < len(self._tokens) else ""
+        cue = cue and cue.applying_to(len(run.digits), distance)
+        follows = run.after < len(self._tokens) and self._tokens[run.after - 1].end == run.end
+        follower = self._tokens[run.after].low if follows else ""
         return Setting(
             self._text,
             cue,
@@ -327,8 +338,7 @@ class _Scanner:
         self._matches.append(match)
         self._numbers.append((run.digits[:MAX_DIGITS], match.kind))
         minimum = 4 if match.kind is Kind.BIRTH_DATE else 3
-        self._ends[match.end] = Cue(match.kind, minimum)
-        insort(self._marks, (match.end, run.after, self._ends[match.end]), key=itemgetter(0))
+        self._mark(match.end, run.after, Cue(match.kind, minimum))
         return match
 
     def _continued(self, run: Run, previous: Match | None) -> Match | None:
@@ -343,22 +353,48 @@ class _Scanner:
 
     # Addresses.
 
-    def _mask_addresses(self, *, more: bool, is_final: bool) -> int:
-        """Mask the addresses; return the offset from which the text is not settled."""
-        reader = AddressReader(self._tokens, self._rules.words, self._first, self._cued_from)
+    def _find_addresses(self, *, more: bool, is_final: bool) -> tuple[list[Match], int]:
+        """Return the addresses, and the offset from which the text is not settled.
+
+        What follows an address may spell a part of it again: "that's C H O W".
+        """
+        found: list[Match] = []
         settled = len(self._text)
+        if Kind.EMAIL not in self._rules.kinds:
+            return found, settled
+        reader = AddressReader(self._tokens, self._rules.words, self._first, self._cued_from)
         for address in reader.addresses():
             start = self._tokens[address.first].start
             end = self._tokens[address.after - 1].end
-            self._matches = [
-                each for each in self._matches if each.end <= start or each.start >= end
-            ]
-            self._matches.append(Match(start, end, Kind.EMAIL))
+            found.append(Match(start, end, Kind.EMAIL))
+            before, distance = self._cue_at(start, address.first)
+            if before and before.kind is Kind.EMAIL:
+                before = before.otherwise
+            is_near = distance <= _INHERITED_WORDS
+            self._mark(
+                end,
+                address.after,
+                Cue(Kind.EMAIL, NO_DIGITS, otherwise=before if is_near else None),
+            )
             if more and address.is_open:
                 settled = min(settled, start)
-        self._matches.sort(key=lambda match: match.start)
         held = reader.held(is_final=is_final) if more else None
-        return settled if held is None else min(settled, self._tokens[held].start)
+        return found, settled if held is None else min(settled, self._tokens[held].start)
+
+    def _mark(self, end: int, index: int, cue: Cue) -> None:
+        """Add what a value, which ends at an offset before a token, announces."""
+        self._ends[end] = cue
+        insort(self._marks, (end, index, cue), key=itemgetter(0))
+
+    def _add_addresses(self, addresses: Sequence[Match]) -> None:
+        for each in addresses:
+            self._matches = [
+                other
+                for other in self._matches
+                if other.end <= each.start or other.start >= each.end
+            ]
+            self._matches.append(each)
+        self._matches.sort(key=lambda match: match.start)
 
     def _cued_from(self, index: int) -> int | None:
         """Return the index of the first token after a cue for an address near a token."""

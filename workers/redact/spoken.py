@@ -26,6 +26,10 @@ _NUMBERS: Final = frozenset(
     {Part.DIGIT, Part.PAIR, Part.TENS, Part.HUNDREDS, Part.HUNDRED, Part.THOUSAND}
 )
 _ORDINAL_ENDINGS: Final = frozenset({"st", "nd", "rd", "th"})
+_INSURANCE_PREFIX: Final = re.compile(  # and no English word
+    r"(?!a[hmnst]|b[ey]|c[ac]|e[hrx]|h[aem]|k[gm]|m[aegmlrsxy]|n[jy]|o[hknr]|p[amc]|re|s[ht]|t[hv]|we|y[ae])"
+    r"[abceghj-prstw-z][abceghj-nprstw-z]"
+)
 _MAX_LETTERS: Final = 4  # of a written group: "NWBK"
 
 
@@ -257,7 +261,7 @@ class _Reader:
         if low in self._words.fillers:
             return None
         is_letters = len(low) == 1 or low in self._words.letters or self._is_group(at, before)
-        is_letters = is_letters or _is_bank_code(low, before)
+        is_letters = is_letters or _is_bank_code(low, before) or self._is_insurance_prefix(at)
         if not is_letters:
             return None
         chars = self._words.letters.get(low, token.text.upper())
@@ -276,6 +280,12 @@ class _Reader:
             return True
         is_last = at + 1 == len(self._tokens)
         return token.text.isupper() and (bool(before) or is_last or self._is_digit(at + 1))
+
+    def _is_insurance_prefix(self, at: int) -> bool:
+        """Return whether it is "tw" in "tw 58 20 33 a", a number of the UK's national insurance."""
+        is_prefix = _INSURANCE_PREFIX.fullmatch(self._tokens[at].low) is not None
+        after = at + 1 + (at + 1 < len(self._tokens) and self._tokens[at + 1].low == ",")
+        return is_prefix and self._is_digit(after)
 
     def _repeated(self, at: int, times: int) -> tuple[Item, int] | None:
         """Read "double four"; a last "double" is an item without digits."""

@@ -13,7 +13,7 @@ from typing import Final
 from workers.redact.cues import Cue
 from workers.redact.kinds import Kind
 from workers.redact.reading import OnNumber, Reader, Slot
-from workers.redact.scan import Context, Recall, Rules
+from workers.redact.scan import Context, Recall, Rules, scan
 
 MAX_TEXT: Final = 20_000  # of a segment; text beyond it is not published
 HOLD_MS: Final = 8_000
@@ -139,6 +139,14 @@ class Track:
         self._held.append(_Held(event, None))
         outputs = self._released()
         return outputs if len(self._held) < _MAX_HELD_EVENTS else outputs + self.flush()
+
+    def pending_kind(self) -> Kind | None:
+        """Return the kind of the number that is not decided, if nothing followed it."""
+        near = [(at, cue) for at, cue in self._said if at >= 0]
+        found = scan(
+            self._carry, self._context, self._rules, more=False, said=near, recall=self._recall
+        )
+        return found.matches[-1].kind if found.matches else None
 
     def advance(self, now_ms: int) -> list[Output]:
         """Release the held finals if the media clock has moved far enough."""

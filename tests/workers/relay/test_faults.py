@@ -119,6 +119,7 @@ async def test_relay_starts_while_a_node_is_lost_and_shows_the_calls_of_others()
             calls = Calls(client)
             await calls.start("CA1")
             own = client.get_node_from_key(partition_key(partition_of("CA1", 64), ""))
+            assert own
             lost = next(node for node in client.get_nodes() if node is not own)
             with redis.Redis(port=int(lost.port)) as server:
                 server.shutdown(nosave=True)
