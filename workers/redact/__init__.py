@@ -12,6 +12,7 @@ plain         passes ordinary words, which need no scan
 scan          decides what to mask in a text, and how much of it is decided
 recognizers   decide what a run of digits and letters is
 emails        finds addresses
+marks         which cue applies where
 cues          phrases that announce a number
 spoken        tokens, and the runs of digits and letters in them
 lexicon       number words, months, letters and fillers, per language

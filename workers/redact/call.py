@@ -25,7 +25,6 @@ _MAX_STREAMS: Final = 64
 _MAX_TRACKS: Final = 16
 _MAX_NUMBERS: Final = 32
 _ECHO_WORDS: Final = 6  # of another speaker, who corrects or repeats a number
-_MIN_PENDING: Final = 7  # an undecided number of so few digits may well be a price
 _MAX_PARAM_NAME: Final = 200
 _NAME_PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -182,9 +181,9 @@ class CallRedactor:
         def recall(digits: str) -> Kind | None:
             if kind := self._numbers.kind_of(digits):
                 return kind
-            others = (each for each in self._tracks() if each not in self_)
-            if any(digits in each.pending for each in others if _is_sensitive(each)):
-                return Kind.NUMBER
+            for other in self._tracks():
+                if other not in self_ and digits in other.pending and other.pending_kind():
+                    return Kind.NUMBER
             return None
 
         return recall
@@ -235,8 +234,3 @@ class CallRedactor:
             self.counts.update(each.kinds)
             published.append(Redacted(fields, each.event))
         return published
-
-
-def _is_sensitive(track: Track) -> bool:
-    """Return whether a track's undecided number may be one that was asked for."""
-    return len(track.pending) >= _MIN_PENDING or track.is_asked

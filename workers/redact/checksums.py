@@ -23,7 +23,7 @@ IBAN_LENGTHS: Final = MappingProxyType(
 )
 # Beginnings of Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay and Maestro.
 _ISSUERS: Final = re.compile(
-    r"4|5[0-8]|2(?:2[2-9]|[3-6]\d|7[01]|720)|3[47]|30[0-5]|3[689]|6(?:011|[2-9])|35"
+    r"4|5[0-8]|2(?:2[2-9]|[3-6]\d|7[01]|720)|3[47]|30[0-5]|3[689]|6(?:011|[2-9])|35(?=\d{14})"
 )
 # The Federal Reserve's districts, their thrifts and electronic transactions, the treasury, cheques.
 _ROUTING: Final = re.compile(r"(?:0\d|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)\d{7}")
@@ -96,13 +96,14 @@ def _is_nir(chars: str) -> bool:
     return number.isdecimal() and 97 - int(number) % 97 == int(chars[13:])
 
 
-def _is_nino(chars: str) -> bool:
+def is_nino(chars: str) -> bool:
+    """Return whether it has the form of a number of the UK's national insurance."""
     return _NINO.fullmatch(chars) is not None
 
 
 # Numbers whose form is rare enough to need no cue.
 _NATIONAL: Final[tuple[tuple[int, Callable[[str], bool]], ...]] = (
-    (9, _is_nino),
+    (9, is_nino),
     (9, _is_dni),
     (11, _is_steuer_id),
     (15, _is_nir),

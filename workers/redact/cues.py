@@ -31,6 +31,7 @@ class Cue:
             "the last four"; `kind` is what it announces if nothing was, except for a year.
         otherwise: what was announced before, if this cue may not be about the value that follows.
         within: words after which it no longer applies; 0 is any number.
+        is_guess: whether no phrase names the thing, so that it may be a person: "Ann's number".
     """
 
     kind: Kind | None
@@ -38,6 +39,7 @@ class Cue:
     inherits: bool = False
     otherwise: "Cue | None" = None
     within: int = 0
+    is_guess: bool = False
 
     @property
     def is_weak(self) -> bool:
@@ -103,16 +105,26 @@ _PLACES: Final = MappingProxyType(
     }
 )
 _PLACE_WORDS: Final = tuple(
-    f"{at} {whose}" for at in ("on", "of", "for", "from", "in") for whose in ("the", "my", "your")
+    f"{at} {whose}"
+    for at in ("on", "of", "for", "from", "in")
+    for whose in ("the", "my", "your", "that")
 )
 _DIGITS_OF: Final = tuple(  # part of a code, one digit or more
     f"{part} of {whose} {code}"
     for part in ("digit", "digits", "character", "characters", "number", "numbers")
-    for whose in ("your", "the", "my")
-    for code in ("pin", "passcode", "password", "security code", "security passcode")
+    for whose in ("your", "the", "my", "that")
+    for code in ("code", "pin", "passcode", "password", "security code", "security passcode")
 )
+NUMBER: Final = "number"
+_NOT_NAMING_WORDS: Final = (  # before "number"; they do not say what it is of
+    "a an any the my your his her our their this that these those what what's whats which it's is "
+    "right wrong new old same other another one two long full whole entire first last second next "
+    "current correct good only and or of real actual main digit with for in by back read have get "
+    "give no such large great big small certain following i'm you're he's she's"
+)
+_NOT_NAMING: Final = frozenset(_NOT_NAMING_WORDS.split())
 _PLURAL: Final = frozenset(  # also for "code's" without its apostrophe
-    {"number", "code", "pin", "passcode", "password", "cvv", "iban", "dob"}
+    {"number", "code", "pin", "passcode", "password", "cvv", "iban", "dob", "birthday", "social"}
 )
 _PERIODS: Final = (
     "years", "months", "weeks", "days", "hours", "minutes", "times", "quarters", "seasons", "games",
@@ -144,7 +156,8 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "aba number|account number|account numbers|bank account|bank account number|"
              "checking account|savings account|current account|account ending|account ending in|"
              "account ends in|transit number|bank details|from checking|to checking|my checking|"
-             "your checking|from savings|to savings|my savings|your savings|bic|direct debit"),
+             "your checking|on savings|in savings|on checking|in checking|from savings|to savings|"
+             "my savings|your savings|bic|direct debit"),
             (Kind.BANK_ACCOUNT, 6, "account"),
             (Kind.PHONE, 3, "phone number|telephone number|mobile number|cell number|"
              "cell phone number|contact number|callback number|call back number|phone numbers|"
@@ -157,12 +170,13 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "call you on|call you back at|call you back on|fax|landline|"
              "my number|his number|her number|your number|wife's number|husband's number|"
              "give me a call at|dial|contact me on|contact me at|"
-             "get me at|get me on|get hold of me on|caller id"),
+             "get me at|get me on|get hold of me on|caller id|direct line|helpline|hotline|"
+             "toll free|toll free number"),
             (Kind.PHONE, 7, "send it to|send that to|send them to|forward it to|mail it to"),
             (Kind.EMAIL, NO_DIGITS, "email|email address|mail address|e mail|email is|write to|"
-             "e mail address"),
+             "e mail address|at sign"),
             (Kind.BIRTH_DATE, 2, "date of birth|birth date|birthdate|birthday|birthday is|dob|"
-             "d o b|were you born|was born on|born on|born on the|date of your birth|"
+             "d o b|were you born|you were born|was born on|born on|born on the|date of your birth|"
              "birth year|year of birth|month of birth|day of birth|dates of birth"),
             (Kind.BIRTH_DATE, 2, "born in|was born in"),
             (Kind.BIRTH_DATE, 4, "born"),
@@ -175,16 +189,20 @@ _TABLES: Final[Mapping[str, tuple[tuple[Kind | None, int, str], ...]]] = Mapping
              "code i just sent you|code i sent|code we sent|text with the code|"
              "activation code|confirmation pin|password|secret code|unlock code|"
              "numbers on the back|number on the back|security number|text that says|text says|"
-             "back of your card|confirmation code|authenticator"),
+             "back of your card|confirmation code|authenticator|signature strip|signature panel|"
+             "text it says|message it says|message says"),
             (Kind.ONE_TIME_CODE, 1, "|".join(_DIGITS_OF)),
-            (Kind.ONE_TIME_CODE, 6, "enter|put in|type in|typed in"),
+            (Kind.ONE_TIME_CODE, 4, "enter|put in|type in|typed in|to sign in|to log in"),
+            (Kind.ONE_TIME_CODE, 6, "says use|just came in|came through|text from|as a text"),
             (Kind.ONE_TIME_CODE, 4, "code|text message|texted you|in the text|six digits|"
              "6 digits|six digit|6 digit|four digit|4 digit"),
             (None, 0, "order|order number|orders|invoice|invoice number|ticket|ticket number|"
              "reference|reference number|ref|ref number|reference code|case|case number|"
              "confirmation number|booking|booking number|booking code|booking reference|"
              "reservation|reservation number|flight|flight number|room|room number|price|cost|"
-             "costs|total|total is|amount|balance|balance is|dollars|version|release|build|"
+             "costs|fee|fees|limit|coverage|deductible|premium|copay|minimum payment|card expire|"
+             "card expires|card expired|expiry date|expiration date|total|total is|amount|balance|"
+             "balance is|dollars|version|release|build|"
              "extension|ext|zip|zip code|postal code|postcode|post code|discount code|promo code|"
              "promotion code|coupon code|voucher code|dress code|error code|product code|"
              "source code|bar code|barcode|qr code|country code|code of conduct|coupon|"
@@ -300,14 +318,22 @@ def phrases(language: str) -> Phrases:
 
 
 def cues(words: Sequence[str], table: Phrases) -> Iterator[tuple[int, int, Cue]]:
-    """Yield the indices of the first and the last word of each phrase, and its cue."""
+    """Yield the indices of the first and the last word of each phrase, and its cue.
+
+    The number of anything that no phrase names is harmless: "prescription number".
+    """
+    found = -1  # the last word of the phrase before
     for index, word in enumerate(words):
         for phrase, cue in table.by_last.get(word, ()):
             first = index + 1 - len(phrase)
             if first >= 0 and tuple(words[first : index + 1]) == phrase:
                 if cue:
+                    found = index
                     yield first, index, cue
                 break
+        else:
+            if word == NUMBER and 0 < index != found + 1 and words[index - 1] not in _NOT_NAMING:
+                yield index - 1, index, Cue(None, is_guess=True)
 
 
 def normalized(word: str) -> str:

@@ -17,6 +17,7 @@ from workers.redact.lexicon import Lexicon, Part
 from workers.redact.spoken import Token
 
 _CUED_WORDS: Final = 5
+NAME_WORDS: Final = 3  # before the "at" of a mail service, without a cue
 _LABEL_WORDS: Final = 2  # "my company dot com"
 _MAX_TOKENS: Final = 40  # on each side; also bounds the work
 _SPELLED: Final = frozenset(Part) - {Part.MONTH, Part.ORDINAL, Part.WEAK}
@@ -24,7 +25,8 @@ _JOINTS: Final = frozenset("._-+&")
 _ASIDE_TOKENS: Final = 5  # "and then the number", "no dots"
 _ASIDES: Final = frozenset(
     {"the", "number", "letter", "letters", "capital", "lowercase", "uppercase", "case", "lower",
-     "upper", "digit", "digits", "then", "and", "with", "a", "all", "small"}
+     "upper", "digit", "digits", "then", "and", "with", "a", "all", "small", "that's", "thats",
+     "spelled"}
 )  # fmt: skip
 _ABSENT: Final = frozenset({"dot", "dots", "space", "spaces", "hyphen", "hyphens", "dash"})
 HESITATIONS: Final = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "äh", "ähm", "eh", "em"})
@@ -227,7 +229,7 @@ class AddressReader:
             if not self._is_atom(index) or (is_next and self._ends_label(index, at)):
                 break
             if not self._is_spelled(index) or (not is_first and not self._is_letter(index)):
-                if index > start and words == 1 and not is_first:
+                if index > start and words == 1 and not is_first and not self._is_code(index):
                     break
                 words -= 1
             if words < 0:
@@ -236,6 +238,10 @@ class AddressReader:
             if not is_first and words == 0:
                 break
         return index
+
+    def _is_code(self, index: int) -> bool:
+        """Return whether it is "twelve" in "k twelve"."""
+        return self._is_letter(index - 1) and self._is_spelled(index)
 
     def _ends_label(self, index: int, at: int) -> bool:
         """Return whether a label has ended before a common word."""
@@ -261,7 +267,7 @@ class AddressReader:
 
     def _all_local(self, at: int) -> int | None:
         start = at - 1
-        while start > self._first and at - start < 3 and self._is_pause(start):
+        while start > self._first and at - start < 4 and self._is_pause(start, at):
             start -= 1
         start = self._before_aside(start + 1, at)
         if start < self._first or not self._is_atom(start):
@@ -314,13 +320,13 @@ class AddressReader:
             else start - 1
         )
 
-    def _is_pause(self, index: int) -> bool:
+    def _is_pause(self, index: int, at: int) -> bool:
         """Return whether a speaker paused before the "at" of an address."""
         low = self._tokens[index].low
         if low != ",":
             return low in HESITATIONS
         is_part = self._is_cued(index, index) or self._is_spelled(index - 1)
-        return is_part or self._may_be_mail(self._skip_pause(index + 2))
+        return is_part or self._may_be_mail(self._skip_pause(at + 1))
 
     def _may_be_mail(self, index: int) -> bool:
         """Return whether a token is the domain of a mail service, or may become one."""
@@ -340,7 +346,13 @@ class AddressReader:
             return words < _CUED_WORDS
         if self._is_common(before):
             return False
-        return self._is_spelled(start) and words == 1
+        if self._is_spelled(start) and words == 1:
+            return True
+        is_name = words < NAME_WORDS and before == start - 1 and self._is_name(before)
+        return is_name and self._is_name(start) and self._may_be_mail(self._skip_pause(at + 1))
+
+    def _is_name(self, index: int) -> bool:
+        return self._words.may_be_name(self._tokens[index].low)
 
     def _is_atom(self, index: int) -> bool:
         if not 0 <= index < len(self._tokens):

@@ -74,6 +74,10 @@ class Lexicon:
     joining: frozenset[str]
     prefixes: frozenset[str]
 
+    def may_be_name(self, word: str) -> bool:
+        """Return whether a word may be part of the name in "walter benning at gmail dot com"."""
+        return word.isalpha() and word not in self.common and word not in _ORDINARY
+
 
 @dataclass(frozen=True, slots=True)
 class _Words:
@@ -136,7 +140,7 @@ _ENGLISH: Final = _Words(
     units="dollars dollar euros euro pounds pound cents cent bucks pence percent minutes minute "
     "mins seconds hours hour days day weeks week months month years year pm am o'clock times "
     "people degrees miles kilometers meters feet inches grams kilos pounds units pieces items "
-    "copies boxes points million billion",
+    "copies boxes points million billion number",
     common="the a and is it it's its i'm you to of that in on we my your or but so if this be with "
     "as are was not no yes yeah okay ok please thanks thank me us them him her at for from have "
     "has can could would will do did what's i i'll that's you're look meet out online here there "
@@ -144,6 +148,42 @@ _ENGLISH: Final = _Words(
     "email mail e-mail address works worked shop shopped order ordered buy bought sold sell",
     letters={"zed": "Z", "zee": "Z", "aitch": "H", "hash": "#"},
 )
+# Frequent words that are no names. A word that is not among them waits for up to two more.
+_ORDINARY_WORDS: Final = (
+    "able account actually after again ago all almost already also although always am another any "
+    "anybody anymore anything anyway apologize appointment appreciate around ask asked asking away "
+    "bad balance bank because been before being best better between bill billing both box bring "
+    "business busy call called calling calls came cancel change charge charged check checked "
+    "checking city claim close come coming company complete confirm contact correct cost could "
+    "couple course credit current customer date day days deal definitely delivered delivery "
+    "details did didn't difference different doing don't done down due during each early either "
+    "else end enough even ever every everybody everything exactly expect fact far fee feel few "
+    "figure file fill final fine first fix fixed form free friday full gave get gets getting give "
+    "given gives go goes going gone gonna good got great guess guy guys had half happen happened "
+    "happy hard hear heard hello help here's hi hold hope hour hours house how however hundred "
+    "important information inside instead insurance into issue it'll i'd i've i'm job keep kept "
+    "kind knew know known last late later least leave left less let let's letter level like line "
+    "list listen little long longer looked looking looks lot love made make makes making man many "
+    "matter maybe mean means meant message might mind minute minutes miss missing moment monday "
+    "money month months more morning most move much must name need needed needs never new next "
+    "nice night none normal note nothing notice now number off offer office often old once one "
+    "only open option options order other our out over own package paid part pass past pay paying "
+    "payment people per phone pick place plan point policy possible problem process product "
+    "put question quick quite rate reach read reading ready real really reason receive received "
+    "recent record refund related remember request rest return right room said same saturday saw "
+    "say saying says second see seems seen send sent service set several shall she should show "
+    "side sign since sir ma'am some somebody someone something sometimes somewhere soon sorry sort "
+    "speak speaking special spell start started state stay step still stop store street stuff "
+    "such sunday supposed system take taken takes taking talk talking tell text than that's their "
+    "then there's these they they're thing things think this those though thought through "
+    "thursday time times today together told tomorrow tonight too took total tried trouble true "
+    "try trying tuesday turn two under understand until up update upset use used using usually "
+    "very wait waiting want wanted wants was way we'll we're we've wednesday week weeks well went "
+    "were what when where whether which while who whole whose why wife window wish within without "
+    "woman won't wonder word working world worry worse wouldn't write writing wrong year years "
+    "yesterday yet you'd you'll you've husband car"
+)
+_ORDINARY: Final = frozenset(_ORDINARY_WORDS.split())
 _GERMAN: Final = _Words(
     digits="null eins/ein/eine zwei/zwo drei vier fünf/fuenf sechs sieben acht neun",
     teens="zehn elf zwölf/zwoelf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn",

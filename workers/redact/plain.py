@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from workers.redact.cues import normalized
-from workers.redact.emails import HESITATIONS
+from workers.redact.cues import NUMBER, normalized
+from workers.redact.emails import HESITATIONS, NAME_WORDS
 from workers.redact.scan import ADDRESS_WORDS, Context, Rules
 from workers.redact.spoken import TOKEN
 
@@ -80,7 +80,7 @@ def _is_plain(lows: Sequence[str], tail: str, rules: Rules) -> bool:
     if _ends_inside_word(tail):  # a cue that ends there was not counted before
         names = [*before[-1:], *names]
         before = before[:-1]
-    if not rules.phrases.singles.isdisjoint(names):
+    if NUMBER in names or not rules.phrases.singles.isdisjoint(names):
         return False
     return rules.phrases.endings.isdisjoint(pairwise([*before[-1:], *names]))
 
@@ -98,4 +98,16 @@ def _held_from(words: Sequence[tuple[str, int]], text: str, rules: Rules) -> int
             keep -= 1
         if keep and (words[keep - 1][0] not in lexicon.common or low in lexicon.joint_starts):
             keep -= 1
-    return words[keep][1]
+    return words[_names_from(words, keep, text, rules)][1]
+
+
+def _names_from(words: Sequence[tuple[str, int]], keep: int, text: str, rules: Rules) -> int:
+    """Return the index of the first word of a name that ends with a word."""
+    first = keep
+    while first > 0 and keep - first < NAME_WORDS - 1 and rules.words.may_be_name(words[first][0]):
+        before = words[first - 1]
+        is_next = text[before[1] + len(before[0]) : words[first][1]].isspace()
+        if not is_next or not rules.words.may_be_name(before[0]):
+            break
+        first -= 1
+    return first

@@ -19,6 +19,7 @@ from workers.redact.checksums import (
     iban_length,
     is_card,
     is_national_id,
+    is_nino,
     is_routing_number,
 )
 from workers.redact.cues import Cue
@@ -26,6 +27,7 @@ from workers.redact.kinds import Kind, Match
 from workers.redact.spoken import MAX_DIGITS, Item, Role, Run
 
 LONG_DIGITS: Final = 7  # a quantity rarely has this many
+_CARD_HEADS: Final = (8, 12)
 _CARD_DIGITS: Final = 16
 _NEAR_WORDS: Final = 15  # from a cue to a short run
 _MAX_PHONE_CHECKS: Final = 40  # each costs 50 us
@@ -39,19 +41,20 @@ _HARMLESS_FORM: Final = re.compile(  # a date, an IP address, or a number with s
 _UNMASKED: Final = frozenset(  # words before amounts and expiry dates
     re.findall(
         r"\w+",
-        "pay paid charge charged refund refunded bill billed owe spent "
+        "pay paid charge charged charges refund refunded bill billed owe spent "
         "expires expire expiry expiration exp until",
     )
 )
 _PHONE_FORM: Final = re.compile(r"(?:1[-. ])?\d{3}\)?[-. ]\d{3}[-. ]\d{4}")
 _IBAN_HEAD: Final = re.compile(r"[A-Z]{2}\d{2} \d{4} ?\d{4}")
+_HEAD: Final = re.compile(r"[A-Z]{2}\d{6}")
 _SPELLED_LETTERS: Final = 3  # of an address
 _DAY_AND_MONTH: Final = (
     r"(?:0?[1-9]|1[0-2])(?:0?[1-9]|[12]\d|3[01])|(?:0?[1-9]|[12]\d|3[01])(?:0?[1-9]|1[0-2])"
 )
 _BIRTH_YEAR: Final = r"19[2-9]\d"
 _FULL_DATE: Final = re.compile(f"(?:{_DAY_AND_MONTH}){_BIRTH_YEAR}")
-_DAY_AND_YEAR: Final = re.compile(rf"(?:0?[1-9]|[12]\d|3[01]){_BIRTH_YEAR}")
+_DAY_AND_YEAR: Final = re.compile(rf"(?:[23]0[1-9]|0?[1-9]|[12]\d|3[01])(?:{_BIRTH_YEAR}|[3-9]\d)")
 _MONTHS_OR_VERBS: Final = frozenset(["may", "march", "mar"])
 _YEARS: Final = re.compile(r"(?:(?:19|20)\d\d){2}")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
@@ -90,7 +93,7 @@ def classify(run: Run, setting: Setting) -> Match | None:
     digits = run.digits
     if len(digits) > MAX_DIGITS:
         return _whole(run, Kind.NUMBER)
-    for find in (_coded, _announced, _full_date, _by_form, _corrected, _repeated):
+    for find in (_coded, _announced, _full_date, _by_form, _card_head, _corrected, _repeated):
         match = find(run, setting)
         if match and (match.kind in setting.kinds or match.kind is Kind.NUMBER):
             return match
@@ -145,13 +148,14 @@ def _coded(run: Run, setting: Setting) -> Match | None:
     items = run.items
     for first, item in enumerate(items):
         if item.role is Role.LETTERS:
-            if match := _iban(items[first:]) or _iban_head(items[first:], setting):
+            if match := _iban(items[first:]):
                 return match
             if _is_login_code(items[first:]):
                 return Match(item.start, run.end, Kind.ONE_TIME_CODE)
         if match := _national(items, first, setting):
             return match
-    return None
+    heads = [n for n, item in enumerate(items) if item.role is Role.LETTERS]
+    return _iban_head(items[heads[0] :], setting) if heads else None
 
 
 def _iban(items: tuple[Item, ...]) -> Match | None:
@@ -165,11 +169,13 @@ def _iban(items: tuple[Item, ...]) -> Match | None:
 
 
 def _iban_head(items: tuple[Item, ...], setting: Setting) -> Match | None:
-    """Find the beginning of an IBAN, as it is written: "FI51 1340 8914"."""
-    if _IBAN_HEAD.match(setting.text, items[0].start) and not _is_harmless_cue(setting):
-        country = items[0].chars
-        if country in IBAN_LENGTHS:
-            return Match(items[0].start, items[-1].end, Kind.IBAN)
+    """Find the beginning of an IBAN: "FI51 1340 8914", "D E two seven, eight two eight two"."""
+    head = "".join(each.chars for each in items[:12])
+    is_spelled = len(items) > 2 and len(items[0].chars) == len(items[1].chars) == 1
+    is_written = _IBAN_HEAD.match(setting.text, items[0].start)
+    is_head = (is_spelled or is_written) and _HEAD.match(head) and head[:2] in IBAN_LENGTHS
+    if is_head and not _is_harmless_cue(setting):
+        return Match(items[0].start, items[-1].end, Kind.IBAN)
     return None
 
 
@@ -189,7 +195,8 @@ def _national(items: tuple[Item, ...], first: int, setting: Setting) -> Match | 
         if len(chars) > max(NATIONAL_LENGTHS):
             break
         whole = first == 0 and each is items[-1] and not _is_harmless_cue(setting)
-        if (has_letters or whole) and is_national_id(chars):
+        is_listed = has_letters and not (is_nino(chars) and _is_harmless_cue(setting))
+        if (is_listed or whole) and is_national_id(chars):
             return Match(items[first].start, each.end, Kind.NATIONAL_ID)
     return None
 
@@ -212,7 +219,8 @@ def _announced(run: Run, setting: Setting) -> Match | None:
         return _birth_date(run, cue, setting)
     if _is_year(digits, setting) or (cue.inherits and _YEAR.fullmatch(digits)):
         return None
-    if len(digits) < cue.min_digits and not _is_repeated_pair(digits, setting, cue.kind):
+    length = sum(len(each.chars) for each in run.items) if cue.kind is Kind.IBAN else len(digits)
+    if length < cue.min_digits and not _is_repeated_pair(digits, setting, cue.kind):
         return None
     if cue.kind in _LETTERED:
         return _whole(run, cue.kind)
@@ -250,10 +258,15 @@ def _is_year(digits: str, setting: Setting) -> bool:
 
 def _full_date(run: Run, setting: Setting) -> Match | None:
     """Find a whole date of the last century, which is rarely anything but a date of birth."""
-    if _is_harmless_cue(setting) or not _YEAR_WORDS.isdisjoint(setting.words_before[-1:]):
+    if _is_harmless_cue(setting) or _is_measure(run, setting):
         return None
-    form = _DAY_AND_YEAR if any(each.role is Role.MONTH for each in run.items) else _FULL_DATE
-    return _numeric(run, Kind.BIRTH_DATE) if form.fullmatch(run.digits) else None
+    if not _YEAR_WORDS.isdisjoint(setting.words_before[-1:]):
+        return None
+    roles = [each.role for each in run.items]
+    form = _DAY_AND_YEAR if Role.MONTH in roles else _FULL_DATE
+    is_spoken = roles[:3] == [Role.ORDINAL, Role.ORDINAL, Role.DIGITS]  # "fourth of the eleventh"
+    is_british = is_spoken and len("".join(each.chars for each in run.items[2:])) in (2, 4)
+    return _numeric(run, Kind.BIRTH_DATE) if is_british or form.fullmatch(run.digits) else None
 
 
 def _by_form(run: Run, setting: Setting) -> Match | None:
@@ -271,8 +284,10 @@ def _form(items: tuple[Item, ...], digits: str, setting: Setting, *, harmless: b
     if any(is_card(part) and has_issuer(part) for part in _windows(items)):
         return Kind.CARD
     if harmless:
-        is_phone = _PHONE_FORM.fullmatch(setting.text, items[0].start, items[-1].end)
-        return Kind.PHONE if is_phone and setting.distance > 1 else None
+        is_written = _PHONE_FORM.fullmatch(setting.text, items[0].start, items[-1].end)
+        is_guess = setting.cue is not None and setting.cue.is_guess
+        may_be_phone = (is_written and setting.distance > 1) or (is_guess and len(digits) > 8)
+        return Kind.PHONE if may_be_phone and _has_phone(items, digits, setting) else None
     if len(digits) == _CARD_DIGITS and has_issuer(digits):
         return Kind.CARD  # one digit is wrong
     if _is_social_security(items, setting.text):
@@ -344,6 +359,12 @@ def _is_phone(digits: str, start: int, setting: Setting) -> bool:
     except phonenumbers.NumberParseException:
         return False
     return phonenumbers.is_valid_number(number)
+
+
+def _card_head(run: Run, setting: Setting) -> Match | None:
+    """Find the first groups of a card number, which the speaker interrupted."""
+    is_head = len(run.digits) in _CARD_HEADS and has_issuer(run.digits)
+    return _numeric(run, Kind.CARD) if is_head and not is_harmless(run, setting) else None
 
 
 def _corrected(run: Run, setting: Setting) -> Match | None:

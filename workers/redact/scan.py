@@ -7,10 +7,10 @@ The decision about the settled part never depends on what follows it. So a text 
 parts, each with the context that the part before it returned, is masked like the whole text.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from operator import attrgetter, itemgetter
+from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +18,7 @@ from workers.redact.cues import MAX_PHRASE_WORDS, NO_DIGITS, Cue, Phrases, cues,
 from workers.redact.emails import AddressReader
 from workers.redact.kinds import Kind, Match
 from workers.redact.lexicon import Lexicon, lexicon
+from workers.redact.marks import INHERITED_WORDS, OWNERS, Marks, part_of
 from workers.redact.recognizers import LONG_DIGITS, Setting, classify, is_harmless
 from workers.redact.spoken import MAX_DIGITS, Role, Run, Token, find_runs, tokenize
 
@@ -31,12 +32,9 @@ ADDRESS_WORDS: Final[Mapping[Kind | None, int]] = MappingProxyType(
 _LINKS: Final = frozenset(
     {"is", "was", "that's", "thats", "it's", "its", "which", "as", "for", "ist", "es", "lautet"}
 )
-_INHERITED_WORDS: Final = 20
-_JOINED: Final = (["and"], ["and", "your"], ["and", "the"], ["and", "my"], ["or"], ["und"], ["y"])
 _LINK_WORDS: Final = 4  # from a cue before a number: another one after it is ignored
 _AFTER_WORDS: Final = 7  # "4821, is that the new PIN"
 _AFTER_TOKENS: Final = 12
-_OWNERS: Final = frozenset({"my", "his", "her", "our", "your", "the"})
 _STOPS: Final = frozenset(".?!;:")
 
 
@@ -70,7 +68,7 @@ class Rules:
     def of(cls, kinds: frozenset[Kind], language: str, region: str) -> "Rules":
         """Build the rules for a language, such as `en`, and a region, such as `US`."""
         table = phrases(language)
-        after = [*_LINKS, *_OWNERS, *(each[0] for each in table.beginnings if each)]
+        after = [*_LINKS, *OWNERS, *(each[0] for each in table.beginnings if each)]
         starts = frozenset(word[:end] for word in after for end in range(1, len(word) + 1))
         return cls(kinds, lexicon(language), table, starts, region)
 
@@ -147,14 +145,9 @@ class _Scanner:
             (n for n, each in enumerate(self._tokens) if each.start >= self._base),
             len(self._tokens),
         )
-        # A word that ends where the text begins was not counted before: it may not have ended.
-        self._counted = next(
-            (n for n, each in enumerate(self._tokens) if each.end >= self._base), self._first
-        )
-        self._in_phrases: list[tuple[int, int]] = []  # indices of the first and last token of each
-        self._marks = self._find_marks(said)
+        known = context.cue, context.distance
+        self._marks = Marks(self._tokens, self._base, known, rules.phrases, said)
         self._matches: list[Match] = []
-        self._ends: dict[int, Cue] = {}
         self._numbers: list[tuple[str, Kind]] = []
 
     def result(self, *, more: bool, is_final: bool, force: bool) -> Scan:
@@ -186,69 +179,10 @@ class _Scanner:
         """Return the indices of the tokens of phrases: in "last four" is no digit."""
         return frozenset(
             index
-            for first, last in self._in_phrases
+            for first, last in self._marks.phrases
             if not self._is_unfinished(self._tokens[last])
             for index in range(first, last + 1)
         )
-
-    # Cues.
-
-    def _find_marks(self, said: Sequence[tuple[int, Cue]]) -> list[tuple[int, int, Cue]]:
-        """Return the cues: offset after the phrase, index of the word after it, cue."""
-        tokens = self._tokens
-        found = self._phrases()
-        own = {mark[0] for mark in found if mark[0] > self._base}
-        for offset, cue in said:
-            at = offset + self._base
-            index = next((n for n, t in enumerate(tokens) if t.start >= at), len(tokens))
-            found.append((at, index, cue))
-        self._own_ends = own
-        return sorted(found, key=lambda mark: mark[:2])
-
-    def _phrases(self) -> list[tuple[int, int, Cue]]:
-        """Return the cues in the text, and one that the text before it ends with.
-
-        In "date of birth and postcode", the harmless cue does not hide the other one.
-        """
-        tokens = self._tokens
-        at_word = [n for n, each in enumerate(tokens) if each.low[0].isalnum()]
-        words = [normalized(tokens[n].low) for n in at_word]
-        found = []
-        sensitive = -1
-        for first, last, cue in cues(words, self._rules.phrases):
-            self._in_phrases += [(at_word[first], at_word[last])]
-            if cue.kind is None and sensitive >= 0 and words[sensitive + 1 : first] in _JOINED:
-                continue
-            sensitive = last if cue.kind else -1
-            if tokens[at_word[last]].end >= self._base:
-                found.append((tokens[at_word[last]].end, at_word[last] + 1, cue))
-        return found
-
-    def _resolved(self, position: int) -> Cue:
-        """Return the cue of a mark, and what was announced just before if it may be about that."""
-        _, index, cue = self._marks[position]
-        if not cue.inherits and not cue.is_weak:
-            return cue
-        before, at = self._context.cue, self._counted - self._context.distance
-        for _, near, other in reversed(self._marks[max(0, position - _INHERITED_WORDS) : position]):
-            is_passed = other.inherits or (cue.is_weak and other.is_weak)
-            if not is_passed or index - near > _INHERITED_WORDS:
-                before, at = other, near
-                break
-        if before is None or index - at > _INHERITED_WORDS:
-            return cue
-        if cue.inherits:
-            return _part_of(before)
-        if before.is_weak:
-            before = before.otherwise
-        return replace(cue, otherwise=before) if before else cue
-
-    def _cue_at(self, offset: int, index: int) -> tuple[Cue | None, int]:
-        """Return the last cue that ends before an offset, and the words between."""
-        after = bisect_right(self._marks, offset, key=itemgetter(0))
-        if not after:
-            return self._context.cue, self._context.distance + max(0, index - self._counted)
-        return self._resolved(after - 1), max(0, index - self._marks[after - 1][1])
 
     # Runs.
 
@@ -260,7 +194,7 @@ class _Scanner:
 
     def _setting(self, run: Run) -> Setting:
         first = next((each for each in run.items if each.role is not Role.LETTERS), run.items[0])
-        cue, distance = self._cue_at(first.start, run.first)
+        cue, distance = self._marks.cue_at(first.start, run.first)
         after = self._announced_after(run)
         if isinstance(after, Cue) and (cue is None or distance > _LINK_WORDS):
             cue, distance = after, 1
@@ -291,17 +225,23 @@ class _Scanner:
         if self._is_unfinished(window[0]) and window[0].low in self._rules.after_starts:
             return True
         words = [normalized(each.low) for each in window]
-        lead = int(not is_linked and words[0] in _OWNERS)
+        lead = int(not is_linked and words[0] in OWNERS)
         known = words[lead : len(words) - self._is_unfinished(window[-1])]
         if not is_linked and not self._may_follow(run, window, known):
             return False
         for first, last, cue in cues(words, self._rules.phrases):
             is_direct = first <= lead and last >= lead and cue.may_follow
-            if not cue.inherits and (is_linked or is_direct):
-                return self._is_unfinished(window[last]) or cue
+            if is_linked or (is_direct and not cue.inherits):
+                return self._is_unfinished(window[last]) or self._part_before(run, cue)
         if not is_linked:
             return tuple(known) in self._rules.phrases.beginnings
         return len(window) < _AFTER_WORDS or self._is_unfinished(window[-1])
+
+    def _part_before(self, run: Run, cue: Cue) -> Cue:
+        """Return the cue of a run before a phrase: "account with 8821 as the last four"."""
+        before, distance = self._marks.cue_at(run.start, run.first)
+        is_part = cue.inherits and before is not None and distance <= INHERITED_WORDS
+        return part_of(before) if before and is_part else cue
 
     def _link(self, run: Run) -> int:
         """Return the index of the first word after a run, "the" and "for" included."""
@@ -310,7 +250,7 @@ class _Scanner:
             token = self._tokens[index]
             if token.start < run.end:
                 break
-            if token.low in _LINKS or token.low in _OWNERS:
+            if token.low in _LINKS or token.low in OWNERS:
                 start = index
         return start
 
@@ -338,7 +278,9 @@ class _Scanner:
         self._matches.append(match)
         self._numbers.append((run.digits[:MAX_DIGITS], match.kind))
         minimum = 4 if match.kind is Kind.BIRTH_DATE else 3
-        self._mark(match.end, run.after, Cue(match.kind, minimum))
+        if setting.cue and setting.cue.kind is Kind.ONE_TIME_CODE:
+            minimum = min(minimum, setting.cue.min_digits)  # single digits were asked for
+        self._marks.add(match.end, run.after, Cue(match.kind, minimum))
         return match
 
     def _continued(self, run: Run, previous: Match | None) -> Match | None:
@@ -367,11 +309,11 @@ class _Scanner:
             start = self._tokens[address.first].start
             end = self._tokens[address.after - 1].end
             found.append(Match(start, end, Kind.EMAIL))
-            before, distance = self._cue_at(start, address.first)
+            before, distance = self._marks.cue_at(start, address.first)
             if before and before.kind is Kind.EMAIL:
                 before = before.otherwise
-            is_near = distance <= _INHERITED_WORDS
-            self._mark(
+            is_near = distance <= INHERITED_WORDS
+            self._marks.add(
                 end,
                 address.after,
                 Cue(Kind.EMAIL, NO_DIGITS, otherwise=before if is_near else None),
@@ -380,11 +322,6 @@ class _Scanner:
                 settled = min(settled, start)
         held = reader.held(is_final=is_final) if more else None
         return found, settled if held is None else min(settled, self._tokens[held].start)
-
-    def _mark(self, end: int, index: int, cue: Cue) -> None:
-        """Add what a value, which ends at an offset before a token, announces."""
-        self._ends[end] = cue
-        insort(self._marks, (end, index, cue), key=itemgetter(0))
 
     def _add_addresses(self, addresses: Sequence[Match]) -> None:
         for each in addresses:
@@ -399,7 +336,7 @@ class _Scanner:
     def _cued_from(self, index: int) -> int | None:
         """Return the index of the first token after a cue for an address near a token."""
         offset = self._tokens[index].start if index < len(self._tokens) else len(self._text)
-        cue, distance = self._cue_at(offset, index)
+        cue, distance = self._marks.cue_at(offset, index)
         if cue is None or distance > ADDRESS_WORDS.get(cue.kind, -1):
             return None
         return max(self._first, index - distance)
@@ -427,9 +364,7 @@ class _Scanner:
             if each.start < settled
         )
         after = self.at(settled, inside)
-        ends = self._own_ends - ({len(self._text)} if self._more else set())  # "ref" of "refund"
-        own = (n for n in reversed(range(len(self._marks))) if self._marks[n][0] in ends)
-        cue = next((self._resolved(n) for n in own), None)
+        cue = self._marks.last_own(len(self._text) if self._more else None)  # "ref" of "refund"
         return Scan(matches, settled - self._base, after, tuple(self._numbers), pending, cue)
 
     def at(self, settled: int, inside: Kind | None) -> Context:
@@ -438,9 +373,7 @@ class _Scanner:
         A word that ends there may be unfinished: the next scan counts it.
         """
         done = sum(1 for each in self._tokens if each.end < settled)
-        cue, distance = self._cue_at(settled - 1, done)
-        if settled in self._ends:
-            cue, distance = self._ends[settled], 0
+        cue, distance = self._marks.cue_after(settled, done)
         tail = _tail_from(self._tokens, settled)
         tail_from = min([settled, *(each.start for each in self._tokens[tail : tail + 1])])
         return Context(self._text[tail_from:settled], cue, distance, inside)
@@ -451,11 +384,6 @@ def _tail_from(tokens: Sequence[Token], end: int) -> int:
     after = bisect_left(tokens, end, key=attrgetter("start"))
     oldest = bisect_left(tokens, end - _TAIL_CHARS, key=attrgetter("start"))
     return max(oldest, after - _TAIL_TOKENS)
-
-
-def _part_of(cue: Cue) -> Cue:
-    """Return the cue for a part of what a cue announces."""
-    return cue if cue.kind in (None, Kind.BIRTH_DATE) else Cue(cue.kind)
 
 
 def masked(text: str, matches: Sequence[Match], start: int, end: int) -> tuple[str, list[Kind]]:

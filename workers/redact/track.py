@@ -87,12 +87,6 @@ class Track:
         self._closed = 0
         self.pending = ""  # digits of a number that is not decided
 
-    @property
-    def is_asked(self) -> bool:
-        """Whether a sensitive value was announced, by this speaker or another one."""
-        cues = [self._context.cue, *(cue for _, cue in self._said)]
-        return any(cue.kind is not None for cue in cues if cue)
-
     def hear(self, cue: Cue, at_ms: int) -> None:
         """Apply a cue of another speaker to what follows."""
         length = self._open.reader.length if self._open else len(self._carry)
@@ -142,10 +136,12 @@ class Track:
 
     def pending_kind(self) -> Kind | None:
         """Return the kind of the number that is not decided, if nothing followed it."""
-        near = [(at, cue) for at, cue in self._said if at >= 0]
-        found = scan(
-            self._carry, self._context, self._rules, more=False, said=near, recall=self._recall
-        )
+        text, context, offset = self._carry, self._context, 0
+        if self._open:
+            reader = self._open.reader
+            text, context, offset = reader.pending, reader.context, reader.offset
+        near = [(at - offset, cue) for at, cue in self._said if at >= offset]
+        found = scan(text, context, self._rules, more=False, said=near, force=True)
         return found.matches[-1].kind if found.matches else None
 
     def advance(self, now_ms: int) -> list[Output]:

@@ -8,6 +8,7 @@ from tests.workers.redact.cases.hand import HAND, LOOK_ALIKES
 from tests.workers.redact.cases.heard import HEARD, HEARD_ABROAD
 from tests.workers.redact.cases.made import look_alikes, made
 from tests.workers.redact.cases.talk import ABROAD, TALK, TALK_LOOK_ALIKES
+from tests.workers.redact.cases.unseen import UNSEEN
 from tests.workers.redact.playing import published, survivors, turns
 from workers.redact import Kind
 
@@ -16,7 +17,7 @@ KINDS = [each for each in Kind if each is not Kind.NUMBER]
 
 
 def heard(kind: str) -> Iterator[str]:
-    for line in HEARD.strip().splitlines():
+    for line in f"{HEARD}{UNSEEN}".strip().splitlines():
         name, _, call = line.partition("|")
         if name == kind:
             yield call
