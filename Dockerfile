@@ -10,23 +10,27 @@ RUN useradd --system --uid 10001 callscribe \
 WORKDIR /src
 
 FROM base AS local
-COPY pyproject.toml requirements.lock README.md ./
+COPY requirements requirements
+RUN pip install --require-hashes -r requirements/local.txt
+COPY pyproject.toml README.md ./
 COPY common common
 COPY gateway gateway
 COPY workers workers
 COPY container container
 COPY deploy deploy
 COPY cli cli
-RUN pip install -c requirements.lock '.[local]'
+RUN pip install --no-deps --no-build-isolation .
 WORKDIR /
 USER callscribe
 
 FROM base AS gateway
-COPY pyproject.toml requirements.lock README.md ./
+COPY requirements requirements
+RUN pip install --require-hashes -r requirements/workers.txt
+COPY pyproject.toml README.md ./
 COPY common common
 COPY gateway gateway
 COPY workers workers
-RUN pip install -c requirements.lock '.[workers]' \
+RUN pip install --no-deps --no-build-isolation . \
     && install -d -m 700 -o callscribe -g callscribe /spool
 WORKDIR /
 USER callscribe

@@ -6,7 +6,19 @@ from typing import Final
 
 import typer
 
-from cli import call, checks, dead_letters, demo, fault_tests, link, tail, transcribe, up
+from cli import (
+    call,
+    checks,
+    dead_letters,
+    demo,
+    fault_tests,
+    link,
+    release,
+    supply,
+    tail,
+    transcribe,
+    up,
+)
 from cli.bench import command as bench
 from cli.errors import CommandError
 from cli.soak import command as soak
@@ -37,6 +49,11 @@ app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_
 app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.mutate)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
+app.command()(supply.lock)
+app.command()(supply.sbom)
+app.command()(supply.licences)
+app.command()(supply.audit)
+app.command()(release.release)
 app.command()(checks.fix)
 
 

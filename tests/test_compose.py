@@ -159,5 +159,5 @@ def test_images_use_pinned_dependencies_and_no_root() -> None:
     stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[2:]
     assert len(stages) == 2
     for stage in stages:
-        assert "pip install -c requirements.lock" in stage
+        assert "pip install --require-hashes -r" in stage
         assert stage.rindex("USER callscribe") > stage.rindex("RUN ")

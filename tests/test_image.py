@@ -113,7 +113,9 @@ def test_installed_packages_import(context: Path, tmp_path: Path, stage: str) ->
         timeout=100,
     )
     packages = sorted(path.name for path in target.iterdir() if (path / "__init__.py").is_file())
-    assert {name for name, _ in copies(stage) if (ROOT / name).is_dir()} == set(packages)
+    assert {name for name, _ in copies(stage) if (ROOT / name / "__init__.py").is_file()} == set(
+        packages
+    )
     assert [name for name in packages if not (target / name / "py.typed").is_file()] == []
     check = [sys.executable, "-I", "-c", IMPORT_ALL, str(target), ",".join(packages)]
     subprocess.run([*check, ",".join(not_installed(stage))], check=True, timeout=100)  # noqa: S603

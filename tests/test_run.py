@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -49,8 +50,9 @@ class Machine:
         self.home = folder / "home"
         for path in (self.project, self.bin, self.home):
             path.mkdir()
-        for name in ("run", "pyproject.toml", "requirements.lock"):
+        for name in ("run", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
+        shutil.copytree(ROOT / "requirements", self.project / "requirements")
         for tool in (
             "bash",
             "dirname",
@@ -89,7 +91,7 @@ class Machine:
     def asked(self) -> list[str]:
         """Return the extras that pip installed, one entry per installation."""
         lines = (self.project / ".venv/bin/asked").read_text().splitlines()
-        return [line.partition("[")[2].partition("]")[0] for line in lines]
+        return re.findall(r"requirements/(\w+)\.txt", "\n".join(lines))
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def test_installs_once(machine: Machine) -> None:
     machine.add("python3.13", interpreter("3.13"))
     assert "installing" in machine.run("demo").stderr
     assert machine.run("demo").stderr == ""
-    (machine.project / "requirements.lock").write_text("something==2\n")
+    (machine.project / "requirements/local.txt").write_text("something==2\n")
     assert "installing" in machine.run("demo").stderr
 
 
