@@ -20,6 +20,7 @@ from cli import (
     up,
 )
 from cli.bench import command as bench
+from cli.capacity import command as capacity
 from cli.errors import CommandError
 from cli.soak import command as soak
 from common.settings import SettingsError
@@ -43,6 +44,7 @@ app.command()(transcribe.transcribe)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)
 app.command()(bench.bench)
+app.command()(capacity.capacity)
 app.command()(soak.soak)
 app.command()(fault_tests.simulate)
 app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.faults)

@@ -14,12 +14,21 @@ from rich.console import Console
 from cli import running, words
 from cli.audio.recording import Recording
 from cli.errors import CommandError
+from cli.model_server import (
+    DEFAULT_MODEL,
+    ApiKey,
+    CaFile,
+    Endpoint,
+    EndpointUrl,
+    Model,
+    RealtimeUrl,
+    Region,
+    connect,
+)
 from deploy.local.processes import together
 from gateway.errors import UpstreamError
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
-
-MODEL: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 
 _RATE_HZ: Final = 16_000
 _CHUNK_MS: Final = 80  # one token of the model
@@ -31,49 +40,21 @@ _DONE_TIMEOUT_S: Final = 30.0
 
 def transcribe(
     wav: Annotated[Path, typer.Argument(help="The recording: WAV, FLAC, MP3, Ogg, Opus ...")],
-    endpoint: Annotated[str | None, typer.Option(help="Name of the SageMaker endpoint.")] = None,
-    realtime_url: Annotated[
-        str | None, typer.Option(help="ws(s)://host/v1/realtime of the vLLM server.")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(envvar="GATEWAY_MODEL", help="The name under which the model is served.")
-    ] = MODEL,
-    region: Annotated[
-        str | None, typer.Option(envvar="AWS_REGION", help="The endpoint's region.")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GATEWAY_SAGEMAKER_URL", help="URL to use instead of the region's default."
-        ),
-    ] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(envvar="GATEWAY_SAGEMAKER_CA_FILE", help="PEM file of a private CA to trust."),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key."),
-    ] = None,
+    endpoint: Endpoint = None,
+    realtime_url: RealtimeUrl = None,
+    model: Model = DEFAULT_MODEL,
+    region: Region = None,
+    endpoint_url: EndpointUrl = None,
+    ca_file: CaFile = None,
+    api_key: ApiKey = None,
     mono: Annotated[
         bool, typer.Option("--mono", help="Mix the channels. Default: transcribe each as a party.")
     ] = False,
 ) -> None:
     """Transcribe a recording with a deployed model."""
-    # Imported here because the SDK takes a second to import, and no other command needs it.
-    from gateway.upstream.sagemaker.transport import SageMakerTransport
-    from gateway.upstream.websocket import WebSocketTransport
 
     def transport() -> UpstreamTransport:
-        match endpoint, realtime_url:
-            case str(name), None if region:
-                return SageMakerTransport(name, region, url=endpoint_url, ca_file=ca_file)
-            case str(), None:
-                raise CommandError("--endpoint needs --region, or AWS_REGION")
-            case None, str(url):
-                return WebSocketTransport(url, api_key=api_key)
-            case _:
-                raise CommandError("pass either --endpoint NAME or --realtime-url ws://...")
+        return connect(endpoint, realtime_url, region, endpoint_url, ca_file, api_key)
 
     try:
         with Recording.open(wav) as recording:
