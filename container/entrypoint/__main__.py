@@ -1,0 +1,64 @@
+"""`python -m container.entrypoint`: run vLLM and the bridge until SIGTERM, or until one ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from common import serving
+from container.entrypoint import gpu
+from container.entrypoint.engine import Command, engine_command, vllm_values
+from container.entrypoint.settings import Settings
+from container.entrypoint.sizing import memory_of
+from container.entrypoint.supervisor import Plan, supervise
+
+_WEIGHTS: Final = Path("/opt/ml/model")  # SageMaker mounts a model's data there
+# -I: the base image's PYTHONPATH is meant for vLLM's interpreter.
+_BRIDGE: Final = (sys.executable, "-I", "-m", "container.bridge")
+
+
+async def _serve(settings: Settings) -> int:
+    signals = serving.stop_signals()
+    return await supervise(await _plan(settings), signals)
+
+
+async def _plan(settings: Settings) -> Plan:
+    engine = engine_command(
+        os.environ,
+        port=settings.engine_port,
+        rollover_hard_s=settings.rollover_hard_s,
+        weights=str(_WEIGHTS) if _WEIGHTS.is_dir() and any(_WEIGHTS.iterdir()) else None,
+        memory_mib=await _memory_mib(settings.instance_type),
+    )
+    url = f"http://127.0.0.1:{settings.engine_port}"
+    environment = {**os.environ, "BRIDGE_ENGINE_URL": url}
+    if key := engine.environment.get("VLLM_API_KEY"):
+        environment.setdefault("BRIDGE_ENGINE_API_KEY", key)
+    return Plan(
+        engine,
+        Command(_BRIDGE, environment),
+        f"{url}/health",
+        settings.start_timeout_s,
+        settings.stop_timeout_s,
+    )
+
+
+async def _memory_mib(instance_type: str | None) -> int | None:
+    """Return the GPU's memory if vLLM's number of sessions depends on it."""
+    if "MAX_NUM_SEQS" in vllm_values(os.environ):
+        return None
+    return memory_of(instance_type) if instance_type else await gpu.memory_mib()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:  # SageMaker starts each container with this argument
+        del sys.argv[1]
+    sys.exit(
+        serving.main(
+            "container.entrypoint",
+            "Runs vLLM and the bridge in the model image.",
+            Settings,
+            serving.log_plainly,
+            _serve,
+        )
+    )
