@@ -9,7 +9,7 @@ from common import serving
 from container.entrypoint import gpu
 from container.entrypoint.engine import Command, engine_command, vllm_values
 from container.entrypoint.settings import Settings
-from container.entrypoint.sizing import memory_of
+from container.entrypoint.sizing import Gpu, gpu_of, gpu_with
 from container.entrypoint.supervisor import Plan, supervise
 
 _WEIGHTS: Final = Path("/opt/ml/model")  # SageMaker mounts a model's data there
@@ -28,7 +28,7 @@ async def _plan(settings: Settings) -> Plan:
         port=settings.engine_port,
         rollover_hard_s=settings.rollover_hard_s,
         weights=str(_WEIGHTS) if _WEIGHTS.is_dir() and any(_WEIGHTS.iterdir()) else None,
-        memory_mib=await _memory_mib(settings.instance_type),
+        gpu=await _gpu(settings.instance_type),
     )
     url = f"http://127.0.0.1:{settings.engine_port}"
     environment = {**os.environ, "BRIDGE_ENGINE_URL": url}
@@ -43,11 +43,14 @@ async def _plan(settings: Settings) -> Plan:
     )
 
 
-async def _memory_mib(instance_type: str | None) -> int | None:
-    """Return the GPU's memory if vLLM's number of sessions depends on it."""
+async def _gpu(instance_type: str | None) -> Gpu | None:
+    """Return the GPU if vLLM's number of sessions depends on it and there is one."""
     if "MAX_NUM_SEQS" in vllm_values(os.environ):
         return None
-    return memory_of(instance_type) if instance_type else await gpu.memory_mib()
+    if instance_type:
+        return gpu_of(instance_type)
+    memory_mib = await gpu.memory_mib()
+    return gpu_with(memory_mib) if memory_mib else None
 
 
 if __name__ == "__main__":

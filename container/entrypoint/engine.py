@@ -9,8 +9,9 @@ from container.entrypoint.flags import PREFIX, flags_of
 from container.entrypoint.sizing import (
     GPU_MEMORY_UTILIZATION,
     MAX_MODEL_LEN,
+    Gpu,
     least_model_len,
-    sessions_in,
+    sessions_on,
 )
 
 MODEL: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
@@ -52,7 +53,7 @@ def engine_command(
     port: int,
     rollover_hard_s: float,
     weights: str | None,
-    memory_mib: int | None,
+    gpu: Gpu | None,
 ) -> Command:
     """Build the command that starts vLLM.
 
@@ -61,7 +62,7 @@ def engine_command(
         port: to listen on, on loopback.
         rollover_hard_s: age at which gateways replace a session, in seconds.
         weights: the folder that contains the model, if there is one.
-        memory_mib: of one GPU, if known; needed unless SM_VLLM_MAX_NUM_SEQS is set.
+        gpu: that the engine uses; needed unless SM_VLLM_MAX_NUM_SEQS is set.
 
     Raises:
         SettingsError: a variable is not allowed, or its value would crash or block the engine.
@@ -73,7 +74,7 @@ def engine_command(
     values = _DEFAULTS | values
     _check_context(values["MAX_MODEL_LEN"], least_model_len(rollover_hard_s))
     if "MAX_NUM_SEQS" not in values:
-        values["MAX_NUM_SEQS"] = str(_sessions(memory_mib, values["GPU_MEMORY_UTILIZATION"]))
+        values["MAX_NUM_SEQS"] = str(_sessions(gpu, values["GPU_MEMORY_UTILIZATION"]))
     listen = ("--host", "127.0.0.1", "--port", str(port))
     defaults = {"VLLM_DISABLE_COMPILE_CACHE": "1"}  # Mistral's recipe for this model
     return Command(
@@ -99,8 +100,8 @@ def _check_context(value: str, least: int) -> None:
         )
 
 
-def _sessions(memory_mib: int | None, utilization: str) -> int:
-    if memory_mib is None:
+def _sessions(gpu: Gpu | None, utilization: str) -> int:
+    if gpu is None:
         raise SettingsError(
             "nvidia-smi reports no GPU; set ENTRYPOINT_INSTANCE_TYPE or SM_VLLM_MAX_NUM_SEQS"
         )
@@ -110,4 +111,4 @@ def _sessions(memory_mib: int | None, utilization: str) -> int:
         share = 0.0
     if not 0 < share <= 1:
         raise SettingsError(f"{PREFIX}GPU_MEMORY_UTILIZATION: must be above 0 and at most 1")
-    return sessions_in(memory_mib, share)
+    return sessions_on(gpu, share)

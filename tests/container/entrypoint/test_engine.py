@@ -4,8 +4,9 @@ import pytest
 
 from common.settings import SettingsError
 from container.entrypoint.engine import MODEL, Command, engine_command
+from container.entrypoint.sizing import GPUS
 
-ON_L4 = {"weights": None, "memory_mib": 23_034}
+ON_L4 = {"weights": None, "gpu": GPUS["g6"]}
 
 
 def command(variables: dict[str, str], **others: object) -> Command:
@@ -32,7 +33,7 @@ def test_each_default_can_be_replaced() -> None:
         "SM_VLLM_TOKENIZER_MODE": "auto",
         "SM_VLLM_DTYPE": "auto",
     }
-    words = command(variables, memory_mib=None).words
+    words = command(variables, gpu=None).words
     assert words[7:] == (
         *("--compilation-config", "{}", "--dtype", "auto", "--gpu-memory-utilization", "0.8"),
         *("--max-model-len", "22949", "--max-num-seqs", "2", "--served-model-name", "voxtral"),
@@ -64,8 +65,8 @@ def test_model_is_the_first_that_is_given(
 
 
 def test_utilization_decides_the_number_of_sessions() -> None:
-    words = command({"SM_VLLM_GPU_MEMORY_UTILIZATION": "0.8"}).words
-    assert words[words.index("--max-num-seqs") + 1] == "4"
+    words = command({"SM_VLLM_GPU_MEMORY_UTILIZATION": "0.65"}).words
+    assert words[words.index("--max-num-seqs") + 1] == "3"
 
 
 def test_secrets_are_in_the_environment_and_not_in_the_command() -> None:
@@ -108,5 +109,5 @@ def test_value_that_would_break_the_engine_is_refused(
 
 def test_unknown_gpu_is_refused_unless_the_number_of_sessions_is_set() -> None:
     with pytest.raises(SettingsError, match="nvidia-smi reports no GPU"):
-        command({}, memory_mib=None)
-    assert "--max-num-seqs" in command({"SM_VLLM_MAX_NUM_SEQS": "1"}, memory_mib=None).words
+        command({}, gpu=None)
+    assert "--max-num-seqs" in command({"SM_VLLM_MAX_NUM_SEQS": "1"}, gpu=None).words

@@ -282,5 +282,5 @@ async def test_smallest_gpu_decides_the_number_of_sessions(start: Start, tmp_pat
     nvidia_smi.chmod(0o755)
     container = await start(ENTRYPOINT_INSTANCE_TYPE="", FAKE_EXIT="3")
     assert await container.end() == 3
-    assert "--max-num-seqs 17" in " ".join(container.record["arguments"])
+    assert "--max-num-seqs 24" in " ".join(container.record["arguments"])
     assert MODEL in container.record["arguments"]

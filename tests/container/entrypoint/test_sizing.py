@@ -14,23 +14,32 @@ from container.entrypoint.sizing import (
     GPUS,
     MAX_MODEL_LEN,
     SESSION_MIB,
+    Gpu,
+    fitting,
+    gpu_of,
+    gpu_with,
     least_model_len,
-    memory_of,
-    sessions_in,
+    readable,
+    sessions_on,
 )
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/container.md"
 
 
 def test_arithmetic_of_the_page() -> None:
-    assert SESSION_MIB == (48 + 65) * 16 == 1808
+    assert SESSION_MIB == (14 + 65) * 16 == 1264
     assert least_model_len(1500) == 22_875 + 74
 
 
 def test_page_lists_each_family_with_its_sessions() -> None:
-    rows = re.findall(r"^\| (\S+) \| (.+?) \| ([\d,]+) \| (\d+) \|", PAGE.read_text(), re.MULTILINE)
+    page = PAGE.read_text().replace(",", "")
+    row = r"^\| (\S+) \| (.+?) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$"
+    rows = [
+        (family, name, *map(int, numbers))
+        for family, name, *numbers in re.findall(row, page, re.MULTILINE)
+    ]
     assert rows == [
-        (family, gpu.name, f"{gpu.memory_mib:,}", str(sessions_in(gpu.memory_mib)))
+        (family, *gpu, fitting(gpu), readable(gpu), sessions_on(gpu))
         for family, gpu in GPUS.items()
     ]
 
@@ -50,26 +59,36 @@ def test_default_context_holds_the_default_rollover() -> None:
     assert least_model_len(Settings().rollover_hard_s) < MAX_MODEL_LEN
 
 
-@pytest.mark.parametrize(
-    ("instance", "memory_mib"), [("ml.g6.4xlarge", 23_034), ("g6e.xlarge", 46_068)]
-)
-def test_memory_is_that_of_the_family(instance: str, memory_mib: int) -> None:
-    assert memory_of(instance) == memory_mib
+@pytest.mark.parametrize(("instance", "name"), [("ml.g6.4xlarge", "L4"), ("g6e.xlarge", "L40S")])
+def test_gpu_is_that_of_the_family(instance: str, name: str) -> None:
+    assert gpu_of(instance).name == name
 
 
 def test_unknown_family_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="unknown family t3; known are g5, g6"):
-        memory_of("ml.t3.large")
+        gpu_of("ml.t3.large")
 
 
-@given(memory_mib=st.integers(16_000, 400_000), share=st.floats(0.8, 1))
-def test_sessions_fit_beside_weights_and_workspace(memory_mib: int, share: float) -> None:
-    sessions = sessions_in(memory_mib, share)
-    used_mib = 8488 + 2048 + sessions * SESSION_MIB
-    assert sessions >= 1
-    assert used_mib <= memory_mib * share < used_mib + SESSION_MIB
+@pytest.mark.parametrize(
+    ("memory_mib", "name"),
+    [(22_731, "L4"), (23_028, "L4"), (46_068, "L40S"), (81_559, "A100 80 GB"), (143_771, "H200")],
+)
+def test_slowest_gpu_with_the_memory_is_assumed(memory_mib: int, name: str) -> None:
+    assert gpu_with(memory_mib).name == name
 
 
-def test_gpu_too_small_for_one_session_is_refused() -> None:
-    with pytest.raises(SettingsError, match="too small: 12288 MiB"):
-        sessions_in(12_288)
+@pytest.mark.parametrize("memory_mib", [0, 15_360, 24_564, 183_359])
+def test_unknown_memory_is_refused(memory_mib: int) -> None:
+    with pytest.raises(SettingsError, match=f"no known GPU has {memory_mib} MiB"):
+        gpu_with(memory_mib)
+
+
+@given(gpu=st.sampled_from(sorted(GPUS.values())), share=st.floats(0.6, 1))
+def test_sessions_fit_beside_weights_and_workspace(gpu: Gpu, share: float) -> None:
+    used_mib = 8488 + 2048 + fitting(gpu, share) * SESSION_MIB
+    assert used_mib <= gpu.memory_mib * share < used_mib + SESSION_MIB
+
+
+def test_share_too_small_for_one_session_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no session fits into 50% of the L4"):
+        sessions_on(GPUS["g6"], 0.5)
