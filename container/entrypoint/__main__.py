@@ -27,7 +27,7 @@ async def _plan(settings: Settings) -> Plan:
         os.environ,
         port=settings.engine_port,
         rollover_hard_s=settings.rollover_hard_s,
-        weights=str(_WEIGHTS) if _WEIGHTS.is_dir() and any(_WEIGHTS.iterdir()) else None,
+        weights=weights_in(_WEIGHTS),
         gpu=await _gpu(settings.instance_type),
     )
     url = f"http://127.0.0.1:{settings.engine_port}"
@@ -41,6 +41,11 @@ async def _plan(settings: Settings) -> Plan:
         settings.start_timeout_s,
         settings.stop_timeout_s,
     )
+
+
+def weights_in(folder: Path) -> str | None:
+    """Return the folder if it contains anything; SageMaker may create it for no model data."""
+    return str(folder) if folder.is_dir() and any(folder.iterdir()) else None
 
 
 async def _gpu(instance_type: str | None) -> Gpu | None:

@@ -5,11 +5,13 @@ import contextlib
 import logging
 import os
 import signal
-from typing import Self
+from typing import Final, Self
 
 from container.entrypoint.engine import Command
 
 _log = logging.getLogger(__name__)
+
+_KILL_TIMEOUT_S: Final = 2.0
 
 
 class Child:
@@ -50,7 +52,8 @@ class Child:
         # vLLM's workers are in the group, too, and hold the GPU if the server was killed.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self.ended
+        # A process that hangs in the GPU's driver can't be killed; the container ends without it.
+        await asyncio.wait({self.ended}, timeout=_KILL_TIMEOUT_S)
 
 
 def describe(code: int) -> str:

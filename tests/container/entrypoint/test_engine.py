@@ -1,8 +1,11 @@
 """vLLM's command and environment."""
 
+from pathlib import Path
+
 import pytest
 
 from common.settings import SettingsError
+from container.entrypoint.__main__ import weights_in
 from container.entrypoint.engine import MODEL, Command, engine_command
 from container.entrypoint.sizing import GPUS
 
@@ -62,6 +65,13 @@ def test_model_is_the_first_that_is_given(
     words = command(variables, weights=weights).words
     assert words[2] == model
     assert words[words.index("--served-model-name") + 1] == MODEL
+
+
+def test_folder_of_weights_is_used_if_it_contains_anything(tmp_path: Path) -> None:
+    assert weights_in(tmp_path / "none") is None
+    assert weights_in(tmp_path) is None
+    (tmp_path / "params.json").touch()
+    assert weights_in(tmp_path) == str(tmp_path)
 
 
 def test_utilization_decides_the_number_of_sessions() -> None:
