@@ -37,9 +37,12 @@ class Command:
 
 
 def vllm_values(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the `SM_VLLM_…` variables without the prefix; empty ones do not replace defaults."""
+    """Return the `SM_VLLM_…` variables without the prefix; empty ones do not replace defaults.
+
+    Names are normalized, so that no spelling of a flag avoids a check.
+    """
     named = {
-        name.removeprefix(PREFIX): value
+        name.removeprefix(PREFIX).upper().replace("-", "_"): value
         for name, value in environment.items()
         if name.startswith(PREFIX)
     }

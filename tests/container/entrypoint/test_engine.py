@@ -103,6 +103,7 @@ def test_environment_is_passed_on() -> None:
         ({"SM_VLLM_SSL_KEYFILE": "/x"}, "SM_VLLM_SSL_KEYFILE: remove it"),
         ({"VLLM_USE_RUST_FRONTEND": "1"}, "VLLM_USE_RUST_FRONTEND: remove it"),
         ({"SM_VLLM_MAX_MODEL_LEN": "22948"}, "must be at least 22949"),
+        ({"SM_VLLM_max-model_len": "22948"}, "must be at least 22949"),
         ({"SM_VLLM_MAX_MODEL_LEN": "45k"}, "in digits"),
         ({"SM_VLLM_MAX_MODEL_LEN": "-1"}, "in digits"),
         ({"SM_VLLM_MAX_MODEL_LEN": "\u0664\u0665000"}, "in digits"),
