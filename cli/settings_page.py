@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 from common.manual import tabulate
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
+from container.entrypoint.settings import Settings as EntrypointSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
@@ -41,6 +42,7 @@ _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] =
         (WorkerSettings, RedactSettings, RelaySettings, SignInSettings),
     ),
     ("Bridge", "python -m container.bridge", (BridgeSettings,)),
+    ("Model image", "python -m container.entrypoint", (EntrypointSettings,)),
     ("CPU speech engine", "python -m container.cpu", (EngineSettings,)),
     ("Local SageMaker endpoint", "python -m deploy.local.sagemaker", (EndpointSettings,)),
 )

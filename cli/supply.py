@@ -16,6 +16,7 @@ _BIN: Final = Path(sys.executable).parent
 _LOCKS: Final = _ROOT / "requirements"
 _OLDEST_PYTHON: Final = "3.12"
 EXTRAS: Final = ("workers", "local", "dev")  # each contains the one before
+GROUPS: Final = ("bridge",)  # of pyproject.toml, without the product's own dependencies
 SHIPPED: Final = "local"  # everything that runs outside the development of the product
 
 # Licences that allow what the product does with a package: use it and distribute it unchanged.
@@ -37,11 +38,12 @@ def lock(
 
     Without --upgrade, versions that still fit stay as they are.
     """
-    for extra in reversed(EXTRAS):
+    for extra in (*reversed(EXTRAS), *GROUPS):
         others = () if extra == "dev" else ("--constraints", str(_LOCKS / "dev.txt"))
         more = ("--upgrade",) if upgrade else ()
+        source = ("pyproject.toml", "--extra") if extra in EXTRAS else ("--group",)
         _tool(
-            *("uv", "pip", "compile", "pyproject.toml", "requirements/build.in", "--extra", extra),
+            *("uv", "pip", "compile", "requirements/build.in", *source, extra),
             *("--universal", f"--python-version={_OLDEST_PYTHON}", "--generate-hashes"),
             *("--no-annotate", "--no-header", "--quiet", *others, *more),
             *("--output-file", f"requirements/{extra}.txt"),
@@ -141,7 +143,7 @@ def locked(extra: str) -> dict[str, str]:
 
 
 def _lock_of(extra: str) -> Path:
-    if extra not in EXTRAS:
+    if extra not in (*EXTRAS, *GROUPS):
         raise CommandError(f"there is no extra {extra!r}; choose one of {', '.join(EXTRAS)}")
     return _LOCKS / f"{extra}.txt"
 

@@ -8,7 +8,8 @@ import pytest
 from cli import settings_page
 
 ROOT = settings_page.PAGE.parents[1]
-VARIABLE = re.compile(r"\b(?:GATEWAY|WORKER|BRIDGE|ENGINE|ENDPOINT)_[A-Z0-9_]*[A-Z0-9]\b(?![_*<])")
+PREFIXES = "GATEWAY|WORKER|BRIDGE|ENGINE|ENDPOINT|ENTRYPOINT"
+VARIABLE = re.compile(rf"\b(?:{PREFIXES})_[A-Z0-9_]*[A-Z0-9]\b(?![_*<])")
 
 
 def test_page_is_current() -> None:

@@ -38,7 +38,7 @@ def test_lock_has_each_direct_dependency_with_a_hash(extra: str) -> None:
     assert [each for each in packages if "--hash=sha256:" not in each] == []
 
 
-@pytest.mark.parametrize("extra", supply.EXTRAS[:-1])
+@pytest.mark.parametrize("extra", [*supply.EXTRAS[:-1], *supply.GROUPS])
 def test_locks_agree(extra: str) -> None:
     assert supply.locked(extra).items() <= supply.locked("dev").items()
 
