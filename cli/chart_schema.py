@@ -29,8 +29,7 @@ _PROCESSES: Final[dict[str, tuple[type[BaseSettings], ...]]] = {
     "redact": (WorkerSettings, RedactSettings),
     "relay": (WorkerSettings, RelaySettings, SignInSettings),
 }
-# Read by the AWS SDK, where a gateway has no role.
-_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# How templates set a variable.
 _SET: Final = re.compile(r'(?:name: |"variable" ")((?:GATEWAY|WORKER)_[A-Z_]+|AWS_REGION)\b')
 
 
@@ -46,7 +45,6 @@ def render() -> str:
         schema["definitions"][f"{process}Setting"] = {"enum": plain}
         if secret:
             schema["definitions"][f"{process}Secret"] = {"enum": secret}
-    schema["definitions"]["awsCredential"] = {"enum": list(_CREDENTIALS)}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

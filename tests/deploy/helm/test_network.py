@@ -142,7 +142,9 @@ def attributes(text: str) -> dict[str, str]:
 def test_load_balancer_keeps_sockets_for_as_long_as_a_drain() -> None:
     found = annotations("alb")
     group = attributes(found["alb.ingress.kubernetes.io/target-group-attributes"])
-    assert int(group["deregistration_delay.timeout_seconds"]) >= default("drain_timeout_s")
+    pre_stop_s = example("alb")["gateway"]["preStopS"]
+    delay_s = int(group["deregistration_delay.timeout_seconds"])
+    assert default("drain_timeout_s") + pre_stop_s < delay_s <= 3600
     balancer = attributes(found["alb.ingress.kubernetes.io/load-balancer-attributes"])
     idle_s = int(balancer["idle_timeout.timeout_seconds"])
     assert default("heartbeat_s") < idle_s < 75  # docs/proxy.md
