@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import contract, settings_page
+from cli import chart_schema, contract, settings_page
 
 PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -92,6 +92,7 @@ def check() -> None:
 def fix() -> None:
     """Format the code, fix lint, write the generated files."""
     settings_page.PAGE.write_text(settings_page.render(), encoding="utf-8")
+    chart_schema.SCHEMA.write_text(chart_schema.render(), encoding="utf-8")
     contract.write()
     # The fault matrix is defined in the tests, which no other package may import.
     matrix = (sys.executable, "-m", "tests.faults.page")
