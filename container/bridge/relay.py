@@ -8,11 +8,12 @@ not read.
 """
 
 import asyncio
-from dataclasses import dataclass
-from enum import StrEnum
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
 from aiohttp.web import WebSocketResponse
+
+from container.bridge.ends import End, Ended
+from container.bridge.record import SessionRecord
 
 _DONE = b'"transcription.done"'
 _ERROR = b'"error"'
@@ -26,32 +27,7 @@ _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 type EngineSocket = ClientWebSocketResponse[bool]
 type PlatformSocket = WebSocketResponse[bool]
 
-
 _FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
-
-
-class End(StrEnum):
-    """Reason for which a session ended."""
-
-    COMPLETED = "completed"  # the platform closed, and all replies were relayed
-    DRAIN_TIMEOUT = "drain_timeout"  # the platform closed, but the engine was not done in time
-    PLATFORM_LOST = "platform_lost"
-    ENGINE_CLOSED = "engine_closed"
-    ENGINE_LOST = "engine_lost"
-    ENGINE_UNREACHABLE = "engine_unreachable"
-    ENGINE_REFUSED = "engine_refused"
-    NOT_TEXT = "not_text"  # the platform sent a frame that is not UTF-8
-    TOO_BIG = "too_big"
-    RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of a session and the Close frame to send to the platform."""
-
-    end: End
-    code: int
-    reason: bytes = b""
 
 
 def _is_text(data: bytes) -> bool:
@@ -85,10 +61,15 @@ class Relay:
     """One session between two open WebSockets."""
 
     def __init__(
-        self, platform: PlatformSocket, engine: EngineSocket, drain_timeout_s: float
+        self,
+        platform: PlatformSocket,
+        engine: EngineSocket,
+        record: SessionRecord,
+        drain_timeout_s: float,
     ) -> None:
         self._platform = platform
         self._engine = engine
+        self._record = record
         self._drain_timeout_s = drain_timeout_s
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
@@ -116,6 +97,7 @@ class Relay:
                 await self._engine.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
+            self._record.requested()
         match message.type:
             case WSMsgType.CLOSE:
                 return await self._drain()
@@ -131,6 +113,7 @@ class Relay:
                 await self._platform.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
+            self._record.replied(message.data)
             if is_done(message.data) or ends_generation(message.data):
                 self._nothing_pending.set()
         if message.type is not WSMsgType.CLOSE:

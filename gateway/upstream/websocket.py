@@ -43,7 +43,7 @@ _BY_CLOSE_CODE: Final = {
     1009: "validation-error",  # the gateway sent a message above 16 MiB
     1011: "internal-server-error",
     1012: "service-unavailable",  # vLLM restarts, or its engine has crashed
-    1013: "throttled",
+    1013: "model-at-capacity",
 }
 _BY_STATUS: Final = {
     401: "access-denied",
