@@ -8,6 +8,7 @@ import typer
 
 from cli import call, checks, dead_letters, demo, fault_tests, link, tail, transcribe, up
 from cli.bench import command as bench
+from cli.conform import command as conform
 from cli.errors import CommandError
 from cli.soak import command as soak
 from common.settings import SettingsError
@@ -28,6 +29,7 @@ app.command()(up.up)
 app.command()(call.call)
 app.command()(tail.tail)
 app.command()(transcribe.transcribe)
+app.command()(conform.conform)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)
 app.command()(bench.bench)

@@ -26,6 +26,7 @@ COMMANDS = (
     "link",
     "dead-letters",
     "transcribe",
+    "conform",
     "bench",
     "soak",
     "simulate",
