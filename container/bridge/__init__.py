@@ -6,6 +6,7 @@
 
     app.py       routes, shared client session, admission, drain
     relay.py     one session: relays text frames both ways until it ends
+    coalescing.py  PURE  combines deltas into fewer messages, for clients that ask for it
     ends.py      PURE  the ways in which a session ends
     record.py    metrics, and the log line of a session
     health.py    the engine's health, requested at most once a second

@@ -17,6 +17,7 @@ from aiohttp import (
 from prometheus_client import CollectorRegistry
 
 from common.exposition import metrics_of
+from container.bridge import coalescing
 from container.bridge.ends import End, Ended
 from container.bridge.health import EngineHealth
 from container.bridge.record import Metrics, SessionRecord
@@ -90,7 +91,8 @@ class Bridge:
         if ended := self._refusal():
             record.refused(ended)
         else:
-            ended = await self._first_end(platform, record)
+            window_s = coalescing.window_s(request.query.get("coalesce_ms"))
+            ended = await self._first_end(platform, record, window_s)
             record.ended(ended)
         await platform.close(code=ended.code, message=ended.reason)
         return platform
@@ -101,7 +103,9 @@ class Bridge:
             return _RESTART
         return _AT_CAPACITY if self._live >= self._settings.max_sessions else None
 
-    async def _first_end(self, platform: PlatformSocket, record: SessionRecord) -> Ended:
+    async def _first_end(
+        self, platform: PlatformSocket, record: SessionRecord, window_s: float
+    ) -> Ended:
         """Relay until the session ends or this process stops.
 
         The session is live until its socket to the engine is closed, because only then does the
@@ -109,7 +113,7 @@ class Bridge:
         """
         self._live += 1
         self._idle.clear()
-        relaying = asyncio.create_task(self._relay(platform, record))
+        relaying = asyncio.create_task(self._relay(platform, record, window_s))
         restarting = asyncio.create_task(self._restarting.wait())
         try:
             await asyncio.wait({relaying, restarting}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +126,9 @@ class Bridge:
             if not self._live:
                 self._idle.set()
 
-    async def _relay(self, platform: PlatformSocket, record: SessionRecord) -> Ended:
+    async def _relay(
+        self, platform: PlatformSocket, record: SessionRecord, window_s: float
+    ) -> Ended:
         """Open a session at the engine and relay; the platform is not read before that."""
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -134,7 +140,8 @@ class Bridge:
             return Ended(End.ENGINE_UNREACHABLE, WSCloseCode.INTERNAL_ERROR, b"engine unreachable")
         record.engine_opened()
         async with engine:
-            return await Relay(platform, engine, record, self._settings.drain_timeout_s).run()
+            timeout_s = self._settings.drain_timeout_s
+            return await Relay(platform, engine, record, timeout_s, window_s).run()
 
     async def _connect(self) -> EngineSocket:
         assert self._session is not None  # noqa: S101 - set while the routes are served

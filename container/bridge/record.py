@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from container.bridge.ends import End, Ended
 
-_DELTA: Final = b'"transcription.delta"'
+_DELTA: Final = b'"transcription.delta'  # or deltas: coalescing.py
 _TYPE_BYTES: Final = 64  # a message's type is its first field
 _WAITS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
 _AGES_S: Final = (1, 10, 60, 240, 600, 1500, 1800)  # 4 and 25 min: when sessions are replaced
