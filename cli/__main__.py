@@ -21,6 +21,7 @@ from cli import (
 )
 from cli.bench import command as bench
 from cli.capacity import command as capacity
+from cli.conform import command as conform
 from cli.errors import CommandError
 from cli.soak import command as soak
 from common.settings import SettingsError
@@ -41,6 +42,7 @@ app.command()(up.up)
 app.command()(call.call)
 app.command()(tail.tail)
 app.command()(transcribe.transcribe)
+app.command()(conform.conform)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)
 app.command()(bench.bench)
@@ -51,12 +53,12 @@ app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_
 app.command(context_settings={**checks.PASS_ON, "help_option_names": []})(fault_tests.mutate)
 app.command(context_settings=checks.PASS_ON)(checks.test)
 app.command()(checks.check)
+app.command()(checks.fix)
 app.command()(supply.lock)
 app.command()(supply.sbom)
 app.command()(supply.licences)
 app.command()(supply.audit)
 app.command()(release.release)
-app.command()(checks.fix)
 
 
 def main() -> None:

@@ -29,9 +29,9 @@ def release(
         bool, typer.Option("--dry-run", help="Build and show the notes; change nothing.")
     ] = False,
 ) -> None:
-    """Cut CHANGELOG.md, set the version, build dist/, commit and tag. Nothing is pushed.
+    """Cut the changelog, set the version, build, commit and tag.
 
-    dist/ gets the wheel, which a second build must reproduce, a bill of materials and SHA256SUMS.
+    Nothing is pushed. dist/ gets the wheel, which a second build must reproduce, a bill of materials and SHA256SUMS.
     """
     project, changelog = _ROOT / "pyproject.toml", _ROOT / "CHANGELOG.md"
     before = {path: path.read_text(encoding="utf-8") for path in (project, changelog)}

@@ -34,9 +34,10 @@ def lock(
         bool, typer.Option("--upgrade", help="Take the newest versions that pyproject.toml allows.")
     ] = False,
 ) -> None:
-    """Write requirements/: every package with its version and hashes, for Python 3.12 and newer.
+    """Write requirements/: each package with its hashes.
 
-    Without --upgrade, versions that still fit stay as they are.
+    The files are for Python 3.12 and newer. Without --upgrade, versions that still fit stay as they
+    are.
     """
     for extra in (*reversed(EXTRAS), *GROUPS):
         others = () if extra == "dev" else ("--constraints", str(_LOCKS / "dev.txt"))
@@ -52,7 +53,7 @@ def lock(
 
 
 def sbom(extra: Extra = SHIPPED, out: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Write a software bill of materials in CycloneDX JSON, with the hashes of the lock."""
+    """Write a bill of materials with hashes, in CycloneDX JSON."""
     text = bill_of_materials(extra)
     if out is None:
         print(text)  # noqa: T201 - for a pipe
@@ -73,7 +74,7 @@ def bill_of_materials(extra: str) -> str:
 
 
 def licences() -> None:
-    """List the licences of what is shipped; fail if one of them is not allowed."""
+    """List the licences of what is shipped; refuse some."""
     listed = licences_of(SHIPPED)
     for name, licence in listed.items():
         print(f"{name:32} {licence}")  # noqa: T201 - for the terminal
@@ -96,7 +97,7 @@ def is_allowed(licence: str) -> bool:
 
 
 def audit(extra: Extra = SHIPPED) -> None:
-    """Look for published vulnerabilities of an extra's packages, on pypi.org.
+    """Look for published vulnerabilities of the packages.
 
     Code 1: there are some. Code 2: pypi.org has no data here, so nothing is known.
     """

@@ -50,6 +50,7 @@ from gateway.redis_client.single_use_store import TIMEOUT_S as SINGLE_USE_TIMEOU
 from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings
 from gateway.settings import Settings
+from gateway.upstream.realtime import coalescing_query
 from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
@@ -372,10 +373,12 @@ def make_transport(
     Raises:
         SettingsError: the endpoint's URL or the CA file can't be used.
     """
+    query = coalescing_query(settings.coalesce_ms)
     if endpoint.url:
         key = settings.realtime_api_key
         return WebSocketTransport(
             endpoint.url,
+            query=query,
             api_key=key.get_secret_value() if key else None,
             open_timeout_s=settings.open_timeout_s,
             observe_wait_s=observe_wait_s,
@@ -386,6 +389,7 @@ def make_transport(
         url=settings.sagemaker_url,
         ca_file=settings.sagemaker_ca_file,
         variant=endpoint.variant,
+        query=query,
         limits=TransportLimits(response_timeout_s=settings.open_timeout_s),
         observe_wait_s=observe_wait_s,
     )

@@ -81,6 +81,8 @@ REASONS: dict[str, ReasonInfo] = {
     "send-timeout": ReasonInfo(Fault.NETWORK, retry=True),
     # SageMaker, or the WebSocket server
     "throttled": ReasonInfo(Fault.PLATFORM, retry=True),
+    # The container that the platform chose serves as many sessions as it can (close code 1013).
+    "model-at-capacity": ReasonInfo(Fault.PLATFORM, 1013, retry=True),
     "service-unavailable": ReasonInfo(Fault.PLATFORM, retry=True),
     "internal-server-error": ReasonInfo(Fault.PLATFORM, retry=True),
     "internal-stream-failure": ReasonInfo(Fault.PLATFORM, retry=True),

@@ -42,6 +42,8 @@ _TABLE: Final = {
     "send-timeout": "The endpoint reads audio too slowly: check its load and the network.",
     "throttled": "Raise the endpoint's quota or its number of instances, or lower "
     "GATEWAY_ENDPOINT_SESSIONS.",
+    "model-at-capacity": "Lower GATEWAY_ENDPOINT_SESSIONS to the container's "
+    "BRIDGE_MAX_SESSIONS, or add instances; at SageMaker, route by least outstanding requests.",
     "service-unavailable": "Check that the endpoint is InService and its container healthy.",
     "response-timeout": "The endpoint accepts connections but does not respond: check its load.",
     "endpoint-not-found": "Check GATEWAY_SAGEMAKER_ENDPOINT (or the routes file), its variant and "

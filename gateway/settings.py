@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(
         None, validation_alias="AWS_REGION", description="AWS region. Required for sagemaker."
     )
+    coalesce_ms: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Combine the deltas of up to this time into one message, which costs less and "
+        "delays text by up to this time. Needs the container's bridge. 0: send each delta.",
+    )
     realtime_url: WebsocketUrl | None = Field(
         None, description="ws(s)://host/v1/realtime of a vLLM server. Required for websocket."
     )

@@ -58,10 +58,10 @@ def capacity(
     ),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the start.")] = False,
 ) -> None:
-    """Measure how many sessions a model server keeps up with, with real speech.
+    """Measure how many sessions a model server keeps up with.
 
-    The number of sessions grows until they fail, lag or differ from a session alone. A session is
-    one track of a call. The server should do nothing else meanwhile.
+    Each session plays real speech, like one track of a call. Their number grows until they fail,
+    lag or differ from one session alone. The server should do nothing else meanwhile.
     """
     console = Console(stderr=True)
     chunks = _chunks(recording or recordings.two_cities())

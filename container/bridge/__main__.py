@@ -1,20 +1,32 @@
 """`python -m container.bridge`: bridge SageMaker to the engine until SIGTERM."""
 
-import logging
+import asyncio
 import sys
 
+import structlog
+
 from common import serving
+from container.bridge import logs
 from container.bridge.app import Bridge
 from container.bridge.settings import Settings
 
-_log = logging.getLogger("container.bridge")
+_log = structlog.get_logger()
 
 
 async def _serve(settings: Settings) -> int:
-    stop = serving.stop_requested()
-    async with serving.listening(Bridge(settings).app(), settings.host, settings.port) as port:
-        _log.info("listening on %s:%d, engine %s", settings.host, port, settings.engine_url)
-        await stop.wait()
+    asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
+    signals = serving.stop_signals()
+    bridge = Bridge(settings)
+    async with serving.listening(bridge.app(), settings.host, settings.port) as port:
+        _log.info(
+            "listening",
+            host=settings.host,
+            port=port,
+            engine=settings.engine_url,
+            max_sessions=settings.max_sessions,
+        )
+        await signals.stop.wait()
+        await bridge.drain(signals.hurry)
     return 0
 
 
@@ -24,7 +36,7 @@ if __name__ == "__main__":
             "container.bridge",
             "Bridges SageMaker's contract for containers to the engine's Realtime API.",
             Settings,
-            serving.log_plainly,
+            lambda _: logs.configure(),
             _serve,
         )
     )

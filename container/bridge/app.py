@@ -1,9 +1,10 @@
-"""The bridge's HTTP server: routes, metrics and the client session of all connections."""
+"""The bridge's HTTP server: routes, admission, drain, and the client session of all connections."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
+from typing import Final
 
+import structlog
 from aiohttp import (
     ClientError,
     ClientSession,
@@ -13,18 +14,23 @@ from aiohttp import (
     WSServerHandshakeError,
     web,
 )
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from common.exposition import metrics_of
+from container.bridge import coalescing
+from container.bridge.ends import End, Ended
 from container.bridge.health import EngineHealth
-from container.bridge.relay import End, Ended, EngineSocket, PlatformSocket, Relay
+from container.bridge.record import Metrics, SessionRecord
+from container.bridge.relay import EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
 
 # The engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit.
-_LIMIT_BYTES = 16 * 1024 * 1024 + 1
-_CLOSE_TIMEOUT_S = 2.0
-_RESTART = Ended(End.RESTART, WSCloseCode.SERVICE_RESTART, b"restarting")
-_log = logging.getLogger(__name__)
+_LIMIT_BYTES: Final = 16 * 1024 * 1024 + 1
+_CLOSE_TIMEOUT_S: Final = 2.0
+# 1013 is sent for this reason only: the gateway then tries again without blaming the endpoint.
+_AT_CAPACITY: Final = Ended(End.AT_CAPACITY, WSCloseCode.TRY_AGAIN_LATER, b"at capacity")
+_RESTART: Final = Ended(End.RESTART, WSCloseCode.SERVICE_RESTART, b"restarting")
+_log = structlog.get_logger()
 
 
 class Bridge:
@@ -32,19 +38,16 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._live = 0  # sessions that have, or may get, one of the engine's slots
+        self._idle = asyncio.Event()  # set while there are none
+        self._idle.set()
+        self._draining = False
         self._restarting = asyncio.Event()
         self._session: ClientSession | None = None
         self._health: EngineHealth | None = None
         self._registry = CollectorRegistry()
-        self._live = Gauge("callscribe_bridge_sessions", "Live sessions.", registry=self._registry)
-        self._ended = Counter(
-            "callscribe_bridge_sessions_ended",
-            "Sessions by how they ended.",
-            ["end"],
-            registry=self._registry,
-        )
-        for end in End:
-            self._ended.labels(end=end)
+        self._metrics = Metrics(self._registry, settings.max_sessions)
+        self._metrics.live.set_function(lambda: self._live)
 
     def app(self) -> web.Application:
         """Build the application with the bridge's routes."""
@@ -56,11 +59,24 @@ class Bridge:
         app.cleanup_ctx.append(self._hold_client)
         return app
 
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Refuse new sessions; wait until none is live, `hurry` is set or the time is up."""
+        self._draining = True
+        _log.info("draining", sessions=self._live)
+        waits = [asyncio.create_task(event.wait()) for event in (self._idle, hurry)]
+        await asyncio.wait(
+            waits, timeout=self._settings.stop_timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in waits:
+            wait.cancel()
+        _log.info("drained", sessions=self._live)
+
     async def _serve_session(self, request: web.Request) -> web.StreamResponse:
-        """Serve one session.
+        """Serve or refuse one session.
 
         The platform's WebSocket is accepted before the engine's is open: SageMaker allows a
-        container 250 ms, and an engine may need longer.
+        container 250 ms, and an engine may need longer. A refusal is a Close frame after that,
+        because SageMaker forwards its code and reason to the client.
         """
         platform: PlatformSocket = web.WebSocketResponse(
             autoclose=False,  # the Close is replied to when no reply is pending
@@ -71,16 +87,33 @@ class Bridge:
             timeout=_CLOSE_TIMEOUT_S,
         )
         await platform.prepare(request)
-        with self._live.track_inprogress():
-            ended = await self._first_end(platform)
-            self._ended.labels(end=ended.end).inc()
-            _log.info("session-ended end=%s code=%d", ended.end, ended.code)
-            await platform.close(code=ended.code, message=ended.reason)
+        record = SessionRecord(self._metrics)
+        if ended := self._refusal():
+            record.refused(ended)
+        else:
+            window_s = coalescing.window_s(request.query.get("coalesce_ms"))
+            ended = await self._first_end(platform, record, window_s)
+            record.ended(ended)
+        await platform.close(code=ended.code, message=ended.reason)
         return platform
 
-    async def _first_end(self, platform: PlatformSocket) -> Ended:
-        """Relay until the session ends or this process stops."""
-        relaying = asyncio.create_task(self._relay(platform))
+    def _refusal(self) -> Ended | None:
+        """Return why a new session is refused, if it is."""
+        if self._draining:
+            return _RESTART
+        return _AT_CAPACITY if self._live >= self._settings.max_sessions else None
+
+    async def _first_end(
+        self, platform: PlatformSocket, record: SessionRecord, window_s: float
+    ) -> Ended:
+        """Relay until the session ends or this process stops.
+
+        The session is live until its socket to the engine is closed, because only then does the
+        engine release the slot.
+        """
+        self._live += 1
+        self._idle.clear()
+        relaying = asyncio.create_task(self._relay(platform, record, window_s))
         restarting = asyncio.create_task(self._restarting.wait())
         try:
             await asyncio.wait({relaying, restarting}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,8 +122,13 @@ class Bridge:
             relaying.cancel()
             restarting.cancel()
             await asyncio.gather(relaying, restarting, return_exceptions=True)
+            self._live -= 1
+            if not self._live:
+                self._idle.set()
 
-    async def _relay(self, platform: PlatformSocket) -> Ended:
+    async def _relay(
+        self, platform: PlatformSocket, record: SessionRecord, window_s: float
+    ) -> Ended:
         """Open a session at the engine and relay; the platform is not read before that."""
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -99,9 +137,11 @@ class Bridge:
             reason = f"engine refused: {error.status}".encode()
             return Ended(End.ENGINE_REFUSED, WSCloseCode.INTERNAL_ERROR, reason)
         except (ClientError, OSError, TimeoutError):
-            return Ended(End.ENGINE_UNREACHABLE, WSCloseCode.TRY_AGAIN_LATER, b"engine unreachable")
+            return Ended(End.ENGINE_UNREACHABLE, WSCloseCode.INTERNAL_ERROR, b"engine unreachable")
+        record.engine_opened()
         async with engine:
-            return await Relay(platform, engine, self._settings.drain_timeout_s).run()
+            timeout_s = self._settings.drain_timeout_s
+            return await Relay(platform, engine, record, timeout_s, window_s).run()
 
     async def _connect(self) -> EngineSocket:
         assert self._session is not None  # noqa: S101 - set while the routes are served
@@ -116,10 +156,11 @@ class Bridge:
 
     async def _serve_ping(self, _request: web.Request) -> web.Response:
         assert self._health is not None  # noqa: S101 - set while the routes are served
-        healthy = not self._restarting.is_set() and await self._health.healthy()
+        healthy = not self._draining and await self._health.healthy()
         return web.Response(status=200 if healthy else 503)
 
     async def _restart(self, _app: web.Application) -> None:
+        self._draining = True
         self._restarting.set()
 
     async def _hold_client(self, _app: web.Application) -> AsyncIterator[None]:

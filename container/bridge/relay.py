@@ -3,16 +3,20 @@
 Messages are not parsed. Byte patterns show whether a final transcript is pending: the final commit,
 the engine's `done`, and an error after which no `done` follows. A binary frame is forwarded as
 text, because SageMaker sends a payload part without `DataType` as binary and an engine drops its
-connection at a binary frame. Buffers are bounded: while one socket is slow to write, the other is
-not read.
+connection at a binary frame. If the client asks for it, deltas are combined (`coalescing.py`); all
+other messages are forwarded unchanged and in order. Buffers are bounded: while one socket is slow
+to write, the other is not read.
 """
 
 import asyncio
-from dataclasses import dataclass
-from enum import StrEnum
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
+from aiohttp.http import WSMessageNoDecodeText
 from aiohttp.web import WebSocketResponse
+
+from container.bridge.coalescing import Coalescer
+from container.bridge.ends import End, Ended
+from container.bridge.record import SessionRecord
 
 _DONE = b'"transcription.done"'
 _ERROR = b'"error"'
@@ -26,32 +30,7 @@ _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 type EngineSocket = ClientWebSocketResponse[bool]
 type PlatformSocket = WebSocketResponse[bool]
 
-
 _FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
-
-
-class End(StrEnum):
-    """Reason for which a session ended."""
-
-    COMPLETED = "completed"  # the platform closed, and all replies were relayed
-    DRAIN_TIMEOUT = "drain_timeout"  # the platform closed, but the engine was not done in time
-    PLATFORM_LOST = "platform_lost"
-    ENGINE_CLOSED = "engine_closed"
-    ENGINE_LOST = "engine_lost"
-    ENGINE_UNREACHABLE = "engine_unreachable"
-    ENGINE_REFUSED = "engine_refused"
-    NOT_TEXT = "not_text"  # the platform sent a frame that is not UTF-8
-    TOO_BIG = "too_big"
-    RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of a session and the Close frame to send to the platform."""
-
-    end: End
-    code: int
-    reason: bytes = b""
 
 
 def _is_text(data: bytes) -> bool:
@@ -85,11 +64,18 @@ class Relay:
     """One session between two open WebSockets."""
 
     def __init__(
-        self, platform: PlatformSocket, engine: EngineSocket, drain_timeout_s: float
+        self,
+        platform: PlatformSocket,
+        engine: EngineSocket,
+        record: SessionRecord,
+        drain_timeout_s: float,
+        window_s: float,
     ) -> None:
         self._platform = platform
         self._engine = engine
+        self._record = record
         self._drain_timeout_s = drain_timeout_s
+        self._window_s = window_s
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
 
@@ -116,6 +102,7 @@ class Relay:
                 await self._engine.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError):
                 return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
+            self._record.requested()
         match message.type:
             case WSMsgType.CLOSE:
                 return await self._drain()
@@ -126,19 +113,49 @@ class Relay:
 
     async def _relay_replies(self) -> Ended:
         """Forward the engine's frames until it closes."""
-        while (message := await self._engine.receive()).type is WSMsgType.TEXT:
-            try:
-                await self._platform.send_frame(message.data, WSMsgType.TEXT)
-            except (ClientError, ConnectionError):
-                return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
-            if is_done(message.data) or ends_generation(message.data):
-                self._nothing_pending.set()
+        try:
+            message = await (self._forward_deltas() if self._window_s else self._forward_replies())
+        except (ClientError, ConnectionError):
+            return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
         if message.type is not WSMsgType.CLOSE:
             return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
         code = message.data or WSCloseCode.OK
         if code in _MUST_NOT_BE_SENT:
             code = WSCloseCode.INTERNAL_ERROR
         return Ended(End.ENGINE_CLOSED, code, (message.extra or "").encode())
+
+    async def _forward_replies(self) -> WSMessageNoDecodeText:
+        """Forward each frame as it is; return the first that is not text."""
+        while (message := await self._engine.receive()).type is WSMsgType.TEXT:
+            await self._reply(message.data)
+        return message
+
+    async def _forward_deltas(self) -> WSMessageNoDecodeText:
+        """Combine the deltas of a window; return the first frame that is not text."""
+        loop, deltas, until_s = asyncio.get_running_loop(), Coalescer(), 0.0
+        while True:
+            try:
+                async with asyncio.timeout_at(None if deltas.is_empty else until_s):
+                    message = await self._engine.receive()
+            except TimeoutError:
+                await self._reply(deltas.take())
+                continue
+            was_empty = deltas.is_empty
+            is_delta = message.type is WSMsgType.TEXT and deltas.add(message.data)
+            if is_delta and was_empty:
+                until_s = loop.time() + self._window_s
+            if deltas.is_full or not (is_delta or deltas.is_empty):
+                await self._reply(deltas.take())
+            if message.type is not WSMsgType.TEXT:
+                return message
+            if not is_delta:
+                await self._reply(message.data)
+
+    async def _reply(self, message: bytes) -> None:
+        await self._platform.send_frame(message, WSMsgType.TEXT)
+        self._record.replied(message)
+        if is_done(message) or ends_generation(message):
+            self._nothing_pending.set()
 
     async def _drain(self) -> Ended:
         try:

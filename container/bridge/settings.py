@@ -1,6 +1,6 @@
 """The bridge's settings: `BRIDGE_<NAME>`."""
 
-from pydantic import Field, PositiveFloat, SecretStr
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
 from common.settings import Port, Url, config
@@ -20,11 +20,22 @@ class Settings(BaseSettings):
     engine_api_key: SecretStr | None = Field(
         None, description="The engine's API key, sent as a bearer token. Default: none."
     )
+    # 256 is the default of vLLM's max_num_seqs for most GPUs, and of the CPU engine's.
+    max_sessions: PositiveInt = Field(
+        256,
+        description="Live sessions above which further ones are refused. Set it to the engine's "
+        "max_num_seqs: above that, an engine accepts sessions but does not transcribe them.",
+    )
     connect_timeout_s: PositiveFloat = Field(
         5, description="Time limit to open a session at the engine."
     )
     drain_timeout_s: PositiveFloat = Field(
         20, description="Time limit from the client's close until the engine is done."
+    )
+    # SageMaker kills a container 30 s after SIGTERM.
+    stop_timeout_s: NonNegativeFloat = Field(
+        20,
+        description="After SIGTERM, how long live sessions may continue. New ones are refused.",
     )
     health_timeout_s: PositiveFloat = Field(
         1.5,

@@ -46,9 +46,25 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """`input_audio_buffer.commit`: starts a generation or, if `final`, ends its audio."""
+    """`input_audio_buffer.commit`: starts a generation or, if `final`, ends its audio.
 
-    final: bool
+    `final` may have any type, because vLLM checks it only after a model is selected.
+    """
+
+    final: Any = False
+
+    def is_final(self) -> bool:
+        """Return whether the commit ends the audio.
+
+        Raises:
+            RequestError: `final` is not a boolean.
+        """
+        if not isinstance(self.final, bool):
+            problem = "Input should be a valid boolean"
+            raise RequestError(
+                "processing_error", _validation("InputAudioBufferCommit", "final", problem)
+            )
+        return self.final
 
 
 type Request = Update | Append | Commit
@@ -77,7 +93,7 @@ def parse(text: str | bytes) -> Request:
         case "input_audio_buffer.append":
             return Append(_pcm(message.audio))
         case "input_audio_buffer.commit":
-            return Commit(_flag(message.final))
+            return Commit(message.final)
         case "session.update":
             if message.model is None:
                 raise RequestError("invalid_event", "Missing required field: model")
@@ -146,15 +162,6 @@ def _pcm(audio: object) -> bytes:
     if not pcm or len(pcm) % 2:
         raise RequestError("invalid_audio", "Invalid audio data")
     return pcm
-
-
-def _flag(final: object) -> bool:
-    if not isinstance(final, bool):
-        problem = "Input should be a valid boolean"
-        raise RequestError(
-            "processing_error", _validation("InputAudioBufferCommit", "final", problem)
-        )
-    return final
 
 
 def _validation(model: str, field: str, problem: str) -> str:

@@ -104,10 +104,10 @@ class RealtimeSession:
                     raise RequestError("model_not_found", problem)
                 self._model_validated = True
                 return []
-            case Commit(final):
+            case Commit():
                 if not self._model_validated:
                     raise RequestError("model_not_validated", _NOT_VALIDATED)
-                if final:
+                if request.is_final():
                     return self._enqueue(None)
                 self._waiting = self._generation is None
                 return []

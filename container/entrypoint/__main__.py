@@ -16,6 +16,8 @@ _WEIGHTS: Final = Path("/opt/ml/model")  # SageMaker mounts a model's data there
 # -I: the base image's PYTHONPATH is meant for vLLM's interpreter.
 _BRIDGE: Final = (sys.executable, "-I", "-m", "container.bridge")
 
+_DRAIN_SHARE: Final = 0.6  # of the time to stop: for live sessions, before the bridge closes them
+
 
 async def _serve(settings: Settings) -> int:
     signals = serving.stop_signals()
@@ -31,7 +33,13 @@ async def _plan(settings: Settings) -> Plan:
         gpu=await _gpu(settings.instance_type),
     )
     url = f"http://127.0.0.1:{settings.engine_port}"
-    environment = {**os.environ, "BRIDGE_ENGINE_URL": url}
+    sessions = engine.words[engine.words.index("--max-num-seqs") + 1]
+    environment = {
+        "BRIDGE_MAX_SESSIONS": sessions,  # vLLM accepts more, but does not transcribe them
+        "BRIDGE_STOP_TIMEOUT_S": f"{settings.stop_timeout_s * _DRAIN_SHARE:g}",
+        **os.environ,
+        "BRIDGE_ENGINE_URL": url,
+    }
     if key := engine.environment.get("VLLM_API_KEY"):
         environment.setdefault("BRIDGE_ENGINE_API_KEY", key)
     return Plan(

@@ -226,6 +226,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "BRIDGE_HOST": HOST,
         "BRIDGE_PORT": str(ports.bridge),
         "BRIDGE_ENGINE_URL": f"http://{HOST}:{ports.engine}",
+        "BRIDGE_MAX_SESSIONS": engine.get("ENGINE_MAX_NUM_SEQS", ""),
         **settings.bridge,
     }
     endpoint = {

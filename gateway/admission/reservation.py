@@ -20,6 +20,7 @@ from gateway.errors import CarrierError, Fault, UpstreamError
 
 _ENDPOINT_FAULTS: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
 _CALL_REASONS: Final = {"context-full", "model-rut"}  # would occur at any endpoint
+_AT_CAPACITY: Final = "model-at-capacity"
 
 
 class StreamReservation:
@@ -205,14 +206,17 @@ class LeasedSlot:
         """Penalize the endpoint for a failed session; report it to the breaker, at most once.
 
         Reasons that come from the call itself penalize nothing. The breaker receives only reasons
-        that a retry may fix and whose fault lies with the endpoint or the way to it.
+        that a retry may fix and whose fault lies with the endpoint or the way to it. A container
+        without a free session is not one of them: its other sessions work.
         """
         if error.reason not in _CALL_REASONS:
             self._reservation.penalize(self._endpoint)
             self._endpoint.health.failed(error)
         if not error.info.retry:
             self._endpoint.quarantine()
-        counts_against_endpoint = error.info.retry and error.fault in _ENDPOINT_FAULTS
+        counts_against_endpoint = (
+            error.info.retry and error.fault in _ENDPOINT_FAULTS and error.reason != _AT_CAPACITY
+        )
         if counts_against_endpoint and not self._is_reported:
             self._is_reported = True
             self._endpoint.failed(error, caller=self._reservation.number, probe=self._probe)

@@ -297,7 +297,7 @@ class Sessions:
             new = await self._connect_meanwhile(old)
         except UpstreamError as error:
             # No slot for a second session: finish the old one first. The track buffers the audio.
-            is_full = error.reason == "endpoint-at-capacity"
+            is_full = error.reason in ("endpoint-at-capacity", "model-at-capacity")
             if must and is_full and not self._is_due() and await _finish(old):
                 self._track.close_segment()
             return old

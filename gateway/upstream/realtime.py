@@ -4,10 +4,13 @@
     server  session.created . delta . delta ............................ done
 
 Every message is one JSON text. The server does not acknowledge an `append`. It sends one delta per
-80 ms of audio, and most deltas are empty. Source: vLLM 0.32, Realtime API.
+80 ms of audio, and most deltas are empty. Source: vLLM 0.32, Realtime API. If the gateway asks for
+it (`coalescing_query`), the container's bridge combines deltas (`Deltas`).
 """
 
-from typing import Final
+import itertools
+from collections.abc import Iterator
+from typing import Annotated, Final
 
 import msgspec
 import pybase64
@@ -16,12 +19,21 @@ from gateway.errors import UpstreamError
 
 TOKEN_BYTES: Final = 2560  # the audio of one delta: 80 ms
 MAX_DELTA_CHARACTERS: Final = 4096  # far longer than any token; a segment has at most 1000 deltas
+_MOST_DELTAS: Final = 100_000  # empty ones in a row: far more than any context has
 
 COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":false}'
 FINAL_COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":true}'
 
 _APPEND_HEAD: Final = b'{"type":"input_audio_buffer.append","audio":"'
 _APPEND_TAIL: Final = b'"}'
+
+
+def coalescing_query(window_ms: int) -> str:
+    """Return the query that makes the bridge combine the deltas of a window; "" for 0.
+
+    Other servers ignore it, and send each delta.
+    """
+    return f"coalesce_ms={window_ms}" if window_ms else ""
 
 
 def session_update(model: str) -> bytes:
@@ -48,6 +60,21 @@ class Delta(msgspec.Struct, frozen=True, gc=False, tag="transcription.delta"):
         return f"Delta({len(self.delta)} characters)"
 
 
+class Deltas(msgspec.Struct, frozen=True, gc=False, tag="transcription.deltas"):
+    """Several deltas in order, as the bridge combines them; a number is that many empty ones."""
+
+    deltas: tuple[Annotated[int, msgspec.Meta(ge=1, le=_MOST_DELTAS)] | str, ...]
+
+    def __repr__(self) -> str:
+        """Describe the deltas without their text."""
+        return f"Deltas({len(self.deltas)} items)"
+
+    def texts(self) -> Iterator[str]:
+        """Yield the text of each delta."""
+        for item in self.deltas:
+            yield from itertools.repeat("", item) if isinstance(item, int) else (item,)
+
+
 class Done(msgspec.Struct, frozen=True, tag="transcription.done"):
     """A generation ended: after the final commit, or earlier because the context is full."""
 
@@ -67,7 +94,7 @@ class UnknownMessage(msgspec.Struct, frozen=True):
     """A well-formed message of an unknown type, which is to be ignored."""
 
 
-type ServerMessage = SessionCreated | Delta | Done | ErrorReceived | UnknownMessage
+type ServerMessage = SessionCreated | Delta | Deltas | Done | ErrorReceived | UnknownMessage
 
 _ERROR_CODES: Final = frozenset(
     {
@@ -89,13 +116,19 @@ class _Typed(msgspec.Struct):
 
 
 _KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
-    SessionCreated | Delta | Done | ErrorReceived
+    SessionCreated | Delta | Deltas | Done | ErrorReceived
 )
 _ANY: Final = msgspec.json.Decoder(_Typed)
 # From msgspec for JSON and types; from Python for UTF-8 and for nesting that is too deep.
 _DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KNOWN_TYPES: Final = frozenset(
-    {"session.created", "transcription.delta", "transcription.done", "error"}
+    {
+        "session.created",
+        "transcription.delta",
+        "transcription.deltas",
+        "transcription.done",
+        "error",
+    }
 )
 
 
@@ -110,9 +143,20 @@ def decode(message: bytes) -> ServerMessage:
         known = _KNOWN.decode(message)
     except _DECODE_ERRORS:  # ValidationError is a DecodeError
         return _decode_unusual(message)
-    if isinstance(known, Delta) and len(known.delta) > MAX_DELTA_CHARACTERS:
+    if _longest(known) > MAX_DELTA_CHARACTERS:
         raise UpstreamError("realtime-protocol-error", "a delta is too long for a token")
     return known
+
+
+def _longest(message: ServerMessage) -> int:
+    """Return the number of characters of a message's longest delta."""
+    match message:
+        case Delta(text):
+            return len(text)
+        case Deltas(items):
+            return max((len(item) for item in items if isinstance(item, str)), default=0)
+        case _:
+            return 0
 
 
 def _decode_unusual(message: bytes) -> UnknownMessage:

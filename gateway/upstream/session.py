@@ -160,16 +160,16 @@ class RealtimeSession:
 
     def _handle(self, message: realtime.ServerMessage) -> None:
         match message:
-            case realtime.Delta() | realtime.Done() if self.state is SessionState.OPENING:
+            case realtime.Delta() | realtime.Deltas() | realtime.Done() if (
+                self.state is SessionState.OPENING
+            ):
                 raise UpstreamError("realtime-protocol-error", "an answer before the commit")
             case realtime.Delta():
-                self._unanswered_bytes -= realtime.TOKEN_BYTES
-                if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
-                    raise UpstreamError("realtime-protocol-error", "more deltas than audio")
-                if self._silence and not self._silence.expired():
-                    now_s = asyncio.get_running_loop().time()
-                    self._silence.reschedule(now_s + self._done_timeout_s)
-                self._listener.on_delta(message.delta)
+                self._handle_delta(message.delta)
+            case realtime.Deltas():
+                for text in message.texts():
+                    if not self.is_over:  # the listener may have ended it
+                        self._handle_delta(text)
             case realtime.SessionCreated():
                 self._created = True
                 self._moved.set()
@@ -181,6 +181,15 @@ class RealtimeSession:
                 raise message.as_upstream_error()
             case realtime.UnknownMessage():
                 pass
+
+    def _handle_delta(self, text: str) -> None:
+        self._unanswered_bytes -= realtime.TOKEN_BYTES
+        if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
+            raise UpstreamError("realtime-protocol-error", "more deltas than audio")
+        if self._silence and not self._silence.expired():
+            now_s = asyncio.get_running_loop().time()
+            self._silence.reschedule(now_s + self._done_timeout_s)
+        self._listener.on_delta(text)
 
     async def _send(self, message: bytes) -> None:
         """Send a control message as soon as the stream accepts it."""

@@ -43,7 +43,7 @@ _BY_CLOSE_CODE: Final = {
     1009: "validation-error",  # the gateway sent a message above 16 MiB
     1011: "internal-server-error",
     1012: "service-unavailable",  # vLLM restarts, or its engine has crashed
-    1013: "throttled",
+    1013: "model-at-capacity",
 }
 _BY_STATUS: Final = {
     401: "access-denied",
@@ -62,6 +62,7 @@ class WebSocketTransport:
 
     Args:
         url: ws(s)://host[:port]/v1/realtime.
+        query: added to the URL's query.
         api_key: sent as a bearer token; vLLM's `--api-key`.
         open_timeout_s: for TCP, TLS and the upgrade.
         send_timeout_s: for writing a message to the socket's buffer; if it expires, the peer no
@@ -77,6 +78,7 @@ class WebSocketTransport:
         self,
         url: str,
         *,
+        query: str = "",
         api_key: str | None = None,
         open_timeout_s: float = 10.0,
         send_timeout_s: float = 5.0,
@@ -89,6 +91,7 @@ class WebSocketTransport:
         if not re.match(r"(ws|http)s?://[^/]", url):
             raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
         self._url: Final = url
+        self._query: Final = query or None
         self._headers: Final = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._open_timeout_s: Final = open_timeout_s
         self._send_timeout_s: Final = send_timeout_s
@@ -142,6 +145,7 @@ class WebSocketTransport:
             async with asyncio.timeout(self._open_timeout_s):
                 return await client.ws_connect(
                     self._url,
+                    params=self._query,
                     headers=self._headers,
                     heartbeat=self._heartbeat_s,
                     timeout=ClientWSTimeout(ws_close=self._close_timeout_s),

@@ -26,12 +26,19 @@ COMMANDS = (
     "link",
     "dead-letters",
     "transcribe",
+    "conform",
     "bench",
     "soak",
     "simulate",
     "test",
     "check",
     "fix",
+    "capacity",
+    "lock",
+    "sbom",
+    "licences",
+    "audit",
+    "release",
 )
 
 

@@ -167,6 +167,7 @@ async def running_stack(
     redis_port: int,
     *,
     engine: Mapping[str, Any] | None = None,
+    bridge: Mapping[str, Any] | None = None,
     transcriber: Callable[[OnFailed], Transcriber] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run all processes except a gateway.
@@ -175,6 +176,7 @@ async def running_stack(
         folder: of this stack only; its name becomes the gateway's id.
         redis_port: of a Valkey on loopback.
         engine: engine settings that differ from the defaults.
+        bridge: likewise for the bridge.
         transcriber: makes the engine's model; by default it outputs checksums.
     """
     engine_events = EngineEvents()
@@ -193,10 +195,13 @@ async def running_stack(
         settings = EngineSettings(_env_file=None, port=0, **(engine or {}))
         model = Engine(settings, transcriber or (lambda _: WatchedTranscriber(engine_events)))
         engine_port = await linked(Link.ENGINE, await serving(model.app()))
-        bridge = Bridge(
-            BridgeSettings(_env_file=None, port=0, engine_url=f"http://{HOST}:{engine_port}")
+        bridge_settings = BridgeSettings(
+            _env_file=None,
+            port=0,
+            engine_url=f"http://{HOST}:{engine_port}",
+            **(bridge or {}),
         )
-        bridge_port = await linked(Link.BRIDGE, await serving(bridge.app()))
+        bridge_port = await linked(Link.BRIDGE, await serving(Bridge(bridge_settings).app()))
         endpoint = LocalEndpoint(
             EndpointSettings(
                 _env_file=None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from cli.audit import Account
 from cli.callers.call import Call
@@ -115,3 +116,27 @@ async def test_waiting_for_a_free_engine_slot_loses_no_word(
         await play(stack, *calls)
     for call in calls:
         assert await account_of(call, redis_port) == WHOLE
+
+
+@pytest.mark.parametrize("coalesce_ms", [1, 400, 1000])
+async def test_combined_deltas_lose_no_word_and_keep_their_times(
+    tmp_path: Path, redis_port: int, coalesce_ms: int
+) -> None:
+    async with running_stack(tmp_path, redis_port) as stack:
+        call = new_call()
+        await play(stack, call, coalesce_ms=coalesce_ms)
+    assert await account_of(call, redis_port) == WHOLE
+
+
+async def test_waiting_for_a_free_container_loses_no_word(tmp_path: Path, redis_port: int) -> None:
+    """The bridge refuses a session above its limit, and the gateway tries again."""
+    async with running_stack(tmp_path, redis_port, bridge={"max_sessions": 1}) as stack:
+        calls = [new_call(), new_call()]
+        with capture_logs() as logs:
+            await play(stack, *calls)
+    for call in calls:
+        assert await account_of(call, redis_port) == WHOLE
+    assert {line.get("reason") for line in logs if line["event"] == "upstream-failing"} == {
+        "model-at-capacity"
+    }
+    assert not [line for line in logs if line["event"] == "breaker-opened"]

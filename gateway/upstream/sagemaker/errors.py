@@ -73,6 +73,9 @@ _BY_CRT_NAME: Final = {
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # SageMaker reports an unknown endpoint as a validation error; only the message distinguishes it.
 _ENDPOINT_MISSING: Final = re.compile(r"Endpoint .* not found", re.DOTALL)
+# The container's close code for "no free session". The SDK documents an error code and a message,
+# but not in which of them a close code is: both are searched.
+_AT_CAPACITY: Final = re.compile(r"\b1013\b")
 
 
 def from_crt(name: str) -> UpstreamError:
@@ -103,16 +106,20 @@ def from_exception_frame(headers: Mapping[str, str], payload: bytes) -> Upstream
     """Return why the platform ends the stream, from an exception or error frame."""
     kind = headers.get(":exception-type") or headers.get(":error-code", "")
     reason = _BY_TYPE.get(kind, "internal-stream-failure")
-    return UpstreamError(reason, _codes(type=kind, code=_error_code(payload)))
+    code, message = _texts(payload, "ErrorCode", "Message")
+    if reason == "model-stream-error" and _AT_CAPACITY.search(f"{code} {message}"):
+        reason = "model-at-capacity"
+    return UpstreamError(reason, _codes(type=kind, code=code))
 
 
-def _error_code(payload: bytes) -> str:
+def _texts(payload: bytes, *names: str) -> list[str]:
+    """Return fields of a JSON object; "" for each that is missing or no text."""
     try:
         body = json.loads(payload)
-    except ValueError:
-        return ""
-    code = body.get("ErrorCode") if isinstance(body, dict) else None
-    return code if isinstance(code, str) else ""
+    except (ValueError, RecursionError):
+        body = None
+    values = [body.get(name) if isinstance(body, dict) else None for name in names]
+    return [value if isinstance(value, str) else "" for value in values]
 
 
 def _codes(**named: str) -> str:

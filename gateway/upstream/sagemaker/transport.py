@@ -96,6 +96,7 @@ class SageMakerTransport:
         url: https://host:port to use instead of the region's default.
         ca_file: PEM file with the CAs to trust instead of the system's.
         variant: production variant to request; if None, SageMaker chooses.
+        query: query of the container's WebSocket.
         limits: timeouts and sizes.
         credentials: the source of credentials; botocore's chain if None.
         observe_wait_s: called for each write with the time that its oldest message waited.
@@ -112,6 +113,7 @@ class SageMakerTransport:
         url: str | None = None,
         ca_file: Path | None = None,
         variant: str | None = None,
+        query: str = "",
         limits: TransportLimits | None = None,
         credentials: CredentialSource | None = None,
         observe_wait_s: Callable[[float], None] = ignore,
@@ -126,7 +128,9 @@ class SageMakerTransport:
             )
         self._region: Final = region
         self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
-            endpoint_name=endpoint_name, target_variant=variant
+            endpoint_name=endpoint_name,
+            target_variant=variant,
+            model_query_string=query or None,
         )
         # Read once at startup, so that a later loss of the file does not fail calls.
         self._ca_pem: Final = _read(ca_file) if ca_file else None

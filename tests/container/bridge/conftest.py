@@ -12,12 +12,17 @@ from container.bridge.settings import Settings
 from tests.container.bridge.engine import ScriptedEngine
 
 
+def bridge(
+    engine_url: str, **changed: Any
+) -> contextlib.AbstractAsyncContextManager[tuple[str, web.AppRunner]]:
+    """Serve a new bridge; yield its URL and its runner."""
+    return serving(Bridge(Settings(engine_url=engine_url, **changed)))
+
+
 @contextlib.asynccontextmanager
-async def bridge(engine_url: str, **changed: Any) -> AsyncIterator[tuple[str, web.AppRunner]]:
+async def serving(instance: Bridge) -> AsyncIterator[tuple[str, web.AppRunner]]:
     """Serve a bridge; yield its URL and its runner."""
-    runner = web.AppRunner(
-        Bridge(Settings(engine_url=engine_url, **changed)).app(), shutdown_timeout=0.5
-    )
+    runner = web.AppRunner(instance.app(), shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]

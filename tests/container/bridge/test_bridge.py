@@ -125,12 +125,12 @@ async def test_an_engine_that_rejects_the_upgrade_is_reported(engine: ScriptedEn
         assert await sessions_ended(url) == {"engine_refused": 1}
 
 
-async def test_an_unreachable_engine_closes_with_1013() -> None:
+async def test_an_unreachable_engine_closes_with_1011() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         async with bridge(f"http://127.0.0.1:{port}") as (url, _), platform(url) as ws:
-            assert await closed(ws) == (1013, "engine unreachable")
+            assert await closed(ws) == (1011, "engine unreachable")
             assert await sessions_ended(url) == {"engine_unreachable": 1}
 
 
@@ -143,10 +143,10 @@ async def test_a_socket_is_accepted_before_the_engine_is_connected(engine: Scrip
         assert [await ws.receive_str() for _ in range(2)] == [CREATED, delta(" one")]
 
 
-async def test_a_slow_engine_closes_with_1013(engine: ScriptedEngine) -> None:
+async def test_a_slow_engine_closes_with_1011(engine: ScriptedEngine) -> None:
     engine.accept_after = asyncio.Event()
     async with bridge(engine.url, connect_timeout_s=0.2) as (url, _), platform(url) as ws:
-        assert await closed(ws) == (1013, "engine unreachable")
+        assert await closed(ws) == (1011, "engine unreachable")
         engine.accept_after.set()
 
 

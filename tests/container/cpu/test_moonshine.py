@@ -12,7 +12,7 @@ from container.cpu.model import ModelError
 from container.cpu.moonshine import AHEAD, MoonshineTranscriber, MoonshineTranscription
 from container.cpu.server import Engine
 from container.cpu.settings import Settings
-from tests.container.cpu.dialogue import dialogue, serving
+from tests.container.cpu.dialogue import MODEL, dialogue, serving
 
 RNG = np.random.default_rng(11)
 SPEECH = RNG.normal(0, 2000, 16_000).astype("<i2").tobytes()  # 1 s
@@ -189,7 +189,7 @@ async def test_a_failed_model_closes_every_session_and_marks_the_engine_failed()
     model = CountingModel(fails=True)
     engine = Engine(Settings(), lambda on_failed: MoonshineTranscriber(model, on_failed))
     async with serving(engine) as url, dialogue(url) as talking, dialogue(url) as idle:
-        await talking.update()
+        await talking.update(MODEL)
         await talking.commit()
         await talking.append(SPEECH)
         await talking.deltas(1)

@@ -11,7 +11,7 @@ from container.cpu.model import MoonshineModel
 from container.cpu.moonshine import MoonshineTranscriber
 from container.cpu.server import Engine
 from container.cpu.settings import Settings
-from tests.container.cpu.dialogue import dialogue, serving
+from tests.container.cpu.dialogue import MODEL, dialogue, serving
 from tests.speech import TWO_CITIES, plain_words, telephone_recording, word_error_rate
 
 pytestmark = pytest.mark.speech
@@ -27,7 +27,7 @@ async def url() -> AsyncIterator[str]:
 
 async def transcript(url: str, pcm: bytes) -> str:
     async with dialogue(url) as client:
-        await client.update()
+        await client.update(MODEL)
         await client.commit()
         for begin in range(0, len(pcm), 2560):
             await client.append(pcm[begin : begin + 2560])

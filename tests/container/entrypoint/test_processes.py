@@ -16,7 +16,8 @@ import aiohttp
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
 
-from tests.container.cpu.dialogue import MODEL, Dialogue, dialogue
+from cli.conform.dialogue import Dialogue
+from tests.container.cpu.dialogue import MODEL, dialogue
 from tests.redis_servers import free_port
 from tests.waiting import eventually
 
@@ -72,7 +73,7 @@ class Container:
     async def call(self) -> AsyncIterator[Dialogue]:
         """Start a call through the bridge; its first second is transcribed."""
         async with dialogue(f"{self.bridge_url}/invocations-bidirectional-stream") as client:
-            await client.update()
+            await client.update(MODEL)
             await client.commit()
             await client.append(SECOND)
             await client.deltas(6)
@@ -167,8 +168,21 @@ async def test_bridge_starts_after_a_slow_engine_and_serves_calls(start: Start) 
     assert sorted(slugs, key=log.index) == slugs
 
 
+async def test_bridge_refuses_sessions_above_the_engines_number(start: Start) -> None:
+    container = await start(SM_VLLM_MAX_NUM_SEQS="1")
+    await container.ready()
+    socket = f"{container.bridge_url}/invocations-bidirectional-stream"
+    async with (
+        container.call(),
+        aiohttp.ClientSession() as client,
+        client.ws_connect(socket) as further,
+    ):
+        assert (await further.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert further.close_code == 1013
+
+
 async def test_sigterm_in_mid_call_closes_the_call_and_stops_both(start: Start) -> None:
-    container = await start()
+    container = await start(BRIDGE_STOP_TIMEOUT_S="0.2")
     await container.ready()
     async with container.call() as client:
         container.process.send_signal(signal.SIGTERM)

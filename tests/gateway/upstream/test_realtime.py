@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from gateway.errors import REASONS, UpstreamError
 from gateway.upstream import realtime
-from gateway.upstream.realtime import Delta, Done, ErrorReceived, SessionCreated, UnknownMessage
+from gateway.upstream.realtime import (
+    Delta,
+    Deltas,
+    Done,
+    ErrorReceived,
+    SessionCreated,
+    UnknownMessage,
+)
 
 USAGE = '{"prompt_tokens":39,"total_tokens":62,"completion_tokens":23,"prompt_tokens_details":null}'
 
@@ -75,6 +82,15 @@ class TestDecoding:
             b'{"type":"transcription.delta","delta":7}',
             b'{"type":"transcription.delta","delta":"\xff"}',
             b'{"type":"transcription.delta","delta":"' + b"x" * 4097 + b'"}',
+            b'{"type":"transcription.deltas"}',
+            b'{"type":"transcription.deltas","deltas":7}',
+            b'{"type":"transcription.deltas","deltas":[0]}',
+            b'{"type":"transcription.deltas","deltas":[-1]}',
+            b'{"type":"transcription.deltas","deltas":[1.5]}',
+            b'{"type":"transcription.deltas","deltas":[null]}',
+            b'{"type":"transcription.deltas","deltas":[100001]}',
+            b'{"type":"transcription.deltas","deltas":[99999999999999999999]}',
+            b'{"type":"transcription.deltas","deltas":[1,"' + b"x" * 4097 + b'"]}',
             b'{"type":"x","y":' + b"[" * 100_000,
         ],
     )
@@ -106,6 +122,12 @@ class TestDecoding:
 
     def test_repr_has_no_text(self) -> None:
         assert "secret" not in repr(Delta("secret"))
+        assert "secret" not in repr(Deltas(("secret",)))
+
+    def test_combined_deltas_are_as_many_as_they_were(self) -> None:
+        combined = realtime.decode(b'{"type":"transcription.deltas","deltas":[2," a"," b",1]}')
+        assert isinstance(combined, Deltas)
+        assert list(combined.texts()) == ["", "", " a", " b", ""]
 
     @given(message=st.binary() | st.text().map(str.encode))
     def test_any_bytes_decode_to_a_message_or_a_documented_error(self, message: bytes) -> None:

@@ -148,6 +148,18 @@ class TestLive:
             harness.peer.delta("x")
         assert harness.listener.calls == ["x"] * 251 + [("ENDED", "realtime-protocol-error")]
 
+    async def test_combined_deltas_are_passed_on_one_by_one(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.session.append(PCM)
+        harness.peer.say("transcription.deltas", deltas=[2, "a", 1, "b"])
+        assert harness.listener.calls == ["", "", "a", "", "b"]
+
+    async def test_more_combined_deltas_than_audio_is_a_protocol_error(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.session.append(PCM)
+        harness.peer.say("transcription.deltas", deltas=[100_000, "x"])
+        assert harness.listener.calls == [""] * 251 + [("ENDED", "realtime-protocol-error")]
+
     async def test_unknown_messages_are_ignored(self) -> None:
         harness = await StreamHarness().opened()
         harness.peer.say("something.new")

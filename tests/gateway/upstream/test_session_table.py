@@ -26,6 +26,7 @@ type Outcome = tuple[SessionState, str | None] | str
 TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
     "session.created": (LIVE.name, STAYS, STAYS, STAYS),
     "delta": (PROTOCOL, STAYS, STAYS, STAYS),
+    "deltas": (PROTOCOL, STAYS, STAYS, STAYS),
     "done": (PROTOCOL, (CLOSED, "context-full"), ABORTED, STAYS),
     "error": (FAILED, FAILED, FAILED, STAYS),
     "unknown message": (STAYS, STAYS, STAYS, STAYS),
@@ -42,6 +43,7 @@ TABLE: dict[str, tuple[Outcome, Outcome, Outcome, Outcome]] = {
 PEER: dict[str, Callable[[ScriptedStream], None]] = {
     "session.created": ScriptedStream.created,
     "delta": lambda peer: peer.delta(" word"),
+    "deltas": lambda peer: peer.say("transcription.deltas", deltas=[2, " word"]),
     "done": ScriptedStream.done,
     "error": lambda peer: peer.say("error", error="x", code="processing_error"),
     "unknown message": lambda peer: peer.say("rate_limits.updated"),

@@ -156,7 +156,7 @@ async def test_open_can_be_cancelled() -> None:
         (1009, "validation-error"),
         (1011, "internal-server-error"),
         (1012, "service-unavailable"),
-        (1013, "throttled"),
+        (1013, "model-at-capacity"),
         (4000, "realtime-error"),
     ],
 )

@@ -58,6 +58,22 @@ def test_exception_frame_maps_to_a_reason(kind: str, reason: str) -> None:
     assert from_exception_frame(headers, b"{}").reason == reason
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"Message": "closed by the container", "ErrorCode": "1013"}, "model-at-capacity"),
+        ({"Message": "closed by the container: 1013 at capacity"}, "model-at-capacity"),
+        ({"Message": "closed by the container: 1012 restarting"}, "model-stream-error"),
+        ({"Message": "10130 events", "ErrorCode": "StreamBroken"}, "model-stream-error"),
+    ],
+)
+def test_close_code_of_a_full_container_maps_to_its_reason(
+    body: dict[str, str], reason: str
+) -> None:
+    headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    assert from_exception_frame(headers, json.dumps(body).encode()).reason == reason
+
+
 def test_error_frame_maps_its_code_to_a_reason() -> None:
     headers = {":message-type": "error", ":error-code": "InternalServerError"}
     assert from_exception_frame(headers, b"").reason == "internal-server-error"
