@@ -25,10 +25,12 @@ _PYTEST: Final = (
     *(f"--numprocesses={_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"),
     *("--durations=10", "--durations-min=1"),
 )
-_APT: Final = (
-    ("apt-get", "-qq", "update"),
-    ("apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium", "fonts-dejavu-core"),
-)
+# Commands that tests use, and the Debian packages that contain them.
+_DEBIAN: Final = {
+    "chromium": ("chromium", "fonts-dejavu-core"),
+    "promtool": ("prometheus",),
+    "amtool": ("prometheus-alertmanager",),
+}
 _APT_TIMEOUT_S: Final = 300
 _COVERAGE: Final = ("-m", "coverage")
 _CHECKS: Final = {
@@ -52,7 +54,7 @@ def test(
     """
     os.chdir(_ROOT)
     if not context.args:
-        _install_chromium()
+        _install_tools()
     if not cov:
         os.execv(sys.executable, (sys.executable, *_PYTEST, *context.args))  # noqa: S606
     _python(*_COVERAGE, "erase")
@@ -62,24 +64,27 @@ def test(
     raise typer.Exit(code)
 
 
-def _install_chromium() -> None:
-    """Install the browser for the tests of the pages, where that is possible without a question."""
+def _install_tools() -> None:
+    """Install the tools that tests use, where that is possible without a question."""
+    missing = [tool for tool in _DEBIAN if not shutil.which(tool)]
     may = Path("/etc/debian_version").exists() and os.geteuid() == 0
-    if shutil.which("chromium") or not may:
-        return  # without it, the tests that need it are skipped, with the reason
-    sys.stderr.write("run: installing Chromium with apt-get, for the tests of the pages (once)\n")
+    if not missing or not may:
+        return  # the tests that need a tool are skipped, with the reason
+    sys.stderr.write(f"run: installing {', '.join(missing)} with apt-get, for tests (once)\n")
+    packages = [package for tool in missing for package in _DEBIAN[tool]]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        for command in _APT:
+    for arguments in (["update"], ["-y", "install", "--no-install-recommends", *packages]):
+        try:
             subprocess.run(  # noqa: S603 (constants)
-                command,
+                ("apt-get", "-qq", *arguments),  # noqa: S607 (from PATH)
                 env=environment,
                 check=True,
                 capture_output=True,
                 timeout=_APT_TIMEOUT_S,
             )
-    except (OSError, subprocess.SubprocessError) as error:
-        sys.stderr.write(f"run: that failed ({error}); the tests of the pages are skipped\n")
+        except (OSError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"run: that failed ({error}); the tests that need it are skipped\n")
+            return
 
 
 def check() -> None:
