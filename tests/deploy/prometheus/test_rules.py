@@ -45,7 +45,7 @@ def test_alert_is_tested_firing_and_not_firing(alert: str) -> None:
         case
         for path in RULE_TESTS
         for test in parsed(path)["tests"]
-        for case in test["alert_rule_test"]
+        for case in test.get("alert_rule_test", ())
         if case["alertname"] == alert
     ]
     assert {bool(case.get("exp_alerts")) for case in cases} == {True, False}
