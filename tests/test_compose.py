@@ -274,7 +274,7 @@ async def test_prometheus_starts_with_its_command(
 ) -> None:
     """The programs are Debian's, which are older than the images."""
     if not shutil.which(program):
-        pytest.skip(f"{program} is not installed: ./run test installs it on Debian as root")
+        pytest.skip(f"{program} is not installed: ./run test fetches it on Debian as root")
     service = local["services"][name]
     paths = mounted(service) | {f"/{name}": tmp_path / "data"}
     arguments = service["command"]

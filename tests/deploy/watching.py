@@ -25,7 +25,7 @@ _TIMEOUT_S: Final = 60
 def _needs(tool: str, package: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         shutil.which(tool) is None,
-        reason=f"{tool} is not installed: ./run test installs it on Debian as root; elsewhere, "
+        reason=f"{tool} is not installed: ./run test fetches it on Debian as root; elsewhere, "
         f"install your system's package {package}",
     )
 
