@@ -14,7 +14,7 @@ from tests.deploy.watching import DASHBOARDS, ROOT, panels, parsed
 SCHEMA = parsed(Path(__file__).with_name("dashboard.schema.json"))
 PROVISIONING = ROOT / "deploy/grafana/provisioning"
 
-# Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" in the SageMaker Developer Guide.
+# Names from AWS's documentation of SageMaker; not tried against a real endpoint.
 CLOUDWATCH = {
     "AWS/SageMaker": {
         "ConcurrentRequestsPerModel",
