@@ -25,10 +25,10 @@ _PYTEST: Final = (
     *(f"--numprocesses={_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"),
     *("--durations=10", "--durations-min=1"),
 )
-_APT: Final = (
-    ("apt-get", "-qq", "update"),
-    ("apt-get", "-qq", "-y", "install", "--no-install-recommends", "chromium", "fonts-dejavu-core"),
-)
+_CHROMIUM: Final = ("chromium", "fonts-dejavu-core")
+# Their packages are only unpacked: installed, they would start services that listen on the network.
+_PROMETHEUS: Final = ("prometheus", "prometheus-alertmanager")
+_UNPACKED: Final = _ROOT / ".venv/debian"
 _APT_TIMEOUT_S: Final = 300
 _COVERAGE: Final = ("-m", "coverage")
 _CHECKS: Final = {
@@ -51,8 +51,9 @@ def test(
     The tests run in several processes. Use -n 0 for one process, for example with a debugger.
     """
     os.chdir(_ROOT)
+    os.environ["PATH"] += f":{_UNPACKED / 'usr/bin'}"
     if not context.args:
-        _install_chromium()
+        _install_tools()
     if not cov:
         os.execv(sys.executable, (sys.executable, *_PYTEST, *context.args))  # noqa: S606
     _python(*_COVERAGE, "erase")
@@ -62,24 +63,43 @@ def test(
     raise typer.Exit(code)
 
 
-def _install_chromium() -> None:
-    """Install the browser for the tests of the pages, where that is possible without a question."""
+def _install_tools() -> None:
+    """Install the programs that tests use, where that is possible without a question.
+
+    Without a program, the tests that need it are skipped, with the reason.
+    """
+    has_prometheus = shutil.which("promtool") and shutil.which("amtool")
     may = Path("/etc/debian_version").exists() and os.geteuid() == 0
-    if shutil.which("chromium") or not may:
-        return  # without it, the tests that need it are skipped, with the reason
-    sys.stderr.write("run: installing Chromium with apt-get, for the tests of the pages (once)\n")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if not may or (shutil.which("chromium") and has_prometheus):
+        return
+    sys.stderr.write("run: fetching Chromium and Prometheus with apt-get, for tests (once)\n")
+    _UNPACKED.mkdir(exist_ok=True)
     try:
-        for command in _APT:
-            subprocess.run(  # noqa: S603 (constants)
-                command,
-                env=environment,
-                check=True,
-                capture_output=True,
-                timeout=_APT_TIMEOUT_S,
-            )
+        _apt("update")
+        if not has_prometheus:
+            _apt("download", *_PROMETHEUS)
+            for package in _UNPACKED.glob("*.deb"):
+                _system("dpkg-deb", "--extract", str(package), str(_UNPACKED))
+        if not shutil.which("chromium"):
+            _apt("-y", "install", "--no-install-recommends", *_CHROMIUM)
     except (OSError, subprocess.SubprocessError) as error:
-        sys.stderr.write(f"run: that failed ({error}); the tests of the pages are skipped\n")
+        sys.stderr.write(f"run: that failed ({error}); the tests that need them are skipped\n")
+
+
+def _apt(*arguments: str) -> None:
+    _system("apt-get", "-qq", *arguments)
+
+
+def _system(*command: str) -> None:
+    """Run a program of Debian in the folder of unpacked packages."""
+    subprocess.run(  # noqa: S603 (constants)
+        command,
+        cwd=_UNPACKED,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        check=True,
+        capture_output=True,
+        timeout=_APT_TIMEOUT_S,
+    )
 
 
 def check() -> None:

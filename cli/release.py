@@ -31,7 +31,8 @@ def release(
 ) -> None:
     """Cut the changelog, set the version, build, commit and tag.
 
-    Nothing is pushed. dist/ gets the wheel, which a second build must reproduce, a bill of materials and SHA256SUMS.
+    Nothing is pushed. dist/ gets the wheel, which a second build must reproduce, a bill of
+    materials and SHA256SUMS.
     """
     project, changelog = _ROOT / "pyproject.toml", _ROOT / "CHANGELOG.md"
     before = {path: path.read_text(encoding="utf-8") for path in (project, changelog)}

