@@ -4,14 +4,14 @@
     /ping                               200 while the engine is healthy, else 503
     /metrics                            Prometheus
 
-    app.py       routes, shared client session, admission, drain
-    relay.py     one session: relays text frames both ways until it ends
+    app.py               routes, shared client session, admission, drain
+    relay.py             one session: relays text frames both ways until it ends
     coalescing.py  PURE  combines deltas into fewer messages, for clients that ask for it
-    ends.py      PURE  the ways in which a session ends
-    record.py    metrics, and the log line of a session
-    health.py    the engine's health, requested at most once a second
-    logs.py      JSON logs
-    settings.py  `BRIDGE_…`
+    ends.py        PURE  the ways in which a session ends
+    record.py            metrics, and the log line of a session
+    health.py            the engine's health, requested at most once a second
+    logs.py              JSON logs
+    settings.py          `BRIDGE_…`
 
 A WebSocket has no half-close, so the bridge treats the platform's Close frame as one: the receiver
 of a Close may finish its message before it replies (RFC 6455 section 5.5.1). After a final commit

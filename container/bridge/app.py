@@ -27,7 +27,7 @@ from container.bridge.settings import Settings
 # The engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit.
 _LIMIT_BYTES: Final = 16 * 1024 * 1024 + 1
 _CLOSE_TIMEOUT_S: Final = 2.0
-# 1013 is sent for this reason only: the gateway then tries again without blaming the endpoint.
+# The bridge sends 1013 for this reason only, so that the gateway does not blame the endpoint.
 _AT_CAPACITY: Final = Ended(End.AT_CAPACITY, WSCloseCode.TRY_AGAIN_LATER, b"at capacity")
 _RESTART: Final = Ended(End.RESTART, WSCloseCode.SERVICE_RESTART, b"restarting")
 _log = structlog.get_logger()

@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 
 MAX_WINDOW_MS: Final = 1000
-_MAX_ITEMS: Final = 64  # in one message, even if all of them arrive within one window
+# Limits of what is collected, even if all of it arrives within one window.
+_MAX_ITEMS: Final = 64
+_MAX_DELTA_BYTES: Final = 4096  # far longer than a token; a longer message is sent as it is
 _DELTA: Final = b'"transcription.delta"'
 _TYPE_BYTES: Final = 64  # a message's type is its first field
 _EMPTY: Final = b'""'
@@ -55,7 +57,7 @@ class Coalescer:
 
     def add(self, message: bytes) -> bool:
         """Collect a message; return False if it is not a plain delta and must be sent as it is."""
-        if message.find(_DELTA, 0, _TYPE_BYTES) < 0:
+        if len(message) > _MAX_DELTA_BYTES or message.find(_DELTA, 0, _TYPE_BYTES) < 0:
             return False
         try:
             text = bytes(_decode(message).delta)

@@ -24,6 +24,7 @@ class ScriptedEngine:
         close_after_append: code and reason of a close; () aborts the TCP connection.
         done_after: an event until which `done` is held back.
         accept_after: an event until which the upgrade is held back.
+        answers_pings: whether pings get a pong.
         error: the reply to a final commit; `done` follows only if `done_after` is set.
     """
 
@@ -35,6 +36,7 @@ class ScriptedEngine:
         self.close_after_append: tuple[int, bytes] | tuple[()] | None = None
         self.done_after: asyncio.Event | None = None
         self.accept_after: asyncio.Event | None = None
+        self.answers_pings = True
         self.error = ""
         self.authorization: str | None = None
         self.messages: list[str] = []
@@ -66,11 +68,13 @@ class ScriptedEngine:
             return web.Response(status=self.refuse_status)
         if self.accept_after:
             await self.accept_after.wait()
-        socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1)
+        socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1, autoping=self.answers_pings)
         await socket.prepare(request)
         try:
             await socket.send_str(CREATED)
             async for message in socket:
+                if message.type is WSMsgType.PING:
+                    continue
                 assert message.type is WSMsgType.TEXT
                 self.messages.append(message.data)
                 await self._reply(request, socket, message.data)

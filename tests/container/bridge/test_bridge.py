@@ -218,6 +218,46 @@ async def test_a_lost_platform_closes_the_engines_session(engine: ScriptedEngine
         await engine.session_over.wait()
 
 
+async def test_an_engine_without_pongs_is_lost(engine: ScriptedEngine) -> None:
+    engine.answers_pings = False
+    async with bridge(engine.url, heartbeat_s=0.2) as (url, _), platform(url) as ws:
+        assert await closed(ws) == (1011, "engine lost")
+
+
+async def test_a_platform_without_pongs_is_lost(engine: ScriptedEngine) -> None:
+    async with (
+        bridge(engine.url, heartbeat_s=0.2) as (url, _),
+        ClientSession() as http,
+        http.ws_connect(f"{url}/invocations-bidirectional-stream", autoping=False) as ws,
+    ):
+        assert await ws.receive_str() == CREATED
+        async with asyncio.timeout(TIMEOUT_S):
+            await engine.session_over.wait()
+        assert await sessions_ended(url) == {"platform_lost": 1}
+
+
+async def test_pings_of_the_platform_are_answered(engine: ScriptedEngine) -> None:
+    async with (
+        bridge(engine.url) as (url, _),
+        ClientSession() as http,
+        http.ws_connect(f"{url}/invocations-bidirectional-stream", autoping=False) as ws,
+    ):
+        assert await ws.receive_str() == CREATED
+        await ws.ping(b"are you there")
+        pong = await ws.receive(TIMEOUT_S)
+        assert (pong.type, bytes(pong.data)) == (WSMsgType.PONG, b"are you there")
+
+
+async def test_a_session_with_pongs_stays_open(engine: ScriptedEngine) -> None:
+    async with bridge(engine.url, heartbeat_s=0.2) as (url, _), platform(url) as ws:
+        assert await ws.receive_str() == CREATED
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):  # the pings arrive while this waits
+                await ws.receive()
+        await ws.send_str(APPEND)
+        assert await ws.receive_str() == delta(" one")
+
+
 async def test_a_restart_closes_with_1012(engine: ScriptedEngine) -> None:
     async with bridge(engine.url) as (url, runner), platform(url) as ws:
         assert await ws.receive_str() == CREATED

@@ -82,6 +82,7 @@ def test_gateway_restores_every_delta(texts: list[str]) -> None:
         b'{"type":"transcription.delta","delta":7}',
         b'{"type":"transcription.delta"}',
         b'{"type":"transcription.delta","delta":"\xff',
+        delta(" a" * 4096).encode(),
     ],
 )
 def test_other_messages_are_not_collected(message: bytes) -> None:

@@ -309,6 +309,28 @@ class TestRollover:
         assert harness.ended.gap_ms == 0
 
     @in_virtual_time
+    async def test_rollover_at_a_full_container_finishes_the_old_session_first(self) -> None:
+        async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
+            harness,
+            task,
+        ):
+            harness.start()
+            await talk(harness, 3)
+            harness.transport.refusal = UpstreamError("model-at-capacity")
+            await talk(harness, 2.4)
+            assert harness.peer.types[-1] == "commit"
+            harness.transport.refusal = None
+            harness.peer.done()
+            await talk(harness, 1)
+            assert len(harness.transport.streams) == 2
+            harness.feed("stop")
+            await settle()
+            harness.transport.streams[1].answer_all()
+            await task
+        assert harness.ended.gap_ms == 0
+        assert harness.ended.status is Status.COMPLETED
+
+    @in_virtual_time
     async def test_rollover_without_a_second_slot_finishes_the_old_session_first(self) -> None:
         async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
             harness,
