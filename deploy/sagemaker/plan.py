@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deploy.sagemaker import requests
-from deploy.sagemaker.config import Deployment
+from deploy.sagemaker.config import Deployment, Strategy
 from deploy.sagemaker.errors import DeployError, Kind
 from deploy.sagemaker.state import Endpoint, State
 from deploy.sagemaker.steps import Call, Service, Step, Until, Wait
@@ -70,7 +70,10 @@ def scale(deployment: Deployment, state: State, count: int) -> list[Step]:
     if not _is_live(deployment, state, live):
         raise DeployError(Kind.USAGE, "the file differs from what is live; run update first")
     smaller = deployment.model_copy(
-        update={"instances": deployment.instances.model_copy(update={"count": count})}
+        update={
+            "instances": deployment.instances.model_copy(update={"count": count}),
+            "update": deployment.update.model_copy(update={"strategy": Strategy.BLUE_GREEN}),
+        }
     )
     wanted = requests.config(smaller)["EndpointConfigName"]
     if live.config == wanted:  # deployed with fewer instances, and scaled out since

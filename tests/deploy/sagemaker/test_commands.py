@@ -320,7 +320,9 @@ def test_scale_out_adds_instances_at_once(operator: Operator) -> None:
     assert "scaling.max is 4" in one_line(operator)
 
 
-def test_scale_in_drains_by_a_second_fleet(operator: Operator) -> None:
+@pytest.mark.parametrize("strategy", ["blue-green", "rolling"])
+def test_scale_in_drains_by_a_second_fleet(operator: Operator, strategy: str) -> None:
+    operator.edit(r"^\[tags\]", f'[update]\nstrategy = "{strategy}"\n[tags]')
     assert operator("create") == 0
     assert operator("scale", "3") == 0
     assert operator("scale", "2") == 0
