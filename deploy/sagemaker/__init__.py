@@ -6,6 +6,7 @@ A command reads the file and what exists in AWS, plans, shows the plan, and carr
  - `requests.py` makes the requests that the deployment consists of;
  - `aws.py` reads the state of AWS (`state.py`) and carries out calls;
  - `plan.py` makes the steps (`steps.py`) of a command from both; `cost.py` prices them;
+ - `report.py` shows plans and the state;
  - `execute.py` carries the steps out, waits (`waits.py`) and undoes a plan that fails;
  - `watch.py` rolls an update back by the gateways' metrics;
  - `errors.py` makes one line of each error.

@@ -3,18 +3,17 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from common.settings import SettingsError
-from deploy.sagemaker import cost, plan, waits
+from deploy.sagemaker import plan, report
 from deploy.sagemaker.aws import Aws
 from deploy.sagemaker.config import Deployment, parse
 from deploy.sagemaker.errors import DeployError, Kind
 from deploy.sagemaker.execute import Clock, Executor
 from deploy.sagemaker.state import State
-from deploy.sagemaker.steps import Step
 from deploy.sagemaker.watch import Watch, prometheus
 
 _PLANS: Final = {
@@ -92,7 +91,7 @@ def _command(options: argparse.Namespace, deployment: Deployment, clock: Clock) 
     state = aws.state(deployment)
     match options.command:
         case "status":
-            _say_status(deployment, state)
+            _say_all(report.status_lines(deployment, state))
             return
         case "plan":
             steps = (plan.update if state.endpoint else plan.create)(deployment, state)
@@ -102,7 +101,7 @@ def _command(options: argparse.Namespace, deployment: Deployment, clock: Clock) 
             steps = plan.scale(deployment, state, options.count)
         case command:
             steps = _PLANS[command](deployment, state)
-    _say_plan(deployment, state, steps)
+    _say_all(report.plan_lines(deployment, state, steps))
     if options.command == "plan" or not steps:
         _confirm_empty(options.command, state)
         return
@@ -110,7 +109,7 @@ def _command(options: argparse.Namespace, deployment: Deployment, clock: Clock) 
         raise DeployError(Kind.USAGE, "not confirmed; nothing was changed")
     _executor(aws, deployment, clock).run(steps)
     after = aws.state(deployment)
-    _say_status(deployment, after)
+    _say_all(report.status_lines(deployment, after))
     _confirm_empty(options.command, after)
 
 
@@ -118,36 +117,6 @@ def _executor(aws: Aws, deployment: Deployment, clock: Clock) -> Executor:
     url = deployment.watch.prometheus if deployment.watch else ""
     watch = Watch(deployment, prometheus(url), aws.call, _say)
     return Executor(aws, clock, _say, watch.poll)
-
-
-def _say_plan(deployment: Deployment, state: State, steps: Sequence[Step]) -> None:
-    _say(f"plan for {deployment.name} in {deployment.region}:")
-    for number, step in enumerate(steps, 1):
-        _say(f"  {number}. {step.does}")
-    if not steps:
-        _say("  nothing to do")
-    for line in cost.lines(deployment, state):
-        _say(line)
-
-
-def _say_status(deployment: Deployment, state: State) -> None:
-    live = state.endpoint
-    _say(f"endpoint {deployment.name}: {waits.progress(live)}")
-    if live:
-        _say(
-            f"configuration: {live.config}"
-            + (f", deploying {live.pending}" if live.pending else "")
-        )
-        _say(f"reason: {live.reason}" if live.reason else f"types: {', '.join(live.types)}")
-    target = state.target
-    _say(
-        f"autoscaling: {target['MinCapacity']} to {target['MaxCapacity']}"
-        if target
-        else "autoscaling: none"
-    )
-    _say(f"alarms: {len(state.alarms)}, active: {', '.join(sorted(state.alarming)) or 'none'}")
-    _say(f"models: {len(state.models)}, endpoint configurations: {len(state.configs)}")
-    _say(cost.lines(deployment, state)[0])
 
 
 def _confirm_empty(command: str, state: State) -> None:
@@ -160,7 +129,15 @@ def _confirm_empty(command: str, state: State) -> None:
 
 
 def _confirmed() -> bool:
-    return sys.stdin.isatty() and input("carry it out? [y/N] ").strip().lower() == "y"
+    if not sys.stdin.isatty():
+        return False
+    _say("carry it out? [y/N]")
+    return sys.stdin.readline().strip().lower() == "y"
+
+
+def _say_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _say(line)
 
 
 def _say(line: str) -> None:

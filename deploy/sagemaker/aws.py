@@ -1,11 +1,12 @@
 """Calls AWS: reads what exists of a deployment, and carries out the calls of a plan."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import boto3
-from botocore.config import Config
+from botocore.config import Config as ClientConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -19,11 +20,11 @@ from botocore.exceptions import (
 from deploy.sagemaker import requests
 from deploy.sagemaker.config import Deployment
 from deploy.sagemaker.errors import DeployError, Kind, one_line, refused
-from deploy.sagemaker.state import Endpoint, State
+from deploy.sagemaker.state import Config, Endpoint, State
 from deploy.sagemaker.steps import Call, Service
 
 # Standard mode retries throttled and failed requests with exponential backoff.
-_CONFIG: Final = Config(
+_CONFIG: Final = ClientConfig(
     retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60
 )
 _CREDENTIALS: Final = (
@@ -76,7 +77,7 @@ class Aws:
         return State(
             endpoint=live and self._tagged(live),
             models=frozenset(n for n in self._names(deployment, _MODELS) if own.fullmatch(n)),
-            configs={name: model for name in configs if (model := self._model_of(name))},
+            configs={name: each for name in configs if (each := self._config(name))},
             target=self._target(deployment),
             policies=self._policies(deployment),
             alarms={each["AlarmName"]: _alarm(each) for each in alarms},
@@ -109,9 +110,16 @@ class Aws:
                 return
             params["NextToken"] = page["NextToken"]
 
-    def _model_of(self, config: str) -> str | None:
-        found = self._find(_sagemaker("describe_endpoint_config", EndpointConfigName=config))
-        return str(found["ProductionVariants"][0].get("ModelName", "")) if found else None
+    def _config(self, name: str) -> Config | None:
+        found = self._find(_sagemaker("describe_endpoint_config", EndpointConfigName=name))
+        if found is None:
+            return None
+        variant = found["ProductionVariants"][0]
+        pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
+        return Config(
+            model=variant.get("ModelName", ""),
+            types=tuple(each["InstanceType"] for each in pools or (variant,)),
+        )
 
     def _target(self, deployment: Deployment) -> Mapping[str, Any] | None:
         scalable = requests.scalable(deployment)
@@ -157,18 +165,20 @@ def _endpoint(found: Mapping[str, Any]) -> Endpoint:
         config=found["EndpointConfigName"],
         count=variant.get("CurrentInstanceCount", 0),
         desired=variant.get("DesiredInstanceCount", 0),
-        types=_types(variant),
+        running=_running(variants),
         pending=pending.get("EndpointConfigName"),
         reason=one_line(found.get("FailureReason", "")),
         messages=tuple(_messages(variants)),
     )
 
 
-def _types(variant: Mapping[str, Any]) -> tuple[str, ...]:
-    pools = variant.get("InstancePools")
-    if pools:
-        return tuple(each["InstanceType"] for each in pools)
-    return tuple(each for each in (variant.get("InstanceType"),) if each)
+def _running(variants: list[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the instances by type, of both fleets during a deployment."""
+    found: Counter[str] = Counter()
+    for variant in variants:
+        for each in variant.get("InstancePools") or (variant,):
+            found[each.get("InstanceType", "")] += each.get("CurrentInstanceCount", 0)
+    return {name: count for name, count in found.items() if name and count}
 
 
 def _messages(variants: list[Mapping[str, Any]]) -> Iterator[str]:

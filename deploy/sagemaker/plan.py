@@ -6,7 +6,7 @@ from typing import Any, Final
 from deploy.sagemaker import requests
 from deploy.sagemaker.config import Deployment, Strategy
 from deploy.sagemaker.errors import DeployError, Kind
-from deploy.sagemaker.state import Endpoint, State
+from deploy.sagemaker.state import Config, Endpoint, State
 from deploy.sagemaker.steps import Call, Service, Step, Until, Wait
 
 # Above the timeouts that SageMaker is given: for its own work before and after them.
@@ -146,9 +146,8 @@ def _settled(deployment: Deployment, state: State) -> Endpoint:
 
 
 def _is_live(deployment: Deployment, state: State, live: Endpoint) -> bool:
-    model = requests.model(deployment)["ModelName"]
-    types = set(deployment.instances.types)
-    return state.configs.get(live.config) == model and types == set(live.types)
+    wanted = Config(requests.model(deployment)["ModelName"], deployment.instances.types)
+    return state.configs.get(live.config) == wanted
 
 
 def _removable(state: State) -> None:
@@ -440,7 +439,7 @@ def _delete_config(name: str) -> Step:
 
 def _forget(deployment: Deployment, state: State, keep: set[str]) -> list[Step]:
     """Return the steps that delete endpoint configurations and models that no one needs."""
-    models = {state.configs[name] for name in keep & state.configs.keys()}
+    models = {state.configs[name].model for name in keep & state.configs.keys()}
     if keep:
         models.add(requests.model(deployment)["ModelName"])
     return [

@@ -16,7 +16,7 @@ class Endpoint:
     config: str
     count: int  # instances, of the variant
     desired: int
-    types: tuple[str, ...]  # of the instances that run, or may run
+    running: Mapping[str, int]  # instances by type
     pending: str | None = None  # the endpoint configuration that an update deploys
     reason: str = ""  # FailureReason
     messages: tuple[str, ...] = ()  # what SageMaker reports about the variants
@@ -29,6 +29,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Config:
+    """An endpoint configuration, as DescribeEndpointConfig reports it."""
+
+    model: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All that exists of a deployment.
 
@@ -37,7 +45,7 @@ class State:
 
     endpoint: Endpoint | None = None
     models: frozenset[str] = frozenset()
-    configs: Mapping[str, str] = field(default_factory=dict)  # name -> its model
+    configs: Mapping[str, Config] = field(default_factory=dict)  # by name
     target: Mapping[str, Any] | None = None  # of RegisterScalableTarget
     policies: Sequence[Mapping[str, Any]] = ()  # of PutScalingPolicy
     alarms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of PutMetricAlarm

@@ -65,8 +65,11 @@ def test_plan_changes_nothing_and_shows_costs(operator: Operator) -> None:
     assert "not known; set prices of ml.g6.4xlarge, ml.g6e.4xlarge" in operator.out
     operator.edit(r"^\[tags\]", '[prices]\n"ml.g6.4xlarge" = 1.0\n"ml.g6e.4xlarge" = 2.5\n[tags]')
     assert operator("plan") == 0
+    assert "cost per hour now: 0.00 (no instances)" in operator.out
     assert "with the file: 2.00 to 5.00 (2 x ml.g6.4xlarge or ml.g6e.4xlarge)" in operator.out
     assert "autoscaled to the maximum: 4.00 to 10.00" in operator.out
+    assert operator("create") == 0
+    assert "cost per hour now: 2.00 (2 x ml.g6.4xlarge)" in operator.out
 
 
 @each_error
