@@ -26,7 +26,8 @@ def is_over(wait: Wait, live: Endpoint | None) -> bool:
     if live.config != wait.config:
         reason = live.reason or "no reason given"
         raise DeployError(
-            Kind.ROLLED_BACK, f"endpoint {wait.endpoint} runs {live.config} again: {reason}"
+            Kind.ROLLED_BACK,
+            f"endpoint {wait.endpoint} runs {live.config}, not {wait.config}: {reason}",
         )
     if wait.count is not None and live.count != wait.count:
         raise failed(

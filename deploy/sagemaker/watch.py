@@ -11,7 +11,7 @@ import urllib3
 from deploy.sagemaker.config import Deployment
 from deploy.sagemaker.config import Watch as Limits
 from deploy.sagemaker.errors import DeployError, one_line
-from deploy.sagemaker.plan import order_rollback
+from deploy.sagemaker.parts import order_rollback
 from deploy.sagemaker.steps import Call
 
 _WINDOW: Final = "5m"

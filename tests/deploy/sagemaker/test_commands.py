@@ -167,6 +167,28 @@ def test_update_drains_and_keeps_the_previous_configuration(operator: Operator) 
     assert len(operator.aws.models) == 2
 
 
+def test_update_continues_what_an_interrupted_run_began(operator: Operator) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert operator("create") == 0
+    before = operator.aws.snapshot
+    operator.edit(*CHANGED_IMAGE)
+    operator.clock.at[operator.clock.now() + 1] = interrupt
+    assert operator("update") == 1
+    assert operator("update") == 0
+    assert "wait for the update" in operator.out
+    assert operator.aws.policies
+    assert operator("rollback") == 0
+    operator.clock.at[operator.clock.now() + 1] = interrupt
+    assert operator("update") == 1
+    operator.aws.start_fails = "The container did not start."
+    assert operator("update") == 1
+    assert one_line(operator).startswith("rolled back: ")
+    assert operator.aws.endpoints["voxtral"].config == next(iter(before[1]))
+    assert operator.aws.targets == before[3]
+
+
 def test_update_keeps_the_count_that_autoscaling_reached(operator: Operator) -> None:
     assert operator("create") == 0
     operator.aws.endpoints["voxtral"].count = 4
