@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import boto3
-from botocore.config import Config as ClientConfig
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,11 +20,11 @@ from botocore.exceptions import (
 from deploy.sagemaker import requests
 from deploy.sagemaker.config import Deployment
 from deploy.sagemaker.errors import DeployError, Kind, one_line, refused
-from deploy.sagemaker.state import Config, Endpoint, State
+from deploy.sagemaker.state import Endpoint, State
 from deploy.sagemaker.steps import Call, Service
 
 # Standard mode retries throttled and failed requests with exponential backoff.
-_CONFIG: Final = ClientConfig(
+_CONFIG: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60
 )
 _CREDENTIALS: Final = (
@@ -77,7 +77,7 @@ class Aws:
         return State(
             endpoint=live and self._tagged(live),
             models=frozenset(n for n in self._names(deployment, _MODELS) if own.fullmatch(n)),
-            configs={name: each for name in configs if (each := self._config(name))},
+            configs={name: each for name in configs if (each := self._model_of(name))},
             target=self._target(deployment),
             policies=self._policies(deployment),
             alarms={each["AlarmName"]: _alarm(each) for each in alarms},
@@ -110,16 +110,9 @@ class Aws:
                 return
             params["NextToken"] = page["NextToken"]
 
-    def _config(self, name: str) -> Config | None:
-        found = self._find(_sagemaker("describe_endpoint_config", EndpointConfigName=name))
-        if found is None:
-            return None
-        variant = found["ProductionVariants"][0]
-        pools = sorted(variant.get("InstancePools", ()), key=lambda pool: int(pool["Priority"]))
-        return Config(
-            model=variant.get("ModelName", ""),
-            types=tuple(each["InstanceType"] for each in pools or (variant,)),
-        )
+    def _model_of(self, config: str) -> str | None:
+        found = self._find(_sagemaker("describe_endpoint_config", EndpointConfigName=config))
+        return str(found["ProductionVariants"][0].get("ModelName", "")) if found else None
 
     def _target(self, deployment: Deployment) -> Mapping[str, Any] | None:
         scalable = requests.scalable(deployment)

@@ -14,6 +14,7 @@ from common import wording
 from common.settings import SettingsError, Url, matching
 
 DEFAULT_AMI: Final = "default"
+MAX_INSTANCES: Final = 500
 _MAX_DEPLOYMENT_S: Final = 28_800  # of UpdateEndpoint's MaximumExecutionTimeoutInSeconds
 # Between the steps of a deployment SageMaker starts instances; 15 minutes each is an assumption.
 _INSTANCE_START_S: Final = 900
@@ -58,7 +59,7 @@ class Instances(_Table):
     """The fleet behind the endpoint."""
 
     types: tuple[_InstanceType, ...] = Field(min_length=1, max_length=5)  # the preferred first
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=MAX_INSTANCES)
     sessions: int = Field(ge=2, le=1000)  # per instance: its max_num_seqs
     ami: str  # InferenceAmiVersion, or "default"
     provision_timeout_s: int = Field(1800, ge=300, le=3600)  # over all types
@@ -78,7 +79,7 @@ class Scaling(_Table):
     """Autoscaling on concurrent requests per model."""
 
     min: int = Field(ge=1)
-    max: int = Field(ge=1)
+    max: int = Field(ge=1, le=MAX_INSTANCES)
     target_percent: int = Field(70, ge=10, le=100)  # of the sessions per instance
     scale_in: bool = False  # SageMaker ends the sessions on the instances that it removes
     out_cooldown_s: Seconds = 60
@@ -141,6 +142,11 @@ class Deployment(_Table):
     watch: Watch | None = None
     prices: dict[_InstanceType, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict, max_length=40)
+
+    def with_count(self, count: int) -> Self:
+        """Return the same deployment with another number of instances."""
+        instances = self.instances.model_copy(update={"count": count})
+        return self.model_copy(update={"instances": instances})
 
     @property
     def start_timeout_s(self) -> int:

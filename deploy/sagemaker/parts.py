@@ -38,9 +38,9 @@ def _deployed(deployment: Deployment, config: str) -> Wait:
     return Wait(Until.IN_SERVICE, deployment.name, limit_s, config)
 
 
-def create_content(deployment: Deployment, state: State) -> list[Step]:
+def create_content(deployment: Deployment, state: State, *, twin: bool = False) -> list[Step]:
     """Return the steps that create the model and the endpoint configuration, where missing."""
-    model, config = requests.model(deployment), requests.config(deployment)
+    model, config = requests.model(deployment), requests.config(deployment, twin=twin)
     steps = []
     if model["ModelName"] not in state.models:
         steps.append(
@@ -289,7 +289,7 @@ def _delete_config(name: str) -> Step:
 
 def delete_content(deployment: Deployment, state: State, keep: set[str]) -> list[Step]:
     """Return the steps that delete endpoint configurations and models that no one needs."""
-    models = {state.configs[name].model for name in keep & state.configs.keys()}
+    models = {state.configs[name] for name in keep & state.configs.keys()}
     if keep:
         models.add(requests.model(deployment)["ModelName"])
     return [

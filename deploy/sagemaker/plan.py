@@ -1,21 +1,20 @@
 """Plans each command: a deployment and what exists in, steps out. Pure."""
 
 from deploy.sagemaker import parts, requests
-from deploy.sagemaker.config import Deployment, Strategy
+from deploy.sagemaker.config import MAX_INSTANCES, Deployment, Strategy
 from deploy.sagemaker.errors import DeployError, Kind
-from deploy.sagemaker.state import Config, Endpoint, State
+from deploy.sagemaker.state import Endpoint, State
 from deploy.sagemaker.steps import Step
 
 
 def create(deployment: Deployment, state: State) -> list[Step]:
     """Plan `create` and `wake`: everything that is missing. An existing endpoint is not changed."""
-    wanted = requests.config(deployment)["EndpointConfigName"]
     live = state.endpoint
     if live and live.status not in ("Creating", "InService"):
         raise DeployError(
             Kind.USAGE, f"endpoint {live_text(live)}; delete it, then run create again"
         )
-    if live and live.config != wanted:
+    if live and live.config not in _current(deployment):
         raise DeployError(
             Kind.USAGE, f"endpoint {deployment.name} exists with other content; run update"
         )
@@ -23,7 +22,7 @@ def create(deployment: Deployment, state: State) -> list[Step]:
     if live is None:
         steps.append(parts.create_endpoint(deployment))
     elif live.status == "Creating":
-        steps.append(parts.await_creation(deployment, wanted))
+        steps.append(parts.await_creation(deployment, live.config))
     return [*steps, *parts.register(deployment, state)]
 
 
@@ -38,7 +37,7 @@ def update(deployment: Deployment, state: State) -> list[Step]:
         ]
     live = _settled(deployment, state)
     alarms, tags = parts.put_alarms(deployment, state), parts.set_tags(deployment, live)
-    if live.config == wanted:
+    if live.config in _current(deployment):
         return [
             *alarms,
             *tags,
@@ -49,7 +48,7 @@ def update(deployment: Deployment, state: State) -> list[Step]:
         *alarms,
         *tags,
         *parts.create_content(deployment, state),
-        *_deploy(deployment, state, live, wanted),
+        *_deploy(deployment, state, wanted, parts.note_previous(live, live.config)),
         *parts.delete_content(deployment, state, keep={wanted, live.config}),
     ]
 
@@ -66,22 +65,9 @@ def scale(deployment: Deployment, state: State, count: int) -> list[Step]:
         return []
     if count >= live.count:
         return [parts.add_instances(deployment, live, count)]
-    if not _is_live(deployment, state, live):
+    if live.config not in requests.config_names(deployment, range(1, MAX_INSTANCES + 1)):
         raise DeployError(Kind.USAGE, "the file differs from what is live; run update first")
-    smaller = deployment.model_copy(
-        update={
-            "instances": deployment.instances.model_copy(update={"count": count}),
-            "update": deployment.update.model_copy(update={"strategy": Strategy.BLUE_GREEN}),
-        }
-    )
-    wanted = requests.config(smaller)["EndpointConfigName"]
-    if live.config == wanted:  # deployed with fewer instances, and scaled out since
-        return _deploy(smaller, state, live, wanted, keep_count=False)
-    return [
-        *parts.put_alarms(smaller, state),
-        *parts.create_content(smaller, state),
-        *_deploy(smaller, state, live, wanted, keep_count=False),
-    ]
+    return _shrink(deployment.with_count(count), state, live)
 
 
 def rollback(deployment: Deployment, state: State) -> list[Step]:
@@ -93,7 +79,10 @@ def rollback(deployment: Deployment, state: State) -> list[Step]:
     previous = live.tags.get(requests.PREVIOUS_TAG)
     if previous is None or previous == live.config or previous not in state.configs:
         raise DeployError(Kind.USAGE, f"no previous configuration of {deployment.name} exists")
-    return [*parts.put_alarms(deployment, state), *_deploy(deployment, state, live, previous)]
+    return [
+        *parts.put_alarms(deployment, state),
+        *_deploy(deployment, state, previous, parts.note_previous(live, live.config)),
+    ]
 
 
 def hibernate(deployment: Deployment, state: State) -> list[Step]:
@@ -148,9 +137,11 @@ def _settled(deployment: Deployment, state: State) -> Endpoint:
     return live
 
 
-def _is_live(deployment: Deployment, state: State, live: Endpoint) -> bool:
-    wanted = Config(requests.model(deployment)["ModelName"], deployment.instances.types)
-    return state.configs.get(live.config) == wanted
+def _current(deployment: Deployment) -> frozenset[str]:
+    """Return the names of the endpoint configurations that are what the file describes."""
+    scaling, count = deployment.scaling, deployment.instances.count
+    counts = range(scaling.min, scaling.max + 1) if scaling else (count,)
+    return requests.config_names(deployment, counts)
 
 
 def _removable(state: State) -> None:
@@ -159,13 +150,25 @@ def _removable(state: State) -> None:
         raise DeployError(Kind.BUSY, f"the endpoint {live_text(live)}")
 
 
+def _shrink(smaller: Deployment, state: State, live: Endpoint) -> list[Step]:
+    """Return the steps that replace the fleet by a smaller one and let the old one drain."""
+    draining = smaller.update.model_copy(update={"strategy": Strategy.BLUE_GREEN})
+    smaller = smaller.model_copy(update={"update": draining})
+    twin = requests.config(smaller)["EndpointConfigName"] == live.config
+    wanted = requests.config(smaller, twin=twin)["EndpointConfigName"]
+    return [
+        *parts.put_alarms(smaller, state),
+        *parts.create_content(smaller, state, twin=twin),
+        *_deploy(smaller, state, wanted, keep_count=False),
+    ]
+
+
 def _deploy(
     deployment: Deployment,
     state: State,
-    live: Endpoint,
     wanted: str,
-    *,
-    keep_count: bool | None = None,
+    *before: Step,
+    keep_count: bool = True,
 ) -> list[Step]:
     """Return the steps that deploy an endpoint configuration to the existing endpoint.
 
@@ -177,11 +180,11 @@ def _deploy(
             Kind.USAGE,
             f"alarms {', '.join(blocking)} are active: SageMaker would roll back at once",
         )
-    keep = deployment.scaling is not None if keep_count is None else keep_count
+    keep = keep_count and deployment.scaling is not None
     return [
         *parts.unregister(deployment, state),
         parts.reset(deployment),
-        parts.note_previous(live, live.config),
+        *before,
         parts.deploy(deployment, wanted, keep_count=keep),
         *parts.register(deployment, State()),
     ]

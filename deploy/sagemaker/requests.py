@@ -7,7 +7,7 @@ finds what it made before.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from deploy.sagemaker.config import DEFAULT_AMI, Deployment, Strategy
@@ -47,14 +47,20 @@ def model(deployment: Deployment) -> Params:
     return {"ModelName": _named(deployment, params), **params, "Tags": tags(deployment)}
 
 
-def config(deployment: Deployment) -> Params:
-    """Return the parameters of CreateEndpointConfig."""
+def config(deployment: Deployment, *, twin: bool = False) -> Params:
+    """Return the parameters of CreateEndpointConfig.
+
+    Args:
+        deployment: the deployment.
+        twin: whether to return an equivalent with another name: SageMaker requires a new endpoint
+            configuration for each update. The weight of a single variant has no effect.
+    """
     fleet = deployment.instances
     variant: Params = {
         "VariantName": deployment.variant,
         "ModelName": model(deployment)["ModelName"],
         "InitialInstanceCount": fleet.count,
-        "InitialVariantWeight": 1.0,
+        "InitialVariantWeight": 2.0 if twin else 1.0,
         **_types(deployment),
         "ModelDataDownloadTimeoutInSeconds": fleet.download_timeout_s,
         "ContainerStartupHealthCheckTimeoutInSeconds": fleet.startup_timeout_s,
@@ -66,6 +72,15 @@ def config(deployment: Deployment) -> Params:
     if fleet.kms_key:
         params["KmsKeyId"] = fleet.kms_key
     return {"EndpointConfigName": _named(deployment, params), **params, "Tags": tags(deployment)}
+
+
+def config_names(deployment: Deployment, counts: Iterable[int]) -> frozenset[str]:
+    """Return the names of the endpoint configurations that differ in the instances only."""
+    return frozenset(
+        config(deployment.with_count(count), twin=twin)["EndpointConfigName"]
+        for count in counts
+        for twin in (False, True)
+    )
 
 
 def endpoint(deployment: Deployment) -> Params:

@@ -29,14 +29,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """An endpoint configuration, as DescribeEndpointConfig reports it."""
-
-    model: str
-    types: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class State:
     """All that exists of a deployment.
 
@@ -45,7 +37,7 @@ class State:
 
     endpoint: Endpoint | None = None
     models: frozenset[str] = frozenset()
-    configs: Mapping[str, Config] = field(default_factory=dict)  # by name
+    configs: Mapping[str, str] = field(default_factory=dict)  # name -> its model
     target: Mapping[str, Any] | None = None  # of RegisterScalableTarget
     policies: Sequence[Mapping[str, Any]] = ()  # of PutScalingPolicy
     alarms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of PutMetricAlarm

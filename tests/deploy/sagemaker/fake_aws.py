@@ -195,6 +195,8 @@ class FakeAws:
     def _UpdateEndpoint(self, EndpointName: str, EndpointConfigName: str, **params: Any) -> Any:
         live = self._idle(EndpointName)
         old, new = self._variant(live.config), self._variant(EndpointConfigName)
+        if live.config == EndpointConfigName:
+            raise invalid("To update an endpoint, you must create a new EndpointConfig.")
         if old["VariantName"] != new["VariantName"]:
             raise invalid("The variant names differ.")
         if self.targets:

@@ -355,10 +355,23 @@ def test_scale_in_drains_by_a_second_fleet(operator: Operator, strategy: str) ->
     assert live.count == 2
     assert live.deployment["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == 1800
     assert operator.aws.targets
+    assert operator("update") == 0
+    assert "nothing to do" in operator.out
     operator.edit(*CHANGED_IMAGE)
     operator.edit(r"^min = 2", "min = 1")
     assert operator("scale", "1") == 1
     assert "the file differs from what is live" in one_line(operator)
+
+
+def test_scale_in_keeps_what_rollback_restores(operator: Operator) -> None:
+    assert operator("create") == 0
+    (first,) = operator.aws.configs
+    operator.edit(*CHANGED_IMAGE)
+    assert operator("update") == 0
+    assert operator("scale", "3") == 0
+    assert operator("scale", "2") == 0
+    assert operator("rollback") == 0
+    assert operator.aws.endpoints["voxtral"].config == first
 
 
 def test_scale_to_one_deploys_a_configuration_of_its_own(operator: Operator) -> None:
