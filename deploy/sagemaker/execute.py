@@ -8,7 +8,7 @@ from deploy.sagemaker import waits
 from deploy.sagemaker.aws import Aws
 from deploy.sagemaker.errors import AMBIGUOUS, DeployError, Kind
 from deploy.sagemaker.state import Endpoint
-from deploy.sagemaker.steps import Step, Wait
+from deploy.sagemaker.steps import Call, Step, Wait
 
 _POLL_S: Final = 15.0
 _REPEAT_S: Final = 60.0  # a progress line is repeated after this time
@@ -67,20 +67,35 @@ class Executor:
 
     def _do(self, step: Step, undo: list[Step]) -> None:
         """Carry out a step; put the steps that undo it before the others."""
-        if step.call is not None:
-            try:
-                self.aws.call(step.call)
-            except DeployError as error:
-                if step.may_exist and error.kind is Kind.EXISTS:
-                    return
-                if step.may_miss and error.kind is Kind.MISSING:
-                    return
-                if error.kind in AMBIGUOUS:
-                    undo[:0] = step.undo
-                raise
+        if step.call and not self._call(step, step.call, undo):
+            return
         undo[:0] = step.undo
         if step.wait:
             self._wait(step.wait, watched=step.watched)
+
+    def _call(self, step: Step, call: Call, undo: list[Step]) -> bool:
+        """Send a step's request; return whether it had an effect."""
+        try:
+            self.aws.call(call)
+        except DeployError as error:
+            if step.may_exist and error.kind is Kind.EXISTS:
+                return False
+            if step.may_miss and error.kind is Kind.MISSING:
+                return False
+            if error.kind not in AMBIGUOUS:
+                raise
+            if not self._has_begun(step, error):
+                undo[:0] = step.undo  # it may have had an effect that can't be seen
+                raise
+        return True
+
+    def _has_begun(self, step: Step, error: DeployError) -> bool:
+        """Return whether AWS carried the request out all the same, as far as can be seen."""
+        if step.wait is None:
+            return False
+        self.say(f"  {error}")
+        self.clock.sleep(_POLL_S)
+        return waits.has_begun(step.wait, self._poll(step.wait.endpoint))
 
     def _undo(self, steps: Sequence[Step]) -> None:
         for at, step in enumerate(steps):
@@ -115,8 +130,8 @@ class Executor:
             try:
                 return self.aws.endpoint(endpoint)
             except DeployError as error:
-                if error.kind not in AMBIGUOUS | {Kind.THROTTLED}:
-                    raise
                 self.say(f"  {error}")
+                if error.kind is Kind.CREDENTIALS:
+                    raise
                 self.clock.sleep(_POLL_S)
         raise DeployError(Kind.TIMEOUT, f"the state of endpoint {endpoint} can't be read")

@@ -38,6 +38,21 @@ def is_over(wait: Wait, live: Endpoint | None) -> bool:
     return True
 
 
+def has_begun(wait: Wait, live: Endpoint | None) -> bool:
+    """Return whether a request was carried out whose reply was lost.
+
+    Args:
+        wait: what follows the request.
+        live: the endpoint after the request.
+    """
+    if wait.until is Until.GONE:
+        return live is None or live.status == "Deleting"
+    if live is None:
+        return False
+    reached = live.config == wait.config and wait.count in (None, live.count)
+    return reached or not live.is_stable
+
+
 def progress(live: Endpoint | None) -> str:
     """Return what the endpoint does, in a few words."""
     if live is None:

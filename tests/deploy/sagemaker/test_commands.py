@@ -92,9 +92,50 @@ def test_create_leaves_nothing_if_the_reply_to_any_call_is_lost(operator: Operat
     assert operator("delete") == 0
     for name in sorted(names):
         operator.aws.lose_reply = {name}
-        assert operator("create") == 1
-        assert one_line(operator).startswith("unreachable: ")
+        if name == "CreateEndpoint":  # the endpoint shows that the request was carried out
+            assert operator("create") == 0
+            assert operator("delete") == 0
+        else:
+            assert operator("create") == 1
+            assert one_line(operator).startswith("unreachable: ")
         assert operator.aws.is_empty, (name, operator.out)
+
+
+def test_update_scale_and_delete_continue_if_the_reply_is_lost(operator: Operator) -> None:
+    assert operator("create") == 0
+    operator.edit(*CHANGED_IMAGE)
+    operator.aws.lose_reply = {"UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"}
+    assert operator("update") == 0
+    assert operator("scale", "3") == 0
+    assert operator.aws.endpoints["voxtral"].count == 3
+    operator.aws.lose_reply = {"DeleteEndpoint"}
+    assert operator("delete") == 0
+    assert operator.aws.is_empty
+
+
+def test_update_that_never_arrived_is_undone(operator: Operator) -> None:
+    assert operator("create") == 0
+    before = operator.aws.snapshot
+    operator.edit(*CHANGED_IMAGE)
+    operator.aws.unreachable = {"UpdateEndpoint"}
+    assert operator("update") == 1
+    assert one_line(operator).startswith("unreachable: ")
+    assert operator.aws.snapshot == before
+
+
+def test_state_that_cannot_be_read_during_an_update_undoes_nothing(operator: Operator) -> None:
+    assert operator("create") == 0
+    operator.edit(*CHANGED_IMAGE)
+
+    def deny() -> None:
+        operator.aws.unreachable = {"DescribeEndpoint"}
+
+    operator.clock.at[operator.clock.now() + 1] = deny
+    assert operator("update") == 1
+    assert one_line(operator).startswith("still in progress: ")
+    operator.aws.unreachable = set()
+    assert operator("update") == 0
+    assert operator.aws.policies
 
 
 def test_create_continues_what_an_interrupted_run_began(operator: Operator) -> None:
