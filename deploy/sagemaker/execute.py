@@ -47,7 +47,7 @@ class Executor:
         """Carry out the steps; if one fails, undo those before it in reverse.
 
         Raises:
-            DeployError: a step failed. The message says whether something is left.
+            DeployError: a step failed. What could not be undone was shown before.
         """
         undo: list[Step] = []
         committed = False

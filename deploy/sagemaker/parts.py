@@ -41,11 +41,12 @@ def _deployed(deployment: Deployment, config: str) -> Wait:
 def create_content(deployment: Deployment, state: State, *, twin: bool = False) -> list[Step]:
     """Return the steps that create the model and the endpoint configuration, where missing."""
     model, config = requests.model(deployment), requests.config(deployment, twin=twin)
+    fleet = deployment.instances
     steps = []
     if model["ModelName"] not in state.models:
         steps.append(
             Step(
-                f"create model {model['ModelName']}",
+                f"create model {model['ModelName']} from {deployment.model.image}",
                 _sagemaker("create_model", **model),
                 undo=(_delete_model(model["ModelName"]),),
                 may_exist=True,
@@ -54,7 +55,8 @@ def create_content(deployment: Deployment, state: State, *, twin: bool = False) 
     if config["EndpointConfigName"] not in state.configs:
         steps.append(
             Step(
-                f"create endpoint configuration {config['EndpointConfigName']}",
+                f"create endpoint configuration {config['EndpointConfigName']}: "
+                f"{fleet.count} x {' or '.join(fleet.types)}, {fleet.sessions} sessions each",
                 _sagemaker("create_endpoint_config", **config),
                 undo=(_delete_config(config["EndpointConfigName"]),),
                 may_exist=True,

@@ -62,6 +62,8 @@ def test_plan_changes_nothing_and_shows_costs(operator: Operator) -> None:
     assert operator("plan") == 0
     assert operator.aws.is_empty
     assert "create endpoint voxtral" in operator.out
+    assert "callscribe-model:1.0.0" in operator.out
+    assert "2 x ml.g6.4xlarge or ml.g6e.4xlarge, 16 sessions each" in operator.out
     assert "not known; set prices of ml.g6.4xlarge, ml.g6e.4xlarge" in operator.out
     operator.edit(r"^\[tags\]", '[prices]\n"ml.g6.4xlarge" = 1.0\n"ml.g6e.4xlarge" = 2.5\n[tags]')
     assert operator("plan") == 0
@@ -70,6 +72,31 @@ def test_plan_changes_nothing_and_shows_costs(operator: Operator) -> None:
     assert "autoscaled to the maximum: 4.00 to 10.00" in operator.out
     assert operator("create") == 0
     assert "cost per hour now: 2.00 (2 x ml.g6.4xlarge)" in operator.out
+
+
+@pytest.mark.parametrize("strategy", ["blue-green", "rolling"])
+def test_every_table_of_the_file_makes_valid_requests(operator: Operator, strategy: str) -> None:
+    operator.edit(r"^sessions = 16", 'sessions = 16\nkms_key = "alias/volumes"')
+    operator.edit(
+        r"^\[tags\]",
+        f"""[vpc]
+subnets = ["subnet-1", "subnet-2"]
+security_groups = ["sg-1"]
+[update]
+strategy = "{strategy}"
+drain_s = 3600
+bake_s = 3600
+[alarms]
+topic = "arn:aws:sns:eu-central-1:123456789012:on-call"
+[tags]""",
+    )
+    assert operator("create") == 0, operator.err
+    operator.edit(*CHANGED_IMAGE)
+    assert operator("update") == 0, operator.err
+    (actions,) = {tuple(each["AlarmActions"]) for each in operator.aws.alarms.values()} - {()}
+    assert actions == ("arn:aws:sns:eu-central-1:123456789012:on-call",)
+    assert operator("status") == 0
+    assert "autoscaling: 2 to 4" in operator.out
 
 
 @each_error
