@@ -1,0 +1,90 @@
+"""deploy/sagemaker/template.yaml: it is valid, and makes the same as the commands."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deploy.sagemaker import requests
+from deploy.sagemaker.config import Deployment, parse
+from tests.deploy.sagemaker.conftest import EXAMPLE
+from tests.deploy.sagemaker.lint import findings
+
+TEMPLATE: Final = EXAMPLE.with_name("template.yaml")
+
+
+# Keeps CloudFormation's short functions as pairs.
+Loader: Any = type("Loader", (yaml.SafeLoader,), {})
+for tag in ("Ref", "Sub", "GetAtt"):
+    Loader.add_constructor(f"!{tag}", lambda loader, node, tag=tag: (tag, node.value))
+
+
+def resolved(value: Any, known: dict[str, Any]) -> Any:
+    """Return a value with references and substitutions replaced."""
+    match value:
+        case dict():
+            return {key: resolved(each, known) for key, each in value.items()}
+        case list():
+            return [resolved(each, known) for each in value]
+        case ("Sub", text):
+            for name, each in known.items():
+                text = text.replace("${" + name + "}", str(each))
+            return text
+        case ("Ref" | "GetAtt", name):
+            return known[name]
+        case _:
+            return value
+
+
+def stack(deployment: Deployment) -> dict[str, Any]:
+    """Return the properties of the template's resources, with the parameters of a deployment."""
+    loader = Loader(TEMPLATE.read_text())
+    template = loader.get_single_data()
+    known = {name: each.get("Default") for name, each in template["Parameters"].items()}
+    alarms = [*requests.alarms(deployment)]
+    known |= {
+        "Image": deployment.model.image,
+        "Role": deployment.model.role,
+        "Data": deployment.model.data,
+        "Model.ModelName": requests.model(deployment)["ModelName"],
+        "Configuration.EndpointConfigName": requests.config(deployment)["EndpointConfigName"],
+        "Endpoint.EndpointName": deployment.name,
+        "ScalableTarget": "",
+        **dict(
+            zip(("ServerErrors", "ModelErrors", "MidStreamErrors", "Rollback"), alarms, strict=True)
+        ),
+    }
+    return {
+        name: resolved(each["Properties"], known) for name, each in template["Resources"].items()
+    }
+
+
+def without(params: Any, *names: str) -> dict[str, Any]:
+    return {name: each for name, each in params.items() if name not in names}
+
+
+def test_template_passes_the_linter() -> None:
+    assert findings(TEMPLATE) == []
+
+
+def test_linter_rejects_a_wrong_template(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(TEMPLATE.read_text().replace("InstancePools", "InstancePool"))
+    assert findings(template)
+
+
+def test_template_makes_what_the_commands_make() -> None:
+    deployment = parse(EXAMPLE.read_text(), "example")
+    made = stack(deployment)
+    model = without(requests.model(deployment), "ModelName")
+    model["PrimaryContainer"]["Environment"]["SM_VLLM_MAX_NUM_SEQS"] = 16
+    assert made.pop("Model") == model
+    assert made.pop("Configuration") == without(requests.config(deployment), "EndpointConfigName")
+    update = requests.update(
+        deployment, requests.config(deployment)["EndpointConfigName"], keep_count=True
+    )
+    assert made.pop("Endpoint") == {**requests.endpoint(deployment), **update}
+    assert made.pop("ScalableTarget") == requests.target(deployment)
+    policy = without(requests.policy(deployment), *requests.scalable(deployment))
+    assert without(made.pop("ScalingPolicy"), "ScalingTargetId") == policy
+    assert {each["AlarmName"]: each for each in made.values()} == requests.alarms(deployment)
