@@ -21,7 +21,7 @@ COPY deploy deploy
 COPY cli cli
 RUN pip install --no-deps --no-build-isolation .
 WORKDIR /
-USER callscribe
+USER 10001
 
 FROM base AS gateway
 COPY requirements requirements
@@ -33,7 +33,7 @@ COPY workers workers
 RUN pip install --no-deps --no-build-isolation . \
     && install -d -m 700 -o callscribe -g callscribe /spool
 WORKDIR /
-USER callscribe
+USER 10001
 # By default the gateway listens on loopback. In a container, the published ports limit access.
 ENV GATEWAY_HOST=0.0.0.0 GATEWAY_ADMIN_HOST=0.0.0.0
 EXPOSE 8000 9000

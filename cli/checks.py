@@ -37,6 +37,7 @@ _CHECKS: Final = {
     "types": ("mypy",),
     "imports": ("lint-imports", "--no-cache"),
     "style": ("python", "-m", "cli.style"),
+    "shell": ("shellcheck", "run", ".ci/run"),
 }
 
 

@@ -321,4 +321,4 @@ def test_images_use_pinned_dependencies_and_no_root() -> None:
     assert len(stages) == 2
     for stage in stages:
         assert "pip install --require-hashes -r" in stage
-        assert stage.rindex("USER callscribe") > stage.rindex("RUN ")
+        assert stage.rindex("USER 10001") > stage.rindex("RUN ")

