@@ -10,6 +10,7 @@ A command reads the file and what exists in AWS, plans, shows the plan, and carr
  - `report.py` shows plans and the state;
  - `execute.py` carries the steps out, waits (`waits.py`) and undoes a plan that fails;
  - `watch.py` rolls an update back by the gateways' metrics;
+ - `image.py` builds the image and pushes it;
  - `errors.py` makes one line of each error.
 
 docs/deploy-sagemaker.md is the page for operators.

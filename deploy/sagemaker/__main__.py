@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from common.settings import SettingsError
-from deploy.sagemaker import plan, report
+from deploy.sagemaker import image, plan, report
 from deploy.sagemaker.aws import Aws
 from deploy.sagemaker.config import Deployment, parse
 from deploy.sagemaker.errors import DeployError, Kind
@@ -25,6 +25,7 @@ _PLANS: Final = {
     "delete": plan.delete,
 }
 _COMMANDS: Final = {
+    "image": "build the model's image and push it to ECR",
     "plan": "show what create or update would do",
     "create": "create what is missing",
     "update": "deploy what the file describes",
@@ -87,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(options: argparse.Namespace, deployment: Deployment, clock: Clock) -> None:
+    if options.command == "image":
+        _say_all(image.commands(deployment))
+        if options.yes or _confirmed():
+            image.run(deployment)
+        return
     aws = Aws(deployment.region)
     state = aws.state(deployment)
     match options.command:

@@ -48,7 +48,7 @@ def test_create_makes_everything_and_is_idempotent(operator: Operator) -> None:
     assert len(operator.aws.alarms) == 4
     (policy,) = operator.aws.policies.values()
     tracking = policy["TargetTrackingScalingPolicyConfiguration"]
-    assert tracking["TargetValue"] == pytest.approx(11.2)  # 70 % of 16 sessions
+    assert tracking["TargetValue"] == pytest.approx(3.5)  # 70 % of 5 sessions
     assert tracking["DisableScaleIn"] is True
     assert "InService, 2 of 2 instances" in operator.out
     before = operator.aws.snapshot
@@ -63,7 +63,7 @@ def test_plan_changes_nothing_and_shows_costs(operator: Operator) -> None:
     assert operator.aws.is_empty
     assert "create endpoint voxtral" in operator.out
     assert "callscribe-model:1.0.0" in operator.out
-    assert "2 x ml.g6.4xlarge or ml.g6e.4xlarge, 16 sessions each" in operator.out
+    assert "2 x ml.g6.4xlarge or ml.g6e.4xlarge, 5 sessions each" in operator.out
     assert "not known; set prices of ml.g6.4xlarge, ml.g6e.4xlarge" in operator.out
     operator.edit(r"^\[tags\]", '[prices]\n"ml.g6.4xlarge" = 1.0\n"ml.g6e.4xlarge" = 2.5\n[tags]')
     assert operator("plan") == 0
@@ -76,7 +76,7 @@ def test_plan_changes_nothing_and_shows_costs(operator: Operator) -> None:
 
 @pytest.mark.parametrize("strategy", ["blue-green", "rolling"])
 def test_every_table_of_the_file_makes_valid_requests(operator: Operator, strategy: str) -> None:
-    operator.edit(r"^sessions = 16", 'sessions = 16\nkms_key = "alias/volumes"')
+    operator.edit(r"^sessions = 5", 'sessions = 5\nkms_key = "alias/volumes"')
     operator.edit(
         r"^\[tags\]",
         f"""[vpc]

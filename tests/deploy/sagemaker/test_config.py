@@ -25,7 +25,7 @@ def example(*replacements: tuple[str, str]) -> Deployment:
         ("count = 2", "count = 0", "instances.count: must be 1 or more"),
         ("count = 2", "count = 5", "instances.count must be between scaling.min and scaling.max"),
         ("min = 2", "min = 5", "scaling: min must not exceed max"),
-        ("sessions = 16", "sessions = 32", "must equal model.environment.SM_VLLM_MAX_NUM_SEQS"),
+        ("sessions = 5", "sessions = 32", "must equal model.environment.SM_VLLM_MAX_NUM_SEQS"),
         ("ami = ", "amy = ", "instances.ami: must be set; instances.amy: is not a known setting"),
         ('"ml.g6e.4xlarge"', '"ml.g6.4xlarge"', "instances.types names a type twice"),
         ("[tags]", '[update]\nstrategy = "half"\n[tags]', "update.strategy: must be 'blue-green'"),
@@ -86,7 +86,7 @@ def test_names_depend_on_content_but_not_on_tags_prices_or_alarms() -> None:
 
 def test_longest_waits_fit_sagemakers_limit() -> None:
     longest = example(
-        ("sessions = 16", "sessions = 16\ndownload_timeout_s = 3600\nstartup_timeout_s = 3600"),
+        ("sessions = 5", "sessions = 5\ndownload_timeout_s = 3600\nstartup_timeout_s = 3600"),
         ("[tags]", "[update]\nbake_s = 3600\ndrain_s = 3600\n[tags]"),
     )
     assert longest.deployment_timeout_s == 28_800

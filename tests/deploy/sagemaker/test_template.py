@@ -77,7 +77,7 @@ def test_template_makes_what_the_commands_make() -> None:
     deployment = parse(EXAMPLE.read_text(), "example")
     made = stack(deployment)
     model = without(requests.model(deployment), "ModelName")
-    model["PrimaryContainer"]["Environment"]["SM_VLLM_MAX_NUM_SEQS"] = 16
+    model["PrimaryContainer"]["Environment"]["SM_VLLM_MAX_NUM_SEQS"] = 5
     assert made.pop("Model") == model
     assert made.pop("Configuration") == without(requests.config(deployment), "EndpointConfigName")
     update = requests.update(
