@@ -1,5 +1,6 @@
 """Sessions per GPU and the length of the context."""
 
+import math
 import re
 from pathlib import Path
 
@@ -92,3 +93,17 @@ def test_sessions_fit_beside_weights_and_workspace(gpu: Gpu, share: float) -> No
 def test_share_too_small_for_one_session_is_refused() -> None:
     with pytest.raises(SettingsError, match="no session fits into 50% of the L4"):
         sessions_on(GPUS["g6"], 0.5)
+
+
+def test_table_of_sizes_follows_from_its_assumptions() -> None:
+    """docs/deploy.md, "Sizes"."""
+    page = (Path(__file__).resolve().parents[3] / "docs/deploy.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.M)
+    assert len(rows) == 4
+    for agents, sessions, gateways, *instances in (list(map(int, row)) for row in rows):
+        assert sessions == 2 * agents
+        assert gateways == math.ceil(agents / 30) + 1
+        assert instances == [
+            math.ceil(sessions / (0.9 * sessions_on(GPUS[family])))
+            for family in ("g6", "g6e", "p5")
+        ]
