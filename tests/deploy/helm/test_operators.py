@@ -1,10 +1,12 @@
 """Objects of operators are valid by the schemas of their definitions, as published on npm."""
 
 import json
+import re
 import shutil
 import subprocess
 
 from tests.deploy.helm.charts import Object, installations, render
+from tests.deploy.watching import rules
 from tests.npm import installed
 
 # Kind: the package with its schema.
@@ -51,3 +53,24 @@ def test_objects_of_operators_are_valid() -> None:
     assert problems(objects) == []
     objects[0]["spec"] = "unknown"
     assert len(problems(objects)) == 1
+
+
+def test_jobs_of_prometheus_are_those_of_the_alerts() -> None:
+    wanted = set(re.findall(r'job="([^"]+)"', json.dumps(rules("alert")).replace('\\"', '"')))
+    objects = render(
+        {
+            "gateway": {"publicUrl": "https://a.b"},
+            "relay": {"publicUrl": "https://c.d"},
+            "vllm": {"enabled": True},
+            "serviceMonitor": {"enabled": True},
+        }
+    )
+    [monitor] = [each for each in objects if each["kind"] == "ServiceMonitor"]
+    label, selected = monitor["spec"]["jobLabel"], monitor["spec"]["selector"]["matchLabels"]
+    jobs = {
+        each["metadata"]["labels"][label]
+        for each in objects
+        if each["kind"] == "Service" and selected.items() <= each["metadata"]["labels"].items()
+    }
+    assert wanted == {"callscribe-gateway", "callscribe-workers"}
+    assert jobs == wanted | {"callscribe-vllm"}
