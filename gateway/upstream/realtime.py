@@ -69,6 +69,11 @@ class Deltas(msgspec.Struct, frozen=True, gc=False, tag="transcription.deltas"):
         """Describe the deltas without their text."""
         return f"Deltas({len(self.deltas)} items)"
 
+    @property
+    def longest(self) -> int:
+        """The number of characters of the longest delta."""
+        return max((len(item) for item in self.deltas if isinstance(item, str)), default=0)
+
     def texts(self) -> Iterator[str]:
         """Yield the text of each delta."""
         for item in self.deltas:
@@ -143,20 +148,13 @@ def decode(message: bytes) -> ServerMessage:
         known = _KNOWN.decode(message)
     except _DECODE_ERRORS:  # ValidationError is a DecodeError
         return _decode_unusual(message)
-    if _longest(known) > MAX_DELTA_CHARACTERS:
+    if isinstance(known, Delta):  # nearly every message
+        is_long = len(known.delta) > MAX_DELTA_CHARACTERS
+    else:
+        is_long = isinstance(known, Deltas) and known.longest > MAX_DELTA_CHARACTERS
+    if is_long:
         raise UpstreamError("realtime-protocol-error", "a delta is too long for a token")
     return known
-
-
-def _longest(message: ServerMessage) -> int:
-    """Return the number of characters of a message's longest delta."""
-    match message:
-        case Delta(text):
-            return len(text)
-        case Deltas(items):
-            return max((len(item) for item in items if isinstance(item, str)), default=0)
-        case _:
-            return 0
 
 
 def _decode_unusual(message: bytes) -> UnknownMessage:
