@@ -18,6 +18,9 @@ from cli.errors import CommandError
 from cli.supply import SHIPPED, bill_of_materials
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
+_PROJECT: Final = _ROOT / "pyproject.toml"
+_CHANGELOG: Final = _ROOT / "CHANGELOG.md"
+_CHART: Final = _ROOT / "deploy/helm/callscribe/Chart.yaml"
 _UNRELEASED: Final = "## Unreleased\n"
 _VERSION: Final = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 _TIMEOUT_S: Final = 300
@@ -26,7 +29,7 @@ _TIMEOUT_S: Final = 300
 def release(
     version: Annotated[str, typer.Argument(help="The new version, such as 0.2.0.")],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build and show the notes; change nothing.")
+        bool, typer.Option("--dry-run", help="Build dist/ and show the notes; change nothing else.")
     ] = False,
 ) -> None:
     """Cut the changelog, set the version, build, commit and tag.
@@ -34,12 +37,11 @@ def release(
     Nothing is pushed. dist/ gets the wheel, which a second build must reproduce, a bill of
     materials and SHA256SUMS.
     """
-    project, changelog = _ROOT / "pyproject.toml", _ROOT / "CHANGELOG.md"
-    before = {path: path.read_text(encoding="utf-8") for path in (project, changelog)}
+    before = {path: path.read_text(encoding="utf-8") for path in (_PROJECT, _CHANGELOG, _CHART)}
     _check_repository(version)
-    text, notes = cut(before[changelog], version, datetime.now(UTC).date().isoformat())
-    after = {project: with_version(before[project], version), changelog: text}
-    _write(after)
+    text, notes = cut(before[_CHANGELOG], version, datetime.now(UTC).date().isoformat())
+    project = with_version(before[_PROJECT], version)
+    _write({_PROJECT: project, _CHANGELOG: text, _CHART: of_version(before[_CHART], version)})
     try:
         _build(_ROOT / "dist")
     except BaseException:
@@ -49,7 +51,7 @@ def release(
     if dry_run:
         _write(before)
         return
-    _git("commit", "--quiet", "--message", f"Release {version}", str(project), str(changelog))
+    _git("commit", "--quiet", "--message", f"Release {version}", *map(str, before))
     _git("tag", "--annotate", f"v{version}", "--message", f"Callscribe {version}\n\n{notes}")
     print(f"Tagged v{version}. To publish it: git push --follow-tags")  # noqa: T201
 
@@ -83,6 +85,11 @@ def with_version(project: str, version: str) -> str:
     except InvalidVersion:
         raise CommandError(f"{version!r} is not a version; 0.2.0 is one") from None
     return _VERSION.sub(f'version = "{version}"', project, count=1)
+
+
+def of_version(chart: str, version: str) -> str:
+    """Return Chart.yaml with a version of the chart and of the images that it installs."""
+    return re.sub(r"^(version|appVersion): \S+", rf"\1: {version}", chart, flags=re.MULTILINE)
 
 
 def _check_repository(version: str) -> None:

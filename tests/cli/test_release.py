@@ -1,12 +1,13 @@
 """The release: changelog, version, a wheel that a second build reproduces."""
 
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from cli.errors import CommandError
-from cli.release import build_wheel, cut, with_version
+from cli.release import build_wheel, cut, of_version, with_version
 
 CHANGELOG = """# Changelog
 
@@ -43,6 +44,16 @@ def test_release_of_nothing_is_refused() -> None:
 def test_version_is_set_once() -> None:
     project = '[project]\nversion = "0.1.0"\n[tool]\nversion = "0.1.0"\n'
     assert with_version(project, "0.2.0") == project.replace("0.1.0", "0.2.0", 1)
+
+
+def test_chart_has_the_version_twice() -> None:
+    chart = (Path(__file__).resolve().parents[2] / "deploy/helm/callscribe/Chart.yaml").read_text()
+    changed = of_version(chart, "9.8.7")
+    assert changed.count("9.8.7") == 2
+    assert with_version('version = "0.0.1"', "9.8.7").count("9.8.7") == 1
+    project = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    [version] = re.findall(r'^version = "(.+)"', project, re.MULTILINE)
+    assert of_version(chart, version) == chart
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.0.9", "1.0.0rc", "v?"])

@@ -54,7 +54,7 @@ def test_policies_pass_the_linter(tmp_path: Path) -> None:
         "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
     }
     files = sorted(FOLDER.glob("*.json"))
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
         if file.name != "endpoint-trust.json":
             resources[re.sub(r"\W", "", file.stem)] = {

@@ -48,7 +48,7 @@ def test_they_run_in_order_and_stop_at_the_first_failure(
     words = [line.split()[:2] for line in (tmp_path / "log").read_text().splitlines()]
     assert sorted(words[:2]) == [["aws", "ecr"], ["docker", "login"]]
     assert words[2:] == [["docker", "build"], ["docker", "push"]]
-    fake(tmp_path, "docker", '[ "$1" != build ]')
+    fake(tmp_path, "docker", '[ "$1" != login ] || cat > /dev/null; [ "$1" != build ]')
     assert operator("image") == 1
     assert "docker build" in operator.err
     assert "push" not in (tmp_path / "log").read_text().splitlines()[-1]
