@@ -44,6 +44,8 @@ def release(
     _write({_PROJECT: project, _CHANGELOG: text, _CHART: of_version(before[_CHART], version)})
     try:
         _build(_ROOT / "dist")
+        if not dry_run:
+            _git("commit", "--quiet", "--message", f"Release {version}", *map(str, before))
     except BaseException:
         _write(before)
         raise
@@ -51,8 +53,8 @@ def release(
     if dry_run:
         _write(before)
         return
-    _git("commit", "--quiet", "--message", f"Release {version}", *map(str, before))
-    _git("tag", "--annotate", f"v{version}", "--message", f"Callscribe {version}\n\n{notes}")
+    text = f"Callscribe {version}\n\n{notes}"  # git would drop its headings as comments
+    _git("tag", "--annotate", "--cleanup=whitespace", f"v{version}", "--message", text)
     print(f"Tagged v{version}. To publish it: git push --follow-tags")  # noqa: T201
 
 
@@ -80,10 +82,13 @@ def with_version(project: str, version: str) -> str:
     if match is None:
         raise CommandError("pyproject.toml has no version")
     try:
-        if Version(version) <= Version(match[1]):
-            raise CommandError(f"{version} is not newer than {match[1]}")
+        new, old = Version(version), Version(match[1])
     except InvalidVersion:
         raise CommandError(f"{version!r} is not a version; 0.2.0 is one") from None
+    if str(new) != version:
+        raise CommandError(f"write the version as {new}")
+    if new <= old:
+        raise CommandError(f"{version} is not newer than {old}")
     return _VERSION.sub(f'version = "{version}"', project, count=1)
 
 

@@ -1,6 +1,7 @@
 """`./run lock`, `sbom`, `licences` and `audit`: the packages that the product is made of."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ _ALLOWED: Final = (
     "Apache", "BSD", "MIT", "ISC", "Python Software Foundation", "PSF", "MPL-2.0",
     "Mozilla Public License 2.0", "Unlicense", "Zlib", "0BSD", "CC0",
 )  # fmt: skip
-_REFUSED: Final = ("GPL", "SSPL", "Commons Clause", "UNKNOWN")
+_REFUSED: Final = re.compile(
+    r"GPL|General Public|SSPL|Commons Clause|proprietary|evaluation|unknown", re.IGNORECASE
+)
 
 Extra = Annotated[str, typer.Argument(help=f"One of {', '.join(EXTRAS)}.")]
 
@@ -91,9 +94,11 @@ def licences_of(extra: str) -> dict[str, str]:
 
 def is_allowed(licence: str) -> bool:
     """Return whether a package with this licence may be shipped."""
-    if any(each in licence for each in _REFUSED) and "LGPL" not in licence:
-        return False
-    return any(each.lower() in licence.lower() for each in _ALLOWED)
+
+    def names(each: str) -> bool:
+        return re.search(rf"\b{re.escape(each)}(?![a-z])", licence, re.IGNORECASE) is not None
+
+    return not _REFUSED.search(licence) and any(map(names, _ALLOWED))
 
 
 def audit(extra: Extra = SHIPPED) -> None:

@@ -74,8 +74,12 @@ def capacity(
     transport = connect(endpoint, realtime_url, region, endpoint_url, ca_file, api_key)
     levels = running.run(_search(transport, model, chunks, most, console))
     problems = {level.sessions: problem(level, levels[0], _LIMITS) for level in levels}
-    picture.write_text(_picture(endpoint or realtime_url or "", levels, problems), encoding="utf-8")
     Console().print(_table(levels, problems))
+    try:
+        title = endpoint or realtime_url or ""
+        picture.write_text(_picture(title, levels, problems), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{picture} can't be written: {error.strerror}") from None
     best = max((number for number, why in problems.items() if not why), default=0)
     console.print(f"{_conclusion(best, most, levels[0])} Picture: {picture}")
 

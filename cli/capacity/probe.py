@@ -19,6 +19,7 @@ CHUNK_S: Final = 0.08  # the audio of one delta
 CHUNK_BYTES: Final = 2560  # of it, PCM16 at 16 kHz
 _OPEN_TIMEOUT_S: Final = 20.0
 _DONE_TIMEOUT_S: Final = 30.0
+_LEAST_DELTAS: Final = 0.5  # per 80 ms of audio; a server that keeps up sends one
 _WINDOW_TIMEOUT_S: Final = 10.0
 
 
@@ -107,6 +108,9 @@ async def _play(
         if session.is_over:
             break
     await session.finish()
+    if len(call.texts) < _LEAST_DELTAS * len(chunks):
+        why = f"{len(call.texts)} deltas for {len(chunks) * CHUNK_S:.0f} s of audio"
+        raise UpstreamError("session-mute", why)
 
 
 async def _append(session: RealtimeSession, chunk: bytes, writable: asyncio.Event) -> None:

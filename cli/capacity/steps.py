@@ -68,8 +68,12 @@ def next_sessions(kept_up: Sequence[int], failed: Sequence[int], most: int) -> i
 
 def most_steps(most: int) -> int:
     """Return how many numbers are tried at most."""
-    steps, kept_up, failed = 0, [0], list[int]()
+    return max(_steps(capacity, most) for capacity in range(most + 1))
+
+
+def _steps(capacity: int, most: int) -> int:
+    """Return how many numbers are tried with a server that keeps up with a number of sessions."""
+    kept_up, failed = list[int](), list[int]()
     while number := next_sessions(kept_up, failed, most):
-        steps += 1
-        (kept_up if 2 * number <= most else failed).append(number)
-    return steps
+        (kept_up if number <= capacity else failed).append(number)
+    return len(kept_up) + len(failed)

@@ -1,5 +1,6 @@
 """`./run conform`: checks each rule of the Realtime API at a server, and prints a table."""
 
+import asyncio
 import sys
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
@@ -24,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (*MESSAGES, *GENERATIONS)
 
 _PIPE_WIDTH: Final = 200  # characters, without a terminal
 _CONNECT_TIMEOUT_S: Final = 10.0
+_RULE_TIMEOUT_S: Final = 180.0  # the pings take a minute and a half
 
 
 class Verdict(StrEnum):
@@ -61,7 +63,7 @@ def conform(
     ] = False,
 ) -> None:
     """Compare a Realtime server with vLLM's Realtime API."""
-    if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
+    if not _is_socket_url(url):
         raise CommandError("the URL must be ws:// or wss://, such as ws://host:8000/v1/realtime")
     if delay_ms % TOKEN_MS:
         raise CommandError(f"--delay-ms must be a multiple of {TOKEN_MS}")
@@ -92,10 +94,11 @@ async def result_of(rule: Rule, server: Server) -> Result:
     if missing := rule.lacks(server):
         return Result(rule.text, Verdict.NOT_CHECKED, missing)
     try:
-        await rule.check(server)
+        async with asyncio.timeout(_RULE_TIMEOUT_S):
+            await rule.check(server)
     except Difference as difference:
         return Result(rule.text, Verdict.DIFFERENT, str(difference))
-    except (ClientError, OSError, TimeoutError, EOFError) as error:
+    except (ClientError, OSError, EOFError, ValueError, RecursionError) as error:
         return Result(rule.text, Verdict.DIFFERENT, type(error).__name__)
     return Result(rule.text, Verdict.EQUAL)
 
@@ -103,13 +106,25 @@ async def result_of(rule: Rule, server: Server) -> Result:
 async def _connect(server: Server) -> None:
     """Open a connection once, so that a wrong URL or key is one error and not a table of them."""
     timeout = aiohttp.ClientWSTimeout(ws_close=1)
+    host = urlsplit(server.url).netloc.rpartition("@")[2]  # without a password
     try:
-        async with server.http.ws_connect(server.url, timeout=timeout):
+        async with (
+            asyncio.timeout(_CONNECT_TIMEOUT_S),
+            server.http.ws_connect(server.url, timeout=timeout),
+        ):
             pass
     except aiohttp.WSServerHandshakeError as error:
-        raise UnreachableError(f"{server.url} refuses the upgrade: {error.status}") from None
-    except (ClientError, OSError, TimeoutError) as error:
-        raise UnreachableError(f"{server.url}: {type(error).__name__}") from None
+        raise UnreachableError(f"{host} refuses the upgrade: {error.status}") from None
+    except (ClientError, OSError) as error:
+        raise UnreachableError(f"{host}: {type(error).__name__}") from None
+
+
+def _is_socket_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("ws", "wss") and bool(parts.hostname)
 
 
 def _print(results: list[Result]) -> None:

@@ -18,6 +18,7 @@ MAX_WINDOW_MS: Final = 1000
 # Limits of what is collected, even if all of it arrives within one window.
 _MAX_ITEMS: Final = 64
 _MAX_DELTA_BYTES: Final = 4096  # far longer than a token; a longer message is sent as it is
+_MAX_EMPTY: Final = 10_000  # in one number
 _DELTA: Final = b'"transcription.delta"'
 _TYPE_BYTES: Final = 64  # a message's type is its first field
 _EMPTY: Final = b'""'
@@ -53,7 +54,7 @@ class Coalescer:
     @property
     def is_full(self) -> bool:
         """Whether `take` must be called before another delta is added."""
-        return len(self._items) >= _MAX_ITEMS
+        return len(self._items) >= _MAX_ITEMS or self._empty >= _MAX_EMPTY
 
     def add(self, message: bytes) -> bool:
         """Collect a message; return False if it is not a plain delta and must be sent as it is."""

@@ -9,6 +9,8 @@ to write, the other is not read.
 """
 
 import asyncio
+import contextlib
+import re
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
 from aiohttp.http import WSMessageNoDecodeText
@@ -18,8 +20,9 @@ from container.bridge.coalescing import Coalescer
 from container.bridge.ends import End, Ended
 from container.bridge.record import SessionRecord
 
-_DONE = b'"transcription.done"'
-_ERROR = b'"error"'
+# A message's type is its first field; the text of a delta may contain the same words.
+_DONE = re.compile(rb'\s*\{\s*"type"\s*:\s*"transcription\.done"')
+_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 # These errors are about one message; the generation continues. Source: vLLM 0.32, realtime API.
 _HARMLESS = (b'"invalid_json"', b'"unknown_event"', b'"invalid_event"', b'"invalid_audio"')
 _COMMIT = b'"input_audio_buffer.commit"'
@@ -30,6 +33,7 @@ _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 type EngineSocket = ClientWebSocketResponse[bool]
 type PlatformSocket = WebSocketResponse[bool]
 
+_LAST_SEND_S = 1.0
 _FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
@@ -51,12 +55,12 @@ def is_done(message: bytes) -> bool:
 
     Transcribed text never matches, because its quotation marks are escaped.
     """
-    return message.find(_DONE, 0, _TYPE_BYTES) >= 0
+    return _DONE.match(message) is not None
 
 
 def ends_generation(message: bytes) -> bool:
     """Return whether an engine's message is an error that no `transcription.done` follows."""
-    is_error = message.find(_ERROR, 0, _TYPE_BYTES) >= 0
+    is_error = _ERROR.match(message) is not None
     return is_error and not any(code in message for code in _HARMLESS)
 
 
@@ -76,6 +80,7 @@ class Relay:
         self._record = record
         self._drain_timeout_s = drain_timeout_s
         self._window_s = window_s
+        self._deltas = Coalescer()
         self._nothing_pending = asyncio.Event()
         self._nothing_pending.set()
 
@@ -90,11 +95,12 @@ class Relay:
             replies.cancel()
             requests.cancel()
             await asyncio.gather(replies, requests, return_exceptions=True)
+            await self._send_collected()
 
     async def _relay_requests(self) -> Ended:
         """Forward the platform's frames; after its Close, wait for the pending replies."""
         while (message := await self._platform.receive()).type in _FRAMES:
-            if message.type is WSMsgType.BINARY and not _is_text(message.data):
+            if not _is_text(message.data):
                 return Ended(End.NOT_TEXT, WSCloseCode.INVALID_TEXT, b"text expected")
             if is_final_commit(message.data):
                 self._nothing_pending.clear()
@@ -132,7 +138,7 @@ class Relay:
 
     async def _forward_deltas(self) -> WSMessageNoDecodeText:
         """Combine the deltas of a window; return the first frame that is not text."""
-        loop, deltas, until_s = asyncio.get_running_loop(), Coalescer(), 0.0
+        loop, deltas, until_s = asyncio.get_running_loop(), self._deltas, 0.0
         while True:
             try:
                 async with asyncio.timeout_at(None if deltas.is_empty else until_s):
@@ -150,6 +156,13 @@ class Relay:
                 return message
             if not is_delta:
                 await self._reply(message.data)
+
+    async def _send_collected(self) -> None:
+        """Send the deltas that wait for the end of their window, if the platform reads them."""
+        if not self._deltas.is_empty:
+            with contextlib.suppress(ClientError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(_LAST_SEND_S):
+                    await self._reply(self._deltas.take())
 
     async def _reply(self, message: bytes) -> None:
         await self._platform.send_frame(message, WSMsgType.TEXT)

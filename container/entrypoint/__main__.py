@@ -1,5 +1,6 @@
 """`python -m container.entrypoint`: run vLLM and the bridge until SIGTERM, or until one ends."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -21,7 +22,15 @@ _DRAIN_SHARE: Final = 0.6  # of the time to stop: for live sessions, before the 
 
 async def _serve(settings: Settings) -> int:
     signals = serving.stop_signals()
-    return await supervise(await _plan(settings), signals)
+    planning = asyncio.ensure_future(_plan(settings))
+    stopping = asyncio.ensure_future(signals.stop.wait())
+    await asyncio.wait({planning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not planning.done():  # nvidia-smi hangs
+        planning.cancel()
+        await asyncio.wait({planning})
+        return 0
+    return await supervise(planning.result(), signals)
 
 
 async def _plan(settings: Settings) -> Plan:

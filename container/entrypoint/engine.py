@@ -1,5 +1,6 @@
 """Build vLLM's command and environment from the container's. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -78,6 +79,8 @@ def engine_command(
     _check_context(values["MAX_MODEL_LEN"], least_model_len(rollover_hard_s))
     if "MAX_NUM_SEQS" not in values:
         values["MAX_NUM_SEQS"] = str(_sessions(gpu, values["GPU_MEMORY_UTILIZATION"]))
+    if not re.fullmatch("[1-9][0-9]{0,5}", values["MAX_NUM_SEQS"]):
+        raise SettingsError(f"{PREFIX}MAX_NUM_SEQS: must be a number of sessions, in digits")
     listen = ("--host", "127.0.0.1", "--port", str(port))
     defaults = {"VLLM_DISABLE_COMPILE_CACHE": "1"}  # Mistral's recipe for this model
     return Command(

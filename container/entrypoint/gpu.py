@@ -17,8 +17,9 @@ async def memory_mib() -> int | None:
         async with asyncio.timeout(_TIMEOUT_S):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return None
+    finally:
+        if process.returncode is None:
+            process.kill()
     sizes = [int(line) for line in output.decode().split() if line.isdigit()]
     return min(sizes) if sizes and not process.returncode else None

@@ -58,7 +58,12 @@ class Child:
 
 def describe(code: int) -> str:
     """Describe a return code of a process."""
-    return f"exited with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exited with {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-code}"
 
 
 def exit_code(code: int) -> int:

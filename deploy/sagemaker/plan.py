@@ -74,14 +74,21 @@ def rollback(deployment: Deployment, state: State) -> list[Step]:
     """Plan `rollback`: stop a running update, or deploy the previous endpoint configuration."""
     live = _existing(deployment, state)
     if live.status == "Updating" and live.pending:
-        return [parts.abort(deployment, live)]
+        return [parts.abort(deployment, live), *parts.register(deployment, state)]
     live = _settled(deployment, state)
     previous = live.tags.get(requests.PREVIOUS_TAG)
     if previous is None or previous == live.config or previous not in state.configs:
         raise DeployError(Kind.USAGE, f"no previous configuration of {deployment.name} exists")
     return [
         *parts.put_alarms(deployment, state),
-        *_deploy(deployment, state, previous, parts.note_previous(live, live.config)),
+        *_deploy(
+            # All sessions move at once: the canary's size is not known to be valid for that fleet.
+            deployment.with_count(1),
+            state,
+            previous,
+            parts.note_previous(live, live.config),
+            keep_count=True,
+        ),
     ]
 
 
@@ -168,7 +175,7 @@ def _deploy(
     state: State,
     wanted: str,
     *before: Step,
-    keep_count: bool = True,
+    keep_count: bool | None = None,
 ) -> list[Step]:
     """Return the steps that deploy an endpoint configuration to the existing endpoint.
 
@@ -180,7 +187,7 @@ def _deploy(
             Kind.USAGE,
             f"alarms {', '.join(blocking)} are active: SageMaker would roll back at once",
         )
-    keep = keep_count and deployment.scaling is not None
+    keep = deployment.scaling is not None if keep_count is None else keep_count
     return [
         *parts.unregister(deployment, state),
         parts.reset(deployment),

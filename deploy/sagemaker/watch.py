@@ -121,9 +121,9 @@ def parse_value(body: bytes) -> float | None:
     try:
         result = json.loads(body)["data"]["result"]
         value = float(result[0]["value"][1]) if result else math.nan
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         raise OSError("the reply is not of Prometheus' format") from None
-    return value if math.isfinite(value) else None
+    return None if math.isnan(value) else value  # infinite: all sessions failed
 
 
 def _percentile(metric: str) -> str:

@@ -21,6 +21,8 @@ TOKEN_BYTES: Final = 2560  # the audio of one delta: 80 ms
 MAX_DELTA_CHARACTERS: Final = 4096  # far longer than any token; a segment has at most 1000 deltas
 _MOST_DELTAS: Final = 100_000  # empty ones in a row: far more than any context has
 
+_MOST_ITEMS: Final = 1000  # the bridge sends at most 64
+
 COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":false}'
 FINAL_COMMIT: Final = b'{"type":"input_audio_buffer.commit","final":true}'
 
@@ -63,7 +65,10 @@ class Delta(msgspec.Struct, frozen=True, gc=False, tag="transcription.delta"):
 class Deltas(msgspec.Struct, frozen=True, gc=False, tag="transcription.deltas"):
     """Several deltas in order, as the bridge combines them; a number is that many empty ones."""
 
-    deltas: tuple[Annotated[int, msgspec.Meta(ge=1, le=_MOST_DELTAS)] | str, ...]
+    deltas: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=1, le=_MOST_DELTAS)] | str, ...],
+        msgspec.Meta(max_length=_MOST_ITEMS),
+    ]
 
     def __repr__(self) -> str:
         """Describe the deltas without their text."""

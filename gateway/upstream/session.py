@@ -168,8 +168,9 @@ class RealtimeSession:
                 self._handle_delta(message.delta)
             case realtime.Deltas():
                 for text in message.texts():
-                    if not self.is_over:  # the listener may have ended it
-                        self._handle_delta(text)
+                    if self.is_over:  # the listener has ended it
+                        break
+                    self._handle_delta(text)
             case realtime.SessionCreated():
                 self._created = True
                 self._moved.set()

@@ -56,7 +56,7 @@ def test_chart_has_the_version_twice() -> None:
     assert of_version(chart, version) == chart
 
 
-@pytest.mark.parametrize("version", ["0.1.0", "0.0.9", "1.0.0rc", "v?"])
+@pytest.mark.parametrize("version", ["0.1.0", "0.0.9", "1.0.0rc", "v?", "v2.0.0", " 2.0.0"])
 def test_version_that_is_not_newer_is_refused(version: str) -> None:
     with pytest.raises(CommandError):
         with_version('version = "1.0.0"', version)

@@ -59,6 +59,11 @@ def test_licences_of_what_is_shipped_are_allowed() -> None:
         ("GNU Lesser General Public License v2 (LGPLv2)", False),
         ("SSPL-1.0", False),
         ("UNKNOWN", False),
+        ("Proprietary, limited use", False),
+        ("Permitted for evaluation only", False),
+        ("At our discretion", False),
+        ("AGPL-3.0 AND LGPL-3.0 AND MIT", False),
+        ("MIT-0", True),
         ("Proprietary", False),
     ],
 )

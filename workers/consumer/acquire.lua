@@ -2,27 +2,29 @@
 --
 -- KEYS  1 lease    hash  owner    the worker, '' after a release
 --                        until    Unix ms at which its lease ends, by the server's clock
+--                        lasts    ms from its last renewal to `until`
 --                        fence    number of this lease; each has a higher one
 --                        position id of the last entry that was handled
 --                        trying, tries  the entry that was begun, and how often; see begin.lua
 -- ARGV  1 worker   2 lease (ms)   3 position of a group that is new to the partition
 --
--- A lease that ends later than a new one would was renewed before the server's clock was set back. It
--- has expired, too; a living owner loses it.
+-- A lease that ends later than if it had been renewed now was renewed before the server's clock was set
+-- back. It has expired, too; a living owner loses it.
 --
 -- Returns {fence, position, 1 if the former owner did not release the partition}, or {0} if another
 -- worker holds it.
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local lease = redis.call('HMGET', KEYS[1], 'owner', 'until', 'position')
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'until', 'position', 'lasts')
 local owner = lease[1] or ''
 local until_ms = tonumber(lease[2])
-if owner ~= '' and owner ~= ARGV[1] and until_ms > now_ms and until_ms <= now_ms + ARGV[2] then
+local latest_ms = now_ms + (lease[4] or math.huge)
+if owner ~= '' and owner ~= ARGV[1] and until_ms > now_ms and until_ms <= latest_ms then
   return {0}
 end
 local position = lease[3] or ARGV[3]
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'position', position,
-  'until', string.format('%.0f', now_ms + ARGV[2]))
+  'until', string.format('%.0f', now_ms + ARGV[2]), 'lasts', ARGV[2])
 return {fence, position, owner == '' and 0 or 1}

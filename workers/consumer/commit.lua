@@ -53,7 +53,7 @@ for i = 4, #appends > 0 and #KEYS or 0 do
 end
 local until_ms = string.format('%.0f', now_ms + lease_ms)
 redis.call('HSET', KEYS[1], 'owner', lease_ms > 0 and redis.call('HGET', KEYS[1], 'owner') or '',
-  'until', until_ms)
+  'until', until_ms, 'lasts', ARGV[2])
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[1], 'position', ARGV[3])
   redis.call('HDEL', KEYS[1], 'trying', 'tries')

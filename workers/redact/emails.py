@@ -93,7 +93,8 @@ class AddressReader:
             if domain.is_complete and start is not None and not self._is_place(at, start, domain):
                 if found and start < found[-1].after:
                     start = found[-1].after
-                found.append(Address(start, domain.after, domain.is_open))
+                if start < domain.after:  # it is not inside of the one before: "john at at gmail"
+                    found.append(Address(start, domain.after, domain.is_open))
         return sorted([*found, *self._parts(found)], key=lambda address: address.first)
 
     def _parts(self, known: Sequence[Address]) -> Iterator[Address]:

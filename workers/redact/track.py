@@ -120,8 +120,13 @@ class Track:
         reader, slot = self._reader(), Slot(len(self._carry) + 1)
         slot.end = slot.start + len(text)
         reader.cue = None
-        self._held.append(_Held(event, slot))
-        self._feed(reader, text, None, is_final=True)
+        held = _Held(event, slot)
+        self._held.append(held)
+        try:
+            self._feed(reader, text, None, is_final=True)
+        except BaseException:
+            self._held.remove(held)  # the event is not published; later ones must be
+            raise
         self._closed = max(self._closed, number(event, "segment"))
         self._held_end_ms = max(begins_ms(event), number(event, "end_ms"))
         self._rebase(reader)

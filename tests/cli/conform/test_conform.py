@@ -165,7 +165,7 @@ async def test_the_command_exits_with_1_if_a_rule_differs() -> None:
         (["http://127.0.0.1/v1/realtime"], "the URL must be ws:// or wss://"),
         (["ws:///v1/realtime"], "the URL must be ws:// or wss://"),
         (["ws://127.0.0.1:9/v1/realtime", "--delay-ms", "100"], "a multiple of 80"),
-        (["ws://127.0.0.1:9/v1/realtime"], "ws://127.0.0.1:9/v1/realtime: "),
+        (["ws://127.0.0.1:9/v1/realtime"], "127.0.0.1:9: "),
     ],
 )
 async def test_mistakes_are_reported_in_one_line(arguments: list[str], message: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-from container.bridge.relay import is_done, is_final_commit
+from container.bridge.relay import ends_generation, is_done, is_final_commit
 from container.bridge.settings import Settings
 from tests.container.bridge.conftest import bridge
 from tests.container.bridge.engine import CREATED, DONE, FINAL, ScriptedEngine, delta
@@ -317,7 +317,14 @@ def test_recognizes_a_final_commit(message: str, final: bool) -> None:
         ('{"type": "transcription.done", "text": ""}', True),
         (delta(" done"), False),
         (delta(r" \"transcription.done\""), False),
+        (delta("transcription.done"), False),
     ],
 )
 def test_recognizes_done(message: str, done: bool) -> None:
     assert is_done(message.encode()) is done
+
+
+def test_word_error_does_not_end_a_generation() -> None:
+    """Symptom: after a close, the transcript ended at the word "error"."""
+    assert not ends_generation(delta("error").encode())
+    assert ends_generation(b'{"type":"error","error":"the engine is dead","code":"internal"}')

@@ -165,6 +165,32 @@ async def test_a_message_has_a_limited_number_of_deltas(engine: ScriptedEngine) 
         assert sizes == [64, 64, 3]
 
 
+async def test_collected_deltas_are_sent_before_the_platforms_close_is_answered(
+    engine: ScriptedEngine,
+) -> None:
+    engine.done_after = asyncio.Event()
+    async with (
+        bridge(engine.url, drain_timeout_s=0.3) as (url, _),
+        asyncio.timeout(TIMEOUT_S),
+        ClientSession() as http,
+    ):
+        ws = await connect(http, url, f"?coalesce_ms={LONG_MS}")
+        assert await ws.receive_str() == CREATED
+        await ws.send_str(APPEND)
+        await ws.send_str(FINAL)
+        await send_close(ws)
+        assert texts_of((await ws.receive_str()).encode()) == [" one"]
+        assert await closed(ws) == (1011, "engine not done in time")
+
+
+def test_run_of_empty_deltas_is_limited() -> None:
+    coalescer = Coalescer()
+    for _ in range(10_000):
+        assert not coalescer.is_full
+        assert coalescer.add(delta("").encode())
+    assert coalescer.is_full
+
+
 async def test_deltas_are_sent_before_the_engines_close(engine: ScriptedEngine) -> None:
     engine.close_after_append = (1012, b"restart")
     async with bridge(engine.url) as (url, _), asyncio.timeout(TIMEOUT_S), ClientSession() as http:

@@ -380,6 +380,19 @@ def test_rollback_command_restores_the_previous_configuration(operator: Operator
     assert operator.aws.targets
 
 
+def test_rollback_keeps_the_instances_and_needs_no_canary(operator: Operator) -> None:
+    """The former fleet had one instance, of which half can't be a canary."""
+    operator.edit(r"(?s)\n\[scaling\].*?(?=\n# \[prices\])", "")
+    operator.edit(r"^count = 2", "count = 1")
+    assert operator("create") == 0
+    operator.edit(r"^count = 1", "count = 2")
+    operator.edit(*CHANGED_IMAGE)
+    assert operator("update") == 0
+    assert operator("scale", "6") == 0
+    assert operator("rollback") == 0
+    assert "6" in operator.out
+
+
 def test_update_changes_types_despite_autoscaling(operator: Operator) -> None:
     assert operator("create") == 0
     operator.edit(r'"ml.g6e.4xlarge"', '"ml.g6.8xlarge"')

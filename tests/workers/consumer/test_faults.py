@@ -63,7 +63,20 @@ async def test_refused_command_prevents_the_whole_commit(redis_url: str, command
             await client.execute_command("ACL", "DELUSER", "limited")
 
 
-@pytest.mark.parametrize("ahead_s", [3600, -1])
+async def test_worker_with_a_shorter_lease_does_not_take_over_from_a_living_one(
+    redis_url: str,
+) -> None:
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        old, new = LeaseStore(client, group_of(30), "w1"), LeaseStore(client, group_of(5), "w2")
+        [lease] = await old.acquire([53])
+        await old.join()
+        assert await new.acquire([53]) == []
+        assert await new.join() == 2
+        assert (await old.renew([lease])).lost == []
+        assert await new.acquire([53]) == []
+
+
+@pytest.mark.parametrize("ahead_s", [7200, -1])
 async def test_lease_ends_also_when_the_server_clock_was_set_back(
     redis_url: str, ahead_s: int
 ) -> None:
@@ -73,7 +86,7 @@ async def test_lease_ends_also_when_the_server_clock_was_set_back(
         await crashed.join()
         assert await next_one.acquire([53]) == []
         assert await next_one.join() == 2
-        ends_ms = round((time.time() + ahead_s) * 1000)
+        ends_ms = round((time.time() + ahead_s) * 1000)  # renewed before the clock was set back
         await client.hset("cs:{p53}:consumer:copy", "until", str(ends_ms))
         await client.zadd("cs:consumers:copy", {"w1": ends_ms})
         assert [each.partition for each in await next_one.acquire([53])] == [53]

@@ -213,6 +213,8 @@ bank_account|My checking account's {9917 3044 2}.
 bank_account|The routing number on the check is {126578568} and then {4409173221} is the account.
 bank_account|Q: account number on the bottom of the check? || {triple oh four four oh nine one seven}
 bank_account|the beneficiary account number is {330-192-7745}
+email|my email is {john at at gmail dot com}
+email|it's {ann dot lee at, at, example dot org}, thanks
 email|My email is {john.smith@example.com}.
 email|It's {sarah_jones87@gmail.com}.
 email|my email address is {john dot smith at example dot com}
