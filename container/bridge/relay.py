@@ -92,6 +92,10 @@ class Relay:
             done, _ = await asyncio.wait({replies, requests}, return_when=asyncio.FIRST_COMPLETED)
             return (replies if replies in done else requests).result()
         finally:
+            # Once the tasks are cancelled, aiohttp does not wait for the engine's Close. Until
+            # then, the engine may hold the session's slot.
+            with contextlib.suppress(ClientError, OSError):
+                await self._engine.close()
             replies.cancel()
             requests.cancel()
             await asyncio.gather(replies, requests, return_exceptions=True)

@@ -53,6 +53,22 @@ async def test_a_session_above_the_limit_is_refused_at_once(engine: ScriptedEngi
         assert await ping(url) == 200  # full is healthy
 
 
+async def test_session_counts_until_the_engine_has_closed_it(engine: ScriptedEngine) -> None:
+    """Symptom: a busy engine had more sessions than the limit."""
+    engine.done_after = asyncio.Event()  # until then, the engine does not read the Close
+    async with bridge(engine.url, max_sessions=1, drain_timeout_s=0.1) as (url, _):
+        async with session(url) as first:
+            await first.send_str(FINAL)
+            await send_close(first)
+            await asyncio.sleep(0.3)
+            async with platform(url) as second:
+                assert await closed(second) == FULL
+            engine.done_after.set()
+            assert (await closed(first))[0] == 1011
+        async with session(url):
+            pass
+
+
 async def test_sessions_that_wait_for_the_engine_count(engine: ScriptedEngine) -> None:
     engine.accept_after = asyncio.Event()
     async with bridge(engine.url, max_sessions=1) as (url, _), platform(url) as first:
