@@ -308,40 +308,24 @@ class TestRollover:
         assert [f.reason for f in harness.of(TranscriptFinal)] == ["rollover", "hangup"]
         assert harness.ended.gap_ms == 0
 
+    @pytest.mark.parametrize("full", ["slots", "container"])
     @in_virtual_time
-    async def test_rollover_at_a_full_container_finishes_the_old_session_first(self) -> None:
+    async def test_rollover_without_a_second_session_finishes_the_old_one_first(
+        self, full: str
+    ) -> None:
         async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
             harness,
             task,
         ):
             harness.start()
             await talk(harness, 3)
-            harness.transport.refusal = UpstreamError("model-at-capacity")
+            if full == "slots":
+                harness.reservation.full = True
+            else:
+                harness.transport.refusal = UpstreamError("model-at-capacity")
             await talk(harness, 2.4)
             assert harness.peer.types[-1] == "commit"
-            harness.transport.refusal = None
-            harness.peer.done()
-            await talk(harness, 1)
-            assert len(harness.transport.streams) == 2
-            harness.feed("stop")
-            await settle()
-            harness.transport.streams[1].answer_all()
-            await task
-        assert harness.ended.gap_ms == 0
-        assert harness.ended.status is Status.COMPLETED
-
-    @in_virtual_time
-    async def test_rollover_without_a_second_slot_finishes_the_old_session_first(self) -> None:
-        async with running_stream(ScriptedTransport(answering), rollover_hard_s=5) as (
-            harness,
-            task,
-        ):
-            harness.start()
-            await talk(harness, 3)
-            harness.reservation.full = True
-            await talk(harness, 2.4)
-            assert harness.peer.types[-1] == "commit"
-            harness.reservation.full = False
+            harness.reservation.full, harness.transport.refusal = False, None
             harness.peer.done()
             await talk(harness, 1)
             assert len(harness.transport.streams) == 2
