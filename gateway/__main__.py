@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from common import serving
+from common import json_logs, serving
 from gateway import app, logs
 from gateway.carriers.registry import CARRIERS
 from gateway.check import check
@@ -11,7 +11,7 @@ from gateway.settings import Settings
 
 
 async def _serve(settings: Settings) -> int:
-    asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
+    asyncio.get_running_loop().set_exception_handler(json_logs.log_loop_error)
     await app.run(settings, CARRIERS)
     return 0
 

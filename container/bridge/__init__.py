@@ -10,7 +10,6 @@
     ends.py        PURE  the ways in which a session ends
     record.py            metrics, and the log line of a session
     health.py            the engine's health, requested at most once a second
-    logs.py              JSON logs
     settings.py          `BRIDGE_…`
 
 A WebSocket has no half-close, so the bridge treats the platform's Close frame as one: the receiver

@@ -5,8 +5,7 @@ import sys
 
 import structlog
 
-from common import serving
-from container.bridge import logs
+from common import json_logs, serving
 from container.bridge.app import Bridge
 from container.bridge.settings import Settings
 
@@ -14,7 +13,7 @@ _log = structlog.get_logger()
 
 
 async def _serve(settings: Settings) -> int:
-    asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
+    asyncio.get_running_loop().set_exception_handler(json_logs.log_loop_error)
     signals = serving.stop_signals()
     bridge = Bridge(settings)
     async with serving.listening(bridge.app(), settings.host, settings.port) as port:
@@ -36,7 +35,7 @@ if __name__ == "__main__":
             "container.bridge",
             "Bridges SageMaker's contract for containers to the engine's Realtime API.",
             Settings,
-            lambda _: logs.configure(),
+            lambda _: json_logs.configure(),
             _serve,
         )
     )

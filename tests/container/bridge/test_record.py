@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import Iterator
 from io import StringIO
@@ -17,7 +18,7 @@ from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from container.bridge import logs
+from common import json_logs
 from container.bridge.record import Metrics
 from tests import metrics_lint
 from tests.container.bridge.conftest import bridge
@@ -32,10 +33,13 @@ SECRET = "my card number is"
 def log() -> Iterator[StringIO]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     stream = StringIO()
-    logs.configure(stream)
+    json_logs.configure(stream)
     yield stream
     structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.handlers[:], level = before
     root.setLevel(level)
 
@@ -137,9 +141,20 @@ def test_exceptions_are_logged_by_type_and_place(log: StringIO) -> None:
     except ValueError:
         logging.getLogger("aiohttp.server").exception("Error handling request")
     [line] = lines(log, "Error handling request")
-    assert line["exception"] == "ValueError"
-    assert line["at"].endswith("test_exceptions_are_logged_by_type_and_place")
+    [exception] = line["exception"]
+    assert exception["type"] == "ValueError"
+    assert exception["at"][-1].endswith("test_exceptions_are_logged_by_type_and_place")
     assert SECRET not in log.getvalue()
+
+
+def test_crash_is_logged_without_its_text(
+    log: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Symptom: Python's own hook printed the text of an exception that ended the process."""
+    sys.excepthook(ValueError, ValueError(SECRET), None)
+    [line] = lines(log, "crashed")
+    assert line["exception"][0]["type"] == "ValueError"
+    assert SECRET not in log.getvalue() + capsys.readouterr().err
 
 
 async def test_a_process_logs_json_and_drains_at_sigterm(engine: ScriptedEngine) -> None:

@@ -6,8 +6,8 @@ import errno
 import structlog
 from structlog.testing import capture_logs
 
+from common.json_logs import log_loop_error
 from gateway.ingress.refusals import ConnectionRefusals
-from gateway.logs import log_loop_error
 from gateway.metrics import Metrics
 
 NAME = "callscribe_refused_connections_total"
