@@ -6,7 +6,7 @@ import gc
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -48,7 +48,7 @@ from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import RedisClient, create_client, destination
 from gateway.redis_client.single_use_store import TIMEOUT_S as SINGLE_USE_TIMEOUT_S
 from gateway.redis_client.single_use_store import RedisSingleUseStore
-from gateway.reload import CarrierSettings
+from gateway.reload import CarrierSettings, reloading
 from gateway.settings import Settings
 from gateway.upstream.realtime import coalescing_query
 from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
@@ -69,19 +69,22 @@ class Gateway(NamedTuple):
         admin: the private port.
         streams: its live streams.
         replace_carriers: replaces carriers by ones with changed settings.
+        replace_routes: replaces all endpoints and routes; raises SettingsError, without any effect,
+            if that needs a restart.
     """
 
     public: int
     admin: int
     streams: LiveStreams
     replace_carriers: Callable[[Sequence[Carrier]], None]
+    replace_routes: Callable[[Routes], None]
 
 
 async def run(settings: Settings, kinds: Iterable[Any]) -> None:
     """Serve until SIGTERM or the admin API requests a drain; then wait until live calls have ended.
 
     A second SIGTERM, or a SIGINT, ends all calls and waits for their final transcripts. Another
-    signal ends without them. SIGHUP reloads the carriers' settings.
+    signal ends without them. SIGHUP reloads the carriers' settings and the routes file.
 
     Raises:
         SettingsError: a setting of a carrier is invalid, a port is in use, or Redis or the upstream
@@ -91,7 +94,7 @@ async def run(settings: Settings, kinds: Iterable[Any]) -> None:
     stop, hurry, at_once = stop_signals()
     async with (
         serve(settings, carriers.make(), stop, at_once) as gateway,
-        carriers.reloading(gateway.replace_carriers),
+        reloading(settings, carriers, gateway.replace_carriers, gateway.replace_routes),
     ):
         await stop.wait()
         _log.info("gateway-draining", streams=gateway.streams.admitted)
@@ -126,18 +129,17 @@ async def serve(
         enter = stack.enter_async_context
         await enter(returning_memory())
         publisher = await enter(_publishing(settings, metrics))
-        admission = await enter(_admission(settings, routes, metrics))
+        admission, replace_routes = await enter(_admission(settings, routes, metrics))
         streams = await enter(_live_streams(settings, stop, metrics))
         replay_guard = await enter(_replay_guard(settings))
-        names = [route.name for route in routes.routes]
-        refusals = Refusals(metrics, time.monotonic, settings.public_url, names)
+        refusals = Refusals(metrics, time.monotonic, settings.public_url, lambda: admission.routes)
         services = _call_services(settings, publisher, metrics)
         shared = services, streams, admission, replay_guard, refusals
         carrier_routes = {each.name: CarrierRoutes(each, settings, *shared) for each in carriers}
         await enter(_refreshing_keys(carriers))
         _log_enabled_carriers(carriers)
         readiness = await enter(_readiness(settings, streams, publisher, admission, metrics))
-        issuer = TokenIssuer(carriers, settings, routes, time.time)
+        issuer = TokenIssuer(carriers, settings, lambda: admission.routes, time.time)
         public = _public_app(carrier_routes.values(), noting_unserved(refusals, carriers))
         admin = _admin_app(metrics.registry, readiness)
         if admin_tokens:
@@ -159,7 +161,7 @@ async def serve(
             for each in changed:
                 carrier_routes[each.name].replace_carrier(each)
 
-        yield Gateway(port, admin_port, streams, replace_carriers)
+        yield Gateway(port, admin_port, streams, replace_carriers, replace_routes)
 
 
 @contextlib.asynccontextmanager
@@ -333,17 +335,26 @@ async def _redis_client(settings: Settings, timeout_s: float = 2.0) -> AsyncIter
 @contextlib.asynccontextmanager
 async def _admission(
     settings: Settings, routes: Routes, metrics: Metrics
-) -> AsyncIterator[Admission]:
+) -> AsyncIterator[tuple[Admission, Callable[[Routes], None]]]:
     """Create the admission: the endpoints' transports, and the slots shared with all gateways.
 
     Slots use a separate Redis client with shorter timeouts, because starting calls wait for it.
+
+    Returns:
+        The admission, and what replaces its routes; see `Gateway`.
     """
     async with contextlib.AsyncExitStack() as stack:
-        transports = {}
-        for name, endpoint in routes.endpoints.items():
+
+        def make_transports(
+            endpoints: Mapping[str, EndpointConfig],
+        ) -> dict[str, UpstreamTransport]:
             observe_wait_s = metrics.append_latency_seconds.observe
-            transports[name] = make_transport(endpoint, settings, observe_wait_s)
-            stack.push_async_callback(transports[name].close)
+            made = {n: make_transport(e, settings, observe_wait_s) for n, e in endpoints.items()}
+            for transport in made.values():
+                stack.push_async_callback(transport.close)
+            return made
+
+        transports = make_transports(routes.endpoints)
         client = await stack.enter_async_context(_redis_client(settings, CAPACITY_TIMEOUT_S))
         capacity = await stack.enter_async_context(
             Capacity(
@@ -353,7 +364,7 @@ async def _admission(
                 lease_s=settings.lease_s,
             )
         )
-        yield Admission(
+        admission = Admission(
             routes,
             transports,
             capacity,
@@ -363,6 +374,11 @@ async def _admission(
             random=random.Random(),  # noqa: S311  # jitter
             monotonic_s=time.monotonic,
         )
+
+        def replace_routes(changed: Routes) -> None:
+            admission.replace_routes(changed, make_transports(admission.new_endpoints(changed)))
+
+        yield admission, replace_routes
 
 
 def make_transport(

@@ -181,6 +181,11 @@ class Metrics:
             "of the endpoint itself, so not those of credentials.",
             "endpoint",
         )
+        self.endpoint_draining = self._gauge(
+            "endpoint_draining",
+            "1 while an endpoint is drained: the routes say so, or no longer contain it.",
+            "endpoint",
+        )
         self.capacity_store_away = self._gauge(
             "capacity_store_away",
             "1 while Redis is unavailable and this gateway counts an endpoint's session slots "

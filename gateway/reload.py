@@ -1,9 +1,9 @@
-"""Reloads the carriers' settings at SIGHUP, so that secrets can change without a restart.
+"""Reloads the carriers' settings and the routes file at SIGHUP.
 
-The settings are read from `.env` and from the files of GATEWAY_SECRETS_DIR; the environment of a
-running process can't change. All are validated before any takes effect. If one is invalid, or would
-enable or disable a carrier, none takes effect, and one line is logged. Calls that were admitted
-continue.
+Secrets, capacities and routes can so change, and an endpoint can be drained, without a restart. The
+carriers' settings are read from `.env` and from the files of GATEWAY_SECRETS_DIR; the environment
+of a running process can't change. All are validated before any takes effect. If one is invalid, or
+needs a restart, none takes effect, and one line is logged. Calls that were admitted continue.
 """
 
 import asyncio
@@ -11,13 +11,15 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from pydantic_settings import BaseSettings
 
 from common.settings import SettingsError, load
+from gateway.admission.routes import Routes, load_routes
 from gateway.carriers.carrier import Carrier, ForkingCarrier, OpenIdCarrier
+from gateway.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -47,50 +49,78 @@ class CarrierSettings:
                 _log.warning("carrier-closed", carrier=name, needs=carrier.missing_setting)
         return [*self._carriers.values()]
 
-    @contextlib.asynccontextmanager
-    async def reloading(self, replace: Callable[[Sequence[Carrier]], None]) -> AsyncIterator[None]:
-        """Reload the settings on each SIGHUP until the context exits.
+    def read_changes(self) -> "CarrierChanges":
+        """Read the settings again, and create the carriers whose settings have changed.
 
-        Args:
-            replace: called with the carriers whose settings have changed.
+        Raises:
+            SettingsError: a setting is invalid, or its change needs a restart.
         """
-        requested = asyncio.Event()
+        read = self._load()
+        changed = [kind for kind in self._kinds if read[kind.name] != self._read[kind.name]]
+        carriers = {kind.name: kind(read[kind.name]) for kind in changed}
+        for name, carrier in carriers.items():
+            _check_renewal(self._carriers[name], carrier)
+        return CarrierChanges(read, carriers)
 
-        async def reload() -> None:
-            while True:
-                await requested.wait()
-                requested.clear()
-                await self._reload(replace)
-
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, requested.set)
-        task = asyncio.create_task(reload(), name="reload")
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _reload(self, replace: Callable[[Sequence[Carrier]], None]) -> None:
-        try:
-            read = await asyncio.to_thread(self._load)  # takes about 15 ms
-            changed = [kind for kind in self._kinds if read[kind.name] != self._read[kind.name]]
-            carriers = {kind.name: kind(read[kind.name]) for kind in changed}
-            for name, carrier in carriers.items():
-                _check_renewal(self._carriers[name], carrier)
-        except SettingsError as error:
-            _log.error("settings-reload-failed", problem=str(error))
-        except Exception as error:  # noqa: BLE001  # any file content; the text may quote secrets
-            _log.error("settings-reload-failed", problem=type(error).__name__)
-        else:
-            self._read = read
-            self._carriers |= carriers
-            replace([*carriers.values()])
-            _log.info("settings-reloaded", carriers=[*carriers])
+    def apply(self, changes: "CarrierChanges") -> None:
+        """Keep changes as the current settings."""
+        self._read = changes.read
+        self._carriers |= changes.carriers
 
     def _load(self) -> Mapping[str, BaseSettings]:
         return {kind.name: load(kind.Settings, (), self._secrets_dir) for kind in self._kinds}
+
+
+class CarrierChanges(NamedTuple):
+    """The settings of all carriers, and new carriers by name where they have changed."""
+
+    read: Mapping[str, BaseSettings]
+    carriers: Mapping[str, Carrier]
+
+
+@contextlib.asynccontextmanager
+async def reloading(
+    settings: Settings,
+    carriers: CarrierSettings,
+    replace_carriers: Callable[[Sequence[Carrier]], None],
+    replace_routes: Callable[[Routes], None],
+) -> AsyncIterator[None]:
+    """Reload the carriers' settings and the routes on each SIGHUP until the context exits.
+
+    Args:
+        settings: the gateway's settings; they do not change.
+        carriers: the carriers' settings.
+        replace_carriers: called with the carriers whose settings have changed.
+        replace_routes: called with all routes; may raise SettingsError.
+    """
+    requested = asyncio.Event()
+
+    async def reload() -> None:
+        while True:
+            await requested.wait()
+            requested.clear()
+            try:
+                # Takes about 15 ms.
+                changes = await asyncio.to_thread(carriers.read_changes)
+                replace_routes(await asyncio.to_thread(load_routes, settings))
+            except SettingsError as error:
+                _log.error("settings-reload-failed", problem=str(error))
+            except Exception as error:  # noqa: BLE001  # any file content; the text may quote secrets
+                _log.error("settings-reload-failed", problem=type(error).__name__)
+            else:
+                carriers.apply(changes)
+                replace_carriers([*changes.carriers.values()])
+                _log.info("settings-reloaded", carriers=[*changes.carriers])
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, requested.set)
+    task = asyncio.create_task(reload(), name="reload")
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _check_renewal(old: Carrier, new: Carrier) -> None:

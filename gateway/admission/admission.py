@@ -17,12 +17,13 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from common.settings import SettingsError
 from gateway.admission.breaker import Breaker
 from gateway.admission.capacity import Capacity
 from gateway.admission.endpoint import Endpoint
 from gateway.admission.endpoint_pool import EndpointPool
 from gateway.admission.reservation import StreamReservation
-from gateway.admission.routes import Routes
+from gateway.admission.routes import EndpointConfig, Routes
 from gateway.calls.services import Reservation
 from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
@@ -53,12 +54,15 @@ class Admission:
     Args:
         routes: all endpoints and routes.
         transports: one transport per endpoint, by the endpoint's name.
-        capacity: the lease pools; must contain `pools(routes)`.
+        capacity: the lease pools.
         metrics: receives the refusals and shows slots and breakers.
         model: the model's name at endpoints that do not name theirs.
         wait_s: how long a stream may wait for a slot; GATEWAY_ADMISSION_WAIT_S.
         random: the source of the breakers' jitter.
         monotonic_s: the breakers' clock.
+
+    Attributes:
+        routes: the present endpoints and routes.
     """
 
     def __init__(
@@ -73,24 +77,52 @@ class Admission:
         random: Random,
         monotonic_s: Callable[[], float],
     ) -> None:
-        self.routes = routes
         self._numbers = itertools.count(1)  # of the reservations
-        endpoints = {
-            name: Endpoint(
+        self._capacity = capacity
+        self._model = model
+        self._random = random
+        self._monotonic_s = monotonic_s
+        self._endpoints = EndpointPool(capacity.wait_for_release, metrics, wait_s=wait_s)
+        self.replace_routes(routes, transports)
+
+    def new_endpoints(self, routes: Routes) -> dict[str, EndpointConfig]:
+        """Return the endpoints that need a transport before these routes can take effect.
+
+        Raises:
+            SettingsError: an endpoint that is known has another address, variant or model.
+        """
+        known = {endpoint.name: endpoint.config for endpoint in self._endpoints}
+        for name, config in routes.endpoints.items():
+            if name in known and known[name].model_address != config.model_address:
+                raise SettingsError(
+                    f"endpoint {name}: give it another name, or restart the gateway, to change its "
+                    "endpoint, variant, url or model"
+                )
+        return {name: each for name, each in routes.endpoints.items() if name not in known}
+
+    def replace_routes(self, routes: Routes, transports: Mapping[str, UpstreamTransport]) -> None:
+        """Apply routes to new calls, and to the next sessions of live ones.
+
+        Args:
+            routes: all endpoints and routes.
+            transports: one transport for each of `new_endpoints(routes)`, by the endpoint's name.
+        """
+        self.routes = routes
+        self._capacity.resize(pools(routes))
+        added = [
+            Endpoint(
                 name,
-                endpoint,
-                endpoint.model or model,
+                config,
+                config.model or self._model,
                 transports[name],
-                capacity[_endpoint_pool_name(name)],
-                Breaker(random),
-                monotonic_s,
+                self._capacity[_endpoint_pool_name(name)],
+                Breaker(self._random),
+                self._monotonic_s,
             )
-            for name, endpoint in routes.endpoints.items()
-        }
-        calls = {route.name: capacity[_route_pool_name(route.name)] for route in routes.routes}
-        self._endpoints = EndpointPool(
-            endpoints, calls, capacity.wait_for_release, metrics, wait_s=wait_s
-        )
+            for name, config in self.new_endpoints(routes).items()
+        ]
+        calls = {each.name: self._capacity[_route_pool_name(each.name)] for each in routes.routes}
+        self._endpoints.replace_routes(routes, added, calls)
 
     def failing_endpoints(self) -> dict[str, UpstreamError]:
         """Return the endpoints where sessions currently fail, by name, with their last errors."""

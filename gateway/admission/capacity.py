@@ -10,6 +10,7 @@ If the store does not answer one pool in time, every pool switches to local coun
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -37,24 +38,33 @@ class Capacity:
         lease_s: float,
     ) -> None:
         self._renew_s = lease_s / 3
+        self._renew_at_s = 0.0  # at once: a renewal also returns what other gateways hold
         self._wake = asyncio.Event()
         self._released = asyncio.Event()
-        self._pools = {
-            name: LeasePool(
-                name,
-                count,
-                store,
-                owner=owner,
-                lease_s=lease_s,
-                wake=self._wake,
-                on_unavailable=self._count_locally,
-            )
-            for name, count in slots.items()
-        }
+        self._new_pool = partial(
+            LeasePool,
+            store=store,
+            owner=owner,
+            lease_s=lease_s,
+            wake=self._wake,
+            on_unavailable=self._count_locally,
+        )
+        self._pools: dict[str, LeasePool] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self.resize(slots)
 
     def __getitem__(self, name: str) -> LeasePool:
         return self._pools[name]
+
+    def resize(self, slots: Mapping[str, int | None]) -> None:
+        """Set the number of slots of these pools; pools of other names stay as they are."""
+        for name, count in slots.items():
+            if pool := self._pools.get(name):
+                pool.resize(count)
+            else:
+                self._pools[name] = self._new_pool(name, count)
+        self._renew_at_s = 0.0  # registers the leases of a pool that had no limit before
+        self._wake.set()
 
     async def __aenter__(self) -> Self:
         self._keeper = asyncio.create_task(self._keep(), name="capacity")
@@ -84,12 +94,11 @@ class Capacity:
     async def _keep(self) -> None:
         """Renew all leases in time, and send releases to the store at once."""
         loop = asyncio.get_running_loop()
-        renew_at_s = loop.time()  # at once: a renewal also returns what other gateways hold
         while True:
-            renew = loop.time() >= renew_at_s
-            if renew:
-                renew_at_s = loop.time() + self._renew_s
             self._wake.clear()
+            renew = loop.time() >= self._renew_at_s
+            if renew:
+                self._renew_at_s = loop.time() + self._renew_s
             await self._refresh(renew=renew)
             self._released.set()
             self._released = asyncio.Event()
@@ -97,7 +106,7 @@ class Capacity:
                 await asyncio.sleep(min(_RETRY_S, self._renew_s))
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(renew_at_s - loop.time()):
+                async with asyncio.timeout(self._renew_at_s - loop.time()):
                     await self._wake.wait()
 
     def _count_locally(self, reason: str) -> None:

@@ -23,18 +23,21 @@ class Endpoint:
 
     Args:
         name: its name in the routes file or the settings.
-        endpoint: its configuration.
+        config: its configuration.
         model: the name under which it serves the model.
         transport: opens sessions at it.
         pool: its session slots.
         breaker: its circuit breaker.
         monotonic_s: the clock of the breaker and the quarantine.
+
+    Attributes:
+        is_draining: whether it opens no sessions, except for live calls without another endpoint.
     """
 
     def __init__(
         self,
         name: str,
-        endpoint: EndpointConfig,
+        config: EndpointConfig,
         model: str,
         transport: UpstreamTransport,
         pool: LeasePool,
@@ -47,9 +50,18 @@ class Endpoint:
         self.pool = pool
         self.breaker = breaker
         self.health = EndpointHealth(name, monotonic_s)
-        self._reserved = endpoint.reserved
+        self.config = config
+        self.is_draining = config.drain
         self._monotonic_s = monotonic_s
         self._quarantined_until_s: float | None = None
+
+    def configure(self, config: EndpointConfig | None) -> None:
+        """Apply a changed configuration; None is an endpoint that the routes no longer contain."""
+        self.config = config or self.config
+        was_draining, self.is_draining = self.is_draining, config is None or config.drain
+        if self.is_draining != was_draining:
+            event = "endpoint-draining" if self.is_draining else "endpoint-restored"
+            _log.info(event, endpoint=self.name, slots_held=self.pool.held)
 
     @property
     def accepts_attempts(self) -> bool:
@@ -71,7 +83,7 @@ class Endpoint:
 
     def kept_free(self, priority: Priority) -> int:
         """Return how many slots a new call of this priority must leave free."""
-        return 0 if priority is Priority.HIGH else self._reserved
+        return 0 if priority is Priority.HIGH else self.config.reserved
 
     def begin(self) -> bool:
         """Begin an attempt to open a session; return whether it is the breaker's probe."""

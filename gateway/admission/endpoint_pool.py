@@ -2,17 +2,20 @@
 
 Endpoints whose breaker is open are skipped. The others are ordered by the route's `spread`, with
 quarantined endpoints last. A stream takes the first one that has enough free slots.
+
+The routes may change while the process runs (`replace_routes`). Endpoints that they no longer
+contain are drained: they stay here, because sessions of live calls may be open there.
 """
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
 from gateway.admission.endpoint import Endpoint
 from gateway.admission.lease_pool import LeasePool
-from gateway.admission.routes import Route, Spread
+from gateway.admission.routes import Route, Routes, Spread
 from gateway.errors import CarrierError, UpstreamError
 from gateway.metrics import Metrics
 
@@ -23,8 +26,6 @@ class EndpointPool:
     """All endpoints that the routes name, and the limit of calls of each route.
 
     Args:
-        endpoints: all endpoints, by name.
-        calls: the lease pool of each route's calls, by the route's name.
         wait_for_release: waits until this gateway has released slots, with a timeout in seconds.
         metrics: receives the refusals and shows slots and breakers.
         wait_s: how long a stream may wait for a slot, in seconds.
@@ -32,33 +33,49 @@ class EndpointPool:
 
     def __init__(
         self,
-        endpoints: Mapping[str, Endpoint],
-        calls: Mapping[str, LeasePool],
         wait_for_release: Callable[[float], Awaitable[None]],
         metrics: Metrics,
         *,
         wait_s: float,
     ) -> None:
-        self._endpoints = endpoints
-        self._calls = calls
+        self._endpoints: dict[str, Endpoint] = {}
+        self._routes: Mapping[str, Route] = {}
+        self._calls: dict[str, LeasePool] = {}
         self._wait_for_release = wait_for_release
-        self._refused_total = metrics.admissions_refused_total
+        self._metrics = metrics
         self._wait_s = wait_s
-        for name, endpoint in endpoints.items():
-            pool = endpoint.pool
-            metrics.places_held.labels(name).set_function(partial(_held, pool))
-            metrics.places_taken.labels(name).set_function(partial(_taken, pool))
-            metrics.places_limit.labels(name).set(_limit(pool))
-            metrics.breaker_state.labels(name).set_function(endpoint.breaker_state)
-            metrics.endpoint_failing.labels(name).set_function(endpoint.is_failing)
-            metrics.capacity_store_away.labels(name).set_function(partial(_unavailable, pool))
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(self._endpoints.values())
+
+    def replace_routes(
+        self, routes: Routes, added: Iterable[Endpoint], calls: Mapping[str, LeasePool]
+    ) -> None:
+        """Apply changed routes to new calls, and to the next sessions of live ones.
+
+        Args:
+            routes: all endpoints and routes.
+            added: the endpoints that are not here yet.
+            calls: the lease pool of each route's calls, by the route's name.
+        """
+        self._endpoints |= {endpoint.name: endpoint for endpoint in added}
+        self._routes = {route.name: route for route in routes.routes}
+        self._calls |= calls
+        for name, endpoint in self._endpoints.items():
+            endpoint.configure(routes.endpoints.get(name))
+            self._show(endpoint)
         for name, pool in calls.items():
-            metrics.route_calls.labels(name).set_function(partial(_taken, pool))
-            metrics.route_calls_limit.labels(name).set(_limit(pool))
+            self._metrics.route_calls.labels(name).set_function(partial(_taken, pool))
+            self._metrics.route_calls_limit.labels(name).set(_limit(pool))
 
     def best_first(self, route: Route) -> list[Endpoint]:
-        """Return a route's endpoints that accept attempts now, the preferred first."""
-        endpoints = [self._endpoints[name] for name in route.endpoints]
+        """Return a route's endpoints that accept attempts now, the preferred first.
+
+        If the route has changed since the call took it, its present endpoints are used.
+        """
+        endpoints = [
+            self._endpoints[name] for name in self._routes.get(route.name, route).endpoints
+        ]
         available = [endpoint for endpoint in endpoints if endpoint.accepts_attempts]
         if route.spread is Spread.MOST_FREE:
             available.sort(key=lambda endpoint: (-endpoint.pool.free, endpoint.pool.held))
@@ -66,7 +83,7 @@ class EndpointPool:
 
     def failing(self) -> dict[str, UpstreamError]:
         """Return the endpoints where sessions currently fail, by name, with their last errors."""
-        found = {name: endpoint.health.current_error for name, endpoint in self._endpoints.items()}
+        found = {each.name: each.health.current_error for each in self if not each.is_draining}
         return {name: error for name, error in found.items() if error}
 
     def calls(self, route: Route) -> LeasePool:
@@ -87,9 +104,19 @@ class EndpointPool:
             except CarrierError as error:
                 left_s = deadline_s - loop.time()
                 if left_s <= 0 or not error.info.retry:
-                    self._refused_total.labels(error.reason).inc()
+                    self._metrics.admissions_refused_total.labels(error.reason).inc()
                     raise
             await self._wait_for_release(min(left_s, _RETRY_S))
+
+    def _show(self, endpoint: Endpoint) -> None:
+        metrics, name, pool = self._metrics, endpoint.name, endpoint.pool
+        metrics.places_held.labels(name).set_function(partial(_held, pool))
+        metrics.places_taken.labels(name).set_function(partial(_taken, pool))
+        metrics.places_limit.labels(name).set(_limit(pool))
+        metrics.breaker_state.labels(name).set_function(endpoint.breaker_state)
+        metrics.endpoint_failing.labels(name).set_function(endpoint.is_failing)
+        metrics.endpoint_draining.labels(name).set(endpoint.is_draining)
+        metrics.capacity_store_away.labels(name).set_function(partial(_unavailable, pool))
 
 
 def _held(pool: LeasePool) -> float:

@@ -111,6 +111,12 @@ class LeasePool:
             return float("inf")
         return max(0, self.slots - self._others() - self.held)
 
+    def resize(self, slots: int | None) -> None:
+        """Change the number of slots. Slots that are held stay held, even above the new number."""
+        self.slots = slots
+        if slots is None:
+            self.unavailable = False
+
     async def acquire(self, count: int, kept_free: int = 0) -> list[str]:
         """Acquire slots: all or none.
 

@@ -5,7 +5,8 @@ rollover) reuse a slot that an earlier session released, or lease another one. U
 one slot per track stays reserved for it.
 
 The next session of a call prefers an endpoint where none of the call's sessions has failed, then
-the endpoint whose last failure is the oldest.
+the endpoint whose last failure is the oldest. It goes to an endpoint that is draining only if no
+other one can serve it.
 """
 
 from collections.abc import Callable, Mapping
@@ -141,7 +142,7 @@ class StreamReservation:
         missing = self._tracks - len(self._spare)
         if missing <= 0:
             return
-        endpoints = self._endpoints.best_first(route)
+        endpoints = [each for each in self._endpoints.best_first(route) if not each.is_draining]
         for endpoint in endpoints:
             kept_free = endpoint.kept_free(route.priority)
             if leases := await endpoint.pool.acquire(missing, kept_free):
@@ -150,13 +151,16 @@ class StreamReservation:
         raise CarrierError("endpoint-at-capacity" if endpoints else "circuit-open")
 
     def _preferred(self, endpoints: list[Endpoint]) -> list[Endpoint]:
-        own = [endpoint for endpoint, _ in self._spare]
+        """Order endpoints for the next session; add the removed ones where the call has slots."""
+        own = dict.fromkeys(endpoint for endpoint, _ in self._spare)
+        removed = [each for each in own if each not in endpoints and each.accepts_attempts]
 
-        def drawbacks(endpoint: Endpoint) -> tuple[bool, int, bool]:
+        def drawbacks(endpoint: Endpoint) -> tuple[bool, bool, int, bool]:
             last_failure = self._failed_at.get(endpoint, 0)
-            return endpoint.is_quarantined, last_failure, endpoint not in own
+            is_leaving = endpoint.is_draining or endpoint in removed
+            return is_leaving, endpoint.is_quarantined, last_failure, endpoint not in own
 
-        return sorted(endpoints, key=drawbacks)
+        return sorted([*endpoints, *removed], key=drawbacks)
 
     def _is_in_use(self, lease: str | None) -> bool:
         return any(lease == each for _, each in self._in_use)

@@ -1,6 +1,7 @@
 """Routes from calls to endpoints, read from a TOML file or derived from the settings.
 
-The file is read and validated before the gateway listens. docs/routes.md is its reference.
+The file is read and validated before the gateway listens, and again at SIGHUP. docs/routes.md is
+its reference.
 """
 
 import re
@@ -94,6 +95,12 @@ class EndpointConfig(_Model):
     instances: PositiveInt = 1
     sessions: PositiveInt | None = None  # per instance; None: no limit
     reserved: NonNegativeInt = 0  # slots that only routes with high priority may use
+    drain: bool = False  # opens no sessions, except for live calls without another endpoint
+
+    @property
+    def model_address(self) -> tuple[str | None, ...]:
+        """What the endpoint's name stands for; it can't change while gateways run."""
+        return self.endpoint, self.variant, self.url, self.model
 
     @property
     def slots(self) -> int | None:
@@ -196,6 +203,8 @@ class Routes(_Model):
                 raise ValueError(f"route {route.name}: no endpoint is named {', '.join(unknown)}")
             if len(set(route.endpoints)) < len(route.endpoints):
                 raise ValueError(f"route {route.name}: an endpoint is named twice")
+            if all(self.endpoints[name].drain for name in route.endpoints):
+                raise ValueError(f"route {route.name}: all its endpoints have drain = true")
         return self
 
 

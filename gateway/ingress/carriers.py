@@ -75,7 +75,7 @@ class CarrierRoutes:
         self._media_url = settings.media_url(carrier.name)
         self._status_url = f"{settings.public_url}/voice/{carrier.name}/status"
         self._streams = streams
-        self._routes = admission.routes
+        self._admission = admission
         self._refused_total = services.metrics.refused_total
         self._refusals = refusals
         self._wall_s = services.wall_s
@@ -202,16 +202,17 @@ class CarrierRoutes:
         Without a route the call continues without transcription.
         """
         name = self._carrier.name
-        route = self._routes.choose(name, called, {})
+        route = self._admission.routes.choose(name, called, {})
         if route is None:
             self._refused_total.labels(name, "no-route").inc()
             _log.warning("call-without-route", carrier=name)
             return None
         # Route and token go in the path: many carriers accept no query, and signatures cover it.
-        return StreamLink(self._media_url, route.name, route is self._routes.certain(name), seed)
+        is_certain = route is self._admission.routes.certain(name)
+        return StreamLink(self._media_url, route.name, is_certain, seed)
 
     def _warn_of_unreachable_routes(self) -> None:
-        for route in self._routes.routes:
+        for route in self._admission.routes.routes:
             if route.serves(self._carrier.name) and route.called and route.params:
                 why = "the webhook has the number, the start message the parameters"
                 _log.warning("route-never-chosen", route=route.name, why=why)

@@ -6,7 +6,7 @@ line per minute is written for each carrier and reason.
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from common.throttle import Throttle
+from gateway.admission.routes import Routes
 from gateway.carriers.carrier import Carrier, ForkingCarrier
 from gateway.errors import CarrierError
 from gateway.hints import hint
@@ -43,7 +44,7 @@ class Refusals:
         metrics: count the refusals.
         monotonic_s: the clock that limits the log lines.
         public_url: the gateway's URL as carriers know it.
-        routes: the names of all routes, which a media URL may contain.
+        routes: return the present routes; a media URL may contain the name of one.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Refusals:
         metrics: Metrics,
         monotonic_s: Callable[[], float],
         public_url: str,
-        routes: Collection[str],
+        routes: Callable[[], Routes],
     ) -> None:
         self._refused_total = metrics.refused_total
         self._throttle = Throttle(monotonic_s)
@@ -101,7 +102,8 @@ class Refusals:
         if kind == "voice" and path.rstrip("/").endswith("/status"):
             parts.append("status")
         if route := request.match_info.get("route"):
-            parts.append(route if route in self._routes else "<route>")
+            known = any(route == each.name for each in self._routes().routes)
+            parts.append(route if known else "<route>")
         if "token" in request.match_info:
             parts.append("<token>")
         slash = "/" if path.endswith("/") else ""

@@ -45,7 +45,7 @@ class TokenIssuer:
         self,
         carriers: Iterable[Carrier],
         settings: Settings,
-        routes: Routes,
+        routes: Callable[[], Routes],
         wall_s: Callable[[], float],
     ) -> None:
         self._authenticators = _authenticators(carriers)
@@ -76,9 +76,9 @@ class TokenIssuer:
 
     def _route(self, request: TokenRequest) -> Route:
         if request.route is None:
-            route = self._routes.certain(request.carrier)
+            route = self._routes().certain(request.carrier)
         else:
-            route = self._routes.named(request.carrier, request.route)
+            route = self._routes().named(request.carrier, request.route)
         if route is None:
             raise LookupError(
                 "no such route; it may only be omitted if all calls of the carrier take one route"

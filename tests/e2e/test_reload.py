@@ -1,4 +1,4 @@
-"""SIGHUP makes a real gateway reload changed secrets while calls continue."""
+"""SIGHUP makes a real gateway reload changed secrets and routes while calls continue."""
 
 import asyncio
 import json
@@ -16,6 +16,8 @@ from aiohttp import ClientSession
 
 from deploy.local.processes import answers
 from gateway.carriers.auth.signatures.twilio import sign
+from tests.container.cpu.dialogue import checksum_engine
+from tests.e2e import test_drain as drain
 from tests.redis_servers import free_port
 
 LIMIT_S = 30.0
@@ -58,11 +60,11 @@ class Gateway:
         async with self.http.post(f"{self.url}/voice/twilio", data=FORM, headers=headers) as reply:
             return reply.status
 
-    async def upgrade(self, secret: str) -> int:
+    async def upgrade(self, secret: str, route: str = "") -> int:
         """Open and close a browser's media socket with a secret; return the status."""
         headers = {"Authorization": f"Bearer {secret}"}
         try:
-            async with self.http.ws_connect(f"{self.url}/media/browser", headers=headers):
+            async with self.http.ws_connect(f"{self.url}/media/browser{route}", headers=headers):
                 return 101
         except Exception as error:  # noqa: BLE001 - for a refused upgrade, it has a status
             return int(getattr(error, "status", 0))
@@ -141,6 +143,91 @@ async def test_a_new_secret_is_accepted_and_the_old_one_refused(
         assert live.close_code == 1000
     log = "".join(gateway.lines)
     assert not any(secret in log for secret in (OLD, NEW, SECRET, NEW_SECRET))
+
+
+ROUTES = """
+[endpoints.blue]
+url = "{blue}"
+drain = {drain}
+
+[endpoints.green]
+url = "{green}"
+
+[[routes]]
+name = "{route}"
+endpoints = ["blue", "green"]
+spread = "in-order"
+"""
+
+
+async def test_draining_an_endpoint_moves_live_calls_and_new_ones(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Moving calls to another endpoint required a restart of all gateways. No word is lost."""
+    file = tmp_path / "routes.toml"
+    async with checksum_engine() as blue, checksum_engine() as green:
+        urls = {"blue": blue.replace("http", "ws"), "green": green.replace("http", "ws")}
+        file.write_text(ROUTES.format(**urls, drain="false", route="old"))
+        async with drain.running(
+            redis_url,
+            GATEWAY_ROUTES_FILE=str(file),
+            GATEWAY_ROLLOVER_SOFT_S="0.5",
+            GATEWAY_ROLLOVER_HARD_S="1.5",
+        ) as gateway:
+
+            async def slots(endpoint: str) -> str:
+                """Return the value of a metric as text."""
+                _, metrics = await gateway.private("GET", "/metrics")
+                name = f'callscribe_places_held{{endpoint="{endpoint}"}} '
+                return metrics.partition(name)[2].partition("\n")[0]
+
+            call = await gateway.call("CA1")
+            await call.speak(400)
+            assert (await slots("blue"), await slots("green")) == ("1.0", "0.0")
+
+            file.write_text(ROUTES.format(**urls, drain="true", route="new"))
+            gateway.process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(LIMIT_S):
+                while await slots("blue") != "0.0":
+                    await call.speak(100)
+                    await asyncio.sleep(0.1)
+            assert await slots("green") == "1.0"
+            second = await gateway.call("CA2")
+            assert await slots("blue") == "0.0"
+            assert float(await slots("green")) > 1
+            await second.send("stop")
+            await call.send("stop")
+            assert await call.closed() == 1000
+            transcript = await drain.record(redis_url, call)
+    assert (transcript.status, transcript.reason) == ("completed", "carrier-stopped")
+
+
+async def test_an_invalid_routes_file_changes_nothing(redis_url: str, tmp_path: Path) -> None:
+    """The carriers' settings of the same reload don't take effect either."""
+    file, urls = tmp_path / "routes.toml", {"blue": "ws://127.0.0.1:1", "green": "ws://127.0.0.1:2"}
+    file.write_text(ROUTES.format(**urls, drain="false", route="old"))
+    async with running(redis_url, tmp_path, GATEWAY_ROUTES_FILE=str(file)) as gateway:
+        for text, problem in (
+            ("[endpoints", f"routes file {file} is not valid TOML: "),
+            (
+                ROUTES.format(blue="ws://127.0.0.1:3", green="ws://x", drain="false", route="new"),
+                "endpoint blue: give it another name, or restart the gateway, to change its ",
+            ),
+        ):
+            file.write_text(text)
+            gateway.write(TWILIO_AUTH_TOKEN=NEW)
+            line = await gateway.reload()
+            assert line["event"] == "settings-reload-failed"
+            assert line["problem"].startswith(problem)
+            assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [200, 403]
+            assert await gateway.upgrade(SECRET, "/new") == 404
+            assert await gateway.upgrade(SECRET, "/old") == 101
+
+        file.write_text(ROUTES.format(**urls, drain="true", route="new"))
+        assert (await gateway.reload())["event"] == "settings-reloaded"
+        assert [await gateway.ring(OLD), await gateway.ring(NEW)] == [403, 200]
+        assert await gateway.upgrade(SECRET, "/new") == 101
+        assert await gateway.upgrade(SECRET, "/old") == 404
 
 
 @pytest.mark.parametrize(

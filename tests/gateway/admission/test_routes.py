@@ -103,6 +103,10 @@ class TestFile:
                 ENDPOINTS + "[[routes]]\nname='a'\nendpoints=['main','main']",
                 "route a: an endpoint is named twice",
             ),
+            (
+                ENDPOINTS + "drain = true\n[[routes]]\nname='a'\nendpoints=['spare']",
+                "route a: all its endpoints have drain = true",
+            ),
             (ENDPOINTS + 2 * "[[routes]]\nname='a'\nendpoints=['main']\n", "named a"),
             (GOOD.replace("priority", "prio"), "routes[2].prio: is not a known setting"),
             (

@@ -77,8 +77,9 @@ class Served:
             new_epoch=epochs(lambda: now_s),
             wall_s=lambda: self.now_s,
         )
-        names = [route.name for route in routes.routes]
-        refusals = Refusals(self.metrics, time.monotonic, self.settings.public_url, names)
+        refusals = Refusals(
+            self.metrics, time.monotonic, self.settings.public_url, lambda: admission.routes
+        )
         middlewares = [noting_unserved(refusals, carriers)]
         app = web.Application(client_max_size=65_536, middlewares=middlewares)
         self.remembered = Remembered()

@@ -129,7 +129,9 @@ class Gateway:
             upstream="websocket",
             realtime_url="ws://127.0.0.1:1/v1/realtime",
         )
-        issuer = TokenIssuer([browser], settings, load_routes(settings), lambda: 1_792_577_216.5)
+        issuer = TokenIssuer(
+            [browser], settings, lambda: load_routes(settings), lambda: 1_792_577_216.5
+        )
         AdminApi(read_tokens(json.dumps(TOKENS)), self.streams, issuer).add_to(app)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 

@@ -47,7 +47,7 @@ def issuer(**settings: Any) -> TokenIssuer:
         "realtime_url": "ws://127.0.0.1:1/v1/realtime",
     }
     read = Settings(_env_file=None, **values | settings)
-    return TokenIssuer(CARRIERS, read, load_routes(read), lambda: NOW_S)
+    return TokenIssuer(CARRIERS, read, lambda: load_routes(read), lambda: NOW_S)
 
 
 async def tried(url: str, call_id: str) -> tuple[bool, int | None]:
@@ -119,6 +119,6 @@ def test_carrier_with_openid_is_refused(secret: str | None) -> None:
         realtime_url="ws://127.0.0.1:1/v1/realtime",
     )
     with pytest.raises(LookupError):
-        TokenIssuer([acs], settings, load_routes(settings), lambda: NOW_S).issue(
+        TokenIssuer([acs], settings, lambda: load_routes(settings), lambda: NOW_S).issue(
             TokenRequest("acs")
         )
