@@ -41,8 +41,8 @@ if TYPE_CHECKING:  # an optional package: imported at runtime only if it is used
 _SERVICE: Final = "callscribe-gateway"
 _STOP_S: Final = 3.0  # for the last spans, at the end of the process
 _NOT_INSTALLED: Final = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed; install it with "
-    "pip install --require-hashes -r requirements/otel.txt, or unset the variable"
+    "OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT is set, but OpenTelemetry is not "
+    "installed; install it (docs/tracing.md: requirements/otel.txt) or unset the variable"
 )
 
 _log = structlog.get_logger()

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from gateway.errors import GatewayError
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.tracing import OFF, tracing
+from tests.e2e.test_drain import running
 from tests.open_carriers import open_twilio
 from tests.otlp_collector import Collector, attributes, collecting
 from tests.redis_servers import free_port
@@ -50,8 +52,8 @@ def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
-    async with collecting() as running:
-        yield running
+    async with collecting() as served:
+        yield served
 
 
 @asynccontextmanager
@@ -129,16 +131,18 @@ async def gateway(
         "realtime_url": model_url,
         "otlp_endpoint": endpoint,
     }
-    async with app.serve(Settings(**options | settings), [open_twilio()]) as running:
-        yield running
+    async with app.serve(Settings(**options | settings), [open_twilio()]) as served:
+        yield served
 
 
-async def metrics_of(running: app.Gateway) -> str:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{running.admin}/metrics") as response,
-    ):
-        return await response.text()
+async def until_metrics_have(served: app.Gateway, sample: str) -> None:
+    """Wait: the SDK's thread counts after the collector has responded."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+        while True:
+            async with http.get(f"http://127.0.0.1:{served.admin}/metrics") as response:
+                if sample in await response.text():
+                    return
+            await asyncio.sleep(0.02)
 
 
 def assert_within(child: Span, parent: Span) -> None:
@@ -154,13 +158,13 @@ async def test_a_call_is_one_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=of-the-collector")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     began_ns = time.time_ns()
-    async with engine() as url, gateway(redis_url, url, collector.url) as running:
-        async with calling(running.public) as caller:
+    async with engine() as url, gateway(redis_url, url, collector.url) as served:
+        async with calling(served.public) as caller:
             await caller.speak(10)
             await caller.press()
         root = await collector.call()
-        assert 'exported_total{outcome="sent"} 5.0' in await metrics_of(running)
-        assert "trace_spans_ended_total 5.0" in await metrics_of(running)
+        await until_metrics_have(served, 'trace_spans_exported_total{outcome="sent"} 5.0')
+        await until_metrics_have(served, "trace_spans_ended_total 5.0")
     assert root.parent_span_id == b""
     assert began_ns <= root.start_time_unix_nano <= root.end_time_unix_nano <= time.time_ns()
     assert attributes(root.attributes) == {
@@ -201,9 +205,9 @@ async def test_finish_takes_as_long_as_the_last_words(redis_url: str, collector:
     """The model is done 0.3 s after the final commit."""
     async with (
         engine(done_after_s=0.3) as url,
-        gateway(redis_url, url, collector.url) as running,
+        gateway(redis_url, url, collector.url) as served,
     ):
-        async with calling(running.public) as caller:
+        async with calling(served.public) as caller:
             await caller.speak(5)
         root = await collector.call()
     [finish] = collector.named("finish")
@@ -214,8 +218,8 @@ async def test_finish_takes_as_long_as_the_last_words(redis_url: str, collector:
 async def test_a_reconnect_is_an_event_between_two_sessions(
     redis_url: str, collector: Collector
 ) -> None:
-    async with engine(failing=1) as url, gateway(redis_url, url, collector.url) as running:
-        async with calling(running.public) as caller:
+    async with engine(failing=1) as url, gateway(redis_url, url, collector.url) as served:
+        async with calling(served.public) as caller:
             await caller.speak(10, 0.05)
             await eventually(lambda: bool(collector.named("session")))
             await caller.speak(10, 0.05)
@@ -238,9 +242,9 @@ async def test_a_rollover_covers_the_start_of_the_next_session(
 ) -> None:
     async with (
         engine() as url,
-        gateway(redis_url, url, collector.url, rollover_hard_s=0.5) as running,
+        gateway(redis_url, url, collector.url, rollover_hard_s=0.5) as served,
     ):
-        async with calling(running.public) as caller:
+        async with calling(served.public) as caller:
             while not collector.named("rollover"):
                 await caller.speak(1, 0.05)
         root = await collector.call()
@@ -261,11 +265,11 @@ async def test_a_refused_call_is_a_trace(redis_url: str, collector: Collector) -
     """A call reserves two slots until its tracks are known; another call uses one of the two."""
     async with (
         engine() as url,
-        gateway(redis_url, url, collector.url, endpoint_sessions=2) as running,
-        calling(running.public),
+        gateway(redis_url, url, collector.url, endpoint_sessions=2) as served,
+        calling(served.public),
     ):
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
-            async with calling(running.public):
+            async with calling(served.public):
                 pass
         root = await collector.call()
         [admission] = [each for each in collector.named("admission") if each.status.code]
@@ -285,9 +289,9 @@ async def test_a_failed_call_is_marked(redis_url: str, collector: Collector) -> 
     limits = {"retry_budget_s": 0.1}
     async with (
         engine(failing=1000) as url,
-        gateway(redis_url, url, collector.url, **limits) as running,
+        gateway(redis_url, url, collector.url, **limits) as served,
     ):
-        async with calling(running.public) as caller:
+        async with calling(served.public) as caller:
             await caller.speak(20, 0.05)
         root = await collector.call()
     assert (root.status.code, root.status.message) == (Status.STATUS_CODE_ERROR, "realtime-error")
@@ -299,8 +303,8 @@ async def test_the_trace_context_of_a_carrier_is_ignored(
 ) -> None:
     """Else a caller could join other traces, or switch its own off."""
     headers = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-00", "tracestate": "a=b"}
-    async with engine() as url, gateway(redis_url, url, collector.url) as running:
-        async with calling(running.public, **headers) as caller:
+    async with engine() as url, gateway(redis_url, url, collector.url) as served:
+        async with calling(served.public, **headers) as caller:
             await caller.speak(1)
         root = await collector.call()
     assert (root.parent_span_id, root.trace_state) == (b"", "")
@@ -310,8 +314,8 @@ async def test_the_trace_context_of_a_carrier_is_ignored(
 @pytest.mark.parametrize("failing", [0, 1])
 async def test_spans_have_no_content(redis_url: str, collector: Collector, failing: int) -> None:
     """Protobuf does not encode text further, so a phrase would be in the bytes."""
-    async with engine(failing=failing) as url, gateway(redis_url, url, collector.url) as running:
-        async with calling(running.public) as caller:
+    async with engine(failing=failing) as url, gateway(redis_url, url, collector.url) as served:
+        async with calling(served.public) as caller:
             await caller.speak(10, 0.02)
             await caller.press()
         await collector.call()
@@ -325,13 +329,10 @@ async def test_an_unavailable_collector_delays_no_call(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     nowhere = f"http://127.0.0.1:{free_port()}"
-    failed = 'trace_spans_exported_total{outcome="failed"}'
-    async with engine() as url, gateway(redis_url, url, nowhere) as running:
-        async with calling(running.public) as caller:
+    async with engine() as url, gateway(redis_url, url, nowhere) as served:
+        async with calling(served.public) as caller:
             await caller.speak(3)
-        async with asyncio.timeout(20):
-            while failed not in await metrics_of(running):  # noqa: ASYNC110 - no event
-                await asyncio.sleep(0.05)
+        await until_metrics_have(served, 'trace_spans_exported_total{outcome="failed"}')
     assert "trace-export-failed" in capsys.readouterr().out
 
 
@@ -340,15 +341,32 @@ async def test_a_hanging_collector_delays_neither_calls_nor_the_stop(
 ) -> None:
     collector.answers.clear()
     async with engine() as url:
-        async with gateway(redis_url, url, collector.url) as running:
+        async with gateway(redis_url, url, collector.url) as served:
             for _ in range(3):
                 began_s = time.monotonic()
-                async with calling(running.public) as caller:
+                async with calling(served.public) as caller:
                     await caller.speak(3)
                 assert time.monotonic() - began_s < 3
             await eventually(lambda: bool(collector.bodies))
             began_s = time.monotonic()
         assert time.monotonic() - began_s < 8  # the SDK would wait for 30 s
+
+
+async def test_a_process_stops_although_its_collector_hangs(
+    redis_url: str, collector: Collector
+) -> None:
+    """The endpoint is in the environment, as in an installation."""
+    collector.answers.clear()
+    async with running(redis_url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
+        call = await process.call("CA1")
+        await call.speak(200)
+        await call.send("stop")
+        assert await call.closed() == 1000
+        await eventually(lambda: bool(collector.bodies))
+        began_s = time.monotonic()
+        process.process.send_signal(signal.SIGTERM)
+        assert await process.exit_code() == 0
+    assert time.monotonic() - began_s < 8  # the SDK would wait for 30 s
 
 
 async def test_a_full_queue_drops_spans(
