@@ -24,8 +24,10 @@ WORKDIR /
 USER 10001
 
 FROM base AS gateway
+# For traces (docs/tracing.md): docker build --build-arg OTEL=1 ...
+ARG OTEL=
 COPY requirements requirements
-RUN pip install --require-hashes -r requirements/workers.txt
+RUN pip install --require-hashes -r requirements/workers.txt ${OTEL:+-r requirements/otel.txt}
 COPY pyproject.toml README.md ./
 COPY common common
 COPY gateway gateway

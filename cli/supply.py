@@ -16,7 +16,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
 _LOCKS: Final = _ROOT / "requirements"
 _OLDEST_PYTHON: Final = "3.12"
-EXTRAS: Final = ("workers", "local", "dev")  # each contains the one before
+EXTRAS: Final = ("otel", "workers", "local", "dev")  # "dev" contains all of them
 GROUPS: Final = ("bridge",)  # of pyproject.toml, without the product's own dependencies
 SHIPPED: Final = "local"  # everything that runs outside the development of the product
 
@@ -78,7 +78,7 @@ def bill_of_materials(extra: str) -> str:
 
 def licences() -> None:
     """List the licences of what is shipped; refuse some."""
-    listed = licences_of(SHIPPED)
+    listed = licences_of(SHIPPED) | licences_of("otel")
     for name, licence in listed.items():
         print(f"{name:32} {licence}")  # noqa: T201 - for the terminal
     if refused := [name for name, licence in listed.items() if not is_allowed(licence)]:

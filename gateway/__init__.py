@@ -29,6 +29,7 @@ The path of one call:
 
 Supporting modules: `app.py` builds all parts from `settings.py`; `check.py` tries a configuration
 without serving; `readiness.py` answers `/readyz`; `ingress/admin_api.py` lists and ends live calls;
-`errors.py` lists every failure, `hints.py` what to do about each, `metrics.py` every metric.
+`errors.py` lists every failure, `hints.py` what to do about each, `metrics.py` every metric;
+`tracing.py` sends traces, if OpenTelemetry is configured.
 Modules whose docstring says "Pure." do no I/O; `./run check` enforces it.
 """

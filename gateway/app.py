@@ -50,6 +50,7 @@ from gateway.redis_client.single_use_store import TIMEOUT_S as SINGLE_USE_TIMEOU
 from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings, reloading
 from gateway.settings import Settings
+from gateway.tracing import StartTrace, tracing
 from gateway.upstream.realtime import coalescing_query
 from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 from gateway.upstream.transport import UpstreamTransport, ignore
@@ -128,12 +129,13 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
         await enter(returning_memory())
+        start_trace = await enter(tracing(settings.traces_url, settings.id, metrics))
         publisher = await enter(_publishing(settings, metrics))
         admission, replace_routes = await enter(_admission(settings, routes, metrics))
         streams = await enter(_live_streams(settings, stop, metrics))
         replay_guard = await enter(_replay_guard(settings))
         refusals = Refusals(metrics, time.monotonic, settings.public_url, lambda: admission.routes)
-        services = _call_services(settings, publisher, metrics)
+        services = _call_services(settings, publisher, metrics, start_trace)
         shared = services, streams, admission, replay_guard, refusals
         carrier_routes = {each.name: CarrierRoutes(each, settings, *shared) for each in carriers}
         await enter(_refreshing_keys(carriers))
@@ -195,7 +197,9 @@ async def _replay_guard(settings: Settings) -> AsyncIterator[ReplayGuard]:
         yield ReplayGuard(RedisSingleUseStore(client), retention_s=settings.retention_s)
 
 
-def _call_services(settings: Settings, publisher: Publisher, metrics: Metrics) -> CallServices:
+def _call_services(
+    settings: Settings, publisher: Publisher, metrics: Metrics, start_trace: StartTrace
+) -> CallServices:
     return CallServices(
         open_writer=publisher.open_stream,
         new_epoch=epochs(time.time),
@@ -203,6 +207,7 @@ def _call_services(settings: Settings, publisher: Publisher, metrics: Metrics) -
         limits=call_limits(settings),
         monotonic_s=time.monotonic,
         wall_s=time.time,
+        start_trace=start_trace,
     )
 
 

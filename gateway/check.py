@@ -32,6 +32,7 @@ from gateway.publishing.redis_store import probe_writes
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import create_client, destination
 from gateway.settings import Settings, Upstream
+from gateway.tracing import require_sdk
 from gateway.upstream.sagemaker.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
 
@@ -118,6 +119,9 @@ def _read() -> _Inputs:
             problems += sentences(carrier.Settings, error)
     with _noting(problems):
         inputs.routes = load_routes(settings)
+    if settings.traces_url:
+        with _noting(problems):
+            require_sdk()
     if tokens := settings.admin_tokens:
         with _noting(problems):
             read_tokens(tokens.get_secret_value())

@@ -64,6 +64,16 @@ class Metrics:
         self.degraded = self._gauge(
             "degraded", "Number of conditions that /readyz reports as degraded."
         )
+        self.trace_spans_ended_total = self._counter(
+            "trace_spans_ended_total",
+            "Spans of traces that ended. Those not exported wait, or were dropped because the "
+            "queue was full.",
+        )
+        self.trace_spans_exported_total = self._counter(
+            "trace_spans_exported_total",
+            "Spans passed to the OTLP exporter, by outcome: sent or failed.",
+            "outcome",
+        )
         self.draining = self._gauge(
             "draining", "1 while new calls are refused because the gateway drains."
         )

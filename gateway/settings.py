@@ -46,6 +46,7 @@ class Settings(BaseSettings):
         "idle_timeout_s": "How streams end",
         "admin_tokens": "The admin API on the private port",
         "inbound_role": "Who speaks",
+        "otlp_endpoint": "Traces",
     }
 
     # Ports and load. Both listen on loopback by default, and on all IPv4 addresses in the image.
@@ -260,6 +261,25 @@ class Settings(BaseSettings):
         description="Names of the custom parameters to publish, comma-separated. Default: all "
         "except those whose names suggest a secret. A route may override it.",
     )
+
+    # Traces. The SDK reads its other variables from the environment.
+    otlp_endpoint: Url | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="URL of an OpenTelemetry collector that accepts OTLP over HTTP; traces are "
+        "sent to its path /v1/traces. Needs the extra otel: docs/tracing.md. Default: no traces.",
+    )
+    otlp_traces_endpoint: Url | None = Field(
+        None,
+        validation_alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        description="URL to send traces to, with its path, instead of that one.",
+    )
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where traces are sent; None if tracing is off."""
+        base = self.otlp_endpoint and f"{self.otlp_endpoint}/v1/traces"
+        return self.otlp_traces_endpoint or base
 
     def media_url(self, carrier: str) -> str:
         """Return the WebSocket URL of a carrier's media streams."""

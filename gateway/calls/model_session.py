@@ -10,6 +10,7 @@ import structlog
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, SessionSlot
 from gateway.errors import UpstreamError
+from gateway.tracing import Span
 from gateway.transcript.token_clock import Placement, TokenClock
 from gateway.upstream.realtime import TOKEN_BYTES
 from gateway.upstream.session import RealtimeSession
@@ -36,6 +37,7 @@ class ModelSession:
         on_over: called at the end; `error` is set if the session failed.
         is_current: whether tokens are passed on at once. If False, they are held until
             `make_current`.
+        span: the session's span, which ends with it.
 
     A token is the text for 80 ms of audio, often empty, with its time.
 
@@ -55,6 +57,7 @@ class ModelSession:
         on_writable: Callable[[], None],
         on_over: Callable[["ModelSession"], None],
         is_current: bool,
+        span: Span,
     ) -> None:
         limits = services.limits
         self.slot = slot
@@ -67,6 +70,7 @@ class ModelSession:
         self._on_token = on_token
         self._on_over = on_over
         self._is_current = is_current
+        self._span = span
         self._held: deque[Token] = deque()
         self._live = services.metrics.sessions_live
         self._is_in_live_metric = False  # in that metric
@@ -89,6 +93,7 @@ class ModelSession:
         began_s = services.monotonic_s()
         await self._session.open(self.slot.transport, services.limits.open_timeout_s)
         self.opened_s = self._healthy_s = services.monotonic_s()
+        self._span.event("opened")
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
         self._is_in_live_metric = True
@@ -149,6 +154,7 @@ class ModelSession:
         if self.is_healthy:  # the latest check may be a while ago
             self._healthy_s = self._services.monotonic_s()
         self._is_finishing = True
+        self._span.set(reason="done")
         checking = asyncio.create_task(self._check_end(), name="finishing")
         try:
             await self._session.finish()
@@ -168,6 +174,7 @@ class ModelSession:
 
     def abort(self) -> None:
         """End it now; what the model has not sent is lost."""
+        self._span.set(reason="aborted")
         self._session.abort()
 
     def check(self, now_s: float) -> None:
@@ -214,6 +221,7 @@ class ModelSession:
         now_s = self._services.monotonic_s()
         if not self.tokens:
             self.slot.worked()
+            self._span.event("first-delta")
         self.tokens += 1
         self._healthy_s = now_s
         token = text, self.clock.tick(), now_s
@@ -231,5 +239,7 @@ class ModelSession:
             self.slot.failed(error)
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
+            self._span.fail(error.reason)
+        self._span.end()
         self.slot.release()
         self._on_over(self)

@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.carriers.events import CallStarted
 from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
+from gateway.tracing import StartTrace, no_trace
 from gateway.transcript.events import EventWriter
 from gateway.transcript.keys import DEFAULT_TENANT
 from gateway.upstream.transport import UpstreamTransport
@@ -153,3 +154,4 @@ class CallServices:
     monotonic_s: Callable[[], float]
     wall_s: Callable[[], float]
     random: Random = field(default_factory=Random)  # for jitter
+    start_trace: StartTrace = no_trace

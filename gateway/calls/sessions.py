@@ -19,6 +19,7 @@ from gateway.calls.model_session import ModelSession, Token
 from gateway.calls.replay_state import PROGRESS_MS
 from gateway.calls.services import CallServices, Reservation
 from gateway.errors import UpstreamError
+from gateway.tracing import Span
 
 _TICK_S: Final = 1.0  # how often a session is checked
 _CIRCUIT_OPEN: Final = "circuit-open"
@@ -82,7 +83,7 @@ class Sessions:
     """
 
     def __init__(
-        self, track: SessionHost, services: CallServices, reservation: Reservation
+        self, track: SessionHost, services: CallServices, reservation: Reservation, trace: Span
     ) -> None:
         self.receiver: ModelSession | None = None
         self.failure: UpstreamError | None = None
@@ -93,6 +94,7 @@ class Sessions:
         self._services = services
         self._limits = services.limits
         self._reservation = reservation
+        self._trace = trace
         self._open: set[ModelSession] = set()
         self._current: ModelSession | None = None  # sends tokens; not the receiver in a rollover
         self._changed = asyncio.Event()  # set on everything that `run` may wait for
@@ -204,6 +206,7 @@ class Sessions:
             on_writable=self._track.send,
             on_over=self._on_over,
             is_current=old is None,
+            span=self._trace.child("session", endpoint=slot.endpoint, reason="aborted"),
         )
         self._open.add(session)
         await session.open()
@@ -225,6 +228,7 @@ class Sessions:
         """
         self.reconnects += 1
         self._services.metrics.reconnects_total.labels(error.reason).inc()
+        self._trace.event("reconnect", reason=error.reason)
         if error.reason == "context-full":
             # Keep its words: replaying a whole segment could fill the next context, too.
             self._track.close_segment()
@@ -286,12 +290,22 @@ class Sessions:
 
         Args:
             old: the current session.
-            why: for the metric: lag, age or pause.
+            why: for the metric and the trace: lag, age or pause.
             must: switch in mid-speech if there is no pause. If False, switch only in a pause.
 
         Returns:
             The session that receives the audio afterwards: the old one if it was not replaced.
         """
+        with self._trace.child("rollover", why=why) as span:
+            current = await self._switch(old, must=must)
+            span.set(replaced=current is not old)
+        if current is not old:
+            self.rollovers += 1
+            self._services.metrics.rollovers_total.labels(why).inc()
+        return current
+
+    async def _switch(self, old: ModelSession, *, must: bool) -> ModelSession:
+        """Do the work of `_roll_over`, with the same arguments and result."""
         self._rollover_not_before_s = self._services.monotonic_s() + _PAUSE_WAIT_S
         try:
             new = await self._connect_meanwhile(old)
@@ -316,8 +330,6 @@ class Sessions:
             new.abort()
             self.receiver = old
             return old
-        self.rollovers += 1
-        self._services.metrics.rollovers_total.labels(why).inc()
         self._track.close_segment()
         self._track.abandon(old.clock.sent_ms or 0)
         self._current = new

@@ -50,6 +50,7 @@ from gateway.carriers.events import (
     StreamResumed,
 )
 from gateway.errors import CarrierError, Fault, GatewayError, UpstreamError
+from gateway.tracing import OFF, Span
 from gateway.transcript import events
 from gateway.transcript.events import Status, TranscriptFinal
 
@@ -78,6 +79,7 @@ class CallStream:
         authorize: checks the start message against the credentials; raises CarrierError.
         on_termination: called once with why the stream ends; wakes the reader of the socket.
         reply: sends a text message to the carrier; never waits.
+        trace: the span of the stream.
         is_probed: the socket is closed when its peer stops answering pings, so the stream may be
             without media. If False, the idle limit ends such a stream.
 
@@ -96,6 +98,7 @@ class CallStream:
         authorize: Callable[[CallStarted], None],
         on_termination: Callable[[Termination], None],
         reply: Callable[[str], None],
+        trace: Span = OFF,
         is_probed: bool = True,
     ) -> None:
         self.state = StreamState.AWAITING_START
@@ -110,7 +113,9 @@ class CallStream:
         self._is_probed = is_probed
         self._group = asyncio.TaskGroup()
         self._over = asyncio.Event()  # `termination` is set
-        self._reporter = StreamReporter(carrier, services)
+        self._trace = trace
+        self._finish = OFF  # the span from the hang-up to the last final
+        self._reporter = StreamReporter(carrier, services, trace)
         self._started_s = 0.0
         self._media_s = 0.0  # when the newest frame arrived, or a pause ended
         self._silent_from_s = 0.0  # start of the current silence; stalls are excluded
@@ -139,6 +144,7 @@ class CallStream:
                     _log.exception("stream-reader-crashed")
                     self.end(Termination.failed(GatewayError("internal-error")))
                 self.begin()
+                self._finish = self._trace.child("finish")
                 for name in self._tracks:
                     self._flush_held(name)
                 if self.state is StreamState.LIVE:
@@ -325,6 +331,7 @@ class CallStream:
                 writer,
                 self._reply_with,
                 self._on_track_failed,
+                trace=self._trace.of_track(form.track),
                 untimed_peers=untimed_peers,
             )
             for form in event.tracks
@@ -339,7 +346,8 @@ class CallStream:
     async def _transcribe(self, start: CallStarted) -> None:
         """Reserve session slots, then run the tracks."""
         try:
-            await self._reservation.reserve_slots(start)
+            with self._trace.child("admission"):
+                await self._reservation.reserve_slots(start)
         except CarrierError as error:
             refused = Termination.failed(error, Status.REFUSED)
             self.end(refused)
@@ -381,6 +389,7 @@ class CallStream:
 
     def _publish_end(self) -> Termination:
         """Publish `stream.ended` and write the stream's log line."""
+        self._finish.end()
         tracks = list(self._tracks.values())
         termination = self.termination or Termination.failed(GatewayError("internal-error"))
         error = next((track.error for track in tracks if track.error), None) or _decoding_error(

@@ -12,6 +12,7 @@ from gateway.carriers.events import CallStarted
 from gateway.hints import hint
 from gateway.histogram import Histogram
 from gateway.metrics import LATENCY_OF_WORDS_S
+from gateway.tracing import Span
 from gateway.transcript.events import (
     EventWriter,
     Status,
@@ -37,6 +38,7 @@ class StreamReporter:
     Args:
         carrier: the carrier's name, for events and metrics.
         services: what all calls share.
+        trace: the span of the stream.
 
     Attributes:
         call_id: the carrier's id, encoded as in events; empty before `open`.
@@ -45,11 +47,12 @@ class StreamReporter:
         epoch: the proposed epoch, Unix ms; Redis decides the epoch of the events.
     """
 
-    def __init__(self, carrier: str, services: CallServices) -> None:
+    def __init__(self, carrier: str, services: CallServices, trace: Span) -> None:
         self.call_id = self.stream_id = self.tenant = ""
         self.epoch = 0
         self._carrier = carrier
         self._services = services
+        self._trace = trace
         self._writer: EventWriter | None = None
         self._dtmf_count = 0
         self._pause_count = 0
@@ -76,6 +79,7 @@ class StreamReporter:
         self.call_id, self.stream_id = encode_id(start.call_id), encode_id(start.stream_id)
         self.epoch = self._services.new_epoch()
         structlog.contextvars.bind_contextvars(call_id=self.call_id, stream_id=self.stream_id)
+        self._trace.set(call_id=self.call_id, stream_id=self.stream_id, tenant=tenant)
         self._writer = self._services.open_writer(
             start.call_id,
             start.stream_id,
@@ -134,7 +138,7 @@ class StreamReporter:
     def report_end(
         self, termination: Termination, tracks: Sequence[Track], duration_ms: int, route: str | None
     ) -> None:
-        """Publish `stream.ended` and write the stream's log line."""
+        """Publish `stream.ended`, write the stream's log line and complete its trace."""
         segments = sum(track.segments for track in tracks)
         gap_ms = sum(track.gap_ms for track in tracks)
         if self.is_open:
@@ -154,6 +158,9 @@ class StreamReporter:
         latency = Histogram.merged((track.latency for track in tracks), LATENCY_OF_WORDS_S)
         endpoints = set().union(*(track.sessions.endpoints for track in tracks))
         has_failed = termination.status in (Status.FAILED, Status.REFUSED)
+        self._trace.set(status=termination.status, reason=termination.reason, route=route)
+        if has_failed:
+            self._trace.fail(termination.reason)
         write = _log.warning if has_failed else _log.info
         write(
             "stream-ended" if self.is_open else "stream-never-started",

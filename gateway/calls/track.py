@@ -29,6 +29,7 @@ from gateway.carriers.events import AudioFrame
 from gateway.errors import UpstreamError
 from gateway.histogram import Histogram
 from gateway.metrics import LATENCY_OF_WORDS_S
+from gateway.tracing import Span
 from gateway.transcript.events import (
     EventWriter,
     FinalReason,
@@ -58,6 +59,7 @@ class Track:
         writer: receives the track's events.
         on_final: called with each final transcript that has words.
         on_failed: called when `error` is set.
+        trace: the span of the stream, for this track.
         untimed_peers: as in `TrackAudio`.
 
     Attributes:
@@ -81,13 +83,14 @@ class Track:
         on_final: Callable[[TranscriptFinal], None],
         on_failed: Callable[[], None],
         *,
+        trace: Span,
         untimed_peers: list[Arrivals] | None = None,
     ) -> None:
         limits = services.limits
         self.form = form
         self.role = role
         self.audio = TrackAudio(form, role, carrier, services, untimed_peers)
-        self.sessions = Sessions(self, services, reservation)
+        self.sessions = Sessions(self, services, reservation, trace)
         self.error: UpstreamError | None = None
         self.words = 0
         self.latency = Histogram(LATENCY_OF_WORDS_S)

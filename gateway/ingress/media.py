@@ -22,6 +22,7 @@ from gateway.errors import CarrierError
 from gateway.ingress.bound_tokens import BoundTokens
 from gateway.ingress.refusals import require_upgrade
 from gateway.ingress.turns import Turns
+from gateway.tracing import Span
 
 _CLOSE_TIMEOUT_S: Final = 5.0
 _FLOOD_CLOSE_S: Final = 1.0  # shorter: what a flooding peer sends meanwhile costs CPU
@@ -81,8 +82,11 @@ class MediaHandler:
         """
         require_upgrade(request)
         is_probed = self.carrier.answers_pings
-        with self._streams.admit():
-            async with self._admission.enter(self.carrier.name, route_name) as reservation:
+        with self._streams.admit(), self._services.start_trace(self.carrier.name) as trace:
+            async with contextlib.AsyncExitStack() as held:
+                with trace.child("admission"):
+                    entering = self._admission.enter(self.carrier.name, route_name)
+                    reservation = await held.enter_async_context(entering)
                 # After the reservation: a refusal for capacity must not use up a single-use token.
                 await self._tokens.check(upgrade)
                 socket = web.WebSocketResponse(
@@ -102,7 +106,7 @@ class MediaHandler:
                 correct = upgrade.adapter.correct
                 upgrade.adapter.correct = self._with_route_encoding(route_name, correct)
                 termination = await self._run_stream(
-                    request, socket, upgrade, reservation, is_probed=is_probed
+                    request, socket, upgrade, reservation, trace, is_probed=is_probed
                 )
             await _close(request, socket, termination)
             return socket
@@ -123,6 +127,7 @@ class MediaHandler:
         socket: web.WebSocketResponse,
         upgrade: Upgrade,
         reservation: Reservation,
+        trace: Span,
         *,
         is_probed: bool,
     ) -> Termination:
@@ -142,6 +147,7 @@ class MediaHandler:
                 authorize=lambda start: self._tokens.authorize(upgrade, start, stream),
                 on_termination=on_termination,
                 reply=replies.send,
+                trace=trace,
                 is_probed=is_probed,
             )
             if isinstance(request.protocol, Connection):

@@ -33,7 +33,14 @@ MORE: Final[dict[str, Any]] = {  # what no example uses
     "redis": {"tlsSecretName": "redis-tls"},
     "gateway": {
         "routes": '[[routes]]\nname = "all"\nendpoints = ["main"]\n',
-        "secretEnv": {"AWS_ACCESS_KEY_ID": {"name": "aws", "key": "id"}},
+        "env": {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+            "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        },
+        "secretEnv": {
+            "AWS_ACCESS_KEY_ID": {"name": "aws", "key": "id"},
+            "OTEL_EXPORTER_OTLP_HEADERS": {"name": "collector", "key": "headers"},
+        },
         "tolerations": [{"key": "calls", "operator": "Exists"}],
         "priorityClassName": "calls",
     },

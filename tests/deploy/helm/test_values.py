@@ -80,6 +80,7 @@ def test_values_file_has_every_value_of_the_schema() -> None:
         {"gateway": {"env": {"WORKER_TAKEOVER_S": "60"}}},
         {"gateway": {"env": {"GATEWAY_TWILIO_AUTH_TOKEN": "secret"}}},
         {"gateway": {"env": {"AWS_SECRET_ACCESS_KEY": "secret"}}},
+        {"gateway": {"env": {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=secret"}}},
         {"gateway": {"secretEnv": {"GATEWAY_TWILIO_AUTH_TOKEN": "secret"}}},
         {"gateway": {"secretEnv": {"GATEWAY_TWILIO_AUTH_TOKEN": {"value": "secret"}}}},
         {"gateway": {"secretEnv": {"GATEWAY_TWILIO_AUTH_TOKEN": {"name": "a", "key": ""}}}},
