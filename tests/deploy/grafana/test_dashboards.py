@@ -49,7 +49,7 @@ def test_schema_refuses_misspelled_names() -> None:
 
 
 def test_there_is_a_dashboard_for_each_question() -> None:
-    names = {"calls", "capacity", "endpoint", "failures", "latency", "redis-workers"}
+    names = {"bridge", "calls", "capacity", "endpoint", "failures", "latency", "redis-workers"}
     assert {parsed(path)["uid"] for path in DASHBOARDS} == {f"callscribe-{each}" for each in names}
     assert {path.stem for path in DASHBOARDS} == names
 
