@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -141,6 +142,22 @@ def test_shares_have_units_of_shares(path: Path) -> None:
     for panel in panels(path):
         is_share = any("ratio" in target.get("expr", "") for target in panel["targets"])
         assert is_share == (panel["fieldConfig"]["defaults"]["unit"] == "percentunit")
+
+
+@each_dashboard
+def test_the_first_event_of_a_kind_is_shown(path: Path) -> None:
+    """Symptom: an alert fired at the first dropped event, and the panel about them stayed empty.
+
+    A counter with labels has no series before it counts, and its rate does not see that step. Where
+    events are rare, series that are younger than the window count, too.
+    """
+    frequent = {"audio_seconds", "words", "consumer_entries"}
+    for panel in panels(path):
+        for expression in (target.get("expr", "") for target in panel["targets"]):
+            # All series of a bridge exist from its start.
+            counter = re.search(r"\bsum by .*\bcallscribe_(?!bridge_)(\w+)_total", expression)
+            if counter and counter[1] not in frequent:
+                assert " unless " in expression
 
 
 @each_dashboard
