@@ -26,9 +26,15 @@ _PYTEST: Final = (
     *("--durations=10", "--durations-min=1"),
 )
 _CHROMIUM: Final = ("chromium", "fonts-dejavu-core")
-# Their packages are only unpacked: installed, they would start services that listen on the network.
-_PROMETHEUS: Final = ("prometheus", "prometheus-alertmanager")
-_UNPACKED: Final = _ROOT / ".venv/debian"
+# Packages that are only unpacked, by program: installed, they would start services that listen on
+# the network. The libraries that the programs need come with apt and Python: PCRE2, OpenSSL, zlib.
+_UNPACKED: Final = {
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "nginx": "nginx",
+    "caddy": "caddy",
+}
+_DEBIAN: Final = _ROOT / ".venv/debian"
 _APT_TIMEOUT_S: Final = 300
 _COVERAGE: Final = ("-m", "coverage")
 _CHECKS: Final = {
@@ -52,7 +58,7 @@ def test(
     The tests run in several processes. Use -n 0 for one process, for example with a debugger.
     """
     os.chdir(_ROOT)
-    os.environ["PATH"] += f":{_UNPACKED / 'usr/bin'}"
+    os.environ["PATH"] += f":{_DEBIAN / 'usr/bin'}:{_DEBIAN / 'usr/sbin'}"
     if not context.args:
         _install_tools()
     if not cov:
@@ -69,19 +75,22 @@ def _install_tools() -> None:
 
     Without a program, the tests that need it are skipped, with the reason.
     """
-    has_prometheus = shutil.which("promtool") and shutil.which("amtool")
+    missing = [package for program, package in _UNPACKED.items() if not shutil.which(program)]
+    has_chromium = shutil.which("chromium")
     may = Path("/etc/debian_version").exists() and os.geteuid() == 0
-    if not may or (shutil.which("chromium") and has_prometheus):
+    if not may or (has_chromium and not missing):
         return
-    sys.stderr.write("run: fetching Chromium and Prometheus with apt-get, for tests (once)\n")
-    _UNPACKED.mkdir(exist_ok=True)
+    names = ", ".join([*missing, *(() if has_chromium else _CHROMIUM)])
+    sys.stderr.write(f"run: fetching with apt-get, for tests (once): {names}\n")
+    _DEBIAN.mkdir(exist_ok=True)
     try:
         _apt("update")
-        if not has_prometheus:
-            _apt("download", *_PROMETHEUS)
-            for package in _UNPACKED.glob("*.deb"):
-                _system("dpkg-deb", "--extract", str(package), str(_UNPACKED))
-        if not shutil.which("chromium"):
+        if missing:
+            _apt("download", *missing)
+            for package in _DEBIAN.glob("*.deb"):
+                _system("dpkg-deb", "--extract", str(package), str(_DEBIAN))
+                package.unlink()
+        if not has_chromium:
             _apt("-y", "install", "--no-install-recommends", *_CHROMIUM)
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"run: that failed ({error}); the tests that need them are skipped\n")
@@ -95,7 +104,7 @@ def _system(*command: str) -> None:
     """Run a program of Debian in the folder of unpacked packages."""
     subprocess.run(  # noqa: S603 (constants)
         command,
-        cwd=_UNPACKED,
+        cwd=_DEBIAN,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         check=True,
         capture_output=True,

@@ -227,6 +227,14 @@ def test_prometheus_and_grafana_reach_services_at_published_ports(local: Any) ->
         assert int(port) in {each["target"] for each in services[name]["ports"]}
 
 
+def test_prometheus_scrapes_the_bridge_of_the_local_profile(local: Any) -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    [found] = [each for job in jobs for each in job.get("dns_sd_configs", ())]
+    assert found["names"] == ["bridge"]
+    assert found["port"] == BridgeSettings.model_fields["port"].default
+    assert "BRIDGE_PORT" not in local["services"]["bridge"]["environment"]
+
+
 def test_grafana_finds_the_dashboards(local: Any) -> None:
     mounts = mounted(local["services"]["grafana"])
     provider = mounts["/etc/grafana/provisioning"] / "dashboards/callscribe.yml"

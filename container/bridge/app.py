@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from common.exposition import metrics_of
 from container.bridge import coalescing
 from container.bridge.ends import End, Ended
-from container.bridge.health import EngineHealth
+from container.bridge.health import EngineHealth, Ping
 from container.bridge.record import Metrics, SessionRecord
 from container.bridge.relay import EngineSocket, PlatformSocket, Relay
 from container.bridge.settings import Settings
@@ -156,8 +156,12 @@ class Bridge:
 
     async def _serve_ping(self, _request: web.Request) -> web.Response:
         assert self._health is not None  # noqa: S101 - set while the routes are served
-        healthy = not self._draining and await self._health.healthy()
-        return web.Response(status=200 if healthy else 503)
+        if self._draining:
+            ping = Ping.DRAINING
+        else:
+            ping = Ping.HEALTHY if await self._health.healthy() else Ping.UNHEALTHY
+        self._metrics.pings[ping].inc()
+        return web.Response(status=200 if ping is Ping.HEALTHY else 503)
 
     async def _restart(self, _app: web.Application) -> None:
         self._draining = True

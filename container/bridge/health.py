@@ -2,10 +2,19 @@
 
 import asyncio
 import time
+from enum import StrEnum
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 _FRESH_S = 1.0  # minimum interval between requests to the engine, however often `/ping` is called
+
+
+class Ping(StrEnum):
+    """What `/ping` reports: 200 for a healthy engine, 503 for the others."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DRAINING = "draining"  # this process stops
 
 
 class EngineHealth:

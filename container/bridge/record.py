@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from container.bridge.ends import End, Ended
+from container.bridge.health import Ping
 
 _DELTA: Final = b'"transcription.delta'  # or deltas: coalescing.py
 _TYPE_BYTES: Final = 64  # a message's type is its first field
@@ -41,6 +42,8 @@ class Metrics:
         frames = counter("frames", "Frames forwarded, by receiver.", "receiver")
         self.frames_to_engine = frames.labels("engine")
         self.frames_to_platform = frames.labels("platform")
+        pings = counter("pings", "Requests of /ping, by result.", "result")
+        self.pings = {ping: pings.labels(ping) for ping in Ping}
         self.engine_open_seconds = histogram(
             "engine_open_seconds", "Time to open a session at the engine.", _WAITS_S
         )

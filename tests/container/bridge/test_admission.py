@@ -18,6 +18,7 @@ from gateway.upstream.websocket import WebSocketTransport
 from tests.container.bridge.conftest import bridge, serving
 from tests.container.bridge.engine import CREATED, DONE, FINAL, ScriptedEngine, delta
 from tests.container.bridge.test_bridge import APPEND, closed, platform, send_close, sessions_ended
+from tests.container.bridge.test_record import scrape
 from tests.container.cpu.dialogue import MODEL, checksum_engine
 from tests.deploy.local.sagemaker.peers import settings
 from tests.gateway.upstream.peers import sagemaker_to
@@ -138,6 +139,7 @@ async def test_a_drain_lets_live_sessions_finish_and_refuses_new_ones(
         draining = asyncio.create_task(instance.drain(asyncio.Event()))
         await asyncio.sleep(0)
         assert await ping(url) == 503
+        assert (await scrape(url))["callscribe_bridge_pings_total draining"] == 1
         async with platform(url) as late:
             assert await closed(late) == RESTART
         await live.send_str(FINAL)

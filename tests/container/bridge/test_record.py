@@ -78,6 +78,16 @@ async def test_a_session_has_one_log_line(engine: ScriptedEngine, log: StringIO)
     assert 0 <= ended["engine_open_ms"] <= ended["first_delta_ms"] <= ended["duration_ms"]
 
 
+async def test_metrics_count_pings(engine: ScriptedEngine) -> None:
+    async with ClientSession() as http:
+        async with bridge(engine.url) as (url, _):
+            await http.get(f"{url}/ping")
+            assert (await scrape(url))["callscribe_bridge_pings_total healthy"] == 1
+        async with bridge("http://127.0.0.1:1") as (url, _):
+            await http.get(f"{url}/ping")
+            assert (await scrape(url))["callscribe_bridge_pings_total unhealthy"] == 1
+
+
 async def test_metrics_describe_the_sessions(engine: ScriptedEngine) -> None:
     async with bridge(engine.url, max_sessions=1) as (url, _):
         async with platform(url) as ws:

@@ -3,9 +3,20 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.deploy.helm.charts import FOLDER, NAMESPACE, Object, example, of_kind, render
+from tests.deploy.helm.charts import (
+    FOLDER,
+    NAMESPACE,
+    Object,
+    Values,
+    example,
+    helm,
+    merged,
+    of_kind,
+    render,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/metrics.md"
 METRICS = set(re.findall(r"^\| `(callscribe_\w+)` \|", DOCUMENT.read_text(), re.MULTILINE))
@@ -34,10 +45,50 @@ def test_gateways_grow_fast_and_shrink_slowly() -> None:
     assert behavior["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
 
 
+def test_relays_scale_on_cpu_and_shrink_slowly() -> None:
+    objects = scaling()
+    spec = of_kind(objects, "HorizontalPodAutoscaler")["demo-callscribe-relay"]["spec"]
+    assert spec["scaleTargetRef"]["name"] in of_kind(objects, "Deployment")
+    [cpu] = spec["metrics"]
+    assert cpu["resource"]["name"] == "cpu"
+    assert spec["behavior"]["scaleDown"]["policies"][0]["value"] == 1
+
+
+def test_relays_do_not_scale_unless_enabled() -> None:
+    objects = render(example("sagemaker"))
+    assert of_kind(objects, "HorizontalPodAutoscaler") == {}
+    assert of_kind(objects, "Deployment")["demo-callscribe-relay"]["spec"]["replicas"] == 2
+    off = render(merged(example("sagemaker", "scaling"), {"relay": {"enabled": False}}))
+    assert "demo-callscribe-relay" not in of_kind(off, "HorizontalPodAutoscaler")
+
+
+@pytest.mark.parametrize(
+    ("redact", "refused"),
+    [
+        ({"replicas": 65}, "redact.replicas"),
+        (
+            {"keda": {"enabled": True, "maxReplicas": 65, "prometheusUrl": "http://prometheus"}},
+            "redact.keda.maxReplicas",
+        ),
+    ],
+)
+def test_more_processes_than_partitions_are_refused(redact: Values, refused: str) -> None:
+    """Symptom: processes were started that never got a partition."""
+    values = merged(example("sagemaker"), {"redact": redact})
+    with pytest.raises(helm.HelmError, match=f"{refused} is more than events.partitions"):
+        render(values)
+    render(merged(values, {"events": {"partitions": 65}}))
+
+
+def test_replicas_that_do_not_apply_are_not_checked() -> None:
+    render(merged(example("sagemaker", "scaling"), {"redact": {"replicas": 65}}))
+    render(merged(example("sagemaker"), {"redact": {"replicas": 65, "enabled": False}}))
+
+
 def test_scaled_deployments_name_no_replicas() -> None:
-    """Symptom to prevent: an upgrade resets the number of gateways."""
+    """Symptom to prevent: an upgrade resets the number of processes."""
     deployments = of_kind(scaling(), "Deployment")
-    for name in ("gateway", "redact"):
+    for name in ("gateway", "redact", "relay"):
         assert "replicas" not in deployments[f"demo-callscribe-{name}"]["spec"]
 
 
@@ -57,7 +108,7 @@ def test_redaction_scales_on_lag_and_cpu() -> None:
 def test_processes_that_scale_request_cpu() -> None:
     """Utilization is relative to the request; without one, nothing scales."""
     deployments = of_kind(scaling(), "Deployment")
-    for name in ("gateway", "redact"):
+    for name in ("gateway", "redact", "relay"):
         template = deployments[f"demo-callscribe-{name}"]["spec"]["template"]
         (container,) = template["spec"]["containers"]
         assert container["resources"]["requests"]["cpu"]

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from container.bridge.ends import End
+from container.bridge.health import Ping
+from container.bridge.record import Metrics as BridgeMetrics
 from deploy.local.processes import Part, RunningPart, answers
 from gateway.errors import REASONS
 from gateway.transcript.events import GapCause, Status
@@ -36,10 +40,11 @@ VALUES: Mapping[str, set[str]] = {
     "alertstate": {"pending", "firing"},
     "carrier": {"unknown"},
     "cause": set(GapCause),
+    "end": set(End),
     "group": {"redact"},
-    "job": JOBS,
+    "job": JOBS | {"callscribe-vllm"},  # of the chart: tests/deploy/helm/test_operators.py
     "reason": set(REASONS),
-    "result": {"handled", "retried", "dead"},
+    "result": {"handled", "retried", "dead", *Ping},
     "status": set(Status),
 }
 each_query = pytest.mark.parametrize("query", queries(), ids=lambda query: query.where)
@@ -58,9 +63,12 @@ def samples(family: Metric) -> Iterable[str]:
 
 async def exported_labels() -> dict[str, set[str]]:
     """Return the series that the processes can export, with their labels."""
+    bridge = CollectorRegistry()
+    BridgeMetrics(bridge, max_sessions=1)
     return {
         name: {label for sample in family.samples for label in sample.labels}
-        for family in (*filled().collect(), *filled_workers().collect())
+        for registry in (filled(), filled_workers(), bridge)
+        for family in registry.collect()
         for name in samples(family)
     } | BUILT_IN
 
@@ -77,8 +85,8 @@ async def test_running_processes_export_each_metric(redis_url: str, tmp_path: Pa
 
 
 async def scraped(redis_url: str, folder: Path) -> set[str]:
-    """Start a gateway and all workers; return the names of the series that they declare."""
-    ports = {"gateway": free_port(), "workers": free_port()}
+    """Start all processes with metrics; return the names of the series that they declare."""
+    ports = {name: free_port() for name in ("gateway", "workers", "container.bridge")}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment = kept | {
         "GATEWAY_PUBLIC_URL": "https://gw.example.com",
@@ -90,15 +98,16 @@ async def scraped(redis_url: str, folder: Path) -> set[str]:
         "WORKER_REDIS_URL": redis_url,
         "WORKER_METRICS_PORT": str(ports["workers"]),
         "WORKER_RELAY_PORT": "0",
+        "BRIDGE_PORT": str(ports["container.bridge"]),
     }
-    arguments = {"gateway": (), "workers": ("janitor", "redact", "relay")}
+    arguments = {"workers": ("janitor", "redact", "relay")}
     parts = [
         await RunningPart.start(
             Part(
                 name,
-                (sys.executable, "-m", name, *arguments[name]),
+                (sys.executable, "-m", name, *arguments.get(name, ())),
                 environment,
-                answers("127.0.0.1", port, "/healthz"),
+                answers("127.0.0.1", port, "/metrics"),
             ),
             folder,
         )
