@@ -25,7 +25,6 @@ _NEEDS: Final = re.compile(r"\bNeeds: ([^.]+)\.")
 _BREAK: Final = re.compile(r"\n\s*\n|^ *```$", re.MULTILINE)
 _COMMENT: Final = re.compile(r" +# .*$", re.MULTILINE)
 
-
 # What a page may say that a command needs, and how the command fails without it.
 NEEDS: Final = {
     "an AWS account": r"[Uu]nable to locate credentials|no-credentials",

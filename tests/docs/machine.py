@@ -33,8 +33,7 @@ contexts: [{name: none, context: {cluster: none}}]
 clusters: [{name: none, cluster: {server: "http://127.0.0.1:9"}}]
 """
 _PLACEHOLDER: Final = re.compile(r"<(\w+)>")
-_INHERITED: Final = {"HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH"}
-
+_INHERITED: Final = {"LANG", "TMPDIR", "LD_LIBRARY_PATH"}
 
 type Probe = Callable[[str], Awaitable[bool]]
 
@@ -54,12 +53,13 @@ class Machine:
     Attributes:
         here: names in the pages, and what stands for each on this machine.
         account: variables that give access to the model, as AWS credentials would.
+        variables: ports and folders that are free on this machine.
     """
 
     folder: Path
     here: Mapping[str, str]
     account: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ports: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, folder: Path, **more: Mapping[str, str]) -> Self:
@@ -155,9 +155,11 @@ class Machine:
     def _environment(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in _INHERITED & os.environ.keys()}
         nowhere = "http://127.0.0.1:9"
+        path = os.environ["PATH"].split(":")  # without the programs of an activated environment
+        path = [each for each in path if each != f"{sys.prefix}/bin"]
         return {
             **inherited,
-            "PATH": f"{self.folder}/programs:{os.environ['PATH']}",
+            "PATH": ":".join([f"{self.folder}/programs", *path]),
             "PYTHONPATH": str(ROOT),
             "HOME": str(self.folder),
             "COLUMNS": "200",
@@ -167,7 +169,7 @@ class Machine:
             "HTTPS_PROXY": nowhere,
             "UV_HTTP_RETRIES": "0",
             "NO_PROXY": "127.0.0.1,localhost",
-            **self.ports,
+            **self.variables,
             **self.account,
         }
 

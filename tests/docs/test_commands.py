@@ -166,14 +166,13 @@ async def machine(stack: local.Stack, page: Path, tmp_path: Path) -> AsyncIterat
         "AWS_SECRET_ACCESS_KEY": local.SECRET_ACCESS_KEY,
     }
     named = ("GATEWAY_PORT", "GATEWAY_ADMIN_PORT", "WORKER_METRICS_PORT", "WORKER_RELAY_PORT")
-    ports = {name: str(free_port()) for name in named}
-    ports["GATEWAY_SPOOL_DIR"] = str(tmp_path)
+    own = {name: str(free_port()) for name in named} | {"GATEWAY_SPOOL_DIR": str(tmp_path)}
     commands = " ".join(each for block in read(page) for each in block.commands())
     async with contextlib.AsyncExitStack() as cleanup:
         call_id = "none"
         if any(name in commands for name in CALLS):
             call_id = await cleanup.enter_async_context(live_call(stack))
-        yield Machine.make(tmp_path, here=names(stack, call_id), account=account, ports=ports)
+        yield Machine.make(tmp_path, here=names(stack, call_id), account=account, variables=own)
 
 
 def matching(table: dict[str, str], command: str) -> str | None:
@@ -190,7 +189,7 @@ def works(machine: Machine, sign: str) -> Probe:
 
     if not path:
         return has_printed
-    served = answers(local.HOST, int(machine.ports[port]), f"/{path}")
+    served = answers(local.HOST, int(machine.variables[port]), f"/{path}")
     return lambda _: served()
 
 
@@ -284,6 +283,6 @@ async def test_commands_run(page: Path, machine: Machine) -> None:
     ],
 )
 async def test_wrong_commands_and_wrong_needs_are_found(text: str, tmp_path: Path) -> None:
-    machine = Machine.make(tmp_path, here={}, account={}, ports={})
+    machine = Machine.make(tmp_path, here={}, account={}, variables={})
     with pytest.raises(AssertionError):
         await walk(machine, blocks(text))
