@@ -62,8 +62,14 @@ class Machine:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path, **more: Mapping[str, str]) -> Self:
-        """Prepare a folder: the repository's files, recordings, and the programs."""
+    def make(cls, folder: Path, commands: Path, **more: Mapping[str, str]) -> Self:
+        """Prepare a folder: the repository's files, recordings, and the programs.
+
+        Args:
+            folder: empty.
+            commands: the socket of tests/docs/preloaded.py, for `./run`.
+            more: the other attributes.
+        """
         for path in ROOT.iterdir():
             if path.is_dir() and not path.name.startswith("."):
                 (folder / path.name).symlink_to(path)
@@ -71,7 +77,8 @@ class Machine:
             shutil.copyfile(ROOT / name, folder / name)
         (folder / ".venv").symlink_to(sys.prefix)
         (folder / ".env").touch()
-        _write_program(folder / "run", "-P -m cli")  # what `run` does after an installation
+        # As `run` does after an installation, which tests/test_run.py tests.
+        _write_program(folder / "run", f"-I -S {ROOT}/tests/docs/preloaded.py {commands}")
         (folder / "kubeconfig").write_text(_NO_CLUSTER, encoding="utf-8")
         (folder / "programs").mkdir()
         for name in _STAND_INS:

@@ -7,7 +7,9 @@ its page says, and for no other reason.
 import asyncio
 import contextlib
 import json
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -69,6 +71,7 @@ TOKEN: Final = "token-of-this-machine"
 SECRET: Final = "secret-of-this-machine-" * 2
 CALL_S: Final = 100  # longer than a page takes
 CALLS: Final = ("CA92cc0621509fa71b654c71aa6614d099", "CA92cc1f", "CALL_ID")
+COMMANDS: Final = "commands.socket"
 NOWHERE: Final = "ws://127.0.0.1:9"
 # The pages with commands; the last one ends with the gateway's drain.
 WALKS: Final = sorted(
@@ -104,6 +107,20 @@ async def start_workers(stack: local.Stack) -> RunningPart:
     return part
 
 
+async def start_commands(folder: Path) -> RunningPart:
+    """Start the process that runs `./run` commands."""
+    path = folder / COMMANDS
+
+    async def ready() -> bool:
+        return path.is_socket()
+
+    argv = (sys.executable, "-P", "-m", "tests.docs.preloaded", str(path))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    part = await RunningPart.start(Part("commands", argv, environment, ready), folder)
+    await part.until_ready(30)
+    return part
+
+
 @contextlib.asynccontextmanager
 async def live_call(stack: local.Stack) -> AsyncIterator[str]:
     """Place a call that lasts; yield its id when it has begun."""
@@ -130,9 +147,12 @@ async def stack() -> AsyncIterator[local.Stack]:
         gateway={"GATEWAY_ADMIN_TOKENS": json.dumps({"all": {"token": TOKEN, "scopes": scopes}})},
     )
     async with local.running(settings) as running:
-        workers = await start_workers(running)
+        parts = [await start_workers(running), await start_commands(running.folder)]
         yield running
-        await workers.end()
+        for part in parts:
+            await part.end()
+        with contextlib.suppress(ProcessLookupError):  # a command that did not end in time
+            os.killpg(parts[-1].pid, signal.SIGKILL)
 
 
 def names(stack: local.Stack, call_id: str) -> dict[str, str]:
@@ -173,7 +193,13 @@ async def machine(stack: local.Stack, page: Path, tmp_path: Path) -> AsyncIterat
         call_id = "none"
         if any(name in commands for name in CALLS):
             call_id = await cleanup.enter_async_context(live_call(stack))
-        yield Machine.make(tmp_path, here=names(stack, call_id), account=account, variables=own)
+        yield Machine.make(
+            tmp_path,
+            stack.folder / COMMANDS,
+            here=names(stack, call_id),
+            account=account,
+            variables=own,
+        )
 
 
 def matching(table: dict[str, str], command: str) -> str | None:
@@ -285,6 +311,6 @@ async def test_commands_run(page: Path, machine: Machine) -> None:
     ],
 )
 async def test_wrong_commands_and_wrong_needs_are_found(text: str, tmp_path: Path) -> None:
-    machine = Machine.make(tmp_path, here={}, account={}, variables={})
+    machine = Machine.make(tmp_path, tmp_path / COMMANDS, here={}, account={}, variables={})
     with pytest.raises(AssertionError):
         await walk(machine, blocks(text))
