@@ -26,9 +26,9 @@ _NO_CLUSTER: Final = "Error: kubernetes cluster unreachable: connect: connection
 
 def helm(arguments: list[str]) -> str:
     """Check `helm upgrade` by rendering the chart."""
-    parser = argparse.ArgumentParser(prog="helm")
+    parser = argparse.ArgumentParser(prog="helm", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    upgrade = commands.add_parser("upgrade")
+    upgrade = commands.add_parser("upgrade", allow_abbrev=False)
     upgrade.add_argument("name")
     upgrade.add_argument("chart", type=Path)
     upgrade.add_argument("-i", "--install", action="store_true")
@@ -50,7 +50,7 @@ def aws(arguments: list[str]) -> str:
     """Check a command by botocore's model of the service: operation, options, files."""
     service, command, *options = arguments
     if (service, command) == ("s3", "cp"):  # the CLI's own; no model describes it
-        parser = argparse.ArgumentParser(prog="aws s3 cp")
+        parser = argparse.ArgumentParser(prog="aws s3 cp", allow_abbrev=False)
         parser.add_argument("--recursive", action="store_true")
         parser.add_argument("source")
         parser.add_argument("target")
@@ -59,7 +59,7 @@ def aws(arguments: list[str]) -> str:
     model = botocore.session.Session().get_service_model(service)
     operations = {_option(name): name for name in model.operation_names}
     shape: Any = model.operation_model(operations[command]).input_shape
-    parser = argparse.ArgumentParser(prog=f"aws {service} {command}")
+    parser = argparse.ArgumentParser(prog=f"aws {service} {command}", allow_abbrev=False)
     parser.add_argument("--region")
     for member in shape.members:
         parser.add_argument(f"--{_option(member)}", required=member in shape.required_members)
