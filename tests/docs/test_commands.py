@@ -240,8 +240,8 @@ async def run(machine: Machine, command: str) -> str:
 async def run_without(machine: Machine, command: str, block: Block) -> bool:
     """Run a command without what it needs; return whether it failed for lack of that."""
     done = await machine.run(machine.localize(command), lacks=True)
-    if missing := re.search(r".*(?:not installed|command not found)", done.errors):
-        raise ProgramMissing(f"{missing[0]}: {command}")
+    if missing := re.search(r"\w+: (?:not installed|command not found)", done.errors):
+        raise ProgramMissing(missing[0])
     lacks = any(re.search(NEEDS[need], done.errors) for need in block.needs if need in NEEDS)
     assert lacks or done.code == 0, (command, done)
     return lacks
@@ -264,9 +264,9 @@ def shape(value: Any) -> Any:
             return None
 
 
-async def walk(machine: Machine, listed: list[Block]) -> list[str]:
+async def walk(machine: Machine, listed: list[Block]) -> set[str]:
     """Run a page's commands in their order; return which programs this machine does not have."""
-    missing: list[str] = []
+    missing: set[str] = set()
     printed = ""
     for block in listed:
         commands = [each for each in block.commands() if each not in ELSEWHERE]
@@ -278,7 +278,7 @@ async def walk(machine: Machine, listed: list[Block]) -> list[str]:
             try:
                 await run_block_without(machine, block, commands)
             except ProgramMissing as error:
-                missing.append(str(error))
+                missing.add(str(error))
         printed = ""
         if not block.needs:
             for command in commands:
@@ -294,7 +294,7 @@ async def test_commands_run(page: Path, machine: Machine) -> None:
             if block.language == "dotenv":
                 machine.configure(block.text)
     if missing := await walk(machine, read(page)):
-        pytest.skip("; ".join(missing))
+        pytest.skip("; ".join(sorted(missing)))
 
 
 @pytest.mark.parametrize(
