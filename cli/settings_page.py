@@ -27,7 +27,7 @@ An unknown or invalid variable prevents startup, with one line that names it.
 
 Check a gateway's settings, and what they lead to, before you start it:
 
-```
+```sh
 .venv/bin/python -m gateway --check
 ```
 

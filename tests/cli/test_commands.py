@@ -17,6 +17,7 @@ import pytest
 from cli.__main__ import main
 from deploy.local import stack as local
 from tests.cli.audio.files import wav
+from tests.docs.blocks import documented
 
 COMMANDS = (
     "demo",
@@ -157,7 +158,7 @@ def test_interrupt_ends_tail_with_code_130(redis_url: str, how: signal.Signals) 
 def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """Run `./run up` with a folder for temporary files; yield its lines by their first word."""
     printed: dict[str, str] = {}
-    command = sys.executable, "-P", "-m", "cli", "up"
+    command = sys.executable, "-P", "-m", "cli", *documented("docs/local.md", "./run up")
     with subprocess.Popen(  # noqa: S603 (ours)
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)}
     ) as process:

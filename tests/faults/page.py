@@ -19,10 +19,9 @@ This page is for engineers who want to know which failures are tested. It lists 
 command requires. [reliability.md](reliability.md#how-it-is-tested) has the result of the last full
 run.
 
-Run all cells, or those whose name contains a text:
+`./run faults` runs all cells. To run those whose name contains a text:
 
-```
-./run faults
+```sh
 ./run faults --only "reset bridge-engine"
 ```
 
