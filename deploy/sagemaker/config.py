@@ -42,6 +42,9 @@ type _Image = Annotated[
 ]
 
 
+_LABEL: Final = "must be the name of an endpoint in the gateways' metrics"
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -119,9 +122,12 @@ class Alarms(_Table):
 
 
 class Watch(_Table):
-    """What the gateways measure during an update, read from Prometheus."""
+    """What the gateways measure, read from Prometheus."""
 
     prometheus: Url
+    # The endpoint's name in the gateways' metrics, if it is not `name`: their routes file has names
+    # of its own, and GATEWAY_SAGEMAKER_VARIANT is part of it.
+    endpoint: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", _LABEL)] | None = None
     first_delta_s: float = Field(10.0, gt=0)  # 95th percentile
     lag_s: float = Field(5.0, gt=0)  # 95th percentile
     failure_ratio: float = Field(0.1, gt=0, le=1)  # failed sessions per opened one
