@@ -28,7 +28,6 @@ _ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 # These errors are about one message; the generation continues. Source: vLLM 0.32, realtime API.
 _HARMLESS = (b'"invalid_json"', b'"unknown_event"', b'"invalid_event"', b'"invalid_audio"')
 _COMMIT = b'"input_audio_buffer.commit"'
-_TYPE_BYTES = 64  # a message's type is its first field
 _COMMIT_BYTES = 256  # a commit is short, and audio is not
 _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 
