@@ -27,8 +27,6 @@ RULES: Final[tuple[Rule, ...]] = (*MESSAGES, *GENERATIONS)
 _PIPE_WIDTH: Final = 200  # characters, without a terminal
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RUN_TIMEOUT_S: Final = 600.0
-
-
 _OUT_OF_TIME: Final = f"the command ends after {_RUN_TIMEOUT_S:.0f} s"
 _FAILURES: Final = (
     ClientError,

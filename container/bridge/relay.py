@@ -11,7 +11,9 @@ is lost.
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
 from typing import NamedTuple
 
 from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMessage, WSMsgType
@@ -66,6 +68,17 @@ def ends_generation(message: bytes) -> bool:
     return is_error and not any(code in message for code in _HARMLESS)
 
 
+def _shut_down(engine: EngineSocket) -> None:
+    """Break a connection off; one that is only closed stays until its buffer is written."""
+    transport_socket = engine.get_extra_info("socket")
+    if transport_socket is not None:
+        with (
+            contextlib.suppress(OSError),  # it is broken already
+            socket.socket(fileno=os.dup(transport_socket.fileno())) as same,  # uvloop hides it
+        ):
+            same.shutdown(socket.SHUT_RDWR)
+
+
 class Limits(NamedTuple):
     """Time limits of a session.
 
@@ -108,9 +121,10 @@ class Relay:
             return (replies if replies in done else requests).result()
         finally:
             # Once the tasks are cancelled, aiohttp does not wait for the engine's Close. Until
-            # then, the engine may hold the session's slot.
+            # then, the engine may hold the session's slot. Its own time limit is per message.
             with contextlib.suppress(ClientError, OSError):
-                await self._engine.close()
+                async with asyncio.timeout(self._limits.write_s):
+                    await self._engine.close()
             replies.cancel()
             requests.cancel()
             await asyncio.gather(replies, requests, return_exceptions=True)
@@ -127,6 +141,7 @@ class Relay:
                 async with asyncio.timeout(self._limits.write_s):
                     await self._engine.send_frame(message.data, WSMsgType.TEXT)
             except (ClientError, ConnectionError, TimeoutError):
+                _shut_down(self._engine)
                 return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
             self._record.requested()
         match message.type:

@@ -76,9 +76,9 @@ class ScriptedEngine:
         await socket.prepare(request)
         flood = asyncio.create_task(self._flood(socket))
         try:
-            await socket.send_str(CREATED)
             if not self.reads and request.transport:
                 request.transport.pause_reading()
+            await socket.send_str(CREATED)
             async for message in socket:
                 if message.type is WSMsgType.PING:
                     continue
@@ -87,6 +87,8 @@ class ScriptedEngine:
                 await self._reply(request, socket, message.data)
         finally:
             flood.cancel()
+            if request.transport and not self.reads:
+                request.transport.abort()
             self.session_over.set()
         return socket
 

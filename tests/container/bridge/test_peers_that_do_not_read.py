@@ -89,9 +89,15 @@ async def test_a_platform_that_pings_but_does_not_read_is_lost(engine: ScriptedE
         assert await sessions_ended(url) == {"platform_lost": 1}
 
 
-async def test_unread_replies_are_dropped_at_the_end(engine: ScriptedEngine) -> None:
-    """Symptom: a connection that the bridge had closed kept its buffer that was not read."""
-    engine.floods = True
+@pytest.mark.parametrize("engine_reads", [True, False])
+async def test_unread_replies_are_dropped_at_the_end(
+    engine: ScriptedEngine, engine_reads: bool
+) -> None:
+    """Symptom: a connection that the bridge had closed kept what the platform did not read.
+
+    An engine that does not read sends on, and does not reply to the Close.
+    """
+    engine.floods, engine.reads = True, engine_reads
     async with (
         bridge(engine.url, heartbeat_s=HEARTBEAT_S) as (url, runner),
         deaf_platform(url) as writer,
