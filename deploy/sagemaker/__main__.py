@@ -68,7 +68,7 @@ def run(arguments: Sequence[str], clock: Clock) -> int:
     except (SettingsError, DeployError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted: AWS continues what was begun; the same command does the rest")
+        return _fail("interrupted: AWS continues what was begun; status shows it")
     return 0
 
 
