@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 import aiohttp
-import msgspec
 import typer
 from rich.console import Console
 from rich.spinner import Spinner
@@ -25,6 +24,7 @@ from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.callers.registry import CALLERS
 from cli.errors import CommandError
+from cli.json_output import AsJson, print_json
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
 from cli.view import TranscriptView, showing
 from deploy.local import stack as local
@@ -62,10 +62,7 @@ def demo(
     inbound: Inbound = None,
     outbound: Outbound = None,
     mono: Mono = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
-    ] = False,
+    as_json: AsJson = False,
     redis_url: Annotated[
         str | None, typer.Option(help="Use this Redis instead of starting one.")
     ] = None,
@@ -84,7 +81,7 @@ def demo(
 
     def show() -> None:
         if as_json:
-            print(msgspec.json.encode(report(result)).decode())  # noqa: T201 (the command's product)
+            print_json(report(result))
         else:
             console.print(summary(result))
             console.print(_NEXT)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import aiohttp
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,7 @@ from cli.callers.call import Call
 from cli.callers.driver import place
 from cli.callers.gateway import Gateway
 from cli.errors import CommandError
+from cli.json_output import AsJson, print_json
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
 from deploy.local.processes import together
@@ -68,16 +68,13 @@ def bench(
     seconds: Annotated[
         int, typer.Option(min=1, max=3600, help="Length of the measured window.")
     ] = 30,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a gateway under load; check that no audio is lost."""
     console = Console(stderr=as_json, highlight=False)
     outcome = running.run(_bench(calls, seconds, console))
     if as_json:
-        print(msgspec.json.encode(report(outcome)).decode())  # noqa: T201 (the command's product)
+        print_json(report(outcome))
     else:
         console.print(table(outcome))
     if outcome.lost_ms or not outcome.found.whole:

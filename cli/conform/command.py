@@ -1,6 +1,7 @@
 """`./run conform`: checks each rule of the Realtime API at a server, and prints a table."""
 
 import asyncio
+import math
 import sys
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import running
-from cli.conform.dialogue import Difference
+from cli.conform.dialogue import Difference, connected
 from cli.conform.generations import GENERATIONS
 from cli.conform.messages import MESSAGES
 from cli.conform.rule import Rule, Server
@@ -25,7 +26,16 @@ RULES: Final[tuple[Rule, ...]] = (*MESSAGES, *GENERATIONS)
 
 _PIPE_WIDTH: Final = 200  # characters, without a terminal
 _CONNECT_TIMEOUT_S: Final = 10.0
-_RULE_TIMEOUT_S: Final = 180.0  # the pings take a minute and a half
+_RUN_TIMEOUT_S: Final = 600.0
+_OUT_OF_TIME: Final = f"the command ends after {_RUN_TIMEOUT_S:.0f} s"
+_FAILURES: Final = (
+    ClientError,
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+    asyncio.LimitOverrunError,  # a response without the end of its headers
+)
 
 
 class Verdict(StrEnum):
@@ -82,36 +92,39 @@ def conform(
                 is_patient=slow,
             )
             await _connect(server)
-            return [await result_of(rule, server) for rule in RULES]
+            until_s = asyncio.get_running_loop().time() + _RUN_TIMEOUT_S
+            return [await result_of(rule, server, until_s) for rule in RULES]
 
     results = running.run(check())
     _print(results)
     raise typer.Exit(int(any(result.verdict is Verdict.DIFFERENT for result in results)))
 
 
-async def result_of(rule: Rule, server: Server) -> Result:
-    """Check one rule."""
+async def result_of(rule: Rule, server: Server, until_s: float = math.inf) -> Result:
+    """Check one rule, before a time of the event loop's clock."""
     if missing := rule.lacks(server):
         return Result(rule.text, Verdict.NOT_CHECKED, missing)
+    left_s = until_s - asyncio.get_running_loop().time()
+    if left_s <= 0:
+        return Result(rule.text, Verdict.NOT_CHECKED, _OUT_OF_TIME)
+    limit_s = min(rule.timeout_s, left_s)
     try:
-        async with asyncio.timeout(_RULE_TIMEOUT_S):
+        async with asyncio.timeout(limit_s):
             await rule.check(server)
     except Difference as difference:
         return Result(rule.text, Verdict.DIFFERENT, str(difference))
-    except (ClientError, OSError, EOFError, ValueError, RecursionError) as error:
+    except TimeoutError:
+        return Result(rule.text, Verdict.DIFFERENT, f"not finished within {limit_s:.0f} s")
+    except _FAILURES as error:
         return Result(rule.text, Verdict.DIFFERENT, type(error).__name__)
     return Result(rule.text, Verdict.EQUAL)
 
 
 async def _connect(server: Server) -> None:
     """Open a connection once, so that a wrong URL or key is one error and not a table of them."""
-    timeout = aiohttp.ClientWSTimeout(ws_close=1)
     host = urlsplit(server.url).netloc.rpartition("@")[2]  # without a password
     try:
-        async with (
-            asyncio.timeout(_CONNECT_TIMEOUT_S),
-            server.http.ws_connect(server.url, timeout=timeout),
-        ):
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S), connected(server.http, server.url):
             pass
     except aiohttp.WSServerHandshakeError as error:
         raise UnreachableError(f"{host} refuses the upgrade: {error.status}") from None

@@ -1,13 +1,22 @@
-"""The client's side of one Realtime connection. Every wait is bounded."""
+"""The client's side of one Realtime connection. Every wait is bounded, and what is received."""
 
+import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any, Final, NoReturn
 
 import aiohttp
 import pybase64
-from aiohttp import WSMsgType
+from aiohttp import ClientSession, WSCloseCode, WSMsgType
 
 _QUOTED: Final = 120  # characters of a reply in the report
+# What one connection may send. The longest generation that is checked has 4096 deltas of silence:
+# about 300 KB.
+_LIMIT_BYTES: Final = 1024 * 1024
+_FRAME_BYTES: Final = 32  # counted in addition for each frame: an empty one costs something, too
+_CLOSE_TIMEOUT_S: Final = 2.0
+_TOO_MUCH: Final = f"one connection sends more than {_LIMIT_BYTES} bytes"
 
 
 class Difference(Exception):  # noqa: N818 - a result, not an error
@@ -25,6 +34,26 @@ def _quote(value: object) -> str:
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
 
 
+@contextlib.asynccontextmanager
+async def connected(
+    http: ClientSession, url: str, *, autoping: bool = True
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Open a WebSocket; close it in bounded time, and at once after an error.
+
+    aiohttp's own close waits for the Close frame with a time limit per message, so it does not end
+    while a server sends messages.
+    """
+    socket = await http.ws_connect(url, max_msg_size=_LIMIT_BYTES, autoping=autoping)
+    limit_s = 0.0
+    try:
+        yield socket
+        limit_s = _CLOSE_TIMEOUT_S
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await socket.close()
+
+
 class Dialogue:
     """One open connection.
 
@@ -36,6 +65,7 @@ class Dialogue:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, timeout_s: float) -> None:
         self.socket = socket
         self._timeout_s = timeout_s
+        self._received_bytes = 0
 
     async def send(self, kind: str, **fields: object) -> None:
         """Send a message of a type."""
@@ -76,11 +106,24 @@ class Dialogue:
         return reply
 
     async def receive_frame(self) -> aiohttp.WSMessage:
-        """Receive a frame of any type, or the end of the connection."""
+        """Receive a frame of any type, or the end of the connection.
+
+        Raises:
+            Difference: there is none in time, or the connection has sent too much.
+        """
         try:
-            return await self.socket.receive(timeout=self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                message = await self.socket.receive()
         except TimeoutError:
             raise Difference(f"no reply within {self._timeout_s:g} s") from None
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
+            self._received_bytes += _FRAME_BYTES + len(message.data)
+        if (
+            self._received_bytes > _LIMIT_BYTES
+            or self.socket.close_code == WSCloseCode.MESSAGE_TOO_BIG
+        ):
+            raise Difference(_TOO_MUCH)
+        return message
 
     async def deltas(self, count: int) -> list[str]:
         """Receive exactly `count` deltas."""

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from cli.conform.dialogue import Dialogue, expect
-from cli.conform.rule import Rule, Server
+from cli.conform.rule import LONG_S, Rule, Server
 
 _SAMPLES: Final = (1, 8999, 9000, 9001, 16_000, 32_000)  # around the first delta at 480 ms
 _SECOND: Final = bytes(32_000)
@@ -191,7 +191,12 @@ GENERATIONS: Final = (
     Rule("a final commit while idle ends the next generation", _early_final),
     Rule("what is queued when done is sent is discarded", _discarded),
     Rule("an invalid chunk is dropped, and the generation continues", _invalid_chunk),
-    Rule("a full context ends with a done that was not asked for", _full_context, _lacks_context),
+    Rule(
+        "a full context ends with a done that was not asked for",
+        _full_context,
+        _lacks_context,
+        LONG_S,
+    ),
     Rule("a session above max_num_seqs waits without an error", _above_max_num_seqs, _lacks_seqs),
     Rule("a disconnected session releases its slot", _disconnect, _lacks_seqs),
 )

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
 
-from cli.conform.dialogue import Dialogue, expect
+from cli.conform.dialogue import Dialogue, connected, expect
 from container.cpu.clock import TokenClock
 
 _SLACK_S: Final = 5.0  # that a ping may be late
+_TIMEOUT_S: Final = 60.0
+LONG_S: Final = 180.0  # two pings take 90 s; a full context is minutes of audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Server:
             autoping: reply to pings. If False, they are received, and waits allow for two.
         """
         timeout_s = self.timeout_s if autoping else 2 * self.ping_every_s + _SLACK_S
-        async with self.http.ws_connect(self.url, max_msg_size=0, autoping=autoping) as socket:
+        async with connected(self.http, self.url, autoping=autoping) as socket:
             dialogue = Dialogue(socket, timeout_s)
             expect((await dialogue.receive()).get("type"), "session.created", "first message")
             yield dialogue
@@ -76,8 +78,10 @@ class Rule:
         text: the rule, for the report.
         check: raises `Difference` if a server does not follow it.
         lacks: returns what is missing to check it, or "".
+        timeout_s: limit of the whole check.
     """
 
     text: str
     check: Callable[[Server], Awaitable[None]]
     lacks: Callable[[Server], str] = lambda _: ""
+    timeout_s: float = _TIMEOUT_S

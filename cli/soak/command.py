@@ -9,7 +9,6 @@ from random import Random
 from typing import Annotated, Final
 
 import aiohttp
-import msgspec
 import typer
 from redis.asyncio import Redis
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.table import Table
 from cli import audit, running
 from cli.callers.gateway import Gateway
 from cli.callers.twilio import Twilio
+from cli.json_output import AsJson, print_json
 from cli.soak.callers import Callers
 from cli.soak.fault_injection import FaultInjector, Link
 from cli.soak.watch import Reading, Watch
@@ -65,16 +65,13 @@ def soak(
     calls: Annotated[
         int, typer.Option(min=1, max=500, help="Number of simultaneous two-track calls.")
     ] = 30,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object to stdout, everything else to stderr."),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Keep calling while everything around the gateway fails."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     outcome = running.run(_soak(minutes * 60, calls, console))
     if as_json:
-        print(msgspec.json.encode(report(outcome)).decode())  # noqa: T201 (the command's product)
+        print_json(report(outcome))
     else:
         Console(highlight=False).print(table(outcome))
     if not outcome.kept:

@@ -21,7 +21,7 @@ from container.bridge import coalescing
 from container.bridge.ends import End, Ended
 from container.bridge.health import EngineHealth, Ping
 from container.bridge.record import Metrics, SessionRecord
-from container.bridge.relay import EngineSocket, PlatformSocket, Relay
+from container.bridge.relay import EngineSocket, Limits, PlatformSocket, Relay
 from container.bridge.settings import Settings
 
 # The engine accepts 16 MiB; aiohttp rejects a frame of exactly its limit.
@@ -38,6 +38,8 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # A peer has as long to read a frame as it has to reply to a ping.
+        self._limits = Limits(settings.heartbeat_s / 2, settings.drain_timeout_s)
         self._live = 0  # sessions that have, or may get, one of the engine's slots
         self._idle = asyncio.Event()  # set while there are none
         self._idle.set()
@@ -80,6 +82,7 @@ class Bridge:
         """
         platform: PlatformSocket = web.WebSocketResponse(
             autoclose=False,  # the Close is replied to when no reply is pending
+            autoping=False,  # the relay replies, and limits the time that this takes
             compress=False,
             decode_text=False,
             heartbeat=self._settings.heartbeat_s,
@@ -94,8 +97,22 @@ class Bridge:
             window_s = coalescing.window_s(request.query.get("coalesce_ms"))
             ended = await self._first_end(platform, record, window_s)
             record.ended(ended)
-        await platform.close(code=ended.code, message=ended.reason)
+        await self._close(request, platform, ended)
         return platform
+
+    async def _close(self, request: web.Request, platform: PlatformSocket, ended: Ended) -> None:
+        """Send the Close; abort the connection if the platform does not read in time.
+
+        A transport that is only closed keeps what it could not write, with no time limit.
+        """
+        transport = request.transport
+        if transport is None:
+            return
+        if ended.end is End.PLATFORM_LOST:
+            transport.abort()
+        else:
+            asyncio.get_running_loop().call_later(self._limits.write_s, transport.abort)
+            await platform.close(code=ended.code, message=ended.reason)
 
     def _refusal(self) -> Ended | None:
         """Return why a new session is refused, if it is."""
@@ -140,8 +157,7 @@ class Bridge:
             return Ended(End.ENGINE_UNREACHABLE, WSCloseCode.INTERNAL_ERROR, b"engine unreachable")
         record.engine_opened()
         async with engine:
-            timeout_s = self._settings.drain_timeout_s
-            return await Relay(platform, engine, record, timeout_s, window_s).run()
+            return await Relay(platform, engine, record, self._limits, window_s).run()
 
     async def _connect(self) -> EngineSocket:
         assert self._session is not None  # noqa: S101 - set while the routes are served

@@ -20,7 +20,7 @@ _MAX_ITEMS: Final = 64
 _MAX_DELTA_BYTES: Final = 4096  # far longer than a token; a longer message is sent as it is
 _MAX_EMPTY: Final = 10_000  # in one number
 _DELTA: Final = b'"transcription.delta"'
-_TYPE_BYTES: Final = 64  # a message's type is its first field
+TYPE_BYTES: Final = 64  # a message's type is its first field
 _EMPTY: Final = b'""'
 _NUMBER: Final = re.compile("[0-9]{1,4}")
 
@@ -58,7 +58,7 @@ class Coalescer:
 
     def add(self, message: bytes) -> bool:
         """Collect a message; return False if it is not a plain delta and must be sent as it is."""
-        if len(message) > _MAX_DELTA_BYTES or message.find(_DELTA, 0, _TYPE_BYTES) < 0:
+        if len(message) > _MAX_DELTA_BYTES or message.find(_DELTA, 0, TYPE_BYTES) < 0:
             return False
         try:
             text = bytes(_decode(message).delta)

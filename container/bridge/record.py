@@ -6,11 +6,11 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from container.bridge.coalescing import TYPE_BYTES
 from container.bridge.ends import End, Ended
 from container.bridge.health import Ping
 
 _DELTA: Final = b'"transcription.delta'  # or deltas: coalescing.py
-_TYPE_BYTES: Final = 64  # a message's type is its first field
 _WAITS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
 _AGES_S: Final = (1, 10, 60, 240, 600, 1500, 1800)  # 4 and 25 min: when sessions are replaced
 
@@ -80,7 +80,7 @@ class SessionRecord:
         """Record a frame that was sent to the platform."""
         self._replies += 1
         self._metrics.frames_to_platform.inc()
-        if self._first_delta_s is None and message.find(_DELTA, 0, _TYPE_BYTES) >= 0:
+        if self._first_delta_s is None and message.find(_DELTA, 0, TYPE_BYTES) >= 0:
             self._first_delta_s = self._age_s()
             self._metrics.first_delta_seconds.observe(self._first_delta_s)
 

@@ -5,14 +5,18 @@ the engine's `done`, and an error after which no `done` follows. A binary frame 
 text, because SageMaker sends a payload part without `DataType` as binary and an engine drops its
 connection at a binary frame. If the client asks for it, deltas are combined (`coalescing.py`); all
 other messages are forwarded unchanged and in order. Buffers are bounded: while one socket is slow
-to write, the other is not read.
+to write, the other is not read. If a frame can't be written in time, the side that does not read it
+is lost.
 """
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
+from typing import NamedTuple
 
-from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMsgType
+from aiohttp import ClientError, ClientWebSocketResponse, WSCloseCode, WSMessage, WSMsgType
 from aiohttp.http import WSMessageNoDecodeText
 from aiohttp.web import WebSocketResponse
 
@@ -26,7 +30,6 @@ _ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 # These errors are about one message; the generation continues. Source: vLLM 0.32, realtime API.
 _HARMLESS = (b'"invalid_json"', b'"unknown_event"', b'"invalid_event"', b'"invalid_audio"')
 _COMMIT = b'"input_audio_buffer.commit"'
-_TYPE_BYTES = 64  # a message's type is its first field
 _COMMIT_BYTES = 256  # a commit is short, and audio is not
 _MUST_NOT_BE_SENT = {1005, 1006, 1015}  # RFC 6455 section 7.4.1
 
@@ -35,6 +38,7 @@ type PlatformSocket = WebSocketResponse[bool]
 
 _LAST_SEND_S = 1.0
 _FRAMES = (WSMsgType.TEXT, WSMsgType.BINARY)
+_CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 
 
 def _is_text(data: bytes) -> bool:
@@ -64,6 +68,30 @@ def ends_generation(message: bytes) -> bool:
     return is_error and not any(code in message for code in _HARMLESS)
 
 
+def _shut_down(engine: EngineSocket) -> None:
+    """Break a connection off; one that is only closed stays until its buffer is written."""
+    transport_socket = engine.get_extra_info("socket")
+    if transport_socket is not None:
+        with (
+            contextlib.suppress(OSError),  # it is broken already
+            socket.socket(fileno=os.dup(transport_socket.fileno())) as same,  # uvloop hides it
+        ):
+            same.shutdown(socket.SHUT_RDWR)
+
+
+class Limits(NamedTuple):
+    """Time limits of a session.
+
+    Attributes:
+        write_s: to write a frame. It must be below the sockets' heartbeat: while one side does not
+            read, the other is not read either, and its pongs would be missed.
+        drain_s: from the platform's Close until the engine is done.
+    """
+
+    write_s: float
+    drain_s: float
+
+
 class Relay:
     """One session between two open WebSockets."""
 
@@ -72,13 +100,13 @@ class Relay:
         platform: PlatformSocket,
         engine: EngineSocket,
         record: SessionRecord,
-        drain_timeout_s: float,
+        limits: Limits,
         window_s: float,
     ) -> None:
         self._platform = platform
         self._engine = engine
         self._record = record
-        self._drain_timeout_s = drain_timeout_s
+        self._limits = limits
         self._window_s = window_s
         self._deltas = Coalescer()
         self._nothing_pending = asyncio.Event()
@@ -93,9 +121,10 @@ class Relay:
             return (replies if replies in done else requests).result()
         finally:
             # Once the tasks are cancelled, aiohttp does not wait for the engine's Close. Until
-            # then, the engine may hold the session's slot.
+            # then, the engine may hold the session's slot. Its own time limit is per message.
             with contextlib.suppress(ClientError, OSError):
-                await self._engine.close()
+                async with asyncio.timeout(self._limits.write_s):
+                    await self._engine.close()
             replies.cancel()
             requests.cancel()
             await asyncio.gather(replies, requests, return_exceptions=True)
@@ -103,14 +132,16 @@ class Relay:
 
     async def _relay_requests(self) -> Ended:
         """Forward the platform's frames; after its Close, wait for the pending replies."""
-        while (message := await self._platform.receive()).type in _FRAMES:
+        while (message := await self._next_request()).type in _FRAMES:
             if not _is_text(message.data):
                 return Ended(End.NOT_TEXT, WSCloseCode.INVALID_TEXT, b"text expected")
             if is_final_commit(message.data):
                 self._nothing_pending.clear()
             try:
-                await self._engine.send_frame(message.data, WSMsgType.TEXT)
-            except (ClientError, ConnectionError):
+                async with asyncio.timeout(self._limits.write_s):
+                    await self._engine.send_frame(message.data, WSMsgType.TEXT)
+            except (ClientError, ConnectionError, TimeoutError):
+                _shut_down(self._engine)
                 return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
             self._record.requested()
         match message.type:
@@ -121,11 +152,22 @@ class Relay:
             case _:
                 return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
 
+    async def _next_request(self) -> WSMessageNoDecodeText:
+        """Return the platform's next frame that is not a ping or a pong; reply to pings."""
+        while (message := await self._platform.receive()).type in _CONTROL:
+            if message.type is WSMsgType.PING:
+                try:
+                    async with asyncio.timeout(self._limits.write_s):
+                        await self._platform.pong(message.data)
+                except (ClientError, ConnectionError, TimeoutError) as error:
+                    return WSMessage(WSMsgType.ERROR, error, None)
+        return message
+
     async def _relay_replies(self) -> Ended:
         """Forward the engine's frames until it closes."""
         try:
             message = await (self._forward_deltas() if self._window_s else self._forward_replies())
-        except (ClientError, ConnectionError):
+        except (ClientError, ConnectionError, TimeoutError):
             return Ended(End.PLATFORM_LOST, WSCloseCode.GOING_AWAY)
         if message.type is not WSMsgType.CLOSE:
             return Ended(End.ENGINE_LOST, WSCloseCode.INTERNAL_ERROR, b"engine lost")
@@ -169,14 +211,15 @@ class Relay:
                     await self._reply(self._deltas.take())
 
     async def _reply(self, message: bytes) -> None:
-        await self._platform.send_frame(message, WSMsgType.TEXT)
+        async with asyncio.timeout(self._limits.write_s):
+            await self._platform.send_frame(message, WSMsgType.TEXT)
         self._record.replied(message)
         if is_done(message) or ends_generation(message):
             self._nothing_pending.set()
 
     async def _drain(self) -> Ended:
         try:
-            async with asyncio.timeout(self._drain_timeout_s):
+            async with asyncio.timeout(self._limits.drain_s):
                 await self._nothing_pending.wait()
         except TimeoutError:
             return Ended(End.DRAIN_TIMEOUT, WSCloseCode.INTERNAL_ERROR, b"engine not done in time")

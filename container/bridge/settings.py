@@ -46,5 +46,5 @@ class Settings(BaseSettings):
     heartbeat_s: PositiveFloat = Field(
         20,
         description="Interval between pings to either side. A side that does not reply within "
-        "half of it is disconnected.",
+        "half of it is disconnected, as is one that does not read what is sent to it.",
     )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from common.settings import SettingsError
-from deploy.sagemaker import image, plan, report
+from deploy.sagemaker import first_call, image, plan, report
 from deploy.sagemaker.aws import Aws
 from deploy.sagemaker.config import Deployment, parse
 from deploy.sagemaker.errors import DeployError, Kind
 from deploy.sagemaker.execute import Clock, Executor
 from deploy.sagemaker.state import State
+from deploy.sagemaker.steps import Step
 from deploy.sagemaker.watch import Watch, prometheus
 
 _PLANS: Final = {
@@ -24,6 +25,7 @@ _PLANS: Final = {
     "rollback": plan.rollback,
     "delete": plan.delete,
 }
+_MAX_HOURS: Final = 168  # a week
 _COMMANDS: Final = {
     "image": "build the model's image and push it to ECR",
     "plan": "show what create or update would do",
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         if name == "scale":
             command.add_argument("count", type=int, help="number of instances")
+        if name == "wake":
+            text = "wait up to this many hours for a call, then wake"
+            command.add_argument("--first-call", type=_hours, metavar="HOURS", help=text)
         if name not in ("plan", "status"):
             command.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -113,10 +118,30 @@ def _command(options: argparse.Namespace, deployment: Deployment, clock: Clock) 
         return
     if not options.yes and not _confirmed():
         raise DeployError(Kind.USAGE, "not confirmed; nothing was changed")
+    if options.command == "wake" and options.first_call and state.endpoint is None:
+        steps = _at_first_call(aws, deployment, clock, options.first_call)
     _executor(aws, deployment, clock).run(steps)
     after = aws.state(deployment)
     _say_all(report.status_lines(deployment, after))
     _confirm_empty(options.command, after)
+
+
+def _at_first_call(aws: Aws, deployment: Deployment, clock: Clock, hours: int) -> list[Step]:
+    """Wait for a call; return the steps that wake the endpoint, as AWS is then."""
+    _say(f"waiting for a call, for {hours} h at the longest")
+    url = deployment.watch.prometheus if deployment.watch else ""
+    if not first_call.wait(deployment, prometheus(url), clock, _say, hours * 3600):
+        _say("no call came; nothing was changed")
+        return []
+    _say("a call came that gateways could not transcribe")
+    return plan.wake(deployment, aws.state(deployment))
+
+
+def _hours(text: str) -> int:
+    hours = int(text)
+    if not 1 <= hours <= _MAX_HOURS:
+        raise argparse.ArgumentTypeError(f"must be between 1 and {_MAX_HOURS}")
+    return hours
 
 
 def _executor(aws: Aws, deployment: Deployment, clock: Clock) -> Executor:

@@ -29,6 +29,9 @@ type _Name = Annotated[
         "must be 1 to 48 letters, digits and hyphens; names made of it are 11 characters longer",
     ),
 ]
+type _Label = Annotated[
+    str, matching(r"[A-Za-z0-9._-]{1,128}", "must be an endpoint's name in the gateways' metrics")
+]
 type _InstanceType = Annotated[
     str, matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "must be like ml.g6.4xlarge")
 ]
@@ -119,9 +122,12 @@ class Alarms(_Table):
 
 
 class Watch(_Table):
-    """What the gateways measure during an update, read from Prometheus."""
+    """What the gateways measure, read from Prometheus."""
 
     prometheus: Url
+    # The endpoint's name in the gateways' metrics, if it is not `name`: their routes file has names
+    # of its own, and GATEWAY_SAGEMAKER_VARIANT is part of it.
+    endpoint: _Label | None = None
     first_delta_s: float = Field(10.0, gt=0)  # 95th percentile
     lag_s: float = Field(5.0, gt=0)  # 95th percentile
     failure_ratio: float = Field(0.1, gt=0, le=1)  # failed sessions per opened one

@@ -110,20 +110,43 @@ def await_deployment(deployment: Deployment, config: str) -> Step:
     )
 
 
-def note_previous(live: Endpoint, config: str) -> Step:
-    """Return the step that tags the endpoint with what `rollback` restores."""
-    before = live.tags.get(requests.PREVIOUS_TAG)
+def previous(live: Endpoint, state: State) -> str | None:
+    """Return the endpoint configuration that `rollback` restores."""
+    noted = live.tags.get(requests.PREVIOUS_TAG, "").split()
+    return next((name for name in noted if name != live.config and name in state.configs), None)
+
+
+def note_live(live: Endpoint, state: State) -> Step:
+    """Return the step that tags the endpoint with what is live, before it is replaced.
+
+    What was live before stays in the tag: if the command is interrupted before the deployment, it
+    is still what `rollback` restores.
+    """
+    before = previous(live, state)
+    return _note(live, [live.config, before] if before else [live.config])
+
+
+def unnote_live(live: Endpoint, state: State) -> list[Step]:
+    """Return the step that removes what is live from the tag of `rollback`, where it is in it."""
+    if live.config not in live.tags.get(requests.PREVIOUS_TAG, "").split():
+        return []
+    before = previous(live, state)
+    return [_note(live, [before] if before else [])]
+
+
+def _note(live: Endpoint, configs: list[str]) -> Step:
+    before = live.tags.get(requests.PREVIOUS_TAG, "")
     return Step(
-        f"tag the endpoint: {config} is the previous configuration",
-        _tag_previous(live, config),
+        f"tag the endpoint: rollback restores {configs[0] if configs else 'nothing'}",
+        _tag_previous(live, " ".join(configs)),
         undo=(Step("restore the tag", _tag_previous(live, before)),),
     )
 
 
-def _tag_previous(live: Endpoint, config: str | None) -> Call:
-    if config is None:
+def _tag_previous(live: Endpoint, value: str) -> Call:
+    if not value:
         return _sagemaker("delete_tags", ResourceArn=live.arn, TagKeys=[requests.PREVIOUS_TAG])
-    tag = {"Key": requests.PREVIOUS_TAG, "Value": config}
+    tag = {"Key": requests.PREVIOUS_TAG, "Value": value}
     return _sagemaker("add_tags", ResourceArn=live.arn, Tags=[tag])
 
 

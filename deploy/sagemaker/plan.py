@@ -48,7 +48,7 @@ def update(deployment: Deployment, state: State) -> list[Step]:
         *alarms,
         *tags,
         *parts.create_content(deployment, state),
-        *_deploy(deployment, state, wanted, parts.note_previous(live, live.config)),
+        *_deploy(deployment, state, wanted, parts.note_live(live, state)),
         *parts.delete_content(deployment, state, keep={wanted, live.config}),
     ]
 
@@ -76,8 +76,8 @@ def rollback(deployment: Deployment, state: State) -> list[Step]:
     if live.status == "Updating" and live.pending:
         return [parts.abort(deployment, live), *parts.register(deployment, state)]
     live = _settled(deployment, state)
-    previous = live.tags.get(requests.PREVIOUS_TAG)
-    if previous is None or previous == live.config or previous not in state.configs:
+    previous = parts.previous(live, state)
+    if previous is None:
         raise DeployError(Kind.USAGE, f"no previous configuration of {deployment.name} exists")
     return [
         *parts.put_alarms(deployment, state),
@@ -86,7 +86,7 @@ def rollback(deployment: Deployment, state: State) -> list[Step]:
             deployment.with_count(1),
             state,
             previous,
-            parts.note_previous(live, live.config),
+            parts.note_live(live, state),
             keep_count=True,
         ),
     ]
@@ -166,7 +166,7 @@ def _shrink(smaller: Deployment, state: State, live: Endpoint) -> list[Step]:
     return [
         *parts.put_alarms(smaller, state),
         *parts.create_content(smaller, state, twin=twin),
-        *_deploy(smaller, state, wanted, keep_count=False),
+        *_deploy(smaller, state, wanted, *parts.unnote_live(live, state), keep_count=False),
     ]
 
 

@@ -14,7 +14,9 @@ from deploy.sagemaker.config import DEFAULT_AMI, Deployment, Strategy
 
 DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
 OWNER_TAG: Final = "callscribe:deployment"
-PREVIOUS_TAG: Final = "callscribe:previous"  # the endpoint configuration that `rollback` restores
+# The endpoint configurations that `rollback` may restore, separated by a space: the first of them
+# that is not live. Names have at most 63 characters, a tag's value 256.
+PREVIOUS_TAG: Final = "callscribe:previous"
 _METRIC: Final = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
 # Errors of AWS/SageMaker that are counted for bidirectional streams.
 _ERRORS: Final = {

@@ -31,6 +31,7 @@ def _needs(tool: str, package: str) -> pytest.MarkDecorator:
 
 
 needs_promtool = _needs("promtool", "prometheus")
+needs_prometheus = _needs("prometheus", "prometheus")
 needs_amtool = _needs("amtool", "prometheus-alertmanager")
 
 

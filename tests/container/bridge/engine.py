@@ -25,6 +25,8 @@ class ScriptedEngine:
         done_after: an event until which `done` is held back.
         accept_after: an event until which the upgrade is held back.
         answers_pings: whether pings get a pong.
+        floods: whether deltas are sent as fast as they are read, also without audio.
+        reads: whether anything is read after the upgrade.
         error: the reply to a final commit; `done` follows only if `done_after` is set.
     """
 
@@ -37,6 +39,8 @@ class ScriptedEngine:
         self.done_after: asyncio.Event | None = None
         self.accept_after: asyncio.Event | None = None
         self.answers_pings = True
+        self.floods = False
+        self.reads = True
         self.error = ""
         self.authorization: str | None = None
         self.messages: list[str] = []
@@ -70,7 +74,10 @@ class ScriptedEngine:
             await self.accept_after.wait()
         socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1, autoping=self.answers_pings)
         await socket.prepare(request)
+        flood = asyncio.create_task(self._flood(socket))
         try:
+            if not self.reads and request.transport:
+                request.transport.pause_reading()
             await socket.send_str(CREATED)
             async for message in socket:
                 if message.type is WSMsgType.PING:
@@ -79,8 +86,16 @@ class ScriptedEngine:
                 self.messages.append(message.data)
                 await self._reply(request, socket, message.data)
         finally:
+            flood.cancel()
+            if request.transport and not self.reads:
+                request.transport.abort()
             self.session_over.set()
         return socket
+
+    async def _flood(self, socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            while self.floods:
+                await socket.send_str(delta("x" * 1000))
 
     async def _reply(
         self, request: web.Request, socket: web.WebSocketResponse, message: str
