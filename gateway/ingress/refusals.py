@@ -44,7 +44,7 @@ class Refusals:
         metrics: count the refusals.
         monotonic_s: the clock that limits the log lines.
         public_url: the gateway's URL as carriers know it.
-        routes: return the present routes; a media URL may contain the name of one.
+        routes: returns the present routes; a media URL may contain the name of one.
     """
 
     def __init__(
