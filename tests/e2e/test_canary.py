@@ -10,18 +10,17 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 import structlog
-from aiohttp import web
 from redis.asyncio import Redis
 
 from gateway import app, logs
 from gateway.settings import Settings
+from tests.e2e.replying_engine import engine
 from tests.open_carriers import open_twilio
 from tests.waiting import eventually
 
@@ -46,33 +45,6 @@ def captured() -> Iterator[io.StringIO]:
     root.handlers[:], root.level = before[0], before[1]
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
-
-
-@asynccontextmanager
-async def engine(reply: str) -> AsyncIterator[str]:
-    """Serve a model that replies to every append with `reply`, and ends sessions normally."""
-
-    async def realtime(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_str('{"type":"session.created","id":"sess-0","created":0}')
-        async for message in socket:
-            event = json.loads(message.data)
-            if event["type"].endswith("append"):
-                await socket.send_str(reply)
-            elif event.get("final"):
-                await socket.send_str('{"type":"transcription.done","text":"","usage":{}}')
-        return socket
-
-    application = web.Application()
-    application.router.add_get("/v1/realtime", realtime)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime"
-    finally:
-        await runner.cleanup()
 
 
 async def call(port: int, *extra: str) -> None:
@@ -100,7 +72,7 @@ async def call(port: int, *extra: str) -> None:
 
 async def run_call(redis_url: str, reply: str, captured: io.StringIO, *extra: str) -> str:
     """Serve one call; return the log and the metrics."""
-    async with engine(reply) as url:
+    async with engine(lambda _: reply) as url:
         settings = Settings(
             _env_file=None,
             port=0,

@@ -7,17 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from aiohttp import web
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from common.serving import listening
 from common.settings import SettingsError
 from common.version import version
 from gateway import app
@@ -26,6 +24,7 @@ from gateway.errors import GatewayError
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.tracing import OFF, tracing
+from tests.e2e.replying_engine import engine
 from tests.e2e.test_drain import running
 from tests.open_carriers import open_twilio
 from tests.otlp_collector import Collector, attributes, collecting
@@ -41,7 +40,6 @@ SECRETS = (PHRASE, "nightingale", NUMBER, "15550109876", PARAMETER, DIGITS)
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 DELTA = json.dumps({"type": "transcription.delta", "delta": f" {PHRASE}"})
 ERROR = json.dumps({"type": "error", "error": PHRASE, "code": PHRASE})
-DONE = '{"type":"transcription.done","text":"","usage":{}}'
 MS = 1_000_000  # in ns
 
 
@@ -56,31 +54,9 @@ async def collector() -> AsyncIterator[Collector]:
         yield served
 
 
-@asynccontextmanager
-async def engine(failing: int = 0, done_after_s: float = 0.0) -> AsyncIterator[str]:
-    """Serve a model that says the phrase for each append; the first sessions fail at the first."""
-    sessions = 0
-
-    async def realtime(request: web.Request) -> web.WebSocketResponse:
-        nonlocal sessions
-        sessions += 1
-        reply = ERROR if sessions <= failing else DELTA
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_str('{"type":"session.created","id":"sess-0","created":0}')
-        async for message in socket:
-            event = json.loads(message.data)
-            if event["type"].endswith("append"):
-                await socket.send_str(reply)
-            elif event.get("final"):
-                await asyncio.sleep(done_after_s)
-                await socket.send_str(DONE)
-        return socket
-
-    application = web.Application()
-    application.router.add_get("/v1/realtime", realtime)
-    async with listening(application, "127.0.0.1", 0) as port:
-        yield f"ws://127.0.0.1:{port}/v1/realtime"
+def fail(sessions: int) -> Callable[[int], str]:
+    """Return the replies of a model whose first sessions fail; the others say the phrase."""
+    return lambda number: ERROR if number <= sessions else DELTA
 
 
 class Caller:
@@ -158,7 +134,7 @@ async def test_a_call_is_one_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=of-the-collector")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     began_ns = time.time_ns()
-    async with engine() as url, gateway(redis_url, url, collector.url) as served:
+    async with engine(fail(0)) as url, gateway(redis_url, url, collector.url) as served:
         async with calling(served.public) as caller:
             await caller.speak(10)
             await caller.press()
@@ -204,7 +180,7 @@ async def test_a_call_is_one_trace(
 async def test_finish_takes_as_long_as_the_last_words(redis_url: str, collector: Collector) -> None:
     """The model is done 0.3 s after the final commit."""
     async with (
-        engine(done_after_s=0.3) as url,
+        engine(fail(0), done_after_s=0.3) as url,
         gateway(redis_url, url, collector.url) as served,
     ):
         async with calling(served.public) as caller:
@@ -218,7 +194,7 @@ async def test_finish_takes_as_long_as_the_last_words(redis_url: str, collector:
 async def test_a_reconnect_is_an_event_between_two_sessions(
     redis_url: str, collector: Collector
 ) -> None:
-    async with engine(failing=1) as url, gateway(redis_url, url, collector.url) as served:
+    async with engine(fail(1)) as url, gateway(redis_url, url, collector.url) as served:
         async with calling(served.public) as caller:
             await caller.speak(10, 0.05)
             await eventually(lambda: bool(collector.named("session")))
@@ -241,7 +217,7 @@ async def test_a_rollover_covers_the_start_of_the_next_session(
     redis_url: str, collector: Collector
 ) -> None:
     async with (
-        engine() as url,
+        engine(fail(0)) as url,
         gateway(redis_url, url, collector.url, rollover_hard_s=0.5) as served,
     ):
         async with calling(served.public) as caller:
@@ -264,7 +240,7 @@ async def test_a_rollover_covers_the_start_of_the_next_session(
 async def test_a_refused_call_is_a_trace(redis_url: str, collector: Collector) -> None:
     """A call reserves two slots until its tracks are known; another call uses one of the two."""
     async with (
-        engine() as url,
+        engine(fail(0)) as url,
         gateway(redis_url, url, collector.url, endpoint_sessions=2) as served,
         calling(served.public),
     ):
@@ -288,7 +264,7 @@ async def test_a_refused_call_is_a_trace(redis_url: str, collector: Collector) -
 async def test_a_failed_call_is_marked(redis_url: str, collector: Collector) -> None:
     limits = {"retry_budget_s": 0.1}
     async with (
-        engine(failing=1000) as url,
+        engine(fail(1000)) as url,
         gateway(redis_url, url, collector.url, **limits) as served,
     ):
         async with calling(served.public) as caller:
@@ -303,7 +279,7 @@ async def test_the_trace_context_of_a_carrier_is_ignored(
 ) -> None:
     """Else a caller could join other traces, or switch its own off."""
     headers = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-00", "tracestate": "a=b"}
-    async with engine() as url, gateway(redis_url, url, collector.url) as served:
+    async with engine(fail(0)) as url, gateway(redis_url, url, collector.url) as served:
         async with calling(served.public, **headers) as caller:
             await caller.speak(1)
         root = await collector.call()
@@ -314,7 +290,7 @@ async def test_the_trace_context_of_a_carrier_is_ignored(
 @pytest.mark.parametrize("failing", [0, 1])
 async def test_spans_have_no_content(redis_url: str, collector: Collector, failing: int) -> None:
     """Protobuf does not encode text further, so a phrase would be in the bytes."""
-    async with engine(failing=failing) as url, gateway(redis_url, url, collector.url) as served:
+    async with engine(fail(failing)) as url, gateway(redis_url, url, collector.url) as served:
         async with calling(served.public) as caller:
             await caller.speak(10, 0.02)
             await caller.press()
@@ -329,7 +305,7 @@ async def test_an_unavailable_collector_delays_no_call(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     nowhere = f"http://127.0.0.1:{free_port()}"
-    async with engine() as url, gateway(redis_url, url, nowhere) as served:
+    async with engine(fail(0)) as url, gateway(redis_url, url, nowhere) as served:
         async with calling(served.public) as caller:
             await caller.speak(3)
         await until_metrics_have(served, 'trace_spans_exported_total{outcome="failed"}')
@@ -340,7 +316,7 @@ async def test_a_hanging_collector_delays_neither_calls_nor_the_stop(
     redis_url: str, collector: Collector
 ) -> None:
     collector.answers.clear()
-    async with engine() as url:
+    async with engine(fail(0)) as url:
         async with gateway(redis_url, url, collector.url) as served:
             for _ in range(3):
                 began_s = time.monotonic()
