@@ -55,8 +55,13 @@ class Operator:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
-    fake = FakeAws()
+def fake() -> FakeAws:
+    """The fake of AWS; a module may override it by one that fails."""
+    return FakeAws()
+
+
+@pytest.fixture
+def aws(fake: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeAws:
     monkeypatch.setattr(boto3, "client", fake.client)
     return fake
 

@@ -1,6 +1,5 @@
 """A command that is interrupted at any of its requests, and the command that follows it."""
 
-import boto3
 import pytest
 
 from tests.deploy.sagemaker.conftest import Operator
@@ -30,10 +29,8 @@ class Interrupted(FakeAws):
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
-    fake = Interrupted()
-    monkeypatch.setattr(boto3, "client", fake.client)
-    return fake
+def fake() -> Interrupted:
+    return Interrupted()
 
 
 def update_to(operator: Operator, version: int) -> int:
