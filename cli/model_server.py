@@ -47,6 +47,8 @@ def connect(
         CommandError: the options choose no server, or two.
     """
     # Imported here because the SDK takes a second to import, and few commands need it.
+    from gateway.upstream.dialects.dialect import Options
+    from gateway.upstream.dialects.voxtral import Voxtral
     from gateway.upstream.sagemaker.transport import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
 
@@ -56,6 +58,6 @@ def connect(
         case str(), None:
             raise CommandError("--endpoint needs --region, or AWS_REGION")
         case None, str(url):
-            return WebSocketTransport(url, api_key=api_key)
+            return WebSocketTransport(url, address=Voxtral().address(Options(""), api_key))
         case _:
             raise CommandError("pass either --endpoint NAME or --realtime-url ws://...")

@@ -27,6 +27,8 @@ from cli.model_server import (
 )
 from deploy.local.processes import together
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
 
@@ -84,17 +86,17 @@ class Party:
     """Listener of one channel's session.
 
     Args:
-        on_text: called with the text of each delta, including empty ones.
+        on_answer: called with each answer, including empty ones.
     """
 
-    def __init__(self, on_text: Callable[[str], None]) -> None:
+    def __init__(self, on_answer: Callable[[Answer], None]) -> None:
         self.writable = asyncio.Event()
         self.ended = False
-        self._on_text = on_text
+        self._on_answer = on_answer
 
-    def on_delta(self, text: str) -> None:
-        """Pass on the text of a delta."""
-        self._on_text(text)
+    def on_answer(self, answer: Answer) -> None:
+        """Display an answer."""
+        self._on_answer(answer)
 
     def on_writable(self) -> None:
         """Resume sending."""
@@ -119,17 +121,20 @@ async def _transcribe(
     result = Result()
     begin_s = 0.0
 
-    def note(text: str) -> None:
-        if text and result.first_word_s is None:
+    def note(answer: Answer) -> None:
+        if answer.text and result.first_word_s is None:
             result.first_word_s = time.monotonic() - begin_s
 
     blocks = recording.pcm16(_RATE_HZ, mono=mono)
     first = await asyncio.to_thread(next, blocks)  # raises if there is no audio
     transport = connect()
-    with words.display(channels, note) as texts:
-        parties = [Party(on_text) for on_text in texts]
+    with words.display(channels, note) as displays:
+        parties = [Party(on_answer) for on_answer in displays]
         sessions = [
-            RealtimeSession(party, model=model, done_timeout_s=_DONE_TIMEOUT_S) for party in parties
+            RealtimeSession(
+                party, Voxtral().session(Options(model)), done_timeout_s=_DONE_TIMEOUT_S
+            )
+            for party in parties
         ]
         try:
             async with together() as tasks:

@@ -10,35 +10,36 @@ from cli.view import TranscriptView
 from gateway.transcript.encode import flatten
 from gateway.transcript.events import VERSION, FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.token_clock import TOKEN_MS, Placement
+from gateway.transcript.session_timeline import Placement
+from gateway.upstream.dialects.dialect import Answer
 from workers.client import CallTranscript, read_event
 
-type OnText = Callable[[str], None]  # receives the text of each delta, including empty ones
+type OnAnswer = Callable[[Answer], None]  # receives each answer, including empty ones
 
 
 @contextmanager
-def display(channels: int, note: OnText) -> Iterator[list[OnText]]:
-    """Open a display; yield one function for each channel, to be called with its deltas.
+def display(channels: int, note: OnAnswer) -> Iterator[list[OnAnswer]]:
+    """Open a display; yield one function for each channel, to be called with its answers.
 
     Args:
         channels: the number of channels; one is displayed as plain text, several with times and
             names.
-        note: called with the text of each delta as well.
+        note: called with each answer as well.
     """
     with _plain_text(note) if channels == 1 else _lines(channels, note) as texts:
         yield texts
 
 
 @contextmanager
-def _plain_text(note: OnText) -> Iterator[list[OnText]]:
+def _plain_text(note: OnAnswer) -> Iterator[list[OnAnswer]]:
     has_text = False
 
-    def show(text: str) -> None:
+    def show(answer: Answer) -> None:
         nonlocal has_text
-        note(text)
-        sys.stdout.write(text if has_text else text.lstrip())
+        note(answer)
+        sys.stdout.write(answer.text if has_text else answer.text.lstrip())
         sys.stdout.flush()
-        has_text = has_text or bool(text)
+        has_text = has_text or bool(answer.text)
 
     try:
         yield [show]
@@ -48,38 +49,35 @@ def _plain_text(note: OnText) -> Iterator[list[OnText]]:
 
 
 @contextmanager
-def _lines(channels: int, note: OnText) -> Iterator[list[OnText]]:
+def _lines(channels: int, note: OnAnswer) -> Iterator[list[OnAnswer]]:
     transcript = CallTranscript("")
     with TranscriptView(Console(highlight=False)) as view:
         lines = [_Lines(f"channel {n + 1}", transcript, view, note) for n in range(channels)]
         try:
-            yield [each.on_text for each in lines]
+            yield [each.on_answer for each in lines]
         finally:
             for each in lines:
                 each.close()
 
 
 class _Lines:
-    """Converts one channel's deltas to segments of a transcript."""
+    """Converts one channel's answers to segments of a transcript."""
 
     def __init__(
-        self, name: str, transcript: CallTranscript, view: TranscriptView, note: OnText
+        self, name: str, transcript: CallTranscript, view: TranscriptView, note: OnAnswer
     ) -> None:
         self._segmenter = Segmenter(name, "unknown", pause_ms=1000)
         self._transcript = transcript
         self._view = view
         self._note = note
         self._name = name
-        self._ticks = 0
         self._events = 0
 
-    def on_text(self, text: str) -> None:
-        """Display a delta; the kth delta belongs to the kth 80 ms."""
-        self._note(text)
-        begin_ms = self._ticks * TOKEN_MS
-        self._ticks += 1
-        placement = Placement(begin_ms, begin_ms + TOKEN_MS, 0.0)
-        self._show(self._segmenter.delta(text, placement, 0.0))
+    def on_answer(self, answer: Answer) -> None:
+        """Display an answer."""
+        self._note(answer)
+        placement = Placement(answer.start_ms, answer.end_ms, 0.0)
+        self._show(self._segmenter.delta(answer.text, placement, 0.0))
 
     def close(self) -> None:
         """Close the last segment and display it."""

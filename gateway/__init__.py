@@ -16,11 +16,12 @@ The path of one call:
     chunks of 80 ms.
  5. Upstream. The track buffers each chunk (`calls/replay_buffer.py`) and sends it to the session
     that `calls/sessions.py` keeps open (`calls/model_session.py`). `upstream/session.py` speaks the
-    Realtime protocol (`upstream/realtime.py`) over a transport: SageMaker (`upstream/sagemaker/`)
-    or a WebSocket (`upstream/websocket.py`).
- 6. Words. `calls/model_session.py` receives each delta, and `transcript/token_clock.py` gives it
-    its time. The track passes this token to `transcript/segmenter.py`, which turns it into
-    transcript events (`transcript/events.py`).
+    server's dialect (`upstream/dialects/`) over a transport: SageMaker (`upstream/sagemaker/`) or a
+    WebSocket (`upstream/websocket.py`).
+ 6. Words. The dialect turns messages into answers: text, with its time in the session's audio.
+    `calls/model_session.py` places each on the media clock (`transcript/session_timeline.py`). The
+    track passes it to `transcript/segmenter.py`, which turns it into transcript events
+    (`transcript/events.py`).
  7. Publishing. `publishing/publisher.py` writes the events of all calls to Redis in batches
     (`publishing/append.lua`). While Redis is unavailable they wait in memory
     (`publishing/outbox.py`), then on disk (`publishing/spool/`).

@@ -24,6 +24,7 @@ from gateway.admission.admission import Admission, pools
 from gateway.admission.capacity import Capacity
 from gateway.admission.capacity_store import TIMEOUT_S as CAPACITY_TIMEOUT_S
 from gateway.admission.capacity_store import RedisCapacityStore
+from gateway.admission.endpoint import Access
 from gateway.admission.overload import Load, watching
 from gateway.admission.routes import EndpointConfig, Routes, load_routes
 from gateway.calls.registry import LiveStreams
@@ -51,7 +52,8 @@ from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings, reloading
 from gateway.settings import Settings
 from gateway.tracing import StartTrace, tracing
-from gateway.upstream.realtime import coalescing_query
+from gateway.upstream.dialects.dialect import Address, Options
+from gateway.upstream.dialects.registry import make_dialect
 from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 from gateway.upstream.transport import UpstreamTransport, ignore
 from gateway.upstream.websocket import WebSocketTransport
@@ -350,16 +352,14 @@ async def _admission(
     """
     async with contextlib.AsyncExitStack() as stack:
 
-        def make_transports(
-            endpoints: Mapping[str, EndpointConfig],
-        ) -> dict[str, UpstreamTransport]:
+        def make_access(endpoints: Mapping[str, EndpointConfig]) -> dict[str, Access]:
             observe_wait_s = metrics.append_latency_seconds.observe
-            made = {n: make_transport(e, settings, observe_wait_s) for n, e in endpoints.items()}
-            for transport in made.values():
-                stack.push_async_callback(transport.close)
+            made = {n: access_to(e, settings, observe_wait_s) for n, e in endpoints.items()}
+            for access in made.values():
+                stack.push_async_callback(access.transport.close)
             return made
 
-        transports = make_transports(routes.endpoints)
+        accesses = make_access(routes.endpoints)
         client = await stack.enter_async_context(_redis_client(settings, CAPACITY_TIMEOUT_S))
         capacity = await stack.enter_async_context(
             Capacity(
@@ -371,46 +371,56 @@ async def _admission(
         )
         admission = Admission(
             routes,
-            transports,
+            accesses,
             capacity,
             metrics,
-            model=settings.model,
             wait_s=settings.admission_wait_s,
             random=random.Random(),  # noqa: S311  # jitter
             monotonic_s=time.monotonic,
         )
 
         def replace_routes(changed: Routes) -> None:
-            admission.replace_routes(changed, make_transports(admission.new_endpoints(changed)))
+            admission.replace_routes(changed, make_access(admission.new_endpoints(changed)))
 
         yield admission, replace_routes
 
 
-def make_transport(
-    endpoint: EndpointConfig, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
-) -> UpstreamTransport:
-    """Create the transport that opens sessions at an endpoint.
+def access_to(
+    config: EndpointConfig, settings: Settings, observe_wait_s: Callable[[float], None] = ignore
+) -> Access:
+    """Return how sessions are opened at an endpoint.
 
     Raises:
         SettingsError: the endpoint's URL or the CA file can't be used.
     """
-    query = coalescing_query(settings.coalesce_ms)
-    if endpoint.url:
-        key = settings.realtime_api_key
+    dialect = make_dialect(config.dialect, coalesce_ms=settings.coalesce_ms)
+    options = Options(config.model or settings.model)
+    key = settings.realtime_api_key
+    address = dialect.address(options, key.get_secret_value() if key else None)
+    transport = _transport(config, settings, address, observe_wait_s)
+    return Access(transport, dialect, options)
+
+
+def _transport(
+    config: EndpointConfig,
+    settings: Settings,
+    address: Address,
+    observe_wait_s: Callable[[float], None],
+) -> UpstreamTransport:
+    if config.url:
         return WebSocketTransport(
-            endpoint.url,
-            query=query,
-            api_key=key.get_secret_value() if key else None,
+            config.url,
+            address=address,
             open_timeout_s=settings.open_timeout_s,
             observe_wait_s=observe_wait_s,
         )
     return SageMakerTransport(
-        endpoint.endpoint or "",  # never "": checked by `EndpointConfig`
+        config.endpoint or "",  # never "": checked by `EndpointConfig`
         settings.aws_region or "",  # never "": checked by `load_routes`
+        address=address,
         url=settings.sagemaker_url,
         ca_file=settings.sagemaker_ca_file,
-        variant=endpoint.variant,
-        query=query,
+        variant=config.variant,
         limits=TransportLimits(response_timeout_s=settings.open_timeout_s),
         observe_wait_s=observe_wait_s,
     )

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from common.settings import SettingsError, secrets_folder, sentences, unknown, variable_of
 from gateway import logs
 from gateway.admission.routes import EndpointConfig, Routes, load_routes
-from gateway.app import make_transport
+from gateway.app import access_to
 from gateway.carriers.carrier import Carrier
 from gateway.carriers.registry import CARRIERS
 from gateway.errors import GatewayError, UpstreamError
@@ -33,6 +33,7 @@ from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import create_client, destination
 from gateway.settings import Settings, Upstream
 from gateway.tracing import require_sdk
+from gateway.upstream.dialects.dialect import Answer
 from gateway.upstream.sagemaker.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
 
@@ -252,7 +253,7 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
             await session.finish()
             return (
                 f"opened in {opened_ms} ms, {_SILENCE_S:g} s of silence transcribed in "
-                f"{_ms_since(began_s) - opened_ms} ms ({counter.deltas} tokens)"
+                f"{_ms_since(began_s) - opened_ms} ms ({counter.answers} answers)"
             )
 
     return run
@@ -261,11 +262,12 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
 @contextlib.asynccontextmanager
 async def _session(
     settings: Settings, endpoint: EndpointConfig
-) -> AsyncIterator[tuple[RealtimeSession, "_DeltaCounter"]]:
-    transport = make_transport(endpoint, settings)
-    counter = _DeltaCounter()
-    model = endpoint.model or settings.model
-    session = RealtimeSession(counter, model=model, done_timeout_s=settings.done_timeout_s)
+) -> AsyncIterator[tuple[RealtimeSession, "_AnswerCounter"]]:
+    transport, dialect, options = access_to(endpoint, settings)
+    counter = _AnswerCounter()
+    session = RealtimeSession(
+        counter, dialect.session(options), done_timeout_s=settings.done_timeout_s
+    )
     try:
         await session.open(transport, settings.open_timeout_s)
         yield session, counter
@@ -274,14 +276,14 @@ async def _session(
         await transport.close()
 
 
-class _DeltaCounter:
-    """Counts the model's deltas."""
+class _AnswerCounter:
+    """Counts the model's answers."""
 
-    deltas = 0
+    answers = 0
 
-    def on_delta(self, text: str) -> None:
-        """Count a delta."""
-        self.deltas += 1
+    def on_answer(self, answer: Answer) -> None:
+        """Count an answer."""
+        self.answers += 1
 
     def on_writable(self) -> None:
         """Do nothing: a second of audio always fits."""

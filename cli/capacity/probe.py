@@ -12,6 +12,8 @@ import numpy as np
 
 from cli.capacity.steps import Level
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
 
@@ -33,12 +35,12 @@ class _Call:
     texts: list[str] = field(default_factory=list)
     writable: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def on_delta(self, text: str) -> None:
-        """Note how long after the end of its audio a delta arrives."""
+    def on_answer(self, answer: Answer) -> None:
+        """Note how long after the end of its audio an answer arrives."""
         now_s = time.monotonic()
         if self.first_s is None:
             self.first_s = now_s - self.begin_s
-        self.texts.append(text)
+        self.texts.append(answer.text)
         self.lags_s.append(now_s - self.begin_s - CHUNK_S * len(self.texts))
 
     def on_writable(self) -> None:
@@ -97,7 +99,9 @@ def word_errors(alone: str, texts: Sequence[str]) -> float:
 async def _play(
     transport: UpstreamTransport, model: str, chunks: Sequence[bytes], call: _Call
 ) -> None:
-    session = RealtimeSession(call, model=model, done_timeout_s=_DONE_TIMEOUT_S)
+    session = RealtimeSession(
+        call, Voxtral().session(Options(model)), done_timeout_s=_DONE_TIMEOUT_S
+    )
     await asyncio.sleep(random.uniform(0, CHUNK_S))  # noqa: S311 - as calls do, not in step
     await session.open(transport, _OPEN_TIMEOUT_S)
     call.begin_s = time.monotonic()

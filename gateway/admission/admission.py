@@ -20,14 +20,13 @@ from typing import Final
 from common.settings import SettingsError
 from gateway.admission.breaker import Breaker
 from gateway.admission.capacity import Capacity
-from gateway.admission.endpoint import Endpoint
+from gateway.admission.endpoint import Access, Endpoint
 from gateway.admission.endpoint_pool import EndpointPool
 from gateway.admission.reservation import StreamReservation
 from gateway.admission.routes import EndpointConfig, Routes
 from gateway.calls.services import Reservation
 from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
-from gateway.upstream.transport import UpstreamTransport
 
 _EXPECTED_TRACKS: Final = 2
 
@@ -53,10 +52,9 @@ class Admission:
 
     Args:
         routes: all endpoints and routes.
-        transports: one transport per endpoint, by the endpoint's name.
+        access: how sessions are opened at each endpoint, by the endpoint's name.
         capacity: the lease pools.
         metrics: receives the refusals and shows slots and breakers.
-        model: the model's name at endpoints that do not name theirs.
         wait_s: how long a stream may wait for a slot; GATEWAY_ADMISSION_WAIT_S.
         random: the source of the breakers' jitter.
         monotonic_s: the breakers' clock.
@@ -68,44 +66,42 @@ class Admission:
     def __init__(
         self,
         routes: Routes,
-        transports: Mapping[str, UpstreamTransport],
+        access: Mapping[str, Access],
         capacity: Capacity,
         metrics: Metrics,
         *,
-        model: str,
         wait_s: float,
         random: Random,
         monotonic_s: Callable[[], float],
     ) -> None:
         self._numbers = itertools.count(1)  # of the reservations
         self._capacity = capacity
-        self._model = model
         self._random = random
         self._monotonic_s = monotonic_s
         self._endpoints = EndpointPool(capacity.wait_for_release, metrics, wait_s=wait_s)
-        self.replace_routes(routes, transports)
+        self.replace_routes(routes, access)
 
     def new_endpoints(self, routes: Routes) -> dict[str, EndpointConfig]:
-        """Return the endpoints that need a transport before these routes can take effect.
+        """Return the endpoints that need an `Access` before these routes can take effect.
 
         Raises:
-            SettingsError: an endpoint that is known has another address, variant or model.
+            SettingsError: an endpoint that is known has another address, model or dialect.
         """
         known = {endpoint.name: endpoint.config for endpoint in self._endpoints}
         for name, config in routes.endpoints.items():
             if name in known and known[name].model_address != config.model_address:
                 raise SettingsError(
                     f"endpoint {name}: give it another name, or restart the gateway, to change its "
-                    "endpoint, variant, url or model"
+                    "endpoint, variant, url, model or dialect"
                 )
         return {name: each for name, each in routes.endpoints.items() if name not in known}
 
-    def replace_routes(self, routes: Routes, transports: Mapping[str, UpstreamTransport]) -> None:
+    def replace_routes(self, routes: Routes, access: Mapping[str, Access]) -> None:
         """Apply routes to new calls, and to the next sessions of live ones.
 
         Args:
             routes: all endpoints and routes.
-            transports: one transport for each of `new_endpoints(routes)`, by the endpoint's name.
+            access: of each of `new_endpoints(routes)`, by the endpoint's name.
         """
         self.routes = routes
         self._capacity.resize(pools(routes))
@@ -113,8 +109,7 @@ class Admission:
             Endpoint(
                 name,
                 config,
-                config.model or self._model,
-                transports[name],
+                access[name],
                 self._capacity[_endpoint_pool_name(name)],
                 Breaker(self._random),
                 self._monotonic_s,

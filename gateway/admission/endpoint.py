@@ -1,7 +1,7 @@
 """One endpoint for admission: its session slots, circuit breaker, health and transport."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -11,11 +11,26 @@ from gateway.admission.lease_pool import LeasePool
 from gateway.admission.routes import EndpointConfig, Priority
 from gateway.errors import UpstreamError
 from gateway.hints import hint
+from gateway.upstream.dialects.dialect import Dialect, Options
 from gateway.upstream.transport import UpstreamTransport
 
 _QUARANTINE_S: Final = 30.0  # after an error that a retry would not fix
 
 _log = structlog.get_logger()
+
+
+class Access(NamedTuple):
+    """How sessions are opened at an endpoint.
+
+    Attributes:
+        transport: opens streams.
+        dialect: the protocol of its server.
+        options: what sessions ask of the server, such as the model.
+    """
+
+    transport: UpstreamTransport
+    dialect: Dialect
+    options: Options
 
 
 class Endpoint:
@@ -24,8 +39,7 @@ class Endpoint:
     Args:
         name: its name in the routes file or the settings.
         config: its configuration.
-        model: the name under which it serves the model.
-        transport: opens sessions at it.
+        access: how sessions are opened there.
         pool: its session slots.
         breaker: its circuit breaker.
         monotonic_s: the clock of the breaker and the quarantine.
@@ -38,15 +52,13 @@ class Endpoint:
         self,
         name: str,
         config: EndpointConfig,
-        model: str,
-        transport: UpstreamTransport,
+        access: Access,
         pool: LeasePool,
         breaker: Breaker,
         monotonic_s: Callable[[], float],
     ) -> None:
         self.name = name
-        self.model = model
-        self.transport = transport
+        self.access = access
         self.pool = pool
         self.breaker = breaker
         self.health = EndpointHealth(name, monotonic_s)

@@ -186,8 +186,7 @@ class LeasedSlot:
         self, endpoint: Endpoint, reservation: StreamReservation, lease: str, *, probe: bool
     ) -> None:
         self.endpoint = endpoint.name
-        self.model = endpoint.model
-        self.transport = endpoint.transport
+        self.transport, self.dialect, self.options = endpoint.access
         self._endpoint = endpoint
         self._reservation = reservation
         self._lease = lease

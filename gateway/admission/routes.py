@@ -29,6 +29,7 @@ from common.settings import SettingsError, matching
 from gateway.audio.encodings import Encoding
 from gateway.settings import Role, Settings, Upstream
 from gateway.transcript.keys import DEFAULT_TENANT
+from gateway.upstream.dialects.registry import DialectName
 
 DEFAULT_ROUTE: Final = "default"  # the only route if there is no routes file
 _MIN_SLOTS: Final = 2  # a call has two tracks
@@ -92,6 +93,7 @@ class EndpointConfig(_Model):
     variant: str | None = Field(None, max_length=63)
     url: Annotated[str, AfterValidator(_check_websocket_url)] | None = None
     model: str | None = None  # None: GATEWAY_MODEL
+    dialect: DialectName = DialectName.VOXTRAL
     instances: PositiveInt = 1
     sessions: PositiveInt | None = None  # per instance; None: no limit
     reserved: NonNegativeInt = 0  # slots that only routes with high priority may use
@@ -100,7 +102,7 @@ class EndpointConfig(_Model):
     @property
     def model_address(self) -> tuple[str | None, ...]:
         """What the endpoint's name stands for; it can't change while gateways run."""
-        return self.endpoint, self.variant, self.url, self.model
+        return self.endpoint, self.variant, self.url, self.model, self.dialect
 
     @property
     def slots(self) -> int | None:

@@ -1,18 +1,19 @@
-"""One model session of a track: its slot at an endpoint, its audio and tokens, its health."""
+"""One model session of a track: its slot at an endpoint, its audio and answers, its health."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, SessionSlot
 from gateway.errors import UpstreamError
 from gateway.tracing import Span
-from gateway.transcript.token_clock import Placement, TokenClock
-from gateway.upstream.realtime import TOKEN_BYTES
+from gateway.transcript.session_timeline import Placement, SessionTimeline
+from gateway.upstream.dialects.dialect import Answer
 from gateway.upstream.session import RealtimeSession
 
 # Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
@@ -23,7 +24,29 @@ _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
 
-type Token = tuple[str, Placement, float]  # text, placement, arrival on the monotonic clock
+
+class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
+    """An answer on the media clock; see `Answer`.
+
+    Attributes:
+        text: its text; "" without words.
+        placement: where its speech is.
+        answered_ms: audio before this time is answered; None if the text is provisional.
+        received_s: when it was received, on the monotonic clock.
+        audio_ms: length of its speech, without the jumps of the media clock.
+        replaces: whether it replaces the provisional text.
+        ends_segment: whether the utterance ends here.
+        is_missed: whether the server could not transcribe this audio.
+    """
+
+    text: str
+    placement: Placement
+    answered_ms: int | None
+    received_s: float
+    audio_ms: int
+    replaces: bool = False
+    ends_segment: bool = False
+    is_missed: bool = False
 
 
 class ModelSession:
@@ -32,18 +55,16 @@ class ModelSession:
     Args:
         slot: where it is opened.
         services: what all calls share.
-        on_token: called with each token, with or without text.
+        on_answer: called with each answer, with or without text.
         on_writable: called when `append` accepts audio again, after it returned False.
         on_over: called at the end; `error` is set if the session failed.
-        is_current: whether tokens are passed on at once. If False, they are held until
+        is_current: whether answers are passed on at once. If False, they are held until
             `make_current`.
         span: the session's span, which ends with it.
 
-    A token is the text for 80 ms of audio, often empty, with its time.
-
     Attributes:
-        clock: gives tokens their times.
-        tokens: number of tokens received.
+        timeline: where its audio is on the media clock.
+        answers: number of answers received.
         error: why it failed; None if it did not.
         opened_s: when it was open, on the monotonic clock.
     """
@@ -53,7 +74,7 @@ class ModelSession:
         slot: SessionSlot,
         services: CallServices,
         *,
-        on_token: Callable[[Token], None],
+        on_answer: Callable[[PlacedAnswer], None],
         on_writable: Callable[[], None],
         on_over: Callable[["ModelSession"], None],
         is_current: bool,
@@ -61,24 +82,24 @@ class ModelSession:
     ) -> None:
         limits = services.limits
         self.slot = slot
-        self.clock = TokenClock()
-        self.tokens = 0
+        self.timeline = SessionTimeline()
+        self.answers = 0
         self.error: UpstreamError | None = None
         self.opened_s = 0.0
         self._services = services
         self.on_writable = on_writable  # called by the Realtime session
-        self._on_token = on_token
+        self._on_answer = on_answer
         self._on_over = on_over
         self._is_current = is_current
         self._span = span
-        self._held: deque[Token] = deque()
+        self._held: deque[PlacedAnswer] = deque()
         self._live = services.metrics.sessions_live
         self._is_in_live_metric = False  # in that metric
-        self._session = RealtimeSession(
-            self, model=slot.model, done_timeout_s=limits.done_timeout_s
-        )
-        self._healthy_s = 0.0  # when it last sent a token, or had nothing to answer
-        self._is_late = False  # its first token, and that was counted
+        self._capabilities = slot.dialect.capabilities
+        self._dialect = slot.dialect.session(slot.options)
+        self._session = RealtimeSession(self, self._dialect, done_timeout_s=limits.done_timeout_s)
+        self._healthy_s = 0.0  # when it last sent an answer, or had nothing to answer
+        self._is_late = False  # its first answer, and that was counted
         self._is_finishing = False
         self._sent_bytes = 0
         self._lagging_since: tuple[float, int] | None = None  # when, and by how much
@@ -100,10 +121,10 @@ class ModelSession:
         self._live.inc()
 
     def make_current(self) -> None:
-        """Pass on the held tokens, and from now on each token at once."""
+        """Pass on the held answers, and from now on each answer at once."""
         self._is_current = True
         while self._held:
-            self._on_token(self._held.popleft())
+            self._on_answer(self._held.popleft())
 
     @property
     def is_over(self) -> bool:
@@ -112,24 +133,24 @@ class ModelSession:
 
     @property
     def lag_ms(self) -> int:
-        """Audio that was sent and is unanswered."""
-        return self.clock.lag_ms
+        """Audio whose answer is missing; see `DialectSession`."""
+        return self._dialect.lag_ms
 
     @property
     def is_healthy(self) -> bool:
         """Whether it is open and no answer is due; all answers are due after the final commit."""
-        allowed_ms = 0 if self._is_finishing else LONGEST_DELAY_MS
+        allowed_ms = 0 if self._is_finishing else self._capabilities.delay_ms
         return not self.is_over and self.lag_ms <= allowed_ms
 
     def append(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         """Send a chunk; return False if the session did not accept it.
 
-        After a jump of the media clock, the chunk must start on a token boundary: otherwise one
-        token would cover audio from before and after the jump. So the unfinished token is padded
-        with silence, which has no position on the media clock.
+        After a jump of the media clock, the chunk must start on a border of the server's units:
+        otherwise one unit would cover audio from before and after the jump. So the unfinished unit
+        is padded with silence, which has no position on the media clock.
         """
-        sent_ms = self.clock.sent_ms
-        rest = -self._sent_bytes % TOKEN_BYTES
+        sent_ms = self.timeline.sent_ms
+        rest = -self._sent_bytes % self._capabilities.unit_bytes
         if sent_ms is not None and chunk.start_ms > sent_ms and rest:
             silence = AudioChunk(bytes(rest), sent_ms, sent_ms)
             if not self._send(silence, audio_received_s):
@@ -142,7 +163,7 @@ class ModelSession:
         sent_ms = self._sent_bytes // BYTES_PER_MS
         self._sent_bytes += len(chunk.pcm)
         audio_ms = self._sent_bytes // BYTES_PER_MS - sent_ms
-        self.clock.record_sent(chunk.start_ms, chunk.end_ms, audio_ms, audio_received_s)
+        self.timeline.record_sent(chunk.start_ms, chunk.end_ms, audio_ms, audio_received_s)
         return True
 
     async def finish(self) -> None:
@@ -183,12 +204,12 @@ class ModelSession:
             self._healthy_s = now_s
             return
         limits, silent_s = self._services.limits, now_s - self._healthy_s
-        if silent_s >= limits.first_delta_late_s and not (self.tokens or self._is_late):
+        if silent_s >= limits.first_delta_late_s and not (self.answers or self._is_late):
             self._is_late = True
             self._services.metrics.first_deltas_late_total.labels(self.slot.endpoint).inc()
             _log.warning("first-delta-late", endpoint=self.slot.endpoint)
         if silent_s >= limits.mute_timeout_s:
-            reason = "session-stalled" if self.tokens else "session-mute"
+            reason = "session-stalled" if self.answers else "session-mute"
             self.fail(UpstreamError(reason))
 
     def fail(self, error: UpstreamError) -> None:
@@ -214,21 +235,35 @@ class ModelSession:
 
     # Called by the Realtime session
 
-    def on_delta(self, text: str) -> None:
-        """Pass on one token, with its time. Ignore tokens before any audio was sent."""
-        if self.clock.sent_ms is None:
+    def on_answer(self, answer: Answer) -> None:
+        """Pass on one answer, with its time. Ignore answers before any audio was sent."""
+        if self.timeline.sent_ms is None:
             return
         now_s = self._services.monotonic_s()
-        if not self.tokens:
+        if not self.answers:
             self.slot.worked()
             self._span.event("first-delta")
-        self.tokens += 1
+        self.answers += 1
         self._healthy_s = now_s
-        token = text, self.clock.tick(), now_s
+        start_ms, end_ms, until_ms = answer.start_ms, answer.end_ms, answer.until_ms
+        placement = self.timeline.place(start_ms, end_ms, is_final=until_ms is not None)
+        answered_ms: int | None = placement.end_ms
+        if until_ms != end_ms:
+            answered_ms = None if until_ms is None else self.timeline.media_ms(until_ms)
+        placed = PlacedAnswer(
+            answer.text,
+            placement,
+            answered_ms,
+            now_s,
+            end_ms - start_ms,
+            answer.replaces,
+            answer.ends_segment,
+            answer.is_missed,
+        )
         if self._is_current:
-            self._on_token(token)
+            self._on_answer(placed)
         else:
-            self._held.append(token)
+            self._held.append(placed)
 
     def on_ended(self, error: UpstreamError | None) -> None:
         """Report the outcome, release the slot and notify the owner."""

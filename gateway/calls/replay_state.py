@@ -15,11 +15,10 @@ from typing import Final
 
 from gateway.audio.loudness import LoudRuns
 from gateway.transcript.events import GapCause, TranscriptGap
-from gateway.transcript.token_clock import TOKEN_MS
 
-# About a second: audio answered for the first time that counts as progress, and unanswered audio
+# Audio answered for the first time that counts as progress, and unanswered audio
 # after which a `done` came too early.
-PROGRESS_MS: Final = 12 * TOKEN_MS
+PROGRESS_MS: Final = 960
 # A replay begins this long before the first loud audio without words, or before the first word: a
 # word's first sounds are soft, and its token comes late.
 _LEAD_IN_MS: Final = 800
@@ -136,11 +135,11 @@ class ReplayState:
     # Answers
 
     def is_settled(self, start_ms: int, end_ms: int) -> bool:
-        """Return whether a token's words are final already."""
+        """Return whether the words of a stretch are final already."""
         return end_ms <= self._settled_ms and start_ms < self._settled_ms
 
     def answer(self, end_ms: int) -> bool:
-        """Record a token's end. Return whether it is progress worth reporting."""
+        """Record until where audio is answered. Return whether it is progress worth reporting."""
         self.answered_ms = end_ms
         self._furthest_ms = max(self._furthest_ms, end_ms)
         if self._furthest_ms < self._progress_ms + PROGRESS_MS:

@@ -11,6 +11,7 @@ from gateway.metrics import Metrics
 from gateway.tracing import StartTrace, no_trace
 from gateway.transcript.events import EventWriter
 from gateway.transcript.keys import DEFAULT_TENANT
+from gateway.upstream.dialects.dialect import Dialect, Options
 from gateway.upstream.transport import UpstreamTransport
 
 
@@ -35,12 +36,14 @@ class SessionSlot(Protocol):
 
     Attributes:
         endpoint: the endpoint's name, for logs and the admin API.
-        model: the name the model is served under at the endpoint.
+        dialect: the protocol of the endpoint's server.
+        options: what a session asks of the server, such as the model.
         transport: opens streams at the endpoint.
     """
 
     endpoint: str
-    model: str
+    dialect: Dialect
+    options: Options
     transport: UpstreamTransport
 
     async def acquire_replacement(self) -> "SessionSlot":
@@ -53,7 +56,7 @@ class SessionSlot(Protocol):
         """
 
     def worked(self) -> None:
-        """Record that a session sent its first token: the endpoint is healthy."""
+        """Record that a session sent its first answer: the endpoint is healthy."""
 
     def failed(self, error: UpstreamError) -> None:
         """Record why a session did not open, or failed."""

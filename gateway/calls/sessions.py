@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.calls.model_session import ModelSession, Token
+from gateway.calls.model_session import ModelSession, PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
 from gateway.calls.services import CallServices, Reservation
 from gateway.errors import UpstreamError
@@ -61,8 +61,8 @@ class SessionHost(Protocol):
     def replay(self) -> None:
         """Send all audio that may have words which are not final, whether sent before or not."""
 
-    def on_token(self, token: Token) -> None:
-        """Process a token of the current session."""
+    def on_answer(self, answer: PlacedAnswer) -> None:
+        """Process an answer of the current session."""
 
     def close_segment(self) -> None:
         """Close the open segment; the next session opens another one."""
@@ -96,7 +96,7 @@ class Sessions:
         self._reservation = reservation
         self._trace = trace
         self._open: set[ModelSession] = set()
-        self._current: ModelSession | None = None  # sends tokens; not the receiver in a rollover
+        self._current: ModelSession | None = None  # answers; not the receiver in a rollover
         self._changed = asyncio.Event()  # set on everything that `run` may wait for
         self._failures = 0  # in a row
         self._failing_since_s: float | None = None
@@ -141,7 +141,7 @@ class Sessions:
 
     @property
     def _is_rolling_over(self) -> bool:
-        """Whether the old session still sends tokens while the new one receives the audio."""
+        """Whether the old session still answers while the new one receives the audio."""
         return self.receiver is not self._current
 
     def wake(self) -> None:
@@ -202,7 +202,7 @@ class Sessions:
         session = ModelSession(
             slot,
             self._services,
-            on_token=self._track.on_token,
+            on_answer=self._track.on_answer,
             on_writable=self._track.send,
             on_over=self._on_over,
             is_current=old is None,
@@ -331,7 +331,7 @@ class Sessions:
             self.receiver = old
             return old
         self._track.close_segment()
-        self._track.abandon(old.clock.sent_ms or 0)
+        self._track.abandon(old.timeline.sent_ms or 0)
         self._current = new
         new.make_current()
         return new

@@ -1,37 +1,33 @@
-"""Detects a silent model: one that returns empty tokens although someone speaks. Pure."""
+"""Detects a silent model: one that returns no words although someone speaks. Pure."""
 
 from typing import Final
 
-from gateway.transcript.token_clock import TOKEN_MS
-
-_LOUD_SHARE: Final = 2  # a model is silent if half of its empty tokens cover speech
+_LOUD_SHARE: Final = 2  # a model is silent if half of the audio without words is speech
 
 
 class SilentModelWatch:
-    """Counts one track's tokens without text.
+    """Measures one track's answered audio without words.
 
     Args:
-        tokens: how many consecutive empty tokens, at least half of them over loud audio, mean that
-            the model is silent; GATEWAY_RUT_DELTAS.
+        span_ms: how much audio in a row without words, at least half of it loud, means that the
+            model is silent; GATEWAY_RUT_DELTAS times 80 ms.
+
+    Attributes:
+        span_ms: the same, doubled by each `back_off` until the next word.
     """
 
-    def __init__(self, tokens: int) -> None:
-        self._first_tokens = tokens
-        self._tokens = tokens
-        self._wordless = 0  # tokens since the last word
+    def __init__(self, span_ms: int) -> None:
+        self.span_ms = span_ms
+        self._first_span_ms = span_ms
+        self._wordless_ms = 0  # since the last word
 
-    @property
-    def span_ms(self) -> int:
-        """Audio that must stay without words before the model counts as silent."""
-        return self._tokens * TOKEN_MS
-
-    def note(self, text: str) -> None:
-        """Count a token; a word resets the count and the threshold."""
+    def note(self, text: str, audio_ms: int) -> None:
+        """Record the text for a stretch of audio; a word resets the measurement and the span."""
         if text:
-            self._tokens = self._first_tokens
-            self._wordless = 0
+            self.span_ms = self._first_span_ms
+            self._wordless_ms = 0
         else:
-            self._wordless += 1
+            self._wordless_ms += audio_ms
 
     def is_silent(self, loud_ms: int) -> bool:
         """Return whether the model returns no words although someone speaks.
@@ -39,9 +35,9 @@ class SilentModelWatch:
         Args:
             loud_ms: audio that may be speech and has no words so far.
         """
-        return self._wordless >= self._tokens and loud_ms * _LOUD_SHARE >= self.span_ms
+        return self._wordless_ms >= self.span_ms and loud_ms * _LOUD_SHARE >= self.span_ms
 
     def back_off(self) -> None:
-        """Double the threshold: else hours of hold music would cost a session every minute."""
-        self._tokens *= 2
-        self._wordless = 0
+        """Double the span: else hours of hold music would cost a session every minute."""
+        self.span_ms *= 2
+        self._wordless_ms = 0

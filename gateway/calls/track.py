@@ -1,9 +1,9 @@
-"""One track of a live stream: its audio to model sessions, the model's tokens to events.
+"""One track of a live stream: its audio to model sessions, the model's answers to events.
 
     receive(frame) -> TrackAudio -> ReplayBuffer -> ModelSession.append
-    on_token(token) -> Segmenter -> EventWriter
+    on_answer(answer) -> Segmenter -> EventWriter
 
-Everything here runs on the event loop, and nothing per frame or delta awaits. Audio stays in the
+Everything here runs on the event loop, and nothing per frame or answer awaits. Audio stays in the
 replay buffer until its words are in a final transcript, so that another session can receive it when
 one fails (`sessions.py`). `ReplayState` decides where a replay begins, and declares each stretch of
 missing audio as a gap once.
@@ -17,7 +17,7 @@ from gateway.audio.encodings import TrackFormat
 from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import AudioChunk
 from gateway.calls.arrivals import Arrivals
-from gateway.calls.model_session import LONGEST_DELAY_MS, USUAL_DELAY_MS, Token
+from gateway.calls.model_session import LONGEST_DELAY_MS, USUAL_DELAY_MS, PlacedAnswer
 from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.calls.replay_state import ReplayState
 from gateway.calls.services import CallServices, Reservation
@@ -39,12 +39,13 @@ from gateway.transcript.events import (
     TranscriptGap,
 )
 from gateway.transcript.segmenter import Segmenter
+from gateway.upstream.dialects.voxtral import TOKEN_MS
 
 # Padding is about 4 s of audio: a carrier that pauses after each frame must not cause one each
 # time. A pause within this time is padded once the track has stalled.
 _PAD_EVERY_S: Final = 2.0
-# A session with nothing unanswered sends no more words this long after its latest token.
-_LAST_TOKEN_S: Final = 1.5
+# A session with nothing unanswered sends no more words this long after its latest answer.
+_LAST_ANSWER_S: Final = 1.5
 
 
 class Track:
@@ -107,12 +108,12 @@ class Track:
         )
         self._buffer = ReplayBuffer(limits.replay_ms)
         self._replay = ReplayState(form.track)
-        self._silence = SilentModelWatch(limits.rut_deltas)
+        self._silence = SilentModelWatch(limits.rut_deltas * TOKEN_MS)
         self._hung_up = asyncio.Event()
         self._hung_up_s = 0.0  # when, on the loop's clock
         self._deadline: asyncio.Timeout | None = None  # for the pending words after the hang-up
-        self._restarts = False  # no token of the replay has been used yet
-        self._token_s = 0.0  # when the newest token arrived, or padding was sent
+        self._restarts = False  # no answer of the replay has been used yet
+        self._answer_s = 0.0  # when the newest answer arrived, or padding was sent
         self._may_pad_s = float("-inf")
 
     @property
@@ -213,7 +214,7 @@ class Track:
             self._add(pieces, now_s)
         if is_stalled:
             self._pad()
-        may_get_words = self.sessions.owe_words or now_s - self._token_s < _LAST_TOKEN_S
+        may_get_words = self.sessions.owe_words or now_s - self._answer_s < _LAST_ANSWER_S
         if self._is_padded and not may_get_words:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
@@ -299,11 +300,11 @@ class Track:
         self._services.metrics.replayed_seconds_total.inc(replayed_ms / 1000)
         self.send()
 
-    def on_token(self, token: Token) -> None:
-        """Publish what a token of the current session completes."""
-        text, placement, delta_received_s = token
+    def on_answer(self, answer: PlacedAnswer) -> None:
+        """Publish what an answer of the current session completes."""
+        text, placement, received_s = answer.text, answer.placement, answer.received_s
         replay = self._replay
-        self._token_s = delta_received_s
+        self._answer_s = received_s
         if self._restarts:
             if not text and placement.end_ms < max(self._segmenter.end_ms, replay.answered_ms or 0):
                 return  # keep the words of the session before until this one says others
@@ -311,14 +312,17 @@ class Track:
             self._segmenter.restart()
         if replay.is_settled(placement.start_ms, placement.end_ms):
             return  # replayed, but its words have become final since
-        if replay.answer(placement.end_ms):
+        if answer.is_missed:
+            self._publish_gaps(replay.abandon(answer.answered_ms or 0, GapCause.MODEL_MUTE))
+            return
+        if answer.answered_ms is not None and replay.answer(answer.answered_ms):
             self.sessions.reset_failures()
         if text or not placement.padding_ms:
-            self._silence.note(text)
+            self._silence.note(text, answer.audio_ms)
         if text and self.first_delta_s is None and self.audio.first_s is not None:
-            self.first_delta_s = delta_received_s - self.audio.first_s
+            self.first_delta_s = received_s - self.audio.first_s
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
-        self._publish(self._segmenter.delta(text, placement, delta_received_s))
+        self._publish(self._segmenter.delta(text, placement, received_s))
         if placement.padding_ms and self._is_padding_answered:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
@@ -372,7 +376,7 @@ class Track:
         if has_words and not self._is_padded and now_s >= self._may_pad_s:
             self._may_pad_s = now_s + _PAD_EVERY_S
             self._replay.pad(self.position_ms)
-            self._token_s = now_s
+            self._answer_s = now_s
             padding_ms = LONGEST_DELAY_MS + self._limits.segment_pause_ms + self._limits.chunk_ms
             self._add(self.audio.pipeline.pad(padding_ms), now_s)
 

@@ -13,7 +13,7 @@ kept until the replay has reached their end. If it ends earlier, `close` publish
 from typing import Final
 
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
-from gateway.transcript.token_clock import Placement
+from gateway.transcript.session_timeline import Placement
 
 # A segment beyond the length limit ends at the next space. If there is none for this long, the
 # script has no spaces (Chinese, Japanese), and the segment ends between two deltas.

@@ -1,29 +1,38 @@
-"""Run one upstream session: the Realtime protocol over one transport stream.
+"""Run one upstream session: its dialect over one transport stream.
 
     state        allowed                                   transition
-    OPENING      nothing                                   session.created -> LIVE
-    LIVE         append; deltas arrive                     finish() -> FINISHING
-    FINISHING    the remaining deltas arrive               done -> CLOSED
+    OPENING      nothing                                   Ready, and all replies sent -> LIVE
+    LIVE         append, cut; answers arrive               finish() -> FINISHING
+    FINISHING    the remaining answers arrive              Done -> CLOSED
     CLOSED       nothing; `on_ended` was called
 
-Everything else is rejected: `append` returns False, a delta or `done` while OPENING is a protocol
+Everything else is rejected: `append` returns False, an answer or `Done` while OPENING is a protocol
 error, and a CLOSED session ignores all messages. A failure of the peer or the transport, or a call
-of `abort`, closes the session from any state. So does a `done` before `finish`: the context of the
+of `abort`, closes the session from any state. So does a `Done` before `finish`: the context of the
 model is full (`context-full`), the model has dropped its queue, and it is unknown which audio was
 in it. Another session must take over.
+
+A message that the stream does not accept waits here, and all later ones behind it; `append` accepts
+no audio meanwhile.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Protocol
 
 from gateway.errors import UpstreamError
-from gateway.upstream import realtime
+from gateway.upstream.dialects.dialect import (
+    Answer,
+    DialectSession,
+    Done,
+    Event,
+    Ready,
+    Reply,
+    Speech,
+)
 from gateway.upstream.transport import UpstreamStream, UpstreamTransport
-
-# Deltas beyond the audio sent: the padding of a final commit causes about 40 at the longest delay.
-_MOST_TOKENS_AHEAD: Final = 250
 
 
 class SessionState(Enum):
@@ -36,37 +45,44 @@ class SessionState(Enum):
 
 
 class SessionListener(Protocol):
-    """Receives a session's deltas and its end. Called on the event loop; must not raise."""
+    """Receives a session's answers and its end. Called on the event loop; must not raise."""
 
-    def on_delta(self, text: str) -> None:
-        """Handle one token's text; also called for empty tokens, because they advance the clock."""
+    def on_answer(self, answer: Answer) -> None:
+        """Handle an answer; also called for empty ones, because they say what is answered."""
 
     def on_writable(self) -> None:
         """Resume sending: `append` accepts audio again, after it returned False."""
 
     def on_ended(self, error: UpstreamError | None) -> None:
-        """Handle the end, once; `error` is None after a final `done` or `abort`."""
+        """Handle the end, once; `error` is None after an expected `Done`, or `abort`."""
 
 
 class RealtimeSession:
-    """One session of one track with the model."""
+    """One session of one track with the model.
 
-    def __init__(self, listener: SessionListener, *, model: str, done_timeout_s: float) -> None:
+    Args:
+        listener: receives what happens.
+        dialect: the state of the server's protocol, for this session only.
+        done_timeout_s: time without an answer, after `finish`, before the session fails.
+    """
+
+    def __init__(
+        self, listener: SessionListener, dialect: DialectSession, *, done_timeout_s: float
+    ) -> None:
         self.state = SessionState.OPENING
         self._listener = listener
-        self._model = model
+        self._dialect = dialect
         self._done_timeout_s = done_timeout_s
         self._stream: UpstreamStream | None = None
         self._moved = asyncio.Event()  # set on every event that `_until` may wait for
         self._error: UpstreamError | None = None
-        self._created = False
-        self._unanswered_bytes = 0  # audio sent, less 80 ms per delta
-        self._silence: asyncio.Timeout | None = (
-            None  # timeout between deltas after the final commit
-        )
+        self._is_ready = False
+        self._unsent: deque[bytes] = deque()  # not accepted by the stream so far
+        self._was_refused = False  # `append` returned False
+        self._silence: asyncio.Timeout | None = None  # timeout between answers after `finish`
 
     async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
-        """Open the stream and start a generation; then the session is LIVE.
+        """Open the stream and complete the handshake; then the session is LIVE.
 
         Raises:
             UpstreamError: with a classified reason; the listener's `on_ended` is called as well.
@@ -74,9 +90,8 @@ class RealtimeSession:
         try:
             async with asyncio.timeout(timeout_s):
                 self._stream = await transport.open(self)
-                await self._until(lambda: self._created)
-                await self._send(realtime.session_update(self._model))
-                await self._send(realtime.COMMIT)
+                self._send(self._dialect.open())
+                await self._until(lambda: self._is_ready and not self._unsent)
         except TimeoutError:
             reason = "created-timeout" if self._stream else "response-timeout"
             self._fail(UpstreamError(reason, f"after {timeout_s:g} s"))
@@ -95,31 +110,40 @@ class RealtimeSession:
         return self.state is SessionState.CLOSED
 
     def append(self, pcm: bytes) -> bool:
-        """Send audio; return False if the session is not LIVE or the stream's window is full."""
-        if self.state is not SessionState.LIVE or self._stream is None:
+        """Send audio; return False if the session does not accept it now."""
+        stream = self._stream
+        if self.state is not SessionState.LIVE or stream is None:
             return False
-        taken = self._stream.send(realtime.append(pcm))
-        if taken:
-            self._unanswered_bytes += len(pcm)
-        return taken
+        if self._unsent or not self._dialect.accepts_audio:
+            self._was_refused = True
+            return False
+        message = self._dialect.append(pcm)
+        if not stream.send(message):
+            self._unsent.append(message)
+        return True
+
+    def cut(self, speech: Speech) -> None:
+        """End a turn."""
+        if self.state is SessionState.LIVE:
+            self._send(self._dialect.cut(speech))
 
     async def finish(self) -> None:
-        """Send the final commit and wait for `done`.
+        """End the audio and wait for the last answer.
 
-        The timeout limits the time without a delta: each delta restarts it.
+        The timeout limits the time without an answer: each answer restarts it.
 
         Raises:
-            UpstreamError: the session failed before `done`.
+            UpstreamError: the session failed before `Done`.
         """
         if self.state is SessionState.LIVE:
             self.state = SessionState.FINISHING
             try:
                 async with asyncio.timeout(self._done_timeout_s) as self._silence:
-                    await self._send(realtime.FINAL_COMMIT)
+                    self._send(self._dialect.finish())
                     await self._until(lambda: self.state is SessionState.CLOSED)
             except TimeoutError:
                 self._fail(
-                    UpstreamError("done-timeout", f"{self._done_timeout_s:g} s without a delta")
+                    UpstreamError("done-timeout", f"{self._done_timeout_s:g} s without an answer")
                 )
             except UpstreamError as error:
                 self._fail(error)
@@ -129,7 +153,7 @@ class RealtimeSession:
             raise self._error
 
     def abort(self) -> None:
-        """Close the session at once; pending deltas are lost."""
+        """Close the session at once; pending answers are lost."""
         self._close(None)
 
     def fail(self, error: UpstreamError) -> None:
@@ -143,58 +167,57 @@ class RealtimeSession:
         if self.state is SessionState.CLOSED:
             return
         try:
-            self._handle(realtime.decode(message))
+            for event in self._dialect.receive(message):
+                if self.is_over:  # the listener has ended it
+                    return
+                self._handle(event)
         except UpstreamError as error:
             self._fail(error)
 
     def on_writable(self) -> None:
-        """Notify the listener that the stream accepts messages again."""
+        """Send what waits; then notify the listener that audio is accepted again."""
         self._moved.set()
-        if self.state is SessionState.LIVE:
-            self._listener.on_writable()
+        self._send(())
+        self._resume()
 
     def on_closed(self, error: UpstreamError | None) -> None:
-        """Fail the session, unless it is closed; a clean end before `done` is an error."""
+        """Fail the session, unless it is closed; a clean end before `Done` is an error."""
         self._stream = None
         self._fail(error or UpstreamError("ended-without-done"))
 
-    def _handle(self, message: realtime.ServerMessage) -> None:
-        match message:
-            case realtime.Delta() | realtime.Deltas() | realtime.Done() if (
-                self.state is SessionState.OPENING
-            ):
-                raise UpstreamError("realtime-protocol-error", "an answer before the commit")
-            case realtime.Delta():
-                self._handle_delta(message.delta)
-            case realtime.Deltas():
-                for text in message.texts():
-                    if self.is_over:  # the listener has ended it
-                        break
-                    self._handle_delta(text)
-            case realtime.SessionCreated():
-                self._created = True
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Answer() | Done() if self.state is SessionState.OPENING:
+                raise UpstreamError("realtime-protocol-error", "an answer before the audio")
+            case Answer():
+                if self._silence and not self._silence.expired():
+                    now_s = asyncio.get_running_loop().time()
+                    self._silence.reschedule(now_s + self._done_timeout_s)
+                self._listener.on_answer(event)
+            case Reply():
+                self._send(event.messages)
+                self._resume()
+            case Ready():
+                self._is_ready = True
                 self._moved.set()
-            case realtime.Done() if self.state is SessionState.FINISHING:
+            case Done() if self.state is SessionState.FINISHING:
                 self._close(None, finished=True)
-            case realtime.Done():
+            case Done():
                 raise UpstreamError("context-full")
-            case realtime.ErrorReceived():
-                raise message.as_upstream_error()
-            case realtime.UnknownMessage():
-                pass
 
-    def _handle_delta(self, text: str) -> None:
-        self._unanswered_bytes -= realtime.TOKEN_BYTES
-        if self._unanswered_bytes < -_MOST_TOKENS_AHEAD * realtime.TOKEN_BYTES:
-            raise UpstreamError("realtime-protocol-error", "more deltas than audio")
-        if self._silence and not self._silence.expired():
-            now_s = asyncio.get_running_loop().time()
-            self._silence.reschedule(now_s + self._done_timeout_s)
-        self._listener.on_delta(text)
+    def _send(self, messages: Iterable[bytes]) -> None:
+        """Send messages in order, after those that wait."""
+        unsent = self._unsent
+        unsent.extend(messages)
+        while unsent and self._stream and self._stream.send(unsent[0]):
+            unsent.popleft()
 
-    async def _send(self, message: bytes) -> None:
-        """Send a control message as soon as the stream accepts it."""
-        await self._until(lambda: self._stream is not None and self._stream.send(message))
+    def _resume(self) -> None:
+        """Notify the listener once `append` accepts audio again."""
+        is_able = not self._unsent and self._dialect.accepts_audio
+        if self._was_refused and is_able and self.state is SessionState.LIVE:
+            self._was_refused = False
+            self._listener.on_writable()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         """Wait until callbacks make a condition true; raise if the session ends before."""

@@ -27,6 +27,7 @@ from aiohttp import (
 
 from common.settings import SettingsError
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address
 from gateway.upstream.transport import StreamReceiver, ignore
 
 type Socket = ClientWebSocketResponse[Literal[False]]
@@ -62,8 +63,7 @@ class WebSocketTransport:
 
     Args:
         url: ws(s)://host[:port]/v1/realtime.
-        query: added to the URL's query.
-        api_key: sent as a bearer token; vLLM's `--api-key`.
+        address: what the dialect adds to the URL and the request; None adds nothing.
         open_timeout_s: for TCP, TLS and the upgrade.
         send_timeout_s: for writing a message to the socket's buffer; if it expires, the peer no
             longer reads.
@@ -78,8 +78,7 @@ class WebSocketTransport:
         self,
         url: str,
         *,
-        query: str = "",
-        api_key: str | None = None,
+        address: Address | None = None,
         open_timeout_s: float = 10.0,
         send_timeout_s: float = 5.0,
         close_timeout_s: float = 5.0,
@@ -91,8 +90,7 @@ class WebSocketTransport:
         if not re.match(r"(ws|http)s?://[^/]", url):
             raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
         self._url: Final = url
-        self._query: Final = query or None
-        self._headers: Final = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._address: Final = address or Address()
         self._open_timeout_s: Final = open_timeout_s
         self._send_timeout_s: Final = send_timeout_s
         self._close_timeout_s: Final = close_timeout_s
@@ -145,8 +143,8 @@ class WebSocketTransport:
             async with asyncio.timeout(self._open_timeout_s):
                 return await client.ws_connect(
                     self._url,
-                    params=self._query,
-                    headers=self._headers,
+                    params=self._address.query or None,
+                    headers=self._address.headers,
                     heartbeat=self._heartbeat_s,
                     timeout=ClientWSTimeout(ws_close=self._close_timeout_s),
                     max_msg_size=_MAX_MESSAGE_BYTES,

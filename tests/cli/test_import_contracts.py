@@ -103,7 +103,8 @@ def test_pure_parts_of_the_product_are_marked() -> None:
         gateway.calls.snapshot gateway.carriers common.admin_tokens common.openid
         gateway.publishing.backlog gateway.publishing.event_store gateway.publishing.spool.records
         gateway.publishing.outbox gateway.transcript.encode gateway.transcript.events
-        gateway.transcript.keys gateway.transcript.segmenter gateway.transcript.token_clock
+        gateway.transcript.keys gateway.transcript.segmenter gateway.transcript.session_timeline
+            gateway.upstream.dialects
         gateway.upstream.realtime gateway.upstream.sagemaker.errors
         gateway.upstream.sagemaker.frames
         container.cpu.agreement container.cpu.clock container.cpu.generation

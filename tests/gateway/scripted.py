@@ -9,6 +9,8 @@ from typing import Any
 from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
+from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.transport import StreamReceiver, UpstreamTransport
 
 
@@ -104,7 +106,8 @@ class ScriptedSlot:
     """A session slot with a scripted transport."""
 
     endpoint: str = "main"
-    model: str = "m"
+    dialect: Dialect = Voxtral()
+    options: Options = Options("m")
 
     def __init__(self, reservation: "ScriptedReservation") -> None:
         self.transport: UpstreamTransport = reservation.transport

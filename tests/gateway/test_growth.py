@@ -16,7 +16,7 @@ from gateway.carriers.protocols.wall_times import Epoch, WallTimes
 from gateway.publishing.backlog import Backlog
 from gateway.transcript.events import GapCause, TranscriptGap
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.token_clock import Placement, TokenClock
+from gateway.transcript.session_timeline import Placement, SessionTimeline
 
 MAX_RATIO: Final = 8.0  # of the work for four times the data; quadratic work is 16 times
 
@@ -77,12 +77,12 @@ def alternate_wall_times(count: int) -> None:
         times.receive(frame(n + 1, bytes(8), 1_700_000_000_000 + 30_000 * (n % 2)))
 
 
-def tick_over_short_chunks(count: int) -> None:
-    clock = TokenClock()
+def place_answers_over_short_chunks(count: int) -> None:
+    timeline = SessionTimeline()
     for n in range(count):
-        clock.record_sent(100 * n, 100 * n + 1, 1, 0.0)
-        if n % 80 == 0:
-            clock.tick()
+        timeline.record_sent(100 * n, 100 * n + 1, 1, 0.0)
+        if n % 80 == 79:
+            timeline.place(n - 79, n + 1, is_final=True)
 
 
 def receive_many_words(count: int) -> None:
@@ -112,7 +112,7 @@ def queue_gaps(count: int) -> None:
         overtake,
         lose_every_second_frame,
         alternate_wall_times,
-        tick_over_short_chunks,
+        place_answers_over_short_chunks,
         receive_many_words,
         queue_gaps,
     ],

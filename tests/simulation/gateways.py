@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.admission.admission import Admission, pools
 from gateway.admission.capacity import Capacity
+from gateway.admission.endpoint import Access
 from gateway.admission.routes import Routes
 from gateway.calls.allowance import Allowance
 from gateway.calls.registry import LiveStreams
@@ -23,6 +24,8 @@ from gateway.metrics import Metrics
 from gateway.publishing.outbox import Limits
 from gateway.publishing.publisher import Publisher
 from gateway.publishing.spool.spool import Spool
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng
 from tests.simulation.process import Process
@@ -206,10 +209,9 @@ class Gateway:
         self.capacity = Capacity(wire, pools(routes), owner=name, lease_s=LEASE_S)
         self._admission = Admission(
             routes,
-            self.links,
+            {name: Access(link, Voxtral(), Options(MODEL)) for name, link in self.links.items()},
             self.capacity,
             metrics,
-            model=MODEL,
             wait_s=plan.admission_wait_s,
             random=rng(plan.seed, name, "admission"),
             monotonic_s=loop.time,

@@ -24,6 +24,7 @@ from smithy_core.exceptions import ModeledError, SmithyError
 
 from common.settings import SettingsError
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address
 from gateway.upstream.sagemaker.connections import Connection, Connections
 from gateway.upstream.sagemaker.credentials import CredentialSource, FrozenCredentials
 from gateway.upstream.sagemaker.errors import (
@@ -93,10 +94,10 @@ class SageMakerTransport:
     Args:
         endpoint_name: name of the SageMaker endpoint.
         region: AWS region of the endpoint; part of every signature.
+        address: the path and query of the container; None is its default path.
         url: https://host:port to use instead of the region's default.
         ca_file: PEM file with the CAs to trust instead of the system's.
         variant: production variant to request; if None, SageMaker chooses.
-        query: query of the container's WebSocket.
         limits: timeouts and sizes.
         credentials: the source of credentials; botocore's chain if None.
         observe_wait_s: called for each write with the time that its oldest message waited.
@@ -110,10 +111,10 @@ class SageMakerTransport:
         endpoint_name: str,
         region: str,
         *,
+        address: Address | None = None,
         url: str | None = None,
         ca_file: Path | None = None,
         variant: str | None = None,
-        query: str = "",
         limits: TransportLimits | None = None,
         credentials: CredentialSource | None = None,
         observe_wait_s: Callable[[float], None] = ignore,
@@ -130,7 +131,8 @@ class SageMakerTransport:
         self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
             endpoint_name=endpoint_name,
             target_variant=variant,
-            model_query_string=query or None,
+            model_invocation_path=(address and address.path) or None,
+            model_query_string=(address and address.query) or None,
         )
         # Read once at startup, so that a later loss of the file does not fail calls.
         self._ca_pem: Final = _read(ca_file) if ca_file else None

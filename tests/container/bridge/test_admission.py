@@ -12,6 +12,8 @@ from container.bridge.app import Bridge
 from container.bridge.settings import Settings
 from deploy.local.sagemaker import LocalEndpoint
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
@@ -170,7 +172,7 @@ async def test_a_drain_ends_after_its_time_or_when_hurried(
 class Listener:
     """Ignores what a session delivers."""
 
-    def on_delta(self, text: str) -> None: ...
+    def on_answer(self, answer: Answer) -> None: ...
 
     def on_writable(self) -> None: ...
 
@@ -178,7 +180,7 @@ class Listener:
 
 
 def new_session() -> RealtimeSession:
-    return RealtimeSession(Listener(), model=MODEL, done_timeout_s=20)
+    return RealtimeSession(Listener(), Voxtral().session(Options(MODEL)), done_timeout_s=20)
 
 
 async def admitted(transport: UpstreamTransport) -> bool:

@@ -16,6 +16,8 @@ from container.cpu.clock import TokenClock
 from container.cpu.protocol import delta
 from deploy.local.sagemaker import LocalEndpoint
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address, Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.realtime import Deltas, coalescing_query, decode
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import UpstreamTransport
@@ -217,8 +219,8 @@ class Listener:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def on_delta(self, text: str) -> None:
-        self.texts.append(text)
+    def on_answer(self, answer: Answer) -> None:
+        self.texts.append(answer.text)
 
     def on_writable(self) -> None: ...
 
@@ -239,11 +241,15 @@ async def test_gateway_receives_the_same_deltas_in_fewer_messages(
         transport: UpstreamTransport
         if kind == "sagemaker":
             endpoint = await stack.enter_async_context(LocalEndpoint(settings(url)))
-            transport = sagemaker_to(endpoint.url, endpoint.ca_file, query=query)
+            transport = sagemaker_to(endpoint.url, endpoint.ca_file, address=Address(query=query))
         else:
-            transport = WebSocketTransport(f"{url}/invocations-bidirectional-stream", query=query)
+            transport = WebSocketTransport(
+                f"{url}/invocations-bidirectional-stream", address=Address(query=query)
+            )
         stack.push_async_callback(transport.close)
-        session = RealtimeSession(listener, model=MODEL, done_timeout_s=TIMEOUT_S)
+        session = RealtimeSession(
+            listener, Voxtral().session(Options(MODEL)), done_timeout_s=TIMEOUT_S
+        )
         await session.open(transport, TIMEOUT_S)
         assert session.append(pcm)
         await session.finish()

@@ -1,5 +1,6 @@
 """The admission of one gateway, for tests."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 from gateway.admission.admission import Admission, pools
 from gateway.admission.breaker import THRESHOLD
 from gateway.admission.capacity import Capacity
+from gateway.admission.endpoint import Access
 from gateway.admission.routes import Routes
 from gateway.audio.encodings import Encoding, TrackFormat
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
 from gateway.metrics import Metrics
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
 from tests.gateway.scripted import ScriptedTransport
 
@@ -26,6 +30,14 @@ def start(tracks: int = 2, called: str | None = None, **params: str) -> CallStar
 
 def endpoint(sessions: int | None = 4, **more: Any) -> dict[str, Any]:
     return {"url": "ws://127.0.0.1:1/", "sessions": sessions, **more}
+
+
+def access(routes: Routes, transports: Mapping[str, ScriptedTransport]) -> dict[str, Access]:
+    """Return how sessions are opened at endpoints with these transports."""
+    return {
+        name: Access(transport, Voxtral(), Options(routes.endpoints[name].model or "voxtral"))
+        for name, transport in transports.items()
+    }
 
 
 class AdmissionHarness:
@@ -50,10 +62,9 @@ class AdmissionHarness:
         self.transports = {name: ScriptedTransport() for name in endpoints}
         self.admission = Admission(
             parsed,
-            self.transports,
+            access(parsed, self.transports),
             self.capacity,
             self.metrics,
-            model="voxtral",
             wait_s=wait_s,
             random=Random(1),  # noqa: S311  # jitter
             monotonic_s=lambda: self.now_s,

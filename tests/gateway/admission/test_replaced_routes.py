@@ -9,7 +9,7 @@ from common.settings import SettingsError
 from gateway.admission.admission import Admission
 from gateway.admission.routes import Routes
 from gateway.errors import UpstreamError
-from tests.gateway.admission.admission_harness import AdmissionHarness, endpoint, refusal
+from tests.gateway.admission.admission_harness import AdmissionHarness, access, endpoint, refusal
 from tests.gateway.scripted import ScriptedTransport
 
 
@@ -20,7 +20,7 @@ def replace(
     routes = routes or [{"name": "all", "endpoints": list(endpoints)}]
     parsed = Routes.model_validate({"endpoints": endpoints, "routes": routes})
     new = admission.new_endpoints(parsed)
-    admission.replace_routes(parsed, {name: ScriptedTransport() for name in new})
+    admission.replace_routes(parsed, access(parsed, {name: ScriptedTransport() for name in new}))
 
 
 async def placed(harness: AdmissionHarness, route: str | None = None) -> str:

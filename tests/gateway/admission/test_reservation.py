@@ -21,7 +21,7 @@ class TestSlots:
         harness = AdmissionHarness(endpoints={"a": endpoint(), "b": endpoint(model="other")})
         async with harness.admission.enter("twilio") as reservation:
             slot: SessionSlot = await reservation.acquire_slot()
-            assert (slot.endpoint, slot.model) == ("a", "voxtral")
+            assert (slot.endpoint, slot.options.model) == ("a", "voxtral")
             assert slot.transport is harness.transports["a"]
 
     async def test_rollover_holds_one_additional_slot(self) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.calls.replay_state import PROGRESS_MS, GapLedger, ReplayState
 from gateway.transcript.events import GapCause, TranscriptGap
-from gateway.transcript.token_clock import TOKEN_MS
+from gateway.upstream.dialects.voxtral import TOKEN_MS
 
 LOST = GapCause.RECONNECT
 CHUNK_MS = 100

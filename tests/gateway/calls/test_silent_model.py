@@ -3,16 +3,16 @@
 import pytest
 
 from gateway.calls.silent_model import SilentModelWatch
-from gateway.transcript.token_clock import TOKEN_MS
+from gateway.upstream.dialects.voxtral import TOKEN_MS
 
 TOKENS = 10
 ENOUGH_MS = TOKENS // 2 * TOKEN_MS
 
 
 def watch(*texts: str) -> SilentModelWatch:
-    silence = SilentModelWatch(TOKENS)
+    silence = SilentModelWatch(TOKENS * TOKEN_MS)
     for text in texts:
-        silence.note(text)
+        silence.note(text, TOKEN_MS)
     return silence
 
 
@@ -37,9 +37,9 @@ def test_threshold_doubles_after_each_back_off() -> None:
     for tokens in (TOKENS, 2 * TOKENS, 4 * TOKENS):
         assert silence.span_ms == tokens * TOKEN_MS
         for _ in range(tokens - 1):
-            silence.note("")
+            silence.note("", TOKEN_MS)
         assert not silence.is_silent(silence.span_ms)
-        silence.note("")
+        silence.note("", TOKEN_MS)
         assert not silence.is_silent(silence.span_ms // 2 - 1)
         assert silence.is_silent(silence.span_ms // 2)
         silence.back_off()
@@ -51,5 +51,5 @@ def test_word_resets_the_threshold() -> None:
     assert silence.is_silent(ENOUGH_MS)
     silence.back_off()
     for text in ("word", *[""] * TOKENS):
-        silence.note(text)
+        silence.note(text, TOKEN_MS)
     assert silence.is_silent(ENOUGH_MS)

@@ -178,7 +178,7 @@ class TestAudio:
         async with running_stream(replay_ms=160) as (harness, task):
             harness.start()
             await settle()
-            harness.peer.room = 1
+            harness.peer.room = 0
             for _ in range(5):  # one is sent, two are buffered, two are dropped
                 harness.audio()
             assert harness.of(TranscriptGap) == []
@@ -198,7 +198,7 @@ class TestAudio:
         async with running_stream(replay_ms=160) as (harness, _):
             harness.start()
             await settle()
-            harness.peer.room = 1
+            harness.peer.room = 0
             for _ in range(5):
                 harness.audio()
             harness.peer.make_room(100)

@@ -14,6 +14,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 from common.connections import Runner
 from gateway.admission.admission import Admission, pools
 from gateway.admission.capacity import Capacity
+from gateway.admission.endpoint import Access
 from gateway.admission.overload import Load
 from gateway.admission.routes import load_routes
 from gateway.app import call_limits
@@ -26,6 +27,8 @@ from gateway.ingress.replay_guard import ReplayGuard
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.transcript.events import StreamEnded, TranscriptEvent
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
 from tests.gateway.ingress.remembered import Remembered
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport
@@ -61,10 +64,9 @@ class Served:
         )
         admission = Admission(
             routes,
-            dict.fromkeys(routes.endpoints, self.transport),
+            dict.fromkeys(routes.endpoints, Access(self.transport, Voxtral(), Options("m"))),
             self.capacity,
             self.metrics,
-            model="m",
             wait_s=self.settings.admission_wait_s,
             random=Random(1),  # noqa: S311  # jitter
             monotonic_s=lambda: 1.0,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.token_clock import Placement
+from gateway.transcript.session_timeline import Placement
 
 type Events = list[TranscriptDelta | TranscriptFinal]
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.token_clock import Placement
+from gateway.transcript.session_timeline import Placement
 
 type Event = TranscriptDelta | TranscriptFinal
 type Row = tuple[int, int, str, int, int]

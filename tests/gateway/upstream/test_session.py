@@ -1,11 +1,12 @@
 """A session against a scripted peer: every state, every event, every end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.session import RealtimeSession, SessionState
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 
@@ -19,8 +20,8 @@ class Listener:
     def __init__(self) -> None:
         self.calls: list[object] = []
 
-    def on_delta(self, text: str) -> None:
-        self.calls.append(text)
+    def on_answer(self, answer: Answer) -> None:
+        self.calls.append(answer.text)
 
     def on_writable(self) -> None:
         self.calls.append("WRITABLE")
@@ -35,7 +36,9 @@ class StreamHarness:
     def __init__(self, transport: ScriptedTransport | None = None, timeout_s: float = 5) -> None:
         self.listener = Listener()
         self.transport = transport or ScriptedTransport()
-        self.session = RealtimeSession(self.listener, model="m", done_timeout_s=timeout_s)
+        self.session = RealtimeSession(
+            self.listener, Voxtral().session(Options("m")), done_timeout_s=timeout_s
+        )
 
     @property
     def peer(self) -> ScriptedStream:
@@ -50,11 +53,6 @@ class StreamHarness:
         await self.opened()
         self.task = asyncio.create_task(self.session.finish())
         await settle()
-        return self
-
-    async def closed(self) -> "StreamHarness":
-        await self.opened()
-        self.session.abort()
         return self
 
 
@@ -128,13 +126,16 @@ class TestLive:
         harness = await StreamHarness().opened()
         harness.peer.room = 1
         assert harness.session.append(PCM)
+        assert harness.session.append(PCM)  # waits in the session
         assert not harness.session.append(PCM)
         harness.peer.make_room(1)
         assert harness.listener.calls == ["WRITABLE"]
+        assert harness.peer.types == ["session.update", "commit", "append", "append"]
         assert harness.session.append(PCM)
 
     async def test_done_before_finish_means_context_full(self) -> None:
         harness = await StreamHarness().opened()
+        harness.session.append(PCM)
         harness.peer.delta("x")
         harness.peer.done()
         assert harness.listener.calls == ["x", ("ENDED", "context-full")]
@@ -200,63 +201,3 @@ class TestFinishing:
         harness.peer.close()
         with pytest.raises(UpstreamError, match="ended-without-done"):
             await harness.task
-
-
-STATES: dict[SessionState, Callable[[StreamHarness], Awaitable[StreamHarness]]] = {
-    SessionState.LIVE: StreamHarness.opened,
-    SessionState.FINISHING: StreamHarness.finishing,
-    SessionState.CLOSED: StreamHarness.closed,
-}
-PEER_EVENTS: dict[str, Callable[[ScriptedStream], None]] = {
-    "created": ScriptedStream.created,
-    "delta": lambda peer: peer.delta("x"),
-    "done": ScriptedStream.done,
-    "error": lambda peer: peer.say("error", error="x", code="processing_error"),
-    "garbage": lambda peer: peer.receiver.on_message(b"{"),
-    "end": ScriptedStream.close,
-    "reset": lambda peer: peer.close(RESET),
-    "writable": lambda peer: peer.make_room(1),
-}
-LIVE, FINISHING, CLOSED = SessionState.LIVE, SessionState.FINISHING, SessionState.CLOSED
-ENDED: list[object] = [("ENDED", None)]
-TABLE: list[tuple[SessionState, str, SessionState, list[object]]] = [
-    (LIVE, "created", LIVE, []),
-    (LIVE, "delta", LIVE, ["x"]),
-    (LIVE, "done", CLOSED, [("ENDED", "context-full")]),
-    (LIVE, "error", CLOSED, [("ENDED", "realtime-error")]),
-    (LIVE, "garbage", CLOSED, [("ENDED", "realtime-protocol-error")]),
-    (LIVE, "end", CLOSED, [("ENDED", "ended-without-done")]),
-    (LIVE, "reset", CLOSED, [("ENDED", "stream-reset")]),
-    (LIVE, "writable", LIVE, ["WRITABLE"]),
-    (FINISHING, "created", FINISHING, []),
-    (FINISHING, "delta", FINISHING, ["x"]),
-    (FINISHING, "done", CLOSED, [("ENDED", None)]),
-    (FINISHING, "error", CLOSED, [("ENDED", "realtime-error")]),
-    (FINISHING, "garbage", CLOSED, [("ENDED", "realtime-protocol-error")]),
-    (FINISHING, "end", CLOSED, [("ENDED", "ended-without-done")]),
-    (FINISHING, "reset", CLOSED, [("ENDED", "stream-reset")]),
-    (FINISHING, "writable", FINISHING, []),
-    *((CLOSED, event, CLOSED, ENDED) for event in PEER_EVENTS),
-]
-
-
-@pytest.mark.parametrize(
-    ("state", "event", "next_state", "calls"), TABLE, ids=[f"{r[0].name}-{r[1]}" for r in TABLE]
-)
-async def test_event_in_state(
-    state: SessionState, event: str, next_state: SessionState, calls: list[object]
-) -> None:
-    harness = StreamHarness()
-    await STATES[state](harness)
-    assert harness.session.state is state
-    PEER_EVENTS[event](harness.peer)
-    assert harness.session.state is next_state
-    assert harness.listener.calls == calls
-    if state is FINISHING and next_state is FINISHING:
-        harness.peer.done()
-    if state is FINISHING:
-        await asyncio.gather(harness.task, return_exceptions=True)
-
-
-def test_table_has_every_state_and_event() -> None:
-    assert {(row[0], row[1]) for row in TABLE} == {(s, e) for s in STATES for e in PEER_EVENTS}

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.session import RealtimeSession, SessionState
 from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 from tests.gateway.upstream.test_session import PCM, Listener
@@ -76,13 +78,14 @@ async def trigger(event: str, session: RealtimeSession, peer: ScriptedStream) ->
 @pytest.mark.parametrize("event", TABLE)
 async def test_every_event_in_every_state(event: str, at: SessionState) -> None:
     listener, transport = Listener(), ScriptedTransport(lambda _: None)
-    session = RealtimeSession(listener, model="m", done_timeout_s=5)
+    session = RealtimeSession(listener, Voxtral().session(Options("m")), done_timeout_s=5)
     tasks = [asyncio.create_task(session.open(transport, timeout_s=5))]
     await settle()
     [peer] = transport.streams
     if at is not OPENING:
         peer.created()
         await settle()
+        assert session.append(PCM)
     if at is FINISHING:
         tasks.append(asyncio.create_task(session.finish()))
         await settle()

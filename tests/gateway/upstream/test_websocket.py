@@ -15,8 +15,12 @@ from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.websocket import WebSocketStream, WebSocketTransport
 from tests.gateway.upstream.peers import LIMIT_S, EchoServer, Recorder
+
+WITH_KEY = Voxtral().address(Options(""), "a-key")
 
 
 @pytest.fixture
@@ -80,13 +84,13 @@ async def test_refused_upgrade_has_a_reason(status: int, reason: str) -> None:
         return web.Response(status=status, text="the server's words")
 
     async with serving(refuse) as url:
-        error = await why_not_opened(url, api_key="a-key")
+        error = await why_not_opened(url, address=WITH_KEY)
     assert error.reason == reason
     assert error.detail == f"status={status}"
 
 
 async def test_api_key_is_sent_as_bearer_token(server: EchoServer) -> None:
-    async with transport_to(server.url, api_key="a-key") as transport:
+    async with transport_to(server.url, address=WITH_KEY) as transport:
         await opened(transport)
     assert server.headers[0]["Authorization"] == "Bearer a-key"
 
@@ -229,7 +233,7 @@ async def test_logs_and_errors_have_no_key_or_content(
     server: EchoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with transport_to(server.url, api_key="a-key") as transport:
+    async with transport_to(server.url, address=WITH_KEY) as transport:
         stream, recorder = await opened(transport)
         stream.send(b"the words of a caller")
         await recorder.echoes(1)

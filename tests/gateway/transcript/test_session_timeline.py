@@ -6,7 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcript.token_clock import Placement, TokenClock
+from gateway.transcript.session_timeline import Placement, SessionTimeline
+from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.voxtral import Voxtral
+
+BYTES_PER_MS = 32
+
+
+class TokenClock:
+    """A timeline whose answers are the deltas of a Voxtral session."""
+
+    def __init__(self) -> None:
+        self.timeline = SessionTimeline()
+        self.session = Voxtral().session(Options("m"))
+        self.session.receive(b'{"type":"session.created"}')
+
+    def record_sent(
+        self, start_ms: int, end_ms: int, audio_ms: int, audio_received_s: float
+    ) -> None:
+        self.session.append(bytes(audio_ms * BYTES_PER_MS))
+        self.timeline.record_sent(start_ms, end_ms, audio_ms, audio_received_s)
+
+    def tick(self) -> Placement | None:
+        """Return the position of the next delta; None if it has none."""
+        events = self.session.receive(b'{"type":"transcription.delta","delta":""}')
+        for answer in events:
+            assert isinstance(answer, Answer)
+            assert answer.until_ms == answer.end_ms
+            return self.timeline.place(answer.start_ms, answer.end_ms, is_final=True)
+        return None
 
 
 def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
@@ -22,9 +50,7 @@ def clock_with(*chunks: tuple[int, ...]) -> TokenClock:
 
 def ticks(clock: TokenClock, count: int) -> list[tuple[int, int, float]]:
     placed = [clock.tick() for _ in range(count)]
-    return [
-        (placement.start_ms, placement.end_ms, placement.audio_received_s) for placement in placed
-    ]
+    return [(each.start_ms, each.end_ms, each.audio_received_s) for each in placed if each]
 
 
 STEADY = [(5000 + 80 * n, 5080 + 80 * n) for n in range(4)]
@@ -61,38 +87,53 @@ def test_deltas_are_placed_on_the_media_clock(
     assert ticks(clock_with(*chunks), len(expected)) == expected
 
 
-def test_sent_ms_and_covered_ms_follow_chunks_and_deltas() -> None:
+def test_sent_ms_is_the_end_of_the_newest_audio() -> None:
+    timeline = SessionTimeline()
+    assert timeline.sent_ms is None
+    timeline.record_sent(5000, 5080, 80, 1.0)
+    assert timeline.sent_ms == 5080
+    timeline.record_sent(5080, 5160, 80, 2.0)
+    assert timeline.sent_ms == 5160
+    timeline.record_sent(5000, 5080, 80, 3.0)  # sent again, at the seam of two turns
+    assert timeline.sent_ms == 5160
+
+
+def test_delta_before_any_audio_has_no_position() -> None:
     clock = TokenClock()
-    assert (clock.sent_ms, clock.covered_ms) == (None, None)
+    assert clock.tick() is None
     clock.record_sent(5000, 5080, 80, 1.0)
-    clock.record_sent(5080, 5160, 80, 2.0)
-    assert (clock.sent_ms, clock.covered_ms) == (5160, 5000)
-    clock.tick()
-    assert (clock.sent_ms, clock.covered_ms) == (5160, 5080)
-    clock.tick()
-    clock.tick()
-    assert (clock.sent_ms, clock.covered_ms) == (5160, 5160)
+    assert clock.tick() == Placement(5000, 5080, 1.0)
 
 
-def test_delta_without_audio_does_not_move_the_clock() -> None:
-    clock = TokenClock()
-    assert clock.tick() == Placement(0, 0, 0.0)
-    assert clock.covered_ms is None
+def test_provisional_text_can_be_placed_again_from_its_start() -> None:
+    timeline = SessionTimeline()
+    for n in range(10):
+        timeline.record_sent(5000 + 80 * n, 5080 + 80 * n, 80, float(n))
+    assert timeline.place(400, 640, is_final=False) == Placement(5400, 5640, 7.0)
+    assert timeline.place(80, 800, is_final=True) == Placement(5080, 5800, 9.0)
+    assert timeline.media_ms(320) == 5320
+
+
+def test_audio_that_is_sent_again_has_its_first_position() -> None:
+    timeline = SessionTimeline()
+    for start_ms in (5000, 5080, 5040, 5120):
+        timeline.record_sent(start_ms, start_ms + 80, 80, start_ms / 1000)
+    assert timeline.place(160, 320, is_final=True) == Placement(5040, 5200, 5.12)
 
 
 def test_lag_is_the_audio_that_no_delta_covers() -> None:
     clock = clock_with(*STEADY)
-    assert clock.lag_ms == 320
+    assert clock.session.lag_ms == 320
     ticks(clock, 3)
-    assert clock.lag_ms == 80
+    assert clock.session.lag_ms == 80
     ticks(clock, 3)
-    assert clock.lag_ms == 0
+    assert clock.session.lag_ms == 0
 
 
 def test_memory_is_bounded_and_positions_stay_exact_without_deltas() -> None:
     chunks = [(20 * n, 20 * n + 20) for n in range(50_000)]
     clock = clock_with(*chunks)
-    assert len(clock._chunks) <= 8192  # noqa: SLF001 - the memory use is not visible otherwise
+    assert len(clock.timeline._chunks) <= 8192  # noqa: SLF001 - the memory use is not visible otherwise
     placed = ticks(clock, 12_500)
     assert [(start, end) for start, end, _ in placed] == [
         (80 * n, 80 * n + 80) for n in range(12_500)
@@ -116,6 +157,9 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
     for step in steps:
         if step == "tick":
             placement = clock.tick()
+            if placement is None:
+                assert first_ms is None or clock.session.lag_ms == 0
+                continue
             assert placement.start_ms <= placement.end_ms <= sent_ms
             assert placement.end_ms >= (first_ms or 0)
             placed.append(placement)
@@ -133,4 +177,4 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
 
 def test_padding_of_a_delta_is_its_audio_without_a_position() -> None:
     clock = clock_with((5000, 5080), (5080, 5080, 80), (5080, 5100, 60))
-    assert [clock.tick().padding_ms for _ in range(4)] == [0, 80, 60, 0]
+    assert [each.padding_ms for _ in range(4) if (each := clock.tick())] == [0, 80, 60, 0]

@@ -1,0 +1,207 @@
+"""The interface between a session and the protocol of its server, the dialect. Pure.
+
+A `Dialect` says what a server can do and creates a `DialectSession` for each session. That encodes
+what the session sends, and decodes what the server sends to events:
+
+    session                    dialect session       server
+    stream is open             open()            ->  first messages
+                               receive()         <-  any message
+      Reply(messages)                            ->  the next messages of the handshake
+      Ready                                          audio may be sent from now on
+    append(pcm)                append()          ->  audio
+    cut(speech)                cut()             ->  end of a turn
+      Answer(text, times)                        <-  text
+    finish()                   finish()          ->  end of the audio
+      Done                                       <-  the last answer was sent
+
+All times are milliseconds of the session's audio: of all audio that `append` has encoded, without
+the jumps of the media clock. `transcript/session_timeline.py` converts them to media time.
+
+An answer with `until_ms` is final: the server has answered the audio before that time, so it is
+never sent again to this session, and once its words are in a final transcript, to no other. Text
+without `until_ms` is provisional: later text is added to it, or replaces it (`replaces`). At most
+the text since the last final answer is provisional.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """Text for a stretch of the session's audio; "" if there is no word in it.
+
+    Attributes:
+        text: the text, with the white space that separates it from the text before.
+        start_ms: where its speech begins.
+        end_ms: where its speech ends.
+        until_ms: audio before this time is answered; None if the text is provisional.
+        replaces: whether it replaces the provisional text. If False, it is added to that.
+        ends_segment: whether the utterance ends here.
+        is_missed: whether the server received this audio and could not transcribe it; its session
+            continues.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+    until_ms: int | None
+    replaces: bool = False
+    ends_segment: bool = False
+    is_missed: bool = False
+
+    def __repr__(self) -> str:
+        """Describe the answer without its text."""
+        return f"Answer({len(self.text)} characters, {self.start_ms}-{self.end_ms} ms)"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Messages that the session must send now, before any others."""
+
+    messages: tuple[bytes, ...]
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The handshake is complete: audio may be sent."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The server sends no more answers: after `finish`, or earlier because its session is full."""
+
+
+type Event = Answer | Reply | Ready | Done
+
+
+class Speech(msgspec.Struct, frozen=True):
+    """The stretch of the session's audio, in a turn, that is loud enough to be speech."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRules:
+    """How the gateway must cut the audio of a server that answers turns.
+
+    Attributes:
+        longest_ms: the longest turn that the server accepts or answers well.
+        shortest_ms: the shortest one; shorter ones are extended with silence.
+    """
+
+    longest_ms: int
+    shortest_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a session asks of its server. A dialect refuses at startup what it can't send.
+
+    Attributes:
+        model: the name under which the model is served.
+        language: a language hint, BCP 47; None lets the server decide.
+        keywords: words that the model should expect.
+        delay_ms: the delay between audio and text, if the server lets the client choose it.
+    """
+
+    model: str
+    language: str | None = None
+    keywords: tuple[str, ...] = ()
+    delay_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a dialect adds to the address of its server.
+
+    Attributes:
+        path: appended to the URL if that has no path; on SageMaker, the path in the container.
+        query: added to the query.
+        headers: added to the request; only for WebSockets. They may contain the API key.
+    """
+
+    path: str = ""
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server and its model can do.
+
+    Attributes:
+        language: whether a language hint can be sent.
+        keywords: whether keywords can be sent.
+        delay: whether the delay can be chosen.
+        turns: how the gateway must cut turns; None if the server needs none.
+        delay_ms: how much audio a healthy server may leave unanswered.
+        unit_bytes: size of the units into which the server divides the audio (PCM16, 16 kHz). A
+            jump of the media clock must be between two units.
+        is_audio_binary: whether audio is sent in binary messages; all others are text.
+        longest_session_s: after this time the server ends a session.
+        idle_s: a session without audio for this long may be ended by the server; None: never.
+    """
+
+    language: bool = False
+    keywords: bool = False
+    delay: bool = False
+    turns: TurnRules | None = None
+    delay_ms: int = 0
+    unit_bytes: int = 2
+    is_audio_binary: bool = False
+    longest_session_s: float = 1800.0
+    idle_s: float | None = None
+
+
+class DialectSession(Protocol):
+    """The protocol's state in one session. No method waits or does I/O."""
+
+    @property
+    def accepts_audio(self) -> bool:
+        """Whether `append` may be called now.
+
+        A server that answers one turn at a time accepts no audio from the end of a turn until its
+        answer.
+        """
+
+    @property
+    def lag_ms(self) -> int:
+        """Audio whose answer is due and has not arrived.
+
+        Where the server answers while audio arrives, it is all audio sent and not answered, up to
+        `Dialect.delay_ms` of which is usual.
+        """
+
+    def open(self) -> Sequence[bytes]:
+        """Encode the messages to send as soon as the stream is open."""
+
+    def append(self, pcm: bytes) -> bytes:
+        """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, not zero."""
+
+    def cut(self, speech: Speech) -> Sequence[bytes]:
+        """Encode the end of a turn, which contains all audio since the turn before."""
+
+    def finish(self) -> Sequence[bytes]:
+        """Encode the end of the audio. `Done` follows."""
+
+    def receive(self, message: bytes) -> Iterable[Event]:
+        """Decode one message. The events may be decoded as they are consumed.
+
+        Raises:
+            UpstreamError: an error that the server reports, or a message that breaks the protocol.
+        """
+
+
+class Dialect(Protocol):
+    """One kind of server."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do."""
+
+    def address(self, options: Options, api_key: str | None) -> Address:
+        """Return what is to be added to the address of the server."""
+
+    def session(self, options: Options) -> DialectSession:
+        """Return the state of a new session."""
