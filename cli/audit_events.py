@@ -31,12 +31,19 @@ class _Segment:
     text: str = field(default="", repr=False)  # of the deltas together
     final: Row | None = None
 
-    def rows(self) -> Sequence[Row]:
+    def rows(self, *, exact: bool) -> Sequence[Row]:
         """Return the deltas, which have each word's position, or the final if deltas were shed.
 
-        A segment without a final consists of its deltas.
+        A segment without a final consists of its deltas. If positions are not exact, all deltas
+        are one row.
         """
-        return [self.final] if self.final and self.final.shed else self.deltas
+        if self.final and self.final.shed:
+            return [self.final]
+        if exact or not self.deltas:
+            return self.deltas
+        words = tuple(word for row in self.deltas for word in row.words)
+        start_ms = min(row.start_ms for row in self.deltas)
+        return [Row(words, start_ms, max(row.end_ms for row in self.deltas))]
 
 
 @dataclass(slots=True, eq=False)
@@ -99,10 +106,21 @@ class Record:
         """Return the spans of a track's deltas that a later revision replaced."""
         return [span for of, span in self._superseded if of == track]
 
-    def rows(self, track: str) -> list[list[Row]]:
-        """Return a track's text, one list for each gateway."""
+    def rows(self, track: str, *, exact: bool = True) -> list[list[Row]]:
+        """Return a track's text, one list for each gateway.
+
+        Args:
+            track: the track's name.
+            exact: whether each delta has the position of its words; if False, only the whole
+                segment has that.
+        """
         return [
-            [row for (of, _), each in owner.segments.items() if of == track for row in each.rows()]
+            [
+                row
+                for (of, _), each in owner.segments.items()
+                if of == track
+                for row in each.rows(exact=exact)
+            ]
             for owner in dict.fromkeys(self._epochs.values())
         ]
 

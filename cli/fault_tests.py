@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway.upstream.dialects.registry import DialectName
+
 _ROOT: Final = Path(__file__).resolve().parents[1]
 # BLAS threads cost more time than they save when several processes run.
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
@@ -19,6 +21,7 @@ _PROCESSORS: Final = os.cpu_count() or 1
 Seeds = Annotated[int, typer.Option(min=1, help="Number of simulated runs.")]
 First = Annotated[int, typer.Option(min=0, help="Seed of the first run; each run adds 1.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+Dialect = Annotated[DialectName, typer.Option(help="Dialect of the simulated endpoints.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print everything that happens.")]
 
@@ -27,11 +30,13 @@ def simulate(
     seeds: Seeds = 1000,
     first: First = 0,
     jobs: Jobs = _PROCESSORS,
+    dialect: Dialect = DialectName.VOXTRAL,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Simulate calls in virtual time while peers fail at random."""
     arguments = [f"--seeds={seeds}", f"--first={first}", f"--jobs={jobs}"]
+    arguments.append(f"--dialect={dialect}")
     arguments += [*["--json"] * json, *["--verbose"] * verbose]
     _run("tests.simulation", arguments, _SEEDED)
 

@@ -263,6 +263,8 @@ def _upstream_conditions(admission: Admission) -> Iterable[Condition]:
     """Yield the endpoints where sessions fail, as degraded: new calls may still succeed."""
     for name, error in admission.failing_endpoints().items():
         yield degraded(f"{error.reason} (endpoint {name})")
+    for name in admission.doubted_endpoints():
+        yield degraded(f"token-clock-doubted (endpoint {name})")
 
 
 def _admin_tokens(settings: Settings) -> AdminTokens[Scope] | None:
@@ -391,12 +393,15 @@ def access_to(
     """Return how sessions are opened at an endpoint.
 
     Raises:
-        SettingsError: the endpoint's URL or the CA file can't be used.
+        SettingsError: the endpoint's URL, its API key or the CA file can't be used.
     """
-    dialect = make_dialect(config.dialect, coalesce_ms=settings.coalesce_ms)
+    dialect = make_dialect(
+        config.dialect,
+        coalesce_ms=settings.coalesce_ms,
+        pause_ms=settings.segment_pause_ms,
+    )
     options = Options(config.model or settings.model)
-    key = settings.realtime_api_key
-    address = dialect.address(options, key.get_secret_value() if key else None)
+    address = dialect.address(options, settings.api_key(config.api_key))
     transport = _transport(config, settings, address, observe_wait_s)
     return Access(transport, dialect, options)
 

@@ -266,7 +266,10 @@ async def _session(
     transport, dialect, options = access_to(endpoint, settings)
     counter = _AnswerCounter()
     session = RealtimeSession(
-        counter, dialect.session(options), done_timeout_s=settings.done_timeout_s
+        counter,
+        dialect.session(options),
+        done_timeout_s=settings.done_timeout_s,
+        is_audio_binary=dialect.capabilities.is_audio_binary,
     )
     try:
         await session.open(transport, settings.open_timeout_s)

@@ -99,6 +99,7 @@ REASONS: dict[str, ReasonInfo] = {
     "model-error": ReasonInfo(Fault.MODEL, retry=True),
     "model-stream-error": ReasonInfo(Fault.MODEL, retry=True),
     "model-not-found": ReasonInfo(Fault.OURS),
+    "model-mismatch": ReasonInfo(Fault.OURS),  # it is not the model of the endpoint's dialect
     "realtime-error": ReasonInfo(Fault.MODEL, retry=True),
     "realtime-protocol-error": ReasonInfo(Fault.MODEL, retry=True),
     "created-timeout": ReasonInfo(Fault.MODEL, retry=True),

@@ -191,6 +191,12 @@ class Metrics:
             "of the endpoint itself, so not those of credentials.",
             "endpoint",
         )
+        self.token_clock_doubted = self._gauge(
+            "token_clock_doubted",
+            "1 once a server has merged deltas, so that their number is no measure of time; the "
+            "endpoint's next sessions use the dialect voxtral-turns.",
+            "endpoint",
+        )
         self.endpoint_draining = self._gauge(
             "endpoint_draining",
             "1 while an endpoint is drained: the routes say so, or no longer contain it.",
@@ -229,7 +235,7 @@ class Metrics:
         )
         self.rollovers_total = self._counter(
             "rollovers_total",
-            "Sessions replaced without a failure (why: pause, age, lag).",
+            "Sessions replaced without a failure (why: pause, age, lag, idle).",
             "why",
         )
         self.first_deltas_late_total = self._counter(

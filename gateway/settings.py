@@ -9,12 +9,32 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, WebsocketUrl, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    WebsocketUrl,
+    model_validator,
+)
 from pydantic_settings import BaseSettings
 
-from common.settings import Names, Port, Url, config, matching
+from common.settings import Names, Port, SettingsError, Url, config, matching
+from gateway.upstream.dialects.registry import DialectName
 
+_KEYS: Final = TypeAdapter(dict[str, Annotated[str, Field(min_length=1)]])
 _PUBLIC_URL: Final = "must have no query, no fragment and no user name"
+
+
+def _check_keys(text: SecretStr) -> SecretStr:
+    try:
+        _KEYS.validate_json(text.get_secret_value())
+    except ValidationError:
+        raise ValueError('must be JSON: {"<name>": "<key>"}') from None
+    return text
 
 
 class Upstream(StrEnum):
@@ -148,9 +168,18 @@ class Settings(BaseSettings):
         None, description="ws(s)://host/v1/realtime of a vLLM server. Required for websocket."
     )
     realtime_api_key: SecretStr | None = Field(None, description="API key of that server.")
+    realtime_api_keys: Annotated[SecretStr, AfterValidator(_check_keys)] | None = Field(
+        None,
+        description="JSON: further keys, by the names that the routes file uses: "
+        '{"<name>": "<key>"}.',
+    )
     model: str = Field(
         "mistralai/Voxtral-Mini-4B-Realtime-2602",
         description="Name under which the endpoint serves the model.",
+    )
+    dialect: DialectName = Field(
+        DialectName.VOXTRAL,
+        description="Protocol of the server, and kind of the model: docs/models.md.",
     )
     chunk_ms: int = Field(
         80, ge=20, le=1000, description="Audio per append, in ms; 80 ms is one token of Voxtral."
@@ -280,6 +309,20 @@ class Settings(BaseSettings):
         """Where traces are sent; None if tracing is off."""
         base = self.otlp_endpoint and f"{self.otlp_endpoint}/v1/traces"
         return self.otlp_traces_endpoint or base
+
+    def api_key(self, name: str | None) -> str | None:
+        """Return the API key of this name; None is the one without a name.
+
+        Raises:
+            SettingsError: no key has the name.
+        """
+        if name is None:
+            return self.realtime_api_key.get_secret_value() if self.realtime_api_key else None
+        keys = self.realtime_api_keys
+        try:
+            return _KEYS.validate_json(keys.get_secret_value() if keys else "{}")[name]
+        except KeyError:
+            raise SettingsError(f"GATEWAY_REALTIME_API_KEYS has no key named {name}") from None
 
     def media_url(self, carrier: str) -> str:
         """Return the WebSocket URL of a carrier's media streams."""

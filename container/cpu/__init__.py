@@ -7,6 +7,7 @@ words differ. `python -m container.cpu` serves it.
     clock.py        PURE  how many deltas are due for a number of samples
     protocol.py     PURE  client messages and the replies of vLLM 0.32, errors included
     session.py      PURE  one connection: its queue and the meaning of commits
+    deepgram.py     PURE  one connection of Deepgram's API instead
     generation.py   PURE  from a commit to `done`: deltas by the token clock
     transcriber.py  PURE  the interface between a generation and what transcribes its audio
     checksum.py     PURE  a transcriber that proves which samples arrived

@@ -1,21 +1,24 @@
-"""Serve one client's WebSocket: pass its messages to a RealtimeSession and send the replies.
+"""Serve one client's WebSocket: pass its messages to a session and send the replies.
 
 The transport behaves like uvicorn's under vLLM: it pings every 20 s and closes with 1011 if no pong
 arrives within 20 s, closes with 1009 if a frame exceeds 16 MiB, and drops the connection without a
-close frame after a binary frame.
+close frame after a message that the protocol does not know, such as a binary frame.
 """
 
 import asyncio
 import contextlib
-import secrets
-import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from container.cpu import protocol
-from container.cpu.generation import Rules
-from container.cpu.session import BacklogError, Phase, RealtimeSession
+from container.cpu.server_session import (
+    BacklogError,
+    Close,
+    Phase,
+    Reply,
+    ServerSession,
+    UnsupportedMessageError,
+)
 from container.cpu.slots import Slots
 from container.cpu.transcriber import Transcriber
 
@@ -28,8 +31,8 @@ CLOSE_TIMEOUT_S = 2.0  # to receive the peer's close frame
 class Connection:
     """One client's WebSocket, from the upgrade until it closes."""
 
-    def __init__(self, rules: Rules, slots: Slots, transcriber: Transcriber) -> None:
-        self._session = RealtimeSession(rules)
+    def __init__(self, session: ServerSession, slots: Slots, transcriber: Transcriber) -> None:
+        self._session = session
         self._slots = slots
         self._transcriber = transcriber
         self._loop = asyncio.get_running_loop()
@@ -40,11 +43,12 @@ class Connection:
             max_msg_size=MAX_FRAME_BYTES + 1,  # aiohttp rejects a frame of exactly this size
         )
         self._transport: asyncio.Transport | None = None
-        self._unsent: list[str] = []
+        self._unsent: list[Reply] = []
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pong_awaited = False
         self._stall: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve the client until either side closes the connection."""
@@ -52,41 +56,46 @@ class Connection:
         self._transport = request.transport
         self._spawn(self._keep_alive())
         try:
-            await self._send([protocol.session_created(secrets.token_hex(8), int(time.time()))])
+            await self._send(self._session.greet())
             await self._read()
         except ConnectionError:
             pass  # the client disconnected during a write
         finally:
             self._session.abandon()
             self._apply_phase()
+            if self._idle is not None:
+                self._idle.cancel()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         return self._socket
 
-    async def restart(self, message: str | None = None) -> None:
-        """Send `message`, if there is one, and close because the engine stops."""
-        if message is not None:
-            self._send_soon([message])
+    async def restart(self, problem: str | None = None) -> None:
+        """Report a problem, if there is one, and close because the engine stops."""
+        if problem is not None:
+            self._send_soon([self._session.error(problem)])
         await self._close(WSCloseCode.SERVICE_RESTART)
 
     async def _read(self) -> None:
         receive, session = self._socket.receive, self._session
+        self._watch_idle()
         while True:
             message = await receive()
             match message.type:
-                case WSMsgType.TEXT:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    self._watch_idle()
                     try:
                         replies = session.receive(message.data)
                     except BacklogError:
                         await self._close_on_backlog()
                         return
+                    except UnsupportedMessageError:
+                        self._drop()
+                        return
+                    self._unsent += replies  # before those of what starts now
                     self._apply_phase()
-                    if replies or self._unsent:
-                        await self._send(replies)
-                case WSMsgType.BINARY:
-                    self._drop()
-                    return
+                    if self._unsent:
+                        await self._send([])
                 case WSMsgType.PING:
                     await self._socket.pong(message.data)
                 case WSMsgType.PONG:
@@ -95,7 +104,7 @@ class Connection:
                     return
 
     async def _close_on_backlog(self) -> None:
-        await self._send([protocol.error("processing_error", "Too much audio is waiting")])
+        await self._send([self._session.error("Too much audio is waiting")])
         await self._close(WSCloseCode.POLICY_VIOLATION, b"audio backlog")
 
     async def _keep_alive(self) -> None:
@@ -139,6 +148,16 @@ class Connection:
             self._stall.cancel()
         self._stall = None if seconds is None else self._loop.call_later(seconds, self._fail)
 
+    def _watch_idle(self) -> None:
+        """Restart the time without a message."""
+        if (idle_s := self._session.idle_s) is not None:
+            if self._idle is not None:
+                self._idle.cancel()
+            self._idle = self._loop.call_later(idle_s, self._expire)
+
+    def _expire(self) -> None:
+        self._send_soon(self._session.expire())
+
     def _begin(self) -> None:
         transcription = self._transcriber.begin(self._on_progress)
         self._send_soon(self._session.begin(transcription))
@@ -149,21 +168,25 @@ class Connection:
     def _fail(self) -> None:
         self._send_soon(self._session.fail())
 
-    def _send_soon(self, messages: list[str]) -> None:
+    def _send_soon(self, messages: Sequence[Reply]) -> None:
         """Send messages in the background: those that are not replies to a received message."""
+        self._unsent += messages  # before those of what starts now
         self._apply_phase()
         if messages:
-            self._unsent += messages
             self._spawn(self._send([]))
 
-    async def _send(self, messages: list[str]) -> None:
+    async def _send(self, messages: Sequence[Reply]) -> None:
         """Send all pending messages, then these; waits while the client does not read."""
         self._unsent += messages
         async with self._sending:
             while self._unsent:
                 batch, self._unsent = self._unsent, []
                 for message in batch:
-                    await self._socket.send_str(message)
+                    if isinstance(message, Close):
+                        reason = message.reason.encode()
+                        await self._socket.close(code=message.code, message=reason)
+                    else:
+                        await self._socket.send_str(message)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         async def run() -> None:

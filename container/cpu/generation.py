@@ -15,6 +15,7 @@ class Rules:
     clock: TokenClock
     max_model_len: int = 131_072  # tokens of context
     max_backlog_s: int = 1800  # audio of one session that is not transcribed yet
+    segment_tokens: int | None = None  # per segment, as Qwen3-ASR; None: one delta per token
 
     @property
     def max_deltas(self) -> int:
@@ -96,7 +97,7 @@ class Generation:
         return [*deltas, protocol.done("".join(self._texts), prompt_tokens, total)]
 
     def _deltas_until(self, count: int) -> list[str]:
-        deltas = []
+        deltas: list[str] = []
         while len(self._texts) < count:
             text = self._transcription.next_text(last=len(self._texts) + 1 == self._total)
             self._texts.append(text)

@@ -1,6 +1,8 @@
 """The engine's HTTP server: routes, health and metrics.
 
-GET /v1/realtime       WebSocket: one `Connection` each
+GET /v1/realtime       WebSocket: one `Connection` each, vLLM's API; with `?intent=transcription`
+                       OpenAI's
+GET /v1/listen         the same, Deepgram's API
 GET /health, /ping     an empty 200; 503 once the model has failed
 GET /metrics           Prometheus
 """
@@ -8,14 +10,21 @@ GET /metrics           Prometheus
 import asyncio
 import hmac
 import logging
+import secrets
+import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from common.exposition import metrics_of
-from container.cpu import protocol
+from container.cpu import deepgram
 from container.cpu.connection import Connection
+from container.cpu.openai import OpenAiSession
+from container.cpu.server_session import ServerSession
+from container.cpu.session import RealtimeSession
 from container.cpu.settings import Settings
 from container.cpu.slots import Slots
 from container.cpu.transcriber import Transcriber
@@ -41,11 +50,10 @@ class Engine:
     ) -> None:
         self.failed = asyncio.Event()
         self._rules = settings.rules()
+        self._openai_server = settings.openai_server
         self._slots = Slots(settings.max_num_seqs)
         self._connections: set[Connection] = set()
-        self._authorization: bytes | None = None
-        if settings.api_key is not None:
-            self._authorization = f"Bearer {settings.api_key.get_secret_value()}".encode()
+        self._api_key = settings.api_key
         self._transcriber = make_transcriber(self._fail)
         self._restarts: asyncio.Future[list[None]] | None = None
         self._registry = self._metrics()
@@ -54,6 +62,7 @@ class Engine:
         """Build the application with the engine's routes."""
         app = web.Application()
         app.router.add_get("/v1/realtime", self._serve_realtime)
+        app.router.add_get("/v1/listen", self._serve_listen)
         app.router.add_get("/health", self._serve_health)
         app.router.add_get("/ping", self._serve_health)
         app.router.add_get("/metrics", metrics_of(self._registry))
@@ -62,10 +71,40 @@ class Engine:
         return app
 
     async def _serve_realtime(self, request: web.Request) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if self._authorization and not hmac.compare_digest(given, self._authorization):
+        if not self._is_authorized(request, "Bearer"):
             return web.json_response({"error": "Unauthorized"}, status=401)
-        connection = Connection(self._rules, self._slots, self._transcriber)
+        return await self._serve(request, self._session(request))
+
+    def _session(self, request: web.Request) -> ServerSession:
+        session_id, now_s = secrets.token_hex(8), int(time.time())
+        if request.query.get("intent") == "transcription":
+            is_conversation = "model" in request.query
+            kind = self._openai_server
+            return OpenAiSession(
+                self._rules, kind, session_id, now_s, is_conversation=is_conversation
+            )
+        return RealtimeSession(self._rules, session_id, now_s)
+
+    async def _serve_listen(self, request: web.Request) -> web.StreamResponse:
+        request_id = str(uuid4())
+        if not self._is_authorized(request, "Token"):
+            return _refused(401, "INVALID_AUTH", "Invalid credentials.", request_id)
+        try:
+            options = deepgram.parse_query(request.query.items())
+        except deepgram.RefusedError as error:
+            return _refused(400, "Bad Request", str(error), request_id)
+        created = datetime.now(UTC).isoformat()
+        return await self._serve(request, deepgram.ListenSession(options, request_id, created))
+
+    def _is_authorized(self, request: web.Request, scheme: str) -> bool:
+        if self._api_key is None:
+            return True
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        expected = f"{scheme} {self._api_key.get_secret_value()}".encode()
+        return hmac.compare_digest(given, expected)
+
+    async def _serve(self, request: web.Request, session: ServerSession) -> web.StreamResponse:
+        connection = Connection(session, self._slots, self._transcriber)
         self._connections.add(connection)
         try:
             return await connection.serve(request)
@@ -94,8 +133,8 @@ class Engine:
         """Send an error to every session and close it, as vLLM does when its model fails."""
         _log.error("model-failed: %s", type(error).__name__)
         self.failed.set()
-        message = protocol.error("processing_error", "The model failed")
-        self._restarts = asyncio.gather(*(one.restart(message) for one in self._connections))
+        problem = "The model failed"
+        self._restarts = asyncio.gather(*(one.restart(problem) for one in self._connections))
 
     async def _restart(self, _app: web.Application) -> None:
         await asyncio.gather(*(one.restart() for one in self._connections))
@@ -103,3 +142,9 @@ class Engine:
     async def _hold_transcriber(self, _app: web.Application) -> AsyncIterator[None]:
         yield
         await asyncio.get_running_loop().run_in_executor(None, self._transcriber.close)
+
+
+def _refused(status: int, code: str, message: str, request_id: str) -> web.Response:
+    """Refuse an upgrade as Deepgram does."""
+    body = {"err_code": code, "err_msg": message, "request_id": request_id}
+    return web.json_response(body, status=status)

@@ -9,44 +9,33 @@ the next generation at once.
 """
 
 from collections import deque
-from enum import Enum, auto
+from typing import Final
 
 from container.cpu import protocol
 from container.cpu.clock import RATE_HZ
 from container.cpu.generation import Generation, Rules
 from container.cpu.protocol import Append, Commit, Request, RequestError, Update
+from container.cpu.segments import SegmentGeneration
+from container.cpu.server_session import BacklogError, Phase, UnsupportedMessageError
 from container.cpu.transcriber import Transcription
 
 _NOT_VALIDATED = "Model not validated. Send a session.update event with a valid model first."
 
 
-class BacklogError(Exception):
-    """The pending audio exceeds this engine's limit. vLLM has no limit and runs out of memory."""
-
-
-class Phase(Enum):
-    """State of a connection."""
-
-    IDLE = auto()
-    WAITING = auto()  # for a slot
-    RUNNING = auto()
-    DRAINING = auto()
-
-
 class RealtimeSession:
-    """The protocol state of one client.
+    """The protocol state of one client; implements `ServerSession`."""
 
-    Methods return the messages to send, in order. In the phase WAITING the session needs a slot; in
-    RUNNING and DRAINING it holds one.
-    """
+    idle_s: Final = None
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, session_id: str = "", created_s: int = 0) -> None:
         self._rules = rules
+        self._id = session_id
+        self._created_s = created_s
         self._model_validated = False
         self._queue: deque[bytes | None] = deque()  # None: a final commit
         self._queued_samples = 0
         self._waiting = False
-        self._generation: Generation | None = None
+        self._generation: Generation | SegmentGeneration | None = None
 
     @property
     def phase(self) -> Phase:
@@ -55,21 +44,23 @@ class RealtimeSession:
             return Phase.DRAINING if self._generation.draining else Phase.RUNNING
         return Phase.WAITING if self._waiting else Phase.IDLE
 
-    def receive(self, text: str | bytes) -> list[str]:
-        """Process one text frame.
+    def greet(self) -> list[str]:
+        """Return `session.created`."""
+        return [protocol.session_created(self._id, self._created_s)]
 
-        Raises:
-            BacklogError: too much audio is pending; the connection must be closed.
-        """
+    def receive(self, message: str | bytes) -> list[str]:
+        """Process one text frame; raises as `ServerSession.receive`."""
+        if isinstance(message, bytes):
+            raise UnsupportedMessageError
         try:
-            return self._handle(protocol.parse(text))
+            return self._handle(protocol.parse(message))
         except RequestError as error:
             return [protocol.error(error.code, error.message)]
 
     def begin(self, transcription: Transcription) -> list[str]:
         """Start the generation that waited for a slot, with the queued audio."""
         self._waiting = False
-        self._generation = generation = Generation(self._rules, transcription)
+        self._generation = generation = self._new_generation(transcription)
         while self._queue and not generation.draining:
             self._consume(generation, self._queue.popleft())
         self._queued_samples = sum(len(item or b"") // 2 for item in self._queue)
@@ -87,12 +78,25 @@ class RealtimeSession:
             return []
         return self._discard_if_done(generation, generation.fail())
 
+    def error(self, problem: str) -> str:
+        """Encode a failure of the engine."""
+        return protocol.error("processing_error", problem)
+
+    def expire(self) -> list[str]:
+        """Return nothing: a client may be idle."""
+        return []
+
     def abandon(self) -> None:
         """Stop the generation; the client has disconnected."""
         if self._generation is not None:
             self._generation.abandon()
         self._waiting = False
         self._discard()
+
+    def _new_generation(self, transcription: Transcription) -> Generation | SegmentGeneration:
+        if self._rules.segment_tokens is None:
+            return Generation(self._rules, transcription)
+        return SegmentGeneration(self._rules.segment_tokens, transcription)
 
     def _handle(self, request: Request) -> list[str]:
         match request:
@@ -123,13 +127,15 @@ class RealtimeSession:
         self._check_backlog(self._queued_samples)
         return []
 
-    def _consume(self, generation: Generation, item: bytes | None) -> None:
+    def _consume(self, generation: Generation | SegmentGeneration, item: bytes | None) -> None:
         if item is None:
             generation.commit_final()
         else:
             generation.append(item)
 
-    def _discard_if_done(self, generation: Generation, messages: list[str]) -> list[str]:
+    def _discard_if_done(
+        self, generation: Generation | SegmentGeneration, messages: list[str]
+    ) -> list[str]:
         if generation.done:
             self._discard()
         return messages

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 from common.settings import Port, config
 from container.cpu.clock import TOKEN_MS, TokenClock
 from container.cpu.generation import Rules
+from container.cpu.openai_protocol import OpenAiServer
 
 
 class ModelName(StrEnum):
@@ -16,6 +17,17 @@ class ModelName(StrEnum):
 
     MOONSHINE = "moonshine"
     CHECKSUM = "checksum"
+
+
+class Realtime(StrEnum):
+    """The model whose output the Realtime API imitates."""
+
+    VOXTRAL = "voxtral"
+    QWEN3_ASR = "qwen3-asr"
+
+
+# Of a segment, as vLLM limits it. Checksums are limited less: 5 s of them are more than any speech.
+_SEGMENT_TOKENS = {ModelName.MOONSHINE: 64, ModelName.CHECKSUM: 128}
 
 
 class Settings(BaseSettings):
@@ -28,6 +40,11 @@ class Settings(BaseSettings):
     model: ModelName = Field(
         ModelName.MOONSHINE,
         description="moonshine outputs words; checksum outputs checksums of the received audio.",
+    )
+    realtime: Realtime = Field(
+        Realtime.VOXTRAL,
+        description="Output on /v1/realtime: voxtral sends a delta per 80 ms of audio; qwen3-asr "
+        "sends segments of 5 s, each after a header with the language.",
     )
     served_model_name: str = Field(
         "mistralai/Voxtral-Mini-4B-Realtime-2602",
@@ -47,6 +64,12 @@ class Settings(BaseSettings):
     delay_ms: int = Field(
         480, ge=80, le=2400, multiple_of=TOKEN_MS, description="Transcription delay in ms."
     )
+    openai_server: OpenAiServer = Field(
+        OpenAiServer.STREAMING,
+        description="How /v1/realtime?intent=transcription behaves: as OpenAI with a model that "
+        "shows text while audio arrives (streaming), as OpenAI with a model that answers items and "
+        "may detect voice (items), or as SGLang (sglang).",
+    )
     api_key: SecretStr | None = Field(
         None,
         min_length=1,
@@ -62,4 +85,10 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """Return the limits and settings of every session."""
-        return Rules(self.served_model_name, TokenClock(self.delay_ms), self.max_model_len)
+        is_segmented = self.realtime is Realtime.QWEN3_ASR
+        return Rules(
+            self.served_model_name,
+            TokenClock(self.delay_ms),
+            self.max_model_len,
+            segment_tokens=_SEGMENT_TOKENS[self.model] if is_segmented else None,
+        )

@@ -20,7 +20,13 @@ class Slots:
         return len(self._waiting)
 
     def claim(self, holder: Hashable, on_granted: Callable[[], None]) -> None:
-        """Request a slot; `on_granted` is called once it is granted, which may be at once."""
+        """Request a slot; `on_granted` is called once it is granted, which may be at once.
+
+        A holder keeps its slot if it requests another one.
+        """
+        if holder in self._holders:
+            on_granted()
+            return
         self._waiting[holder] = on_granted
         self._grant()
 

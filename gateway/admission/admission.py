@@ -123,6 +123,10 @@ class Admission:
         """Return the endpoints where sessions currently fail, by name, with their last errors."""
         return self._endpoints.failing()
 
+    def doubted_endpoints(self) -> list[str]:
+        """Return the endpoints whose dialect was changed because of its times, by name."""
+        return self._endpoints.doubted()
+
     @asynccontextmanager
     async def enter(
         self, carrier: str, route_name: str | None = None

@@ -12,9 +12,14 @@ from gateway.admission.routes import EndpointConfig, Priority
 from gateway.errors import UpstreamError
 from gateway.hints import hint
 from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.registry import fallback
 from gateway.upstream.transport import UpstreamTransport
 
 _QUARANTINE_S: Final = 30.0  # after an error that a retry would not fix
+_DOUBT_HINT: Final = (
+    "The server merged deltas, as vLLM before 0.33 does for a slow reader: upgrade it, or set the "
+    "endpoint's dialect to voxtral-turns."
+)
 
 _log = structlog.get_logger()
 
@@ -45,7 +50,9 @@ class Endpoint:
         monotonic_s: the clock of the breaker and the quarantine.
 
     Attributes:
+        access: how sessions are opened there from now on.
         is_draining: whether it opens no sessions, except for live calls without another endpoint.
+        is_doubted: whether `doubt` has changed the dialect.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Endpoint:
         self.health = EndpointHealth(name, monotonic_s)
         self.config = config
         self.is_draining = config.drain
+        self.is_doubted = False
         self._monotonic_s = monotonic_s
         self._quarantined_until_s: float | None = None
 
@@ -100,6 +108,21 @@ class Endpoint:
     def begin(self) -> bool:
         """Begin an attempt to open a session; return whether it is the breaker's probe."""
         return self.breaker.enter(self._monotonic_s())
+
+    def doubt(self) -> None:
+        """Open further sessions with a dialect that needs no times of the server.
+
+        That holds until the gateway restarts: the server would show the same again only at the end
+        of a session whose times were wrong.
+        """
+        if (dialect := fallback(self.access.dialect)) is not None:
+            self.access = self.access._replace(dialect=dialect)
+            self.is_doubted = True
+            _log.warning("token-clock-doubted", endpoint=self.name, hint=_DOUBT_HINT)
+
+    def shows_doubt(self) -> float:
+        """Return 1 once `doubt` has changed the dialect; the value of its metric."""
+        return float(self.is_doubted)
 
     def is_failing(self) -> float:
         """Return 1 while sessions fail at the endpoint for any reason; the value of its metric."""

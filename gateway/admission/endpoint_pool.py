@@ -86,6 +86,10 @@ class EndpointPool:
         found = {each.name: each.health.current_error for each in self if not each.is_draining}
         return {name: error for name, error in found.items() if error}
 
+    def doubted(self) -> list[str]:
+        """Return the endpoints whose dialect was changed because of its times, by name."""
+        return [each.name for each in self if each.is_doubted and not each.is_draining]
+
     def calls(self, route: Route) -> LeasePool:
         """Return the lease pool of a route's calls."""
         return self._calls[route.name]
@@ -115,6 +119,7 @@ class EndpointPool:
         metrics.places_limit.labels(name).set(_limit(pool))
         metrics.breaker_state.labels(name).set_function(endpoint.breaker_state)
         metrics.endpoint_failing.labels(name).set_function(endpoint.is_failing)
+        metrics.token_clock_doubted.labels(name).set_function(endpoint.shows_doubt)
         metrics.endpoint_draining.labels(name).set(endpoint.is_draining)
         metrics.capacity_store_away.labels(name).set_function(partial(_unavailable, pool))
 

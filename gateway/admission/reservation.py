@@ -18,6 +18,7 @@ from gateway.admission.routes import Route
 from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
+from gateway.upstream.dialects.dialect import Options
 
 _ENDPOINT_FAULTS: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
 _CALL_REASONS: Final = {"context-full", "model-rut"}  # would occur at any endpoint
@@ -101,7 +102,8 @@ class StreamReservation:
                 self.return_slot(endpoint, lease)
                 continue
             self._release_surplus()
-            return LeasedSlot(endpoint, self, lease, probe=endpoint.begin())
+            options = _options(endpoint, route)
+            return LeasedSlot(endpoint, self, lease, options, probe=endpoint.begin())
         raise UpstreamError("endpoint-at-capacity" if endpoints else "circuit-open")
 
     def return_slot(self, endpoint: Endpoint, lease: str) -> None:
@@ -179,14 +181,30 @@ class StreamReservation:
             endpoint.pool.release([lease])
 
 
+def _options(endpoint: Endpoint, route: Route | None) -> Options:
+    """Return what a route's sessions ask of an endpoint's server."""
+    options = endpoint.access.options
+    if route is None or not (route.language or route.keywords or route.delay_ms is not None):
+        return options
+    hints = (route.language, route.keywords, route.delay_ms)
+    return Options(options.model, *hints)
+
+
 class LeasedSlot:
     """Implements `SessionSlot` of `services.py`."""
 
     def __init__(
-        self, endpoint: Endpoint, reservation: StreamReservation, lease: str, *, probe: bool
+        self,
+        endpoint: Endpoint,
+        reservation: StreamReservation,
+        lease: str,
+        options: Options,
+        *,
+        probe: bool,
     ) -> None:
         self.endpoint = endpoint.name
-        self.transport, self.dialect, self.options = endpoint.access
+        self.transport, self.dialect, _ = endpoint.access
+        self.options = options
         self._endpoint = endpoint
         self._reservation = reservation
         self._lease = lease
@@ -204,6 +222,10 @@ class LeasedSlot:
             self._is_reported = True
             self._endpoint.worked()
         self._reservation.clear_penalty(self._endpoint)
+
+    def doubted(self) -> None:
+        """Change the dialect of the endpoint's next sessions."""
+        self._endpoint.doubt()
 
     def failed(self, error: UpstreamError) -> None:
         """Penalize the endpoint for a failed session; report it to the breaker, at most once.

@@ -29,7 +29,7 @@ from common.settings import SettingsError, matching
 from gateway.audio.encodings import Encoding
 from gateway.settings import Role, Settings, Upstream
 from gateway.transcript.keys import DEFAULT_TENANT
-from gateway.upstream.dialects.registry import DialectName
+from gateway.upstream.dialects.registry import DialectName, make_dialect
 
 DEFAULT_ROUTE: Final = "default"  # the only route if there is no routes file
 _MIN_SLOTS: Final = 2  # a call has two tracks
@@ -58,6 +58,16 @@ type CalledPattern = Annotated[
     str,
     matching(r"[^*\s]+\*?", "must be a number, or the beginning of one followed by *"),
     Field(max_length=128),
+]
+type LanguageTag = Annotated[
+    str,
+    matching(
+        r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", "must be a language tag, such as en or de-CH"
+    ),
+]
+type Keyword = Annotated[
+    str,
+    matching(r"[^<>\x00-\x1f]{1,100}", "must be 1 to 100 characters without < > and line breaks"),
 ]
 type SageMakerName = Annotated[
     str,
@@ -94,6 +104,7 @@ class EndpointConfig(_Model):
     url: Annotated[str, AfterValidator(_check_websocket_url)] | None = None
     model: str | None = None  # None: GATEWAY_MODEL
     dialect: DialectName = DialectName.VOXTRAL
+    api_key: Name | None = None  # its name in GATEWAY_REALTIME_API_KEYS
     instances: PositiveInt = 1
     sessions: PositiveInt | None = None  # per instance; None: no limit
     reserved: NonNegativeInt = 0  # slots that only routes with high priority may use
@@ -115,6 +126,8 @@ class EndpointConfig(_Model):
             raise ValueError("needs either endpoint (SageMaker) or url (WebSocket)")
         if self.url and self.variant:
             raise ValueError("variant is for SageMaker endpoints")
+        if self.endpoint and self.api_key:
+            raise ValueError("api_key is for WebSocket endpoints")
         if self.slots is None and self.reserved:
             raise ValueError("reserved needs sessions")
         if self.slots is not None and self.slots < _MIN_SLOTS + self.reserved:
@@ -135,6 +148,9 @@ class Route(_Model):
     roles: dict[Name, Role] = Field(default_factory=dict)  # by track
     publish_params: tuple[str, ...] | None = None  # by name; None: GATEWAY_PUBLISH_PARAMS
     encoding: Encoding | None = None  # of all tracks; overrides what the carrier announces
+    language: LanguageTag | None = None  # a hint for the model; None: the model decides
+    keywords: tuple[Keyword, ...] = Field((), max_length=100)  # that the model should expect
+    delay_ms: int | None = Field(None, ge=0, le=10_000)  # between audio and text
     endpoints: tuple[Name, ...] = Field(min_length=1)
     spread: Spread = Spread.MOST_FREE
     priority: Priority = Priority.NORMAL
@@ -207,7 +223,24 @@ class Routes(_Model):
                 raise ValueError(f"route {route.name}: an endpoint is named twice")
             if all(self.endpoints[name].drain for name in route.endpoints):
                 raise ValueError(f"route {route.name}: all its endpoints have drain = true")
+            for name in route.endpoints:
+                self._check_hints(route, name)
         return self
+
+    def _check_hints(self, route: Route, endpoint: str) -> None:
+        """Raise ValueError if a route has a hint that an endpoint's server does not take."""
+        dialect = self.endpoints[endpoint].dialect
+        capabilities = make_dialect(dialect).capabilities
+        for key, is_set, is_possible in (
+            ("language", route.language is not None, capabilities.language),
+            ("keywords", bool(route.keywords), capabilities.keywords),
+            ("delay_ms", route.delay_ms is not None, capabilities.delay),
+        ):
+            if is_set and not is_possible:
+                raise ValueError(
+                    f"route {route.name}: {key} can't be sent to endpoint {endpoint}, "
+                    f"whose dialect is {dialect}"
+                )
 
 
 def load_routes(settings: Settings) -> Routes:
@@ -239,6 +272,7 @@ def _routes_of_settings(settings: Settings) -> Routes:
     try:
         endpoint = EndpointConfig(
             **where,
+            dialect=settings.dialect,
             instances=settings.endpoint_instances,
             sessions=settings.endpoint_sessions,
         )

@@ -1,4 +1,4 @@
-"""Resample tracks of any supported rate to the 16 kHz of the model. Pure.
+"""Resample tracks of any supported rate to the 16 kHz of the model, or these to 24 kHz. Pure.
 
 8 kHz to 16 kHz: a half-band filter of 47 taps, every second of which is zero except the middle one.
 So of each two output samples one is an unchanged input sample, and the other a weighted sum of the
@@ -13,6 +13,10 @@ in a Kaiser window. It removes what the lower rate cannot represent and keeps sp
 0.005 dB of ripple up to 7 kHz, 0.1 dB down at 7.2 kHz, 6 dB at 8 kHz, and 63 dB from 9 kHz on. So
 nothing audible folds below 7 kHz; frequencies between 8 and 9 kHz fold to between 7 and 8 kHz,
 where speech has little energy. The output is 16 samples late: 1 ms.
+
+16 kHz to 24 kHz, for servers that accept nothing else: the same low-pass. Every third of its
+weights is zero except the middle one, so of each three output samples one is an unchanged input
+sample. The delay is removed: a stretch of audio and its output begin and end together.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,18 +44,20 @@ def _half_band_taps() -> NDArray[np.int64]:
     return taps
 
 
-def _third_band_taps() -> NDArray[np.int64]:
+def _third_band_taps(gain: float) -> NDArray[np.int64]:
     half_length = _THIRD_BAND_DOWN * _THIRD_BAND_DELAY_SAMPLES
     offsets = np.arange(-half_length, half_length + 1)
-    gain = _THIRD_BAND_UP / _THIRD_BAND_DOWN
     weights = gain * np.sinc(offsets / _THIRD_BAND_DOWN) * np.kaiser(len(offsets), _KAISER_BETA)
     return np.rint(UNITY * weights).astype(np.int64)
 
 
 HALF_BAND_TAPS: Final = _half_band_taps()
-THIRD_BAND_TAPS: Final = _third_band_taps()
+THIRD_BAND_TAPS: Final = _third_band_taps(_THIRD_BAND_UP / _THIRD_BAND_DOWN)
 HALF_BAND: Final = FilterDesign(HALF_BAND_TAPS, up=2, down=1)
 THIRD_BAND: Final = FilterDesign(THIRD_BAND_TAPS, up=_THIRD_BAND_UP, down=_THIRD_BAND_DOWN)
+_TO_24_KHZ: Final = FilterDesign(
+    _third_band_taps(gain=1.0), up=_THIRD_BAND_DOWN, down=_THIRD_BAND_UP
+)
 
 
 class Resampler(Protocol):
@@ -61,7 +67,7 @@ class Resampler(Protocol):
     """
 
     def process(self, pcm: bytes) -> bytes:
-        """Resample the next samples; return the 16 kHz samples that they complete."""
+        """Resample the next samples; return the samples that they complete."""
 
     def flush(self) -> bytes:
         """Return the remaining output and reset the state."""
@@ -81,9 +87,42 @@ class Unchanged:
         return b""
 
 
-# By the track's rate in Hz; a call creates the resampler of one track.
+class Centered:
+    """Filters a stretch of audio without delay: the output has exactly its length.
+
+    Args:
+        design: the filter.
+    """
+
+    __slots__ = ("_delay_bytes", "_early_bytes", "_filter")
+
+    def __init__(self, design: FilterDesign) -> None:
+        self._filter = PolyphaseFilter(design)
+        self._delay_bytes = 2 * design.delay_samples
+        self._early_bytes = self._delay_bytes  # of the output, before the audio begins
+
+    def process(self, pcm: bytes) -> bytes:
+        """Filter the next samples; return the samples that they complete."""
+        filtered = self._filter.process(pcm)
+        early = min(self._early_bytes, len(filtered))
+        self._early_bytes -= early
+        return filtered[early:]
+
+    def flush(self) -> bytes:
+        """End the stretch; return its remaining output."""
+        tail = self._filter.flush()[self._early_bytes :]
+        self._early_bytes = self._delay_bytes
+        return tail[: len(tail) - self._delay_bytes]
+
+
+# To 16 kHz, by the track's rate in Hz; a call creates the resampler of one track.
 RESAMPLERS: Final[Mapping[int, Callable[[], Resampler]]] = {
     8000: partial(PolyphaseFilter, HALF_BAND),
     16000: Unchanged,
     24000: partial(PolyphaseFilter, THIRD_BAND),
+}
+# From 16 kHz, by the server's rate in Hz; a call creates the resampler of one session.
+SERVER_RESAMPLERS: Final[Mapping[int, Callable[[], Resampler]]] = {
+    16000: Unchanged,
+    24000: partial(Centered, _TO_24_KHZ),
 }

@@ -8,18 +8,24 @@ from typing import Final
 import msgspec
 import structlog
 
+from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, SessionSlot
+from gateway.calls.turn_audio import TurnAudio
+from gateway.calls.words_only import WordsOnlyWatch
 from gateway.errors import UpstreamError
 from gateway.tracing import Span
 from gateway.transcript.session_timeline import Placement, SessionTimeline
-from gateway.upstream.dialects.dialect import Answer
+from gateway.upstream.dialects.dialect import Answer, Clock, Speech
 from gateway.upstream.session import RealtimeSession
+from gateway.upstream.turns import Quiet
 
 # Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
 LONGEST_DELAY_MS: Final = 2400 + 80
 USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's default, and its first token
 
+# Silence this long ago counts as answered: the server may still find words in soft speech.
+_SOFT_SPEECH_MS: Final = 3000
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 
 _log = structlog.get_logger()
@@ -37,6 +43,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         replaces: whether it replaces the provisional text.
         ends_segment: whether the utterance ends here.
         is_missed: whether the server could not transcribe this audio.
+        provisional: more text, which is provisional although `text` is final.
     """
 
     text: str
@@ -47,6 +54,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     replaces: bool = False
     ends_segment: bool = False
     is_missed: bool = False
+    provisional: str = ""
 
 
 class ModelSession:
@@ -67,6 +75,7 @@ class ModelSession:
         answers: number of answers received.
         error: why it failed; None if it did not.
         opened_s: when it was open, on the monotonic clock.
+        sent_s: when audio was last sent, or it was opened, on the monotonic clock.
     """
 
     def __init__(
@@ -86,8 +95,10 @@ class ModelSession:
         self.answers = 0
         self.error: UpstreamError | None = None
         self.opened_s = 0.0
+        self.sent_s = 0.0
         self._services = services
-        self.on_writable = on_writable  # called by the Realtime session
+        self._resume = on_writable
+        self._writable = asyncio.Event()  # set whenever the session may accept what waits
         self._on_answer = on_answer
         self._on_over = on_over
         self._is_current = is_current
@@ -97,11 +108,23 @@ class ModelSession:
         self._is_in_live_metric = False  # in that metric
         self._capabilities = slot.dialect.capabilities
         self._dialect = slot.dialect.session(slot.options)
-        self._session = RealtimeSession(self, self._dialect, done_timeout_s=limits.done_timeout_s)
+        self._session = RealtimeSession(
+            self,
+            self._dialect,
+            done_timeout_s=limits.done_timeout_s,
+            is_audio_binary=self._capabilities.is_audio_binary,
+        )
         self._healthy_s = 0.0  # when it last sent an answer, or had nothing to answer
         self._is_late = False  # its first answer, and that was counted
         self._is_finishing = False
         self._sent_bytes = 0
+        self._kept_alive_s = 0.0  # when `keep_alive` was last called
+        self._due_ms = 0  # audio of this session before this time must be answered
+        self._answered_ms = 0  # audio of this session before this time is answered
+        self._owes_final = False  # for words that are provisional; only with `SPEECH`
+        self._turns = self._new_turns() if self._capabilities.clock is Clock.TURNS else None
+        self._empty = 0  # number of answers without text
+        self._words_only = WordsOnlyWatch()
         self._lagging_since: tuple[float, int] | None = None  # when, and by how much
 
     async def open(self) -> None:
@@ -113,7 +136,7 @@ class ModelSession:
         services = self._services
         began_s = services.monotonic_s()
         await self._session.open(self.slot.transport, services.limits.open_timeout_s)
-        self.opened_s = self._healthy_s = services.monotonic_s()
+        self.opened_s = self.sent_s = self._healthy_s = services.monotonic_s()
         self._span.event("opened")
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
@@ -133,22 +156,25 @@ class ModelSession:
 
     @property
     def lag_ms(self) -> int:
-        """Audio whose answer is missing; see `DialectSession`."""
-        return self._dialect.lag_ms
+        """Audio whose answer is missing: of all audio, of speech, or of the turns that were cut."""
+        return max(0, self._due_ms - self._answered_ms)
 
     @property
     def is_healthy(self) -> bool:
         """Whether it is open and no answer is due; all answers are due after the final commit."""
         allowed_ms = 0 if self._is_finishing else self._capabilities.delay_ms
-        return not self.is_over and self.lag_ms <= allowed_ms
+        return not (self.is_over or self._owes_final) and self.lag_ms <= allowed_ms
 
     def append(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         """Send a chunk; return False if the session did not accept it.
 
-        After a jump of the media clock, the chunk must start on a border of the server's units:
-        otherwise one unit would cover audio from before and after the jump. So the unfinished unit
-        is padded with silence, which has no position on the media clock.
+        A server that answers turns gets only their audio. Otherwise all audio is sent. Then, after
+        a jump of the media clock, the chunk must start on a border of the server's units: otherwise
+        one unit would cover audio from before and after the jump. So the unfinished unit is padded
+        with silence, which has no position on the media clock.
         """
+        if self._turns:
+            return self._turns.append(chunk, audio_received_s)
         sent_ms = self.timeline.sent_ms
         rest = -self._sent_bytes % self._capabilities.unit_bytes
         if sent_ms is not None and chunk.start_ms > sent_ms and rest:
@@ -160,11 +186,40 @@ class ModelSession:
     def _send(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         if not self._session.append(chunk.pcm):
             return False
-        sent_ms = self._sent_bytes // BYTES_PER_MS
+        before_ms = self._sent_bytes // BYTES_PER_MS
         self._sent_bytes += len(chunk.pcm)
-        audio_ms = self._sent_bytes // BYTES_PER_MS - sent_ms
-        self.timeline.record_sent(chunk.start_ms, chunk.end_ms, audio_ms, audio_received_s)
+        sent_ms = self._sent_bytes // BYTES_PER_MS
+        self.timeline.record_sent(
+            chunk.start_ms, chunk.end_ms, sent_ms - before_ms, audio_received_s
+        )
+        clock = self._capabilities.clock
+        if clock is Clock.AUDIO or (clock is Clock.SPEECH and is_loud(chunk.pcm)):
+            self._due_ms = sent_ms
+        self.sent_s = self._services.monotonic_s()
         return True
+
+    # Turns
+
+    def _new_turns(self) -> TurnAudio:
+        return TurnAudio(
+            self._capabilities.longest_turn_ms,
+            self._services.limits.segment_pause_ms,
+            send=self._send,
+            cut=self._cut,
+            on_quiet=self._answer_quiet,
+            position_ms=lambda: self._sent_bytes // BYTES_PER_MS,
+        )
+
+    def _cut(self, speech: Speech) -> None:
+        self._due_ms = self._sent_bytes // BYTES_PER_MS
+        self._session.cut(speech)
+
+    def _answer_quiet(self, quiet: Quiet) -> None:
+        """Treat audio without speech that was not sent as answered."""
+        chunk = quiet.chunk
+        placement = Placement(chunk.start_ms, chunk.end_ms, quiet.received_s)
+        now_s = self._services.monotonic_s()
+        self._pass_on(PlacedAnswer("", placement, chunk.end_ms, now_s, 0))
 
     async def finish(self) -> None:
         """Send the final commit and wait for `done`, in bounded time.
@@ -178,9 +233,15 @@ class ModelSession:
         self._span.set(reason="done")
         checking = asyncio.create_task(self._check_end(), name="finishing")
         try:
+            if self._turns:
+                self._turns.end()
+                while not (self._turns.flush() or self.is_over):
+                    await self._writable.wait()
+                    self._writable.clear()
             await self._session.finish()
         finally:
             checking.cancel()
+        self._answer_silence()
 
     async def _check_end(self) -> None:
         """Fail the session if it stops answering, or exceeds the time for all pending words."""
@@ -199,9 +260,12 @@ class ModelSession:
         self._session.abort()
 
     def check(self, now_s: float) -> None:
-        """Fail the session if an answer is due for too long."""
+        """Fail the session if an answer is due for too long; keep it open if it is idle."""
+        self._keep_alive(now_s)
+        self._check_model(now_s)
         if self.is_healthy:
             self._healthy_s = now_s
+            self._answer_silence()
             return
         limits, silent_s = self._services.limits, now_s - self._healthy_s
         if silent_s >= limits.first_delta_late_s and not (self.answers or self._is_late):
@@ -211,6 +275,33 @@ class ModelSession:
         if silent_s >= limits.mute_timeout_s:
             reason = "session-stalled" if self.answers else "session-mute"
             self.fail(UpstreamError(reason))
+
+    def _check_model(self, now_s: float) -> None:
+        is_mismatch = self._capabilities.clock is Clock.AUDIO and self._words_only.sample(
+            now_s,
+            answers=self.answers,
+            empty=self._empty,
+            answered_ms=self._answered_ms,
+            lag_ms=self.lag_ms,
+        )
+        if is_mismatch:
+            self.fail(UpstreamError("model-mismatch", "only words, far fewer than the audio"))
+
+    def _keep_alive(self, now_s: float) -> None:
+        after_s = self._capabilities.keep_alive_s
+        since_s = max(self.sent_s, self._kept_alive_s)
+        if after_s is not None and now_s - since_s >= after_s:
+            self._kept_alive_s = now_s
+            self._session.keep_alive()
+
+    def _answer_silence(self) -> None:
+        """Treat silence as answered by a server that answers only speech, and has answered that."""
+        until_ms = self._sent_bytes // BYTES_PER_MS
+        if not self.is_over:
+            until_ms -= max(self._capabilities.delay_ms, _SOFT_SPEECH_MS)
+        is_due = self._capabilities.clock is Clock.SPEECH and self._due_ms <= self._answered_ms
+        if is_due and not self._owes_final and until_ms > self._answered_ms:
+            self.on_answer(Answer("", self._answered_ms, until_ms, until_ms))
 
     def fail(self, error: UpstreamError) -> None:
         """End it because of a failure that the peer did not report."""
@@ -239,42 +330,73 @@ class ModelSession:
         """Pass on one answer, with its time. Ignore answers before any audio was sent."""
         if self.timeline.sent_ms is None:
             return
-        now_s = self._services.monotonic_s()
         if not self.answers:
             self.slot.worked()
             self._span.event("first-delta")
         self.answers += 1
-        self._healthy_s = now_s
+        self._empty += not answer.text
+        self._healthy_s = self._services.monotonic_s()
+        if self._turns is None:
+            self._place(answer)
+            return
+        for each in self._turns.place(answer):
+            self._place(each)
+        if answer.until_ms is not None:  # although the words at its end may be provisional
+            self._answered_ms = answer.until_ms
+        if quiet := self._turns.pop_quiet():
+            self._answer_quiet(quiet)
+
+    def _place(self, answer: Answer) -> None:
         start_ms, end_ms, until_ms = answer.start_ms, answer.end_ms, answer.until_ms
         placement = self.timeline.place(start_ms, end_ms, is_final=until_ms is not None)
         answered_ms: int | None = placement.end_ms
-        if until_ms != end_ms:
-            answered_ms = None if until_ms is None else self.timeline.media_ms(until_ms)
-        placed = PlacedAnswer(
-            answer.text,
-            placement,
-            answered_ms,
-            now_s,
-            end_ms - start_ms,
-            answer.replaces,
-            answer.ends_segment,
-            answer.is_missed,
-        )
-        if self._is_current:
-            self._on_answer(placed)
+        if until_ms is None:
+            answered_ms = None
+            self._owes_final = bool(answer.text) and self._capabilities.clock is Clock.SPEECH
         else:
-            self._held.append(placed)
+            self._answered_ms = until_ms
+            self._owes_final = False
+            if until_ms != end_ms:
+                answered_ms = self.timeline.media_ms(until_ms)
+        self._pass_on(
+            PlacedAnswer(
+                answer.text,
+                placement,
+                answered_ms,
+                self._healthy_s,
+                end_ms - start_ms,
+                answer.replaces,
+                answer.ends_segment,
+                answer.is_missed,
+                answer.provisional,
+            )
+        )
+
+    def _pass_on(self, answer: PlacedAnswer) -> None:
+        if self._is_current:
+            self._on_answer(answer)
+        else:
+            self._held.append(answer)
+
+    def on_writable(self) -> None:
+        """Send what waits for the session, then more."""
+        self._writable.set()
+        if self._turns is None or self._turns.flush():
+            self._resume()
 
     def on_ended(self, error: UpstreamError | None) -> None:
         """Report the outcome, release the slot and notify the owner."""
         self.error = error
         if self._is_in_live_metric:
             self._live.dec()
+        if self._session.is_doubted:
+            self.slot.doubted()
         if error is not None:
             self.slot.failed(error)
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
             self._span.fail(error.reason)
         self._span.end()
+        self._writable.set()
         self.slot.release()
         self._on_over(self)

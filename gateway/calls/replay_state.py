@@ -158,8 +158,14 @@ class ReplayState:
         self._gaps.drop_before(self._settled_ms)
 
     def settle_words(self, until_ms: int) -> None:
-        """Settle audio up to the end of a final transcript."""
+        """Settle audio up to the end of a final transcript.
+
+        Words at its end may be provisional, if no session was left to complete them. They are
+        published, so their audio is not missing.
+        """
         self.settle(until_ms)
+        if self.answered_ms is not None:
+            self.answered_ms = max(self.answered_ms, until_ms)
         self._loud.drop_before(until_ms + _AFTER_WORD_MS)
 
     # Gaps

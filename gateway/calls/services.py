@@ -58,6 +58,9 @@ class SessionSlot(Protocol):
     def worked(self) -> None:
         """Record that a session sent its first answer: the endpoint is healthy."""
 
+    def doubted(self) -> None:
+        """Record that the times of the server's answers can't be trusted."""
+
     def failed(self, error: UpstreamError) -> None:
         """Record why a session did not open, or failed."""
 

@@ -5,6 +5,8 @@
     its context is full                  open another at once, which continues after it
     it is old, and no one speaks         open another, switch the audio, wait for the old one's end
     it lags, or is very old              likewise, even in mid-speech
+    no audio, for nearly as long as its  finish it; open another for the next audio
+      server keeps an idle session
     the carrier hangs up                 final commit, wait for the pending words, return
 
 The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
@@ -27,6 +29,7 @@ _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # how long the next session waits for a pause to take over in
 _PAUSE_TICK_S: Final = 0.25  # how often it checks for one
+_IDLE_SHARE: Final = 0.8  # of the time after which a server may end an idle session
 
 
 class SessionHost(Protocol):
@@ -35,6 +38,10 @@ class SessionHost(Protocol):
     @property
     def is_sending_done(self) -> bool:
         """Whether the carrier has hung up and no audio is unsent."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether audio waits for a session."""
 
     @property
     def is_transcription_done(self) -> bool:
@@ -102,6 +109,7 @@ class Sessions:
         self._failing_since_s: float | None = None
         self._lost_at_s = services.monotonic_s()  # when the last receiver was lost
         self._rollover_not_before_s = 0.0
+        self._is_resting = False  # an idle session was finished, and no audio came since
 
     @property
     def endpoint(self) -> str | None:
@@ -115,15 +123,15 @@ class Sessions:
 
     @property
     def state(self) -> str:
-        """State for the admin API: connecting, rolling-over or live."""
+        """State for the admin API: connecting, rolling-over, live or idle."""
         if not self.is_live:
-            return "connecting"
+            return "idle" if self._is_resting else "connecting"
         return "rolling-over" if self._is_rolling_over else "live"
 
     @property
     def unreachable_s(self) -> float:
         """Seconds without a session, or since the first failure in a row; 0 while one is live."""
-        if self.is_live:
+        if self.is_live or self._is_resting:
             return 0.0
         since_s = (self._lost_at_s, self._failing_since_s)
         return self._services.monotonic_s() - min(s for s in since_s if s is not None)
@@ -137,6 +145,8 @@ class Sessions:
     def owe_words(self) -> bool:
         """Whether words for audio that was sent may still arrive."""
         current = self._current
+        if self._is_resting:
+            return False
         return self._is_rolling_over or current is None or not current.is_healthy
 
     @property
@@ -178,7 +188,10 @@ class Sessions:
                         # The context was full: this `done` was sent before our commit arrived.
                         session.error = UpstreamError("context-full")
                     await self._until(self._is_due, _TICK_S)
-                    session = await self._supervise(session)
+                    if self._is_idle(session):
+                        await self._rest(session)
+                    else:
+                        session = await self._supervise(session)
                 if session.error and not self._track.is_transcription_done:
                     await self._recover(session.error)
         finally:
@@ -258,6 +271,28 @@ class Sessions:
         await asyncio.sleep(wait_s)
 
     # Watching the open session
+
+    def _is_idle(self, session: ModelSession) -> bool:
+        """Return whether the server might soon end the session because it receives no audio."""
+        idle_s = session.slot.dialect.capabilities.idle_s
+        if idle_s is None or session.is_over or not session.is_healthy or self._track.has_unsent:
+            return False
+        return self._services.monotonic_s() - session.sent_s >= _IDLE_SHARE * idle_s
+
+    async def _rest(self, session: ModelSession) -> None:
+        """Finish an idle session, and wait for audio that needs another one."""
+        self.receiver = None
+        if not await _finish(session):
+            return
+        self._is_resting = True
+        self._trace.event("idle")
+        try:
+            while not (self._track.has_unsent or self._track.is_sending_done):
+                await self._until(lambda: self._track.has_unsent, _TICK_S)
+        finally:
+            self._is_resting = False
+            self._lost_at_s = self._services.monotonic_s()
+        self._services.metrics.rollovers_total.labels("idle").inc()
 
     async def _supervise(self, session: ModelSession) -> ModelSession:
         """Fail a session that is unhealthy; roll it over if it lags or is old.

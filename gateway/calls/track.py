@@ -244,6 +244,11 @@ class Track:
         return self._hung_up.is_set() and not self._buffer.unsent
 
     @property
+    def has_unsent(self) -> bool:
+        """Whether audio waits for a session."""
+        return self._buffer.unsent is not None
+
+    @property
     def is_transcription_done(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
         is_open = self._segmenter.open_from_ms is not None
@@ -276,7 +281,10 @@ class Track:
         while unsent := self._buffer.unsent:
             chunk, audio_received_s = unsent
             session = self.sessions.receiver
-            if session is None or not session.append(chunk, audio_received_s):
+            if session is None:
+                self.sessions.wake()
+                return
+            if not session.append(chunk, audio_received_s):
                 return
             self._buffer.mark_sent()
             if self._replay.has_dropped:  # before this chunk: their run ends here
@@ -322,7 +330,16 @@ class Track:
         if text and self.first_delta_s is None and self.audio.first_s is not None:
             self.first_delta_s = received_s - self.audio.first_s
             self._services.metrics.first_delta_seconds.observe(self.first_delta_s)
-        self._publish(self._segmenter.delta(text, placement, received_s))
+        is_final = answer.answered_ms is not None
+        if answer.replaces:
+            events = self._segmenter.replace(
+                text, answer.provisional, placement, received_s, answered_ms=answer.answered_ms
+            )
+        else:
+            events = self._segmenter.delta(text, placement, received_s, is_final=is_final)
+        self._publish(events)
+        if answer.ends_segment and not self._segmenter.is_behind:
+            self._publish(self._segmenter.close(FinalReason.PAUSE))
         if placement.padding_ms and self._is_padding_answered:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
@@ -414,7 +431,9 @@ class Track:
                 words = len(event.text.split())
                 self.words += words
                 self._words_total.inc(words)
-                self._replay.settle_words(event.end_ms)
+                answered_ms = self._replay.answered_ms or 0
+                end_ms = event.end_ms if event.text else min(event.end_ms, answered_ms)
+                self._replay.settle_words(end_ms)
                 if event.text:
                     self._on_final(event)
 

@@ -6,11 +6,16 @@
 The deltas of a segment's last revision concatenate exactly to the text of its final. So white space
 is published only when a word follows it, and never at the start of a segment.
 
+Text is final when it is added, or provisional, and then it may be replaced (`replace`): the segment
+gets another revision unless the new text only continues the old one.
+
 A replay repeats words that were already published. The words of the revision before the replay are
 kept until the replay has reached their end. If it ends earlier, `close` publishes them again.
 """
 
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.session_timeline import Placement
@@ -46,17 +51,20 @@ class Segmenter:
         self._is_open = False
         self._rev = 0
         self._deltas: list[TranscriptDelta] = []  # deltas of the open segment's revision
+        self._length = 0  # of their text
+        self._final_length = 0  # how much of it, from its start, is not provisional
         self._space = ""  # white space that no word follows so far
         self._start_ms = 0
         self._end_ms = 0
         self._padded_ms = 0  # padding since the last word
         self._covered_ms = 0  # end of the last delta, empty or not
+        self._answered_ms = 0  # the same, without provisional ones
         # Deltas of the revision before a replay, until the replay passes their end; and that end.
         self._earlier: list[TranscriptDelta] = []
         self._earlier_end_ms = 0
 
     def delta(
-        self, text: str, placement: Placement, delta_received_s: float
+        self, text: str, placement: Placement, delta_received_s: float, *, is_final: bool = True
     ) -> list[TranscriptDelta | TranscriptFinal]:
         """Add one delta, empty or not.
 
@@ -64,6 +72,7 @@ class Segmenter:
             text: the delta's text.
             placement: position of its audio.
             delta_received_s: when it was received, on the monotonic clock.
+            is_final: whether the text, and all before it, is not provisional.
 
         Returns:
             A final if the delta ended a segment, then a delta if it has words.
@@ -78,18 +87,61 @@ class Segmenter:
             events.append(self._add_words(text, placement, delta_received_s))
         elif self._is_open:
             self._space += text
+        self._cover(placement.end_ms, is_final=is_final)
+        return events
+
+    def replace(
+        self,
+        text: str,
+        provisional: str,
+        placement: Placement,
+        delta_received_s: float,
+        *,
+        answered_ms: int | None,
+    ) -> list[TranscriptDelta | TranscriptFinal]:
+        """Replace the provisional text of the open segment.
+
+        Args:
+            text: all text since the last that was final.
+            provisional: more text, which is provisional in any case.
+            placement: position of their audio.
+            delta_received_s: when they were received, on the monotonic clock.
+            answered_ms: audio before this time has no words but those in `text` and before; None if
+                `text` is provisional, too.
+
+        Returns:
+            The events that make this text the newest one. Text that is too long for the segment, or
+            comes after a pause, begins another segment.
+        """
+        events = self._end_before_provisional(placement)
+        old = self._provisional()
+        new = text + provisional
+        new = new.rstrip() if self._is_open and self._final_length else new.strip()
+        if not new.startswith(old):
+            events += self._start_over()
+            old = ""
+        if rest := new[len(old) :]:
+            self._space = "" if rest[0].isspace() else self._space
+            events.append(self._add_words(rest, placement, delta_received_s))
         self._covered_ms = placement.end_ms
-        if self._covered_ms >= self._earlier_end_ms:
-            self._earlier.clear()
+        if answered_ms is not None:
+            rest_length = len((text + provisional).rstrip()) - len(text.rstrip())
+            self._answer(answered_ms, max(0, self._length - rest_length))
         return events
 
     def close(self, reason: FinalReason) -> list[TranscriptDelta | TranscriptFinal]:
         """End the open segment, if there is one.
 
+        Provisional text is dropped: the audio at its end is not answered, so it is replayed,
+        or declared as a gap.
+
         If a replay did not reach the end of the revision before it, that revision's words are
-        published again, as one delta. So a final never has less than what was published.
+        published again, as one delta. So a final never has less than the final text that was
+        published.
         """
         events: list[TranscriptDelta | TranscriptFinal] = []
+        if self._is_open and self._length > self._final_length:
+            events += self._start_over()
         if self._earlier:
             events.append(self._repeat_earlier())
         if self._is_open:
@@ -123,13 +175,81 @@ class Segmenter:
         end and gets an empty final.
         """
         self._padded_ms = 0
-        if self._covered_ms > self._earlier_end_ms or not self._earlier:
-            self._earlier = list(self._deltas) if self._is_open else []
-            self._earlier_end_ms = self._covered_ms
+        if self._answered_ms > self._earlier_end_ms or not self._earlier:
+            self._earlier = self._final_deltas() if self._is_open else []
+            self._earlier_end_ms = self._answered_ms
         if self._is_open and self._deltas:
-            self._rev += 1
-            self._deltas = []
-            self._space = ""
+            self._start_revision()
+
+    def _start_revision(self) -> None:
+        self._rev += 1
+        self._clear()
+        self._space = ""
+
+    def _clear(self) -> None:
+        self._deltas = []
+        self._length = self._final_length = 0
+
+    def _final_deltas(self) -> list[TranscriptDelta]:
+        """Return the deltas of the open segment without its provisional text."""
+        deltas, left = [], self._final_length
+        for delta in self._deltas:
+            if left <= 0:
+                break
+            end_ms = min(delta.end_ms, self._answered_ms)
+            start_ms = min(delta.start_ms, end_ms)
+            text = delta.text[:left]
+            deltas.append(replace(delta, text=text, start_ms=start_ms, end_ms=end_ms))
+            left -= len(delta.text)
+        return deltas
+
+    def _provisional(self) -> str:
+        text = "".join(delta.text for delta in self._deltas) if self._is_open else ""
+        return text[self._final_length :]
+
+    def _start_over(self) -> list[TranscriptDelta | TranscriptFinal]:
+        """Start another revision of the open segment that has only the final text."""
+        final = self._final_deltas()
+        self._start_revision()
+        if not final:
+            self._end_ms = self._start_ms
+            return []
+        text, last = "".join(each.text for each in final), final[-1]
+        start_ms, end_ms = final[0].start_ms, last.end_ms
+        delta = self._add(text, start_ms, end_ms, last.audio_received_s, last.delta_received_s)
+        self._final_length = self._length
+        return [delta]
+
+    def _end_before_provisional(
+        self, placement: Placement
+    ) -> list[TranscriptDelta | TranscriptFinal]:
+        """End the open segment after its final text if provisional text does not belong to it."""
+        final = self._final_deltas() if self._is_open else []
+        if not final:
+            return []
+        pause_ms = placement.start_ms - final[-1].end_ms
+        if pause_ms >= self._pause_ms:
+            reason = FinalReason.PAUSE
+        elif placement.end_ms - self._start_ms > self._max_ms:
+            reason = FinalReason.LENGTH
+        else:
+            return []
+        events = self._start_over() if self._length > self._final_length else []
+        return [*events, self._close(reason)]
+
+    def _cover(self, until_ms: int, *, is_final: bool) -> None:
+        self._covered_ms = until_ms
+        if is_final:
+            self._answer(until_ms, self._length)
+
+    def _answer(self, until_ms: int, final_length: int) -> None:
+        """Record until where audio is answered, and how much of the open segment is final."""
+        self._answered_ms = until_ms
+        self._final_length = final_length
+        if final_length == self._length:
+            self._end_ms = min(self._end_ms, until_ms)
+        if until_ms >= self._earlier_end_ms:
+            self._earlier.clear()
 
     def _end_reason(self, text: str, has_words: bool, placement: Placement) -> FinalReason | None:
         """Return why the open segment ends before this delta; None if it does not end."""
@@ -176,8 +296,7 @@ class Segmenter:
                 texts.insert(-len(rest), self._space or " ")
         self._open()
         if self._deltas:
-            self._rev += 1
-            self._deltas = []
+            self._start_revision()
         self._space = ""
         self._start_ms = words[0].start_ms
         newest = words[-1]
@@ -191,7 +310,7 @@ class Segmenter:
             self.segment += 1
             self._is_open = True
             self._rev = 0
-            self._deltas = []
+            self._clear()
 
     def _add(
         self,
@@ -215,6 +334,7 @@ class Segmenter:
             delta_received_s=delta_received_s,
         )
         self._deltas.append(delta)
+        self._length += len(text)
         return delta
 
     def _close(self, reason: FinalReason) -> TranscriptFinal:

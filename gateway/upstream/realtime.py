@@ -10,7 +10,7 @@ it (`coalescing_query`), the container's bridge combines deltas (`Deltas`).
 
 import itertools
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import pybase64
@@ -18,6 +18,8 @@ import pybase64
 from gateway.errors import UpstreamError
 
 TOKEN_BYTES: Final = 2560  # the audio of one delta: 80 ms
+# vLLM after 0.33 is about to end sessions without audio (pull requests 46814 and 46926).
+IDLE_S: Final = 30.0
 MAX_DELTA_CHARACTERS: Final = 4096  # far longer than any token; a segment has at most 1000 deltas
 _MOST_DELTAS: Final = 100_000  # empty ones in a row: far more than any context has
 
@@ -87,6 +89,18 @@ class Deltas(msgspec.Struct, frozen=True, gc=False, tag="transcription.deltas"):
 
 class Done(msgspec.Struct, frozen=True, tag="transcription.done"):
     """A generation ended: after the final commit, or earlier because the context is full."""
+
+    usage: Any = None  # of any type: a server may leave it out, or send something else
+
+    def __repr__(self) -> str:
+        """Describe the end by the number of its tokens."""
+        return f"Done({self.tokens} tokens)"
+
+    @property
+    def tokens(self) -> int | None:
+        """Number of tokens that the model generated; None if the server does not report it."""
+        tokens = self.usage.get("completion_tokens") if isinstance(self.usage, dict) else None
+        return tokens if isinstance(tokens, int) else None
 
 
 class ErrorReceived(msgspec.Struct, frozen=True, tag="error"):

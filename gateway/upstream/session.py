@@ -1,7 +1,7 @@
 """Run one upstream session: its dialect over one transport stream.
 
     state        allowed                                   transition
-    OPENING      nothing                                   Ready, and all replies sent -> LIVE
+    OPENING      nothing                                   Ready, and all is sent -> LIVE
     LIVE         append, cut; answers arrive               finish() -> FINISHING
     FINISHING    the remaining answers arrive              Done -> CLOSED
     CLOSED       nothing; `on_ended` was called
@@ -29,7 +29,7 @@ from gateway.upstream.dialects.dialect import (
     Done,
     Event,
     Ready,
-    Reply,
+    Send,
     Speech,
 )
 from gateway.upstream.transport import UpstreamStream, UpstreamTransport
@@ -64,20 +64,33 @@ class RealtimeSession:
         listener: receives what happens.
         dialect: the state of the server's protocol, for this session only.
         done_timeout_s: time without an answer, after `finish`, before the session fails.
+        is_audio_binary: see `Capabilities`.
+
+    Attributes:
+        state: see the module's docstring.
+        is_doubted: whether the server's end has shown that its answers' times can't be trusted.
     """
 
     def __init__(
-        self, listener: SessionListener, dialect: DialectSession, *, done_timeout_s: float
+        self,
+        listener: SessionListener,
+        dialect: DialectSession,
+        *,
+        done_timeout_s: float,
+        is_audio_binary: bool = False,
     ) -> None:
         self.state = SessionState.OPENING
+        self.is_doubted = False
         self._listener = listener
         self._dialect = dialect
         self._done_timeout_s = done_timeout_s
+        self._is_audio_binary = is_audio_binary
         self._stream: UpstreamStream | None = None
         self._moved = asyncio.Event()  # set on every event that `_until` may wait for
         self._error: UpstreamError | None = None
         self._is_ready = False
-        self._unsent: deque[bytes] = deque()  # not accepted by the stream so far
+        # Not accepted by the stream so far; each with whether it is binary.
+        self._unsent: deque[tuple[bytes, bool]] = deque()
         self._was_refused = False  # `append` returned False
         self._silence: asyncio.Timeout | None = None  # timeout between answers after `finish`
 
@@ -90,7 +103,7 @@ class RealtimeSession:
         try:
             async with asyncio.timeout(timeout_s):
                 self._stream = await transport.open(self)
-                self._send(self._dialect.open())
+                self._apply(self._dialect.open())
                 await self._until(lambda: self._is_ready and not self._unsent)
         except TimeoutError:
             reason = "created-timeout" if self._stream else "response-timeout"
@@ -117,15 +130,20 @@ class RealtimeSession:
         if self._unsent or not self._dialect.accepts_audio:
             self._was_refused = True
             return False
-        message = self._dialect.append(pcm)
-        if not stream.send(message):
-            self._unsent.append(message)
+        message, is_binary = self._dialect.append(pcm), self._is_audio_binary
+        if message and not stream.send(message, is_binary=is_binary):
+            self._unsent.append((message, is_binary))
         return True
 
     def cut(self, speech: Speech) -> None:
         """End a turn."""
         if self.state is SessionState.LIVE:
-            self._send(self._dialect.cut(speech))
+            self._apply(self._dialect.cut(speech))
+
+    def keep_alive(self) -> None:
+        """Keep a session without audio open, if its server needs that."""
+        if self.state is SessionState.LIVE:
+            self._apply(self._dialect.keep_alive())
 
     async def finish(self) -> None:
         """End the audio and wait for the last answer.
@@ -139,7 +157,7 @@ class RealtimeSession:
             self.state = SessionState.FINISHING
             try:
                 async with asyncio.timeout(self._done_timeout_s) as self._silence:
-                    self._send(self._dialect.finish())
+                    self._apply(self._dialect.finish())
                     await self._until(lambda: self.state is SessionState.CLOSED)
             except TimeoutError:
                 self._fail(
@@ -167,10 +185,7 @@ class RealtimeSession:
         if self.state is SessionState.CLOSED:
             return
         try:
-            for event in self._dialect.receive(message):
-                if self.is_over:  # the listener has ended it
-                    return
-                self._handle(event)
+            self._apply(self._dialect.receive(message))
         except UpstreamError as error:
             self._fail(error)
 
@@ -185,6 +200,12 @@ class RealtimeSession:
         self._stream = None
         self._fail(error or UpstreamError("ended-without-done"))
 
+    def _apply(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if self.is_over:  # the listener has ended it
+                return
+            self._handle(event)
+
     def _handle(self, event: Event) -> None:
         match event:
             case Answer() | Done() if self.state is SessionState.OPENING:
@@ -194,22 +215,27 @@ class RealtimeSession:
                     now_s = asyncio.get_running_loop().time()
                     self._silence.reschedule(now_s + self._done_timeout_s)
                 self._listener.on_answer(event)
-            case Reply():
+            case Send():
                 self._send(event.messages)
                 self._resume()
             case Ready():
                 self._is_ready = True
                 self._moved.set()
             case Done() if self.state is SessionState.FINISHING:
+                self.is_doubted = event.is_doubted
                 self._close(None, finished=True)
             case Done():
+                self.is_doubted = event.is_doubted
                 raise UpstreamError("context-full")
 
     def _send(self, messages: Iterable[bytes]) -> None:
         """Send messages in order, after those that wait."""
         unsent = self._unsent
-        unsent.extend(messages)
-        while unsent and self._stream and self._stream.send(unsent[0]):
+        unsent.extend((message, False) for message in messages)
+        while unsent and self._stream:
+            message, is_binary = unsent[0]
+            if not self._stream.send(message, is_binary=is_binary):
+                return
             unsent.popleft()
 
     def _resume(self) -> None:

@@ -6,6 +6,7 @@ conformance tests run against both.
 
     stream = await transport.open(receiver)    # raises UpstreamError if it can't be opened
     stream.send(message) -> False              # not accepted: wait for receiver.on_writable()
+    stream.send(pcm, is_binary=True)           # a binary message, for servers that get audio so
     receiver.on_message(message)               # any number of times
     stream.finish()                            # half-close: no more messages out; replies arrive
     receiver.on_closed(None | UpstreamError)   # exactly once, in all cases; nothing after it
@@ -19,8 +20,8 @@ from gateway.errors import UpstreamError
 class UpstreamStream(Protocol):
     """One open stream. No method waits, and none raises after the stream has ended."""
 
-    def send(self, message: bytes) -> bool:
-        """Queue one Realtime message (a JSON text, UTF-8); return False if it was not accepted.
+    def send(self, message: bytes, *, is_binary: bool = False) -> bool:
+        """Queue one message, a text in UTF-8 or binary; return False if it was not accepted.
 
         A stream accepts messages until its window, a limited number of queued messages, is full.
         The caller must keep a message that was not accepted, and send it after `on_writable`.

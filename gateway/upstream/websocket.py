@@ -1,9 +1,9 @@
-"""Send Realtime messages directly to a vLLM server's `/v1/realtime`, for self-hosted models.
+"""Send messages directly to a model server's WebSocket, for self-hosted and hosted models.
 
-Text frames in both directions, without compression: base64 audio would shrink little at a high
-cost. The server keeps the socket open after `done`, so the half-close is the closing handshake: the
-client sends its Close after the queued messages, and messages that the server sends before its own
-Close still arrive (RFC 6455 section 5.5.1).
+Frames are not compressed: audio would shrink little at a high cost. vLLM keeps the socket open
+after `done`, so the half-close is the closing handshake: the client sends its Close after the
+queued messages, and messages that the server sends before its own Close still arrive (RFC 6455
+section 5.5.1).
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from aiohttp import (
@@ -62,7 +63,7 @@ class WebSocketTransport:
     """Opens one WebSocket per stream.
 
     Args:
-        url: ws(s)://host[:port]/v1/realtime.
+        url: ws(s)://host[:port][/path]. Without a path, the dialect's is used.
         address: what the dialect adds to the URL and the request; None adds nothing.
         open_timeout_s: for TCP, TLS and the upgrade.
         send_timeout_s: for writing a message to the socket's buffer; if it expires, the peer no
@@ -89,8 +90,8 @@ class WebSocketTransport:
     ) -> None:
         if not re.match(r"(ws|http)s?://[^/]", url):
             raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
-        self._url: Final = url
         self._address: Final = address or Address()
+        self._url: Final = _complete(url, self._address)
         self._open_timeout_s: Final = open_timeout_s
         self._send_timeout_s: Final = send_timeout_s
         self._close_timeout_s: Final = close_timeout_s
@@ -143,7 +144,6 @@ class WebSocketTransport:
             async with asyncio.timeout(self._open_timeout_s):
                 return await client.ws_connect(
                     self._url,
-                    params=self._address.query or None,
                     headers=self._address.headers,
                     heartbeat=self._heartbeat_s,
                     timeout=ClientWSTimeout(ws_close=self._close_timeout_s),
@@ -192,7 +192,8 @@ class WebSocketStream:
         self._close_timeout_s: Final = close_timeout_s
         self._observe_wait_s: Final = observe_wait_s
         self._discard: Final = discard
-        self._queue: Final[deque[tuple[bytes, float]]] = deque()  # each with the time it was queued
+        # Each with its kind, and the time it was queued.
+        self._queue: Final[deque[tuple[bytes, WSMsgType, float]]] = deque()
         self._queued: Final = asyncio.Event()  # set if there are messages to write, or on `finish`
         self._refused = False
         self._finishing = False
@@ -202,14 +203,15 @@ class WebSocketStream:
         self._reader: Final = self._loop.create_task(self._read())
         self._writer: Final = self._loop.create_task(self._write())
 
-    def send(self, message: bytes) -> bool:
-        """Queue one Realtime message; return False if it was not accepted."""
+    def send(self, message: bytes, *, is_binary: bool = False) -> bool:
+        """Queue one message; return False if it was not accepted."""
         if self._finishing or self._ended:
             return False
         if len(self._queue) >= self._window:
             self._refused = True
             return False
-        self._queue.append((message, self._loop.time()))
+        kind = WSMsgType.BINARY if is_binary else WSMsgType.TEXT
+        self._queue.append((message, kind, self._loop.time()))
         self._queued.set()
         return True
 
@@ -254,8 +256,8 @@ class WebSocketStream:
                     self._queued.clear()
                     await self._queued.wait()
                     continue
-                message, since_s = self._queue[0]
-                await self._write_frame(message, WSMsgType.TEXT)
+                message, kind, since_s = self._queue[0]
+                await self._write_frame(message, kind)
                 self._queue.popleft()
                 self._observe_wait_s(self._loop.time() - since_s)
                 self._offer()
@@ -299,6 +301,15 @@ class WebSocketStream:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_timeout_s):
                 await self._socket.close()
+
+
+def _complete(url: str, address: Address) -> str:
+    """Return the URL with the dialect's path, if it has none, and the dialect's query."""
+    parts = urlsplit(url)
+    path = address.path if parts.path in ("", "/") else parts.path
+    # Joined here, because aiohttp's `params` would encode the query again.
+    query = "&".join(each for each in (parts.query, address.query) if each)
+    return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
 def _end_of(kind: WSMsgType, data: object) -> UpstreamError | None:

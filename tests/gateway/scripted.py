@@ -34,7 +34,7 @@ class ScriptedStream:
     def types(self) -> list[str]:
         return [message["type"].removeprefix("input_audio_buffer.") for message in self.sent]
 
-    def send(self, message: bytes) -> bool:
+    def send(self, message: bytes, *, is_binary: bool = False) -> bool:
         if self.room <= 0:
             return False
         self.room -= 1
@@ -106,10 +106,10 @@ class ScriptedSlot:
     """A session slot with a scripted transport."""
 
     endpoint: str = "main"
-    dialect: Dialect = Voxtral()
     options: Options = Options("m")
 
     def __init__(self, reservation: "ScriptedReservation") -> None:
+        self.dialect = reservation.dialect
         self.transport: UpstreamTransport = reservation.transport
         self._reservation = reservation
         self.held = True
@@ -118,6 +118,9 @@ class ScriptedSlot:
 
     async def acquire_replacement(self) -> "ScriptedSlot":
         return await self._reservation.acquire_slot()
+
+    def doubted(self) -> None:
+        self.outcomes.append("doubted")
 
     def worked(self) -> None:
         self.outcomes.append("worked")
@@ -134,6 +137,7 @@ class ScriptedReservation:
 
     def __init__(self, transport: ScriptedTransport) -> None:
         self.transport = transport
+        self.dialect: Dialect = Voxtral()
         self.slots: list[ScriptedSlot] = []
         self.refusal: CarrierError | None = None
         self.route: str | None = "default"

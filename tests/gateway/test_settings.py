@@ -57,6 +57,9 @@ def test_defaults_are_sufficient(environment: pytest.MonkeyPatch) -> None:
         ("GATEWAY_TWILIO_DIAL", "911", "GATEWAY_TWILIO_DIAL: "),
         ("GATEWAY_TWILIO_DAIL", "+15551234567", "unknown: GATEWAY_TWILIO_DAIL"),
         ("GATEWAY_LOG_LEVEL", "loud", "GATEWAY_LOG_LEVEL: "),
+        ("GATEWAY_DIALECT", "latin", "GATEWAY_DIALECT: "),
+        ("GATEWAY_REALTIME_API_KEYS", "{", "GATEWAY_REALTIME_API_KEYS: must be JSON"),
+        ("GATEWAY_REALTIME_API_KEYS", '{"a": ""}', "GATEWAY_REALTIME_API_KEYS: must be JSON"),
     ],
 )
 def test_invalid_setting_is_refused_in_one_line(
@@ -93,6 +96,17 @@ def test_repr_and_errors_contain_no_secret(environment: pytest.MonkeyPatch) -> N
     environment.setenv("GATEWAY_TWILIO_DIAL", "number-hush-3")
     with pytest.raises(SettingsError) as caught:
         load_all()
+    assert "hush" not in str(caught.value)
+
+
+def test_api_keys_have_names(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_REALTIME_API_KEY", "hush-1")
+    environment.setenv("GATEWAY_REALTIME_API_KEYS", '{"a": "hush-2"}')
+    loaded, _ = load_all()
+    assert "hush" not in repr(loaded)
+    assert (loaded.api_key(None), loaded.api_key("a")) == ("hush-1", "hush-2")
+    with pytest.raises(SettingsError, match="has no key named b") as caught:
+        loaded.api_key("b")
     assert "hush" not in str(caught.value)
 
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import Final
 
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import plan, world
 from tests.simulation.seeds import Outcome, run_seeds, silence_logs
 
@@ -24,12 +25,12 @@ def main() -> int:
     wanted = range(options.first, options.first + options.seeds)
     if options.verbose:
         for seed in wanted:
-            _show(seed)
+            _show(seed, options.dialect)
     began_s = time.monotonic()
     failed: list[Outcome] = []
     counts: Counter[str] = Counter()
     cpu_s, shown_s = 0.0, began_s
-    for done, outcome in enumerate(run_seeds(wanted, options.jobs), start=1):
+    for done, outcome in enumerate(run_seeds(wanted, options.jobs, options.dialect), start=1):
         counts += outcome.counts
         cpu_s += outcome.cpu_s
         if outcome.problems:
@@ -58,13 +59,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=100, help="number of seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
+    parser.add_argument(
+        "--dialect",
+        type=DialectName,
+        default=DialectName.VOXTRAL,
+        help=f"of the endpoints: {', '.join(DialectName)}",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-v", "--verbose", action="store_true", help="show everything that happens")
     return parser.parse_args()
 
 
-def _show(seed: int) -> None:
-    drawn = plan.draw(seed)
+def _show(seed: int, dialect: DialectName) -> None:
+    drawn = plan.draw(seed, dialect)
     evidence = world.run(drawn)
     sys.stdout.write(f"{drawn}\n\n")
     for entry in evidence.trace.entries:

@@ -25,7 +25,7 @@ from gateway.publishing.outbox import Limits
 from gateway.publishing.publisher import Publisher
 from gateway.publishing.spool.spool import Spool
 from gateway.upstream.dialects.dialect import Options
-from gateway.upstream.dialects.voxtral import Voxtral
+from gateway.upstream.dialects.registry import make_dialect
 from tests.simulation.model import MODEL, Endpoint, Link
 from tests.simulation.plan import Plan, rng
 from tests.simulation.process import Process
@@ -209,7 +209,10 @@ class Gateway:
         self.capacity = Capacity(wire, pools(routes), owner=name, lease_s=LEASE_S)
         self._admission = Admission(
             routes,
-            {name: Access(link, Voxtral(), Options(MODEL)) for name, link in self.links.items()},
+            {
+                name: Access(link, make_dialect(plan.dialect), Options(MODEL))
+                for name, link in self.links.items()
+            },
             self.capacity,
             metrics,
             wait_s=plan.admission_wait_s,

@@ -1,6 +1,6 @@
 """A simulated model endpoint: the CPU engine's session logic behind a network with faults.
 
-    gateway --window, latency--> slots, RealtimeSession, checksums --latency--> gateway
+    gateway --window, latency--> slots, server's session, checksums --latency--> gateway
 
 `Endpoint` is the server that all gateways share, `Link` one gateway's transport to it. The fault of
 a stream is drawn when the stream is opened (`PlannedFault`). The world injects faults of the whole
@@ -18,10 +18,15 @@ from typing import Final
 from container.cpu import protocol
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.clock import TokenClock
+from container.cpu.deepgram import ListenOptions, ListenSession
 from container.cpu.generation import Rules
-from container.cpu.session import Phase, RealtimeSession
+from container.cpu.openai import OpenAiSession
+from container.cpu.openai_protocol import OpenAiServer
+from container.cpu.server_session import Close, Phase, Reply, ServerSession
+from container.cpu.session import RealtimeSession
 from container.cpu.slots import Slots
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.registry import DialectName
 from gateway.upstream.transport import StreamReceiver
 from tests.simulation.process import OUTSIDE, Process
 from tests.simulation.trace import Trace
@@ -30,7 +35,57 @@ MODEL: Final = "simulated"
 _SLOW_S: Final = 0.13  # to process a message if slow; a chunk is 80 ms
 _THROTTLED_S: Final = 0.3  # to send a message from the window if throttled
 
-_FINAL: Final = b'{"type":"input_audio_buffer.commit","final":true}'
+_FINALS: Final = (
+    b'{"type":"input_audio_buffer.commit","final":true}',
+    b'{"type":"CloseStream"}',
+)
+# Without guesses, because a wrong word becomes final if no session is left to correct it.
+_LISTEN: Final = ListenOptions(
+    interim_results=True, endpointing_ms=1000, utterance_end_ms=1000, guesses=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a server's messages look like.
+
+    Attributes:
+        session: creates the state of a session.
+        done: the beginning of the message that ends a session or a turn.
+        error: the beginning of an error.
+        unasked_done: a `done` that was not requested.
+        simulated_error: an error of a fault.
+    """
+
+    session: Callable[[Rules], ServerSession]
+    done: str
+    error: str
+    unasked_done: str
+    simulated_error: str
+
+
+_VLLM: Final = Server(
+    session=RealtimeSession,
+    done='{"type":"transcription.done"',
+    error='{"type":"error"',
+    unasked_done=protocol.done("", 0, 0),
+    simulated_error=protocol.error("processing_error", "simulated"),
+)
+_SGLANG: Final = Server(
+    session=lambda rules: OpenAiSession(rules, OpenAiServer.SGLANG),
+    done=_VLLM.done,
+    error=_VLLM.error,
+    unasked_done=_VLLM.unasked_done,
+    simulated_error='{"type":"error","error":{"type":"server_error","code":"processing_error"}}',
+)
+_DEEPGRAM: Final = Server(
+    session=lambda _: ListenSession(_LISTEN),
+    done='{"type":"Metadata"',
+    error='{"type":"Error"',
+    unasked_done='{"type":"Metadata","duration":0}',
+    simulated_error='{"type":"Error","variant":"Simulated"}',
+)
+_SERVERS: Final = {DialectName.DEEPGRAM: _DEEPGRAM, DialectName.SGLANG: _SGLANG}  # others: vLLM
 
 
 class StreamFault(StrEnum):
@@ -70,6 +125,7 @@ class EndpointSpec:
     context_deltas: int  # number of deltas that fills the context
     latency_s: float  # one way
     window: int  # messages that a stream can queue
+    segment_tokens: int | None = None  # as in the engine's `Rules`
 
 
 class Endpoint:
@@ -81,6 +137,7 @@ class Endpoint:
         trace: records what happens.
         capacity: sessions that may be open at once; more are a breach.
         shared: whether `capacity` applies to all gateways together; otherwise to each of them.
+        dialect: what its server speaks.
     """
 
     def __init__(
@@ -91,10 +148,17 @@ class Endpoint:
         capacity: int,
         *,
         shared: bool,
+        dialect: DialectName = DialectName.VOXTRAL,
     ) -> None:
         clock = TokenClock()
+        self.server = _SERVERS.get(dialect, _VLLM)
         self.spec = spec
-        self.rules = Rules(MODEL, clock, clock.prompt_tokens + spec.context_deltas)
+        self.rules = Rules(
+            MODEL,
+            clock,
+            clock.prompt_tokens + spec.context_deltas,
+            segment_tokens=spec.segment_tokens,
+        )
         self.slots = Slots(spec.slots)
         self.transcriber = ChecksumTranscriber()
         self.trace = trace
@@ -203,25 +267,29 @@ class Stream:
         self._on_end = on_end
         self._process = process  # the gateway's
         self._loop = asyncio.get_running_loop()
-        self._session = RealtimeSession(endpoint.rules)
+        self._server = endpoint.server
+        self._session = endpoint.server.session(endpoint.rules)
+        self._idle: asyncio.TimerHandle | None = None
         self.is_half_closed = False
         self._queued = 0  # in the window
         self._blocked = False  # the gateway waits for room
         self._free_s = 0.0  # when the network can send the next message
         self._received_at = 0.0  # when the server has processed the last message
-        self._up: deque[bytes | None] = deque()  # in flight to the server; None: half-close
-        self._down: deque[list[str]] = deque()  # in flight to the gateway
+        # In flight to the server: audio in binary, other messages; None: the half-close.
+        self._up: deque[bytes | str | None] = deque()
+        self._down: deque[list[Reply]] = deque()  # in flight to the gateway
         self._final = False  # whether the last message was the final commit
         self._fault_active = False
         endpoint.streams[self] = None
         if fault.kind not in (StreamFault.NONE, StreamFault.UNCREATED):
             self._loop.call_later(fault.after_s, self._activate_fault, context=OUTSIDE)
         if fault.kind is not StreamFault.UNCREATED:
-            self._reply([protocol.session_created("0" * 16, 0)])
+            self._reply(self._session.greet())
+        self._watch_idle()
 
     # The gateway's side
 
-    def send(self, message: bytes) -> bool:
+    def send(self, message: bytes, *, is_binary: bool = False) -> bool:
         """Queue a message in the window; return False if the window is full."""
         if self._receiver is None:
             return False
@@ -230,9 +298,9 @@ class Stream:
             return False
         if self._final:
             self._endpoint.breach(f"{self._name}: sent after the final commit")
-        self._final = message == _FINAL
+        self._final = message in _FINALS
         self._queued += 1
-        self._put(message)
+        self._put(message if is_binary else message.decode())
         return True
 
     def finish(self) -> None:
@@ -272,9 +340,9 @@ class Stream:
             case StreamFault.EOF:
                 self._close(None)
             case StreamFault.ERROR:
-                self._reply([protocol.error("processing_error", "simulated")])
+                self._reply([self._server.simulated_error])
             case StreamFault.DONE:
-                self._reply([protocol.done("", 0, 0)])
+                self._reply([self._server.unasked_done])
             case _:
                 pass  # from now on, `_has_fault` changes how messages are processed
 
@@ -283,7 +351,7 @@ class Stream:
 
     # The network
 
-    def _put(self, message: bytes | None) -> None:
+    def _put(self, message: bytes | str | None) -> None:
         now_s = self._loop.time()
         interval_s = _THROTTLED_S if self._has_fault(StreamFault.THROTTLED) else 0
         self._free_s = max(now_s, self._free_s + interval_s)
@@ -304,31 +372,45 @@ class Stream:
         else:
             self._serve(message)
 
-    def _reply(self, messages: Sequence[str]) -> None:
+    def _reply(self, messages: Sequence[Reply]) -> None:
         if messages:
             self._down.append(list(messages))
             self._loop.call_later(self._endpoint.spec.latency_s, self._deliver, context=OUTSIDE)
 
     def _deliver(self) -> None:
         for message in self._down.popleft() if self._down else ():
-            if self._receiver is not None:
+            if isinstance(message, Close):
+                is_clean = message.code == 1000
+                self._close(None if is_clean else UpstreamError("internal-server-error"))
+            elif self._receiver is not None:
+                self._final = self._final and not message.startswith(self._server.done)
                 self._process.enter(self._receiver.on_message, message.encode())
 
     # The server's side
 
-    def _serve(self, message: bytes | None) -> None:
+    def _watch_idle(self) -> None:
+        if (idle_s := self._session.idle_s) is not None:
+            if self._idle is not None:
+                self._idle.cancel()
+            self._idle = self._loop.call_later(idle_s, self._expire, context=OUTSIDE)
+
+    def _expire(self) -> None:
+        self._send_replies(self._session.expire())
+
+    def _serve(self, message: bytes | str | None) -> None:
         if self not in self._endpoint.streams:
             return  # the stream has ended meanwhile
+        self._watch_idle()
         if message is None:
             latency_s = self._endpoint.spec.latency_s
             self._loop.call_later(latency_s, self._close, None, context=OUTSIDE)
             return
-        replies = self._session.receive(message)
+        self._send_replies(self._session.receive(message))
         self._apply_phase()
-        self._send_replies(replies)
 
-    def _send_replies(self, replies: Sequence[str]) -> None:
-        if any(reply.startswith('{"type":"error"') for reply in replies):
+    def _send_replies(self, replies: Sequence[Reply]) -> None:
+        texts = [reply for reply in replies if isinstance(reply, str)]
+        if any(text.startswith(self._server.error) for text in texts):
             self._endpoint.breach(f"{self._name}: sent a message that the server rejects")
         if not self._has_fault(StreamFault.STALLED):
             self._reply(replies)
@@ -344,9 +426,8 @@ class Stream:
 
     def _begin(self) -> None:
         transcription = self._endpoint.transcriber.begin(lambda: None)
-        replies = self._session.begin(transcription)
+        self._send_replies(self._session.begin(transcription))
         self._apply_phase()
-        self._send_replies(replies)
 
     # The end
 
@@ -365,5 +446,7 @@ class Stream:
 
     def _release_session(self) -> None:
         self._session.abandon()
+        if self._idle is not None:
+            self._idle.cancel()
         self._endpoint.slots.release(self)
         self._endpoint.streams.pop(self, None)

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from cli.audit import account
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation.carrier import LEG
 from tests.simulation.plan import Fault
 from tests.simulation.world import Events, Evidence, Incarnation
@@ -77,7 +78,8 @@ def _judge_stream(
         yield "stays lost although its gateway continued"
     for leg, owner in owners.items():
         if mine[leg]:
-            yield from _judge_incarnation(mine[leg], owner)
+            exact = evidence.plan.dialect is DialectName.VOXTRAL
+            yield from _judge_incarnation(mine[leg], owner, exact=exact)
         elif not (
             _is_older(owner, owners.get(newest), -_NEAR_S)
             or _crashed_before_first_batch(evidence, owner)
@@ -115,14 +117,14 @@ def _crashed_before_first_batch(evidence: Evidence, owner: Incarnation) -> bool:
     )
 
 
-def _judge_incarnation(events: Events, owner: Incarnation) -> Iterator[str]:
+def _judge_incarnation(events: Events, owner: Incarnation, *, exact: bool) -> Iterator[str]:
     audio = {track: bytes(received) for track, received in owner.received.items()}
     ends = events[-1]["type"] == "stream.ended"
     if not ends:
         events = [*events, _end_after(events[-1], audio)]
     if events[-1]["reason"] == "internal-error":
         yield "ended by a bug"
-    sums = account(events, audio)
+    sums = account(events, audio, exact=exact)
     yield from sums.problems
     if sums.duplicated_ms:
         yield f"{sums.duplicated_ms} ms twice"

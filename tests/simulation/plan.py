@@ -6,11 +6,12 @@ hundred chunks meets what a real call meets in hours.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import Final
 
 from gateway.errors import REASONS
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 
 CHUNK_MS: Final = 80
@@ -108,6 +109,7 @@ class Plan:
     route_known: bool  # before the start message, so that a refusal precedes the upgrade
     clocks_s: tuple[float, ...] = (0.0,) * GATEWAYS  # offsets of the gateways' wall clocks
     stream_faults: tuple[PlannedFault, ...] = ()  # of the first streams; further ones are drawn
+    dialect: DialectName = DialectName.VOXTRAL  # of all endpoints
 
 
 def rng(*names: object) -> random.Random:
@@ -115,15 +117,20 @@ def rng(*names: object) -> random.Random:
     return random.Random("/".join(map(str, names)))  # noqa: S311 - must be reproducible
 
 
-def draw(seed: int) -> Plan:
-    """Draw the world of a seed."""
+def draw(seed: int, dialect: DialectName = DialectName.VOXTRAL) -> Plan:
+    """Draw the world of a seed, with endpoints of a dialect."""
     chance = rng(seed, "plan")
     endpoints = tuple(
         _draw_endpoint(chance, name) for name in ("a", "b")[: chance.choice((1, 1, 2))]
     )
+    if dialect is not DialectName.VOXTRAL:  # only its sessions can fill a context
+        endpoints = tuple(replace(each, context_deltas=10_000) for each in endpoints)
+    if dialect is DialectName.QWEN3_ASR:
+        endpoints = tuple(replace(each, segment_tokens=128) for each in endpoints)
     calls = _draw_calls(chance)
     return Plan(
         seed=seed,
+        dialect=dialect,
         calls=calls,
         endpoints=endpoints,
         capacity=tuple(

@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
 
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import plan, world
 from tests.simulation.oracle import judge
 from tests.simulation.tally import tally
@@ -26,25 +28,28 @@ class Outcome(NamedTuple):
     cpu_s: float
 
 
-def run_seed(seed: int) -> Outcome:
+def run_seed(seed: int, dialect: DialectName = DialectName.VOXTRAL) -> Outcome:
     """Run one seed."""
     began_s = time.process_time()
     try:
-        evidence = world.run(plan.draw(seed))
+        evidence = world.run(plan.draw(seed, dialect))
     except Exception as error:  # noqa: BLE001 - any failure must be reported with its seed
         return Outcome(seed, [repr(error)], Counter(), time.process_time() - began_s)
     problems = judge(evidence)
     return Outcome(seed, problems, tally(evidence), time.process_time() - began_s)
 
 
-def run_seeds(seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
+def run_seeds(
+    seeds: Sequence[int], processes: int, dialect: DialectName = DialectName.VOXTRAL
+) -> Iterator[Outcome]:
     """Run seeds; yield their results in the order of the seeds."""
+    run = partial(run_seed, dialect=dialect)
     if processes == 1:
-        yield from map(run_seed, seeds)
+        yield from map(run, seeds)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, silence_logs) as pool:
-        yield from pool.map(run_seed, seeds, chunksize=_AT_ONCE)
+        yield from pool.map(run, seeds, chunksize=_AT_ONCE)
 
 
 def silence_logs() -> None:

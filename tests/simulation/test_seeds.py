@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import plan, world
 from tests.simulation.oracle import judge
 from tests.simulation.tally import EXPECTED
@@ -61,3 +62,15 @@ def test_seeds_that_failed_earlier_before_lapses_were_drawn(seed: int) -> None:
 )
 def test_seeds_that_failed_earlier(seed: int) -> None:
     assert judge(world.run(plan.draw(seed))) == []
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(30),
+        pytest.param(1594, id="interim words of a lost session, and a slow replay"),
+        pytest.param(1727, id="interim words after a rollover"),
+    ],
+)
+def test_a_call_to_deepgram_is_whole(seed: int) -> None:
+    assert judge(world.run(plan.draw(seed, DialectName.DEEPGRAM))) == []

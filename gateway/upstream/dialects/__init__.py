@@ -1,1 +1,1 @@
-"""The protocols of model servers: one pure file each, behind the interface in `dialect.py`."""
+"""The protocols of model servers: one file each, behind the interface in `dialect.py`. Pure."""

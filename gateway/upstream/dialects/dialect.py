@@ -1,12 +1,12 @@
 """The interface between a session and the protocol of its server, the dialect. Pure.
 
 A `Dialect` says what a server can do and creates a `DialectSession` for each session. That encodes
-what the session sends, and decodes what the server sends to events:
+what the session sends, decodes what the server sends, and returns both as events:
 
     session                    dialect session       server
     stream is open             open()            ->  first messages
                                receive()         <-  any message
-      Reply(messages)                            ->  the next messages of the handshake
+      Send(messages)                             ->  the next messages of the handshake
       Ready                                          audio may be sent from now on
     append(pcm)                append()          ->  audio
     cut(speech)                cut()             ->  end of a turn
@@ -20,11 +20,12 @@ the jumps of the media clock. `transcript/session_timeline.py` converts them to 
 An answer with `until_ms` is final: the server has answered the audio before that time, so it is
 never sent again to this session, and once its words are in a final transcript, to no other. Text
 without `until_ms` is provisional: later text is added to it, or replaces it (`replaces`). At most
-the text since the last final answer is provisional.
+the text since the last final answer is provisional. Answers come in the order of their audio.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Protocol
 
 import msgspec
@@ -42,6 +43,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         ends_segment: whether the utterance ends here.
         is_missed: whether the server received this audio and could not transcribe it; its session
             continues.
+        provisional: more text, up to `end_ms`, which is provisional although `text` is final.
     """
 
     text: str
@@ -51,14 +53,15 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     replaces: bool = False
     ends_segment: bool = False
     is_missed: bool = False
+    provisional: str = ""
 
     def __repr__(self) -> str:
         """Describe the answer without its text."""
         return f"Answer({len(self.text)} characters, {self.start_ms}-{self.end_ms} ms)"
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """Messages that the session must send now, before any others."""
+class Send(msgspec.Struct, frozen=True):
+    """Messages that the session must send, before any others."""
 
     messages: tuple[bytes, ...]
 
@@ -68,30 +71,31 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The server sends no more answers: after `finish`, or earlier because its session is full."""
+    """The server sends no more answers: after `finish`, or earlier because its session is full.
+
+    Attributes:
+        is_doubted: whether the server has shown that the times of the answers can't be trusted.
+    """
+
+    is_doubted: bool = False
 
 
-type Event = Answer | Reply | Ready | Done
+type Event = Answer | Send | Ready | Done
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """The stretch of the session's audio, in a turn, that is loud enough to be speech."""
+    """The stretch of a turn, in the session's audio, that is loud enough to be speech."""
 
     start_ms: int
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRules:
-    """How the gateway must cut the audio of a server that answers turns.
+class Clock(Enum):
+    """What a server answers, and so, what is due."""
 
-    Attributes:
-        longest_ms: the longest turn that the server accepts or answers well.
-        shortest_ms: the shortest one; shorter ones are extended with silence.
-    """
-
-    longest_ms: int
-    shortest_ms: int = 0
+    AUDIO = auto()  # all audio, words or not, while it arrives
+    SPEECH = auto()  # words while they arrive, with times; nothing for silence
+    TURNS = auto()  # each turn that the gateway has cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +138,28 @@ class Capabilities:
         language: whether a language hint can be sent.
         keywords: whether keywords can be sent.
         delay: whether the delay can be chosen.
-        turns: how the gateway must cut turns; None if the server needs none.
-        delay_ms: how much audio a healthy server may leave unanswered.
+        clock: what the server answers.
+        longest_turn_ms: for `TURNS`, the longest turn that the server accepts or answers well.
+        delay_ms: how much of what is due a healthy server may leave unanswered.
         unit_bytes: size of the units into which the server divides the audio (PCM16, 16 kHz). A
             jump of the media clock must be between two units.
         is_audio_binary: whether audio is sent in binary messages; all others are text.
         longest_session_s: after this time the server ends a session.
         idle_s: a session without audio for this long may be ended by the server; None: never.
+        keep_alive_s: after this time without audio, `keep_alive` must be called; None: never.
     """
 
     language: bool = False
     keywords: bool = False
     delay: bool = False
-    turns: TurnRules | None = None
+    clock: Clock = Clock.AUDIO
+    longest_turn_ms: int = 15_000
     delay_ms: int = 0
     unit_bytes: int = 2
     is_audio_binary: bool = False
     longest_session_s: float = 1800.0
     idle_s: float | None = None
+    keep_alive_s: float | None = None
 
 
 class DialectSession(Protocol):
@@ -165,25 +173,27 @@ class DialectSession(Protocol):
         answer.
         """
 
-    @property
-    def lag_ms(self) -> int:
-        """Audio whose answer is due and has not arrived.
-
-        Where the server answers while audio arrives, it is all audio sent and not answered, up to
-        `Dialect.delay_ms` of which is usual.
-        """
-
-    def open(self) -> Sequence[bytes]:
-        """Encode the messages to send as soon as the stream is open."""
+    def open(self) -> Iterable[Event]:
+        """Begin: the stream is open."""
 
     def append(self, pcm: bytes) -> bytes:
-        """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, not zero."""
+        """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, not zero.
 
-    def cut(self, speech: Speech) -> Sequence[bytes]:
-        """Encode the end of a turn, which contains all audio since the turn before."""
+        Returns:
+            The message; b"" if the audio is sent with the next one.
+        """
 
-    def finish(self) -> Sequence[bytes]:
-        """Encode the end of the audio. `Done` follows."""
+    def cut(self, speech: Speech) -> Iterable[Event]:
+        """End a turn, which consists of all audio since the turn before. Only for `TURNS`.
+
+        Its final answer has the times of `speech`, and `until_ms` is the end of the turn.
+        """
+
+    def keep_alive(self) -> Iterable[Event]:
+        """Keep a session without audio open; see `Capabilities.keep_alive_s`."""
+
+    def finish(self) -> Iterable[Event]:
+        """End the audio; with `TURNS`, no turn is open. `Done` follows, here or in `receive`."""
 
     def receive(self, message: bytes) -> Iterable[Event]:
         """Decode one message. The events may be decoded as they are consumed.

@@ -6,9 +6,13 @@
 The server reports no times, but it sends exactly one delta per 80 ms of audio, empty or not. It
 waits for its configured delay before it sends the first delta. The delay affects when a delta
 arrives, not which audio it covers: delta k of a session covers the kth 80 ms of its audio.
+
+vLLM up to 0.32 merges deltas if they are read too slowly. The text is complete, but the count falls
+behind, and with it the times. So the end of a session compares it with the tokens that the server
+reports. A model other than Voxtral sends words only, or a header (`WordsOnlyWatch` and below).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.errors import UpstreamError
@@ -21,7 +25,7 @@ from gateway.upstream.dialects.dialect import (
     Event,
     Options,
     Ready,
-    Reply,
+    Send,
     Speech,
 )
 
@@ -30,6 +34,9 @@ TOKEN_MS: Final = 80
 _BYTES_PER_MS: Final = 32
 # Deltas beyond the audio sent: the padding of a final commit causes about 40 at the longest delay.
 _MOST_TOKENS_AHEAD: Final = 250
+# In one of the first deltas of Qwen3-ASR.
+_OTHER_MODEL: Final = "<asr_text>"
+_FIRST_DELTAS: Final = 10
 
 
 class Voxtral:
@@ -38,6 +45,7 @@ class Voxtral:
     capabilities: Final = Capabilities(
         delay_ms=2400 + TOKEN_MS,  # Voxtral's longest delay, and its first token
         unit_bytes=realtime.TOKEN_BYTES,
+        idle_s=realtime.IDLE_S,
     )
 
     def __init__(self, coalesce_ms: int = 0) -> None:
@@ -62,16 +70,11 @@ class VoxtralSession:
         self._model = model
         self._is_ready = False
         self._sent_bytes = 0
-        self._tokens = 0
+        self._tokens = 0  # of the audio
+        self._deltas = 0
 
-    @property
-    def lag_ms(self) -> int:
-        """Length of the audio that was sent and is not covered by deltas."""
-        sent_ms = self._sent_bytes // _BYTES_PER_MS
-        return sent_ms - min(TOKEN_MS * self._tokens, sent_ms)
-
-    def open(self) -> Sequence[bytes]:
-        """Return nothing: the server speaks first."""
+    def open(self) -> Iterable[Event]:
+        """Do nothing: the server speaks first."""
         return ()
 
     def append(self, pcm: bytes) -> bytes:
@@ -79,35 +82,45 @@ class VoxtralSession:
         self._sent_bytes += len(pcm)
         return realtime.append(pcm)
 
-    def cut(self, speech: Speech) -> Sequence[bytes]:
-        """Return nothing: the session is one turn."""
+    def cut(self, speech: Speech) -> Iterable[Event]:
+        """Do nothing: the session is one turn."""
         return ()
 
-    def finish(self) -> Sequence[bytes]:
-        """Encode the final commit."""
-        return (realtime.FINAL_COMMIT,)
+    def keep_alive(self) -> Iterable[Event]:
+        """Do nothing: a session may be idle."""
+        return ()
+
+    def finish(self) -> Iterable[Event]:
+        """Send the final commit."""
+        return (Send((realtime.FINAL_COMMIT,)),)
 
     def receive(self, message: bytes) -> Iterable[Event]:
         """Decode one message; raises UpstreamError as `DialectSession.receive`."""
         match realtime.decode(message):
             case realtime.Delta() as delta:
-                return self._answer(delta.delta)
+                return self._receive(delta.delta)
             case realtime.Deltas() as deltas:
-                return (answer for text in deltas.texts() for answer in self._answer(text))
+                return (answer for text in deltas.texts() for answer in self._receive(text))
             case realtime.SessionCreated() if not self._is_ready:
                 self._is_ready = True
                 update = realtime.session_update(self._model)
-                return (Reply((update, realtime.COMMIT)), Ready())
-            case realtime.Done():
-                return (Done(),)
+                return (Send((update, realtime.COMMIT)), Ready())
+            case realtime.Done() as done:
+                return (Done(is_doubted=done.tokens is not None and done.tokens > self._deltas),)
             case realtime.ErrorReceived() as error:
                 raise error.as_upstream_error()
             case _:
                 return ()
 
-    def _answer(self, text: str) -> Sequence[Answer]:
+    def _receive(self, text: str) -> Iterable[Answer]:
         if not self._is_ready:
             raise UpstreamError("realtime-protocol-error", "an answer before the commit")
+        self._deltas += 1
+        if self._deltas <= _FIRST_DELTAS and _OTHER_MODEL in text:
+            raise UpstreamError("model-mismatch", "the text has Qwen3-ASR's header")
+        return self._answer(text)
+
+    def _answer(self, text: str) -> Iterable[Answer]:
         if not self._sent_bytes:
             return ()
         sent_ms = self._sent_bytes // _BYTES_PER_MS

@@ -48,15 +48,14 @@ def _string_header(name: str, value: str) -> bytes:
     return bytes((len(name),)) + name.encode() + b"\x07" + struct.pack(">H", len(encoded)) + encoded
 
 
-# UTF8: SageMaker sends it to the container as one text frame. The order is the SDK's.
-_PART_HEADERS: Final = b"".join(
-    (
-        _string_header(":message-type", "event"),
-        _string_header(":event-type", "PayloadPart"),
-        _string_header("DataType", "UTF8"),
-        _string_header(":content-type", "application/octet-stream"),
-    )
+# The order of the headers is the SDK's.
+_PART: Final = _string_header(":message-type", "event") + _string_header(
+    ":event-type", "PayloadPart"
 )
+_CONTENT: Final = _string_header(":content-type", "application/octet-stream")
+# UTF8: SageMaker sends it to the container as one text frame. Without a type, as a binary frame.
+_TEXT_HEADERS: Final = _PART + _string_header("DataType", "UTF8") + _CONTENT
+_BINARY_HEADERS: Final = _PART + _CONTENT
 _DATE_HEADER: Final = b"\x05:date\x08"
 _SIGNATURE_HEADER: Final = b"\x10:chunk-signature\x06\x00\x20"
 
@@ -78,9 +77,10 @@ class FrameSigner:
         self._scope = b""
         self._key = b""
 
-    def message(self, payload: bytes, now_ms: int) -> bytes:
-        """Return a Realtime message as a signed frame; `now_ms` is Unix time."""
-        return self._signed(encode_frame(_PART_HEADERS, payload), now_ms)
+    def message(self, payload: bytes, now_ms: int, *, is_binary: bool = False) -> bytes:
+        """Return a message as a signed frame; `now_ms` is Unix time."""
+        headers = _BINARY_HEADERS if is_binary else _TEXT_HEADERS
+        return self._signed(encode_frame(headers, payload), now_ms)
 
     def end(self, now_ms: int) -> bytes:
         """Return the signed empty frame that ends the stream."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from container.cpu.checksum import ChecksumTranscription
 from container.cpu.clock import TokenClock
 from container.cpu.generation import Rules
-from container.cpu.session import BacklogError, Phase, RealtimeSession
+from container.cpu.server_session import BacklogError, Phase
+from container.cpu.session import RealtimeSession
 
 RULES = Rules("m", TokenClock(480), max_model_len=139, max_backlog_s=60)  # 100 deltas
 

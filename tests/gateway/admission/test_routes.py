@@ -128,6 +128,22 @@ class TestFile:
             (GOOD.replace('endpoint = "voxtral"\n', ""), "endpoints.main: needs either"),
             (GOOD.replace("sessions = 8\n", ""), "endpoints.main: reserved needs sessions"),
             (GOOD.replace("ws://", "http://"), "endpoints.spare.url: "),
+            (GOOD.replace('variant = "blue"', 'api_key = "a"'), "main: api_key is for WebSocket"),
+            (GOOD.replace('model = "other"', 'dialect = "other"'), "endpoints.spare.dialect: "),
+            (
+                GOOD.replace('name = "rest"', 'name = "rest"\nlanguage = "de"'),
+                "route rest: language can't be sent to endpoint main, whose dialect is voxtral",
+            ),
+            (
+                GOOD.replace('name = "rest"', 'name = "rest"\nkeywords = ["Contoso"]'),
+                "route rest: keywords can't be sent to endpoint main",
+            ),
+            (
+                GOOD.replace('name = "rest"', 'name = "rest"\ndelay_ms = 480'),
+                "route rest: delay_ms can't be sent to endpoint main",
+            ),
+            (GOOD.replace('name = "rest"', 'name = "rest"\nlanguage = "Deutsch!"'), "language: "),
+            (GOOD.replace('name = "rest"', 'name = "rest"\nkeywords = ["<a>"]'), "keywords[1]: "),
             (GOOD.replace('model = "other"', 'variant = "b"'), "endpoints.spare: variant is"),
         ],
     )

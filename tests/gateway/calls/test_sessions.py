@@ -427,7 +427,7 @@ class TestWatchdogs:
         ):
             harness.start()
             await talk(harness, 1)
-            await asyncio.sleep(100)
+            await asyncio.sleep(20)
             assert len(harness.transport.streams) == 1
 
     @in_virtual_time

@@ -100,7 +100,7 @@ class Served:
         stream.created()
         send = stream.send
 
-        def answering(message: bytes) -> bool:
+        def answering(message: bytes, *, is_binary: bool = False) -> bool:
             if json.loads(message).get("final"):
                 asyncio.get_running_loop().call_soon(stream.answer_all)
             return send(message)

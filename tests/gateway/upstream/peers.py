@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from botocore.credentials import Credentials
 
@@ -92,7 +92,9 @@ class EchoServer:
     def __init__(self) -> None:
         self.sockets: list[web.WebSocketResponse] = []
         self.headers: list[dict[str, str]] = []
+        self.targets: list[str] = []  # path and query as received, per socket
         self.received: list[list[bytes]] = []  # per socket
+        self.binary: list[list[bool]] = []  # whether each was a binary message, per socket
         self.gone: list[asyncio.Event] = []  # per socket
         self.reading = asyncio.Event()
         self.reading.set()
@@ -106,18 +108,27 @@ class EchoServer:
         number = len(self.sockets)
         self.sockets.append(socket)
         self.headers.append(dict(request.headers))
+        self.targets.append(request.raw_path)
+        self.binary.append([])
         self.received.append([])
         self.gone.append(asyncio.Event())
         try:
             await socket.send_str(GREETING.decode())
-            await self._converse(socket, self.received[number])
+            await self._converse(socket, self.received[number], self.binary[number])
         finally:
             self.gone[number].set()
         return socket
 
-    async def _converse(self, socket: web.WebSocketResponse, received: list[bytes]) -> None:
+    async def _converse(
+        self, socket: web.WebSocketResponse, received: list[bytes], binary: list[bool]
+    ) -> None:
         await self.reading.wait()
         async for message in socket:
+            binary.append(message.type is WSMsgType.BINARY)
+            if message.type is WSMsgType.BINARY:
+                received.append(message.data)
+                await socket.send_bytes(message.data)
+                continue
             received.append(str(message.data).encode())
             match str(message.data).split(":"):
                 case ["close", code]:
@@ -139,6 +150,7 @@ class EchoServer:
         app = web.Application()
         app.router.add_get("/invocations-bidirectional-stream", self.serve)
         app.router.add_get("/v1/realtime", self.serve)
+        app.router.add_get("/v1/listen", self.serve)
         async with TestServer(app) as server:
             self.url = str(server.make_url("")).rstrip("/")
             yield self

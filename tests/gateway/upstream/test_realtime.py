@@ -52,7 +52,10 @@ class TestDecoding:
             ('{"type":"transcription.delta","delta":" word"}', Delta(" word")),
             ('{"type":"transcription.delta","delta":""}', Delta("")),
             ('{"type":"transcription.delta","delta":"\\u00e9\\n"}', Delta("é\n")),
-            (f'{{"type":"transcription.done","text":"a b","usage":{USAGE}}}', Done()),
+            (
+                f'{{"type":"transcription.done","text":"a b","usage":{USAGE}}}',
+                Done(json.loads(USAGE)),
+            ),
             (
                 '{"type":"error","error":"text","code":"invalid_audio"}',
                 ErrorReceived("invalid_audio"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address
 from gateway.upstream.transport import UpstreamStream, UpstreamTransport
 from gateway.upstream.websocket import WebSocketTransport
 from tests.gateway.upstream.peers import (
@@ -43,7 +44,8 @@ async def rig_of(kind: str, **changed: Any) -> AsyncIterator[Rig]:
             endpoint = await stack.enter_async_context(endpoint_before(server))
             transport = sagemaker_to(endpoint.url, endpoint.ca_file, **changed)
         else:
-            transport = WebSocketTransport(f"{server.url}/v1/realtime", **changed)
+            path = "" if "address" in changed else "/v1/realtime"
+            transport = WebSocketTransport(f"{server.url}{path}", **changed)
         stack.push_async_callback(transport.close)
         yield Rig(transport, server)
 
@@ -72,6 +74,33 @@ async def test_message_has_any_size_up_to_the_limit(rig: Rig) -> None:
     sent = [b"x", "für dich \N{SNOWMAN}".encode(), b"y" * 3_000_000, b"z"]
     assert all(stream.send(message) for message in sent)
     assert await recorder.echoes(4) == sent
+
+
+async def test_binary_messages_keep_their_bytes_kind_and_order(rig: Rig) -> None:
+    stream, recorder = await rig.open()
+    sent = [b"{}", bytes(range(256)), b"text", b"\x00", b"\xff" * 3_000_000, b"{}"]
+    kinds = [False, True, False, True, True, False]
+    for message, is_binary in zip(sent, kinds, strict=True):
+        assert stream.send(message, is_binary=is_binary)
+    assert await recorder.echoes(6) == sent
+    assert rig.server.received == [sent]
+    assert rig.server.binary == [kinds]
+
+
+async def test_the_window_counts_binary_messages(kind: str) -> None:
+    async with rig_of(kind, window=4) as rig:
+        stream, recorder = await rig.open()
+        accepted = [stream.send(b"\xff", is_binary=True) for _ in range(5)]
+        assert accepted == [True] * 4 + [False]
+        await recorder.until(lambda it: it.writable == 1)
+        assert await recorder.echoes(4) == [b"\xff"] * 4
+
+
+async def test_path_and_query_reach_the_server_unchanged(kind: str) -> None:
+    query = "keyterm=Contoso%20AG&keyterm=R%26D&keyterm=%C3%A9%2B1&a=1"
+    async with rig_of(kind, address=Address("v1/listen", query)) as rig:
+        await rig.open()
+        assert rig.server.targets == [f"/v1/listen?{query}"]
 
 
 async def test_reply_in_a_binary_frame_is_a_message(rig: Rig) -> None:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
 from gateway.errors import UpstreamError
-from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.dialect import Address, Options
 from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.websocket import WebSocketStream, WebSocketTransport
 from tests.gateway.upstream.peers import LIMIT_S, EchoServer, Recorder
@@ -99,6 +99,25 @@ async def test_no_authorization_header_without_api_key(server: EchoServer) -> No
     async with transport_to(server.url) as transport:
         await opened(transport)
     assert "Authorization" not in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ("", "/v1/listen?a=1"),
+        ("/", "/v1/listen?a=1"),
+        ("?b=2", "/v1/listen?b=2&a=1"),
+        ("/v1/realtime", "/v1/realtime?a=1"),
+        ("/v1/realtime?b=2", "/v1/realtime?b=2&a=1"),
+    ],
+)
+async def test_url_without_a_path_gets_the_dialects(
+    server: EchoServer, given: str, target: str
+) -> None:
+    transport = WebSocketTransport(server.url + given, address=Address("v1/listen", "a=1"))
+    await opened(transport)
+    await transport.close()
+    assert server.targets == [target]
 
 
 async def test_refused_connection(unused_tcp_port: int) -> None:

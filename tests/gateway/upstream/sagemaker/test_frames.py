@@ -67,13 +67,22 @@ def date_ms(frame: bytes) -> int:
 async def test_frames_are_identical_to_the_sdks() -> None:
     written, signer = Written(), FrameSigner(SECRET, REGION, FIRST)
     publisher = sdk_publisher(written)
-    messages = [b'{"type":"input_audio_buffer.append","audio":"AAAA"}', b"{}", b"\x00" * 5000]
-    for message in messages:
-        part = RequestPayloadPart(bytes_=message, data_type="UTF8")
+    messages = [
+        (b'{"type":"input_audio_buffer.append","audio":"AAAA"}', False),
+        (b"\xff\x00\x80", True),
+        (b"{}", False),
+        (b"\x00" * 5000, False),
+        (b"\x00" * 5000, True),
+    ]
+    for message, is_binary in messages:
+        part = RequestPayloadPart(bytes_=message, data_type=None if is_binary else "UTF8")
         await publisher.send(RequestStreamEventPayloadPart(value=part))
     await publisher.close()
     *parts, end = written.frames
-    assert [signer.message(m, date_ms(f)) for m, f in zip(messages, parts, strict=True)] == parts
+    assert [
+        signer.message(message, date_ms(frame), is_binary=is_binary)
+        for (message, is_binary), frame in zip(messages, parts, strict=True)
+    ] == parts
     assert signer.end(date_ms(end)) == end
 
 

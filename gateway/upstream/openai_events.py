@@ -1,0 +1,175 @@
+"""Decode what the server sends in OpenAI's Realtime transcription sessions. Pure.
+
+Only the fields that the gateway uses are decoded. Texts of errors are dropped, because they may
+quote the request. Source: OpenAI's API reference for Realtime, `openai` 3.57.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from gateway.errors import UpstreamError
+
+type _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+_ITEM: Final = "conversation.item.input_audio_transcription"
+
+
+class Format(msgspec.Struct, frozen=True):
+    """The format of the audio."""
+
+    type: str | None = None
+    rate: int | None = None
+
+
+class Input(msgspec.Struct, frozen=True):
+    """The configuration of the audio; `turn_detection` is None if the client ends items."""
+
+    format: Format | None = None
+    turn_detection: dict[str, object] | None = None
+
+
+class Audio(msgspec.Struct, frozen=True):
+    """Contains `Input`."""
+
+    input: Input | None = None
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The configuration of a session."""
+
+    audio: Audio | None = None
+
+    @property
+    def input(self) -> Input:
+        """The configuration of the audio, as far as the server reports it."""
+        return (self.audio or Audio()).input or Input()
+
+
+class Created(msgspec.Struct, frozen=True, tag="session.created"):
+    """The first message."""
+
+
+class Updated(msgspec.Struct, frozen=True, tag="session.updated"):
+    """The answer to `session.update`: what the server will do."""
+
+    session: Configuration
+
+
+class Committed(msgspec.Struct, frozen=True, tag="input_audio_buffer.committed"):
+    """An item has ended."""
+
+    item_id: _Id
+    previous_item_id: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+
+
+class Delta(msgspec.Struct, frozen=True, tag=f"{_ITEM}.delta"):
+    """Further text of an item."""
+
+    item_id: _Id
+    delta: str | None = None
+
+
+class Completed(msgspec.Struct, frozen=True, tag=f"{_ITEM}.completed"):
+    """The whole text of an item."""
+
+    item_id: _Id
+    transcript: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag=f"{_ITEM}.failed"):
+    """An item without text; the session continues."""
+
+    item_id: _Id
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong; `event_id` is that of the client's message, if it is known."""
+
+    code: str | None = None
+    event_id: str | None = None
+
+
+class ErrorReceived(msgspec.Struct, frozen=True, tag="error"):
+    """An error. Other Realtime APIs report a text instead of a `Problem`."""
+
+    error: Problem | str
+
+    @property
+    def problem(self) -> Problem:
+        """What is wrong."""
+        return self.error if isinstance(self.error, Problem) else Problem()
+
+
+type ServerMessage = Created | Updated | Committed | Delta | Completed | Failed | ErrorReceived
+
+EMPTY_COMMIT: Final = "input_audio_buffer_commit_empty"
+_REASONS: Final = {  # by error code; codes are quoted, texts never
+    EMPTY_COMMIT: "realtime-error",
+    "buffer_overflow": "realtime-error",
+    "insufficient_quota": "throttled",
+    "invalid_api_key": "access-denied",
+    "invalid_parameter": "validation-error",
+    "invalid_state": "realtime-error",
+    "invalid_value": "validation-error",
+    "model_not_found": "model-not-found",
+    "not_supported": "validation-error",
+    "rate_limit_exceeded": "throttled",
+    "server_error": "realtime-error",
+    "session_expired": "service-unavailable",
+    "too_many_sessions": "model-at-capacity",
+    "unknown_parameter": "validation-error",
+}
+
+
+def as_upstream_error(problem: Problem, *, is_ready: bool) -> UpstreamError:
+    """Map an error to one of the gateway's reasons.
+
+    Args:
+        problem: what the server reports.
+        is_ready: whether the session is configured. If False, an unknown error is about that.
+    """
+    code = problem.code if problem.code in _REASONS else "unknown code"
+    reason = _REASONS.get(code, "realtime-error" if is_ready else "validation-error")
+    return UpstreamError(reason, code)
+
+
+_MESSAGES: Final = (Created, Updated, Committed, Delta, Completed, Failed, ErrorReceived)
+_KNOWN_TYPES: Final = frozenset(each.__struct_config__.tag for each in _MESSAGES)
+_KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
+    Created | Updated | Committed | Delta | Completed | Failed | ErrorReceived
+)
+
+
+class _Typed(msgspec.Struct):
+    """The type of any message."""
+
+    type: str
+
+
+_ANY: Final = msgspec.json.Decoder(_Typed)
+# From msgspec for JSON and types; from Python for UTF-8 and for nesting that is too deep.
+_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(message: bytes) -> ServerMessage | None:
+    """Decode one message; return None if its type is unknown, so that it is to be ignored.
+
+    Raises:
+        UpstreamError: realtime-protocol-error, if the message is not a JSON object with a type, or
+            if its type is known and its fields are invalid.
+    """
+    try:
+        return _KNOWN.decode(message)
+    except _DECODE_ERRORS:  # ValidationError is a DecodeError
+        kind = _type_of(message)
+    if kind in _KNOWN_TYPES:
+        raise UpstreamError("realtime-protocol-error", f"malformed {kind}")
+    return None
+
+
+def _type_of(message: bytes) -> str:
+    try:
+        return _ANY.decode(message).type
+    except _DECODE_ERRORS:
+        raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None

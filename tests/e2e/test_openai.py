@@ -1,0 +1,97 @@
+"""Calls through the gateway to a server with OpenAI's protocol.
+
+The checksum engine outputs the CRC-32 of each 80 ms of an item. With 16 kHz, these are the samples
+that the gateway decoded; with OpenAI's 24 kHz they are resampled (see the tests of the dialect).
+"""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable
+
+import pytest
+
+from cli import audit, demo, recordings
+from cli.callers.call import Call
+from cli.callers.twilio import Twilio
+from cli.recordings import read_mulaw
+from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
+from tests.e2e.test_whole_path import play, read_all
+from tests.speech import TWO_CITIES, plain_words, word_error_rate
+
+PAUSE = b"\xff" * 8 * 2400
+
+
+def settings(
+    dialect: str, server: str, model: str = "checksum", **gateway: str
+) -> local.StackSettings:
+    ports = local.Ports.free()
+    url = f"ws://{local.HOST}:{ports.engine}/v1/realtime"
+    upstream = {"GATEWAY_UPSTREAM": "websocket", "GATEWAY_REALTIME_URL": url}
+    return local.StackSettings(
+        ports=ports,
+        engine_model=model,
+        engine={"ENGINE_OPENAI_SERVER": server},
+        gateway={"GATEWAY_DIALECT": dialect, **upstream, **gateway},
+    )
+
+
+def talk(seed: int) -> bytes:
+    """Make audio of 12.1 s: three stretches of sound, with pauses between them."""
+    sounds = [audit.noise(seed + n, length_ms) for n, length_ms in enumerate((3000, 1700, 2600))]
+    return PAUSE.join(sounds)
+
+
+async def assert_arrives(
+    stack: local.Stack, call: Call, *meanwhile: Awaitable[object]
+) -> list[str]:
+    """Play a call; assert that all of it was transcribed once. Return the words of its finals."""
+    await asyncio.gather(play(stack, call), *meanwhile)
+    transcript, seen = await read_all(stack, call.call_id)
+    assert (transcript.status, transcript.missing, transcript.gap_ms) == ("completed", 0, 0)
+    sent_ms = sum(len(audio) // 8 for audio in call.tracks.values())
+    assert audit.account(seen, call.tracks, exact=False) == audit.Account(sent_ms, sent_ms)
+    return " ".join(each["text"] for each in seen if each["type"] == "transcript.final").split()
+
+
+def checksums(mulaw: bytes) -> list[str]:
+    pcm = audit.expected_pcm(mulaw, flush=True)
+    return [f"{zlib.crc32(pcm[at : at + 2560]):08x}" for at in range(0, len(pcm), 2560)]
+
+
+async def test_every_sample_arrives_once_in_order() -> None:
+    async with local.running(settings("sglang", "sglang")) as stack:
+
+        async def crash() -> None:
+            await asyncio.sleep(2.0)
+            await stack.crash("engine")
+
+        # Two turns that are joined where they overlap; the hang-up is within a chunk.
+        call = Call({"inbound": audit.noise(1, 17_020)})
+        assert await assert_arrives(stack, call) == checksums(call.tracks["inbound"])
+        await assert_arrives(stack, Call({"inbound": talk(10), "outbound": talk(20)}))
+        await assert_arrives(stack, Call({"inbound": talk(30)}), crash())
+
+
+async def test_a_rollover_loses_no_sample() -> None:
+    often = {"GATEWAY_ROLLOVER_SOFT_S": "2", "GATEWAY_ROLLOVER_HARD_S": "5"}
+    async with local.running(settings("sglang", "sglang", **often)) as stack:
+        await assert_arrives(
+            stack, Call({"inbound": talk(40), "outbound": audit.noise(50, 12_100)})
+        )
+
+
+@pytest.mark.speech
+@pytest.mark.parametrize("server", ["streaming", "items"])
+async def test_speech_at_24_khz(server: str) -> None:
+    tracks = {"inbound": read_mulaw(recordings.two_cities())}
+    async with local.running(settings("openai", server, "moonshine")) as stack:
+        result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
+    report = demo.report(result)
+    assert (report["status"], report["gap_ms"]) == ("completed", 0)
+    text = " ".join(segment.text for segment in result.transcript.segments)
+    rate = word_error_rate(TWO_CITIES, text)
+    print(f"word error rate: {rate:.1%}, {server}")  # noqa: T201 - shown with -s
+    assert rate <= 0.15
+    assert plain_words(text)[-1] == "only"
+    assert result.transcript.missing == 0
