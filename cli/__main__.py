@@ -9,6 +9,7 @@ import typer
 from cli import (
     call,
     checks,
+    compare,
     dead_letters,
     demo,
     fault_tests,
@@ -42,6 +43,7 @@ app.command()(up.up)
 app.command()(call.call)
 app.command()(tail.tail)
 app.command()(transcribe.transcribe)
+app.command()(compare.compare)
 app.command()(conform.conform)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)

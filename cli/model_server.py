@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from cli.errors import CommandError
+from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.registry import DialectName, make_dialect
 from gateway.upstream.transport import UpstreamTransport
 
 DEFAULT_MODEL: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
@@ -28,6 +30,10 @@ CaFile = Annotated[
     Path | None,
     typer.Option(envvar="GATEWAY_SAGEMAKER_CA_FILE", help="PEM file of a private CA to trust."),
 ]
+DialectOption = Annotated[
+    DialectName,
+    typer.Option("--dialect", envvar="GATEWAY_DIALECT", help="The server's protocol and model."),
+]
 ApiKey = Annotated[
     str | None, typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key.")
 ]
@@ -40,6 +46,7 @@ def connect(
     endpoint_url: str | None,
     ca_file: Path | None,
     api_key: str | None,
+    dialect: Dialect | None = None,
 ) -> UpstreamTransport:
     """Return the transport that the options choose; it must be closed.
 
@@ -47,17 +54,16 @@ def connect(
         CommandError: the options choose no server, or two.
     """
     # Imported here because the SDK takes a second to import, and few commands need it.
-    from gateway.upstream.dialects.dialect import Options
-    from gateway.upstream.dialects.voxtral import Voxtral
     from gateway.upstream.sagemaker.transport import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
 
+    spoken = dialect or make_dialect(DialectName.VOXTRAL)
     match endpoint, realtime_url:
         case str(name), None if region:
             return SageMakerTransport(name, region, url=endpoint_url, ca_file=ca_file)
         case str(), None:
             raise CommandError("--endpoint needs --region, or AWS_REGION")
         case None, str(url):
-            return WebSocketTransport(url, address=Voxtral().address(Options(""), api_key))
+            return WebSocketTransport(url, address=spoken.address(Options(""), api_key))
         case _:
             raise CommandError("pass either --endpoint NAME or --realtime-url ws://...")

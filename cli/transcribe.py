@@ -2,22 +2,26 @@
 
 import asyncio
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
+import jiwer
 import typer
 from rich.console import Console
 
 from cli import running, words
 from cli.audio.recording import Recording
 from cli.errors import CommandError
+from cli.lone_session import LoneSession
 from cli.model_server import (
     DEFAULT_MODEL,
     ApiKey,
     CaFile,
+    DialectOption,
     Endpoint,
     EndpointUrl,
     Model,
@@ -26,18 +30,27 @@ from cli.model_server import (
     connect,
 )
 from deploy.local.processes import together
+from gateway.calls.model_session import PlacedAnswer
 from gateway.errors import UpstreamError
-from gateway.upstream.dialects.dialect import Answer, Options
-from gateway.upstream.dialects.voxtral import Voxtral
-from gateway.upstream.session import RealtimeSession
+from gateway.upstream.dialects.dialect import Clock, Dialect, Options
+from gateway.upstream.dialects.registry import DialectName, make_dialect
 from gateway.upstream.transport import UpstreamTransport
 
 _RATE_HZ: Final = 16_000
 _CHUNK_MS: Final = 80  # one token of the model
 _CHUNK_BYTES: Final = _RATE_HZ * 2 * _CHUNK_MS // 1000
 _MAX_CHANNELS: Final = 8
-_OPEN_TIMEOUT_S: Final = 20.0
-_DONE_TIMEOUT_S: Final = 30.0
+# What the comparison of words ignores; hyphens and dashes separate words.
+_PLAIN: Final = jiwer.Compose(
+    [
+        jiwer.ToLowerCase(),
+        jiwer.ExpandCommonEnglishContractions(),
+        jiwer.SubstituteRegexes({r"[-\u2013\u2014]": " ", r"[^\w\s]": ""}),
+        jiwer.RemoveMultipleSpaces(),
+        jiwer.Strip(),
+        jiwer.ReduceToListOfListOfWords(),
+    ]
+)
 
 
 def transcribe(
@@ -49,24 +62,61 @@ def transcribe(
     endpoint_url: EndpointUrl = None,
     ca_file: CaFile = None,
     api_key: ApiKey = None,
+    dialect: DialectOption = DialectName.VOXTRAL,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Text of what is said; the word error rate is printed."),
+    ] = None,
     mono: Annotated[
         bool, typer.Option("--mono", help="Mix the channels. Default: transcribe each as a party.")
     ] = False,
 ) -> None:
     """Transcribe a recording with a deployed model."""
+    spoken, known = make_dialect(dialect), read(reference)
 
     def transport() -> UpstreamTransport:
-        return connect(endpoint, realtime_url, region, endpoint_url, ca_file, api_key)
+        return connect(endpoint, realtime_url, region, endpoint_url, ca_file, api_key, spoken)
 
     try:
         with Recording.open(wav) as recording:
-            result = running.run(_transcribe(recording, mono, transport, model))
+            result = running.run(_transcribe(recording, mono, transport, spoken, Options(model)))
     except UpstreamError as error:
         server = endpoint or realtime_url
         raise CommandError(f"{server}: {error} (at fault: {error.fault})") from None
     first_s = result.first_word_s
     first = "no words" if first_s is None else f"first word after {first_s:.1f} s"
-    Console(stderr=True).print(f"{result.audio_s:.1f} s of audio; {first}")
+    console = Console(stderr=True, highlight=False)
+    console.print(f"{result.audio_s:.1f} s of audio; {first}")
+    if known is not None:
+        console.print(_compare(known, " ".join(result.texts)))
+        console.print(f"{result.unanswered_s:.1f} s of audio have no answer")
+
+
+def read(reference: Path | None) -> str | None:
+    """Return the text of a file; raises CommandError."""
+    try:
+        return None if reference is None else reference.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {reference}: {error}") from None
+
+
+def process(reference: str, text: str) -> jiwer.WordOutput:
+    """Compare the words of two texts, without case, punctuation and contractions."""
+    return jiwer.process_words(
+        reference, text, reference_transform=_PLAIN, hypothesis_transform=_PLAIN
+    )
+
+
+def _compare(reference: str, text: str) -> str:
+    """Describe how a transcript differs from what was said."""
+    if not re.search(r"\w", reference):
+        raise CommandError("the reference has no words")
+    found = process(reference, text)
+    count = found.hits + found.substitutions + found.deletions
+    return (
+        f"word error rate {found.wer:.1%} of {count} words: {found.substitutions} substituted, "
+        f"{found.deletions} missing, {found.insertions} added"
+    )
 
 
 @dataclass(slots=True)
@@ -76,40 +126,22 @@ class Result:
     Attributes:
         audio_s: seconds of audio sent.
         first_word_s: seconds from the first audio to the first word; None if there was no word.
+        texts: the final transcript of each channel.
+        unanswered_s: seconds of audio that the server has not answered, of all channels.
     """
 
     audio_s: float = 0.0
     first_word_s: float | None = None
-
-
-class Party:
-    """Listener of one channel's session.
-
-    Args:
-        on_answer: called with each answer, including empty ones.
-    """
-
-    def __init__(self, on_answer: Callable[[Answer], None]) -> None:
-        self.writable = asyncio.Event()
-        self.ended = False
-        self._on_answer = on_answer
-
-    def on_answer(self, answer: Answer) -> None:
-        """Display an answer."""
-        self._on_answer(answer)
-
-    def on_writable(self) -> None:
-        """Resume sending."""
-        self.writable.set()
-
-    def on_ended(self, error: UpstreamError | None) -> None:
-        """Stop sending; `finish` raises the error."""
-        self.ended = True
-        self.writable.set()
+    texts: list[str] = field(default_factory=list)
+    unanswered_s: float = 0.0
 
 
 async def _transcribe(
-    recording: Recording, mono: bool, connect: Callable[[], UpstreamTransport], model: str
+    recording: Recording,
+    mono: bool,
+    connect: Callable[[], UpstreamTransport],
+    dialect: Dialect,
+    options: Options,
 ) -> Result:
     """Stream a recording in one session per party and print the transcript."""
     channels = 1 if mono else recording.channels
@@ -121,37 +153,34 @@ async def _transcribe(
     result = Result()
     begin_s = 0.0
 
-    def note(answer: Answer) -> None:
+    def note(answer: PlacedAnswer) -> None:
         if answer.text and result.first_word_s is None:
             result.first_word_s = time.monotonic() - begin_s
 
     blocks = recording.pcm16(_RATE_HZ, mono=mono)
     first = await asyncio.to_thread(next, blocks)  # raises if there is no audio
     transport = connect()
-    with words.display(channels, note) as displays:
-        parties = [Party(on_answer) for on_answer in displays]
-        sessions = [
-            RealtimeSession(
-                party, Voxtral().session(Options(model)), done_timeout_s=_DONE_TIMEOUT_S
-            )
-            for party in parties
-        ]
+    is_plain = channels == 1 and dialect.capabilities.clock is Clock.AUDIO
+    with words.display(channels, note, is_plain=is_plain) as displays:
+        sessions = [LoneSession(dialect, options, transport, each.on_answer) for each in displays]
         try:
             async with together() as tasks:
                 for session in sessions:
-                    tasks.create_task(session.open(transport, _OPEN_TIMEOUT_S))
+                    tasks.create_task(session.open())
             begin_s = time.monotonic()
-            chunks = _cut(itertools.chain([first], blocks))
-            result.audio_s = await _send(list(zip(sessions, parties, strict=True)), chunks)
+            chunks = cut(itertools.chain([first], blocks))
+            result.audio_s = await send(sessions, chunks)
             async with together() as tasks:
                 for session in sessions:
                     tasks.create_task(session.finish())
         finally:
             await transport.close()
+    result.texts = [each.text for each in displays]
+    result.unanswered_s = sum(result.audio_s - each.answered_ms / 1000 for each in sessions)
     return result
 
 
-def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+def cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
     """Cut the channels into chunks for the model; the last chunk may be shorter."""
     kept: list[bytes] = []
     for block in blocks:
@@ -164,13 +193,11 @@ def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
         yield kept
 
 
-async def _send(
-    sessions: list[tuple[RealtimeSession, Party]], chunks: Iterator[list[bytes]]
-) -> float:
+async def send(sessions: list[LoneSession], chunks: Iterator[list[bytes]]) -> float:
     """Send in real time, until all is sent or a session ends; return the seconds of audio sent.
 
     Raises:
-        UpstreamError: the send window of a session stayed full.
+        UpstreamError: a session did not accept audio for too long.
     """
     begin_s, sent_s = time.monotonic(), 0.0
     # In a thread: reading a pipe may block, and the sessions must keep running.
@@ -178,18 +205,8 @@ async def _send(
         sent_s += len(chunk[0]) / 2 / _RATE_HZ
         # A chunk of live audio is complete only after its last sample was spoken.
         await asyncio.sleep(max(0.0, begin_s + sent_s - time.monotonic()))
-        for (session, party), audio in zip(sessions, chunk, strict=True):
-            await _append(session, party, audio)
-            if party.ended:
+        for session, audio in zip(sessions, chunk, strict=True):
+            await session.append(audio)
+            if session.ended:
                 return sent_s
     return sent_s
-
-
-async def _append(session: RealtimeSession, party: Party, audio: bytes) -> None:
-    while not party.ended and not session.append(audio):
-        party.writable.clear()
-        try:
-            async with asyncio.timeout(_DONE_TIMEOUT_S):
-                await party.writable.wait()
-        except TimeoutError:
-            raise UpstreamError("send-timeout", "the window stays full") from None

@@ -3,58 +3,94 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 
+from cli.lone_session import SEGMENT_PAUSE_MS
 from cli.view import TranscriptView
+from gateway.calls.model_session import PlacedAnswer
 from gateway.transcript.encode import flatten
 from gateway.transcript.events import VERSION, FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter
-from gateway.transcript.session_timeline import Placement
-from gateway.upstream.dialects.dialect import Answer
 from workers.client import CallTranscript, read_event
 
-type OnAnswer = Callable[[Answer], None]  # receives each answer, including empty ones
+type OnAnswer = Callable[[PlacedAnswer], None]  # receives each answer, including empty ones
+
+
+def segment(segmenter: Segmenter, answer: PlacedAnswer) -> list[TranscriptDelta | TranscriptFinal]:
+    """Return the events that an answer makes."""
+    text, placement, answered_ms = answer.text, answer.placement, answer.answered_ms
+    if answer.replaces:
+        rest = answer.provisional
+        events = segmenter.replace(text, rest, placement, 0.0, answered_ms=answered_ms)
+    else:
+        events = segmenter.delta(text, placement, 0.0, is_final=answered_ms is not None)
+    if answer.ends_segment:
+        events += segmenter.close(FinalReason.PAUSE)
+    return events
+
+
+class Display(Protocol):
+    """The display of one channel.
+
+    Attributes:
+        text: its transcript, complete once the display is closed.
+    """
+
+    text: str
+
+    def on_answer(self, answer: PlacedAnswer) -> None:
+        """Display an answer."""
 
 
 @contextmanager
-def display(channels: int, note: OnAnswer) -> Iterator[list[OnAnswer]]:
-    """Open a display; yield one function for each channel, to be called with its answers.
+def display(channels: int, note: OnAnswer, *, is_plain: bool) -> Iterator[Sequence[Display]]:
+    """Open a display; yield one for each channel.
 
     Args:
-        channels: the number of channels; one is displayed as plain text, several with times and
-            names.
+        channels: the number of channels.
         note: called with each answer as well.
+        is_plain: whether to display plain text, of one channel whose text is never replaced; else
+            with times and names.
     """
-    with _plain_text(note) if channels == 1 else _lines(channels, note) as texts:
-        yield texts
+    with _plain_text(note) if is_plain else _lines(channels, note) as displays:
+        yield displays
+
+
+class _PlainText:
+    """Writes text as it arrives."""
+
+    def __init__(self, note: OnAnswer) -> None:
+        self.text = ""
+        self._note = note
+
+    def on_answer(self, answer: PlacedAnswer) -> None:
+        """Write an answer."""
+        self._note(answer)
+        new = answer.text if self.text else answer.text.lstrip()
+        self.text += new
+        sys.stdout.write(new)
+        sys.stdout.flush()
 
 
 @contextmanager
-def _plain_text(note: OnAnswer) -> Iterator[list[OnAnswer]]:
-    has_text = False
-
-    def show(answer: Answer) -> None:
-        nonlocal has_text
-        note(answer)
-        sys.stdout.write(answer.text if has_text else answer.text.lstrip())
-        sys.stdout.flush()
-        has_text = has_text or bool(answer.text)
-
+def _plain_text(note: OnAnswer) -> Iterator[list[Display]]:
+    plain = _PlainText(note)
     try:
-        yield [show]
+        yield [plain]
     finally:
-        if has_text:
+        if plain.text:
             sys.stdout.write("\n")
 
 
 @contextmanager
-def _lines(channels: int, note: OnAnswer) -> Iterator[list[OnAnswer]]:
+def _lines(channels: int, note: OnAnswer) -> Iterator[list[Display]]:
     transcript = CallTranscript("")
     with TranscriptView(Console(highlight=False)) as view:
         lines = [_Lines(f"channel {n + 1}", transcript, view, note) for n in range(channels)]
         try:
-            yield [each.on_answer for each in lines]
+            yield list(lines)
         finally:
             for each in lines:
                 each.close()
@@ -66,18 +102,18 @@ class _Lines:
     def __init__(
         self, name: str, transcript: CallTranscript, view: TranscriptView, note: OnAnswer
     ) -> None:
-        self._segmenter = Segmenter(name, "unknown", pause_ms=1000)
+        self.text = ""
+        self._segmenter = Segmenter(name, "unknown", pause_ms=SEGMENT_PAUSE_MS)
         self._transcript = transcript
         self._view = view
         self._note = note
         self._name = name
         self._events = 0
 
-    def on_answer(self, answer: Answer) -> None:
+    def on_answer(self, answer: PlacedAnswer) -> None:
         """Display an answer."""
         self._note(answer)
-        placement = Placement(answer.start_ms, answer.end_ms, 0.0)
-        self._show(self._segmenter.delta(answer.text, placement, 0.0))
+        self._show(segment(self._segmenter, answer))
 
     def close(self) -> None:
         """Close the last segment and display it."""
@@ -85,6 +121,8 @@ class _Lines:
 
     def _show(self, events: Sequence[TranscriptDelta | TranscriptFinal]) -> None:
         for event in events:
+            if isinstance(event, TranscriptFinal):
+                self.text = f"{self.text} {event.text}".strip()
             self._events += 1
             kind, at, *fields = flatten(event, 0.0, 0.0)
             shared = {"v": VERSION, "call_id": "", "stream_id": self._name, "epoch": "1"}

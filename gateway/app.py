@@ -52,7 +52,7 @@ from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.reload import CarrierSettings, reloading
 from gateway.settings import Settings
 from gateway.tracing import StartTrace, tracing
-from gateway.upstream.dialects.dialect import Address, Options
+from gateway.upstream.dialects.dialect import Options
 from gateway.upstream.dialects.registry import make_dialect
 from gateway.upstream.sagemaker.transport import SageMakerTransport, TransportLimits
 from gateway.upstream.transport import UpstreamTransport, ignore
@@ -401,28 +401,22 @@ def access_to(
         pause_ms=settings.segment_pause_ms,
     )
     options = Options(config.model or settings.model)
-    address = dialect.address(options, settings.api_key(config.api_key))
-    transport = _transport(config, settings, address, observe_wait_s)
-    return Access(transport, dialect, options)
+    transport = _transport(config, settings, observe_wait_s)
+    return Access(transport, dialect, options, settings.api_key(config.api_key))
 
 
 def _transport(
-    config: EndpointConfig,
-    settings: Settings,
-    address: Address,
-    observe_wait_s: Callable[[float], None],
+    config: EndpointConfig, settings: Settings, observe_wait_s: Callable[[float], None]
 ) -> UpstreamTransport:
     if config.url:
         return WebSocketTransport(
             config.url,
-            address=address,
             open_timeout_s=settings.open_timeout_s,
             observe_wait_s=observe_wait_s,
         )
     return SageMakerTransport(
         config.endpoint or "",  # never "": checked by `EndpointConfig`
         settings.aws_region or "",  # never "": checked by `load_routes`
-        address=address,
         url=settings.sagemaker_url,
         ca_file=settings.sagemaker_ca_file,
         variant=config.variant,

@@ -263,20 +263,21 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
 async def _session(
     settings: Settings, endpoint: EndpointConfig
 ) -> AsyncIterator[tuple[RealtimeSession, "_AnswerCounter"]]:
-    transport, dialect, options = access_to(endpoint, settings)
+    access = access_to(endpoint, settings)
+    dialect = access.dialect
     counter = _AnswerCounter()
     session = RealtimeSession(
         counter,
-        dialect.session(options),
+        dialect.session(access.options),
         done_timeout_s=settings.done_timeout_s,
         is_audio_binary=dialect.capabilities.is_audio_binary,
     )
     try:
-        await session.open(transport, settings.open_timeout_s)
+        await session.open(access.transport, settings.open_timeout_s, access.address)
         yield session, counter
     finally:
         session.abort()
-        await transport.close()
+        await access.transport.close()
 
 
 class _AnswerCounter:

@@ -49,7 +49,7 @@ _TABLE: Final = {
     "endpoint-not-found": "Check GATEWAY_SAGEMAKER_ENDPOINT (or the routes file), its variant and "
     "AWS_REGION.",
     "validation-error": "Check that the endpoint's container supports bidirectional streaming, and "
-    "the variant's name.",
+    "the variant's name; for a WebSocket server, the endpoint's dialect and what it asks for.",
     "no-credentials": "Provide AWS credentials to this process: an instance or task role, or "
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
     "credentials-expired": "Renew the AWS credentials; temporary ones must be valid for longer "

@@ -99,10 +99,20 @@ class Admission:
     def replace_routes(self, routes: Routes, access: Mapping[str, Access]) -> None:
         """Apply routes to new calls, and to the next sessions of live ones.
 
+        Raises:
+            SettingsError: a server can't be sent what a route asks of it. Nothing has changed then.
+
         Args:
             routes: all endpoints and routes.
             access: of each of `new_endpoints(routes)`, by the endpoint's name.
         """
+        known = {endpoint.name: endpoint.access for endpoint in self._endpoints} | dict(access)
+        for route in routes.routes:
+            for name in route.endpoints:
+                try:
+                    _ = known[name].of_route(route).address
+                except SettingsError as error:
+                    raise SettingsError(f"route {route.name}, endpoint {name}: {error}") from None
         self.routes = routes
         self._capacity.resize(pools(routes))
         added = [

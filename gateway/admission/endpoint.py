@@ -1,17 +1,18 @@
 """One endpoint for admission: its session slots, circuit breaker, health and transport."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import structlog
 
 from gateway.admission.breaker import Breaker, BreakerState
 from gateway.admission.endpoint_health import EndpointHealth
 from gateway.admission.lease_pool import LeasePool
-from gateway.admission.routes import EndpointConfig, Priority
+from gateway.admission.routes import EndpointConfig, Priority, Route
 from gateway.errors import UpstreamError
 from gateway.hints import hint
-from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.dialect import Address, Dialect, Options
 from gateway.upstream.dialects.registry import fallback
 from gateway.upstream.transport import UpstreamTransport
 
@@ -24,18 +25,33 @@ _DOUBT_HINT: Final = (
 _log = structlog.get_logger()
 
 
-class Access(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Access:
     """How sessions are opened at an endpoint.
 
     Attributes:
         transport: opens streams.
         dialect: the protocol of its server.
         options: what sessions ask of the server, such as the model.
+        api_key: the key of its server.
     """
 
     transport: UpstreamTransport
     dialect: Dialect
     options: Options
+    api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> Address:
+        """What the dialect adds to the server's address; raises SettingsError as `Dialect`."""
+        return self.dialect.address(self.options, self.api_key)
+
+    def of_route(self, route: Route) -> "Access":
+        """Return the access with a route's hints for the model."""
+        hints = route.language, route.keywords, route.delay_ms
+        if hints == (None, (), None):
+            return self
+        return replace(self, options=Options(self.options.model, *hints))
 
 
 class Endpoint:
@@ -116,7 +132,7 @@ class Endpoint:
         of a session whose times were wrong.
         """
         if (dialect := fallback(self.access.dialect)) is not None:
-            self.access = self.access._replace(dialect=dialect)
+            self.access = replace(self.access, dialect=dialect)
             self.is_doubted = True
             _log.warning("token-clock-doubted", endpoint=self.name, hint=_DOUBT_HINT)
 

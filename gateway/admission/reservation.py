@@ -12,13 +12,13 @@ other one can serve it.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.admission.endpoint import Endpoint
+from gateway.admission.endpoint import Access, Endpoint
 from gateway.admission.endpoint_pool import EndpointPool
 from gateway.admission.routes import Route
 from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
-from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.dialect import Address
 
 _ENDPOINT_FAULTS: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
 _CALL_REASONS: Final = {"context-full", "model-rut"}  # would occur at any endpoint
@@ -102,8 +102,8 @@ class StreamReservation:
                 self.return_slot(endpoint, lease)
                 continue
             self._release_surplus()
-            options = _options(endpoint, route)
-            return LeasedSlot(endpoint, self, lease, options, probe=endpoint.begin())
+            access = endpoint.access.of_route(route) if route else endpoint.access
+            return LeasedSlot(endpoint, self, lease, access, probe=endpoint.begin())
         raise UpstreamError("endpoint-at-capacity" if endpoints else "circuit-open")
 
     def return_slot(self, endpoint: Endpoint, lease: str) -> None:
@@ -181,15 +181,6 @@ class StreamReservation:
             endpoint.pool.release([lease])
 
 
-def _options(endpoint: Endpoint, route: Route | None) -> Options:
-    """Return what a route's sessions ask of an endpoint's server."""
-    options = endpoint.access.options
-    if route is None or not (route.language or route.keywords or route.delay_ms is not None):
-        return options
-    hints = (route.language, route.keywords, route.delay_ms)
-    return Options(options.model, *hints)
-
-
 class LeasedSlot:
     """Implements `SessionSlot` of `services.py`."""
 
@@ -198,13 +189,15 @@ class LeasedSlot:
         endpoint: Endpoint,
         reservation: StreamReservation,
         lease: str,
-        options: Options,
+        access: Access,
         *,
         probe: bool,
     ) -> None:
         self.endpoint = endpoint.name
-        self.transport, self.dialect, _ = endpoint.access
-        self.options = options
+        self.transport = access.transport
+        self.dialect = access.dialect
+        self.options = access.options
+        self.address: Address | None = access.address
         self._endpoint = endpoint
         self._reservation = reservation
         self._lease = lease

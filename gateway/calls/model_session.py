@@ -135,7 +135,8 @@ class ModelSession:
         """
         services = self._services
         began_s = services.monotonic_s()
-        await self._session.open(self.slot.transport, services.limits.open_timeout_s)
+        slot, timeout_s = self.slot, services.limits.open_timeout_s
+        await self._session.open(slot.transport, timeout_s, slot.address)
         self.opened_s = self.sent_s = self._healthy_s = services.monotonic_s()
         self._span.event("opened")
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)

@@ -11,7 +11,7 @@ from gateway.metrics import Metrics
 from gateway.tracing import StartTrace, no_trace
 from gateway.transcript.events import EventWriter
 from gateway.transcript.keys import DEFAULT_TENANT
-from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.dialect import Address, Dialect, Options
 from gateway.upstream.transport import UpstreamTransport
 
 
@@ -38,12 +38,14 @@ class SessionSlot(Protocol):
         endpoint: the endpoint's name, for logs and the admin API.
         dialect: the protocol of the endpoint's server.
         options: what a session asks of the server, such as the model.
+        address: what the dialect adds to the server's address; None: what the transport has.
         transport: opens streams at the endpoint.
     """
 
     endpoint: str
     dialect: Dialect
     options: Options
+    address: Address | None
     transport: UpstreamTransport
 
     async def acquire_replacement(self) -> "SessionSlot":

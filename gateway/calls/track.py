@@ -215,7 +215,7 @@ class Track:
         if is_stalled:
             self._pad()
         may_get_words = self.sessions.owe_words or now_s - self._answer_s < _LAST_ANSWER_S
-        if self._is_padded and not may_get_words:
+        if self._is_padded and not (may_get_words or self._buffer.unsent):
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
     def hang_up(self) -> None:

@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError
 
 type _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
+_INVALID: Final = "invalid_request_error"
 _ITEM: Final = "conversation.item.input_audio_transcription"
 
 
@@ -86,19 +87,20 @@ class Failed(msgspec.Struct, frozen=True, tag=f"{_ITEM}.failed"):
 class Problem(msgspec.Struct, frozen=True):
     """What is wrong; `event_id` is that of the client's message, if it is known."""
 
+    type: str | None = None
     code: str | None = None
     event_id: str | None = None
 
 
 class ErrorReceived(msgspec.Struct, frozen=True, tag="error"):
-    """An error. Other Realtime APIs report a text instead of a `Problem`."""
+    """An error. vLLM's API, which is another one, reports a text instead of a `Problem`."""
 
     error: Problem | str
 
     @property
     def problem(self) -> Problem:
         """What is wrong."""
-        return self.error if isinstance(self.error, Problem) else Problem()
+        return self.error if isinstance(self.error, Problem) else Problem(_INVALID)
 
 
 type ServerMessage = Created | Updated | Committed | Delta | Completed | Failed | ErrorReceived
@@ -127,11 +129,14 @@ def as_upstream_error(problem: Problem, *, is_ready: bool) -> UpstreamError:
 
     Args:
         problem: what the server reports.
-        is_ready: whether the session is configured. If False, an unknown error is about that.
+        is_ready: whether the session is configured. If False, an invalid request is about that,
+            and would be refused again.
     """
     code = problem.code if problem.code in _REASONS else "unknown code"
-    reason = _REASONS.get(code, "realtime-error" if is_ready else "validation-error")
-    return UpstreamError(reason, code)
+    is_permanent = problem.type == _INVALID and not is_ready
+    return UpstreamError(
+        _REASONS.get(code, "validation-error" if is_permanent else "realtime-error"), code
+    )
 
 
 _MESSAGES: Final = (Created, Updated, Committed, Delta, Completed, Failed, ErrorReceived)

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import (
+    Address,
     Answer,
     DialectSession,
     Done,
@@ -94,7 +95,9 @@ class RealtimeSession:
         self._was_refused = False  # `append` returned False
         self._silence: asyncio.Timeout | None = None  # timeout between answers after `finish`
 
-    async def open(self, transport: UpstreamTransport, timeout_s: float) -> None:
+    async def open(
+        self, transport: UpstreamTransport, timeout_s: float, address: Address | None = None
+    ) -> None:
         """Open the stream and complete the handshake; then the session is LIVE.
 
         Raises:
@@ -102,7 +105,7 @@ class RealtimeSession:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                self._stream = await transport.open(self)
+                self._stream = await transport.open(self, address)
                 self._apply(self._dialect.open())
                 await self._until(lambda: self._is_ready and not self._unsent)
         except TimeoutError:

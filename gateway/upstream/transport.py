@@ -15,6 +15,7 @@ conformance tests run against both.
 from typing import Protocol
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address
 
 
 class UpstreamStream(Protocol):
@@ -50,8 +51,14 @@ class StreamReceiver(Protocol):
 class UpstreamTransport(Protocol):
     """Opens streams; one per process, shared by all calls."""
 
-    async def open(self, receiver: StreamReceiver) -> UpstreamStream:
+    async def open(
+        self, receiver: StreamReceiver, address: Address | None = None
+    ) -> UpstreamStream:
         """Open one stream; return when the peer has accepted it.
+
+        Args:
+            receiver: receives its messages and its end.
+            address: what the dialect adds to the server's address; None: what the transport has.
 
         Raises:
             UpstreamError: with a classified reason, within the configured timeout.

@@ -91,7 +91,7 @@ class WebSocketTransport:
         if not re.match(r"(ws|http)s?://[^/]", url):
             raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
         self._address: Final = address or Address()
-        self._url: Final = _complete(url, self._address)
+        self._url: Final = url
         self._open_timeout_s: Final = open_timeout_s
         self._send_timeout_s: Final = send_timeout_s
         self._close_timeout_s: Final = close_timeout_s
@@ -103,8 +103,14 @@ class WebSocketTransport:
         self._streams: Final[set[WebSocketStream]] = set()
         self._closed = False
 
-    async def open(self, receiver: StreamReceiver) -> "WebSocketStream":
+    async def open(
+        self, receiver: StreamReceiver, address: Address | None = None
+    ) -> "WebSocketStream":
         """Open one stream; return when the server has accepted the upgrade.
+
+        Args:
+            receiver: receives its messages and its end.
+            address: what the dialect adds for this stream; None: what the transport has.
 
         Raises:
             UpstreamError: with a classified reason, within `open_timeout_s`.
@@ -116,7 +122,7 @@ class WebSocketTransport:
             connector = aiohttp.TCPConnector(limit=0)
             timeout = ClientTimeout(total=None)
             self._client = ClientSession(connector=connector, timeout=timeout)
-        socket = await self._connect(self._client)
+        socket = await self._connect(self._client, address or self._address)
         stream = WebSocketStream(
             socket,
             receiver,
@@ -139,12 +145,12 @@ class WebSocketTransport:
             await asyncio.gather(*(stream.wait_closed() for stream in streams))
             await self._client.close()
 
-    async def _connect(self, client: ClientSession) -> Socket:
+    async def _connect(self, client: ClientSession, address: Address) -> Socket:
         try:
             async with asyncio.timeout(self._open_timeout_s):
                 return await client.ws_connect(
-                    self._url,
-                    headers=self._address.headers,
+                    _complete(self._url, address),
+                    headers=address.headers,
                     heartbeat=self._heartbeat_s,
                     timeout=ClientWSTimeout(ws_close=self._close_timeout_s),
                     max_msg_size=_MAX_MESSAGE_BYTES,

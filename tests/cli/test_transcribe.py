@@ -1,6 +1,7 @@
 """`./run transcribe` against the checksum engine, whose text identifies the samples received."""
 
 import asyncio
+import os
 import sys
 import zlib
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest
 
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.server import Engine
-from container.cpu.settings import Settings
+from container.cpu.settings import ModelName, Realtime, Settings
 from tests.cli.audio.files import wav
 from tests.container.cpu.dialogue import serving
 
@@ -68,3 +69,51 @@ async def test_mono_mixes_channels(url: str, tmp_path: Path) -> None:
     path.write_bytes(wav(even.tobytes(), channels=2, rate_hz=16_000, bits=16))
     out, _ = await transcribe(url, str(path), "--mono")
     assert out.split() == sums(even.astype(int).sum(axis=1) // 2)
+
+
+async def test_turns_are_compared_with_a_reference(tmp_path: Path) -> None:
+    path, reference = tmp_path / "mono.wav", tmp_path / "reference.txt"
+    samples = np.random.default_rng(6).integers(-9000, 9000, 6 * 16_000).astype("<i2")
+    path.write_bytes(wav(samples.tobytes(), rate_hz=16_000, bits=16))
+    said = sums(samples)
+    reference.write_text(f"{' '.join(said[:-2])}, one more.")
+    settings = Settings(realtime=Realtime.QWEN3_ASR, model=ModelName.CHECKSUM)
+    async with serving(Engine(settings, lambda _: ChecksumTranscriber())) as url:
+        options = ("--dialect", "qwen3-asr", "--reference", str(reference))
+        out, err = await transcribe(url, str(path), *options)
+    assert out.split()[-len(said) :] == said
+    assert err.splitlines()[1:] == [
+        "word error rate 2.7% of 75 words: 2 substituted, 0 missing, 0 added",
+        "0.0 s of audio have no answer",
+    ]
+
+
+async def test_the_header_of_another_model_ends_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "mono.wav"
+    path.write_bytes(wav(bytes(6 * 32_000), rate_hz=16_000, bits=16))
+    settings = Settings(realtime=Realtime.QWEN3_ASR, model=ModelName.CHECKSUM)
+    async with serving(Engine(settings, lambda _: ChecksumTranscriber())) as url:
+        with pytest.raises(AssertionError, match="model-mismatch"):
+            await transcribe(url, str(path))
+
+
+async def test_servers_are_compared(tmp_path: Path) -> None:
+    path, reference = tmp_path / "mono.wav", tmp_path / "reference.txt"
+    samples = np.random.default_rng(7).integers(-9000, 9000, 2 * 16_000).astype("<i2")
+    path.write_bytes(wav(samples.tobytes(), rate_hz=16_000, bits=16))
+    reference.write_text(" ".join(sums(samples)))
+    settings = Settings(model=ModelName.CHECKSUM)
+    async with serving(Engine(settings, lambda _: ChecksumTranscriber())) as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "cli", "compare"),
+            *(f"voxtral,{url},,3600", f"voxtral-turns,{url}", "qwen3-asr,ws://127.0.0.1:1"),
+            *("--recording", str(path), "--reference", str(reference)),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+    rows = [line.split("│")[1:-1] for line in out.decode().splitlines() if "mono.wav" in line]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert [row[2] for row in cells] == ["0.0%", "0.0%", "connect-refused"]
+    assert cells[0][5] == "2.0000"
+    assert all(cell.endswith(" s") for row in cells[:2] for cell in row[3:5])

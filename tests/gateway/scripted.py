@@ -9,7 +9,7 @@ from typing import Any
 from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
-from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.upstream.dialects.dialect import Address, Dialect, Options
 from gateway.upstream.dialects.voxtral import Voxtral
 from gateway.upstream.transport import StreamReceiver, UpstreamTransport
 
@@ -88,7 +88,9 @@ class ScriptedTransport:
         self.gate.set()
         self._greet = greet
 
-    async def open(self, receiver: StreamReceiver) -> ScriptedStream:
+    async def open(
+        self, receiver: StreamReceiver, address: Address | None = None
+    ) -> ScriptedStream:
         self.on_open()
         await self.gate.wait()
         if self.refusal:
@@ -107,6 +109,7 @@ class ScriptedSlot:
 
     endpoint: str = "main"
     options: Options = Options("m")
+    address: Address | None = None
 
     def __init__(self, reservation: "ScriptedReservation") -> None:
         self.dialect = reservation.dialect

@@ -91,9 +91,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "gateway/transcript/segmenter.py": (
         f"{_TRANSCRIPT}/test_segmenter.py",
         f"{_TRANSCRIPT}/test_segmenter_replay.py",
+        f"{_TRANSCRIPT}/test_segmenter_provisional.py",
     ),
-    "gateway/transcript/token_clock.py": (
-        f"{_TRANSCRIPT}/test_token_clock.py",
-        f"{_TRANSCRIPT}/test_segmenter.py",
-    ),
+    "gateway/transcript/session_timeline.py": (f"{_TRANSCRIPT}/test_session_timeline.py",),
 }

@@ -26,6 +26,7 @@ from container.cpu.server_session import Close, Phase, Reply, ServerSession
 from container.cpu.session import RealtimeSession
 from container.cpu.slots import Slots
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.dialect import Address
 from gateway.upstream.dialects.registry import DialectName
 from gateway.upstream.transport import StreamReceiver
 from tests.simulation.process import OUTSIDE, Process
@@ -54,14 +55,12 @@ class Server:
         done: the beginning of the message that ends a session or a turn.
         error: the beginning of an error.
         unasked_done: a `done` that was not requested.
-        simulated_error: an error of a fault.
     """
 
     session: Callable[[Rules], ServerSession]
     done: str
     error: str
     unasked_done: str
-    simulated_error: str
 
 
 _VLLM: Final = Server(
@@ -69,21 +68,18 @@ _VLLM: Final = Server(
     done='{"type":"transcription.done"',
     error='{"type":"error"',
     unasked_done=protocol.done("", 0, 0),
-    simulated_error=protocol.error("processing_error", "simulated"),
 )
 _SGLANG: Final = Server(
     session=lambda rules: OpenAiSession(rules, OpenAiServer.SGLANG),
     done=_VLLM.done,
     error=_VLLM.error,
     unasked_done=_VLLM.unasked_done,
-    simulated_error='{"type":"error","error":{"type":"server_error","code":"processing_error"}}',
 )
 _DEEPGRAM: Final = Server(
     session=lambda _: ListenSession(_LISTEN),
     done='{"type":"Metadata"',
     error='{"type":"Error"',
     unasked_done='{"type":"Metadata","duration":0}',
-    simulated_error='{"type":"Error","variant":"Simulated"}',
 )
 _SERVERS: Final = {DialectName.DEEPGRAM: _DEEPGRAM, DialectName.SGLANG: _SGLANG}  # others: vLLM
 
@@ -207,7 +203,7 @@ class Link:
         self._streams: dict[Stream, None] = {}
         self._crashed = False
 
-    async def open(self, receiver: StreamReceiver) -> "Stream":
+    async def open(self, receiver: StreamReceiver, _: Address | None = None) -> "Stream":
         """Open a stream, unless its fault prevents it."""
         endpoint, holder = self._endpoint, object()
         name, fault = endpoint.next_stream()
@@ -340,7 +336,7 @@ class Stream:
             case StreamFault.EOF:
                 self._close(None)
             case StreamFault.ERROR:
-                self._reply([self._server.simulated_error])
+                self._reply([self._session.error("simulated")])
             case StreamFault.DONE:
                 self._reply([self._server.unasked_done])
             case _:

@@ -42,7 +42,7 @@ _KEEP_ALIVE: Final = b'{"type":"KeepAlive"}'
 _CLOSE_STREAM: Final = b'{"type":"CloseStream"}'
 _MOST_CHARACTERS: Final = 20_000  # of one result; finals come every few seconds
 _MOST_AHEAD_MS: Final = 2000  # a result's end beyond the audio: its seconds are rounded
-_LONGEST_QUERY: Final = 2048  # SageMaker's limit
+_LONGEST_QUERY: Final = 1984  # without the model; SageMaker's limit is 2048 with it
 _LEAST_UTTERANCE_END_MS: Final = 1000
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -86,7 +86,7 @@ class Deepgram:
                 *(("keyterm", keyword) for keyword in options.keywords),
             ]
         )
-        if len(query) > _LONGEST_QUERY:
+        if len(query) - len(options.model) > _LONGEST_QUERY:
             raise SettingsError(f"the keywords exceed {_LONGEST_QUERY} characters of the query")
         headers = {"Authorization": f"Token {api_key}"} if api_key else {}
         return Address("v1/listen", query, headers)

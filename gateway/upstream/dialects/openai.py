@@ -3,8 +3,9 @@
     client  session.update . append ... commit  append ............... commit
     server  created updated .  delta .. committed  delta .. completed .. committed .. completed
 
-The gateway ends each turn; the server's voice detection is off. Its models that show text at once
-refuse that, and none reports audio without words, so lost words would look like silence.
+The gateway ends each turn; the server's voice detection is off. OpenAI's models that show text at
+once refuse it, and it reports nothing about audio without voice: lost words would look like
+silence.
 
 `committed` announces the item of the oldest turn without one. A model that shows text before the
 commit uses the item's id already. `completed` has the whole text, which may differ from the

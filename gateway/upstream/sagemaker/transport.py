@@ -38,6 +38,8 @@ from gateway.upstream.sagemaker.http import Exchange, Inbox, RequestTransport
 from gateway.upstream.sagemaker.stream import FlushTick, SageMakerStream
 from gateway.upstream.transport import StreamReceiver, ignore
 
+type _Input = models.InvokeEndpointWithBidirectionalStreamInput
+
 _MAX_ATTEMPTS: Final = 3
 _CREDENTIALS_TIMEOUT_S: Final = 5.0  # for the credential chain, which may query metadata services
 # At DEBUG level they log requests with their authorization, and events.
@@ -88,6 +90,9 @@ class TransportLimits:
     flush_s: float = 0.005
 
 
+type _Request = models.InvokeEndpointWithBidirectionalStreamInput
+
+
 class SageMakerTransport:
     """Opens bidirectional streams to one SageMaker endpoint.
 
@@ -128,12 +133,9 @@ class SageMakerTransport:
                 "the SageMaker URL must begin with https://: HTTP/2 is negotiated by ALPN"
             )
         self._region: Final = region
-        self._input: Final = models.InvokeEndpointWithBidirectionalStreamInput(
-            endpoint_name=endpoint_name,
-            target_variant=variant,
-            model_invocation_path=(address and address.path) or None,
-            model_query_string=(address and address.query) or None,
-        )
+        self._endpoint_name: Final = endpoint_name
+        self._variant: Final = variant
+        self._address: Final = address or Address()
         # Read once at startup, so that a later loss of the file does not fail calls.
         self._ca_pem: Final = _read(ca_file) if ca_file else None
         self._trust: Final = _trust(self._ca_pem)
@@ -146,8 +148,14 @@ class SageMakerTransport:
         self._streams: Final[set[SageMakerStream]] = set()
         self._closed = False
 
-    async def open(self, receiver: StreamReceiver) -> SageMakerStream:
+    async def open(
+        self, receiver: StreamReceiver, address: Address | None = None
+    ) -> SageMakerStream:
         """Open one stream; return when SageMaker has sent the response headers.
+
+        Args:
+            receiver: receives its messages and its end.
+            address: what the dialect adds for this stream; None: what the transport has.
 
         Raises:
             UpstreamError: within the timeouts for credentials, connection and response.
@@ -158,7 +166,8 @@ class SageMakerTransport:
             self._connections = self._new_connections()
             self._tick = FlushTick(self._limits.flush_s)
         keys = await self._credentials.frozen(self._limits.max_stream_s)
-        exchange, signature = await self._request(self._connections, keys)
+        request = self._input(address or self._address)
+        exchange, signature = await self._request(self._connections, keys, request)
         stream = SageMakerStream(
             exchange,
             FrameSigner(keys.secret_key, self._region, signature),
@@ -181,6 +190,14 @@ class SageMakerTransport:
         if self._connections is not None:
             await self._connections.close(self._limits.connect_timeout_s)
 
+    def _input(self, address: Address) -> _Request:
+        return models.InvokeEndpointWithBidirectionalStreamInput(
+            endpoint_name=self._endpoint_name,
+            target_variant=self._variant,
+            model_invocation_path=address.path or None,
+            model_query_string=address.query or None,
+        )
+
     def _new_connections(self) -> Connections:
         return Connections(
             self._url,
@@ -194,7 +211,7 @@ class SageMakerTransport:
         )
 
     async def _request(
-        self, connections: Connections, keys: FrozenCredentials
+        self, connections: Connections, keys: FrozenCredentials, request: _Request
     ) -> tuple[Exchange, str]:
         """Start a request and wait for its response; return the exchange and the signature.
 
@@ -204,7 +221,7 @@ class SageMakerTransport:
         attempts_left = _MAX_ATTEMPTS
         while True:
             try:
-                return await self._request_once(connections, keys)
+                return await self._request_once(connections, keys, request)
             except UpstreamError as error:
                 # NOT_SENT does not count: each one retires a connection, and there are only a few.
                 attempts_left -= error.detail != NOT_SENT
@@ -212,13 +229,13 @@ class SageMakerTransport:
                     raise
 
     async def _request_once(
-        self, connections: Connections, keys: FrozenCredentials
+        self, connections: Connections, keys: FrozenCredentials, request: _Request
     ) -> tuple[Exchange, str]:
         connection = await connections.acquire()
         transport = RequestTransport(connection, connections.inbox)
         try:
             async with asyncio.timeout(self._limits.response_timeout_s):
-                return await self._invoke(keys, transport), transport.signature
+                return await self._invoke(keys, transport, request), transport.signature
         except TimeoutError as error:
             connection.retire()  # it may be lost without an error
             _abandon(transport, connection)
@@ -233,7 +250,9 @@ class SageMakerTransport:
             _abandon(transport, connection)
             raise
 
-    async def _invoke(self, keys: FrozenCredentials, transport: RequestTransport) -> Exchange:
+    async def _invoke(
+        self, keys: FrozenCredentials, transport: RequestTransport, request: _Request
+    ) -> Exchange:
         """Start the operation with the SDK, using one client per stream for keys and transport."""
         try:
             if self._config is None:
@@ -245,7 +264,7 @@ class SageMakerTransport:
             request_config.transport = transport
             request_config.aws_credentials_identity_resolver = _Keys(keys)
             sdk = client.AsyncSageMakerRuntimeHTTP2Client(request_config)
-            stream = await sdk.invoke_endpoint_with_bidirectional_stream(self._input)
+            stream = await sdk.invoke_endpoint_with_bidirectional_stream(request)
             await stream.await_output()
         except SmithyError as error:
             raise _refusal(error, transport) from None  # the SDK's text quotes the service's

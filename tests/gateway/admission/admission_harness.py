@@ -16,7 +16,7 @@ from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, UpstreamError
 from gateway.metrics import Metrics
 from gateway.upstream.dialects.dialect import Options
-from gateway.upstream.dialects.voxtral import Voxtral
+from gateway.upstream.dialects.registry import make_dialect
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
 from tests.gateway.scripted import ScriptedTransport
 
@@ -35,7 +35,11 @@ def endpoint(sessions: int | None = 4, **more: Any) -> dict[str, Any]:
 def access(routes: Routes, transports: Mapping[str, ScriptedTransport]) -> dict[str, Access]:
     """Return how sessions are opened at endpoints with these transports."""
     return {
-        name: Access(transport, Voxtral(), Options(routes.endpoints[name].model or "voxtral"))
+        name: Access(
+            transport,
+            make_dialect(routes.endpoints[name].dialect),
+            Options(routes.endpoints[name].model or "voxtral"),
+        )
         for name, transport in transports.items()
     }
 

@@ -1,9 +1,11 @@
 """The slots of a live call: kept between sessions, endpoint choice, reports to the breaker."""
 
 from contextlib import AsyncExitStack
+from typing import Any, ClassVar
 
 import pytest
 
+from common.settings import SettingsError
 from gateway.admission.breaker import LONE_THRESHOLD, PROBE_S
 from gateway.calls.services import SessionSlot
 from gateway.errors import REASONS, UpstreamError
@@ -270,3 +272,38 @@ async def test_route_sets_the_roles(calls: AsyncExitStack) -> None:
         reservation = await calls.enter_async_context(harness.admission.enter("twilio"))
         assert reservation.choose(call).roles == roles
         await reservation.reserve_slots(call)
+
+
+class TestHints:
+    """What a route asks of the endpoints' models."""
+
+    ENDPOINTS: ClassVar = {"a": endpoint(dialect="deepgram"), "b": endpoint(dialect="openai")}
+
+    async def slots(self, **hints: Any) -> list[SessionSlot]:
+        """Return the slots of a call whose route has these hints, at both endpoints."""
+        route = {"name": "all", "endpoints": ["a", "b"], "spread": "in-order", **hints}
+        harness = AdmissionHarness(endpoints=self.ENDPOINTS, routes=[route])
+        async with harness.admission.enter("twilio") as reservation:
+            first = await reservation.acquire_slot()
+            first.failed(BROKEN)
+            first.release()
+            second = await reservation.acquire_slot()
+        assert (first.endpoint, second.endpoint) == ("a", "b")
+        return [first, second]
+
+    async def test_sessions_get_the_hints_of_the_route(self) -> None:
+        deepgram, openai = await self.slots(language="de", keywords=["Contoso"])
+        for slot in (deepgram, openai):
+            assert (slot.options.language, slot.options.keywords) == ("de", ("Contoso",))
+        assert deepgram.address
+        assert "language=de" in deepgram.address.query
+        assert "keyterm=Contoso" in deepgram.address.query
+
+    async def test_without_hints_the_model_decides(self) -> None:
+        for slot in await self.slots():
+            assert (slot.options.language, slot.options.keywords) == (None, ())
+
+    async def test_hints_that_can_not_be_sent_are_refused_at_the_start(self) -> None:
+        """SageMaker limits the query, in which Deepgram receives its keywords."""
+        with pytest.raises(SettingsError, match="keywords"):
+            await self.slots(keywords=[f"{n:0100}" for n in range(100)])

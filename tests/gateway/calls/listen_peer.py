@@ -101,7 +101,7 @@ class ListenTransport:
         self._options = options
         self._engine = engine
 
-    async def open(self, receiver: StreamReceiver) -> ListenStream:
+    async def open(self, receiver: StreamReceiver, query: str | None = None) -> ListenStream:
         self.streams.append(ListenStream(receiver, self._options, self._engine))
         return self.streams[-1]
 

@@ -143,13 +143,13 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
     steps: list[tuple[int, int, int] | str],
 ) -> None:
     clock = TokenClock()
-    sent_ms, first_ms, audio_received_s = 0, None, 0.0
+    sent_ms, first_ms, audio_received_s, audio_ms = 0, None, 0.0, 0
     placed = [Placement(0, 0, 0.0)]
     for step in steps:
         if step == "tick":
             placement = clock.tick()
             if placement is None:
-                assert not clock.timeline.sent_ms
+                assert not audio_ms
                 continue
             assert placement.start_ms <= placement.end_ms <= sent_ms
             assert placement.end_ms >= (first_ms or 0)
@@ -159,6 +159,7 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
             start_ms, audio_received_s = sent_ms + step[1], audio_received_s + 0.1
             sent_ms = start_ms + step[0]
             first_ms = start_ms if first_ms is None else first_ms
+            audio_ms += step[0] + step[2]
             clock.record_sent(start_ms, sent_ms, step[0] + step[2], audio_received_s)
     for before, after in pairwise(placed):
         assert before.start_ms <= after.start_ms

@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.upstream.dialects.deepgram import Deepgram
-from gateway.upstream.dialects.dialect import Answer, Options
+from gateway.upstream.dialects.dialect import Address, Answer, Options
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.transport import StreamReceiver, UpstreamStream
 
@@ -18,7 +18,7 @@ class Peer:
         self.sent: list[tuple[bytes, bool]] = []
         self.room = 1000
 
-    async def open(self, receiver: StreamReceiver) -> UpstreamStream:
+    async def open(self, receiver: StreamReceiver, _: Address | None = None) -> UpstreamStream:
         self.receiver = receiver
         return self
 

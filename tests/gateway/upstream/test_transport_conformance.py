@@ -100,7 +100,9 @@ async def test_path_and_query_reach_the_server_unchanged(kind: str) -> None:
     query = "keyterm=Contoso%20AG&keyterm=R%26D&keyterm=%C3%A9%2B1&a=1"
     async with rig_of(kind, address=Address("v1/listen", query)) as rig:
         await rig.open()
-        assert rig.server.targets == [f"/v1/listen?{query}"]
+        for other in ("b=%20", ""):
+            await rig.transport.open(Recorder(), Address("v1/listen", other))
+        assert rig.server.targets == [f"/v1/listen?{query}", "/v1/listen?b=%20", "/v1/listen"]
 
 
 async def test_reply_in_a_binary_frame_is_a_message(rig: Rig) -> None:

@@ -100,7 +100,7 @@ class TestAddress:
         ("options", "problem"),
         [
             (Options("mistralai/Voxtral-Mini-4B-Realtime-2602"), "nova-3"),
-            (Options("nova-3", keywords=("a" * 30,) * 60), "2048"),
+            (Options("nova-3", keywords=("a" * 30,) * 60), "1984"),
         ],
     )
     def test_what_cannot_be_sent_prevents_startup(self, options: Options, problem: str) -> None:

@@ -45,8 +45,10 @@ def failed(item_id: str) -> bytes:
     return item("failed", item_id, error={"type": "server_error", "message": "secret"})
 
 
-def error(code: str | None, event_id: str | None = None) -> bytes:
-    return event("error", error={"type": "t", "code": code, "message": "m", "event_id": event_id})
+def error(
+    code: str | None, event_id: str | None = None, kind: str = "invalid_request_error"
+) -> bytes:
+    return event("error", error={"type": kind, "code": code, "message": "m", "event_id": event_id})
 
 
 UPDATED = event("session.updated", session={"type": "transcription"})
@@ -175,6 +177,7 @@ class TestHandshake:
             (error("too_many_sessions"), "model-at-capacity"),
             (error("sk-secret"), "validation-error"),
             (error(None), "validation-error"),
+            (error(None, kind="server_error"), "realtime-error"),
             (event("error", error="vLLM's error", code="invalid_event"), "validation-error"),
         ],
     )
