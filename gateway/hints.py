@@ -61,6 +61,8 @@ _TABLE: Final = {
     "model-mismatch": "The server's model is not the one that the dialect is for: set the "
     "endpoint's dialect in the routes file, or GATEWAY_DIALECT. For a vLLM server whose model "
     "only sends words, that is qwen3-asr or voxtral-turns.",
+    "realtime-error": "Check the model server's log, and that GATEWAY_MODEL is the name under "
+    "which the server serves the model.",
     "created-timeout": "The model server accepts sessions but does not start them: it may still "
     "be loading the model, or have no free slot.",
     "session-mute": "The model receives audio but sends no deltas: it may have no free slot. Lower "

@@ -8,6 +8,8 @@ words differ. `python -m container.cpu` serves it.
     protocol.py     PURE  client messages and the replies of vLLM 0.32, errors included
     session.py      PURE  one connection: its queue and the meaning of commits
     deepgram.py     PURE  one connection of Deepgram's API instead
+    mistral.py      PURE  one connection in Mistral's protocol
+    mistral_text.py PURE  its messages with text
     generation.py   PURE  from a commit to `done`: deltas by the token clock
     transcriber.py  PURE  the interface between a generation and what transcribes its audio
     checksum.py     PURE  a transcriber that proves which samples arrived

@@ -3,6 +3,8 @@
 GET /v1/realtime       WebSocket: one `Connection` each, vLLM's API; with `?intent=transcription`
                        OpenAI's
 GET /v1/listen         the same, Deepgram's API
+GET /v1/audio/transcriptions/realtime?model=
+                       the same, Mistral's protocol
 GET /health, /ping     an empty 200; 503 once the model has failed
 GET /metrics           Prometheus
 """
@@ -20,7 +22,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from common.exposition import metrics_of
-from container.cpu import deepgram
+from container.cpu import deepgram, mistral
 from container.cpu.connection import Connection
 from container.cpu.openai import OpenAiSession
 from container.cpu.server_session import ServerSession
@@ -51,6 +53,7 @@ class Engine:
         self.failed = asyncio.Event()
         self._rules = settings.rules()
         self._openai_server = settings.openai_server
+        self._mistral = settings.mistral()
         self._slots = Slots(settings.max_num_seqs)
         self._connections: set[Connection] = set()
         self._api_key = settings.api_key
@@ -63,6 +66,7 @@ class Engine:
         app = web.Application()
         app.router.add_get("/v1/realtime", self._serve_realtime)
         app.router.add_get("/v1/listen", self._serve_listen)
+        app.router.add_get("/v1/audio/transcriptions/realtime", self._serve_mistral)
         app.router.add_get("/health", self._serve_health)
         app.router.add_get("/ping", self._serve_health)
         app.router.add_get("/metrics", metrics_of(self._registry))
@@ -95,6 +99,15 @@ class Engine:
             return _refused(400, "Bad Request", str(error), request_id)
         created = datetime.now(UTC).isoformat()
         return await self._serve(request, deepgram.ListenSession(options, request_id, created))
+
+    async def _serve_mistral(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_authorized(request, "Bearer"):
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        model = request.query.get("model")
+        if model != self._rules.model_name:
+            return web.json_response(mistral.refusal(model), status=400)
+        session = mistral.MistralSession(self._rules, self._mistral, secrets.token_hex(16))
+        return await self._serve(request, session)
 
     def _is_authorized(self, request: web.Request, scheme: str) -> bool:
         if self._api_key is None:

@@ -1,7 +1,7 @@
 """The interface between a connection and the protocol that its client speaks. Pure.
 
-`session.py` implements vLLM's Realtime API, `openai.py` OpenAI's. All share the connection, the
-slots and the transcription.
+`session.py` implements vLLM's Realtime API, `openai.py` OpenAI's, `mistral.py` Mistral's. All share
+the connection, the slots and the transcription.
 """
 
 from collections.abc import Sequence

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 from common.settings import Port, config
 from container.cpu.clock import TOKEN_MS, TokenClock
 from container.cpu.generation import Rules
+from container.cpu.mistral import MistralRules
 from container.cpu.openai_protocol import OpenAiServer
 
 
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
         description="If set, clients must send it as a bearer token.",
     )
 
+    mistral_segments: bool = Field(
+        True, description="In Mistral's protocol: send segments, with times."
+    )
+    mistral_turns: bool = Field(
+        True, description="In Mistral's protocol: accept turn detection, which clients request."
+    )
+
     @model_validator(mode="after")
     def _context_holds_audio(self) -> Self:
         least = TokenClock(self.delay_ms).prompt_tokens + 1
@@ -92,3 +100,7 @@ class Settings(BaseSettings):
             self.max_model_len,
             segment_tokens=_SEGMENT_TOKENS[self.model] if is_segmented else None,
         )
+
+    def mistral(self) -> MistralRules:
+        """Return what is sent beside text in Mistral's protocol."""
+        return MistralRules(self.mistral_segments, self.mistral_turns)

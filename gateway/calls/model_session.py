@@ -18,6 +18,7 @@ from gateway.tracing import Span
 from gateway.transcript.session_timeline import Placement, SessionTimeline
 from gateway.upstream.dialects.dialect import Answer, Clock, Speech
 from gateway.upstream.session import RealtimeSession
+from gateway.upstream.speech_watch import SpeechWatch
 from gateway.upstream.turns import Quiet
 
 # Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
@@ -39,7 +40,8 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         placement: where its speech is.
         answered_ms: audio before this time is answered; None if the text is provisional.
         received_s: when it was received, on the monotonic clock.
-        audio_ms: length of its speech, without the jumps of the media clock.
+        audio_ms: length of its speech, without the jumps of the media clock; 0 if the server has
+            not answered this audio.
         replaces: whether it replaces the provisional text.
         ends_segment: whether the utterance ends here.
         is_missed: whether the server could not transcribe this audio.
@@ -69,10 +71,15 @@ class ModelSession:
         is_current: whether answers are passed on at once. If False, they are held until
             `make_current`.
         span: the session's span, which ends with it.
+        mute_before: for a server that answers speech, how many sessions before this one, in a row,
+            were mute.
+        is_asked_again: whether the session before this one ended without text for audio that may be
+            speech, so that this one's end is accepted.
 
     Attributes:
         timeline: where its audio is on the media clock.
         answers: number of answers received.
+        has_text: whether one of them had text.
         error: why it failed; None if it did not.
         opened_s: when it was open, on the monotonic clock.
         sent_s: when audio was last sent, or it was opened, on the monotonic clock.
@@ -88,11 +95,14 @@ class ModelSession:
         on_over: Callable[["ModelSession"], None],
         is_current: bool,
         span: Span,
+        mute_before: int = 0,
+        is_asked_again: bool = False,
     ) -> None:
         limits = services.limits
         self.slot = slot
         self.timeline = SessionTimeline()
         self.answers = 0
+        self.has_text = False
         self.error: UpstreamError | None = None
         self.opened_s = 0.0
         self.sent_s = 0.0
@@ -113,6 +123,7 @@ class ModelSession:
             self._dialect,
             done_timeout_s=limits.done_timeout_s,
             is_audio_binary=self._capabilities.is_audio_binary,
+            largest_append_bytes=self._capabilities.largest_append_bytes,
         )
         self._healthy_s = 0.0  # when it last sent an answer, or had nothing to answer
         self._is_late = False  # its first answer, and that was counted
@@ -121,10 +132,18 @@ class ModelSession:
         self._kept_alive_s = 0.0  # when `keep_alive` was last called
         self._due_ms = 0  # audio of this session before this time must be answered
         self._answered_ms = 0  # audio of this session before this time is answered
-        self._owes_final = False  # for words that are provisional; only with `SPEECH`
-        self._turns = self._new_turns() if self._capabilities.clock is Clock.TURNS else None
         self._empty = 0  # number of answers without text
         self._words_only = WordsOnlyWatch()
+        clock = self._capabilities.clock
+        self._turns = self._new_turns() if clock is Clock.TURNS else None
+        self._speech: SpeechWatch | None = None
+        if clock is Clock.SPEECH:
+            self._speech = SpeechWatch(
+                limits.mute_timeout_s,
+                mute_before=mute_before,
+                is_asked_again=is_asked_again,
+                answers_noise=self._capabilities.answers_noise,
+            )
         self._lagging_since: tuple[float, int] | None = None  # when, and by how much
 
     async def open(self) -> None:
@@ -158,13 +177,25 @@ class ModelSession:
     @property
     def lag_ms(self) -> int:
         """Audio whose answer is missing: of all audio, of speech, or of the turns that were cut."""
+        if self._speech:
+            return self._speech.lag_ms
         return max(0, self._due_ms - self._answered_ms)
 
     @property
     def is_healthy(self) -> bool:
         """Whether it is open and no answer is due; all answers are due after the final commit."""
         allowed_ms = 0 if self._is_finishing else self._capabilities.delay_ms
-        return not (self.is_over or self._owes_final) and self.lag_ms <= allowed_ms
+        has_provisional = self._speech is not None and self._speech.has_provisional
+        return not (self.is_over or has_provisional) and self.lag_ms <= allowed_ms
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it ended without text for audio that may be speech, so that another is asked."""
+        return self.is_over and self._speech is not None and self._speech.is_doubtful
+
+    @property
+    def _sent_ms(self) -> int:
+        return self._sent_bytes // BYTES_PER_MS
 
     def append(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         """Send a chunk; return False if the session did not accept it.
@@ -187,16 +218,17 @@ class ModelSession:
     def _send(self, chunk: AudioChunk, audio_received_s: float) -> bool:
         if not self._session.append(chunk.pcm):
             return False
-        before_ms = self._sent_bytes // BYTES_PER_MS
+        before_ms = self._sent_ms
         self._sent_bytes += len(chunk.pcm)
-        sent_ms = self._sent_bytes // BYTES_PER_MS
+        sent_ms = self._sent_ms
         self.timeline.record_sent(
             chunk.start_ms, chunk.end_ms, sent_ms - before_ms, audio_received_s
         )
-        clock = self._capabilities.clock
-        if clock is Clock.AUDIO or (clock is Clock.SPEECH and is_loud(chunk.pcm)):
-            self._due_ms = sent_ms
         self.sent_s = self._services.monotonic_s()
+        if self._capabilities.clock is Clock.AUDIO:
+            self._due_ms = sent_ms
+        elif self._speech and is_loud(chunk.pcm):
+            self._speech.add_loud(before_ms, sent_ms, self.sent_s)
         return True
 
     # Turns
@@ -208,11 +240,11 @@ class ModelSession:
             send=self._send,
             cut=self._cut,
             on_quiet=self._answer_quiet,
-            position_ms=lambda: self._sent_bytes // BYTES_PER_MS,
+            position_ms=lambda: self._sent_ms,
         )
 
     def _cut(self, speech: Speech) -> None:
-        self._due_ms = self._sent_bytes // BYTES_PER_MS
+        self._due_ms = self._sent_ms
         self._session.cut(speech)
 
     def _answer_quiet(self, quiet: Quiet) -> None:
@@ -242,7 +274,8 @@ class ModelSession:
             await self._session.finish()
         finally:
             checking.cancel()
-        self._answer_silence()
+        if self._speech:
+            self._conclude(self._speech)
 
     async def _check_end(self) -> None:
         """Fail the session if it stops answering, or exceeds the time for all pending words."""
@@ -264,18 +297,26 @@ class ModelSession:
         """Fail the session if an answer is due for too long; keep it open if it is idle."""
         self._keep_alive(now_s)
         self._check_model(now_s)
-        if self.is_healthy:
+        if self._speech:
+            self._check_speech(self._speech, now_s)
+        elif self.is_healthy:
             self._healthy_s = now_s
-            self._answer_silence()
-            return
-        limits, silent_s = self._services.limits, now_s - self._healthy_s
-        if silent_s >= limits.first_delta_late_s and not (self.answers or self._is_late):
+        else:
+            silent_s = now_s - self._healthy_s
+            self._warn_if_late(silent_s)
+            if silent_s >= self._services.limits.mute_timeout_s:
+                self._fail_mute()
+
+    def _warn_if_late(self, silent_s: float) -> None:
+        is_late = silent_s >= self._services.limits.first_delta_late_s
+        if is_late and not (self.answers or self._is_late):
             self._is_late = True
             self._services.metrics.first_deltas_late_total.labels(self.slot.endpoint).inc()
             _log.warning("first-delta-late", endpoint=self.slot.endpoint)
-        if silent_s >= limits.mute_timeout_s:
-            reason = "session-stalled" if self.answers else "session-mute"
-            self.fail(UpstreamError(reason))
+
+    def _fail_mute(self) -> None:
+        reason = "session-stalled" if self.answers else "session-mute"
+        self.fail(UpstreamError(reason))
 
     def _check_model(self, now_s: float) -> None:
         is_mismatch = self._capabilities.clock is Clock.AUDIO and self._words_only.sample(
@@ -295,14 +336,54 @@ class ModelSession:
             self._kept_alive_s = now_s
             self._session.keep_alive()
 
-    def _answer_silence(self) -> None:
-        """Treat silence as answered by a server that answers only speech, and has answered that."""
-        until_ms = self._sent_bytes // BYTES_PER_MS
-        if not self.is_over:
-            until_ms -= max(self._capabilities.delay_ms, _SOFT_SPEECH_MS)
-        is_due = self._capabilities.clock is Clock.SPEECH and self._due_ms <= self._answered_ms
-        if is_due and not self._owes_final and until_ms > self._answered_ms:
-            self.on_answer(Answer("", self._answered_ms, until_ms, until_ms))
+    # Speech
+
+    def _check_speech(self, speech: SpeechWatch, now_s: float) -> None:
+        """Fail a mute session; end speech whose text is complete; answer silence."""
+        if self.is_over:
+            return
+        if speech.is_doubtful or speech.answers_noise:
+            self._warn_if_late(speech.waits_s(now_s))
+        if speech.is_mute(now_s):
+            if confirmed := speech.confirmed:
+                self._session.cut(confirmed)  # no other session will have more words
+            self._fail_mute()
+            return
+        if complete := speech.pause(now_s, self._sent_ms):
+            self._session.cut(complete)
+        until_ms = self._sent_ms - max(self._capabilities.delay_ms, _SOFT_SPEECH_MS)
+        self._answer_for_server(min(until_ms, speech.silence_ms(until_ms)))
+
+    def _conclude(self, speech: SpeechWatch) -> None:
+        """Answer what a server that answers only speech has left unanswered at its end.
+
+        Loud audio without text is left to another session, or declared missing.
+        """
+        if speech.answers_noise:
+            self._answer_for_server(speech.silence_ms(self._sent_ms))
+            return
+        speech.end(self._sent_ms)
+        is_missing = speech.is_missing
+        if speech.is_doubtful and not is_missing:
+            return
+        if is_missing:
+            self._answer_for_server(speech.covered_ms)
+        self._answer_for_server(self._sent_ms, is_missed=is_missing)
+        speech.accept()
+
+    def _declare_lost(self, speech: SpeechWatch, answer: Answer) -> None:
+        if speech.has_lost and answer.text and answer.until_ms is not None:
+            speech.has_lost = False
+            self._answer_for_server(answer.start_ms, is_missed=True)
+
+    def _answer_for_server(self, until_ms: int, *, is_missed: bool = False) -> None:
+        begin_ms = self._answered_ms
+        if until_ms > begin_ms and self.timeline.sent_ms is not None:
+            placement = self.timeline.place(begin_ms, until_ms, is_final=True)
+            self._answered_ms = until_ms
+            now_s = self._services.monotonic_s()
+            answer = PlacedAnswer("", placement, placement.end_ms, now_s, 0, is_missed=is_missed)
+            self._pass_on(answer)
 
     def fail(self, error: UpstreamError) -> None:
         """End it because of a failure that the peer did not report."""
@@ -310,7 +391,11 @@ class ModelSession:
 
     def measure_lag(self, now_s: float) -> None:
         """Record since when, and by how much, the session lags."""
-        if self.lag_ms <= self._services.limits.max_lag_ms:
+        speech = self._speech
+        is_mute = False
+        if speech and not speech.answers_noise:
+            is_mute = speech.waits_s(now_s) >= _TICK_S
+        if self.lag_ms <= self._services.limits.max_lag_ms or is_mute:
             self._lagging_since = None
         elif self._lagging_since is None:
             self._lagging_since = now_s, self.lag_ms
@@ -336,27 +421,29 @@ class ModelSession:
             self._span.event("first-delta")
         self.answers += 1
         self._empty += not answer.text
-        self._healthy_s = self._services.monotonic_s()
+        self.has_text = self.has_text or bool(answer.text)
+        self._healthy_s = now_s = self._services.monotonic_s()
+        if self._speech:
+            self._speech.answer(answer, now_s)
+            self._declare_lost(self._speech, answer)
         if self._turns is None:
-            self._place(answer)
+            self._place(answer, now_s)
             return
         for each in self._turns.place(answer):
-            self._place(each)
+            self._place(each, now_s)
         if answer.until_ms is not None:  # although the words at its end may be provisional
             self._answered_ms = answer.until_ms
         if quiet := self._turns.pop_quiet():
             self._answer_quiet(quiet)
 
-    def _place(self, answer: Answer) -> None:
+    def _place(self, answer: Answer, received_s: float) -> None:
         start_ms, end_ms, until_ms = answer.start_ms, answer.end_ms, answer.until_ms
         placement = self.timeline.place(start_ms, end_ms, is_final=until_ms is not None)
         answered_ms: int | None = placement.end_ms
         if until_ms is None:
             answered_ms = None
-            self._owes_final = bool(answer.text) and self._capabilities.clock is Clock.SPEECH
         else:
-            self._answered_ms = until_ms
-            self._owes_final = False
+            self._answered_ms = max(self._answered_ms, until_ms)
             if until_ms != end_ms:
                 answered_ms = self.timeline.media_ms(until_ms)
         self._pass_on(
@@ -364,7 +451,7 @@ class ModelSession:
                 answer.text,
                 placement,
                 answered_ms,
-                self._healthy_s,
+                received_s,
                 end_ms - start_ms,
                 answer.replaces,
                 answer.ends_segment,

@@ -178,7 +178,8 @@ class ReplayState:
         """Declare unanswered audio up to this time, and exclude it from every replay."""
         if self.answered_ms is None or until_ms <= self.answered_ms:
             return []
-        gaps = self.declare(self.answered_ms, until_ms, cause)
+        # Words may be final although no answer was, if their session failed.
+        gaps = self.declare(max(self.answered_ms, self._settled_ms), until_ms, cause)
         self.answered_ms = until_ms
         self.settle(until_ms)
         return gaps

@@ -110,6 +110,8 @@ class Sessions:
         self._lost_at_s = services.monotonic_s()  # when the last receiver was lost
         self._rollover_not_before_s = 0.0
         self._is_resting = False  # an idle session was finished, and no audio came since
+        self._mute = 0  # sessions in a row without text for audio that may be speech
+        self._is_asked_again = False  # the last session ended without such text
 
     @property
     def endpoint(self) -> str | None:
@@ -143,7 +145,7 @@ class Sessions:
 
     @property
     def owe_words(self) -> bool:
-        """Whether words for audio that was sent may still arrive."""
+        """Whether words for audio that was sent may still arrive, or change."""
         current = self._current
         if self._is_resting:
             return False
@@ -183,16 +185,16 @@ class Sessions:
                     if self._track.is_sending_done:
                         if not await _finish(session):
                             break
-                        if not self._track.is_far_behind:
+                        if not (self._track.is_far_behind or session.is_doubtful):
                             return
-                        # The context was full: this `done` was sent before our commit arrived.
-                        session.error = UpstreamError("context-full")
+                        session.error = self._premature(session)
                     await self._until(self._is_due, _TICK_S)
                     if self._is_idle(session):
                         await self._rest(session)
                     else:
                         session = await self._supervise(session)
                 if session.error and not self._track.is_transcription_done:
+                    self._count_mute(session)
                     await self._recover(session.error)
         finally:
             for session in list(self._open):
@@ -220,7 +222,10 @@ class Sessions:
             on_over=self._on_over,
             is_current=old is None,
             span=self._trace.child("session", endpoint=slot.endpoint, reason="aborted"),
+            mute_before=0 if old and old.has_text else self._mute,
+            is_asked_again=self._is_asked_again,
         )
+        self._is_asked_again = False
         self._open.add(session)
         await session.open()
         return session
@@ -232,6 +237,27 @@ class Sessions:
             self._lost_at_s = self._services.monotonic_s()
         self.failure = session.error or self.failure
         self._changed.set()
+
+    def _count_mute(self, session: ModelSession) -> None:
+        """Count a session that had no text for what may be speech.
+
+        Several in a row do not exhaust the retry budget: it may be music. Each waits for longer
+        than the one before, and what the replay buffer can't hold meanwhile becomes a gap.
+        """
+        if session.has_text:
+            self._mute = 0
+        if session.is_doubtful:
+            self._mute += 1
+            if self._mute > 1:
+                self.reset_failures()
+
+    def _premature(self, session: ModelSession) -> UpstreamError:
+        """Return why a session ended although words are missing."""
+        if session.is_doubtful:
+            self._is_asked_again = True
+            return UpstreamError("session-stalled")
+        # The context was full: its `done` was sent before our commit arrived.
+        return UpstreamError("context-full")
 
     async def _recover(self, error: UpstreamError) -> None:
         """Prepare for the session that replaces a failed one.
@@ -358,9 +384,8 @@ class Sessions:
             return old
         self.receiver = new
         self._track.send()
-        if await _finish(old) and old.lag_ms >= PROGRESS_MS:
-            # The context was full: its `done` was sent before our commit arrived.
-            old.error = UpstreamError("context-full")
+        if await _finish(old) and (old.lag_ms >= PROGRESS_MS or old.is_doubtful):
+            old.error = self._premature(old)
         if old.error:
             new.abort()
             self.receiver = old

@@ -317,7 +317,10 @@ class Track:
             if not text and placement.end_ms < max(self._segmenter.end_ms, replay.answered_ms or 0):
                 return  # keep the words of the session before until this one says others
             self._restarts = False
-            self._segmenter.restart()
+            if text or answer.audio_ms:
+                self._segmenter.restart()
+            else:  # the server has not answered: keep them in any case
+                self.close_segment()
         if replay.is_settled(placement.start_ms, placement.end_ms):
             return  # replayed, but its words have become final since
         if answer.is_missed:

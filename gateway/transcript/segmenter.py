@@ -114,6 +114,7 @@ class Segmenter:
             comes after a pause, begins another segment.
         """
         events = self._end_before_provisional(placement)
+        before = self._final_length if self._is_open else 0
         old = self._provisional()
         new = text + provisional
         new = new.rstrip() if self._is_open and self._final_length else new.strip()
@@ -121,13 +122,37 @@ class Segmenter:
             events += self._start_over()
             old = ""
         if rest := new[len(old) :]:
+            start_ms = min(max(placement.start_ms, self._end_ms), placement.end_ms)
+            where = replace(placement, start_ms=start_ms) if old else placement
             self._space = "" if rest[0].isspace() else self._space
-            events.append(self._add_words(rest, placement, delta_received_s))
+            events.append(self._add_words(rest, where, delta_received_s))
         self._covered_ms = placement.end_ms
         if answered_ms is not None:
             rest_length = len((text + provisional).rstrip()) - len(text.rstrip())
             self._answer(answered_ms, max(0, self._length - rest_length))
+            self._correct_times(before, placement)
         return events
+
+    def _correct_times(self, from_length: int, placement: Placement) -> None:
+        """Limit the deltas of text that has become final to its position, as theirs was a guess.
+
+        Args:
+            from_length: how much of the segment's text was final before.
+            placement: position of the text that has become final.
+        """
+        if not (self._is_open and self._deltas):
+            return
+        at, start_ms, end_ms = 0, placement.start_ms, placement.end_ms
+        for number, delta in enumerate(self._deltas):
+            if from_length <= at < self._final_length:
+                begin_ms = min(max(delta.start_ms, start_ms), end_ms)
+                stop_ms = min(max(delta.end_ms, begin_ms), end_ms)
+                self._deltas[number] = replace(delta, start_ms=begin_ms, end_ms=stop_ms)
+            at += len(delta.text)
+        if not from_length:
+            self._start_ms = start_ms
+        if self._final_length >= self._length:
+            self._end_ms = end_ms
 
     def close(self, reason: FinalReason) -> list[TranscriptDelta | TranscriptFinal]:
         """End the open segment, if there is one.

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import (
+    DEFAULT_APPEND_BYTES,
     Address,
     Answer,
     DialectSession,
@@ -66,6 +67,7 @@ class RealtimeSession:
         dialect: the state of the server's protocol, for this session only.
         done_timeout_s: time without an answer, after `finish`, before the session fails.
         is_audio_binary: see `Capabilities`.
+        largest_append_bytes: likewise.
 
     Attributes:
         state: see the module's docstring.
@@ -79,6 +81,7 @@ class RealtimeSession:
         *,
         done_timeout_s: float,
         is_audio_binary: bool = False,
+        largest_append_bytes: int = DEFAULT_APPEND_BYTES,
     ) -> None:
         self.state = SessionState.OPENING
         self.is_doubted = False
@@ -86,6 +89,7 @@ class RealtimeSession:
         self._dialect = dialect
         self._done_timeout_s = done_timeout_s
         self._is_audio_binary = is_audio_binary
+        self._largest_append_bytes = largest_append_bytes
         self._stream: UpstreamStream | None = None
         self._moved = asyncio.Event()  # set on every event that `_until` may wait for
         self._error: UpstreamError | None = None
@@ -133,9 +137,11 @@ class RealtimeSession:
         if self._unsent or not self._dialect.accepts_audio:
             self._was_refused = True
             return False
-        message, is_binary = self._dialect.append(pcm), self._is_audio_binary
-        if message and not stream.send(message, is_binary=is_binary):
-            self._unsent.append((message, is_binary))
+        largest, is_binary = self._largest_append_bytes, self._is_audio_binary
+        for at in range(0, len(pcm), largest):
+            if message := self._dialect.append(pcm[at : at + largest]):
+                self._unsent.append((message, is_binary))
+        self._flush()
         return True
 
     def cut(self, speech: Speech) -> None:
@@ -195,7 +201,7 @@ class RealtimeSession:
     def on_writable(self) -> None:
         """Send what waits; then notify the listener that audio is accepted again."""
         self._moved.set()
-        self._send(())
+        self._flush()
         self._resume()
 
     def on_closed(self, error: UpstreamError | None) -> None:
@@ -233,8 +239,11 @@ class RealtimeSession:
 
     def _send(self, messages: Iterable[bytes]) -> None:
         """Send messages in order, after those that wait."""
+        self._unsent.extend((message, False) for message in messages)
+        self._flush()
+
+    def _flush(self) -> None:
         unsent = self._unsent
-        unsent.extend((message, False) for message in messages)
         while unsent and self._stream:
             message, is_binary = unsent[0]
             if not self._stream.send(message, is_binary=is_binary):

@@ -48,6 +48,7 @@ _BY_CLOSE_CODE: Final = {
     1013: "model-at-capacity",
 }
 _BY_STATUS: Final = {
+    400: "realtime-error",  # Mistral: an unknown model, and at times a known one
     401: "access-denied",
     403: "access-denied",
     404: "endpoint-not-found",

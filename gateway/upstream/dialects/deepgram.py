@@ -54,6 +54,7 @@ class Deepgram:
         language=True,
         keywords=True,
         clock=Clock.SPEECH,
+        answers_noise=True,
         is_audio_binary=True,
         keep_alive_s=4.0,  # after 10 s without audio the server closes; the vendor says 3 to 5 s
     )

@@ -26,9 +26,11 @@ the text since the last final answer is provisional. Answers come in the order o
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+DEFAULT_APPEND_BYTES: Final = 1 << 20
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +74,8 @@ class Ready(msgspec.Struct, frozen=True):
 
 class Done(msgspec.Struct, frozen=True):
     """The server sends no more answers: after `finish`, or earlier because its session is full.
+
+    After `finish`, provisional text becomes final, unless text is missing.
 
     Attributes:
         is_doubted: whether the server has shown that the times of the answers can't be trusted.
@@ -139,10 +143,12 @@ class Capabilities:
         keywords: whether keywords can be sent.
         delay: whether the delay can be chosen.
         clock: what the server answers.
+        answers_noise: for `SPEECH`, whether loud audio without words is answered, too.
         longest_turn_ms: for `TURNS`, the longest turn that the server accepts or answers well.
         delay_ms: how much of what is due a healthy server may leave unanswered.
         unit_bytes: size of the units into which the server divides the audio (PCM16, 16 kHz). A
             jump of the media clock must be between two units.
+        largest_append_bytes: the most audio that the server accepts in one message.
         is_audio_binary: whether audio is sent in binary messages; all others are text.
         longest_session_s: after this time the server ends a session.
         idle_s: a session without audio for this long may be ended by the server; None: never.
@@ -153,9 +159,11 @@ class Capabilities:
     keywords: bool = False
     delay: bool = False
     clock: Clock = Clock.AUDIO
+    answers_noise: bool = False
     longest_turn_ms: int = 15_000
     delay_ms: int = 0
     unit_bytes: int = 2
+    largest_append_bytes: int = DEFAULT_APPEND_BYTES
     is_audio_binary: bool = False
     longest_session_s: float = 1800.0
     idle_s: float | None = None
@@ -184,9 +192,11 @@ class DialectSession(Protocol):
         """
 
     def cut(self, speech: Speech) -> Iterable[Event]:
-        """End a turn, which consists of all audio since the turn before. Only for `TURNS`.
+        """End a turn, which consists of all audio since the turn before.
 
-        Its final answer has the times of `speech`, and `until_ms` is the end of the turn.
+        With `TURNS`, its final answer has the times of `speech`, and `until_ms` is the end of the
+        turn. With `SPEECH`, it is called in a pause, once a second, while the text of `speech`
+        stays provisional; a dialect whose server makes text final does nothing.
         """
 
     def keep_alive(self) -> Iterable[Event]:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from gateway.upstream.dialects.deepgram import Deepgram
 from gateway.upstream.dialects.dialect import Dialect
+from gateway.upstream.dialects.mistral import Mistral
 from gateway.upstream.dialects.openai import OpenAi
 from gateway.upstream.dialects.vllm_turns import VllmTurns
 from gateway.upstream.dialects.voxtral import Voxtral
@@ -18,6 +19,7 @@ class DialectName(StrEnum):
     OPENAI = "openai"
     SGLANG = "sglang"
     DEEPGRAM = "deepgram"
+    MISTRAL = "mistral"
 
 
 def fallback(dialect: Dialect) -> Dialect | None:
@@ -46,3 +48,5 @@ def make_dialect(name: DialectName, *, coalesce_ms: int = 0, pause_ms: int = 100
             return OpenAi(rate_hz=16_000, has_keywords=False)
         case DialectName.DEEPGRAM:
             return Deepgram(pause_ms)
+        case DialectName.MISTRAL:
+            return Mistral()

@@ -115,7 +115,7 @@ async def test_every_sample_is_transcribed_once(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "key", "reason"),
-    [("nova-3", "wrong", "access-denied"), ("whisper", "right", "realtime-protocol-error")],
+    [("nova-3", "wrong", "access-denied"), ("whisper", "right", "realtime-error")],
 )
 async def test_a_refusal_names_no_key(model: str, key: str, reason: str) -> None:
     async with engine("websocket", Options(model), api_key=key) as transport:

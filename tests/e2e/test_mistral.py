@@ -1,0 +1,97 @@
+"""Calls through the gateway to a server with Mistral's protocol."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Mapping, Sequence
+
+import pytest
+
+from cli import audit, demo, recordings
+from cli.callers.call import Call
+from cli.callers.twilio import Twilio
+from cli.recordings import read_mulaw
+from deploy.local import stack as local
+from deploy.local.credentials import CREDENTIALS
+from tests.e2e.test_whole_path import play, read_all
+from tests.speech import TWO_CITIES, plain_words, word_error_rate
+
+PAUSE = b"\xff" * 8 * 2400
+
+
+def settings(
+    model: str = "checksum", engine: dict[str, str] | None = None, **gateway: str
+) -> local.StackSettings:
+    ports = local.Ports.free()
+    url = f"ws://{local.HOST}:{ports.engine}"
+    upstream = {"GATEWAY_UPSTREAM": "websocket", "GATEWAY_REALTIME_URL": url}
+    return local.StackSettings(
+        ports=ports,
+        engine_model=model,
+        engine=engine or {},
+        gateway={"GATEWAY_DIALECT": "mistral", **upstream, **gateway},
+    )
+
+
+def talk(seed: int) -> bytes:
+    """Make audio of 12.1 s: three stretches of sound, with pauses between them."""
+    sounds = [audit.noise(seed + n, length_ms) for n, length_ms in enumerate((3000, 1700, 2600))]
+    return PAUSE.join(sounds)
+
+
+def account(seen: Sequence[Mapping[str, str]], call: Call) -> audit.Account:
+    """Account for a call's audio by its finals: only their times are exact."""
+    kept = [event for event in seen if event["type"] != "transcript.delta"]
+    numbered = [{**event, "n": str(n)} for n, event in enumerate(kept, start=1)]
+    return dataclasses.replace(audit.account(numbered, call.tracks), shed_deltas=0)
+
+
+async def assert_arrives(stack: local.Stack, call: Call, *meanwhile: Awaitable[object]) -> None:
+    """Play a call; assert that all of it was transcribed once, at its position."""
+    await asyncio.gather(play(stack, call), *meanwhile)
+    transcript, seen = await read_all(stack, call.call_id)
+    assert transcript.status == "completed"
+    assert transcript.missing == 0
+    sent_ms = sum(len(audio) // 8 for audio in call.tracks.values())
+    assert account(seen, call) == audit.Account(sent_ms, sent_ms)
+
+
+async def test_every_sample_arrives_once_in_order() -> None:
+    async with local.running(settings()) as stack:
+
+        async def crash() -> None:
+            await asyncio.sleep(4.0)
+            await stack.crash("engine")
+
+        await assert_arrives(stack, Call({"inbound": talk(10), "outbound": audit.noise(1, 12_100)}))
+        await assert_arrives(stack, Call({"inbound": talk(30)}), crash())
+
+
+async def test_a_rollover_loses_no_sample() -> None:
+    form = settings(GATEWAY_ROLLOVER_SOFT_S="2", GATEWAY_ROLLOVER_HARD_S="5")
+    async with local.running(form) as stack:
+        await assert_arrives(stack, Call({"inbound": talk(40), "outbound": audit.noise(2, 12_100)}))
+
+
+@pytest.mark.speech
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {},
+        {"ENGINE_MISTRAL_SEGMENTS": "false"},
+        {"ENGINE_MISTRAL_SEGMENTS": "false", "ENGINE_MISTRAL_TURNS": "false"},
+    ],
+    ids=["segments", "turns", "neither"],
+)
+async def test_no_word_of_a_recording_is_lost(engine: dict[str, str]) -> None:
+    tracks = {
+        "inbound": read_mulaw(recordings.two_cities()),
+        "outbound": read_mulaw(recordings.nagg_and_nell()),
+    }
+    async with local.running(settings("moonshine", engine)) as stack:
+        result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
+    report = demo.report(result)
+    assert (report["status"], report["gap_ms"]) == ("completed", 0)
+    text = " ".join(s.text for s in result.transcript.segments if s.track == "inbound")
+    assert word_error_rate(TWO_CITIES, text) <= 0.1
+    assert plain_words(text)[-4:] == plain_words(TWO_CITIES)[-4:]
+    assert result.transcript.missing == 0
