@@ -16,7 +16,9 @@ from gateway.upstream.dialects.dialect import Address, Dialect, Options
 from gateway.upstream.dialects.registry import fallback
 from gateway.upstream.transport import UpstreamTransport
 
-_QUARANTINE_S: Final = 30.0  # after an error that a retry would not fix
+# After an error that a retry would not fix; doubled each time that the next attempts fail likewise.
+_QUARANTINE_S: Final = 30.0
+_LONGEST_QUARANTINE_S: Final = 300.0
 _DOUBT_HINT: Final = (
     "The server merged deltas, as vLLM before 0.33 does for a slow reader: upgrade it, or set the "
     "endpoint's dialect to voxtral-turns."
@@ -89,7 +91,10 @@ class Endpoint:
         self.is_draining = config.drain
         self.is_doubted = False
         self._monotonic_s = monotonic_s
-        self._quarantined_until_s: float | None = None
+        self._refusal: UpstreamError | None = None  # why it was last quarantined
+        self._quarantine_s = 0.0  # for how long
+        self._quarantined_until_s = float("-inf")
+        self._refuses_late = False  # after first answers, so that an answer proves nothing
 
     def configure(self, config: EndpointConfig | None) -> None:
         """Apply a changed configuration; None is an endpoint that the routes no longer contain."""
@@ -106,12 +111,16 @@ class Endpoint:
 
     @property
     def is_quarantined(self) -> bool:
-        """Whether a session failed in the last 30 s with an error that a retry would not fix.
+        """Whether a session failed lately with an error that a retry would not fix.
 
         Any other endpoint is then preferred.
         """
-        until_s = self._quarantined_until_s
-        return until_s is not None and self._monotonic_s() < until_s
+        return self._monotonic_s() < self._quarantined_until_s
+
+    @property
+    def current_error(self) -> UpstreamError | None:
+        """The error with which sessions fail now; None if they work or none failed lately."""
+        return self._refusal if self.is_quarantined else self.health.current_error
 
     def breaker_state(self) -> float:
         """Return the breaker's state, as the value of its metric."""
@@ -142,7 +151,7 @@ class Endpoint:
 
     def is_failing(self) -> float:
         """Return 1 while sessions fail at the endpoint for any reason; the value of its metric."""
-        return float(self.health.current_error is not None)
+        return float(self.current_error is not None)
 
     def failed(self, error: UpstreamError, *, caller: int, probe: bool) -> None:
         """Count a failed attempt whose reason counts against the endpoint."""
@@ -159,18 +168,38 @@ class Endpoint:
                 hint=hint(error.reason),
             )
 
-    def quarantine(self) -> None:
-        """Prefer any other endpoint for 30 s after an error that a retry would not fix.
+    def quarantine(self, error: UpstreamError, *, after_answers: bool) -> None:
+        """Prefer any other endpoint for a while after an error that a retry would not fix.
 
         Otherwise an endpoint that refuses all sessions would have the most free slots, and attract
         all calls.
+
+        Args:
+            error: the error.
+            after_answers: whether the session had answered audio before.
         """
-        self._quarantined_until_s = self._monotonic_s() + _QUARANTINE_S
+        if self.is_quarantined:
+            return
+        now_s = self._monotonic_s()
+        is_again = now_s < self._quarantined_until_s + self._quarantine_s
+        longer_s = min(2 * self._quarantine_s, _LONGEST_QUARANTINE_S)
+        self._quarantine_s = longer_s if is_again else _QUARANTINE_S
+        self._quarantined_until_s = now_s + self._quarantine_s
+        self._refusal, self._refuses_late = error, after_answers
+        _log.warning(
+            "endpoint-set-aside",
+            endpoint=self.name,
+            reason=error.reason,
+            seconds=self._quarantine_s,
+            hint=hint(error.reason),
+        )
 
     def worked(self) -> None:
         """Close the breaker and reset the failure state after a session that worked."""
         if self.breaker.state(self._monotonic_s()) is not BreakerState.CLOSED:
             _log.info("breaker-closed", endpoint=self.name)
         self.breaker.succeed()
-        self.health.worked()
-        self._quarantined_until_s = None
+        if not (self.is_quarantined and self._refuses_late):
+            self.health.worked()
+        if not self._refuses_late:
+            self._quarantined_until_s = float("-inf")

@@ -73,17 +73,18 @@ class EndpointPool:
 
         If the route has changed since the call took it, its present endpoints are used.
         """
-        endpoints = [
-            self._endpoints[name] for name in self._routes.get(route.name, route).endpoints
-        ]
-        available = [endpoint for endpoint in endpoints if endpoint.accepts_attempts]
+        available = [endpoint for endpoint in self.of(route) if endpoint.accepts_attempts]
         if route.spread is Spread.MOST_FREE:
             available.sort(key=lambda endpoint: (-endpoint.pool.free, endpoint.pool.held))
         return sorted(available, key=lambda endpoint: endpoint.is_quarantined)
 
+    def of(self, route: Route) -> list[Endpoint]:
+        """Return a route's present endpoints, in its order."""
+        return [self._endpoints[name] for name in self._routes.get(route.name, route).endpoints]
+
     def failing(self) -> dict[str, UpstreamError]:
         """Return the endpoints where sessions currently fail, by name, with their last errors."""
-        found = {each.name: each.health.current_error for each in self if not each.is_draining}
+        found = {each.name: each.current_error for each in self if not each.is_draining}
         return {name: error for name, error in found.items() if error}
 
     def doubted(self) -> list[str]:

@@ -6,7 +6,8 @@ one slot per track stays reserved for it.
 
 The next session of a call prefers an endpoint where none of the call's sessions has failed, then
 the endpoint whose last failure is the oldest. It goes to an endpoint that is draining only if no
-other one can serve it.
+other one can serve it. While another endpoint of the route is left, it does not return to one that
+has failed with an error that a retry would not fix, until the endpoint's quarantine is over.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,11 +54,18 @@ class StreamReservation:
         self._replaces: dict[str, str] = {}  # lease -> the lease of the session it will replace
         self._failures = 0
         self._failed_at: dict[Endpoint, int] = {}  # endpoint -> number of its last failure
+        self._refusing: set[Endpoint] = set()  # failed with an error that a retry would not fix
 
     @property
     def route(self) -> str | None:
         """The route's name; see `Reservation`."""
         return self._route.name if self._route else None
+
+    @property
+    def has_endpoint_left(self) -> bool:
+        """Whether the call has not failed at all endpoints for good; see `Reservation`."""
+        endpoints = self._endpoints.of(self._route) if self._route else []
+        return not all(map(self._is_refused_by, endpoints))
 
     def choose(self, start: CallStarted) -> RouteTerms:
         """Choose the route, once; see `Reservation`."""
@@ -120,6 +128,10 @@ class StreamReservation:
         self._failures += 1
         self._failed_at[endpoint] = self._failures
 
+    def avoid(self, endpoint: Endpoint) -> None:
+        """Use another endpoint, if one is left, until the quarantine of this one is over."""
+        self._refusing.add(endpoint)
+
     def clear_penalty(self, endpoint: Endpoint) -> None:
         """Rank an endpoint as if none of the call's sessions had failed there."""
         self._failed_at.pop(endpoint, None)
@@ -162,7 +174,13 @@ class StreamReservation:
             is_leaving = endpoint.is_draining or endpoint in removed
             return is_leaving, endpoint.is_quarantined, last_failure, endpoint not in own
 
-        return sorted([*endpoints, *removed], key=drawbacks)
+        usable = [*endpoints, *removed]
+        if self.has_endpoint_left:
+            usable = [each for each in usable if not self._is_refused_by(each)]
+        return sorted(usable, key=drawbacks)
+
+    def _is_refused_by(self, endpoint: Endpoint) -> bool:
+        return endpoint in self._refusing and endpoint.is_quarantined
 
     def _is_in_use(self, lease: str | None) -> bool:
         return any(lease == each for _, each in self._in_use)
@@ -231,7 +249,8 @@ class LeasedSlot:
             self._reservation.penalize(self._endpoint)
             self._endpoint.health.failed(error)
         if not error.info.retry:
-            self._endpoint.quarantine()
+            self._reservation.avoid(self._endpoint)
+            self._endpoint.quarantine(error, after_answers=self._is_reported)
         counts_against_endpoint = (
             error.info.retry and error.fault in _ENDPOINT_FAULTS and error.reason != _AT_CAPACITY
         )

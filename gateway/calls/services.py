@@ -92,6 +92,10 @@ class Reservation(Protocol):
     def route(self) -> str | None:
         """Name of the route; None before it is chosen, or if no route matches."""
 
+    @property
+    def has_endpoint_left(self) -> bool:
+        """Whether an endpoint is left after errors that a retry at the same one would not fix."""
+
     def choose(self, start: CallStarted) -> RouteTerms:
         """Choose the route, if that is still open, and return its terms."""
 

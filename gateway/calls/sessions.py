@@ -10,7 +10,8 @@
     the carrier hangs up                 final commit, wait for the pending words, return
 
 The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
-ends the retries at once. `ModelSession` is one session; audio and words belong to the track.
+ends the retries at once, unless another endpoint of the route is left. `ModelSession` is one
+session; audio and words belong to the track.
 """
 
 import asyncio
@@ -170,7 +171,7 @@ class Sessions:
         """Keep a session open until all audio of the track is answered.
 
         Raises:
-            UpstreamError: a failure that no retry can cure, or the retry budget is exhausted.
+            UpstreamError: as `_back_off`.
         """
         try:
             while not self._track.is_transcription_done:
@@ -280,7 +281,8 @@ class Sessions:
         """Wait, with full jitter, before the next attempt.
 
         Raises:
-            UpstreamError: the failure can't be cured by a retry, or the budget is exhausted.
+            UpstreamError: the failure can't be cured by a retry, here or at another endpoint, or
+                the budget is exhausted.
         """
         # An open breaker is not the cause: what opened it is, if this call has seen it.
         is_breaker = error.reason == _CIRCUIT_OPEN
@@ -292,7 +294,8 @@ class Sessions:
         self._failures += 1
         wait_s = self._services.random.uniform(0, longest_s)
         spent_s = now_s + wait_s - self._failing_since_s
-        if not error.info.retry or spent_s > self._limits.retry_budget_s:
+        may_be_cured = error.info.retry or self._reservation.has_endpoint_left
+        if not may_be_cured or spent_s > self._limits.retry_budget_s:
             raise self.failure
         await asyncio.sleep(wait_s)
 

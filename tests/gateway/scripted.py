@@ -147,6 +147,7 @@ class ScriptedReservation:
         self.full = False
         self.has_a_bug = False
         self.roles: dict[str, str] = {}
+        self.has_endpoint_left = False
         self.tenant = "default"
 
     def choose(self, start: CallStarted) -> RouteTerms:

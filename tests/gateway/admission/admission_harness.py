@@ -1,6 +1,6 @@
 """The admission of one gateway, for tests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.metrics import Metrics
 from gateway.upstream.dialects.dialect import Options
 from gateway.upstream.dialects.registry import make_dialect
 from tests.gateway.admission.memory_capacity import MemoryCapacityStore
-from tests.gateway.scripted import ScriptedTransport
+from tests.gateway.scripted import ScriptedStream, ScriptedTransport
 
 TRACKS = [TrackFormat("inbound", Encoding.PCMU, 8000), TrackFormat("outbound", Encoding.PCMU, 8000)]
 BROKEN = UpstreamError("connect-refused")
@@ -55,6 +55,7 @@ class AdmissionHarness:
         store: MemoryCapacityStore | None = None,
         owner: str = "gw-0",
         wait_s: float = 0,
+        greet: Callable[[ScriptedStream], None] = ScriptedStream.created,
     ) -> None:
         endpoints = endpoints or {"a": endpoint()}
         routes = routes or [{"name": "all", "endpoints": list(endpoints)}]
@@ -63,7 +64,7 @@ class AdmissionHarness:
         self.store = store or MemoryCapacityStore(lambda: 0.0)
         self.metrics = Metrics()
         self.capacity = Capacity(self.store, pools(parsed), owner=owner, lease_s=3000)
-        self.transports = {name: ScriptedTransport() for name in endpoints}
+        self.transports = {name: ScriptedTransport(greet) for name in endpoints}
         self.admission = Admission(
             parsed,
             access(parsed, self.transports),

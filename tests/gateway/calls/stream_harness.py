@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from gateway.calls.services import CallLimits, CallServices, epochs
+from gateway.calls.services import CallLimits, CallServices, Reservation, epochs
 from gateway.calls.stream import CallStream
 from gateway.calls.termination import Termination
 from gateway.carriers.adapter import Adapter
@@ -33,6 +33,7 @@ class StreamHarness:
         transport: ScriptedTransport,
         adapter: Adapter | None = None,
         *,
+        reservation: Reservation | None = None,
         is_probed: bool = True,
         **limits: Any,
     ) -> None:
@@ -76,7 +77,7 @@ class StreamHarness:
                 wall_s=lambda: 1_700_000_000.0,
                 random=Random(1),  # noqa: S311  # the same jitter in each run
             ),
-            self.reservation,
+            reservation or self.reservation,
             authorize=self.authorize,
             on_termination=lambda _: self.woken.set(),
             reply=self.reply,
