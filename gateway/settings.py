@@ -229,8 +229,8 @@ class Settings(BaseSettings):
     )
     rollover_hard_s: PositiveFloat = Field(
         1500,
-        description="Age at which a session is replaced in mid-speech, in seconds. SageMaker ends "
-        "sessions after 1800.",
+        description="Age at which a session is replaced in mid-speech, in seconds; sooner if its "
+        "server or SageMaker would end it.",
     )
     first_delta_late_s: PositiveFloat = Field(
         3,

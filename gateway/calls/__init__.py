@@ -8,6 +8,7 @@ replay_buffer    audio that must be sent, or may have to be sent again
 replay_state     what is answered, final or missing, and where a replay begins
 sessions         opens, watches and replaces the track's model sessions
 model_session    one session
+rest             takes the audio of a track that needs no session for now
 silent_model     detects a model that returns no words
 stream_reporter  events that are not words, and the log line of a stream
 snapshot         the state of a stream for the admin API

@@ -28,6 +28,7 @@ USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's default, and its first token
 # Silence this long ago counts as answered: the server may still find words in soft speech.
 _SOFT_SPEECH_MS: Final = 3000
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
+_IDLE_S: Final = 8.0  # without audio, after which an end is no failure; vendors wait 10 s or more
 
 _log = structlog.get_logger()
 
@@ -58,6 +59,11 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     is_missed: bool = False
     provisional: str = ""
 
+    @classmethod
+    def silence(cls, placement: Placement, now_s: float) -> "PlacedAnswer":
+        """Return the answer for audio without speech that no server has received."""
+        return cls("", placement, placement.end_ms, now_s, 0)
+
 
 class ModelSession:
     """One session, from its opening to its end. It releases its slot at the end.
@@ -81,8 +87,11 @@ class ModelSession:
         answers: number of answers received.
         has_text: whether one of them had text.
         error: why it failed; None if it did not.
+        has_expired: whether the server has ended it because it received no audio. That is no
+            failure.
         opened_s: when it was open, on the monotonic clock.
         sent_s: when audio was last sent, or it was opened, on the monotonic clock.
+        longest_s: after this time the server, or its platform, ends it; inf: never.
     """
 
     def __init__(
@@ -104,6 +113,7 @@ class ModelSession:
         self.answers = 0
         self.has_text = False
         self.error: UpstreamError | None = None
+        self.has_expired = False
         self.opened_s = 0.0
         self.sent_s = 0.0
         self._services = services
@@ -117,6 +127,8 @@ class ModelSession:
         self._live = services.metrics.sessions_live
         self._is_in_live_metric = False  # in that metric
         self._capabilities = slot.dialect.capabilities
+        ends_s = (self._capabilities.longest_session_s, slot.transport.longest_stream_s)
+        self.longest_s = min(each or float("inf") for each in ends_s)
         self._dialect = slot.dialect.session(slot.options)
         self._session = RealtimeSession(
             self,
@@ -184,9 +196,13 @@ class ModelSession:
     @property
     def is_healthy(self) -> bool:
         """Whether it is open and no answer is due; all answers are due after the final commit."""
+        return not (self.is_over or self._owes_answers)
+
+    @property
+    def _owes_answers(self) -> bool:
         allowed_ms = 0 if self._is_finishing else self._capabilities.delay_ms
         has_provisional = self._speech is not None and self._speech.has_provisional
-        return not (self.is_over or has_provisional) and self.lag_ms <= allowed_ms
+        return has_provisional or self.lag_ms > allowed_ms
 
     @property
     def is_doubtful(self) -> bool:
@@ -252,7 +268,7 @@ class ModelSession:
         chunk = quiet.chunk
         placement = Placement(chunk.start_ms, chunk.end_ms, quiet.received_s)
         now_s = self._services.monotonic_s()
-        self._pass_on(PlacedAnswer("", placement, chunk.end_ms, now_s, 0))
+        self._pass_on(PlacedAnswer.silence(placement, now_s))
 
     async def finish(self) -> None:
         """Send the final commit and wait for `done`, in bounded time.
@@ -479,7 +495,10 @@ class ModelSession:
             self._live.dec()
         if self._session.is_doubted:
             self.slot.doubted()
-        if error is not None:
+        if error is not None and self._is_expiry(error):
+            self.has_expired = True
+            self._span.set(reason="idle")
+        elif error is not None:
             self.slot.failed(error)
             metric = self._services.metrics.session_failures_total
             metric.labels(error.fault, error.reason).inc()
@@ -488,3 +507,9 @@ class ModelSession:
         self._writable.set()
         self.slot.release()
         self._on_over(self)
+
+    def _is_expiry(self, error: UpstreamError) -> bool:
+        """Return whether the server has ended an idle session."""
+        is_open = self.opened_s > 0 and not self._is_finishing
+        idle_s = self._services.monotonic_s() - self.sent_s
+        return is_open and error.info.retry and not self._owes_answers and idle_s >= _IDLE_S

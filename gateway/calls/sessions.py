@@ -7,6 +7,7 @@
     it lags, or is very old              likewise, even in mid-speech
     no audio, for nearly as long as its  finish it; open another for the next audio
       server keeps an idle session
+    its server ends it without audio     likewise
     the carrier hangs up                 final commit, wait for the pending words, return
 
 The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
@@ -20,9 +21,12 @@ from typing import Final, Protocol
 
 from gateway.calls.model_session import ModelSession, PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
+from gateway.calls.rest import Rest
 from gateway.calls.services import CallServices, Reservation
 from gateway.errors import UpstreamError
 from gateway.tracing import Span
+from gateway.transcript.session_timeline import Placement
+from gateway.upstream.dialects.dialect import Clock
 
 _TICK_S: Final = 1.0  # how often a session is checked
 _CIRCUIT_OPEN: Final = "circuit-open"
@@ -31,6 +35,9 @@ _BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # how long the next session waits for a pause to take over in
 _PAUSE_TICK_S: Final = 0.25  # how often it checks for one
 _IDLE_SHARE: Final = 0.8  # of the time after which a server may end an idle session
+# Of the time after which the server ends any session: replaced in a pause, and in mid-speech.
+_SOFT_SHARE: Final = 0.8
+_HARD_SHARE: Final = 0.9
 
 
 class SessionHost(Protocol):
@@ -83,7 +90,7 @@ class Sessions:
     """Keeps a session open for a track.
 
     Attributes:
-        receiver: the session that receives the audio; None without one.
+        receiver: what receives the audio: a session, or `Rest`; None without one.
         failure: why the last session failed; None after progress.
         reconnects: number of sessions that failed and were replaced.
         rollovers: number of sessions that were replaced as planned.
@@ -93,7 +100,7 @@ class Sessions:
     def __init__(
         self, track: SessionHost, services: CallServices, reservation: Reservation, trace: Span
     ) -> None:
-        self.receiver: ModelSession | None = None
+        self.receiver: ModelSession | Rest | None = None
         self.failure: UpstreamError | None = None
         self.reconnects = 0
         self.rollovers = 0
@@ -122,7 +129,7 @@ class Sessions:
     @property
     def is_live(self) -> bool:
         """Whether a session can receive audio."""
-        return self.receiver is not None and not self.receiver.is_over
+        return isinstance(self.receiver, ModelSession) and not self.receiver.is_over
 
     @property
     def state(self) -> str:
@@ -191,10 +198,12 @@ class Sessions:
                         session.error = self._premature(session)
                     await self._until(self._is_due, _TICK_S)
                     if self._is_idle(session):
-                        await self._rest(session)
+                        await self._put_to_rest(session)
                     else:
                         session = await self._supervise(session)
-                if session.error and not self._track.is_transcription_done:
+                if session.has_expired and not self._track.is_far_behind:
+                    await self._rest(session)
+                elif session.error and not self._track.is_transcription_done:
                     self._count_mute(session)
                     await self._recover(session.error)
         finally:
@@ -236,7 +245,8 @@ class Sessions:
         self._open.discard(session)
         if session is self.receiver:
             self._lost_at_s = self._services.monotonic_s()
-        self.failure = session.error or self.failure
+        if not session.has_expired:
+            self.failure = session.error or self.failure
         self._changed.set()
 
     def _count_mute(self, session: ModelSession) -> None:
@@ -308,20 +318,32 @@ class Sessions:
             return False
         return self._services.monotonic_s() - session.sent_s >= _IDLE_SHARE * idle_s
 
-    async def _rest(self, session: ModelSession) -> None:
+    async def _put_to_rest(self, session: ModelSession) -> None:
         """Finish an idle session, and wait for audio that needs another one."""
         self.receiver = None
-        if not await _finish(session):
-            return
+        if await _finish(session):
+            await self._rest(session)
+
+    async def _rest(self, session: ModelSession) -> None:
+        """Wait for audio that needs another session, after the end of an idle one."""
+        is_of_turns = session.slot.dialect.capabilities.clock is Clock.TURNS
+        self.receiver = Rest(self._answer_silence, self.wake) if is_of_turns else None
+        self._current = None
         self._is_resting = True
         self._trace.event("idle")
         try:
+            self._track.send()
             while not (self._track.has_unsent or self._track.is_sending_done):
                 await self._until(lambda: self._track.has_unsent, _TICK_S)
         finally:
+            self.receiver = None
             self._is_resting = False
             self._lost_at_s = self._services.monotonic_s()
         self._services.metrics.rollovers_total.labels("idle").inc()
+
+    def _answer_silence(self, placement: Placement) -> None:
+        now_s = self._services.monotonic_s()
+        self._track.on_answer(PlacedAnswer.silence(placement, now_s))
 
     async def _supervise(self, session: ModelSession) -> ModelSession:
         """Fail a session that is unhealthy; roll it over if it lags or is old.
@@ -343,9 +365,10 @@ class Sessions:
         session.measure_lag(now_s)
         if session.is_lagging(now_s):
             return await self._roll_over(session, "lag", must=True)
-        if age_s >= self._limits.rollover_hard_s:
+        if age_s >= min(self._limits.rollover_hard_s, _HARD_SHARE * session.longest_s):
             return await self._roll_over(session, "age", must=True)
-        if age_s >= self._limits.rollover_soft_s and self._track.is_quiet:
+        soft_s = min(self._limits.rollover_soft_s, _SOFT_SHARE * session.longest_s)
+        if age_s >= soft_s and self._track.is_quiet:
             return await self._roll_over(session, "pause", must=False)
         return session
 

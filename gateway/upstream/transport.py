@@ -51,6 +51,10 @@ class StreamReceiver(Protocol):
 class UpstreamTransport(Protocol):
     """Opens streams; one per process, shared by all calls."""
 
+    @property
+    def longest_stream_s(self) -> float | None:
+        """Time after which the platform ends a stream; None: never."""
+
     async def open(
         self, receiver: StreamReceiver, address: Address | None = None
     ) -> UpstreamStream:

@@ -76,6 +76,8 @@ class WebSocketTransport:
         observe_wait_s: called for each message with the time it waited for the socket's buffer.
     """
 
+    longest_stream_s: Final = None
+
     def __init__(
         self,
         url: str,

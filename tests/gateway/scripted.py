@@ -80,6 +80,8 @@ class ScriptedStream:
 class ScriptedTransport:
     """Opens scripted streams; `greet` is called with each new stream."""
 
+    longest_stream_s: float | None = None
+
     def __init__(self, greet: Callable[[ScriptedStream], None] = ScriptedStream.created) -> None:
         self.streams: list[ScriptedStream] = []
         self.refusal: UpstreamError | None = None
@@ -108,11 +110,11 @@ class ScriptedSlot:
     """A session slot with a scripted transport."""
 
     endpoint: str = "main"
-    options: Options = Options("m")
     address: Address | None = None
 
     def __init__(self, reservation: "ScriptedReservation") -> None:
         self.dialect = reservation.dialect
+        self.options = reservation.options
         self.transport: UpstreamTransport = reservation.transport
         self._reservation = reservation
         self.held = True
@@ -141,13 +143,14 @@ class ScriptedReservation:
     def __init__(self, transport: ScriptedTransport) -> None:
         self.transport = transport
         self.dialect: Dialect = Voxtral()
+        self.options = Options("m")
         self.slots: list[ScriptedSlot] = []
         self.refusal: CarrierError | None = None
         self.route: str | None = "default"
+        self.has_endpoint_left = False
         self.full = False
         self.has_a_bug = False
         self.roles: dict[str, str] = {}
-        self.has_endpoint_left = False
         self.tenant = "default"
 
     def choose(self, start: CallStarted) -> RouteTerms:

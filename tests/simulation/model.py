@@ -197,6 +197,8 @@ class Link:
     """One gateway's transport to an endpoint; implements `UpstreamTransport`."""
 
     def __init__(self, endpoint: Endpoint, gateway: str, process: Process) -> None:
+    longest_stream_s: Final = None
+
         self._endpoint = endpoint
         self._gateway = gateway
         self._process = process

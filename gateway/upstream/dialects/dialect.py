@@ -150,7 +150,7 @@ class Capabilities:
             jump of the media clock must be between two units.
         largest_append_bytes: the most audio that the server accepts in one message.
         is_audio_binary: whether audio is sent in binary messages; all others are text.
-        longest_session_s: after this time the server ends a session.
+        longest_session_s: after this time the server ends a session; None: never.
         idle_s: a session without audio for this long may be ended by the server; None: never.
         keep_alive_s: after this time without audio, `keep_alive` must be called; None: never.
     """
@@ -165,7 +165,7 @@ class Capabilities:
     unit_bytes: int = 2
     largest_append_bytes: int = DEFAULT_APPEND_BYTES
     is_audio_binary: bool = False
-    longest_session_s: float = 1800.0
+    longest_session_s: float | None = None
     idle_s: float | None = None
     keep_alive_s: float | None = None
 

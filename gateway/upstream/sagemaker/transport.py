@@ -111,6 +111,8 @@ class SageMakerTransport:
         SettingsError: the URL is not https, or the CA file is unusable.
     """
 
+    longest_stream_s: Final = 1800.0
+
     def __init__(
         self,
         endpoint_name: str,

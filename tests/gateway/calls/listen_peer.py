@@ -92,6 +92,8 @@ class ListenStream:
 class ListenTransport:
     """Opens connections with the checksum engine, or another one."""
 
+    longest_stream_s: float | None = None
+
     def __init__(
         self,
         options: ListenOptions = OPTIONS,

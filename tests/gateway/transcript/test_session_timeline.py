@@ -170,3 +170,30 @@ def test_positions_never_decrease_and_stay_within_the_audio_sent(
 def test_padding_of_a_delta_is_its_audio_without_a_position() -> None:
     clock = clock_with((5000, 5080), (5080, 5080, 80), (5080, 5100, 60))
     assert [each.padding_ms for _ in range(4) if (each := clock.tick())] == [0, 80, 60, 0]
+
+
+@pytest.mark.parametrize(
+    ("from_ms", "to_ms", "expected"),
+    [
+        (4500, 4700, (9000, 9140)),  # it begins in the padding
+        (1900, 5060, (9000, 9500)),  # it begins in the last 100 ms before the hold
+        (1500, 4600, (1500, 9040)),  # most of it is before the hold
+        (1500, 5560, (1500, 10_000)),  # it begins too long before the hold to be an error
+        (1500, 2000, (1500, 2000)),
+        (4560, 4700, (9000, 9140)),
+    ],
+)
+@pytest.mark.parametrize("is_final", [True, False])
+def test_words_that_begin_after_a_hold_are_not_placed_before_it(
+    from_ms: int, to_ms: int, expected: tuple[int, int], is_final: bool
+) -> None:
+    """Symptom: a final spanned a hold, because the server's times of its words were imprecise."""
+    timeline = SessionTimeline()
+    for at_ms in range(0, 2000, 80):
+        timeline.record_sent(at_ms, at_ms + 80, 80, 0.0)
+    for _ in range(32):
+        timeline.record_sent(2000, 2000, 80, 0.0)  # padding
+    for at_ms in range(9000, 10_000, 40):
+        timeline.record_sent(at_ms, at_ms + 40, 40, 0.0)
+    placement = timeline.place(from_ms, to_ms, is_final=is_final)
+    assert (placement.start_ms, placement.end_ms) == expected

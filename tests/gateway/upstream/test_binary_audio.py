@@ -14,6 +14,8 @@ CLOSE = b'{"type":"CloseStream"}'
 class Peer:
     """A transport and its stream; records each message and whether it is binary."""
 
+    longest_stream_s: float | None = None
+
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, bool]] = []
         self.room = 1000
