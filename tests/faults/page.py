@@ -9,6 +9,7 @@ from typing import Final
 from deploy.local.proxy import Delay, Throttle
 from tests.faults.matrix import CELLS, FAULTS, HEALS_AFTER_S, LOST_REPLIES, Cell, Moment
 from tests.faults.stack import Link
+from tests.simulation import test_failover, test_faults
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs/fault-matrix.md"
 
@@ -32,6 +33,26 @@ in the last rows, where it lasts until the call is over.
 This page is generated from `tests/faults/matrix.py`: change it there, then run `./run fix`.
 """
 
+_DIALECTS: Final = """## Dialects
+
+The cells above are played with the dialect `voxtral`, on real sockets. The test suite also plays
+each fault in simulated time, with each dialect, against the CPU engine's server of that dialect.
+The required outcome is the same: every 80 ms is transcribed exactly once, or is in a declared gap.
+(The dialect `openai` is that of `sglang` with another sample rate.)"""
+_FAILOVER: Final = f"""### Failover between dialects
+
+A route has two endpoints of different dialects, and a session of the first one fails, in simulated
+time:
+
+- {", ".join(test_failover.FAULTS)}:
+  {", ".join(test_failover.MOMENTS)}
+- {", ".join(test_failover.UNOPENED)}: at the opening of the first session, or of the second
+
+There are {len(test_failover.CASES)} cases. Each of the {len(test_failover.PAIRS)} ordered pairs of
+dialects plays {test_failover.PER_PAIR} of them, so that each case is played. The other endpoint
+must complete the call, without a gap. (If a session is slow or stalled, up to 1 s may be in a gap,
+because the replay buffer of these calls has only 4 s. A throttled one may end the call before its
+pending words.)"""
 _WHOLE: Final = "whole"
 _MAY_FAIL: Final = "whole, may fail"
 _MAY_NOT_START: Final = "whole or no stream"
@@ -70,6 +91,9 @@ def render() -> str:
                 _table(("outcome", "meaning"), list(_OUTCOMES.items())),
                 f"## The {len(CELLS)} cells",
                 _table(("fault", "begins", *Link), _rows()),
+                _DIALECTS,
+                _table(("fault of a link to the model", *test_faults.DIALECTS), _dialect_rows()),
+                _FAILOVER,
             ]
         ).rstrip()
         + "\n"
@@ -114,6 +138,15 @@ def _rows() -> list[tuple[str, ...]]:
         )
         for fault, moment, stays in begins
     ]
+
+
+def _dialect_rows() -> list[tuple[str, ...]]:
+    """Return a row per fault: on which links it is simulated with each dialect."""
+    links = {
+        dialect: ", ".join(link for each, link in test_faults.LINKS if each == dialect)
+        for dialect in test_faults.DIALECTS
+    }
+    return [(fault, *links.values()) for fault in test_faults.UPSTREAM]
 
 
 def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

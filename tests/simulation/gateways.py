@@ -210,8 +210,12 @@ class Gateway:
         self._admission = Admission(
             routes,
             {
-                name: Access(link, make_dialect(plan.dialect), Options(MODEL))
-                for name, link in self.links.items()
+                spec.name: Access(
+                    self.links[spec.name],
+                    make_dialect(spec.dialect or plan.dialect),
+                    Options(MODEL),
+                )
+                for spec in plan.endpoints
             },
             self.capacity,
             metrics,

@@ -122,6 +122,7 @@ class EndpointSpec:
     latency_s: float  # one way
     window: int  # messages that a stream can queue
     segment_tokens: int | None = None  # as in the engine's `Rules`
+    dialect: DialectName | None = None  # None: that of the plan
 
 
 class Endpoint:
@@ -196,9 +197,9 @@ class Endpoint:
 class Link:
     """One gateway's transport to an endpoint; implements `UpstreamTransport`."""
 
-    def __init__(self, endpoint: Endpoint, gateway: str, process: Process) -> None:
     longest_stream_s: Final = None
 
+    def __init__(self, endpoint: Endpoint, gateway: str, process: Process) -> None:
         self._endpoint = endpoint
         self._gateway = gateway
         self._process = process

@@ -15,7 +15,7 @@ from typing import Final
 from cli.audit import account
 from gateway.upstream.dialects.registry import DialectName
 from tests.simulation.carrier import LEG
-from tests.simulation.plan import Fault
+from tests.simulation.plan import Fault, Plan
 from tests.simulation.world import Events, Evidence, Incarnation
 
 LOST: Final = "lost"
@@ -78,13 +78,18 @@ def _judge_stream(
         yield "stays lost although its gateway continued"
     for leg, owner in owners.items():
         if mine[leg]:
-            exact = evidence.plan.dialect is DialectName.VOXTRAL
-            yield from _judge_incarnation(mine[leg], owner, exact=exact)
+            yield from _judge_incarnation(mine[leg], owner, exact=_is_exact(evidence.plan))
         elif not (
             _is_older(owner, owners.get(newest), -_NEAR_S)
             or _crashed_before_first_batch(evidence, owner)
         ):
             yield f"{owner.gateway} published nothing"
+
+
+def _is_exact(plan: Plan) -> bool:
+    """Return whether all endpoints answer each 80 ms of audio by itself."""
+    dialects = {endpoint.dialect or plan.dialect for endpoint in plan.endpoints}
+    return dialects == {DialectName.VOXTRAL}
 
 
 def _leg_of(event: Mapping[str, str]) -> str | None:

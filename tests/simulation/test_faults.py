@@ -8,12 +8,22 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import world
 from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 from tests.simulation.oracle import judge
 from tests.simulation.plan import Call, Event, Fault, Hangup, Plan
 
 TRACKS = ("inbound", "outbound")
+# OpenAI's own rate is 24 kHz, and resampled audio has other checksums. SGLang's server speaks the
+# same dialect at 16 kHz.
+DIALECTS = (
+    DialectName.VOXTRAL,
+    DialectName.VOXTRAL_TURNS,
+    DialectName.QWEN3_ASR,
+    DialectName.SGLANG,
+    DialectName.DEEPGRAM,
+)
 AT_S = 1.5  # during speech
 FOR_S = 1.0
 UPSTREAM_LOSS = {  # reason of a broken connection, by link
@@ -57,7 +67,21 @@ CARRIER = {  # delay of frames in seconds, and how the socket ends
 }
 
 
+def endpoint(dialect: DialectName) -> EndpointSpec:
+    """Return an endpoint that speaks a dialect."""
+    return EndpointSpec(
+        "a",
+        slots=10,
+        context_deltas=10_000,
+        latency_s=0.02,
+        window=256,
+        segment_tokens=128 if dialect is DialectName.QWEN3_ASR else None,
+        dialect=dialect,
+    )
+
+
 def plan(
+    dialect: DialectName = DialectName.VOXTRAL,
     *,
     stream_faults: Sequence[PlannedFault] = (),
     events: Sequence[Event] = (),
@@ -84,7 +108,7 @@ def plan(
     return Plan(
         seed=1,
         calls=(call,),
-        endpoints=(EndpointSpec("a", slots=10, context_deltas=10_000, latency_s=0.02, window=256),),
+        endpoints=(endpoint(dialect),),
         capacity=(10,),
         fault_rate=0.0,
         fault_kinds=(),
@@ -103,15 +127,22 @@ def last_event(evidence: world.Evidence) -> dict[str, str]:
     return evidence.records["CA0"][-1]
 
 
+# On the links within an endpoint, a fault only has another reason.
+LINKS = (
+    *((DialectName.VOXTRAL, link) for link in UPSTREAM_LOSS),
+    *((dialect, "gateway-endpoint") for dialect in DIALECTS if dialect != DialectName.VOXTRAL),
+)
+
+
 @pytest.mark.parametrize("fault", UPSTREAM)
-@pytest.mark.parametrize("link", UPSTREAM_LOSS)
-def test_faults_between_gateway_and_model(fault: str, link: str) -> None:
+@pytest.mark.parametrize(("dialect", "link"), LINKS)
+def test_faults_between_gateway_and_model(fault: str, link: str, dialect: DialectName) -> None:
     planned = UPSTREAM[fault]
     if planned.kind is StreamFault.RESET:
         planned = PlannedFault(planned.kind, planned.after_s, UPSTREAM_LOSS[link])
     if planned.kind is StreamFault.REFUSED:
         planned = PlannedFault(planned.kind, planned.after_s, REFUSAL[link])
-    evidence = world.run(plan(stream_faults=[planned] * len(TRACKS)))
+    evidence = world.run(plan(dialect, stream_faults=[planned] * len(TRACKS)))
     assert judge(evidence) == []
     end = last_event(evidence)
     assert end["status"] == "completed"
@@ -128,9 +159,10 @@ def test_faults_between_gateway_and_redis(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", CARRIER)
-def test_faults_between_carrier_and_gateway(fault: str) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_faults_between_carrier_and_gateway(fault: str, dialect: DialectName) -> None:
     late_s, hangup = CARRIER[fault]
-    evidence = world.run(plan(late_s=late_s, hangup=hangup))
+    evidence = world.run(plan(dialect, late_s=late_s, hangup=hangup))
     assert judge(evidence) == []
     end = last_event(evidence)
     lost = ("failed", "socket-lost")

@@ -109,7 +109,7 @@ class _World:
                 self._trace,
                 capacity,
                 shared=is_counted,
-                dialect=plan.dialect,
+                dialect=spec.dialect or plan.dialect,
             )
             for spec, capacity in zip(plan.endpoints, plan.capacity, strict=True)
         }
