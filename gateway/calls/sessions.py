@@ -201,7 +201,7 @@ class Sessions:
                         await self._put_to_rest(session)
                     else:
                         session = await self._supervise(session)
-                if session.has_expired and not self._track.is_far_behind:
+                if session.has_expired and self._track.is_quiet:
                     await self._rest(session)
                 elif session.error and not self._track.is_transcription_done:
                     self._count_mute(session)

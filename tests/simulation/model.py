@@ -193,6 +193,11 @@ class Endpoint:
         for stream in list(self.streams):
             stream.reset(reason)
 
+    def stall_all(self) -> None:
+        """Send no more replies on the streams that are open now."""
+        for stream in self.streams:
+            stream.stall()
+
 
 class Link:
     """One gateway's transport to an endpoint; implements `UpstreamTransport`."""
@@ -328,6 +333,10 @@ class Stream:
     def reset(self, reason: str) -> None:
         """End with an error; messages in flight are lost."""
         self._close(UpstreamError(reason))
+
+    def stall(self) -> None:
+        """Send no more replies."""
+        self._fault, self._fault_active = PlannedFault(StreamFault.STALLED), True
 
     def _activate_fault(self) -> None:
         if self._receiver is None:

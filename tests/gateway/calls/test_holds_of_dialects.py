@@ -150,8 +150,9 @@ def test_holds_lose_no_words(dialect: DialectName, idle_s: int | None, sends_sil
 
 
 @pytest.mark.parametrize("dialect", IDLE_S)
+@pytest.mark.parametrize("silence_s", [0, 12])
 def test_a_server_that_ends_idle_sessions_is_not_asked_until_audio_comes(
-    dialect: DialectName,
+    dialect: DialectName, silence_s: int
 ) -> None:
     """Symptom: sessions were opened again and again in a hold, until the breaker opened."""
 
@@ -161,6 +162,7 @@ def test_a_server_that_ends_idle_sessions_is_not_asked_until_audio_comes(
         async with running_stream(ScriptedTransport(), **LIMITS) as (harness, task):
             call = Call(harness, server)
             await call.speak()
+            await call.hold(silence_s, sends_silence=True)
             await call.hold(30, sends_silence=False)
             assert (server.ended, call.state, len(server.opened_s)) == (["idle"], "idle", 1)
             await call.hold(600, sends_silence=False)
