@@ -19,10 +19,11 @@ import msgspec
 import uvloop
 
 from gateway import logs
+from gateway.upstream.dialects.registry import DialectName
 from tests import pace
 from tests.faults import matrix
 from tests.faults.matrix import Cell, Outcome
-from tests.faults.stack import set_credentials
+from tests.faults.stack import SERVERS, set_credentials
 from tests.redis_servers import valkey
 
 _CALLS_PER_CORE: Final = 6  # on an idle core; fewer on a busy one
@@ -38,6 +39,12 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one outcome per line as JSON")
     parser.add_argument("--log", default="ERROR", help="log level of the gateways")
+    parser.add_argument(
+        "--dialect",
+        type=DialectName,
+        default=DialectName.VOXTRAL,
+        help=f"of the endpoint: {', '.join(SERVERS)}",
+    )
     parser.add_argument("--share", help=argparse.SUPPRESS)  # i/n: the share of a child process
     options = parser.parse_args()
     cells = [cell for cell in matrix.CELLS if options.only in str(cell)]
@@ -66,6 +73,7 @@ async def _play_shares(options: argparse.Namespace, on_outcome: Callable[[Outcom
         "tests.faults",
         f"--only={options.only}",
         f"--log={options.log}",
+        f"--dialect={options.dialect}",
     ]
     if options.at_once:
         command.append(f"--at-once={options.at_once}")
@@ -102,6 +110,7 @@ def _play_share(cells: Sequence[Cell], options: argparse.Namespace) -> None:
                 int(url.rpartition(":")[2]),
                 Path(folder),
                 at_once=at_once,
+                dialect=options.dialect,
                 on_outcome=lambda each: print(msgspec.json.encode(each).decode(), flush=True),  # noqa: T201
             )
         )

@@ -1,7 +1,8 @@
 """Helpers: make the calls of the fault tests, and read and check their events."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
@@ -11,10 +12,13 @@ from cli import events
 from cli.audit import Account, account
 from cli.callers.call import Call
 from gateway.app import Gateway
+from gateway.upstream.dialects.registry import DialectName
 from tests.faults.caller import CALL_MS, TRACK, speech_pause_speech
 from tests.faults.stack import HOST
 
 WHOLE: Final = Account(audio_ms=CALL_MS, transcribed_ms=CALL_MS)
+
+type Published = Sequence[Mapping[str, str]]
 
 _LIMIT_S: Final = 60.0
 _seeds = count(1)
@@ -42,6 +46,15 @@ async def events_of(call: Call, redis_port: int) -> list[Mapping[str, str]]:
 async def account_of(call: Call, redis_port: int) -> Account:
     """Account for a call's audio."""
     return account(await events_of(call, redis_port), call.tracks)
+
+
+def account_as(dialect: DialectName, published: Published, call: Call) -> Account:
+    """Account for a call's audio, as exactly as the times of the dialect's words are."""
+    if dialect is DialectName.MISTRAL:  # only the times of finals are exact
+        kept = [event for event in published if event["type"] != "transcript.delta"]
+        numbered = [{**event, "n": str(n)} for n, event in enumerate(kept, start=1)]
+        return replace(account(numbered, call.tracks), shed_deltas=0)
+    return account(published, call.tracks, exact=dialect is DialectName.VOXTRAL)
 
 
 async def end_of(call: Call, redis_port: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from cli.audit import Account, account
+from cli.audit import Account
 from cli.callers.call import Call
 from deploy.local.proxy import (
     BlackHole,
@@ -31,9 +31,10 @@ from deploy.local.proxy import (
     Truncate,
     Way,
 )
+from gateway.upstream.dialects.registry import DialectName
 from tests import pace
 from tests.faults.caller import TRACK, Caller, speech_pause_speech
-from tests.faults.calls import events_of, until_idle
+from tests.faults.calls import account_as, events_of, until_idle
 from tests.faults.stack import Link, Stack, running_stack
 
 LOST_REPLIES: Final = "lost replies"  # a black hole for replies only
@@ -185,6 +186,7 @@ async def run(
     *,
     at_once: int = 12,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
+    dialect: DialectName = DialectName.VOXTRAL,
 ) -> list[Outcome]:
     """Play every cell's call, up to `at_once` at a time, with a Redis server on loopback."""
     slots = asyncio.Semaphore(at_once)
@@ -192,7 +194,7 @@ async def run(
     async def played(number: int, cell: Cell) -> Outcome:
         own = folder / f"cell-{number}"
         async with slots:
-            outcome = await _outcome(cell, number, own, redis_port, http)
+            outcome = await _outcome(cell, number, own, redis_port, http, dialect)
         on_outcome(outcome)
         return outcome
 
@@ -201,19 +203,24 @@ async def run(
 
 
 async def _outcome(
-    cell: Cell, seed: int, folder: Path, redis_port: int, http: aiohttp.ClientSession
+    cell: Cell,
+    seed: int,
+    folder: Path,
+    redis_port: int,
+    http: aiohttp.ClientSession,
+    dialect: DialectName,
 ) -> Outcome:
     begin_s = time.monotonic()
     call, error = Call({}), _MISSED
     for _ in range(_ATTEMPTS):
         call = Call({TRACK: speech_pause_speech(seed)})
-        error = await _attempt(cell, call, folder, redis_port, http)
+        error = await _attempt(cell, call, folder, redis_port, http, dialect)
         if error != _MISSED:
             break
     published = await events_of(call, redis_port)
     return Outcome(
         cell,
-        account(published, call.tracks) if published else Account(),
+        account_as(dialect, published, call) if published else Account(),
         _causes(published),
         _status(published),
         round(time.monotonic() - begin_s, 1),
@@ -222,13 +229,18 @@ async def _outcome(
 
 
 async def _attempt(
-    cell: Cell, call: Call, folder: Path, redis_port: int, http: aiohttp.ClientSession
+    cell: Cell,
+    call: Call,
+    folder: Path,
+    redis_port: int,
+    http: aiohttp.ClientSession,
+    dialect: DialectName,
 ) -> str:
     """Play a call; return why the attempt is invalid, or an empty string."""
     try:
         async with (
             asyncio.timeout(LIMIT_S * pace.unit()),
-            running_stack(folder, redis_port) as stack,
+            running_stack(folder, redis_port, dialect=dialect) as stack,
         ):
             return "" if await _play(cell, stack, Caller(call), http) else _MISSED
     except TimeoutError:
@@ -240,7 +252,7 @@ async def _play(cell: Cell, stack: Stack, caller: Caller, http: aiohttp.ClientSe
     async with stack.gateway(**cell.settings) as gateway:
         link = stack.links[cell.link]
         moment = _moment(cell.moment, stack, caller)
-        breaking = asyncio.ensure_future(_break(link, moment, cell))
+        breaking = asyncio.ensure_future(_break(link, moment, cell, caller))
         if cell.moment is Moment.BEFORE:
             await asyncio.sleep(_LEAD_S)
         await caller.play(http, stack.links[Link.CARRIER].port)
@@ -269,8 +281,11 @@ def _moment(moment: Moment, stack: Stack, caller: Caller) -> asyncio.Event:
     }[moment]
 
 
-async def _break(link: FaultProxy, moment: asyncio.Event, cell: Cell) -> None:
+async def _break(link: FaultProxy, moment: asyncio.Event, cell: Cell, caller: Caller) -> None:
     """Inject the cell's fault when the moment occurs; heal it after a while unless it stays."""
+    if cell.moment is Moment.COMMIT:
+        await caller.in_pause.wait()
+        moment.clear()  # the end of a turn is no hang-up
     await moment.wait()
     way = Way.REPLIES if cell.fault == LOST_REPLIES else Way.BOTH
     link.apply(FAULTS[cell.fault], way)

@@ -8,7 +8,7 @@ from typing import Final
 
 from deploy.local.proxy import Delay, Throttle
 from tests.faults.matrix import CELLS, FAULTS, HEALS_AFTER_S, LOST_REPLIES, Cell, Moment
-from tests.faults.stack import Link
+from tests.faults.stack import SERVERS, Link
 from tests.simulation import test_failover, test_faults
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs/fault-matrix.md"
@@ -33,12 +33,12 @@ in the last rows, where it lasts until the call is over.
 This page is generated from `tests/faults/matrix.py`: change it there, then run `./run fix`.
 """
 
-_DIALECTS: Final = """## Dialects
+_DIALECTS: Final = f"""## Dialects
 
-The cells above are played with the dialect `voxtral`, on real sockets. The test suite also plays
-each fault in simulated time, with each dialect, against the CPU engine's server of that dialect.
-The required outcome is the same: every 80 ms is transcribed exactly once, or is in a declared gap.
-(The dialect `openai` is that of `sglang` with another sample rate.)"""
+`./run faults --dialect NAME` plays all cells with another dialect than `voxtral`, against the CPU
+engine's server of that dialect: {", ".join(SERVERS)}. The required outcomes are the same. (`openai`
+is `sglang` with another sample rate.) Where there is no bridge, the links follow one another
+directly. The test suite plays each fault in simulated time, too:"""
 _FAILOVER: Final = f"""### Failover between dialects
 
 A route has two endpoints of different dialects, and a session of the first one fails, in simulated

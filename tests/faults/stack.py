@@ -2,8 +2,9 @@
 
     caller -> gateway -> endpoint -> bridge -> engine;   gateway -> Valkey
 
-All parts are real and listen on loopback. The engine's model outputs checksums, and signals when a
-call reaches points that cannot be observed from outside.
+A dialect whose servers have no bridge, or run elsewhere than on SageMaker, has all links, too: they
+then follow one another directly. All parts are real and listen on loopback. The engine's model
+outputs checksums, and signals when a call reaches points that cannot be observed from outside.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import SecretStr
 
 from common.serving import listening
@@ -30,6 +32,7 @@ from deploy.local.sagemaker import LocalEndpoint
 from deploy.local.sagemaker import Settings as EndpointSettings
 from gateway import app
 from gateway.settings import Settings
+from gateway.upstream.dialects.registry import DialectName
 from tests import pace
 from tests.open_carriers import open_twilio
 
@@ -55,6 +58,33 @@ TIMEOUTS: Final = {
     "finish_timeout_s": 15.0,
     "retry_budget_s": 15.0,
     "heartbeat_s": 2.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What differs with a dialect.
+
+    Attributes:
+        engine: settings of the engine.
+        model: the model that the gateway asks for; None: the engine's default.
+        has_bridge: whether the bridge is in the container.
+        path: without SageMaker, the path of the server's URL.
+    """
+
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    has_bridge: bool = False
+    path: str | None = None
+
+
+SERVERS: Final = {
+    DialectName.VOXTRAL: Server(has_bridge=True),
+    DialectName.VOXTRAL_TURNS: Server(has_bridge=True),
+    DialectName.QWEN3_ASR: Server({"realtime": "qwen3-asr"}, has_bridge=True),
+    DialectName.SGLANG: Server({"openai_server": "sglang"}, path="/v1/realtime"),
+    DialectName.DEEPGRAM: Server(model="nova-3"),
+    DialectName.MISTRAL: Server(path=""),
 }
 
 
@@ -131,6 +161,7 @@ class Stack:
     engine_events: EngineEvents
     endpoint: LocalEndpoint
     links: dict[Link, FaultProxy]
+    dialect: DialectName = DialectName.VOXTRAL
 
     def settings(self, **changed: Any) -> dict[str, Any]:
         """Return a gateway's settings by name; `changed` replaces the defaults."""
@@ -145,8 +176,20 @@ class Stack:
             "sagemaker_url": f"https://localhost:{self.links[Link.ENDPOINT].port}",
             "sagemaker_ca_file": self.endpoint.ca_file,
             "spool_dir": self.folder / "spool",
+            **self._of_dialect(),
             **changed,
         }
+
+    def _of_dialect(self) -> dict[str, Any]:
+        server = SERVERS[self.dialect]
+        settings: dict[str, Any] = {"dialect": self.dialect}
+        if server.model is not None:
+            settings["model"] = server.model
+        if server.path is not None:
+            url = f"ws://{HOST}:{self.links[Link.ENDPOINT].port}{server.path}"
+            settings |= {"upstream": "websocket", "realtime_url": url}
+            settings |= dict.fromkeys(("sagemaker_endpoint", "sagemaker_url", "sagemaker_ca_file"))
+        return settings
 
     @asynccontextmanager
     async def gateway(self, **changed: Any) -> AsyncIterator[app.Gateway]:
@@ -161,6 +204,27 @@ class Stack:
             carrier.apply(Reset())  # a remaining caller must not delay the shutdown
 
 
+def _watch(engine_events: EngineEvents) -> Middleware:
+    """Return a middleware that signals when two sessions are open at once.
+
+    A server that answers turns transcribes neither of them while no one speaks.
+    """
+    is_open = 0
+
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal is_open
+        is_open += 1
+        if is_open > 1:
+            engine_events.rolling_over.set()
+        try:
+            return await handler(request)
+        finally:
+            is_open -= 1
+
+    return watch
+
+
 @asynccontextmanager
 async def running_stack(
     folder: Path,
@@ -169,6 +233,7 @@ async def running_stack(
     engine: Mapping[str, Any] | None = None,
     bridge: Mapping[str, Any] | None = None,
     transcriber: Callable[[OnFailed], Transcriber] | None = None,
+    dialect: DialectName = DialectName.VOXTRAL,
 ) -> AsyncIterator[Stack]:
     """Run all processes except a gateway.
 
@@ -178,7 +243,9 @@ async def running_stack(
         engine: engine settings that differ from the defaults.
         bridge: likewise for the bridge.
         transcriber: makes the engine's model; by default it outputs checksums.
+        dialect: of the endpoint.
     """
+    server = SERVERS[dialect]
     engine_events = EngineEvents()
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     async with AsyncExitStack() as parts:
@@ -192,16 +259,21 @@ async def running_stack(
             return await parts.enter_async_context(listening(application, HOST, 0))
 
         await linked(Link.REDIS, redis_port)
-        settings = EngineSettings(_env_file=None, port=0, **(engine or {}))
+        settings = EngineSettings(_env_file=None, port=0, **{**server.engine, **(engine or {})})
         model = Engine(settings, transcriber or (lambda _: WatchedTranscriber(engine_events)))
-        engine_port = await linked(Link.ENGINE, await serving(model.app()))
-        bridge_settings = BridgeSettings(
-            _env_file=None,
-            port=0,
-            engine_url=f"http://{HOST}:{engine_port}",
-            **(bridge or {}),
-        )
-        bridge_port = await linked(Link.BRIDGE, await serving(Bridge(bridge_settings).app()))
+        application = model.app()
+        if dialect is not DialectName.VOXTRAL:
+            application.middlewares.append(_watch(engine_events))
+        container_port = await linked(Link.ENGINE, await serving(application))
+        if server.has_bridge:
+            bridge_settings = BridgeSettings(
+                _env_file=None,
+                port=0,
+                engine_url=f"http://{HOST}:{container_port}",
+                **(bridge or {}),
+            )
+            container_port = await serving(Bridge(bridge_settings).app())
+        bridge_port = await linked(Link.BRIDGE, container_port)
         endpoint = LocalEndpoint(
             EndpointSettings(
                 _env_file=None,
@@ -213,7 +285,7 @@ async def running_stack(
             )
         )
         await parts.enter_async_context(endpoint)
-        await linked(Link.ENDPOINT, endpoint.port)
-        yield Stack(folder, engine_events, endpoint, links)
+        await linked(Link.ENDPOINT, endpoint.port if server.path is None else bridge_port)
+        yield Stack(folder, engine_events, endpoint, links, dialect)
         for proxy in links.values():
             proxy.apply(Reset())  # black holes and open connections must not delay the shutdown

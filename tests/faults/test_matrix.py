@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.audit import Account
+from gateway.upstream.dialects.registry import DialectName
 from tests.faults.matrix import (
     CELLS,
     FAULTS,
@@ -35,6 +36,16 @@ async def test_all_audio_is_transcribed_once_or_in_a_gap(
     cell: Cell, redis_port: int, tmp_path: Path
 ) -> None:
     [outcome] = await run([cell], redis_port, tmp_path)
+    assert outcome.as_expected, str(outcome)
+
+
+@pytest.mark.timeout(_ATTEMPTS * 9 * LIMIT_S)
+@pytest.mark.parametrize("dialect", [DialectName.DEEPGRAM, DialectName.SGLANG])
+async def test_cells_are_played_with_other_dialects(
+    dialect: DialectName, redis_port: int, tmp_path: Path
+) -> None:
+    cell = Cell("reset", Link.BRIDGE, Moment.SPEECH)
+    [outcome] = await run([cell], redis_port, tmp_path, dialect=dialect)
     assert outcome.as_expected, str(outcome)
 
 

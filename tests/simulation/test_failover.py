@@ -59,7 +59,7 @@ def _cases() -> Iterator[tuple[str, Faults]]:
 
 
 CASES = dict(_cases())
-PER_PAIR = 6
+PER_PAIR = 5
 PAIRS = tuple(permutations(DIALECTS, 2))
 
 
