@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from gateway.admission.endpoint import Access
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.model_session import ModelSession, PlacedAnswer
 from gateway.calls.services import CallLimits, CallServices
@@ -13,8 +14,7 @@ from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
 from gateway.tracing import no_trace
 from gateway.transcript.events import EventWriter
-from gateway.upstream.dialects.dialect import Address, Dialect, Options
-from gateway.upstream.transport import UpstreamTransport
+from gateway.upstream.dialects.dialect import Address
 
 SEGMENT_PAUSE_MS: Final = 1000
 
@@ -43,12 +43,12 @@ class _Slot:
     """Implements `SessionSlot` for a server without admission."""
 
     endpoint = ""
-    address: Address | None = None  # the transport has it
 
-    def __init__(self, dialect: Dialect, options: Options, transport: UpstreamTransport) -> None:
-        self.dialect = dialect
-        self.options = options
-        self.transport = transport
+    def __init__(self, access: Access) -> None:
+        self.dialect = access.dialect
+        self.options = access.options
+        self.transport = access.transport
+        self.address: Address | None = access.address
 
     async def acquire_replacement(self) -> "_Slot":
         """Refuse: the session is the only one."""
@@ -71,9 +71,7 @@ class LoneSession:
     """A session of one party.
 
     Args:
-        dialect: the protocol of the server.
-        options: what the session asks of it.
-        transport: opens the session.
+        access: opens the session.
         on_answer: called with each answer, including empty ones.
 
     Attributes:
@@ -81,20 +79,14 @@ class LoneSession:
         answered_ms: audio before this time is answered.
     """
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        options: Options,
-        transport: UpstreamTransport,
-        on_answer: Callable[[PlacedAnswer], None],
-    ) -> None:
+    def __init__(self, access: Access, on_answer: Callable[[PlacedAnswer], None]) -> None:
         self.ended = False
         self.answered_ms = 0
         self._on_answer = on_answer
         self._writable = asyncio.Event()
         self._sent_ms = 0
         self._session = ModelSession(
-            _Slot(dialect, options, transport),
+            _Slot(access),
             CallServices(
                 open_writer=_no_writer,
                 new_epoch=lambda: 0,

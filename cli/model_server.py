@@ -1,4 +1,4 @@
-"""The options that choose a model server, and the transport to it."""
+"""The options that choose a model server, and the access to it."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -6,9 +6,9 @@ from typing import Annotated, Final
 import typer
 
 from cli.errors import CommandError
-from gateway.upstream.dialects.dialect import Dialect, Options
+from gateway.admission.endpoint import Access
+from gateway.upstream.dialects.dialect import Options
 from gateway.upstream.dialects.registry import DialectName, make_dialect
-from gateway.upstream.transport import UpstreamTransport
 
 DEFAULT_MODEL: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 
@@ -37,33 +37,42 @@ DialectOption = Annotated[
 ApiKey = Annotated[
     str | None, typer.Option(envvar="GATEWAY_REALTIME_API_KEY", help="The Realtime server's key.")
 ]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        help="What is spoken, such as en or pt-BR: sent to servers that take a hint, and used to "
+        "compare words. Default: no hint, and words are compared as English."
+    ),
+]
 
 
-def connect(
+def access_to(
     endpoint: str | None,
     realtime_url: str | None,
     region: str | None,
     endpoint_url: str | None,
     ca_file: Path | None,
     api_key: str | None,
-    dialect: Dialect | None = None,
-) -> UpstreamTransport:
-    """Return the transport that the options choose; it must be closed.
+    model: str,
+    dialect: DialectName = DialectName.VOXTRAL,
+) -> Access:
+    """Return the access that the options choose; its transport must be closed.
 
     Raises:
         CommandError: the options choose no server, or two.
     """
+    spoken, options = make_dialect(dialect), Options(model)
     # Imported here because the SDK takes a second to import, and few commands need it.
     from gateway.upstream.sagemaker.transport import SageMakerTransport
     from gateway.upstream.websocket import WebSocketTransport
 
-    spoken = dialect or make_dialect(DialectName.VOXTRAL)
     match endpoint, realtime_url:
         case str(name), None if region:
-            return SageMakerTransport(name, region, url=endpoint_url, ca_file=ca_file)
+            transport = SageMakerTransport(name, region, url=endpoint_url, ca_file=ca_file)
+            return Access(transport, spoken, options)
         case str(), None:
             raise CommandError("--endpoint needs --region, or AWS_REGION")
         case None, str(url):
-            return WebSocketTransport(url, address=spoken.address(Options(""), api_key))
+            return Access(WebSocketTransport(url), spoken, options, api_key)
         case _:
             raise CommandError("pass either --endpoint NAME or --realtime-url ws://...")

@@ -24,9 +24,9 @@ from cli.model_server import (
     Model,
     RealtimeUrl,
     Region,
-    connect,
+    access_to,
 )
-from gateway.upstream.transport import UpstreamTransport
+from gateway.admission.endpoint import Access
 
 _RATE_HZ: Final = 16_000
 _LONGEST_S: Final = 300
@@ -71,8 +71,8 @@ def capacity(
     console.print(f"Up to {most} sessions, for at most {longest_s / 60:.0f} min{cost}.")
     if not yes and not typer.confirm("Start?", err=True):
         raise typer.Exit(1)
-    transport = connect(endpoint, realtime_url, region, endpoint_url, ca_file, api_key)
-    levels = running.run(_search(transport, model, chunks, most, console))
+    access = access_to(endpoint, realtime_url, region, endpoint_url, ca_file, api_key, model)
+    levels = running.run(_search(access, chunks, most, console))
     problems = {level.sessions: problem(level, levels[0], _LIMITS) for level in levels}
     Console().print(_table(levels, problems))
     try:
@@ -93,8 +93,7 @@ def _conclusion(best: int, most: int, alone: Level) -> str:
 
 
 async def _search(
-    transport: UpstreamTransport,
-    model: str,
+    access: Access,
     chunks: Sequence[bytes],
     most: int,
     console: Console,
@@ -110,7 +109,7 @@ async def _search(
     try:
         while number := next_sessions(kept_up, failed, most):
             with console.status(f"{number} sessions, {len(chunks) * CHUNK_S:.0f} s"):
-                level, alone = await measure(transport, model, chunks, number, alone)
+                level, alone = await measure(access, chunks, number, alone)
             levels.append(level)
             why = problem(level, levels[0], _LIMITS)
             if why and number == 1:
@@ -118,7 +117,7 @@ async def _search(
             (failed if why else kept_up).append(number)
             console.print(f"{number:4} sessions: {why or 'kept up'}")
     finally:
-        await transport.close()
+        await access.transport.close()
     return levels
 
 

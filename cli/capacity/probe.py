@@ -11,11 +11,10 @@ import jiwer
 import numpy as np
 
 from cli.capacity.steps import Level
+from gateway.admission.endpoint import Access
 from gateway.errors import UpstreamError
-from gateway.upstream.dialects.dialect import Answer, Options
-from gateway.upstream.dialects.voxtral import Voxtral
+from gateway.upstream.dialects.dialect import Answer
 from gateway.upstream.session import RealtimeSession
-from gateway.upstream.transport import UpstreamTransport
 
 CHUNK_S: Final = 0.08  # the audio of one delta
 CHUNK_BYTES: Final = 2560  # of it, PCM16 at 16 kHz
@@ -53,13 +52,12 @@ class _Call:
 
 
 async def measure(
-    transport: UpstreamTransport, model: str, chunks: Sequence[bytes], sessions: int, alone: str
+    access: Access, chunks: Sequence[bytes], sessions: int, alone: str
 ) -> tuple[Level, str]:
     """Play the chunks in real time in each of the sessions.
 
     Args:
-        transport: opens the sessions.
-        model: the name under which the model is served.
+        access: opens the sessions.
         chunks: 80 ms of audio each.
         sessions: how many at the same time; they begin within 80 ms.
         alone: the transcript of one session alone; empty if this is that session.
@@ -69,7 +67,7 @@ async def measure(
     """
     calls = [_Call() for _ in range(sessions)]
     results = await asyncio.gather(
-        *(_play(transport, model, chunks, call) for call in calls), return_exceptions=True
+        *(_play(access, chunks, call) for call in calls), return_exceptions=True
     )
     errors = [each for each in results if isinstance(each, BaseException)]
     for error in errors:
@@ -96,14 +94,11 @@ def word_errors(alone: str, texts: Sequence[str]) -> float:
     return float(np.mean([jiwer.wer(alone.lower(), text.lower()) for text in texts]))
 
 
-async def _play(
-    transport: UpstreamTransport, model: str, chunks: Sequence[bytes], call: _Call
-) -> None:
-    session = RealtimeSession(
-        call, Voxtral().session(Options(model)), done_timeout_s=_DONE_TIMEOUT_S
-    )
+async def _play(access: Access, chunks: Sequence[bytes], call: _Call) -> None:
+    dialect = access.dialect.session(access.options)
+    session = RealtimeSession(call, dialect, done_timeout_s=_DONE_TIMEOUT_S)
     await asyncio.sleep(random.uniform(0, CHUNK_S))  # noqa: S311 - as calls do, not in step
-    await session.open(transport, _OPEN_TIMEOUT_S)
+    await session.open(access.transport, _OPEN_TIMEOUT_S, access.address)
     call.begin_s = time.monotonic()
     for number, chunk in enumerate(chunks, start=1):
         # Live audio is complete only after its last sample was spoken.

@@ -62,7 +62,7 @@ class UpstreamTransport(Protocol):
 
         Args:
             receiver: receives its messages and its end.
-            address: what the dialect adds to the server's address; None: what the transport has.
+            address: what the dialect adds to the server's address; None adds nothing.
 
         Raises:
             UpstreamError: with a classified reason, within the configured timeout.

@@ -65,7 +65,6 @@ class WebSocketTransport:
 
     Args:
         url: ws(s)://host[:port][/path]. Without a path, the dialect's is used.
-        address: what the dialect adds to the URL and the request; None adds nothing.
         open_timeout_s: for TCP, TLS and the upgrade.
         send_timeout_s: for writing a message to the socket's buffer; if it expires, the peer no
             longer reads.
@@ -82,7 +81,6 @@ class WebSocketTransport:
         self,
         url: str,
         *,
-        address: Address | None = None,
         open_timeout_s: float = 10.0,
         send_timeout_s: float = 5.0,
         close_timeout_s: float = 5.0,
@@ -93,7 +91,6 @@ class WebSocketTransport:
     ) -> None:
         if not re.match(r"(ws|http)s?://[^/]", url):
             raise SettingsError("the Realtime URL must be ws://host... or wss://host...")
-        self._address: Final = address or Address()
         self._url: Final = url
         self._open_timeout_s: Final = open_timeout_s
         self._send_timeout_s: Final = send_timeout_s
@@ -113,7 +110,7 @@ class WebSocketTransport:
 
         Args:
             receiver: receives its messages and its end.
-            address: what the dialect adds for this stream; None: what the transport has.
+            address: what the dialect adds to the URL and the request; None adds nothing.
 
         Raises:
             UpstreamError: with a classified reason, within `open_timeout_s`.
@@ -125,7 +122,7 @@ class WebSocketTransport:
             connector = aiohttp.TCPConnector(limit=0)
             timeout = ClientTimeout(total=None)
             self._client = ClientSession(connector=connector, timeout=timeout)
-        socket = await self._connect(self._client, address or self._address)
+        socket = await self._connect(self._client, address or Address())
         stream = WebSocketStream(
             socket,
             receiver,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.transcribe import process
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.server import Engine
 from container.cpu.settings import ModelName, Realtime, Settings
@@ -79,7 +80,7 @@ async def test_turns_are_compared_with_a_reference(tmp_path: Path) -> None:
     reference.write_text(f"{' '.join(said[:-2])}, one more.")
     settings = Settings(realtime=Realtime.QWEN3_ASR, model=ModelName.CHECKSUM)
     async with serving(Engine(settings, lambda _: ChecksumTranscriber())) as url:
-        options = ("--dialect", "qwen3-asr", "--reference", str(reference))
+        options = ("--dialect", "qwen3-asr", "--reference", str(reference), "--language", "fr")
         out, err = await transcribe(url, str(path), *options)
     assert out.split()[-len(said) :] == said
     assert err.splitlines()[1:] == [
@@ -97,23 +98,71 @@ async def test_the_header_of_another_model_ends_the_command(tmp_path: Path) -> N
             await transcribe(url, str(path))
 
 
+async def compare(*arguments: str, **environment: str) -> tuple[str, str]:
+    """Run the command in a wide terminal; return what it prints on stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "cli", "compare", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return out.decode(), err.decode()
+
+
 async def test_servers_are_compared(tmp_path: Path) -> None:
+    """One has a key, which only the routes file's endpoint gets; one can't be reached."""
     path, reference = tmp_path / "mono.wav", tmp_path / "reference.txt"
+    routes = tmp_path / "routes.toml"
     samples = np.random.default_rng(7).integers(-9000, 9000, 2 * 16_000).astype("<i2")
     path.write_bytes(wav(samples.tobytes(), rate_hz=16_000, bits=16))
     reference.write_text(" ".join(sums(samples)))
     settings = Settings(model=ModelName.CHECKSUM)
-    async with serving(Engine(settings, lambda _: ChecksumTranscriber())) as url:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "cli", "compare"),
-            *(f"voxtral,{url},,3600", f"voxtral-turns,{url}", "qwen3-asr,ws://127.0.0.1:1"),
-            *("--recording", str(path), "--reference", str(reference)),
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "COLUMNS": "200"},
+    locked = Settings(model=ModelName.CHECKSUM, api_key="right")
+    async with (
+        serving(Engine(settings, lambda _: ChecksumTranscriber())) as url,
+        serving(Engine(locked, lambda _: ChecksumTranscriber())) as locked_url,
+    ):
+        open_url, locked_url = (each.replace("http", "ws") for each in (url, locked_url))
+        routes.write_text(
+            f'[endpoints.main]\nurl = "{locked_url}"\napi_key = "main"\n'
+            '[[routes]]\nname = "all"\nendpoints = ["main"]\n'
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
-    rows = [line.split("│")[1:-1] for line in out.decode().splitlines() if "mono.wav" in line]
+        out, err = await compare(
+            *("main,3600", f"voxtral-turns,{open_url}", f"voxtral,{locked_url}"),
+            *("qwen3-asr,ws://127.0.0.1:1", "--routes", str(routes)),
+            *("--recording", str(path), "--reference", str(reference), "--language", "fr"),
+            GATEWAY_REALTIME_API_KEYS='{"main": "right"}',
+            GATEWAY_REALTIME_API_KEY="right",
+        )
+    assert err.split("run: ")[1] == (
+        f"voxtral {locked_url}: access-denied; qwen3-asr ws://127.0.0.1:1: connect-refused\n"
+    )
+    rows = [line.split("│")[1:-1] for line in out.splitlines() if "mono.wav" in line]
     cells = [[cell.strip() for cell in row] for row in rows]
-    assert [row[2] for row in cells] == ["0.0%", "0.0%", "connect-refused"]
-    assert cells[0][5] == "2.0000"
+    assert [row[2] for row in cells] == ["0.0%", "0.0%", "access-denied", "connect-refused"]
+    assert cells[0][1::4] == ["main", "2.0000"]
     assert all(cell.endswith(" s") for row in cells[:2] for cell in row[3:5])
+    assert "right" not in out + err
+
+
+async def test_an_unknown_server_is_refused(tmp_path: Path) -> None:
+    _, err = await compare("other", "--recording", str(tmp_path / "any.wav"))
+    assert "other is neither an endpoint (no routes file was passed) nor DIALECT,URL" in err
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "text"),
+    [
+        (None, "It's twenty-five dollars, Mr. O'Brien.", "it is $25 mister o'brien"),
+        ("en-GB", "the colour", "The color"),
+        ("fr", "L'eau, d'été!", "l eau d été"),
+        ("ja", "こんにちは", "こんに ちは"),
+    ],
+)
+def test_spelling_does_not_count(language: str | None, said: str, text: str) -> None:
+    assert process(said, text, language).wer == 0
+
+
+def test_words_without_spaces_are_compared_by_characters() -> None:
+    assert process("こんにちは", "こんばんは", "ja").wer == pytest.approx(0.4)

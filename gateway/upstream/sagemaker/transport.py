@@ -99,7 +99,6 @@ class SageMakerTransport:
     Args:
         endpoint_name: name of the SageMaker endpoint.
         region: AWS region of the endpoint; part of every signature.
-        address: the path and query of the container; None is its default path.
         url: https://host:port to use instead of the region's default.
         ca_file: PEM file with the CAs to trust instead of the system's.
         variant: production variant to request; if None, SageMaker chooses.
@@ -118,7 +117,6 @@ class SageMakerTransport:
         endpoint_name: str,
         region: str,
         *,
-        address: Address | None = None,
         url: str | None = None,
         ca_file: Path | None = None,
         variant: str | None = None,
@@ -137,7 +135,6 @@ class SageMakerTransport:
         self._region: Final = region
         self._endpoint_name: Final = endpoint_name
         self._variant: Final = variant
-        self._address: Final = address or Address()
         # Read once at startup, so that a later loss of the file does not fail calls.
         self._ca_pem: Final = _read(ca_file) if ca_file else None
         self._trust: Final = _trust(self._ca_pem)
@@ -157,7 +154,7 @@ class SageMakerTransport:
 
         Args:
             receiver: receives its messages and its end.
-            address: what the dialect adds for this stream; None: what the transport has.
+            address: the path and query of the container; None is its default path.
 
         Raises:
             UpstreamError: within the timeouts for credentials, connection and response.
@@ -168,7 +165,7 @@ class SageMakerTransport:
             self._connections = self._new_connections()
             self._tick = FlushTick(self._limits.flush_s)
         keys = await self._credentials.frozen(self._limits.max_stream_s)
-        request = self._input(address or self._address)
+        request = self._input(address or Address())
         exchange, signature = await self._request(self._connections, keys, request)
         stream = SageMakerStream(
             exchange,

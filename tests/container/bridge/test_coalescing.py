@@ -241,16 +241,14 @@ async def test_gateway_receives_the_same_deltas_in_fewer_messages(
         transport: UpstreamTransport
         if kind == "sagemaker":
             endpoint = await stack.enter_async_context(LocalEndpoint(settings(url)))
-            transport = sagemaker_to(endpoint.url, endpoint.ca_file, address=Address(query=query))
+            transport = sagemaker_to(endpoint.url, endpoint.ca_file)
         else:
-            transport = WebSocketTransport(
-                f"{url}/invocations-bidirectional-stream", address=Address(query=query)
-            )
+            transport = WebSocketTransport(f"{url}/invocations-bidirectional-stream")
         stack.push_async_callback(transport.close)
         session = RealtimeSession(
             listener, Voxtral().session(Options(MODEL)), done_timeout_s=TIMEOUT_S
         )
-        await session.open(transport, TIMEOUT_S)
+        await session.open(transport, TIMEOUT_S, Address(query=query))
         assert session.append(pcm)
         await session.finish()
         frames = (await scrape(url))["callscribe_bridge_frames_total platform"]

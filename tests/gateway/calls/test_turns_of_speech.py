@@ -41,6 +41,12 @@ def transcribe(model: MoonshineModel, pcm: bytes) -> str:
     return "".join(f" {word}" for words in windows for word in words)
 
 
+@pytest.fixture(scope="module")
+def wholes(model: MoonshineModel) -> dict[str, str]:
+    """Return the transcript of each whole recording."""
+    return {name: transcribe(model, telephone_recording(name)) for name in RECORDINGS}
+
+
 class Transcriber:
     """A track whose turns are transcribed at once."""
 
@@ -113,12 +119,12 @@ RECORDINGS = {
 
 @pytest.mark.parametrize(("longest_ms", "points"), [(15_000, 0.5), (5000, 1.5)])
 def test_turns_lose_and_repeat_no_words(
-    model: MoonshineModel, longest_ms: int, points: float
+    model: MoonshineModel, wholes: dict[str, str], longest_ms: int, points: float
 ) -> None:
     more = words = 0
     for name, text in RECORDINGS.items():
-        pcm = telephone_recording(name)
-        whole, in_turns = transcribe(model, pcm), Transcriber(model, longest_ms).play(pcm)
+        whole = wholes[name]
+        in_turns = Transcriber(model, longest_ms).play(telephone_recording(name))
         reference = text or whole
         more += wrong_words(reference, in_turns) - wrong_words(reference, whole)
         words += len(plain_words(reference))

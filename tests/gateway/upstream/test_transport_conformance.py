@@ -36,7 +36,7 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig_of(kind: str, **changed: Any) -> AsyncIterator[Rig]:
+async def rig_of(kind: str, path: str = "/v1/realtime", **changed: Any) -> AsyncIterator[Rig]:
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(EchoServer().serving())
         transport: UpstreamTransport
@@ -44,8 +44,7 @@ async def rig_of(kind: str, **changed: Any) -> AsyncIterator[Rig]:
             endpoint = await stack.enter_async_context(endpoint_before(server))
             transport = sagemaker_to(endpoint.url, endpoint.ca_file, **changed)
         else:
-            path = "" if "address" in changed else "/v1/realtime"
-            transport = WebSocketTransport(f"{server.url}{path}", **changed)
+            transport = WebSocketTransport(server.url + path, **changed)
         stack.push_async_callback(transport.close)
         yield Rig(transport, server)
 
@@ -98,10 +97,9 @@ async def test_the_window_counts_binary_messages(kind: str) -> None:
 
 async def test_path_and_query_reach_the_server_unchanged(kind: str) -> None:
     query = "keyterm=Contoso%20AG&keyterm=R%26D&keyterm=%C3%A9%2B1&a=1"
-    async with rig_of(kind, address=Address("v1/listen", query)) as rig:
-        await rig.open()
-        for other in ("b=%20", ""):
-            await rig.transport.open(Recorder(), Address("v1/listen", other))
+    async with rig_of(kind, path="") as rig:
+        for each in (query, "b=%20", ""):
+            await rig.transport.open(Recorder(), Address("v1/listen", each))
         assert rig.server.targets == [f"/v1/listen?{query}", "/v1/listen?b=%20", "/v1/listen"]
 
 

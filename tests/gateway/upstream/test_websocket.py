@@ -39,17 +39,19 @@ async def transport_to(url: str, **changed: Any) -> AsyncIterator[WebSocketTrans
             await transport.close()
 
 
-async def opened(transport: WebSocketTransport) -> tuple[WebSocketStream, Recorder]:
+async def opened(
+    transport: WebSocketTransport, address: Address | None = None
+) -> tuple[WebSocketStream, Recorder]:
     recorder = Recorder()
     async with asyncio.timeout(LIMIT_S):
-        return await transport.open(recorder), recorder
+        return await transport.open(recorder, address), recorder
 
 
 async def why_not_opened(url: str, **changed: Any) -> UpstreamError:
     async with transport_to(url, **changed) as transport:
         with pytest.raises(UpstreamError) as refused:
             async with asyncio.timeout(LIMIT_S):
-                await transport.open(Recorder())
+                await transport.open(Recorder(), WITH_KEY)
     return refused.value
 
 
@@ -84,14 +86,14 @@ async def test_refused_upgrade_has_a_reason(status: int, reason: str) -> None:
         return web.Response(status=status, text="the server's words")
 
     async with serving(refuse) as url:
-        error = await why_not_opened(url, address=WITH_KEY)
+        error = await why_not_opened(url)
     assert error.reason == reason
     assert error.detail == f"status={status}"
 
 
 async def test_api_key_is_sent_as_bearer_token(server: EchoServer) -> None:
-    async with transport_to(server.url, address=WITH_KEY) as transport:
-        await opened(transport)
+    async with transport_to(server.url) as transport:
+        await opened(transport, WITH_KEY)
     assert server.headers[0]["Authorization"] == "Bearer a-key"
 
 
@@ -114,8 +116,8 @@ async def test_no_authorization_header_without_api_key(server: EchoServer) -> No
 async def test_url_without_a_path_gets_the_dialects(
     server: EchoServer, given: str, target: str
 ) -> None:
-    transport = WebSocketTransport(server.url + given, address=Address("v1/listen", "a=1"))
-    await opened(transport)
+    transport = WebSocketTransport(server.url + given)
+    await opened(transport, Address("v1/listen", "a=1"))
     await transport.close()
     assert server.targets == [target]
 
@@ -252,8 +254,8 @@ async def test_logs_and_errors_have_no_key_or_content(
     server: EchoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with transport_to(server.url, address=WITH_KEY) as transport:
-        stream, recorder = await opened(transport)
+    async with transport_to(server.url) as transport:
+        stream, recorder = await opened(transport, WITH_KEY)
         stream.send(b"the words of a caller")
         await recorder.echoes(1)
         stream.send(b"close:1011")

@@ -49,11 +49,8 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def engine(
-    kind: str, options: Options = OPTIONS, *, api_key: str | None = None
-) -> AsyncIterator[UpstreamTransport]:
+async def engine(kind: str) -> AsyncIterator[UpstreamTransport]:
     """Run the CPU engine; yield a transport to it. SageMaker sends it no key."""
-    address = Deepgram().address(options, api_key)
     async with contextlib.AsyncExitStack() as stack:
         key = "right" if kind == "websocket" else None
         url = await stack.enter_async_context(checksum_engine(api_key=key))
@@ -64,20 +61,22 @@ async def engine(
                 port=0, container_url=base, access_key_id=KEY_ID, secret_access_key=SECRET
             )
             endpoint = await stack.enter_async_context(LocalEndpoint(settings))
-            transport = sagemaker_to(endpoint.url, endpoint.ca_file, address=address)
+            transport = sagemaker_to(endpoint.url, endpoint.ca_file)
         else:
-            transport = WebSocketTransport(base, address=address)
+            transport = WebSocketTransport(base)
         stack.push_async_callback(transport.close)
         yield transport
 
 
 @contextlib.asynccontextmanager
-async def opened(transport: UpstreamTransport) -> AsyncIterator[tuple[RealtimeSession, Listener]]:
+async def opened(
+    transport: UpstreamTransport, options: Options = OPTIONS, key: str = "right"
+) -> AsyncIterator[tuple[RealtimeSession, Listener]]:
     listener = Listener()
     session = RealtimeSession(
         listener, Deepgram().session(OPTIONS), done_timeout_s=LIMIT_S, is_audio_binary=True
     )
-    await session.open(transport, LIMIT_S)
+    await session.open(transport, LIMIT_S, Deepgram().address(options, key))
     try:
         yield session, listener
     finally:
@@ -103,7 +102,7 @@ def sums(pcm: bytes) -> list[str]:
 @pytest.mark.parametrize("kind", ["sagemaker", "websocket"])
 async def test_every_sample_is_transcribed_once(kind: str) -> None:
     pcm = noise(60_300)
-    async with engine(kind, api_key="right") as transport, opened(transport) as (session, listener):
+    async with engine(kind) as transport, opened(transport) as (session, listener):
         await send(session, listener, pcm)
         await asyncio.wait_for(session.finish(), LIMIT_S)
     assert listener.words == sums(pcm)
@@ -118,9 +117,9 @@ async def test_every_sample_is_transcribed_once(kind: str) -> None:
     [("nova-3", "wrong", "access-denied"), ("whisper", "right", "realtime-error")],
 )
 async def test_a_refusal_names_no_key(model: str, key: str, reason: str) -> None:
-    async with engine("websocket", Options(model), api_key=key) as transport:
+    async with engine("websocket") as transport:
         with pytest.raises(UpstreamError) as raised:
-            async with opened(transport):
+            async with opened(transport, Options(model), key):
                 pass
     assert raised.value.reason == reason
     assert "status=4" in raised.value.detail
@@ -135,7 +134,7 @@ async def test_keep_alive_keeps_an_idle_session_open(
     monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
 ) -> None:
     monkeypatch.setattr(server.ListenSession, "idle_s", 0.6)
-    async with engine(kind, api_key="right") as transport, opened(transport) as (session, listener):
+    async with engine(kind) as transport, opened(transport) as (session, listener):
         for _ in range(5):
             await asyncio.sleep(0.3)
             session.keep_alive()

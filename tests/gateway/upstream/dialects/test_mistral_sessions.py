@@ -57,7 +57,8 @@ async def opened(
 ) -> AsyncIterator[tuple[RealtimeSession, Listener]]:
     async with checksum_engine(**settings) as url:
         base = url.replace("http", "ws").removesuffix("/v1/realtime")
-        transport = WebSocketTransport(base, address=MISTRAL.address(Options(options.model), key))
+        transport = WebSocketTransport(base)
+        address = MISTRAL.address(Options(options.model), key)
         listener = Listener()
         session = RealtimeSession(
             listener,
@@ -66,7 +67,7 @@ async def opened(
             largest_append_bytes=MISTRAL.capabilities.largest_append_bytes,
         )
         try:
-            await session.open(transport, LIMIT_S)
+            await session.open(transport, LIMIT_S, address)
             yield session, listener
         finally:
             await transport.close()

@@ -82,12 +82,11 @@ async def opened(
         lambda _on_failed: transcriber or ChecksumTranscriber(),
     )
     async with serving(engine) as url:
-        address = dialect.address(options, key)
-        transport = WebSocketTransport(url.replace("http", "ws"), address=address)
+        transport = WebSocketTransport(url.replace("http", "ws"))
         listener = Listener()
         session = RealtimeSession(listener, dialect.session(options), done_timeout_s=LIMIT_S)
         try:
-            await session.open(transport, LIMIT_S)
+            await session.open(transport, LIMIT_S, dialect.address(options, key))
             yield session, listener
         finally:
             await transport.close()
