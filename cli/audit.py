@@ -7,6 +7,9 @@ replayed or dropped on the way. A checksum that matches no audio there is wrong.
 transcribed twice, or transcribed in a gap, is duplicated. Audio that is neither transcribed nor in
 a gap is unaccounted for.
 
+A server that gets G.711 as it came receives only every second of these samples: the engine repeats
+each. So the checksum of that is correct, too.
+
 The expected audio is computed by `cli.reference_audio`, which shares no code with the gateway.
 """
 
@@ -218,7 +221,13 @@ class _TrackCoverage:
         return best
 
     def _checksums(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[str]:
-        """Yield the checksums that are correct for a token.
+        """Yield the checksums that are correct for a token; arguments as for `_received`."""
+        for pcm in self._received(spans, begins=begins, ends=ends):
+            yield f"{zlib.crc32(pcm):08x}"
+            yield f"{zlib.crc32(g711_pcm(pcm)):08x}"
+
+    def _received(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[bytes]:
+        """Yield the audio that a server may have received for a token, as PCM.
 
         Args:
             spans: the token's audio.
@@ -230,21 +239,21 @@ class _TrackCoverage:
             for from_ms, to_ms in spans
         )
         if pcm:
-            yield _checksum(pcm)
+            yield pcm
         from_ms, to_ms = spans[0][0], spans[-1][1]
         if begins:  # a gateway that took the stream over did not receive the audio before
             fresh = expected_pcm(self._between(from_ms, to_ms), flush=ends)
-            yield _checksum(fresh[: len(pcm)])
-            yield _checksum(fresh[:_CHUNK_BYTES])
+            yield fresh[: len(pcm)]
+            yield fresh[:_CHUNK_BYTES]
         if ends:
             before_ms = max(0, to_ms - CHUNK_MS)
             tail = expected_pcm(self._between(before_ms, to_ms), flush=True)
             tail = tail[(to_ms - before_ms) * _PCM_BYTES_PER_MS :]
             skipped = (tail[ms * _PCM_BYTES_PER_MS :] for ms in range(_TAIL_MS))
             for end in ((pcm + tail)[:_CHUNK_BYTES], *skipped):
-                yield _checksum(end)
-                yield _checksum(end.ljust(_CHUNK_BYTES, b"\0"))
-                yield _checksum(end.ljust(_SHORTEST_ITEM_BYTES - _CHUNK_BYTES, b"\0"))
+                yield end
+                yield end.ljust(_CHUNK_BYTES, b"\0")
+                yield end.ljust(_SHORTEST_ITEM_BYTES - _CHUNK_BYTES, b"\0")
 
     def _between(self, from_ms: int, to_ms: int) -> bytes:
         return self._mulaw[from_ms * _MULAW_BYTES_PER_MS : to_ms * _MULAW_BYTES_PER_MS]
@@ -261,8 +270,9 @@ def expected_pcm(mulaw: bytes, *, flush: bool = False) -> bytes:
     return pcm if flush else pcm[: len(mulaw) // _MULAW_BYTES_PER_MS * _PCM_BYTES_PER_MS]
 
 
-def _checksum(pcm: bytes) -> str:
-    return f"{zlib.crc32(pcm):08x}"
+def g711_pcm(pcm: bytes) -> bytes:
+    """Return what the checksum engine makes of the G.711 audio of `expected_pcm`, at 16 kHz."""
+    return np.repeat(np.frombuffer(pcm, "<i2")[1::2], 2).tobytes()
 
 
 def _tokens(start_ms: int, end_ms: int, gaps: Sequence[Span]) -> list[list[Span]]:

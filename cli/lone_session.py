@@ -14,7 +14,7 @@ from gateway.errors import UpstreamError
 from gateway.metrics import Metrics
 from gateway.tracing import no_trace
 from gateway.transcript.events import EventWriter
-from gateway.upstream.dialects.dialect import Address
+from gateway.upstream.dialects.dialect import Address, Options
 
 SEGMENT_PAUSE_MS: Final = 1000
 
@@ -48,7 +48,11 @@ class _Slot:
         self.dialect = access.dialect
         self.options = access.options
         self.transport = access.transport
-        self.address: Address | None = access.address
+        self._access = access
+
+    def address(self, options: Options) -> Address:
+        """Return what the dialect adds to the server's address."""
+        return self._access.address(options)
 
     async def acquire_replacement(self) -> "_Slot":
         """Refuse: the session is the only one."""

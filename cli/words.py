@@ -22,8 +22,10 @@ def segment(segmenter: Segmenter, answer: PlacedAnswer) -> list[TranscriptDelta 
     """Return the events that an answer makes."""
     text, placement, answered_ms = answer.text, answer.placement, answer.answered_ms
     if answer.replaces:
-        rest = answer.provisional
-        events = segmenter.replace(text, rest, placement, 0.0, answered_ms=answered_ms)
+        rest, language = answer.provisional, answer.language
+        events = segmenter.replace(
+            text, rest, placement, 0.0, answered_ms=answered_ms, language=language
+        )
     else:
         events = segmenter.delta(text, placement, 0.0, is_final=answered_ms is not None)
     if answer.ends_segment:

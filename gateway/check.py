@@ -11,7 +11,7 @@ import ipaddress
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from common.settings import SettingsError, secrets_folder, sentences, unknown, v
 from gateway import logs
 from gateway.admission.routes import EndpointConfig, Routes, load_routes
 from gateway.app import access_to
+from gateway.audio.encodings import Encoding
 from gateway.carriers.carrier import Carrier
 from gateway.carriers.registry import CARRIERS
 from gateway.errors import GatewayError, UpstreamError
@@ -33,7 +34,7 @@ from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import create_client, destination
 from gateway.settings import Settings, Upstream
 from gateway.tracing import require_sdk
-from gateway.upstream.dialects.dialect import Answer
+from gateway.upstream.dialects.dialect import Answer, Speech
 from gateway.upstream.sagemaker.credentials import CredentialSource
 from gateway.upstream.session import RealtimeSession
 
@@ -250,6 +251,7 @@ def _model_check(inputs: _Inputs, endpoint: EndpointConfig) -> _Run:
             chunk = bytes(_BYTES_PER_S * settings.chunk_ms // 1000)
             for _ in range(int(_SILENCE_S * _BYTES_PER_S) // len(chunk)):
                 session.append(chunk)
+            session.cut(Speech(0, int(1000 * _SILENCE_S)))  # else a turn has no end
             await session.finish()
             return (
                 f"opened in {opened_ms} ms, {_SILENCE_S:g} s of silence transcribed in "
@@ -264,16 +266,18 @@ async def _session(
     settings: Settings, endpoint: EndpointConfig
 ) -> AsyncIterator[tuple[RealtimeSession, "_AnswerCounter"]]:
     access = access_to(endpoint, settings)
-    dialect = access.dialect
+    dialect, options = access.dialect, access.options
+    if Encoding.PCMU in dialect.capabilities.encodings:  # as most calls
+        options = replace(options, encoding=Encoding.PCMU)
     counter = _AnswerCounter()
     session = RealtimeSession(
         counter,
-        dialect.session(access.options),
+        dialect.session(options),
         done_timeout_s=settings.done_timeout_s,
         is_audio_binary=dialect.capabilities.is_audio_binary,
     )
     try:
-        await session.open(access.transport, settings.open_timeout_s, access.address)
+        await session.open(access.transport, settings.open_timeout_s, access.address(options))
         yield session, counter
     finally:
         session.abort()

@@ -98,7 +98,7 @@ async def _play(access: Access, chunks: Sequence[bytes], call: _Call) -> None:
     dialect = access.dialect.session(access.options)
     session = RealtimeSession(call, dialect, done_timeout_s=_DONE_TIMEOUT_S)
     await asyncio.sleep(random.uniform(0, CHUNK_S))  # noqa: S311 - as calls do, not in step
-    await session.open(access.transport, _OPEN_TIMEOUT_S, access.address)
+    await session.open(access.transport, _OPEN_TIMEOUT_S, access.address())
     call.begin_s = time.monotonic()
     for number, chunk in enumerate(chunks, start=1):
         # Live audio is complete only after its last sample was spoken.

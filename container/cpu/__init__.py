@@ -11,6 +11,7 @@ words differ. `python -m container.cpu` serves it.
     mistral.py      PURE  one connection in Mistral's protocol
     mistral_text.py PURE  its messages with text
     generation.py   PURE  from a commit to `done`: deltas by the token clock
+    conversion.py   PURE  audio in the formats of the other protocols
     transcriber.py  PURE  the interface between a generation and what transcribes its audio
     checksum.py     PURE  a transcriber that proves which samples arrived
     windows.py      PURE  cuts a track into windows of speech

@@ -22,6 +22,7 @@ import msgspec
 
 from container.cpu.agreement import is_mark
 from container.cpu.clock import RATE_HZ, TOKEN_SAMPLES, TokenClock
+from container.cpu.conversion import Coding, Converter
 from container.cpu.server_session import BacklogError, Close, Phase, Reply
 from container.cpu.transcriber import Transcription
 
@@ -33,6 +34,11 @@ _CLOCK: Final = TokenClock()  # when the model may know the words of 80 ms
 _MAX_BACKLOG: Final = 1800 * RATE_HZ
 _MODEL: Final = re.compile(r"nova(-[23])?(-[a-z]+)?")
 _MILLISECONDS: Final = re.compile(r"\d{1,5}")
+_FORMATS: Final = {  # by encoding, sample_rate and channels
+    ("linear16", "16000", "1"): (Coding.LINEAR, 16_000),
+    ("mulaw", "8000", "1"): (Coding.MULAW, 8000),
+    ("alaw", "8000", "1"): (Coding.ALAW, 8000),
+}
 _BOOLEANS: Final = {"true": True, "false": False}
 # Options that are accepted; those that are not fields of `ListenOptions` change nothing here.
 _FLAGS: Final = frozenset(
@@ -57,15 +63,23 @@ class ListenOptions:
         interim_results: whether interim results are sent.
         endpointing_ms: silence that ends an utterance; None: no silence does.
         utterance_end_ms: gap between words after which `UtteranceEnd` is sent; None: never.
+        reports_language: whether words have a language, as with `language=multi`.
+        coding: how the audio is encoded.
+        rate_hz: its rate.
         answers_silence: whether results without words are sent; not an option of the query.
         guesses: whether the last word of an interim result is a guess; not an option of the query.
+        interpolates: as in `Rules`; not an option of the query.
     """
 
     interim_results: bool = False
     endpointing_ms: int | None = 10
     utterance_end_ms: int | None = None
+    reports_language: bool = False
+    coding: Coding = Coding.LINEAR
+    rate_hz: int = RATE_HZ
     answers_silence: bool = True
     guesses: bool = True
+    interpolates: bool = False
 
 
 def parse_query(items: Iterable[tuple[str, str]]) -> ListenOptions:
@@ -83,9 +97,10 @@ def parse_query(items: Iterable[tuple[str, str]]) -> ListenOptions:
         given[name] = value
     if not _MODEL.fullmatch(given.get("model", "")):
         raise RefusedError("no such model")
-    form = (given.get("encoding"), given.get("sample_rate"), given.get("channels", "1"))
-    if form != ("linear16", "16000", "1"):
-        raise RefusedError("this engine needs linear16 at 16000 Hz, one channel")
+    named = given.get("encoding", ""), given.get("sample_rate", ""), given.get("channels", "1")
+    form = _FORMATS.get(named)
+    if form is None:
+        raise RefusedError("this engine needs linear16 at 16000 Hz, or mulaw or alaw at 8000 Hz")
     if any(given[name] not in _BOOLEANS for name in _FLAGS & given.keys()):
         raise RefusedError("a flag is neither true nor false")
     interim = given.get("interim_results") == "true"
@@ -96,6 +111,9 @@ def parse_query(items: Iterable[tuple[str, str]]) -> ListenOptions:
         interim_results=interim,
         endpointing_ms=_milliseconds(given, "endpointing", 10),
         utterance_end_ms=utterance_end_ms,
+        reports_language=given.get("language") == "multi",
+        coding=form[0],
+        rate_hz=form[1],
     )
 
 
@@ -123,6 +141,8 @@ class ListenSession:
 
     def __init__(self, options: ListenOptions, request_id: str = "", created: str = "") -> None:
         self._options = options
+        form = options.coding, options.rate_hz
+        self._audio = Converter(*form, interpolates=options.interpolates)
         self._request_id = request_id
         self._created = created
         self._digest = hashlib.sha256()
@@ -225,7 +245,7 @@ class ListenSession:
 
     def _listen(self, audio: bytes) -> Sequence[Reply]:
         self._digest.update(audio)
-        self._queue += audio
+        self._queue += self._audio.convert(audio)
         if len(self._queue) // 2 + self._received - self._at > _MAX_BACKLOG:
             raise BacklogError
         if self._transcription is None:
@@ -235,16 +255,16 @@ class ListenSession:
         return self.progress()
 
     def _pass_on(self, transcription: Transcription) -> None:
-        """Pass on all whole samples: a frame may end within one."""
-        whole = len(self._queue) // 2 * 2
-        if whole:
-            transcription.append(bytes(self._queue[:whole]))
-            self._received += whole // 2
-            del self._queue[:whole]
+        if self._queue:
+            transcription.append(bytes(self._queue))
+            self._received += len(self._queue) // 2
+            self._queue.clear()
 
     def _close(self) -> Sequence[Reply]:
         self._closing = True
+        self._queue += self._audio.flush()
         if self._transcription is not None:
+            self._pass_on(self._transcription)
             self._transcription.finish()
             return self.progress()
         return () if self._waiting else self._finale()
@@ -309,6 +329,7 @@ class ListenSession:
         return result
 
     def _result(self, words: Sequence[_Word], *, is_final: bool, **flags: bool) -> str:
+        language = {"language": "en"} if self._options.reports_language else {}
         alternative = {
             "transcript": " ".join(word.text for word in words),
             "confidence": 0.99 if words else 0.0,
@@ -319,6 +340,7 @@ class ListenSession:
                     "end": word.end / RATE_HZ,
                     "confidence": 0.99,
                     "punctuated_word": word.text,
+                    **language,
                 }
                 for word in words
             ],

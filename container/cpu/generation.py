@@ -16,6 +16,7 @@ class Rules:
     max_model_len: int = 131_072  # tokens of context
     max_backlog_s: int = 1800  # audio of one session that is not transcribed yet
     segment_tokens: int | None = None  # per segment, as Qwen3-ASR; None: one delta per token
+    interpolates: bool = False  # G.711, for a model that needs it; see `Converter`
 
     @property
     def max_deltas(self) -> int:

@@ -6,7 +6,7 @@ Segments and turns (`mistral_text.py`) can be switched off, because it is not do
 vendor's server sends segments, and its older model can't detect turns.
 
 What the vendor refuses is refused. Only the error code 3051 is documented; 3000 stands for all
-others. The engine accepts PCM16 at 16 kHz only, and can't distinguish speakers.
+others. Of the vendor's formats the engine accepts `_FORMATS`. It can't distinguish speakers.
 
 Source: mistralai 3.7.0 for Python, `extra/realtime` and `client/models`; docs.mistral.ai.
 """
@@ -20,6 +20,7 @@ import msgspec
 import pybase64
 
 from container.cpu.clock import RATE_HZ, TokenClock
+from container.cpu.conversion import Coding, Converter
 from container.cpu.generation import Rules
 from container.cpu.mistral_text import Transcript, encode
 from container.cpu.server_session import BacklogError, Phase, UnsupportedMessageError
@@ -31,6 +32,11 @@ _FROZEN = 3051
 _INVALID = 3000
 _FROZEN_TEXT = "Session fields cannot be changed after audio has started."
 _DEFAULT_FORMAT = {"encoding": "pcm_s16le", "sample_rate": 16_000}
+_FORMATS = {
+    ("pcm_s16le", 16_000): Coding.LINEAR,
+    ("pcm_mulaw", 8000): Coding.MULAW,
+    ("pcm_alaw", 8000): Coding.ALAW,
+}
 
 type _Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
 type _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -112,6 +118,8 @@ class MistralSession:
         self._extras = extras
         self._request_id = request_id
         self._settings: dict[str, Any] = {"audio_format": _DEFAULT_FORMAT}
+        self._coding = Coding.LINEAR
+        self._audio = Converter(self._coding, RATE_HZ)
         self._queue: deque[bytes] = deque()  # until a slot is free
         self._samples = 0
         self._has_ended = False
@@ -196,13 +204,14 @@ class MistralSession:
             raise _RefusedError("The audio has ended.")
         match message:
             case _Append(audio):
-                return self._append(_pcm(audio))
+                return self._append(self._audio.convert(_decoded(audio, self._coding)))
             case _Update(session):
                 self._update(session)
                 return [self._session_message("session.updated")]
             case _Flush():
                 return []
             case _End():
+                self._append(self._audio.flush())
                 self._has_ended = True
                 if self._transcript:
                     self._transcript.finish()
@@ -230,6 +239,9 @@ class MistralSession:
         settings["audio_format"] = settings["audio_format"] or _DEFAULT_FORMAT
         self._check(settings)
         self._settings = settings
+        form = _form(settings)
+        self._coding, rate_hz = _FORMATS[form], form[1]
+        self._audio = Converter(self._coding, rate_hz, interpolates=self._rules.interpolates)
 
     def _check(self, settings: dict[str, Any]) -> None:
         """Raise _RefusedError if the vendor, or this engine, does not accept the settings."""
@@ -244,8 +256,8 @@ class MistralSession:
             raise _RefusedError("Speaker references require diarization")
         if has_turns and not self._extras.has_turns:
             raise _RefusedError("Turn detection is not supported by this model")
-        if msgspec.to_builtins(settings["audio_format"]) != _DEFAULT_FORMAT:
-            raise _RefusedError("This engine supports pcm_s16le at 16000 Hz only")
+        if _form(settings) not in _FORMATS:
+            raise _RefusedError("This engine supports only PCM16 at 16 kHz, and G.711 at 8 kHz")
 
     def _session_message(self, kind: str) -> str:
         settings = self._settings
@@ -275,13 +287,18 @@ def error(code: int, message: str) -> str:
     return encode("error", error={"message": message, "code": code})
 
 
-def _pcm(audio: str) -> bytes:
+def _form(settings: dict[str, Any]) -> tuple[str, int]:
+    form = msgspec.to_builtins(settings["audio_format"])
+    return form["encoding"], form["sample_rate"]
+
+
+def _decoded(audio: str, coding: Coding) -> bytes:
     try:
-        pcm = pybase64.b64decode(audio, validate=True)
+        data = pybase64.b64decode(audio, validate=True)
     except (Base64Error, ValueError):
         raise _RefusedError("Invalid audio") from None
-    if len(pcm) > MAX_APPEND_BYTES:
+    if len(data) > MAX_APPEND_BYTES:
         raise _RefusedError(f"Audio must be at most {MAX_APPEND_BYTES} bytes")
-    if not pcm or len(pcm) % 2:
+    if not data or (coding is Coding.LINEAR and len(data) % 2):
         raise _RefusedError("Invalid audio")
-    return pcm
+    return data

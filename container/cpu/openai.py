@@ -16,16 +16,20 @@ import msgspec
 from msgspec import UNSET
 
 from container.cpu.clock import RATE_HZ
+from container.cpu.conversion import G711_HZ, Coding, Converter
 from container.cpu.generation import Rules
-from container.cpu.openai_items import Converter, Item
+from container.cpu.openai_items import Item
 from container.cpu.openai_protocol import (
     Append,
     Clear,
     Commit,
     Encoder,
+    Format,
     Input,
     OpenAiServer,
     Pcm,
+    Pcma,
+    Pcmu,
     Request,
     RequestError,
     ServerVad,
@@ -80,7 +84,7 @@ class OpenAiSession:
         self._encoder = Encoder(session_id)
         may_detect = server is OpenAiServer.ITEMS
         self._input = Input(Pcm(), None, None, ServerVad() if may_detect else None)
-        self._audio = Converter(Pcm())
+        self._audio = self._converter(Pcm())
         self._voice: VoiceDetector | None = None
         self._samples = 0  # of the session, at 16 kHz
         self._buffered = 0  # of these, since the last commit
@@ -138,8 +142,10 @@ class OpenAiSession:
         if item.is_over:
             self._items.popleft()
             usage = {"type": "duration", "seconds": item.samples / RATE_HZ}
-            text = item.text
-            replies.append(encoder.item("completed", item.item_id, transcript=text, usage=usage))
+            fields: dict[str, object] = {"transcript": item.text, "usage": usage}
+            if self._server is OpenAiServer.ITEMS:  # gpt-transcribe reports languages
+                fields["languages"] = [{"code": "en"}] if item.text else []
+            replies.append(encoder.item("completed", item.item_id, **fields))
         return replies
 
     def fail(self) -> list[Reply]:
@@ -199,10 +205,20 @@ class OpenAiSession:
         kept = {name: value for name, value in fields.items() if value is not UNSET}
         self._input = msgspec.structs.replace(self._input, **kept)
         if given.format:
-            self._audio = Converter(given.format)
+            self._audio = self._converter(given.format)
         if given.turn_detection is not UNSET or self._voice is None:
             vad = self._input.turn_detection
             self._voice = self._detector(vad) if isinstance(vad, ServerVad) else None
+
+    def _converter(self, form: Format) -> Converter:
+        interpolates = self._rules.interpolates
+        match form:
+            case Pcm(rate_hz):
+                return Converter(Coding.LINEAR, rate_hz)
+            case Pcmu():
+                return Converter(Coding.MULAW, G711_HZ, interpolates=interpolates)
+            case Pcma():
+                return Converter(Coding.ALAW, G711_HZ, interpolates=interpolates)
 
     def _detector(self, vad: ServerVad) -> VoiceDetector:
         at_ms = self._samples // _SAMPLES_PER_MS

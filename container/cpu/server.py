@@ -15,6 +15,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -97,6 +98,7 @@ class Engine:
             options = deepgram.parse_query(request.query.items())
         except deepgram.RefusedError as error:
             return _refused(400, "Bad Request", str(error), request_id)
+        options = replace(options, interpolates=self._rules.interpolates)
         created = datetime.now(UTC).isoformat()
         return await self._serve(request, deepgram.ListenSession(options, request_id, created))
 

@@ -99,6 +99,7 @@ class Settings(BaseSettings):
             TokenClock(self.delay_ms),
             self.max_model_len,
             segment_tokens=_SEGMENT_TOKENS[self.model] if is_segmented else None,
+            interpolates=self.model is not ModelName.CHECKSUM,
         )
 
     def mistral(self) -> MistralRules:

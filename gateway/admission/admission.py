@@ -110,7 +110,7 @@ class Admission:
         for route in routes.routes:
             for name in route.endpoints:
                 try:
-                    _ = known[name].of_route(route).address
+                    known[name].of_route(route).address()
                 except SettingsError as error:
                     raise SettingsError(f"route {route.name}, endpoint {name}: {error}") from None
         self.routes = routes

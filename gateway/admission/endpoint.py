@@ -43,10 +43,13 @@ class Access:
     options: Options
     api_key: str | None = field(default=None, repr=False)
 
-    @property
-    def address(self) -> Address:
-        """What the dialect adds to the server's address; raises SettingsError as `Dialect`."""
-        return self.dialect.address(self.options, self.api_key)
+    def address(self, options: Options | None = None) -> Address:
+        """Return what the dialect adds to the server's address; raises SettingsError as `Dialect`.
+
+        Args:
+            options: what the session asks of the server; None: `options`.
+        """
+        return self.dialect.address(options or self.options, self.api_key)
 
     def of_route(self, route: Route) -> "Access":
         """Return the access with a route's hints for the model."""

@@ -19,7 +19,7 @@ from gateway.admission.routes import Route
 from gateway.calls.services import RouteTerms
 from gateway.carriers.events import CallStarted
 from gateway.errors import CarrierError, Fault, UpstreamError
-from gateway.upstream.dialects.dialect import Address
+from gateway.upstream.dialects.dialect import Address, Options
 
 _ENDPOINT_FAULTS: Final = {Fault.NETWORK, Fault.PLATFORM, Fault.MODEL}
 _CALL_REASONS: Final = {"context-full", "model-rut"}  # would occur at any endpoint
@@ -215,13 +215,17 @@ class LeasedSlot:
         self.transport = access.transport
         self.dialect = access.dialect
         self.options = access.options
-        self.address: Address | None = access.address
+        self._access = access
         self._endpoint = endpoint
         self._reservation = reservation
         self._lease = lease
         self._probe = probe
         self._is_reported = False  # whether the breaker has this attempt's result
         self._is_released = False
+
+    def address(self, options: Options) -> Address:
+        """Return what the dialect adds to the server's address."""
+        return self._access.address(options)
 
     async def acquire_replacement(self) -> "LeasedSlot":
         """Lease one more slot; see `SessionSlot`."""

@@ -3,6 +3,7 @@
 import audioop
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Encoding(StrEnum):
@@ -32,6 +33,10 @@ class Encoding(StrEnum):
                 return b"\xd5"  # decodes to 8: A-law has no zero
             case Encoding.L16LE | Encoding.L16BE:
                 return b"\x00"
+
+
+G711: Final = frozenset({Encoding.PCMU, Encoding.PCMA})
+G711_HZ: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Resample tracks of any supported rate to the 16 kHz of the model, or these to 24 kHz. Pure.
+"""Resample tracks of any supported rate to the 16 kHz of the model, and that for servers. Pure.
 
 8 kHz to 16 kHz: a half-band filter of 47 taps, every second of which is zero except the middle one.
 So of each two output samples one is an unchanged input sample, and the other a weighted sum of the
@@ -17,8 +17,12 @@ where speech has little energy. The output is 16 samples late: 1 ms.
 16 kHz to 24 kHz, for servers that accept nothing else: the same low-pass. Every third of its
 weights is zero except the middle one, so of each three output samples one is an unchanged input
 sample. The delay is removed: a stretch of audio and its output begin and end together.
+
+16 kHz to G.711, for servers that accept it: the unchanged samples of the half-band filter are what
+the carrier sent, so its bytes are restored exactly (`Original`).
 """
 
+import audioop
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
@@ -26,6 +30,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audio.encodings import G711, Encoding
 from gateway.audio.polyphase import UNITY, FilterDesign, PolyphaseFilter
 
 # The first half of the 24 symmetrical weights for 8 kHz, the outermost first.
@@ -115,6 +120,40 @@ class Centered:
         return tail[: len(tail) - self._delay_bytes]
 
 
+_EVERY_SAMPLE: Final = np.arange(2**16, dtype="<u2").tobytes()
+# The G.711 codes of all 16-bit samples, in the order of their unsigned values.
+_CODES: Final[Mapping[Encoding, NDArray[np.uint8]]] = {
+    Encoding.PCMU: np.frombuffer(audioop.lin2ulaw(_EVERY_SAMPLE, 2), np.uint8),
+    Encoding.PCMA: np.frombuffer(audioop.lin2alaw(_EVERY_SAMPLE, 2), np.uint8),
+}
+
+
+class Original:
+    """Restores the G.711 audio, 8 kHz, of a track that `PolyphaseFilter(HALF_BAND)` has resampled.
+
+    Its output has an even number of samples, however the track is split, and so have padding and
+    whole milliseconds of it. The second of each two is a sample of the track, which the encoding
+    represents exactly. Only the negative zero of mu-law, 0x7f, becomes the positive one, 0xff. The
+    filter's delay and tail are silence.
+
+    Args:
+        law: the track's encoding, PCMU or PCMA.
+    """
+
+    __slots__ = ("_codes",)
+
+    def __init__(self, law: Encoding) -> None:
+        self._codes = _CODES[law]
+
+    def process(self, pcm: bytes) -> bytes:
+        """Return the G.711 audio of a stretch with an even number of samples."""
+        return self._codes.take(np.frombuffer(pcm, "<u2")[1::2]).tobytes()
+
+    def flush(self) -> bytes:
+        """Return nothing, because nothing is buffered."""
+        return b""
+
+
 # To 16 kHz, by the track's rate in Hz; a call creates the resampler of one track.
 RESAMPLERS: Final[Mapping[int, Callable[[], Resampler]]] = {
     8000: partial(PolyphaseFilter, HALF_BAND),
@@ -126,3 +165,13 @@ SERVER_RESAMPLERS: Final[Mapping[int, Callable[[], Resampler]]] = {
     16000: Unchanged,
     24000: partial(Centered, _TO_24_KHZ),
 }
+
+
+def server_resampler(encoding: Encoding, rate_hz: int = 16_000) -> Resampler:
+    """Return what makes the audio for a server from PCM16 at 16 kHz.
+
+    Args:
+        encoding: PCMU or PCMA restores the audio of a track in that encoding.
+        rate_hz: rate of the PCM16 audio that the server accepts otherwise.
+    """
+    return Original(encoding) if encoding in G711 else SERVER_RESAMPLERS[rate_hz]()

@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 import structlog
 
+from gateway.audio.encodings import G711_HZ, TrackFormat
 from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
 from gateway.calls.services import CallServices, SessionSlot
@@ -47,6 +49,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         ends_segment: whether the utterance ends here.
         is_missed: whether the server could not transcribe this audio.
         provisional: more text, which is provisional although `text` is final.
+        language: the language that the server detected, BCP 47; None if it does not report it.
     """
 
     text: str
@@ -58,6 +61,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     ends_segment: bool = False
     is_missed: bool = False
     provisional: str = ""
+    language: str | None = None
 
     @classmethod
     def silence(cls, placement: Placement, now_s: float) -> "PlacedAnswer":
@@ -77,6 +81,8 @@ class ModelSession:
         is_current: whether answers are passed on at once. If False, they are held until
             `make_current`.
         span: the session's span, which ends with it.
+        form: the format of the track, whose audio is sent as it came if the server accepts that;
+            None: it is sent as PCM.
         mute_before: for a server that answers speech, how many sessions before this one, in a row,
             were mute.
         is_asked_again: whether the session before this one ended without text for audio that may be
@@ -104,6 +110,7 @@ class ModelSession:
         on_over: Callable[["ModelSession"], None],
         is_current: bool,
         span: Span,
+        form: TrackFormat | None = None,
         mute_before: int = 0,
         is_asked_again: bool = False,
     ) -> None:
@@ -129,7 +136,10 @@ class ModelSession:
         self._capabilities = slot.dialect.capabilities
         ends_s = (self._capabilities.longest_session_s, slot.transport.longest_stream_s)
         self.longest_s = min(each or float("inf") for each in ends_s)
-        self._dialect = slot.dialect.session(slot.options)
+        self._options = slot.options
+        if form and form.rate_hz == G711_HZ and form.encoding in self._capabilities.encodings:
+            self._options = replace(slot.options, encoding=form.encoding)
+        self._dialect = slot.dialect.session(self._options)
         self._session = RealtimeSession(
             self,
             self._dialect,
@@ -167,7 +177,7 @@ class ModelSession:
         services = self._services
         began_s = services.monotonic_s()
         slot, timeout_s = self.slot, services.limits.open_timeout_s
-        await self._session.open(slot.transport, timeout_s, slot.address)
+        await self._session.open(slot.transport, timeout_s, slot.address(self._options))
         self.opened_s = self.sent_s = self._healthy_s = services.monotonic_s()
         self._span.event("opened")
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
@@ -473,6 +483,7 @@ class ModelSession:
                 answer.ends_segment,
                 answer.is_missed,
                 answer.provisional,
+                answer.language,
             )
         )
 

@@ -38,15 +38,16 @@ class SessionSlot(Protocol):
         endpoint: the endpoint's name, for logs and the admin API.
         dialect: the protocol of the endpoint's server.
         options: what a session asks of the server, such as the model.
-        address: what the dialect adds to the server's address; None: what the transport has.
         transport: opens streams at the endpoint.
     """
 
     endpoint: str
     dialect: Dialect
     options: Options
-    address: Address | None
     transport: UpstreamTransport
+
+    def address(self, options: Options) -> Address | None:
+        """Return what the dialect adds to the server's address; None adds nothing."""
 
     async def acquire_replacement(self) -> "SessionSlot":
         """Lease a slot for the session that will replace this one, which stays open meanwhile.

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.audio.encodings import TrackFormat
 from gateway.calls.model_session import ModelSession, PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
 from gateway.calls.rest import Rest
@@ -41,7 +42,13 @@ _HARD_SHARE: Final = 0.9
 
 
 class SessionHost(Protocol):
-    """The track, as its sessions see it. No method waits."""
+    """The track, as its sessions see it. No method waits.
+
+    Attributes:
+        form: the track's name and encoding.
+    """
+
+    form: TrackFormat
 
     @property
     def is_sending_done(self) -> bool:
@@ -232,6 +239,7 @@ class Sessions:
             on_over=self._on_over,
             is_current=old is None,
             span=self._trace.child("session", endpoint=slot.endpoint, reason="aborted"),
+            form=self._track.form,
             mute_before=0 if old and old.has_text else self._mute,
             is_asked_again=self._is_asked_again,
         )

@@ -336,7 +336,12 @@ class Track:
         is_final = answer.answered_ms is not None
         if answer.replaces:
             events = self._segmenter.replace(
-                text, answer.provisional, placement, received_s, answered_ms=answer.answered_ms
+                text,
+                answer.provisional,
+                placement,
+                received_s,
+                answered_ms=answer.answered_ms,
+                language=answer.language,
             )
         else:
             events = self._segmenter.delta(text, placement, received_s, is_final=is_final)

@@ -62,7 +62,8 @@ def flatten(event: TranscriptEvent, taken_unix_s: float, now_s: float) -> list[s
             latency_ms = max(0, round((now_s - event.audio_received_s) * 1000))
             return [*head, *_text_fields(event), "latency_ms", str(latency_ms)]
         case TranscriptFinal():
-            return [*head, *_text_fields(event), "reason", event.reason]
+            language = [] if event.language is None else ["language", event.language]
+            return [*head, *_text_fields(event), "reason", event.reason, *language]
         case TranscriptGap():
             times = ["from_ms", str(event.from_ms), "to_ms", str(event.to_ms)]
             return [*head, "track", event.track, *times, "cause", event.cause]

@@ -88,6 +88,7 @@ class TranscriptFinal(msgspec.Struct, frozen=True):
     start_ms: int
     end_ms: int
     reason: FinalReason
+    language: str | None = None  # that the model detected, BCP 47; None: it does not report it
 
 
 class TranscriptGap(msgspec.Struct, frozen=True):

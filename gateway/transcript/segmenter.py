@@ -53,6 +53,7 @@ class Segmenter:
         self._deltas: list[TranscriptDelta] = []  # deltas of the open segment's revision
         self._length = 0  # of their text
         self._final_length = 0  # how much of it, from its start, is not provisional
+        self._language: str | None = None  # of its newest text
         self._space = ""  # white space that no word follows so far
         self._start_ms = 0
         self._end_ms = 0
@@ -98,6 +99,7 @@ class Segmenter:
         delta_received_s: float,
         *,
         answered_ms: int | None,
+        language: str | None = None,
     ) -> list[TranscriptDelta | TranscriptFinal]:
         """Replace the provisional text of the open segment.
 
@@ -108,6 +110,7 @@ class Segmenter:
             delta_received_s: when they were received, on the monotonic clock.
             answered_ms: audio before this time has no words but those in `text` and before; None if
                 `text` is provisional, too.
+            language: the language of this text; None if it is unknown.
 
         Returns:
             The events that make this text the newest one. Text that is too long for the segment, or
@@ -131,6 +134,8 @@ class Segmenter:
             rest_length = len((text + provisional).rstrip()) - len(text.rstrip())
             self._answer(answered_ms, max(0, self._length - rest_length))
             self._correct_times(before, placement)
+        if language and new and self._is_open:
+            self._language = language
         return events
 
     def _correct_times(self, from_length: int, placement: Placement) -> None:
@@ -335,6 +340,7 @@ class Segmenter:
             self.segment += 1
             self._is_open = True
             self._rev = 0
+            self._language = None
             self._clear()
 
     def _add(
@@ -373,4 +379,5 @@ class Segmenter:
             start_ms=self._start_ms,
             end_ms=self._end_ms,
             reason=reason,
+            language=self._language,
         )

@@ -72,10 +72,23 @@ class Delta(msgspec.Struct, frozen=True, tag=f"{_ITEM}.delta"):
 
 
 class Completed(msgspec.Struct, frozen=True, tag=f"{_ITEM}.completed"):
-    """The whole text of an item."""
+    """The whole text of an item.
+
+    The model's languages, as objects with a code, or one language; other values are ignored.
+    """
 
     item_id: _Id
     transcript: str
+    languages: object = None
+    language: object = None
+
+    @property
+    def detected(self) -> object:
+        """The first language, as the server reports it."""
+        if isinstance(self.languages, list) and self.languages:
+            first = self.languages[0]
+            return first.get("code") if isinstance(first, dict) else first
+        return self.language
 
 
 class Failed(msgspec.Struct, frozen=True, tag=f"{_ITEM}.failed"):

@@ -46,7 +46,10 @@ def session_update(model: str) -> bytes:
 
 
 def append(pcm: bytes) -> bytes:
-    """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, at least one."""
+    """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, at least one.
+
+    OpenAI's API, which has the same message, may expect another rate or encoding.
+    """
     return b"".join((_APPEND_HEAD, pybase64.b64encode(pcm), _APPEND_TAIL))
 
 

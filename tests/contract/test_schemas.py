@@ -120,7 +120,7 @@ def test_what_the_gateway_writes_is_valid(kind: type[TranscriptEvent], data: st.
 _FULL: list[TranscriptEvent] = [
     StreamStarted("twilio", (TrackInfo("inbound", "customer", "pcmu", 8000),), {}, "claims"),
     TranscriptDelta("inbound", "customer", 1, 0, " hi", 80, 160, 1.0, 1.0),
-    TranscriptFinal("inbound", "customer", 1, 0, "hi", 80, 160, FinalReason.PAUSE),
+    TranscriptFinal("inbound", "customer", 1, 0, "hi", 80, 160, FinalReason.PAUSE, "en"),
     TranscriptGap("inbound", 80, 160, GapCause.RECONNECT),
     StreamPaused(80),
     StreamResumed(160),

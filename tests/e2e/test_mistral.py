@@ -53,6 +53,8 @@ async def assert_arrives(stack: local.Stack, call: Call, *meanwhile: Awaitable[o
     assert transcript.missing == 0
     sent_ms = sum(len(audio) // 8 for audio in call.tracks.values())
     assert account(seen, call) == audit.Account(sent_ms, sent_ms)
+    finals = [event for event in seen if event["type"] == "transcript.final"]
+    assert {event.get("language") for event in finals if event["text"]} == {"en"}
 
 
 async def test_every_sample_arrives_once_in_order() -> None:

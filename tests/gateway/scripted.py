@@ -110,7 +110,6 @@ class ScriptedSlot:
     """A session slot with a scripted transport."""
 
     endpoint: str = "main"
-    address: Address | None = None
 
     def __init__(self, reservation: "ScriptedReservation") -> None:
         self.dialect = reservation.dialect
@@ -119,7 +118,12 @@ class ScriptedSlot:
         self._reservation = reservation
         self.held = True
         self.outcomes: list[str] = []
+        self.asked: Options | None = None  # of the server, by the session
         reservation.slots.append(self)
+
+    def address(self, options: Options) -> Address | None:
+        self.asked = options
+        return None
 
     async def acquire_replacement(self) -> "ScriptedSlot":
         return await self._reservation.acquire_slot()

@@ -69,6 +69,32 @@ async def test_all_checks_pass(
     assert "1 s of silence transcribed" in lines[model][1]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "model", "path"),
+    [
+        ("mistral", "m", ""),
+        ("deepgram", "nova-3", ""),
+        ("openai", "m", "/v1/realtime"),
+        ("qwen3-asr", "m", "/v1/realtime"),
+    ],
+)
+async def test_servers_of_other_dialects(
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    dialect: str,
+    model: str,
+    path: str,
+) -> None:
+    environment.setenv("GATEWAY_DIALECT", dialect)
+    environment.setenv("GATEWAY_MODEL", model)
+    async with checksum_engine(served_model_name="m") as url:
+        base = url.replace("http", "ws", 1).removesuffix("/v1/realtime")
+        environment.setenv("GATEWAY_REALTIME_URL", base + path)
+        _, lines = await checked(capsys)
+    [(passed, text)] = [line for name, line in lines.items() if name.startswith("model ")]
+    assert passed, text
+
+
 async def test_secrets_folder_is_read(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

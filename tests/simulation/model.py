@@ -18,6 +18,7 @@ from typing import Final
 from container.cpu import protocol
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.clock import TokenClock
+from container.cpu.conversion import G711_HZ, Coding
 from container.cpu.deepgram import ListenOptions, ListenSession
 from container.cpu.generation import Rules
 from container.cpu.openai import OpenAiSession
@@ -42,7 +43,12 @@ _FINALS: Final = (
 )
 # Without guesses, because a wrong word becomes final if no session is left to correct it.
 _LISTEN: Final = ListenOptions(
-    interim_results=True, endpointing_ms=1000, utterance_end_ms=1000, guesses=False
+    interim_results=True,
+    endpointing_ms=1000,
+    utterance_end_ms=1000,
+    coding=Coding.MULAW,  # as the carrier sends it
+    rate_hz=G711_HZ,
+    guesses=False,
 )
 
 

@@ -144,6 +144,8 @@ class TranscriptFinal(Event, frozen=True, kw_only=True, tag="transcript.final"):
         start_ms: where the segment begins on the media clock.
         end_ms: where it ends.
         reason: why it closed.
+        language: the language that the model detected, a BCP 47 code; absent if its server does not
+            report it.
     """
 
     track: str
@@ -154,6 +156,7 @@ class TranscriptFinal(Event, frozen=True, kw_only=True, tag="transcript.final"):
     start_ms: int
     end_ms: int
     reason: _FinalReason
+    language: str | None = None
 
 
 class TranscriptGap(Event, frozen=True, kw_only=True, tag="transcript.gap"):

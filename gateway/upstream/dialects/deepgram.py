@@ -16,6 +16,7 @@ utterance end, KeepAlive and CloseStream.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlencode
@@ -23,6 +24,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from common.settings import SettingsError
+from gateway.audio.encodings import G711, Encoding
+from gateway.audio.resampler import server_resampler
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import (
     Address,
@@ -36,8 +39,14 @@ from gateway.upstream.dialects.dialect import (
     Send,
     Speech,
 )
+from gateway.upstream.dialects.languages import language_code
 
 _BYTES_PER_MS: Final = 32
+_ENCODINGS: Final = {  # with the rate
+    Encoding.PCMU: ("mulaw", "8000"),
+    Encoding.PCMA: ("alaw", "8000"),
+    Encoding.L16LE: ("linear16", "16000"),
+}
 _KEEP_ALIVE: Final = b'{"type":"KeepAlive"}'
 _CLOSE_STREAM: Final = b'{"type":"CloseStream"}'
 _MOST_CHARACTERS: Final = 20_000  # of one result; finals come every few seconds
@@ -53,6 +62,7 @@ class Deepgram:
     capabilities: Final = Capabilities(
         language=True,
         keywords=True,
+        encodings=G711,
         clock=Clock.SPEECH,
         answers_noise=True,
         is_audio_binary=True,
@@ -72,11 +82,12 @@ class Deepgram:
             raise SettingsError(
                 "a deepgram endpoint needs a model of Deepgram, such as nova-3: set GATEWAY_MODEL"
             )
+        encoding, rate_hz = _ENCODINGS[options.encoding]
         query = urlencode(
             [
                 ("model", options.model),
-                ("encoding", "linear16"),
-                ("sample_rate", "16000"),
+                ("encoding", encoding),
+                ("sample_rate", rate_hz),
                 ("channels", "1"),
                 ("interim_results", "true"),
                 ("smart_format", "true"),
@@ -94,7 +105,7 @@ class Deepgram:
 
     def session(self, options: Options) -> "DeepgramSession":
         """Return the state of a new session."""
-        return DeepgramSession()
+        return DeepgramSession(options.encoding)
 
 
 class DeepgramSession:
@@ -102,8 +113,9 @@ class DeepgramSession:
 
     accepts_audio: Final = True
 
-    def __init__(self) -> None:
-        self._sent_bytes = 0
+    def __init__(self, encoding: Encoding) -> None:
+        self._resampler = server_resampler(encoding)
+        self._sent_bytes = 0  # as received from the gateway
         self._answered_ms = 0
         self._interim: Answer | None = None  # since the last final result; only with words
         self._is_closing = False  # what ends now is the session, not an utterance
@@ -115,7 +127,7 @@ class DeepgramSession:
     def append(self, pcm: bytes) -> bytes:
         """Return the audio: a binary message of its own."""
         self._sent_bytes += len(pcm)
-        return pcm
+        return self._resampler.process(pcm)
 
     def cut(self, speech: Speech) -> Iterable[Event]:
         """Do nothing: the server finds the ends of utterances."""
@@ -172,7 +184,8 @@ class DeepgramSession:
             first_ms, last_ms = self._within(words[0].start), self._within(words[-1].end)
             start_ms = min(max(first_ms, start_ms), end_ms)
             end_ms = min(max(last_ms, start_ms), end_ms)
-        return Answer(f" {text}", start_ms, end_ms, until_ms, replaces=True)
+        language = language_code(best.detected)
+        return Answer(f" {text}", start_ms, end_ms, until_ms, replaces=True, language=language)
 
     def _end(self, metadata: "_Metadata") -> Iterable[Event]:
         """End the session; all audio that the server has processed is answered."""
@@ -202,11 +215,21 @@ class DeepgramSession:
 class _Word(msgspec.Struct, frozen=True, gc=False):
     start: float
     end: float
+    language: object = None
 
 
 class _Alternative(msgspec.Struct, frozen=True):
     transcript: str = ""
     words: tuple[_Word, ...] = ()
+    languages: object = None  # the most frequent first; only of a multilingual model
+
+    @property
+    def detected(self) -> object:
+        """The language of most words, as the server reports it."""
+        if isinstance(self.languages, list) and self.languages:
+            return self.languages[0]
+        found = Counter(word.language for word in self.words if isinstance(word.language, str))
+        return max(found, key=found.__getitem__, default=None)
 
     def __repr__(self) -> str:
         """Describe the alternative without its text."""

@@ -23,12 +23,14 @@ without `until_ms` is provisional: later text is added to it, or replaces it (`r
 the text since the last final answer is provisional. Answers come in the order of their audio.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol
 
 import msgspec
+
+from gateway.audio.encodings import Encoding
 
 DEFAULT_APPEND_BYTES: Final = 1 << 20
 
@@ -46,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         is_missed: whether the server received this audio and could not transcribe it; its session
             continues.
         provisional: more text, up to `end_ms`, which is provisional although `text` is final.
+        language: the language that the server detected, BCP 47 (`languages.py`); only if the answer
+            `replaces`, and None if the server does not report it.
     """
 
     text: str
@@ -56,6 +60,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     ends_segment: bool = False
     is_missed: bool = False
     provisional: str = ""
+    language: str | None = None
 
     def __repr__(self) -> str:
         """Describe the answer without its text."""
@@ -111,12 +116,15 @@ class Options:
         language: a language hint, BCP 47; None lets the server decide.
         keywords: words that the model should expect.
         delay_ms: the delay between audio and text, if the server lets the client choose it.
+        encoding: what the audio is sent in. PCMU and PCMA, at 8 kHz, only if `Capabilities` has
+            them and the track came so; otherwise PCM16.
     """
 
     model: str
     language: str | None = None
     keywords: tuple[str, ...] = ()
     delay_ms: int | None = None
+    encoding: Encoding = Encoding.L16LE
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ class Capabilities:
         language: whether a language hint can be sent.
         keywords: whether keywords can be sent.
         delay: whether the delay can be chosen.
+        encodings: which encodings of G.711, at 8 kHz, the server accepts.
         clock: what the server answers.
         answers_noise: for `SPEECH`, whether loud audio without words is answered, too.
         longest_turn_ms: for `TURNS`, the longest turn that the server accepts or answers well.
@@ -158,6 +167,7 @@ class Capabilities:
     language: bool = False
     keywords: bool = False
     delay: bool = False
+    encodings: Set[Encoding] = frozenset()
     clock: Clock = Clock.AUDIO
     answers_noise: bool = False
     longest_turn_ms: int = 15_000
@@ -186,6 +196,8 @@ class DialectSession(Protocol):
 
     def append(self, pcm: bytes) -> bytes:
         """Encode audio: PCM16 little-endian, 16 kHz, mono; a whole number of samples, not zero.
+
+        If it is sent as G.711, it is audio of a track that came so (`resampler.Original`).
 
         Returns:
             The message; b"" if the audio is sent with the next one.

@@ -26,6 +26,8 @@ import msgspec
 import pybase64
 
 from common.settings import SettingsError
+from gateway.audio.encodings import G711, Encoding
+from gateway.audio.resampler import server_resampler
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects import mistral_messages as messages
 from gateway.upstream.dialects.dialect import (
@@ -40,11 +42,16 @@ from gateway.upstream.dialects.dialect import (
     Send,
     Speech,
 )
+from gateway.upstream.dialects.languages import language_code
 from gateway.upstream.dialects.pending_text import PendingText
 
 _PATH: Final = "/v1/audio/transcriptions/realtime"
 _BYTES_PER_MS: Final = 32
-_FORMAT: Final = {"encoding": "pcm_s16le", "sample_rate": 16_000}
+_FORMATS: Final = {
+    Encoding.PCMU: {"encoding": "pcm_mulaw", "sample_rate": 8000},
+    Encoding.PCMA: {"encoding": "pcm_alaw", "sample_rate": 8000},
+    Encoding.L16LE: {"encoding": "pcm_s16le", "sample_rate": 16_000},
+}
 _USUAL_DELAY_MS: Final = 480
 _LONGEST_DELAY_MS: Final = 2400
 _DELAYS_MS: Final = range(80, 1201)  # and the longest
@@ -67,6 +74,7 @@ class Mistral:
         language=True,
         keywords=True,
         delay=True,
+        encodings=G711,
         clock=Clock.SPEECH,
         delay_ms=_LONGEST_DELAY_MS + 600,  # and what the network adds
         largest_append_bytes=262_144,
@@ -100,13 +108,16 @@ class MistralSession:
         self._is_created = False
         self._is_ready = False
         self._is_finishing = False
+        self._encoding = options.encoding
+        self._resampler = server_resampler(options.encoding)
         self._wants_turns = True
         self._has_segments = False  # with times
         self._has_turns = False
-        self._sent_bytes = 0
+        self._sent_bytes = 0  # as received from the gateway
         self._answered_ms = 0
         self._known_ms = 0  # audio before this time has final text that is of no segment
         self._turn_ms = 0  # start of the newest turn
+        self._language: str | None = None  # of the newest text
         self._pending = PendingText()
         self._cuts = 0  # since the newest text
         self._characters = 0  # of all deltas
@@ -123,7 +134,8 @@ class MistralSession:
     def append(self, pcm: bytes) -> bytes:
         """Encode audio."""
         self._sent_bytes += len(pcm)
-        return b"".join((_APPEND_HEAD, pybase64.b64encode(pcm), _APPEND_TAIL))
+        audio = self._resampler.process(pcm)
+        return b"".join((_APPEND_HEAD, pybase64.b64encode(audio), _APPEND_TAIL))
 
     def cut(self, speech: Speech) -> Iterable[Event]:
         """Make text final that the server does not: its speech is over."""
@@ -148,6 +160,8 @@ class MistralSession:
         match messages.decode(message):
             case messages.Delta() as delta:
                 return self._add(delta.text)
+            case messages.Language(language):
+                self._language = language_code(language)
             case messages.Segment() as segment:
                 return self._end_segment(segment)
             case messages.TurnStart() as turn:
@@ -159,8 +173,8 @@ class MistralSession:
                 return (self._update(),)
             case messages.Updated(session) if self._is_created and not self._is_ready:
                 return self._check(session)
-            case messages.Done(text):
-                return self._finish(text)
+            case messages.Done() as done:
+                return self._finish(done)
             case messages.Error(error):
                 return self._fail(error.code)
             case _:
@@ -172,7 +186,7 @@ class MistralSession:
     def _update(self) -> Send:
         options = self._options
         session: dict[str, object] = {
-            "audio_format": _FORMAT,
+            "audio_format": _FORMATS[self._encoding],
             "target_streaming_delay_ms": self._delay_ms,
         }
         if options.language:
@@ -184,18 +198,25 @@ class MistralSession:
         return Send((msgspec.json.encode({"type": "session.update", "session": session}),))
 
     def _check(self, session: messages.Settings) -> Iterable[Event]:
-        if msgspec.to_builtins(session.audio_format) != _FORMAT:
+        if msgspec.to_builtins(session.audio_format) != _FORMATS[self._encoding]:
             raise UpstreamError("realtime-protocol-error", "the server uses another audio format")
         self._is_ready = True
         self._has_turns = session.turn_detection is not None
         return (Ready(),)
 
     def _fail(self, code: int) -> Iterable[Event]:
-        """Raise the server's error; but some models can't detect turns: do without."""
-        if self._is_created and not self._is_ready and self._wants_turns:
-            self._wants_turns = False
-            return (self._update(),)
-        raise UpstreamError("realtime-error", f"code {code}")
+        """Raise the server's error; but ask for less if it refuses the settings.
+
+        Some models can't detect turns; another server may not accept G.711.
+        """
+        has_alternative = self._wants_turns or self._encoding in G711
+        if not self._is_created or self._is_ready or not has_alternative:
+            raise UpstreamError("realtime-error", f"code {code}")
+        if not self._wants_turns:
+            self._encoding = Encoding.L16LE
+            self._resampler = server_resampler(self._encoding)
+        self._wants_turns = not self._wants_turns
+        return (self._update(),)
 
     # Text
 
@@ -222,8 +243,9 @@ class MistralSession:
         return self._end(head.text, head.start_ms, head.end_ms)
 
     def _provisional(self) -> Answer:
-        pending = self._pending
-        return Answer(pending.text, pending.start_ms, pending.end_ms, None, replaces=True)
+        pending, language = self._pending, self._language
+        times = pending.start_ms, pending.end_ms, None
+        return Answer(pending.text, *times, replaces=True, language=language)
 
     def _end(self, text: str, start_ms: int, end_ms: int) -> Iterable[Event]:
         """Make the first text final; what is left stays provisional."""
@@ -235,6 +257,7 @@ class MistralSession:
             replaces=replaces,
             ends_segment=not rest,
             provisional=rest,
+            language=self._language if replaces else None,
         )
         if rest:
             yield self._provisional()
@@ -266,16 +289,21 @@ class MistralSession:
         stop_ms = max(self._answered_ms, min(pending_ms[1], end_ms))
         self._answered_ms = self._known_ms = end_ms
         start_ms = min(start_ms, stop_ms)
-        return (Answer(text, start_ms, stop_ms, end_ms, replaces=True, ends_segment=True),)
+        answer = Answer(text, start_ms, stop_ms, end_ms, replaces=True, ends_segment=True)
+        return (msgspec.structs.replace(answer, language=self._language),)
 
-    def _finish(self, text: str) -> Iterable[Event]:
+    def _finish(self, done: messages.Done) -> Iterable[Event]:
         """End the session; add what no delta contained. Whether that is all, the caller decides."""
         if not self._is_finishing:
             return (Done(),)
-        spoken, rest = text[: self._characters], text[self._characters :]
+        is_new = self._language is None
+        self._language = self._language or language_code(done.language)
+        spoken, rest = done.text[: self._characters], done.text[self._characters :]
         is_whole = not self._has_segments  # else a segment may have had it
         if rest and is_whole and zlib.crc32(spoken.encode()) == self._checksum:
             return (*self._extend(rest), Done())
+        if is_new and self._language and self._pending:
+            return (self._provisional(), Done())
         return (Done(),)
 
     def _ms(self, time_s: float) -> int:

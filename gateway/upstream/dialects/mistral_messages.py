@@ -46,6 +46,12 @@ class Delta(msgspec.Struct, tag="transcription.text.delta", gc=False):
         return f"Delta({len(self.text)} characters)"
 
 
+class Language(msgspec.Struct, tag="transcription.language", gc=False):
+    """The language of the text that follows."""
+
+    audio_language: object = None
+
+
 class Segment(msgspec.Struct, tag="transcription.segment", gc=False):
     """Text that is final; its times, in seconds, may be missing."""
 
@@ -74,6 +80,7 @@ class Done(msgspec.Struct, tag="transcription.done"):
     """The last message, with all text."""
 
     text: str
+    language: object = None
 
     def __repr__(self) -> str:
         """Describe the message without its text."""
@@ -96,10 +103,10 @@ class _Typed(msgspec.Struct):
     type: str
 
 
-type Message = Created | Updated | Delta | Segment | TurnStart | TurnEnd | Done | Error
+type Message = Created | Updated | Delta | Language | Segment | TurnStart | TurnEnd | Done | Error
 
 _KNOWN: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(
-    Created | Updated | Delta | Segment | TurnStart | TurnEnd | Done | Error
+    Created | Updated | Delta | Language | Segment | TurnStart | TurnEnd | Done | Error
 )
 _ANY: Final = msgspec.json.Decoder(_Typed)
 _KNOWN_TYPES: Final = frozenset(
@@ -107,6 +114,7 @@ _KNOWN_TYPES: Final = frozenset(
         "session.created",
         "session.updated",
         "transcription.text.delta",
+        "transcription.language",
         "transcription.segment",
         "turn.start",
         "turn.end",

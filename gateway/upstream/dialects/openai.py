@@ -13,7 +13,8 @@ deltas. Items may be completed in any order; their answers leave in the order of
 item fails, its session continues. After any other error it is unknown which audio was lost, so the
 session ends and the audio is sent to another one.
 
-- OpenAI accepts PCM at 24 kHz only. Each turn is resampled on its own.
+- OpenAI accepts G.711, and PCM at 24 kHz only. Each turn is resampled on its own. A server of its
+  protocol that does not confirm G.711 gets PCM.
 - SGLang accepts 16 kHz, up to 60 s per item. If it revises text, it repeats words and never
   withdraws them, so these words are repeated in the transcript as well.
 
@@ -29,7 +30,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.audio.resampler import SERVER_RESAMPLERS
+from gateway.audio.encodings import G711, G711_HZ, Encoding
+from gateway.audio.resampler import server_resampler
 from gateway.errors import UpstreamError
 from gateway.upstream import openai_events as events
 from gateway.upstream import realtime
@@ -45,8 +47,14 @@ from gateway.upstream.dialects.dialect import (
     Send,
     Speech,
 )
+from gateway.upstream.dialects.languages import language_code
 
 _BYTES_PER_MS: Final = 32
+_FORMATS: Final = {
+    Encoding.PCMU: "audio/pcmu",
+    Encoding.PCMA: "audio/pcma",
+    Encoding.L16LE: "audio/pcm",
+}
 _SHORTEST_ITEM_MS: Final = 100  # the server refuses to commit less
 _MOST_CHARACTERS: Final = 5000  # of one turn; someone who reads fast says 400 in 15 s
 _MOST_TURNS: Final = 64  # unanswered; no more audio is sent meanwhile
@@ -64,6 +72,7 @@ class _Turn(msgspec.Struct):
     item_id: str | None = None
     is_committed: bool = False
     text: str = ""
+    language: str | None = None
     is_over: bool = False
     is_missed: bool = False
 
@@ -74,12 +83,17 @@ class OpenAi:
     Args:
         rate_hz: rate of the PCM16 audio that the server accepts.
         has_keywords: whether the server accepts keywords.
+        has_g711: whether it accepts G.711.
     """
 
-    def __init__(self, *, rate_hz: int, has_keywords: bool) -> None:
+    def __init__(self, *, rate_hz: int, has_keywords: bool, has_g711: bool) -> None:
         self._rate_hz: Final = rate_hz
         self.capabilities: Final = Capabilities(
-            language=True, keywords=has_keywords, clock=Clock.TURNS, longest_session_s=3600.0
+            language=True,
+            keywords=has_keywords,
+            encodings=G711 if has_g711 else frozenset(),
+            clock=Clock.TURNS,
+            longest_session_s=3600.0,
         )
 
     def address(self, options: Options, api_key: str | None) -> Address:
@@ -97,8 +111,8 @@ class OpenAiSession:
 
     def __init__(self, options: Options, rate_hz: int) -> None:
         self._options = options
-        self._rate_hz = rate_hz
-        self._resampler = SERVER_RESAMPLERS[rate_hz]()
+        self._pcm_hz = rate_hz
+        self._use(options.encoding)
         self._is_ready = False
         self._is_finishing = False
         self._sent_bytes = 0  # as received from the gateway
@@ -120,7 +134,7 @@ class OpenAiSession:
         return ()
 
     def append(self, pcm: bytes) -> bytes:
-        """Encode audio at the server's rate; b"" if it is too short for a sample."""
+        """Encode audio as the server expects it; b"" if it is too short for a sample."""
         if not self._turns or self._turns[-1].speech:
             self._turns.append(_Turn(self._sent_ms))
         self._sent_bytes += len(pcm)
@@ -133,8 +147,9 @@ class OpenAiSession:
         self._cuts += 1
         turn.commit_id = f"turn-{self._cuts}"
         tail = self._resampler.flush()
-        shortest_bytes = 2 * self._rate_hz * _SHORTEST_ITEM_MS // 1000
-        tail += bytes(max(0, shortest_bytes - self._item_bytes - len(tail)))
+        shortest_bytes = self._encoding.sample_bytes * self._rate_hz * _SHORTEST_ITEM_MS // 1000
+        missing_bytes = shortest_bytes - self._item_bytes - len(tail)
+        tail += self._encoding.silence * max(0, missing_bytes)
         commit = {"type": "input_audio_buffer.commit", "event_id": turn.commit_id}
         messages = (self._append(tail), msgspec.json.encode(commit))
         self._item_bytes = 0
@@ -156,8 +171,9 @@ class OpenAiSession:
                 return self._add(item_id, text or "")
             case events.Committed() as committed:
                 return self._commit(committed)
-            case events.Completed(item_id, transcript):
-                return self._end(item_id, transcript, is_missed=False)
+            case events.Completed() as completed:
+                language = language_code(completed.detected)
+                return self._end(completed.item_id, completed.transcript, language=language)
             case events.Failed(item_id):
                 return self._end(item_id, "", is_missed=True)
             case events.Created():
@@ -173,11 +189,21 @@ class OpenAiSession:
     def _sent_ms(self) -> int:
         return self._sent_bytes // _BYTES_PER_MS
 
-    def _append(self, pcm: bytes) -> bytes:
-        self._item_bytes += len(pcm)
-        return realtime.append(pcm) if pcm else b""
+    def _append(self, audio: bytes) -> bytes:
+        self._item_bytes += len(audio)
+        return realtime.append(audio) if audio else b""
 
     # The handshake
+
+    def _use(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._rate_hz = G711_HZ if encoding in G711 else self._pcm_hz
+        self._resampler = server_resampler(encoding, self._pcm_hz)
+
+    def _use_pcm(self) -> Iterable[Event]:
+        """Configure the session again, because the server has not confirmed G.711."""
+        self._use(Encoding.L16LE)
+        return (Send((self._update(),)),)
 
     def _update(self) -> bytes:
         options = self._options
@@ -190,8 +216,11 @@ class OpenAiSession:
                 transcription["language"] = language
         if options.keywords:
             transcription["keywords"] = options.keywords
+        form: dict[str, object] = {"type": _FORMATS[self._encoding]}
+        if self._encoding not in G711:
+            form["rate"] = self._rate_hz
         audio = {
-            "format": {"type": "audio/pcm", "rate": self._rate_hz},
+            "format": form,
             "transcription": transcription,
             "turn_detection": None,
         }
@@ -201,7 +230,10 @@ class OpenAiSession:
     def _check(self, audio: events.Input) -> Iterable[Event]:
         """Compare what the server will do with what was asked."""
         form = audio.format or events.Format()
-        if form.type not in (None, "audio/pcm") or form.rate not in (None, self._rate_hz):
+        kind = _FORMATS[self._encoding]
+        if self._encoding in G711 and form.type != kind and not self._is_ready:
+            return self._use_pcm()
+        if form.type not in (None, kind) or form.rate not in (None, self._rate_hz):
             raise UpstreamError("validation-error", "the server expects another audio format")
         if audio.turn_detection is not None:
             raise UpstreamError("validation-error", "the server's voice detection is on")
@@ -217,7 +249,11 @@ class OpenAiSession:
                 if error.event_id == turn.commit_id and turn.speech and not turn.is_committed:
                     turn.is_committed = turn.is_over = turn.is_missed = True
                     return self._answer()
-        raise events.as_upstream_error(error, is_ready=self._is_ready)
+        failure = events.as_upstream_error(error, is_ready=self._is_ready)
+        is_refused = failure.reason == "validation-error" and not self._is_ready
+        if is_refused and self._encoding in G711:
+            return self._use_pcm()
+        raise failure
 
     # Items
 
@@ -256,7 +292,14 @@ class OpenAiSession:
         turn.text = _bounded(turn.text + text)
         return self._show()
 
-    def _end(self, item_id: str, transcript: str, *, is_missed: bool) -> Iterable[Event]:
+    def _end(
+        self,
+        item_id: str,
+        transcript: str,
+        *,
+        language: str | None = None,
+        is_missed: bool = False,
+    ) -> Iterable[Event]:
         turn = self._by_id.get(item_id)
         if turn is None or not turn.is_committed:
             if item_id in self._closed_ids:
@@ -265,6 +308,7 @@ class OpenAiSession:
         if turn.is_over:
             return ()
         turn.text, turn.is_over, turn.is_missed = _bounded(transcript), True, is_missed
+        turn.language = language
         return self._answer()
 
     def _answer(self) -> Iterable[Event]:
@@ -299,8 +343,14 @@ def _final(turn: _Turn) -> Answer:
     if turn.is_missed or turn.speech is None:
         begin_ms, end_ms = turn.begin_ms, turn.end_ms
         return Answer("", begin_ms, end_ms, end_ms, replaces=True, is_missed=True)
-    speech = turn.speech
-    return Answer(_spaced(turn.text), speech.start_ms, speech.end_ms, turn.end_ms, replaces=True)
+    return Answer(
+        _spaced(turn.text),
+        turn.speech.start_ms,
+        turn.speech.end_ms,
+        turn.end_ms,
+        replaces=True,
+        language=turn.language,
+    )
 
 
 def _spaced(text: str) -> str:

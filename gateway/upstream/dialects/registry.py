@@ -43,9 +43,9 @@ def make_dialect(name: DialectName, *, coalesce_ms: int = 0, pause_ms: int = 100
         case DialectName.QWEN3_ASR:
             return VllmTurns(has_headers=True, longest_turn_ms=5_000)
         case DialectName.OPENAI:
-            return OpenAi(rate_hz=24_000, has_keywords=True)
+            return OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
         case DialectName.SGLANG:
-            return OpenAi(rate_hz=16_000, has_keywords=False)
+            return OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
         case DialectName.DEEPGRAM:
             return Deepgram(pause_ms)
         case DialectName.MISTRAL:

@@ -32,11 +32,13 @@ from gateway.upstream.dialects.dialect import (
     Send,
     Speech,
 )
+from gateway.upstream.dialects.languages import language_code
 
 _BYTES_PER_MS: Final = 32
 _MOST_CHARACTERS: Final = 20_000  # of one turn; someone who reads fast says 400 in 15 s
 _HEADER: Final = re.compile(r"\s*language (?:[A-Z][A-Za-z]{0,40}<asr_text>|None\Z)")
 _BEGUN: Final = "|".join("language"[:length] for length in range(1, 8))
+_LANGUAGE: Final = re.compile(r"language ([A-Z][A-Za-z]{0,40})<asr_text>")
 # The end of a text that may be the beginning of a header.
 _UNFINISHED: Final = re.compile(
     rf"\s*(?:{_BEGUN}|language(?: (?:[A-Z][A-Za-z]{{0,40}}(?:<[a-z_]{{0,8}})?)?)?)\Z"
@@ -153,12 +155,19 @@ class VllmTurnsSession:
                 return (Done(),)
             return (Send((realtime.COMMIT,)),)
         text, speech, until_ms = self._spoken(is_complete=True), self._speech, self._sent_ms
-        answer = Answer(text, speech.start_ms, speech.end_ms, until_ms, replaces=True)
+        times = speech.start_ms, speech.end_ms, until_ms
+        answer = Answer(text, *times, replaces=True, language=self._language())
         self._begin_ms, self._speech, self._text, self._shown = until_ms, None, "", ""
         if self._is_finishing:
             return (answer, Done())
         self.accepts_audio = True
         return (answer, Send((realtime.COMMIT,)))
+
+    def _language(self) -> str | None:
+        """Return the language of the turn's last segment with words."""
+        named = _LANGUAGE.findall(self._text) if self._has_headers else ()
+        codes = [code for name in named if (code := language_code(name))]
+        return codes[-1] if codes else None
 
     def _spoken(self, *, is_complete: bool) -> str:
         """Return the turn's text without headers, and with a space before it."""

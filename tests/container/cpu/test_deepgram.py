@@ -77,6 +77,8 @@ class TestQuery:
             {"model": "mistralai/Voxtral"},
             {"encoding": "mulaw"},
             {"sample_rate": "8000"},
+            {"encoding": "mulaw", "sample_rate": "8000", "channels": "2"},
+            {"encoding": "opus"},
             {"channels": "2"},
             {"endpointing": "soon"},
             {"endpointing": "-1"},

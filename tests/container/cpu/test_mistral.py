@@ -1,5 +1,6 @@
 """The CPU engine's server of Mistral's protocol."""
 
+import audioop
 import json
 import zlib
 from typing import Any
@@ -79,7 +80,8 @@ def test_settings_are_merged_and_null_clears_them() -> None:
         {"target_streaming_delay_ms": 1201},
         {"target_streaming_delay_ms": "480"},
         {"audio_format": {"encoding": "opus", "sample_rate": 16_000}},
-        {"audio_format": {"encoding": "pcm_mulaw", "sample_rate": 8000}},
+        {"audio_format": {"encoding": "pcm_mulaw", "sample_rate": 16_000}},
+        {"audio_format": {"encoding": "pcm_s16le", "sample_rate": 8000}},
         {"diarize": True},
         {"diarize": True, "turn_detection": {}},
         {"speaker_references": {"Anna": "AAAA"}},
@@ -100,6 +102,21 @@ def test_a_model_without_turns_refuses_them() -> None:
     client = Client(MistralRules(has_turns=False))
     assert of("error", client.update(turn_detection={}))
     assert of("session.updated", client.update(language="en"))
+
+
+@pytest.mark.parametrize("encoding", ["pcm_mulaw", "pcm_alaw"])
+def test_g711(encoding: str) -> None:
+    decode = audioop.ulaw2lin if encoding == "pcm_mulaw" else audioop.alaw2lin
+    audio = np.random.default_rng(3).bytes(640)
+    client = Client()
+    [updated] = client.update(audio_format={"encoding": encoding, "sample_rate": 8000})
+    assert updated["session"]["audio_format"]["encoding"] == encoding
+    for at in range(0, len(audio), 77):  # odd lengths are valid
+        client.audio(audio[at : at + 77])
+    heard = np.repeat(np.frombuffer(decode(audio, 2), "<i2"), 2).tobytes()
+    [done] = of("transcription.done", client.send("input_audio.end"))
+    assert done["text"] == f" {zlib.crc32(heard):08x}"
+    assert done["usage"]["prompt_audio_seconds"] == 0
 
 
 def test_settings_are_frozen_by_the_first_audio() -> None:

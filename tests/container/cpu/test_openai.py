@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,7 @@ from container.cpu.checksum import ChecksumTranscription
 from container.cpu.clock import TokenClock
 from container.cpu.generation import Rules
 from container.cpu.openai import OpenAiSession
-from container.cpu.openai_items import Converter
-from container.cpu.openai_protocol import OpenAiServer, Pcm, Pcma, Pcmu
+from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server_session import BacklogError, Close, Phase, UnsupportedMessageError
 
 RULES = Rules("m", TokenClock(480), max_backlog_s=100)
@@ -309,40 +307,3 @@ class TestVoiceDetection:
         client = self.client()
         assert summary(client.send(append(b"\xff" * 8000), COMMIT)) == ["committed", "completed"]
         assert client.seen[-1]["transcript"] == ""
-
-
-@pytest.mark.parametrize(
-    ("form", "rate_hz"),
-    [
-        (Pcm(24_000), 24_000),
-        (Pcm(48_000), 48_000),
-        (Pcm(16_000), 16_000),
-        (Pcmu(), 8000),
-        (Pcma(), 8000),
-    ],
-)
-@given(cuts=st.lists(st.integers(0, 24_000), max_size=8))
-def test_conversion_is_independent_of_how_audio_is_split(
-    form: Pcm | Pcmu | Pcma, rate_hz: int, cuts: list[int]
-) -> None:
-    audio = NOISE[: rate_hz * (2 if isinstance(form, Pcm) else 1) // 4]
-    whole, converter = at_once(form, audio), Converter(form)
-    bounds = [0, *sorted(cuts), len(audio)]
-    pairs = pairwise(min(each, len(audio)) for each in bounds)
-    parts = [converter.convert(audio[begin:end]) for begin, end in pairs]
-    assert b"".join([*parts, converter.flush()]) == whole
-    assert len(whole) == 8000
-
-
-def at_once(form: Pcm | Pcmu | Pcma, audio: bytes) -> bytes:
-    converter = Converter(form)
-    return converter.convert(audio) + converter.flush()
-
-
-@pytest.mark.parametrize("rate_hz", [8000, 24_000, 48_000])
-def test_conversion_keeps_speech_where_it_is(rate_hz: int) -> None:
-    def tone(at_hz: int) -> np.ndarray:
-        return (8000 * np.sin(2 * np.pi * 1000 * np.arange(at_hz) / at_hz)).astype("<i2")
-
-    heard = np.frombuffer(at_once(Pcm(rate_hz), tone(rate_hz).tobytes()), "<i2")
-    assert np.abs(heard - tone(16_000).astype(int))[100:-100].max() <= 20

@@ -295,9 +295,10 @@ class TestHints:
         deepgram, openai = await self.slots(language="de", keywords=["Contoso"])
         for slot in (deepgram, openai):
             assert (slot.options.language, slot.options.keywords) == ("de", ("Contoso",))
-        assert deepgram.address
-        assert "language=de" in deepgram.address.query
-        assert "keyterm=Contoso" in deepgram.address.query
+        address = deepgram.address(deepgram.options)
+        assert address
+        assert "language=de" in address.query
+        assert "keyterm=Contoso" in address.query
 
     async def test_without_hints_the_model_decides(self) -> None:
         for slot in await self.slots():

@@ -4,13 +4,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from container.cpu.checksum import ChecksumTranscription
+from container.cpu.conversion import G711_HZ, Coding
 from container.cpu.deepgram import ListenOptions, ListenSession
 from container.cpu.server_session import Close, Phase, Reply
 from container.cpu.transcriber import Transcription
 from gateway.errors import UpstreamError
 from gateway.upstream.transport import StreamReceiver
 
-OPTIONS = ListenOptions(interim_results=True, endpointing_ms=500, utterance_end_ms=1000)
+OPTIONS = ListenOptions(
+    interim_results=True,
+    endpointing_ms=500,
+    utterance_end_ms=1000,
+    coding=Coding.MULAW,
+    rate_hz=G711_HZ,
+)
 
 
 class ListenStream:

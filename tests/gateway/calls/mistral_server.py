@@ -168,7 +168,7 @@ def spoken(events: Sequence[TranscriptEvent]) -> list[str]:
 
 def checksums(mulaw: bytes) -> list[str]:
     """Return the words for audio that one session received from its start."""
-    pcm = audit.expected_pcm(mulaw, flush=True)
+    pcm = audit.g711_pcm(audit.expected_pcm(mulaw, flush=True))
     parts = [pcm[at : at + 2560] for at in range(0, len(pcm), 2560)]
     return [f"{zlib.crc32(part):08x}" for part in parts if _has_words(part)]
 

@@ -61,7 +61,7 @@ class Caller:
     @property
     def expected(self) -> list[str]:
         """Checksum of each 80 ms that has sound; the filter's tail may be one more."""
-        pcm = audit.expected_pcm(self.audio, flush=True)
+        pcm = audit.g711_pcm(audit.expected_pcm(self.audio, flush=True))
         chunks = [pcm[at : at + 2560] for at in range(0, len(pcm), 2560)]
         return [f"{zlib.crc32(chunk):08x}" for chunk in chunks if any(chunk)]
 

@@ -92,7 +92,9 @@ class Call:
                 if begin_ms - 500 <= final.start_ms <= begin_ms + SPEECH_MS
                 for word in final.text.split()
             ]
-            assert is_heard(said, mulaw), begin_ms
+            pcm = audit.expected_pcm(mulaw)
+            as_it_came = self.server.dialect.capabilities.encodings
+            assert is_heard(said, audit.g711_pcm(pcm) if as_it_came else pcm), begin_ms
             words += said
         finals = self.harness.of(TranscriptFinal)
         assert words == [word for final in finals for word in final.text.split()]
@@ -100,13 +102,12 @@ class Call:
         assert all(final.end_ms - final.start_ms <= SPEECH_MS + 500 for final in finals)
 
 
-def is_heard(words: list[str], mulaw: bytes) -> bool:
+def is_heard(words: list[str], pcm: bytes) -> bool:
     """Return whether the words are those of an utterance.
 
     Padding, and the tail of the resampler's filter, decide where the first whole chunk begins. So
     there may be a word for a part of a chunk before it, and two after the last one.
     """
-    pcm = audit.expected_pcm(mulaw)
 
     def checksum(at: int) -> str:
         return f"{zlib.crc32(pcm[at : at + CHUNK_BYTES]):08x}"

@@ -59,6 +59,21 @@ _CASES: list[tuple[TranscriptEvent, str, dict[str, str]]] = [
         },
     ),
     (
+        TranscriptFinal("inbound", "agent", 1, 0, "Olá", 0, 80, FinalReason.PAUSE, "pt-BR"),
+        "transcript.final",
+        {
+            "track": "inbound",
+            "role": "agent",
+            "segment": "1",
+            "rev": "0",
+            "text": "Olá",
+            "start_ms": "0",
+            "end_ms": "80",
+            "reason": "pause",
+            "language": "pt-BR",
+        },
+    ),
+    (
         TranscriptGap("inbound", 100, 260, GapCause.CARRIER_LOSS),
         "transcript.gap",
         {"track": "inbound", "from_ms": "100", "to_ms": "260", "cause": "carrier_loss"},

@@ -40,12 +40,20 @@ class Talk:
         *,
         is_final: bool = False,
         until_ms: int | None = None,
+        language: str | None = None,
     ) -> list[str]:
         placement = Placement(start_ms, end_ms, 0.0)
         answered_ms = (end_ms if until_ms is None else until_ms) if is_final else None
         return self.keep(
-            self.segmenter.replace(text, rest, placement, 9.0, answered_ms=answered_ms)
+            self.segmenter.replace(
+                text, rest, placement, 9.0, answered_ms=answered_ms, language=language
+            )
         )
+
+    @property
+    def languages(self) -> list[str | None]:
+        """The languages of all finals."""
+        return [event.language for event in self.events if isinstance(event, TranscriptFinal)]
 
     def close(self) -> list[str]:
         return self.keep(self.segmenter.close(FinalReason.HANGUP))
@@ -62,6 +70,34 @@ def test_text_that_grows_adds_deltas() -> None:
     assert talk.replace(" I would", 0, 1600) == []
     assert talk.replace(" I would like", 0, 2000, is_final=True) == ["1.0 + like"]
     assert talk.close() == ["1.0 =I would like"]
+
+
+def test_a_final_has_the_language_of_its_own_text() -> None:
+    talk = Talk()
+    talk.replace(" Hello.", 0, 800)
+    talk.replace(" Hello.", 0, 800, is_final=True, language="en")
+    talk.replace(" Grüezi.", 3000, 3800, is_final=True, language="de-CH")
+    talk.replace("", 3800, 4000, is_final=True, language="fr")  # no words of this language
+    talk.replace(" Ja.", 7000, 7200, is_final=True)
+    talk.close()
+    assert talk.languages == ["en", "de-CH", None]
+
+
+def test_a_segment_has_the_language_that_came_last() -> None:
+    talk = Talk()
+    talk.replace(" Hello.", 0, 800, is_final=True, language="en")
+    talk.replace(" Hola.", 900, 1700, is_final=True, language="es")
+    talk.replace(" Sí.", 1800, 2100, is_final=True)
+    talk.close()
+    assert talk.languages == ["es"]
+
+
+def test_text_beyond_the_longest_segment_has_its_language_in_the_next_one() -> None:
+    talk = Talk(max_ms=5000)
+    talk.replace(" one", 0, 4000, is_final=True, language="en")
+    talk.replace(" due tre", 4000, 6000, is_final=True, language="it")
+    talk.close()
+    assert talk.languages == ["en", "it"]
 
 
 def test_text_that_changes_begins_a_revision() -> None:

@@ -68,6 +68,11 @@ def test_number_is_masked_once_in_deltas_and_in_the_final() -> None:
     assert call.redactor.counts == {Kind.CARD: 1}
 
 
+def test_the_language_of_a_final_stays() -> None:
+    [final] = Call().final("thank you, goodbye", language="en")
+    assert final.fields["language"] == "en"
+
+
 def test_higher_rev_starts_the_segment_over() -> None:
     call = Call()
     call.delta("my pin is 48")

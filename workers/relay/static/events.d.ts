@@ -112,6 +112,10 @@ export interface TranscriptFinal extends Envelope {
   end_ms: number;
   /** Why it closed. */
   reason: FinalReason;
+  /**
+   * The language that the model detected, a BCP 47 code; absent if its server does not report it.
+   */
+  language?: string;
 }
 
 /** Audio of a track without a transcript. */

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.settings import SettingsError
+from gateway.audio.encodings import Encoding
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.deepgram import Deepgram, DeepgramSession
 from gateway.upstream.dialects.dialect import Answer, Done, Event, Options, Ready, Send, Speech
@@ -90,6 +91,22 @@ class TestAddress:
             ("keyterm", "Contoso AG"),
             ("keyterm", "R&D"),
         ]
+
+    @pytest.mark.parametrize(
+        ("encoding", "query"),
+        [
+            (Encoding.PCMU, "encoding=mulaw&sample_rate=8000"),
+            (Encoding.PCMA, "encoding=alaw&sample_rate=8000"),
+        ],
+    )
+    def test_g711_is_sent_as_it_came(self, encoding: Encoding, query: str) -> None:
+        options = Options("nova-3", encoding=encoding)
+        assert query in Deepgram().address(options, None).query
+        made = Deepgram().session(options)
+        silence = encoding.silence * 8000
+        assert made.append(SECOND) == silence
+        [answer] = [e for e in play(made, final(0, 1.0, "Hello")) if isinstance(e, Answer)]
+        assert answer.until_ms == 1000  # times are those of the audio
 
     def test_the_key_has_deepgrams_own_scheme_and_no_repr(self) -> None:
         address = Deepgram().address(Options("nova-3"), "dg-secret")
@@ -202,6 +219,27 @@ class TestResults:
         [answer] = play(session(), message)
         assert isinstance(answer, Answer)
         assert answer.text == " a b"
+
+
+@pytest.mark.parametrize(
+    ("reported", "of_words", "language"),
+    [
+        (["pt-BR", "en"], ["en", "en"], "pt-BR"),
+        (None, ["es", "en", "en"], "en"),
+        ([], ["es", None, ["en"]], "es"),
+        ("es", [None, None], None),
+        ([7], [], None),
+        (None, [], None),
+    ],
+)
+def test_the_language_of_a_result(reported: object, of_words: Any, language: str | None) -> None:
+    message = final(0, 1.0, "uno two three")
+    alternative = message["channel"]["alternatives"][0]
+    alternative["languages"] = reported
+    for word, each in zip(alternative["words"], of_words, strict=False):
+        word["language"] = each
+    [answer] = [e for e in play(session(), message) if isinstance(e, Answer)]
+    assert (answer.text, answer.language) == (" uno two three", language)
 
 
 class TestEnd:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from container.cpu import deepgram as server
 from deploy.local.sagemaker import LocalEndpoint, Settings
+from gateway.audio.encodings import G711, Encoding, decode
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.deepgram import Deepgram
 from gateway.upstream.dialects.dialect import Answer, Options
@@ -74,7 +75,7 @@ async def opened(
 ) -> AsyncIterator[tuple[RealtimeSession, Listener]]:
     listener = Listener()
     session = RealtimeSession(
-        listener, Deepgram().session(OPTIONS), done_timeout_s=LIMIT_S, is_audio_binary=True
+        listener, Deepgram().session(options), done_timeout_s=LIMIT_S, is_audio_binary=True
     )
     await session.open(transport, LIMIT_S, Deepgram().address(options, key))
     try:
@@ -110,6 +111,23 @@ async def test_every_sample_is_transcribed_once(kind: str) -> None:
     assert untils == sorted(untils)
     assert untils[-1] == 60_300
     assert listener.error is None
+
+
+@pytest.mark.parametrize("law", sorted(G711))
+@pytest.mark.parametrize("kind", ["sagemaker", "websocket"])
+async def test_g711_arrives_as_it_came(kind: str, law: Encoding) -> None:
+    codes = np.random.default_rng(1).bytes(8 * 5000)
+    pcm = np.repeat(np.frombuffer(decode(law, codes), "<i2"), 2).tobytes()
+    options = replace(OPTIONS, language="multi", encoding=law)
+    async with (
+        engine(kind) as transport,
+        opened(transport, options) as (session, listener),
+    ):
+        await send(session, listener, pcm)
+        await asyncio.wait_for(session.finish(), LIMIT_S)
+    assert listener.words == sums(pcm)
+    assert listener.answers[-1].until_ms == 5000
+    assert {each.language for each in listener.answers if each.text} == {"en"}
 
 
 @pytest.mark.parametrize(

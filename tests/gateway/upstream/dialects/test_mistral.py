@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.settings import SettingsError
+from gateway.audio.encodings import Encoding
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects import mistral_messages as messages
 from gateway.upstream.dialects.dialect import Answer, Done, Event, Options, Ready, Send, Speech
@@ -127,6 +128,29 @@ class TestOpening:
             list(session.receive(error()))
         assert str(caught.value) == "realtime-error: code 3051"
 
+    def test_g711_is_sent_as_it_came(self) -> None:
+        session = Mistral().session(Options("m", encoding=Encoding.PCMU))
+        [update] = sent(session.receive(CREATED))
+        mulaw = {"encoding": "pcm_mulaw", "sample_rate": 8000}
+        assert update["session"]["audio_format"] == mulaw
+        assert receive(session, message("session.updated", session={"audio_format": mulaw})) == [
+            Ready()
+        ]
+        [audio] = [json.loads(session.append(SECOND))["audio"]]
+        assert pybase64.b64decode(audio) == b"\xff" * 8000
+        [answer] = receive(session, segment("Hi", 0.2, 0.9))
+        assert isinstance(answer, Answer)
+        assert (answer.start_ms, answer.until_ms) == (200, 900)
+
+    def test_a_server_that_refuses_settings_is_asked_for_less(self) -> None:
+        session = Mistral().session(Options("m", encoding=Encoding.PCMA))
+        asked = sent(receive(session, CREATED, error(), error(), error()))
+        forms = [each["session"]["audio_format"]["encoding"] for each in asked]
+        assert forms == ["pcm_alaw", "pcm_alaw", "pcm_s16le", "pcm_s16le"]
+        assert ["turn_detection" in each["session"] for each in asked] == [True, False, True, False]
+        with pytest.raises(UpstreamError):
+            receive(session, error())
+
     def test_another_audio_format_is_an_error(self) -> None:
         session = Mistral().session(Options("m"))
         list(session.receive(CREATED))
@@ -150,6 +174,26 @@ class TestText:
         [one, two] = receive(opened(), delta(" Hello"), delta(" you."))
         assert one == Answer(" Hello", 8960, 9440, None, replaces=True)
         assert two == Answer(" Hello you.", 8960, 9440, None, replaces=True)
+
+    def test_text_has_the_language_that_was_announced_last(self) -> None:
+        session = opened()
+        language = message("transcription.language", audio_language="fr")
+        odd = message("transcription.language", audio_language=["fr"])
+        events = receive(session, delta(" Un"), language, delta(" deux"), segment("Un deux", 0, 1))
+        answers = [event for event in events if isinstance(event, Answer)]
+        assert [each.language for each in answers] == [None, "fr", "fr"]
+        assert [
+            e.language for e in receive(session, odd, delta(" x")) if isinstance(e, Answer)
+        ] == [None]
+
+    def test_the_last_message_may_be_the_only_one_with_the_language(self) -> None:
+        session = opened()
+        receive(session, delta(" Un deux"))
+        list(session.finish())
+        done = message("transcription.done", text=" Un deux", language="fr", usage={})
+        [answer, _] = receive(session, done)
+        assert isinstance(answer, Answer)
+        assert (answer.text, answer.language, answer.until_ms) == (" Un deux", "fr", None)
 
     def test_a_segment_is_final_and_what_follows_it_is_not(self) -> None:
         session = opened()

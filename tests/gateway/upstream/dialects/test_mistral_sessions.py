@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.audio.encodings import G711, Encoding, decode
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import Answer, Options
 from gateway.upstream.dialects.mistral import Mistral
@@ -86,6 +87,19 @@ async def test_every_sample_is_answered_once(engine: dict[str, Any]) -> None:
         await session.finish()
     assert listener.text == checksums(PCM)
     assert listener.answers[-1].end_ms == len(PCM) // 32
+
+
+@pytest.mark.parametrize("law", sorted(G711))
+async def test_g711_arrives_as_it_came(law: Encoding) -> None:
+    codes = np.random.default_rng(1).bytes(8 * 2000)
+    pcm = np.repeat(np.frombuffer(decode(law, codes), "<i2"), 2).tobytes()
+    async with opened(Options(MODEL, encoding=law)) as (session, listener):
+        for begin in range(0, len(pcm), CHUNK_BYTES):
+            assert session.append(pcm[begin : begin + CHUNK_BYTES])
+        await session.finish()
+    assert listener.text == checksums(pcm)
+    assert listener.answers[-1].end_ms == 2000
+    assert listener.answers[-1].language == "en"
 
 
 async def test_audio_above_the_limit_is_split() -> None:

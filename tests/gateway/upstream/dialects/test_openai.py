@@ -1,5 +1,6 @@
 """OpenAI's dialect, without a server: what it sends, and what it makes of what a server sends."""
 
+import audioop
 import json
 from collections.abc import Iterable
 from itertools import pairwise
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audio.encodings import Encoding
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import Answer, Done, Event, Options, Ready, Send, Speech
 from gateway.upstream.dialects.openai import OpenAi, OpenAiSession
 
 SECOND = bytes(32_000)
-OPENAI = OpenAi(rate_hz=24_000, has_keywords=True)
-SGLANG = OpenAi(rate_hz=16_000, has_keywords=False)
+OPENAI = OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
+SGLANG = OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
 
 
 def event(kind: str, **fields: object) -> bytes:
@@ -54,6 +56,16 @@ def error(
 UPDATED = event("session.updated", session={"type": "transcription"})
 
 
+def updated(form: dict[str, object]) -> bytes:
+    return event("session.updated", session={"audio": {"input": {"format": form}}})
+
+
+def form_of(update: Event) -> Any:
+    """Return the format of the audio that a `session.update` asks for."""
+    assert isinstance(update, Send)
+    return json.loads(update.messages[0])["session"]["audio"]["input"]["format"]
+
+
 class Playbook:
     """A session after its handshake; records what it sends."""
 
@@ -62,7 +74,10 @@ class Playbook:
         self.sent: list[dict[str, Any]] = []
         assert list(self.session.open()) == []
         self.receive(event("session.created"))
-        assert self.receive(UPDATED) == [Ready()]
+        kind = {Encoding.PCMU: "audio/pcmu", Encoding.PCMA: "audio/pcma"}.get(
+            options.get("encoding", Encoding.L16LE), "audio/pcm"
+        )
+        assert self.receive(updated({"type": kind})) == [Ready()]
 
     def receive(self, message: bytes) -> list[Event]:
         return self._apply(self.session.receive(message))
@@ -163,6 +178,41 @@ class TestHandshake:
             )
         assert caught.value.reason == "validation-error"
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            error("not_supported"),
+            error("invalid_value"),
+            error(None),
+            UPDATED,
+            updated({"type": "audio/pcm", "rate": 24_000}),
+        ],
+    )
+    def test_a_server_that_does_not_confirm_g711_gets_pcm(self, answer: bytes) -> None:
+        session = OPENAI.session(Options("m", encoding=Encoding.PCMA))
+        [asked] = session.receive(event("session.created"))
+        assert form_of(asked) == {"type": "audio/pcma"}
+        [again] = session.receive(answer)
+        assert form_of(again) == {"type": "audio/pcm", "rate": 24_000}
+        assert list(session.receive(UPDATED)) == [Ready()]
+        session.append(SECOND)
+        [sent] = session.cut(Speech(0, 1000))
+        assert isinstance(sent, Send)
+        with pytest.raises(UpstreamError):
+            list(session.receive(error("invalid_value")))
+
+    def test_pcm_is_refused_once(self) -> None:
+        session = OPENAI.session(Options("m", encoding=Encoding.PCMU))
+        list(session.receive(error("invalid_value")))
+        with pytest.raises(UpstreamError) as caught:
+            list(session.receive(error("invalid_value")))
+        assert caught.value.reason == "validation-error"
+
+    @pytest.mark.parametrize("code", ["model_not_found", "too_many_sessions", "invalid_api_key"])
+    def test_errors_that_are_not_about_the_format_end_the_session(self, code: str) -> None:
+        with pytest.raises(UpstreamError):
+            list(OPENAI.session(Options("m", encoding=Encoding.PCMU)).receive(error(code)))
+
     @pytest.mark.parametrize("extra", [{}, {"audio": {}}, {"audio": {"input": None}}])
     def test_a_server_may_report_less(self, extra: Any) -> None:
         session = SGLANG.session(Options("m"))
@@ -207,6 +257,13 @@ class TestAudio:
         play.turn(bytes(2 * samples))
         assert len(play.audio) == 2 * rate_hz // 10
         assert play.types[-1] == "commit"
+
+    def test_a_short_turn_of_g711_is_padded_with_its_silence(self) -> None:
+        play = Playbook(OPENAI, encoding=Encoding.PCMU)
+        play.turn(bytes(4 * 300))
+        play.append(b"\x84\x03" * 8)
+        play.cut(0, 1)
+        assert play.audio == b"\xff" * 800 + audioop.lin2ulaw(b"\x84\x03" * 4, 2) + b"\xff" * 796
 
     @given(data=st.data(), turns=st.lists(st.integers(1, 5000), min_size=1, max_size=4))
     def test_resampling_is_exact_and_starts_anew_in_each_turn(
@@ -262,6 +319,27 @@ class TestItems:
         assert play.receive(committed("a")) == []
         assert play.receive(delta("a", "ld")) == [partial(" Hello world")]
         assert play.receive(completed("a", "Hello, world!")) == [final(" Hello, world!")]
+
+    @pytest.mark.parametrize(
+        ("fields", "language"),
+        [
+            ({"languages": [{"code": "de"}, {"code": "en"}]}, "de"),
+            ({"languages": ["pt-br"]}, "pt-BR"),
+            ({"languages": []}, None),
+            ({"languages": [{"name": 7}]}, None),
+            ({"languages": {"de": 1}}, None),
+            ({"language": "german"}, "de"),
+            ({"language": ["de"]}, None),
+            ({}, None),
+        ],
+    )
+    def test_the_language_of_an_item(self, fields: Any, language: str | None) -> None:
+        play = Playbook()
+        play.turn()
+        play.receive(committed("a"))
+        [answer] = play.receive(item("completed", "a", transcript="Hallo", **fields))
+        assert isinstance(answer, Answer)
+        assert (answer.text, answer.language) == (" Hallo", language)
 
     def test_text_after_the_commit(self) -> None:
         play = Playbook()

@@ -13,6 +13,7 @@ from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
 from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server import Engine
 from container.cpu.settings import ModelName, Settings
+from gateway.audio.encodings import G711, Encoding, decode
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import Answer, Dialect, Options, Speech
 from gateway.upstream.dialects.openai import OpenAi
@@ -20,8 +21,8 @@ from gateway.upstream.session import RealtimeSession
 from gateway.upstream.websocket import WebSocketTransport
 from tests.container.cpu.dialogue import MODEL, serving
 
-OPENAI = OpenAi(rate_hz=24_000, has_keywords=True)
-SGLANG = OpenAi(rate_hz=16_000, has_keywords=False)
+OPENAI = OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
+SGLANG = OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
 CHUNK_BYTES = 2560
 BYTES_PER_MS = 32
 LIMIT_S = 10.0
@@ -118,6 +119,34 @@ async def test_each_turn_is_answered_with_its_samples() -> None:
         await session.finish()
     assert [answer.text for answer in listener.final] == list(map(checksums, turns))
     assert [answer.until_ms for answer in listener.final] == [2000, 2150, 7150, 7480]
+
+
+@pytest.mark.parametrize("law", sorted(G711))
+async def test_g711_arrives_as_it_came(law: Encoding) -> None:
+    turns = [g711_pcm(law, 1, 2000), g711_pcm(law, 2, 160)]
+    options = Options(MODEL, encoding=law)
+    async with opened(OPENAI, OpenAiServer.STREAMING, options=options) as (session, listener):
+        for pcm in turns:
+            send(session, pcm, 0)
+        await session.finish()
+    assert [answer.text for answer in listener.final] == list(map(checksums, turns))
+    assert [answer.until_ms for answer in listener.final] == [2000, 2160]
+
+
+def g711_pcm(law: Encoding, seed: int, milliseconds: int) -> bytes:
+    """Return noise at 16 kHz whose every second sample is one of G.711."""
+    codes = np.random.default_rng(seed).bytes(8 * milliseconds)
+    return np.repeat(np.frombuffer(decode(law, codes), "<i2"), 2).tobytes()
+
+
+async def test_a_server_that_refuses_g711_gets_pcm() -> None:
+    recorder, options = Recorder(), Options(MODEL, encoding=Encoding.PCMU)
+    server = OpenAiServer.SGLANG  # it accepts PCM at 24 kHz, too
+    async with opened(OPENAI, server, options=options, transcriber=recorder) as (session, listener):
+        send(session, noise(1, 1000), 0)
+        await session.finish()
+    assert len(listener.final) == 1
+    assert len(recorder.heard[0]) == 32_000
 
 
 async def test_text_is_shown_while_audio_arrives() -> None:

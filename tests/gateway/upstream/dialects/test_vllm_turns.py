@@ -53,7 +53,7 @@ def test_a_turn() -> None:
     assert say(opened, "language", " English", "<asr_text>") == []
     assert say(opened, "Hello") == [Answer(" Hello", 0, 2000, None, replaces=True)]
     assert say(opened, " there.", "") == [Answer(" Hello there.", 0, 2000, None, replaces=True)]
-    final = Answer(" Hello there.", 400, 1600, 2000, replaces=True)
+    final = Answer(" Hello there.", 400, 1600, 2000, replaces=True, language="en")
     assert list(opened.receive(DONE)) == [final, BEGIN_TURN]
     assert opened.accepts_audio
     opened.append(SECOND)
@@ -124,6 +124,26 @@ def test_text_grows_while_it_arrives() -> None:
     said = ["It", " was", " the", " language", " of", " light."]
     shown = texts(say(opened, *header, *said, *header, *said))
     assert all(new.startswith(old) for old, new in itertools.pairwise(shown))
+
+
+@pytest.mark.parametrize(
+    ("raw", "language"),
+    [
+        ("language Cantonese<asr_text>x", "yue"),
+        ("language German<asr_text>xlanguage English<asr_text>y", "en"),
+        ("language German<asr_text>xlanguage None<asr_text>", "de"),
+        ("language Klingon<asr_text>x", None),
+        ("language None", None),
+        ("the language English", None),
+    ],
+)
+def test_the_language_of_a_turn(raw: str, language: str | None) -> None:
+    opened = session(seconds=1)
+    list(opened.cut(Speech(0, 900)))
+    say(opened, raw)
+    answer, _ = opened.receive(DONE)
+    assert isinstance(answer, Answer)
+    assert answer.language == language
 
 
 def test_voxtral_has_no_headers() -> None:
