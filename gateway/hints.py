@@ -47,7 +47,7 @@ _TABLE: Final = {
     "service-unavailable": "Check that the endpoint is InService and its container healthy.",
     "response-timeout": "The endpoint accepts connections but does not respond: check its load.",
     "endpoint-not-found": "Check GATEWAY_SAGEMAKER_ENDPOINT (or the routes file), its variant and "
-    "AWS_REGION.",
+    "AWS_REGION; for a WebSocket server, its URL.",
     "validation-error": "Check that the endpoint's container supports bidirectional streaming, and "
     "the variant's name; for a WebSocket server, the endpoint's dialect and what it asks for.",
     "no-credentials": "Provide AWS credentials to this process: an instance or task role, or "
@@ -58,7 +58,7 @@ _TABLE: Final = {
     "this identity; for a WebSocket server, set GATEWAY_REALTIME_API_KEY.",
     # The model
     "model-not-found": "Set GATEWAY_MODEL to the name under which the server serves the model.",
-    "model-mismatch": "The server's model is not the one that the dialect is for: set the "
+    "model-mismatch": "The server's model or API is not the one that the dialect is for: set the "
     "endpoint's dialect in the routes file, or GATEWAY_DIALECT. For a vLLM server whose model "
     "only sends words, that is qwen3-asr or voxtral-turns.",
     "realtime-error": "Check the model server's log, and that GATEWAY_MODEL is the name under "

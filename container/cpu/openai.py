@@ -203,6 +203,8 @@ class OpenAiSession:
         check(update, self._server, self._rules.model_name)
         fields = {name: getattr(given, name) for name in given.__struct_fields__}
         kept = {name: value for name, value in fields.items() if value is not UNSET}
+        if isinstance(given.turn_detection, ServerVad):
+            kept["turn_detection"] = given.turn_detection.effective
         self._input = msgspec.structs.replace(self._input, **kept)
         if given.format:
             self._audio = self._converter(given.format)

@@ -83,11 +83,22 @@ class NoiseReduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerVad(msgspec.Struct, frozen=True, tag="server_vad", forbid_unknown_fields=True):
-    """The server's voice detection."""
+    """The server's voice detection.
+
+    The last three parameters are for conversations: they have no effect, and are not reported.
+    """
 
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     prefix_padding_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 300
     silence_duration_ms: Annotated[int, msgspec.Meta(ge=20, le=10_000)] = 500
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+    idle_timeout_ms: int | UnsetType | None = UNSET
+
+    @property
+    def effective(self) -> "ServerVad":
+        """The parameters that have an effect."""
+        return ServerVad(self.threshold, self.prefix_padding_ms, self.silence_duration_ms)
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -153,9 +153,10 @@ class TurnAudio:
             if self._shown != shown:
                 yield replace(answer, text=self._shown)
             return
+        own_share = len(self._text) / len(text) if text else 1.0
         self._forget_text()
         if turn and turn.cut.overlap_ms:
-            answer = self._keep_tail(answer, turn)
+            answer = self._keep_tail(answer, turn, own_share)
         elif turn and turn.cut.ends_utterance:
             answer = replace(answer, ends_segment=True)
         yield answer
@@ -177,10 +178,16 @@ class TurnAudio:
     def _forget_text(self) -> None:
         self._text = self._shown = self._tail = ""
 
-    def _keep_tail(self, answer: Answer, turn: _Turn) -> Answer:
-        """Keep the words of the overlap provisional: the next turn has them, too."""
+    def _keep_tail(self, answer: Answer, turn: _Turn, own_share: float) -> Answer:
+        """Keep the words of the overlap provisional: the next turn has them, too.
+
+        Args:
+            answer: the text, joined with words of the turn before.
+            turn: the turn.
+            own_share: how much of the text is the turn's own.
+        """
         until_ms = max(turn.begin_ms, turn.end_ms - _TAIL_OVERLAPS * turn.cut.overlap_ms)
-        head, self._tail = split_tail(answer.text, turn.loud_share(until_ms))
+        head, self._tail = split_tail(answer.text, own_share * turn.loud_share(until_ms))
         self._tail_ms, self._shown = until_ms, certain(self._tail)
         return replace(
             answer,

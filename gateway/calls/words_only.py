@@ -10,6 +10,11 @@ from typing import Final
 _LEAST_S: Final = 1.0  # between two samples
 _SLOW: Final = 0.5  # answered audio per second; at least as much must be sent
 _SAMPLES: Final = 4  # in a row
+_SAMPLES_AT_FIRST: Final = 2  # likewise, if no answer of the session was empty
+_LEAST_ANSWERS: Final = 8  # in these samples: a word or two may be all that a slow server sends
+# The share of answers that may be empty; fluent speech has at least twice as many. Qwen3-ASR ends
+# each of its segments with one.
+_MOST_EMPTY: Final = 0.25
 _LEAST_LAG_MS: Final = 4000  # more than the longest delay of a model
 
 
@@ -22,7 +27,8 @@ class WordsOnlyWatch:
         self._empty = 0
         self._answered_ms = 0
         self._sent_ms = 0
-        self._suspicious = 0  # samples in a row with few answers, all with text
+        self._suspicious = 0  # samples in a row with few answers, nearly all with text
+        self._since = 0  # answers before these samples
 
     def sample(
         self, now_s: float, *, answers: int, empty: int, answered_ms: int, lag_ms: int
@@ -42,7 +48,12 @@ class WordsOnlyWatch:
             return False
         few_ms = 1000 * _SLOW * elapsed_s
         is_slow = answered_ms - self._answered_ms < few_ms <= sent_ms - self._sent_ms
-        self._suspicious = self._suspicious + 1 if is_slow and empty == self._empty else 0
+        if is_slow and empty - self._empty <= _MOST_EMPTY * (answers - self._answers):
+            self._since = self._since if self._suspicious else self._answers
+            self._suspicious += 1
+        else:
+            self._suspicious = 0
         self._sampled_s, self._answered_ms, self._sent_ms = now_s, answered_ms, sent_ms
         self._answers, self._empty = answers, empty
-        return self._suspicious >= _SAMPLES and lag_ms >= _LEAST_LAG_MS
+        is_enough = answers - self._since >= _LEAST_ANSWERS and lag_ms >= _LEAST_LAG_MS
+        return is_enough and self._suspicious >= (_SAMPLES if empty else _SAMPLES_AT_FIRST)

@@ -4,7 +4,7 @@ Only the fields that the gateway uses are decoded. Texts of errors are dropped, 
 quote the request. Source: OpenAI's API reference for Realtime, `openai` 3.57.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ type _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 _INVALID: Final = "invalid_request_error"
 _ITEM: Final = "conversation.item.input_audio_transcription"
+OPENAI: Final = "OpenAI's"
+BETA: Final = "the beta version of OpenAI's"
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -37,9 +39,37 @@ class Audio(msgspec.Struct, frozen=True):
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """The configuration of a session."""
+    """The configuration of a session.
 
+    Attributes:
+        type: "transcription", or "realtime" for a conversation.
+        input_audio_format: only in the beta version of the API.
+        turn_detection: likewise.
+        request_id: only in Mistral's API.
+    """
+
+    type: str | None = None
+    input_audio_format: Any = None
+    turn_detection: Any = None
+    request_id: Any = None
     audio: Audio | None = None
+
+    @property
+    def api(self) -> str:
+        """Which API the server speaks, as far as this shows."""
+        if self.request_id is not None:
+            return "Mistral's"
+        return BETA if self.input_audio_format is not None else OPENAI
+
+    @property
+    def detects_voice(self) -> bool:
+        """Whether the server ends items, too."""
+        return self.turn_detection is not None or self.input.turn_detection is not None
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether the session is not for transcription."""
+        return self.type == "realtime"
 
     @property
     def input(self) -> Input:
@@ -48,7 +78,17 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 class Created(msgspec.Struct, frozen=True, tag="session.created"):
-    """The first message."""
+    """The first message; vLLM's, whose API is another one, has an `id` and no `session`."""
+
+    session: Configuration | None = None
+    id: Any = None
+
+    @property
+    def api(self) -> str | None:
+        """Which API the server speaks; None if this does not show it."""
+        if self.session is not None:
+            return self.session.api
+        return "vLLM's" if self.id is not None else None
 
 
 class Updated(msgspec.Struct, frozen=True, tag="session.updated"):
@@ -62,6 +102,12 @@ class Committed(msgspec.Struct, frozen=True, tag="input_audio_buffer.committed")
 
     item_id: _Id
     previous_item_id: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+
+
+class SpeechStopped(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    """The server's voice detection ends an item, which is announced next."""
+
+    item_id: _Id
 
 
 class Delta(msgspec.Struct, frozen=True, tag=f"{_ITEM}.delta"):
@@ -116,7 +162,9 @@ class ErrorReceived(msgspec.Struct, frozen=True, tag="error"):
         return self.error if isinstance(self.error, Problem) else Problem(_INVALID)
 
 
-type ServerMessage = Created | Updated | Committed | Delta | Completed | Failed | ErrorReceived
+type ServerMessage = (
+    Created | Updated | SpeechStopped | Committed | Delta | Completed | Failed | ErrorReceived
+)
 
 EMPTY_COMMIT: Final = "input_audio_buffer_commit_empty"
 _REASONS: Final = {  # by error code; codes are quoted, texts never
@@ -124,10 +172,13 @@ _REASONS: Final = {  # by error code; codes are quoted, texts never
     "buffer_overflow": "realtime-error",
     "insufficient_quota": "throttled",
     "invalid_api_key": "access-denied",
+    "invalid_model": "model-not-found",
     "invalid_parameter": "validation-error",
     "invalid_state": "realtime-error",
     "invalid_value": "validation-error",
+    "model_load_error": "model-not-found",
     "model_not_found": "model-not-found",
+    "not_implemented": "validation-error",
     "not_supported": "validation-error",
     "rate_limit_exceeded": "throttled",
     "server_error": "realtime-error",
@@ -155,7 +206,7 @@ def as_upstream_error(problem: Problem, *, is_ready: bool) -> UpstreamError:
 _MESSAGES: Final = (Created, Updated, Committed, Delta, Completed, Failed, ErrorReceived)
 _KNOWN_TYPES: Final = frozenset(each.__struct_config__.tag for each in _MESSAGES)
 _KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
-    Created | Updated | Committed | Delta | Completed | Failed | ErrorReceived
+    Created | Updated | SpeechStopped | Committed | Delta | Completed | Failed | ErrorReceived
 )
 
 

@@ -54,7 +54,18 @@ def append(pcm: bytes) -> bytes:
 
 
 class SessionCreated(msgspec.Struct, frozen=True, tag="session.created"):
-    """The server accepted the connection; sent at once, even if it has no free slot."""
+    """The server accepted the connection; sent at once, even if it has no free slot.
+
+    Attributes:
+        session: in OpenAI's and Mistral's APIs, its configuration; vLLM sends none.
+    """
+
+    session: Any = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another kind of server has sent it."""
+        return self.session is not None
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False, tag="transcription.delta"):
@@ -164,7 +175,8 @@ def decode(message: bytes) -> ServerMessage:
 
     Raises:
         UpstreamError: realtime-protocol-error, if the message is not a JSON object with a type, or
-            if its type is known and its fields are invalid.
+            if its type is known and its fields are invalid; model-mismatch, if another kind of
+            server has sent it.
     """
     try:
         known = _KNOWN.decode(message)
@@ -174,6 +186,8 @@ def decode(message: bytes) -> ServerMessage:
         is_long = len(known.delta) > MAX_DELTA_CHARACTERS
     else:
         is_long = isinstance(known, Deltas) and known.longest > MAX_DELTA_CHARACTERS
+        if isinstance(known, SessionCreated) and known.is_foreign:
+            raise UpstreamError("model-mismatch", "the server does not speak vLLM's Realtime API")
     if is_long:
         raise UpstreamError("realtime-protocol-error", "a delta is too long for a token")
     return known

@@ -48,10 +48,12 @@ _BY_CLOSE_CODE: Final = {
     1013: "model-at-capacity",
 }
 _BY_STATUS: Final = {
+    200: "endpoint-not-found",  # a page, or an API without a WebSocket
     400: "realtime-error",  # Mistral: an unknown model, and at times a known one
     401: "access-denied",
     403: "access-denied",
     404: "endpoint-not-found",
+    405: "endpoint-not-found",
     429: "throttled",
     500: "internal-server-error",
     502: "service-unavailable",

@@ -4,16 +4,10 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 
-import pytest
-
-from cli import audit, demo, recordings
+from cli import audit
 from cli.callers.call import Call
-from cli.callers.twilio import Twilio
-from cli.recordings import read_mulaw
 from deploy.local import stack as local
-from deploy.local.credentials import CREDENTIALS
 from tests.e2e.test_whole_path import play, read_all
-from tests.speech import TWO_CITIES, plain_words, word_error_rate
 
 PAUSE = b"\xff" * 8 * 2400
 
@@ -72,28 +66,3 @@ async def test_a_rollover_loses_no_sample() -> None:
     form = settings(GATEWAY_ROLLOVER_SOFT_S="2", GATEWAY_ROLLOVER_HARD_S="5")
     async with local.running(form) as stack:
         await assert_arrives(stack, Call({"inbound": talk(40), "outbound": audit.noise(2, 12_100)}))
-
-
-@pytest.mark.speech
-@pytest.mark.parametrize(
-    "engine",
-    [
-        {},
-        {"ENGINE_MISTRAL_SEGMENTS": "false"},
-        {"ENGINE_MISTRAL_SEGMENTS": "false", "ENGINE_MISTRAL_TURNS": "false"},
-    ],
-    ids=["segments", "turns", "neither"],
-)
-async def test_no_word_of_a_recording_is_lost(engine: dict[str, str]) -> None:
-    tracks = {
-        "inbound": read_mulaw(recordings.two_cities()),
-        "outbound": read_mulaw(recordings.nagg_and_nell()),
-    }
-    async with local.running(settings("moonshine", engine)) as stack:
-        result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
-    report = demo.report(result)
-    assert (report["status"], report["gap_ms"]) == ("completed", 0)
-    text = " ".join(s.text for s in result.transcript.segments if s.track == "inbound")
-    assert word_error_rate(TWO_CITIES, text) <= 0.1
-    assert plain_words(text)[-4:] == plain_words(TWO_CITIES)[-4:]
-    assert result.transcript.missing == 0

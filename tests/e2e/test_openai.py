@@ -10,14 +10,10 @@ from collections.abc import Awaitable
 
 import pytest
 
-from cli import audit, demo, recordings
+from cli import audit
 from cli.callers.call import Call
-from cli.callers.twilio import Twilio
-from cli.recordings import read_mulaw
 from deploy.local import stack as local
-from deploy.local.credentials import CREDENTIALS
 from tests.e2e.test_whole_path import play, read_all
-from tests.speech import TWO_CITIES, plain_words, word_error_rate
 
 PAUSE = b"\xff" * 8 * 2400
 
@@ -88,19 +84,3 @@ async def test_a_rollover_loses_no_sample(dialect: str, server: str) -> None:
         await assert_arrives(
             stack, Call({"inbound": talk(40), "outbound": audit.noise(50, 12_100)})
         )
-
-
-@pytest.mark.speech
-@pytest.mark.parametrize("server", ["streaming", "items"])
-async def test_speech_as_mulaw(server: str) -> None:
-    tracks = {"inbound": read_mulaw(recordings.two_cities())}
-    async with local.running(settings("openai", server, "moonshine")) as stack:
-        result = await demo.play(stack, Twilio(CREDENTIALS), tracks)
-    report = demo.report(result)
-    assert (report["status"], report["gap_ms"]) == ("completed", 0)
-    text = " ".join(segment.text for segment in result.transcript.segments)
-    rate = word_error_rate(TWO_CITIES, text)
-    print(f"word error rate: {rate:.1%}, {server}")  # noqa: T201 - shown with -s
-    assert rate <= 0.15
-    assert plain_words(text)[-1] == "only"
-    assert result.transcript.missing == 0

@@ -18,6 +18,7 @@ class DialectName(StrEnum):
     QWEN3_ASR = "qwen3-asr"
     OPENAI = "openai"
     SGLANG = "sglang"
+    SPEACHES = "speaches"
     DEEPGRAM = "deepgram"
     MISTRAL = "mistral"
 
@@ -45,7 +46,9 @@ def make_dialect(name: DialectName, *, coalesce_ms: int = 0, pause_ms: int = 100
         case DialectName.OPENAI:
             return OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
         case DialectName.SGLANG:
-            return OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
+            return OpenAi(rate_hz=16_000, has_keywords=False)
+        case DialectName.SPEACHES:
+            return OpenAi(rate_hz=24_000, has_keywords=False, is_beta=True)
         case DialectName.DEEPGRAM:
             return Deepgram(pause_ms)
         case DialectName.MISTRAL:

@@ -36,7 +36,10 @@ from gateway.upstream.dialects.languages import language_code
 
 _BYTES_PER_MS: Final = 32
 _MOST_CHARACTERS: Final = 20_000  # of one turn; someone who reads fast says 400 in 15 s
-_HEADER: Final = re.compile(r"\s*language (?:[A-Z][A-Za-z]{0,40}<asr_text>|None\Z)")
+_HEADER_END: Final = "<asr_text>"
+_HEADER: Final = re.compile(
+    r"\s*language (?:[A-Z][A-Za-z]{0,40}<asr_text>|None(?=\s*(?:language |\Z)))"
+)
 _BEGUN: Final = "|".join("language"[:length] for length in range(1, 8))
 _LANGUAGE: Final = re.compile(r"language ([A-Z][A-Za-z]{0,40})<asr_text>")
 # The end of a text that may be the beginning of a header.
@@ -134,6 +137,8 @@ class VllmTurnsSession:
 
     def _add(self, text: str) -> Iterable[Event]:
         self._text += text
+        if not self._has_headers and _HEADER_END in self._text[-len(text) - len(_HEADER_END) :]:
+            raise UpstreamError("model-mismatch", "the text has Qwen3-ASR's header")
         if len(self._text) > _MOST_CHARACTERS:
             raise UpstreamError("realtime-protocol-error", "a turn has too much text")
         shown = self._spoken(is_complete=False)

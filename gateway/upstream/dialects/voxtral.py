@@ -34,9 +34,9 @@ TOKEN_MS: Final = 80
 _BYTES_PER_MS: Final = 32
 # Deltas beyond the audio sent: the padding of a final commit causes about 40 at the longest delay.
 _MOST_TOKENS_AHEAD: Final = 250
-# In one of the first deltas of Qwen3-ASR.
+# In the first deltas of Qwen3-ASR.
 _OTHER_MODEL: Final = "<asr_text>"
-_FIRST_DELTAS: Final = 10
+_FIRST_DELTAS: Final = 64
 
 
 class Voxtral:
@@ -72,6 +72,7 @@ class VoxtralSession:
         self._sent_bytes = 0
         self._tokens = 0  # of the audio
         self._deltas = 0
+        self._first_text = ""  # of the first deltas
 
     def open(self) -> Iterable[Event]:
         """Do nothing: the server speaks first."""
@@ -106,7 +107,7 @@ class VoxtralSession:
                 update = realtime.session_update(self._model)
                 return (Send((update, realtime.COMMIT)), Ready())
             case realtime.Done() as done:
-                return (Done(is_doubted=done.tokens is not None and done.tokens > self._deltas),)
+                return self._end(done.tokens)
             case realtime.ErrorReceived() as error:
                 raise error.as_upstream_error()
             case _:
@@ -116,9 +117,21 @@ class VoxtralSession:
         if not self._is_ready:
             raise UpstreamError("realtime-protocol-error", "an answer before the commit")
         self._deltas += 1
-        if self._deltas <= _FIRST_DELTAS and _OTHER_MODEL in text:
-            raise UpstreamError("model-mismatch", "the text has Qwen3-ASR's header")
+        if self._deltas <= _FIRST_DELTAS:
+            self._first_text += text
+            if _OTHER_MODEL in self._first_text:
+                raise UpstreamError("model-mismatch", "the text has Qwen3-ASR's header")
         return self._answer(text)
+
+    def _end(self, tokens: int | None) -> Iterable[Event]:
+        """Compare the count of deltas with the server's, which shows what is answered in fact."""
+        if tokens is None or tokens <= self._deltas:
+            return (Done(),)
+        sent_ms = self._sent_bytes // _BYTES_PER_MS
+        start_ms = min(TOKEN_MS * self._tokens, sent_ms)
+        end_ms = min(start_ms + TOKEN_MS * (tokens - self._deltas), sent_ms)
+        rest = (Answer("", start_ms, end_ms, end_ms),) if end_ms > start_ms else ()
+        return (*rest, Done(is_doubted=True))
 
     def _answer(self, text: str) -> Iterable[Answer]:
         if not self._sent_bytes:

@@ -282,6 +282,13 @@ class TestVoiceDetection:
         created = Client(OpenAiServer.ITEMS).seen[0]["session"]["audio"]["input"]
         assert created["turn_detection"]["type"] == "server_vad"
 
+    def test_parameters_for_conversations_have_no_effect(self) -> None:
+        more = {"create_response": False, "interrupt_response": None, "idle_timeout_ms": 5000}
+        vad = {"type": "server_vad", "threshold": 0.4}
+        [reply] = Client(OpenAiServer.ITEMS).send(update(turn_detection=vad | more))
+        effective = vad | {"prefix_padding_ms": 300, "silence_duration_ms": 500}
+        assert reply["session"]["audio"]["input"]["turn_detection"] == effective
+
     @given(st.integers(1, 5000))
     def test_items_are_stretches_of_voice(self, size: int) -> None:
         """Times count all audio of the session, with the padding before and the silence after."""

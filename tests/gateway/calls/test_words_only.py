@@ -13,7 +13,13 @@ from tests.gateway.scripted import ScriptedStream, ScriptedTransport, settle
 # Answers and empty ones per second, and seconds until the mismatch is found; None: it is not.
 ROWS: dict[str, tuple[list[tuple[int, int]], int | None]] = {
     "words only, three a second": ([(3, 0)] * 20, 6),
-    "words only, after silence": ([(0, 0)] * 5 + [(3, 0)] * 10, 9),
+    "words only, after silence": ([(0, 0)] * 5 + [(3, 0)] * 10, 8),
+    "words, and an empty answer, each 5 s": (
+        ([(0, 0)] * 4 + [(4, 1)] + ([(0, 0)] * 4 + [(12, 1)]) * 5),
+        20,
+    ),
+    "words only, each 5 s": (([(0, 0)] * 4 + [(3, 0)] + ([(0, 0)] * 4 + [(9, 0)]) * 3), 10),
+    "a word of a very slow server": ([(1, 0), (1, 0), (1, 1), (1, 1)] * 10, None),
     "Voxtral": ([(12, 9), (13, 8)] * 10, None),
     "Voxtral on a slow server": ([(3, 2)] * 20, None),
     "a word for each 80 ms, in real time": ([(12, 0), (13, 0)] * 10, None),

@@ -78,7 +78,9 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         (429, "throttled"),
         (500, "internal-server-error"),
         (503, "service-unavailable"),
-        (200, "realtime-protocol-error"),
+        (200, "endpoint-not-found"),
+        (405, "endpoint-not-found"),
+        (418, "realtime-protocol-error"),
     ],
 )
 async def test_refused_upgrade_has_a_reason(status: int, reason: str) -> None:

@@ -19,7 +19,7 @@ from gateway.upstream.dialects.openai import OpenAi, OpenAiSession
 
 SECOND = bytes(32_000)
 OPENAI = OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
-SGLANG = OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
+SGLANG = OpenAi(rate_hz=16_000, has_keywords=False)
 
 
 def event(kind: str, **fields: object) -> bytes:
@@ -164,7 +164,6 @@ class TestHandshake:
         [
             {"format": {"type": "audio/pcm", "rate": 24_000}},
             {"format": {"type": "audio/pcmu"}},
-            {"turn_detection": {"type": "server_vad"}},
         ],
     )
     def test_a_server_that_does_something_else_is_refused(self, configuration: Any) -> None:
@@ -177,6 +176,43 @@ class TestHandshake:
                 )
             )
         assert caught.value.reason == "validation-error"
+
+    @pytest.mark.parametrize(
+        ("message", "detail"),
+        [
+            (b'{"type":"session.created","id":"sess-0","created":1}', "vLLM's"),
+            (event("session.created", session={"input_audio_format": "pcm16"}), "the beta version"),
+            (event("session.created", session={"request_id": "r"}), "Mistral's"),
+            (event("session.updated", session={"type": "realtime"}), "a conversation"),
+        ],
+    )
+    def test_another_api_is_named(self, message: bytes, detail: str) -> None:
+        with pytest.raises(UpstreamError, match=detail) as caught:
+            list(OPENAI.session(Options("m")).receive(message))
+        assert caught.value.reason == "model-mismatch"
+
+    def test_speaches_is_asked_in_its_own_words(self) -> None:
+        speaches = OpenAi(rate_hz=24_000, has_keywords=False, is_beta=True)
+        options = Options("Systran/a b", language="de-AT")
+        address = speaches.address(options, None)
+        assert address.query == "intent=transcription&model=Systran%2Fa%20b"
+        session = speaches.session(options)
+        created = event("session.created", session={"input_audio_format": "pcm16"})
+        [sent] = list(session.receive(created))
+        assert isinstance(sent, Send)
+        assert json.loads(sent.messages[0])["session"] == {
+            "turn_detection": None,
+            "input_audio_transcription": {"model": "Systran/a b", "language": "de"},
+        }
+        with pytest.raises(UpstreamError, match="OpenAI's"):
+            list(speaches.session(options).receive(event("session.created", session={})))
+
+    def test_a_conversation_that_refuses_the_update_is_named(self) -> None:
+        session = OPENAI.session(Options("m"))
+        list(session.receive(event("session.created", session={"type": "realtime"})))
+        with pytest.raises(UpstreamError, match="a conversation") as caught:
+            list(session.receive(error("invalid_parameter")))
+        assert caught.value.reason == "model-mismatch"
 
     @pytest.mark.parametrize(
         "answer",
@@ -382,6 +418,15 @@ class TestItems:
             assert play.receive(message) == []
         assert play.receive(delta("b", "new")) == [partial(" new", 1)]
 
+    @pytest.mark.parametrize("early", [[], [delta("a", "tex")]])
+    def test_the_end_of_an_item_may_precede_its_commit(self, early: list[bytes]) -> None:
+        play = Playbook()
+        play.turn()
+        for message in early:
+            play.receive(message)
+        assert play.receive(completed("a", "text")) == [partial(" text")]
+        assert play.receive(committed("a")) == [final(" text")]
+
     def test_the_id_of_the_commit_counts(self) -> None:
         """A server may show text before the commit under another id."""
         play = Playbook()
@@ -400,6 +445,37 @@ class TestItems:
         play.turn()
         play.receive(committed("a"))
         assert play.receive(completed("a", "text")) == [final(" text", 1)]
+
+    def test_a_refused_commit_without_its_id_is_that_of_the_first_turn(self) -> None:
+        play = Playbook()
+        play.turn()
+        play.turn()
+        [answer] = play.receive(error("input_audio_buffer_commit_empty"))
+        assert isinstance(answer, Answer)
+        assert (answer.is_missed, answer.until_ms) == (True, 1000)
+
+    def test_items_that_the_server_ends_belong_to_the_turn(self) -> None:
+        """Without voice detection it was an error: the call failed."""
+        play = Playbook()
+        audio = {"input": {"turn_detection": {"type": "server_vad"}}}
+        play.receive(event("session.updated", session={"audio": audio}))
+        play.append(SECOND[:16_000])
+        play.receive(event("input_audio_buffer.speech_stopped", item_id="a", audio_end_ms=400))
+        play.receive(committed("a"))
+        assert play.receive(completed("a", "one")) == [partial(" one", end_ms=500)]
+        play.append(SECOND[16_000:])
+        play.cut(100, 900)
+        # The server ends an item before it receives the commit, of which nothing is left.
+        play.receive(event("input_audio_buffer.speech_stopped", item_id="b", audio_end_ms=900))
+        play.receive(committed("b", "a"))
+        play.append(SECOND)
+        assert play.receive(completed("b", "two")) == [partial(" one two")]
+        assert play.receive(error("input_audio_buffer_commit_empty", "turn-1")) == [
+            final(" one two")
+        ]
+        # In the next turn there is no voice.
+        play.cut(1100, 1900)
+        assert play.receive(error("input_audio_buffer_commit_empty", "turn-2")) == [final("", 1)]
 
     def test_finish_waits_for_each_item(self) -> None:
         play = Playbook()
@@ -426,9 +502,9 @@ class TestViolations:
     @pytest.mark.parametrize(
         "messages",
         [
-            [completed("a", "t")],  # not committed
-            [delta("a", "t"), completed("a", "t")],
-            [failed("a")],
+            [completed("a", "t"), committed("b")],  # "a" was not committed
+            [delta("a", "t"), completed("a", "t"), delta("b", "t")],
+            [failed("a"), failed("b")],
             [committed("a"), committed("b", "a")],  # a turn that the gateway has not ended
             [committed("a"), completed("a", "t"), delta("b", "t")],  # text without audio
             [delta("a", "t" * 5001)],
@@ -474,6 +550,24 @@ class TestViolations:
         with pytest.raises(UpstreamError, match="order"):
             play.receive(committed("c", "a"))
 
+    def test_too_many_items_in_a_turn(self) -> None:
+        play = Playbook()
+        play.append(SECOND)
+        for number in range(64):
+            play.receive(committed(f"i{number}"))
+        with pytest.raises(UpstreamError, match="too many items"):
+            play.receive(committed("i64"))
+
+    def test_too_much_text_in_the_items_of_a_turn(self) -> None:
+        play = Playbook()
+        play.append(SECOND)
+        for number in range(50):
+            play.receive(committed(f"i{number}"))
+            play.receive(completed(f"i{number}", "x" * 100))
+        play.receive(committed("more"))
+        with pytest.raises(UpstreamError, match="too much text"):
+            play.receive(completed("more", "x"))
+
     def test_an_item_for_two_turns(self) -> None:
         play = Playbook()
         play.turn()
@@ -487,7 +581,6 @@ class TestViolations:
         [
             (error("session_expired"), "service-unavailable"),
             (error("buffer_overflow"), "realtime-error"),
-            (error("input_audio_buffer_commit_empty"), "realtime-error"),
             (error("input_audio_buffer_commit_empty", "turn-9"), "realtime-error"),
             (error("anything"), "realtime-error"),
             (error(None), "realtime-error"),

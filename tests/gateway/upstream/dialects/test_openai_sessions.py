@@ -22,7 +22,7 @@ from gateway.upstream.websocket import WebSocketTransport
 from tests.container.cpu.dialogue import MODEL, serving
 
 OPENAI = OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
-SGLANG = OpenAi(rate_hz=16_000, has_keywords=False, has_g711=False)
+SGLANG = OpenAi(rate_hz=16_000, has_keywords=False)
 CHUNK_BYTES = 2560
 BYTES_PER_MS = 32
 LIMIT_S = 10.0

@@ -72,6 +72,7 @@ def test_a_turn() -> None:
         ("language English<asr_text>One two.language English<asr_text>Three.", " One two. Three."),
         ("language English<asr_text>One.language None<asr_text>", " One."),
         ("language None<asr_text>language English<asr_text>Two.", " Two."),
+        ("language Nonelanguage English<asr_text>Two.", " Two."),
         ("language Chinese<asr_text>你好。language English<asr_text>Hello.", " 你好。 Hello."),
         # words that only look like a header
         ("language English<asr_text>The language of love.", " The language of love."),
@@ -224,3 +225,10 @@ def test_any_messages_give_answers_in_order(messages: list[bytes]) -> None:
                 assert event.until_ms == until_ms + 1000
                 until_ms = event.until_ms
     assert cuts - finals in {0, 1}
+
+
+@pytest.mark.parametrize("parts", [["<asr_text>"], list("<asr_text>"), ["Hello<asr", "_text>"]])
+def test_the_header_of_another_model_is_an_error(parts: list[str]) -> None:
+    opened = session(DialectName.VOXTRAL_TURNS, seconds=1)
+    with pytest.raises(UpstreamError, match="model-mismatch"):
+        say(opened, "language", " English", *parts)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.upstream.dialects.dialect import Done, Options
+from gateway.upstream.dialects.dialect import Answer, Done, Options
 from gateway.upstream.dialects.voxtral import Voxtral, VoxtralSession
 
 
@@ -43,7 +43,16 @@ def test_deltas_are_compared_with_the_tokens_of_the_server(usage: Any, is_doubte
     opened = session()
     for text in ("", " a", ""):
         list(opened.receive(delta(text)))
-    assert list(opened.receive(done(usage))) == [Done(is_doubted=is_doubted)]
+    # The server has answered 80 ms more than its deltas show.
+    more = [Answer("", 240, 320, 320)] if is_doubted else []
+    assert list(opened.receive(done(usage))) == [*more, Done(is_doubted=is_doubted)]
+
+
+def test_tokens_beyond_the_audio_answer_no_more_than_it() -> None:
+    opened = session()
+    list(opened.receive(delta(" a")))
+    events = list(opened.receive(done({"completion_tokens": 1000})))
+    assert events == [Answer("", 80, 1000, 1000), Done(is_doubted=True)]
 
 
 def test_combined_deltas_count_one_by_one() -> None:
@@ -59,3 +68,18 @@ def test_the_header_of_another_model_is_an_error() -> None:
     with pytest.raises(UpstreamError) as caught:
         list(opened.receive(delta("<asr_text>")))
     assert caught.value.reason == "model-mismatch"
+
+
+def test_the_header_of_another_model_in_pieces_is_an_error() -> None:
+    opened = session()
+    for text in "language English<asr_text":
+        list(opened.receive(delta(text)))
+    with pytest.raises(UpstreamError, match="model-mismatch"):
+        list(opened.receive(delta(">")))
+
+
+@pytest.mark.parametrize("session_fields", ['{"type":"transcription"}', '{"request_id":"r"}'])
+def test_another_api_is_an_error(session_fields: str) -> None:
+    message = f'{{"type":"session.created","session":{session_fields}}}'.encode()
+    with pytest.raises(UpstreamError, match="model-mismatch"):
+        list(Voxtral().session(Options("m")).receive(message))

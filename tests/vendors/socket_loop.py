@@ -1,0 +1,54 @@
+"""An event loop with real sockets in virtual time.
+
+If no socket is ready, it advances its clock to the next timer instead of waiting. Both ends of each
+connection must be in this loop: what one end has written, the other can then read at once.
+"""
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+_DELIVERY_S: Final = 0.0002  # for the kernel to deliver what was written
+_LIMIT_S: Final = 3600.0  # of virtual time
+
+
+class _Selector(selectors.DefaultSelector):
+    """Advances a clock by the time that it would have waited."""
+
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready now; else advance the clock."""
+        ready = super().select(0)
+        if not ready and timeout != 0:
+            ready = super().select(_DELIVERY_S if timeout else 1.0)
+            if not ready and timeout:
+                self.now_s += timeout + 1e-6
+                if self.now_s > _LIMIT_S:
+                    raise TimeoutError
+        return ready
+
+
+class SocketLoop(asyncio.SelectorEventLoop):
+    """The loop."""
+
+    def __init__(self) -> None:
+        self._clock = _Selector()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._clock.now_s
+
+
+def in_virtual_time[**P](test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test in a new loop."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=SocketLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
