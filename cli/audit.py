@@ -32,10 +32,13 @@ _MULAW_RATE_HZ: Final = 8000
 _TAIL_MS: Final = 3  # of the interpolator: 46 samples at 16 kHz, rounded up
 # OpenAI's dialect pads shorter turns with silence.
 _SHORTEST_ITEM_BYTES: Final = 100 * _PCM_BYTES_PER_MS
+_WHOLE_WORDS: Final = 4  # of `_checksums`: with or without the tail, with or without G.711
+_GRID_MS: Final = 20  # most sessions' audio begins at a multiple of this
 _SILENCE: Final = 0xFF  # the positive zero of G.711 mu-law
 _SIGN: Final = 0x80  # the negative zero differs in this bit
 
 type Span = tuple[int, int]  # media ms, from and to
+type _Index = dict[str, list[list[Span]]]  # the spans of audio of each checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def account(
     *,
     frame_ms: int = 20,
     exact: bool = True,
+    slack_ms: int | None = None,
 ) -> Account:
     """Account for one stream's audio.
 
@@ -99,6 +103,8 @@ def account(
             frame of only one track, while `stream.ended` has the duration of the longer one.
         exact: whether each delta must be the text of exactly its audio. If False (a server without
             times), the words of a segment must be those of its audio, in order.
+        slack_ms: if not None, the times of segments are estimates, which may be wrong by this much.
+            Their words must be those of any audio there, in order.
     """
     record = read(events)
     total = Account(problems=tuple(record.problems))
@@ -106,20 +112,26 @@ def account(
         total += Account(problems=(f"{track}: no such track was sent",))
     for track, mulaw in audio.items():
         may_lack_ms = 0 if len(audio) == 1 or record.reason == "carrier-stopped" else frame_ms
-        total += _account_track(record, track, mulaw, may_lack_ms, exact=exact)
+        total += _account_track(record, track, mulaw, may_lack_ms, exact=exact, slack_ms=slack_ms)
     return total
 
 
 def _account_track(
-    record: Record, track: str, mulaw: bytes, may_lack_ms: int, *, exact: bool
+    record: Record,
+    track: str,
+    mulaw: bytes,
+    may_lack_ms: int,
+    *,
+    exact: bool,
+    slack_ms: int | None,
 ) -> Account:
     length_ms = len(mulaw) // _MULAW_BYTES_PER_MS
     if record.duration_ms is not None:
         length_ms = min(length_ms, record.duration_ms)
     lost = record.gaps(track, carrier=True)
     gaps = record.gaps(track, carrier=False)
-    found = _TrackCoverage(mulaw[: length_ms * _MULAW_BYTES_PER_MS], lost, gaps)
-    for rows in record.rows(track, exact=exact):
+    found = _TrackCoverage(mulaw[: length_ms * _MULAW_BYTES_PER_MS], lost, gaps, slack_ms)
+    for rows in record.rows(track, exact=exact, estimated=slack_ms is not None):
         found.count(rows)
 
     received = np.ones(length_ms, np.bool_)
@@ -160,6 +172,7 @@ class _TrackCoverage:
         mulaw: audio that the carrier sent.
         lost: spans that never arrived; the gateway sends silence to the model in their place.
         gaps: spans that were not sent to the model.
+        slack_ms: as in `account`.
 
     Attributes:
         times: for each millisecond, how many texts cover it.
@@ -167,7 +180,9 @@ class _TrackCoverage:
         sounding: for each millisecond, whether it must be transcribed.
     """
 
-    def __init__(self, mulaw: bytes, lost: Iterable[Span], gaps: Sequence[Span]) -> None:
+    def __init__(
+        self, mulaw: bytes, lost: Iterable[Span], gaps: Sequence[Span], slack_ms: int | None
+    ) -> None:
         received = np.frombuffer(mulaw, np.uint8).copy()
         for from_ms, to_ms in lost:
             received[from_ms * _MULAW_BYTES_PER_MS : to_ms * _MULAW_BYTES_PER_MS] = _SILENCE
@@ -177,6 +192,9 @@ class _TrackCoverage:
         self._mulaw = received.tobytes()
         self._pcm = expected_pcm(self._mulaw)
         self._gaps = sorted(gaps)
+        self._slack_ms = slack_ms
+        # By the step of the search; None: tokens with padding.
+        self._indexes: dict[int | None, _Index] = {}
         # Milliseconds that contain only the filter's tail after the last sound need no text: a
         # gateway that takes the stream over there starts with a fresh filter, which has no tail.
         samples = received.reshape(length_ms, _MULAW_BYTES_PER_MS)
@@ -189,7 +207,10 @@ class _TrackCoverage:
         last_ms = max((row.end_ms for row in rows), default=0)
         for number, row in enumerate(rows):
             is_first, is_last = number == 0, row.end_ms == last_ms
-            tokens = self._match(row, is_first=is_first, is_last=is_last)
+            if self._slack_ms is None:
+                tokens = self._match(row, is_first=is_first, is_last=is_last)
+            else:
+                tokens = self._search(row, self._slack_ms)
             for spans in tokens:
                 for from_ms, to_ms in spans:
                     self.times[from_ms:to_ms] += 1
@@ -220,11 +241,66 @@ class _TrackCoverage:
                 break
         return best
 
+    def _search(self, row: Row, slack_ms: int) -> list[list[Span]]:
+        """Return the spans of audio of each checksum in a row, whose position is an estimate."""
+        found: list[list[Span]] = []
+        at_ms, last_ms = row.start_ms - slack_ms, row.end_ms + slack_ms
+        for word in row.words:
+            for token in self._find(word):
+                if at_ms <= token[0][0] and token[-1][1] <= last_ms:
+                    found.append(token)
+                    at_ms = token[-1][1]
+                    break
+        return found
+
+    def _find(self, word: str) -> list[list[Span]]:
+        """Return the spans of audio that have a checksum; search unlikely ones only if needed."""
+        for step_ms in (_GRID_MS, 1, None):
+            if step_ms not in self._indexes:
+                made = self._index_padded() if step_ms is None else self._index(step_ms)
+                self._indexes[step_ms] = made
+            if tokens := self._indexes[step_ms].get(word):
+                return tokens
+        return []
+
+    def _index_padded(self) -> _Index:
+        """Return all tokens that consist of audio and padding, which may be between two chunks."""
+        index: _Index = {}
+        pcm, length_ms = self._pcm, len(self.times)
+        for border_ms in range(0, length_ms + 1, _GRID_MS):
+            at = border_ms * _PCM_BYTES_PER_MS
+            for part_ms in range(1, CHUNK_MS):
+                size = part_ms * _PCM_BYTES_PER_MS
+                before = pcm[max(0, at - size) : at].ljust(_CHUNK_BYTES, b"\0")
+                after = pcm[at : at + size].rjust(_CHUNK_BYTES, b"\0")
+                end_ms = min(border_ms + part_ms, length_ms)
+                for audio in (before, g711_pcm(before)):
+                    spans = [(max(0, border_ms - part_ms), border_ms)]
+                    index.setdefault(_checksum(audio), []).append(spans)
+                for audio in (after, g711_pcm(after)):
+                    index.setdefault(_checksum(audio), []).append([(border_ms, end_ms)])
+        return index
+
+    def _index(self, step_ms: int) -> _Index:
+        """Return all tokens by their checksums, with and without the gaps' audio."""
+        index: _Index = {}
+        length_ms = len(self.times)
+        for gaps in ((), self._gaps) if self._gaps else ((),):
+            for at_ms in range(0, length_ms + 1, step_ms):
+                token = _tokens(at_ms, min(at_ms + CHUNK_MS, length_ms), gaps)[0]
+                if gaps and _length_ms(token) < CHUNK_MS:
+                    token = _tokens(at_ms, length_ms, gaps)[0]
+                words = list(self._checksums(token, begins=False, ends=length_ms == token[-1][1]))
+                # Only the empty token at the end may consist of the filter's tail.
+                for word in words if token[0][0] == length_ms else words[:_WHOLE_WORDS]:
+                    index.setdefault(word, []).append(token)
+        return index
+
     def _checksums(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[str]:
         """Yield the checksums that are correct for a token; arguments as for `_received`."""
         for pcm in self._received(spans, begins=begins, ends=ends):
-            yield f"{zlib.crc32(pcm):08x}"
-            yield f"{zlib.crc32(g711_pcm(pcm)):08x}"
+            yield _checksum(pcm)
+            yield _checksum(g711_pcm(pcm))
 
     def _received(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[bytes]:
         """Yield the audio that a server may have received for a token, as PCM.
@@ -250,7 +326,8 @@ class _TrackCoverage:
             tail = expected_pcm(self._between(before_ms, to_ms), flush=True)
             tail = tail[(to_ms - before_ms) * _PCM_BYTES_PER_MS :]
             skipped = (tail[ms * _PCM_BYTES_PER_MS :] for ms in range(_TAIL_MS))
-            for end in ((pcm + tail)[:_CHUNK_BYTES], *skipped):
+            # Silence that pads the audio of a call on hold comes before the tail.
+            for end in ((pcm + tail)[:_CHUNK_BYTES], pcm or tail, *skipped):
                 yield end
                 yield end.ljust(_CHUNK_BYTES, b"\0")
                 yield end.ljust(_SHORTEST_ITEM_BYTES - _CHUNK_BYTES, b"\0")
@@ -268,6 +345,14 @@ def expected_pcm(mulaw: bytes, *, flush: bool = False) -> bytes:
     """
     pcm = reference_audio.expected_pcm(mulaw, "pcmu", _MULAW_RATE_HZ)
     return pcm if flush else pcm[: len(mulaw) // _MULAW_BYTES_PER_MS * _PCM_BYTES_PER_MS]
+
+
+def _length_ms(spans: Iterable[Span]) -> int:
+    return sum(to_ms - from_ms for from_ms, to_ms in spans)
+
+
+def _checksum(pcm: bytes) -> str:
+    return f"{zlib.crc32(pcm):08x}"
 
 
 def g711_pcm(pcm: bytes) -> bytes:

@@ -31,13 +31,13 @@ class _Segment:
     text: str = field(default="", repr=False)  # of the deltas together
     final: Row | None = None
 
-    def rows(self, *, exact: bool) -> Sequence[Row]:
+    def rows(self, *, exact: bool, estimated: bool) -> Sequence[Row]:
         """Return the deltas, which have each word's position, or the final if deltas were shed.
 
         A segment without a final consists of its deltas. If positions are not exact, all deltas
-        are one row.
+        are one row. If those of deltas are estimates, the final's is used.
         """
-        if self.final and self.final.shed:
+        if self.final and (self.final.shed or estimated):
             return [self.final]
         if exact or not self.deltas:
             return self.deltas
@@ -106,20 +106,21 @@ class Record:
         """Return the spans of a track's deltas that a later revision replaced."""
         return [span for of, span in self._superseded if of == track]
 
-    def rows(self, track: str, *, exact: bool = True) -> list[list[Row]]:
+    def rows(self, track: str, *, exact: bool = True, estimated: bool = False) -> list[list[Row]]:
         """Return a track's text, one list for each gateway.
 
         Args:
             track: the track's name.
             exact: whether each delta has the position of its words; if False, only the whole
                 segment has that.
+            estimated: whether the positions of deltas are estimates.
         """
         return [
             [
                 row
                 for (of, _), each in owner.segments.items()
                 if of == track
-                for row in each.rows(exact=exact)
+                for row in each.rows(exact=exact, estimated=estimated)
             ]
             for owner in dict.fromkeys(self._epochs.values())
         ]

@@ -150,6 +150,16 @@ class Metrics:
         self.gap_seconds_total = self._counter(
             "gap_seconds_total", "Audio published as gaps, in seconds, by cause.", "cause"
         )
+        self.wordless_speech_seconds_total = self._counter(
+            "wordless_speech_seconds_total",
+            "Audio as loud as speech, in seconds, that was taken for noise: a server that answers "
+            "only speech sent no words for it, and worked afterwards.",
+        )
+        self.unproven_speech_seconds_total = self._counter(
+            "unproven_speech_seconds_total",
+            "Audio as loud as speech, in seconds, right after text without times: taken for its "
+            "end, although the session failed next.",
+        )
 
     def _create_admission(self) -> None:
         self.admissions_refused_total = self._counter(

@@ -50,6 +50,18 @@ class LoudRuns:
                 return max(start_ms, from_ms)
         return None
 
+    def within(self, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """Return the loud audio between two times."""
+        spans = ((max(start_ms, from_ms), min(end_ms, to_ms)) for start_ms, end_ms in self._runs)
+        return [(start_ms, end_ms) for start_ms, end_ms in spans if start_ms < end_ms]
+
+    def drop_after(self, from_ms: int) -> None:
+        """Drop everything after a time."""
+        while self._runs and self._runs[-1][0] >= from_ms:
+            self._runs.pop()
+        if self._runs and self._runs[-1][1] > from_ms:
+            self._runs[-1] = (self._runs[-1][0], from_ms)
+
     def drop_before(self, until_ms: int) -> None:
         """Drop everything before a time."""
         while self._runs and self._runs[0][1] <= until_ms:

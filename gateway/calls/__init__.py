@@ -8,8 +8,9 @@ replay_buffer    audio that must be sent, or may have to be sent again
 replay_state     what is answered, final or missing, and where a replay begins
 sessions         opens, watches and replaces the track's model sessions
 model_session    one session
-rest             takes the audio of a track that needs no session for now
+turn_audio       its audio in turns, for servers that answer turns
 silent_model     detects a model that returns no words
+words_only       detects a server that returns words only, and so is not the dialect's
 stream_reporter  events that are not words, and the log line of a stream
 snapshot         the state of a stream for the admin API
 termination      why a stream ended

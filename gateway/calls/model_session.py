@@ -50,6 +50,9 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         is_missed: whether the server could not transcribe this audio.
         provisional: more text, which is provisional although `text` is final.
         language: the language that the server detected, BCP 47; None if it does not report it.
+        is_assumed: whether the server has not answered: it sends nothing for what is no speech. If
+            there is text, that reached `assumed_from_ms` at the latest.
+        assumed_from_ms: see `is_assumed`.
     """
 
     text: str
@@ -62,6 +65,8 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     is_missed: bool = False
     provisional: str = ""
     language: str | None = None
+    is_assumed: bool = False
+    assumed_from_ms: int = 0
 
     @classmethod
     def silence(cls, placement: Placement, now_s: float) -> "PlacedAnswer":
@@ -167,6 +172,7 @@ class ModelSession:
                 answers_noise=self._capabilities.answers_noise,
             )
         self._lagging_since: tuple[float, int] | None = None  # when, and by how much
+        self._is_cutting = False  # text without times becomes final, which the server did not say
 
     async def open(self) -> None:
         """Open the session; it accepts audio afterwards.
@@ -372,13 +378,19 @@ class ModelSession:
             self._warn_if_late(speech.waits_s(now_s))
         if speech.is_mute(now_s):
             if confirmed := speech.confirmed:
-                self._session.cut(confirmed)  # no other session will have more words
+                self._cut_speech(confirmed)  # no other session will have more words
             self._fail_mute()
             return
         if complete := speech.pause(now_s, self._sent_ms):
-            self._session.cut(complete)
+            self._cut_speech(complete)
         until_ms = self._sent_ms - max(self._capabilities.delay_ms, _SOFT_SPEECH_MS)
-        self._answer_for_server(min(until_ms, speech.silence_ms(until_ms)))
+        until_ms = min(until_ms, speech.silence_ms(until_ms))
+        self._answer_for_server(until_ms, is_assumed=not speech.answers_noise)
+
+    def _cut_speech(self, speech: Speech) -> None:
+        self._is_cutting = True
+        self._session.cut(speech)
+        self._is_cutting = False
 
     def _conclude(self, speech: SpeechWatch) -> None:
         """Answer what a server that answers only speech has left unanswered at its end.
@@ -394,7 +406,7 @@ class ModelSession:
             return
         if is_missing:
             self._answer_for_server(speech.covered_ms)
-        self._answer_for_server(self._sent_ms, is_missed=is_missing)
+        self._answer_for_server(self._sent_ms, is_missed=is_missing, is_last=True)
         speech.accept()
 
     def _declare_lost(self, speech: SpeechWatch, answer: Answer) -> None:
@@ -402,14 +414,21 @@ class ModelSession:
             speech.has_lost = False
             self._answer_for_server(answer.start_ms, is_missed=True)
 
-    def _answer_for_server(self, until_ms: int, *, is_missed: bool = False) -> None:
+    def _answer_for_server(
+        self,
+        until_ms: int,
+        *,
+        is_missed: bool = False,
+        is_assumed: bool = False,
+        is_last: bool = False,
+    ) -> None:
         begin_ms = self._answered_ms
-        if until_ms > begin_ms and self.timeline.sent_ms is not None:
+        if (until_ms > begin_ms or is_last) and self.timeline.sent_ms is not None:
             placement = self.timeline.place(begin_ms, until_ms, is_final=True)
             self._answered_ms = until_ms
             now_s = self._services.monotonic_s()
             answer = PlacedAnswer("", placement, placement.end_ms, now_s, 0, is_missed=is_missed)
-            self._pass_on(answer)
+            self._pass_on(msgspec.structs.replace(answer, is_assumed=is_assumed))
 
     def fail(self, error: UpstreamError) -> None:
         """End it because of a failure that the peer did not report."""
@@ -452,6 +471,8 @@ class ModelSession:
         if self._speech:
             self._speech.answer(answer, now_s)
             self._declare_lost(self._speech, answer)
+            if answer.until_ms is None:
+                answer = self._speech.place(answer)
         if self._turns is None:
             self._place(answer, now_s)
             return
@@ -484,6 +505,10 @@ class ModelSession:
                 answer.is_missed,
                 answer.provisional,
                 answer.language,
+                self._is_cutting,
+                self.timeline.media_ms(min(end_ms + USUAL_DELAY_MS, until_ms or end_ms))
+                if self._is_cutting
+                else 0,
             )
         )
 

@@ -22,8 +22,8 @@ from typing import Final, Protocol
 from gateway.audio.encodings import TrackFormat
 from gateway.calls.model_session import ModelSession, PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
-from gateway.calls.rest import Rest
 from gateway.calls.services import CallServices, Reservation
+from gateway.calls.turn_audio import Rest
 from gateway.errors import UpstreamError
 from gateway.tracing import Span
 from gateway.transcript.session_timeline import Placement

@@ -252,7 +252,8 @@ class Track:
     def is_transcription_done(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
         is_open = self._segmenter.open_from_ms is not None
-        return self._hung_up.is_set() and not is_open and self._replay.is_all_answered
+        is_certain = self._replay.is_all_answered and self._replay.is_all_certain
+        return self._hung_up.is_set() and not is_open and is_certain
 
     @property
     def is_far_behind(self) -> bool:
@@ -294,6 +295,7 @@ class Track:
 
     def replay(self) -> None:
         """Send again all audio that may have words which are not final."""
+        self._publish_gaps(self._replay.fail(self._buffer.lost_ms, self._cause_of_overflow))
         self._trim()
         from_ms = self._replay_from_ms
         if self._buffer.lost_ms > from_ms:
@@ -304,6 +306,7 @@ class Track:
             self._trim()
             from_ms = self._replay_from_ms
         self._restarts = True
+        self._count_unproven(from_ms)
         replayed_ms = self._buffer.rewind(from_ms)
         self._services.metrics.replayed_seconds_total.inc(replayed_ms / 1000)
         self.send()
@@ -326,6 +329,10 @@ class Track:
         if answer.is_missed:
             self._publish_gaps(replay.abandon(answer.answered_ms or 0, GapCause.MODEL_MUTE))
             return
+        if replay.has_assumed and not (answer.is_assumed and not text):
+            self._confirm(answer)
+        if answer.is_assumed:
+            self._assume(answer)
         if answer.answered_ms is not None and replay.answer(answer.answered_ms):
             self.sessions.reset_failures()
         if text or not placement.padding_ms:
@@ -348,8 +355,38 @@ class Track:
         self._publish(events)
         if answer.ends_segment and not self._segmenter.is_behind:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
+            if text and answer.answered_ms is not None and not answer.is_assumed:
+                replay.settle(answer.answered_ms)  # with the pause: no word begins there
         if placement.padding_ms and self._is_padding_answered:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
+
+    def _assume(self, answer: PlacedAnswer) -> None:
+        """Record loud audio that the server did not answer."""
+        replay, until_ms = self._replay, answer.answered_ms or 0
+        from_ms = replay.answered_ms or 0
+        if answer.text:
+            from_ms = answer.assumed_from_ms
+            replay.note_after_text(answer.placement.end_ms, from_ms)
+        replay.assume(from_ms, until_ms)
+
+    def _confirm(self, answer: PlacedAnswer) -> None:
+        """Count the loud audio before a final answer that proves to have no words."""
+        until_ms, replay = answer.answered_ms, self._replay
+        if answer.is_assumed:
+            until_ms = answer.placement.end_ms
+        if until_ms is not None:
+            open_ms = self._segmenter.open_from_ms
+            start_ms = until_ms if open_ms is None else min(open_ms, until_ms)
+            if answer.text:
+                start_ms = answer.placement.start_ms
+            if replay.is_contradicted(start_ms, until_ms):
+                self._publish_gaps(replay.doubt(replay.evicted_ms, GapCause.MODEL_MUTE))
+            wordless_ms = replay.confirm(start_ms, until_ms)
+            self._services.metrics.wordless_speech_seconds_total.inc(wordless_ms / 1000)
+
+    def _count_unproven(self, until_ms: int) -> None:
+        unproven_ms = self._replay.pop_unproven_ms(until_ms)
+        self._services.metrics.unproven_speech_seconds_total.inc(unproven_ms / 1000)
 
     def close_segment(self) -> None:
         """Close the open segment with the words it has; the next session opens another one."""
@@ -441,7 +478,7 @@ class Track:
                 self._words_total.inc(words)
                 answered_ms = self._replay.answered_ms or 0
                 end_ms = event.end_ms if event.text else min(event.end_ms, answered_ms)
-                self._replay.settle_words(end_ms)
+                self._replay.settle_words(end_ms, has_words=bool(event.text))
                 if event.text:
                     self._on_final(event)
 
@@ -482,6 +519,8 @@ class Track:
         self._publish_gaps(self._replay.declare_dropped(self._cause_of_drop))
         if (answered_ms := self._replay.answered_ms) is not None:
             cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
+            self._count_unproven(answered_ms)
+            self._publish_gaps(self._replay.doubt(answered_ms, cause))
             self._publish_gaps(self._replay.declare(answered_ms, self.position_ms, cause))
 
     def _limit_end(self) -> None:

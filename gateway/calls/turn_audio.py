@@ -1,7 +1,8 @@
 """One session's audio as turns: what is sent, and which turn each answer belongs to. Pure.
 
 A server that answers turns gets only the audio of turns (`upstream/turns.py`). What the session
-does not accept at once waits here: the parts of one chunk, and of an overlap.
+does not accept at once waits here: the parts of one chunk, and of an overlap. Between two sessions,
+`Rest` takes the audio.
 """
 
 from collections import deque
@@ -11,7 +12,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import AudioChunk
+from gateway.transcript.session_timeline import Placement
 from gateway.upstream.dialects.dialect import Answer, Speech
 from gateway.upstream.seams import certain, join, split_tail
 from gateway.upstream.turns import Cut, Part, Quiet, Step, TurnCutter
@@ -204,3 +207,30 @@ class TurnAudio:
             return None
         quiet, self._quiet = self._quiet, None
         return quiet
+
+
+class Rest:
+    """Takes a track's audio while it needs no session, because its server answers only turns.
+
+    It answers silence, and refuses the first loud chunk, which needs a session.
+
+    That session also gets the silence before: a replay begins earlier than what is answered.
+
+    Args:
+        on_silence: called with the position of each chunk.
+        on_speech: called when a chunk is refused.
+    """
+
+    def __init__(
+        self, on_silence: Callable[[Placement], None], on_speech: Callable[[], None]
+    ) -> None:
+        self._on_silence = on_silence
+        self._on_speech = on_speech
+
+    def append(self, chunk: AudioChunk, audio_received_s: float) -> bool:
+        """Answer a chunk; return False if it may be speech."""
+        if is_loud(chunk.pcm):
+            self._on_speech()
+            return False
+        self._on_silence(Placement(chunk.start_ms, chunk.end_ms, audio_received_s))
+        return True

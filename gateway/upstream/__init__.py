@@ -1,8 +1,11 @@
-"""Connections to the model: the Realtime protocol, sessions, and their transports.
+"""Connections to the model: the servers' protocols, sessions, and their transports.
 
-realtime   encodes and decodes the messages of the Realtime protocol
-session    runs one session: opens it, sends audio, receives deltas, finishes it
-transport  the interface between a session and a transport
-websocket  the transport to a vLLM server's `/v1/realtime`
-sagemaker  the transport to a SageMaker endpoint
+session       runs one session: opens it, sends audio, receives answers, finishes it
+dialects      the protocols of the servers, and what each server can do
+realtime      encodes and decodes the messages of vLLM's Realtime protocol
+turns, seams  cut audio into turns, and join their texts
+speech_watch  what a server that answers only speech must still answer
+transport     the interface between a session and a transport
+websocket     the transport to a WebSocket server
+sagemaker     the transport to a SageMaker endpoint
 """

@@ -68,7 +68,7 @@ def split_tail(text: str, share: float) -> tuple[str, str]:
         The text before, and the tail: at least one word, at most `_MOST_UNITS`.
     """
     units = _UNITS.findall(text)
-    least, kept = len(text) * (1 - share), 0
+    least, kept = round(len(text) * (1 - share)), 0
     end = 0
     for unit in units:
         end += len(unit)

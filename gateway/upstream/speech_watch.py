@@ -15,7 +15,10 @@ The patience doubles with each session in a row that was mute, until a text come
 a session every few seconds. All times in ms are those of the session's audio.
 """
 
+from collections import deque
 from typing import Final
+
+from msgspec.structs import replace
 
 from gateway.audio.loudness import LoudRuns
 from gateway.upstream.dialects.dialect import Answer, Speech
@@ -34,6 +37,9 @@ _MOST_DOUBLINGS: Final = 5
 _SLACK_MS: Final = 1000
 _LEAD_IN_MS: Final = 400  # a word's first sounds are soft
 _LEAST_PAUSE_S: Final = 2.0
+_SLOW_S: Final = 1.5  # text so long after its speech, by its estimate in silence, is late
+_MOST_SENT: Final = 256  # chunks
+_ANSWER_S: Final = 0.5  # for audio that is sent at once, as before a hold, until its text arrives
 _FINAL_S: Final = 4.0  # more time than for text, until the text is final
 # Text for less than this share of loud audio can't be all of its text: 2.5 characters per second.
 _CHARACTER_MS: Final = 400
@@ -79,6 +85,7 @@ class SpeechWatch:
         self._repeats = mute_before > 0  # until it has final text: the audio of the one before
         self._is_asked_again = is_asked_again
         self._loud = LoudRuns()  # that is not covered
+        self._unanswered = LoudRuns()  # that has no final answer, covered or not
         self._recent = LoudRuns()  # covered or not
         self._onset_ms: int | None = None  # of speech after silence; None once it has text
         self._late_ms = 0  # how much later than its speech the first text seemed to be
@@ -87,6 +94,10 @@ class SpeechWatch:
         self._was_mute = False
         self._owed_s = 0.0  # when the oldest of it was sent
         self._text_s = 0.0  # when the newest text was received
+        # Loud audio that was sent: its end, and when.
+        self._sent: deque[tuple[int, float]] = deque(maxlen=_MOST_SENT)
+        self._is_slow = False  # provisional text came late
+        self._sent_s = 0.0  # until when the server had not received enough silence after speech
         self._spoken_from_ms: int | None = None  # loud audio that is not answered
         self._spoken_ms = 0  # how much of it is loud
         self._pause_s = 0.0  # the longest pause in it
@@ -117,8 +128,10 @@ class SpeechWatch:
             self._onset_ms = begin_ms
         if not self.lag_ms:
             self._owed_s = now_s
+        self._sent.append((end_ms, now_s))
         self._spoken_ms += end_ms - begin_ms
         self._loud.note(begin_ms, end_ms)
+        self._unanswered.note(begin_ms, end_ms)
         self._recent.note(begin_ms, end_ms)
         self._recent.drop_before(end_ms - _LONGEST_LATE_MS)
         self.due_ms = end_ms
@@ -140,13 +153,33 @@ class SpeechWatch:
             self._wordless_ms = 0
             self._is_second, self._patience_s = False, self._usual_s
             self._characters = len(answer.text)
+            self._is_slow = self._is_slow or self._is_late(answer, now_s)
         if answer.until_ms is None:
             self._cover(0 if self.answers_noise else answer.end_ms)
         else:
-            self._cover(answer.until_ms)
+            self._cover_exactly(answer.until_ms)
             self._repeats = self._repeats and not answer.text
             self._characters = len(answer.provisional)
+            self._is_slow = False
             self._forget()
+
+    def place(self, answer: Answer) -> Answer:
+        """Return provisional text, whose position is an estimate, with one where it is loud.
+
+        Audio that was sent at once, as in a replay, makes the estimate too late by its length.
+        """
+        runs = self._unanswered.within(0, answer.end_ms)
+        if self.answers_noise or not runs or runs[-1][1] == answer.end_ms:
+            return answer
+        begin_ms, end_ms = runs[-1]
+        begin_ms = max(begin_ms, end_ms - _CHARACTER_MS * len(answer.text))
+        return replace(answer, start_ms=min(answer.start_ms, begin_ms), end_ms=end_ms)
+
+    def _is_late(self, answer: Answer, now_s: float) -> bool:
+        """Return whether text came late: its estimate is in silence, which was not sent at once."""
+        before = ((end_ms, s) for end_ms, s in reversed(self._sent) if end_ms <= answer.end_ms)
+        end_ms, sent_s = next(before, (answer.end_ms, now_s))
+        return answer.end_ms - end_ms >= _SLACK_MS and now_s - sent_s >= _SLOW_S
 
     def waits_s(self, now_s: float) -> float:
         """Return for how long speech has had no text; 0 if it has."""
@@ -205,30 +238,50 @@ class SpeechWatch:
         """Accept all loud audio as covered: it has no text."""
         self._was_mute = self.is_ended = False
         self._cover(self.due_ms)
+        self._unanswered.drop_before(self.due_ms)
 
     def pause(self, now_s: float, sent_ms: int) -> Speech | None:
         """Return the speech whose text is complete, if it is; its text is not final yet.
 
-        The text must reach the end of the speech. Then there must be none for longer than any pause
-        of the speech: if the server were behind, it would be silent only for such a pause. And the
-        server must have received as much audio, as it answers only with a delay.
+        The text must reach the end of the speech, and none of it was late. Then there must be none
+        for longer than any pause of the speech: if the server were behind, it would be silent only
+        for such a pause. And the server must have received as much audio, as it answers only with a
+        delay.
 
         Args:
             now_s: on the monotonic clock.
             sent_ms: length of the audio sent.
         """
-        if not self.has_provisional or self.lag_ms > _SLACK_MS or self._is_text_short:
+        if sent_ms - max(self.due_ms, self.covered_ms) < 1000 * _LEAST_PAUSE_S:
+            self._sent_s = now_s
+        is_behind = self._is_slow or self.lag_ms > _SLACK_MS
+        if not self.has_provisional or is_behind or self._is_text_short:
             return None
         if now_s - self._text_s < max(_LEAST_PAUSE_S, self._pause_s + 1):
             return None
-        if sent_ms - max(self.due_ms, self.covered_ms) < 1000 * _LEAST_PAUSE_S:
+        if now_s - self._sent_s < _ANSWER_S:
             return None
         return self._speech(max(self.due_ms, self.covered_ms))
 
     @property
     def confirmed(self) -> Speech | None:
-        """The speech of provisional text after which the session before this one was mute, too."""
-        return self._speech(self.covered_ms) if self._repeats and self.has_provisional else None
+        """The speech of provisional text after which the session before this one was mute, too.
+
+        It was sent again at once, so that all its text seems to end where the audio does.
+        """
+        if not (self._repeats and self.has_provisional):
+            return None
+        return self._speech(min(self.covered_ms, self._reach_ms))
+
+    @property
+    def _reach_ms(self) -> int:
+        """Until where the provisional text can reach: no speech is slower than that."""
+        left_ms = self._characters * _CHARACTER_MS
+        for start_ms, end_ms in self._unanswered.within(0, self.due_ms):
+            if end_ms - start_ms >= left_ms:
+                return start_ms + left_ms
+            left_ms -= end_ms - start_ms
+        return max(self.due_ms, self.covered_ms)
 
     def _speech(self, end_ms: int) -> Speech:
         start_ms = self.covered_ms if self._spoken_from_ms is None else self._spoken_from_ms
@@ -247,6 +300,17 @@ class SpeechWatch:
     def _cover(self, until_ms: int) -> None:
         self.covered_ms = max(self.covered_ms, until_ms)
         self._loud.drop_before(self.covered_ms)
+
+    def _cover_exactly(self, until_ms: int) -> None:
+        """Replace the estimate of how far provisional text reached: it is too late if the text was.
+
+        What is still provisional covers its audio again, with its next answer.
+        """
+        self._unanswered.drop_before(until_ms)
+        self.covered_ms = until_ms
+        self._loud = LoudRuns()
+        for start_ms, end_ms in self._unanswered.within(until_ms, self.due_ms):
+            self._loud.note(start_ms, end_ms)
 
     def _forget(self) -> None:
         """Begin again after a final answer."""

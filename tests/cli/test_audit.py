@@ -419,6 +419,56 @@ def test_disconnected_carrier_may_omit_one_track_s_last_frame(
     assert found.problems == ()
 
 
+class TestEstimatedTimes:
+    """The words of a server without times, up to 500 ms late."""
+
+    def account(self, *utterances: tuple[list[tuple[int, int]], int, int]) -> Account:
+        """Account for finals: for each, the audio of its words, and its position."""
+        story = Story()
+        for spans, start_ms, end_ms in utterances:
+            story.segment += 1
+            text = " ".join(map(checksum, spans))
+            story.text("transcript.final", text, start_ms, end_ms)
+            story.finals += 1
+        story.end()
+        return account(story.events, {"inbound": AUDIO}, exact=False, slack_ms=500)
+
+    @staticmethod
+    def words(from_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        return [(at, at + CHUNK_MS) for at in range(from_ms, to_ms, CHUNK_MS)]
+
+    @pytest.mark.parametrize("from_ms", [0, 20, 33])
+    def test_words_may_begin_anywhere(self, from_ms: int) -> None:
+        found = self.account((self.words(from_ms, 1600), 500, 2100))
+        assert (found.wrong_ms, found.duplicated_ms) == (0, 0)
+        assert found.unaccounted_ms == LENGTH_MS - len(self.words(from_ms, 1600)) * CHUNK_MS
+
+    def test_words_that_are_too_late_are_wrong(self) -> None:
+        assert self.account((self.words(0, 800), 600, 1400)).wrong_ms == 2 * CHUNK_MS
+
+    def test_lost_words_are_unaccounted_for(self) -> None:
+        found = self.account((self.words(0, 800), 0, 800), (self.words(960, 1600), 900, 1600))
+        assert found.unaccounted_ms == 160 + 40
+
+    def test_repeated_words_are_duplicated(self) -> None:
+        found = self.account((self.words(0, 800), 0, 800), (self.words(640, 1600), 700, 1600))
+        assert found.duplicated_ms == 160
+
+    def test_words_in_another_order_are_wrong(self) -> None:
+        first, second, *rest = self.words(0, 1600)
+        assert self.account(([second, first, *rest], 0, 1600)).wrong_ms == CHUNK_MS
+
+    def test_padding_completes_a_word(self) -> None:
+        story = Story()
+        story.segment = story.finals = 1
+        word = f"{zlib.crc32(PCM[32 * 1600 : 32 * 1640].ljust(2560, bytes(1))):08x}"
+        text = " ".join([*map(checksum, self.words(0, 1600)), word])
+        story.text("transcript.final", text, 0, 1640)
+        story.end()
+        found = account(story.events, {"inbound": AUDIO}, exact=False, slack_ms=500)
+        assert (found.wrong_ms, found.unaccounted_ms) == (0, 0)
+
+
 def test_empty_stream_has_no_audio() -> None:
     story = Story(length_ms=0)
     story.end()

@@ -63,7 +63,9 @@ def _options() -> argparse.Namespace:
         "--dialect",
         type=DialectName,
         default=DialectName.VOXTRAL,
-        help=f"of the endpoints: {', '.join(DialectName)}",
+        choices=plan.SIMULATED,
+        metavar="DIALECT",
+        help=f"of the endpoints: {', '.join(plan.SIMULATED)}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-v", "--verbose", action="store_true", help="show everything that happens")

@@ -234,6 +234,12 @@ class Gateway:
         value = self._metrics.registry.get_sample_value("callscribe_redis_errors_total", labels)
         return value or 0.0
 
+    @property
+    def unproven_ms(self) -> int:
+        """Loud audio right after text without times; see `docs/models.md`."""
+        name = "callscribe_unproven_speech_seconds_total"
+        return round(1000 * (self._metrics.registry.get_sample_value(name) or 0.0))
+
     async def start(self) -> None:
         """Start publishing and renewing leases."""
         await self.process.spawn(self._start())

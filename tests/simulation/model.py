@@ -11,16 +11,17 @@ endpoint (`refusal`, `break_all`). Violations of the protocol by a gateway are c
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from container.cpu import protocol
-from container.cpu.checksum import ChecksumTranscriber
-from container.cpu.clock import TokenClock
+from container.cpu import mistral_text, protocol
+from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
+from container.cpu.clock import TOKEN_SAMPLES, TokenClock
 from container.cpu.conversion import G711_HZ, Coding
 from container.cpu.deepgram import ListenOptions, ListenSession
 from container.cpu.generation import Rules
+from container.cpu.mistral import MistralRules, MistralSession
 from container.cpu.openai import OpenAiSession
 from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server_session import Close, Phase, Reply, ServerSession
@@ -37,9 +38,13 @@ MODEL: Final = "simulated"
 _SLOW_S: Final = 0.13  # to process a message if slow; a chunk is 80 ms
 _THROTTLED_S: Final = 0.3  # to send a message from the window if throttled
 
+_CHUNK_BYTES: Final = 2 * TOKEN_SAMPLES
+_RINGING_BYTES: Final = 2 * 46  # of the gateway's filter, after sound
+
 _FINALS: Final = (
     b'{"type":"input_audio_buffer.commit","final":true}',
     b'{"type":"CloseStream"}',
+    b'{"type":"input_audio.end"}',
 )
 # Without guesses, because a wrong word becomes final if no session is left to correct it.
 _LISTEN: Final = ListenOptions(
@@ -61,22 +66,38 @@ class Server:
         done: the beginning of the message that ends a session or a turn.
         error: the beginning of an error.
         unasked_done: a `done` that was not requested.
+        harmless: part of an error that a correct client may cause.
+        answers_speech: whether it answers nothing else.
     """
 
-    session: Callable[[Rules], ServerSession]
+    session: Callable[["EndpointSpec"], ServerSession]
     done: str
     error: str
     unasked_done: str
+    harmless: str = "-"
+    answers_speech: bool = False
+
+
+def _rules(spec: "EndpointSpec") -> Rules:
+    clock = TokenClock()
+    longest = clock.prompt_tokens + spec.context_deltas
+    return Rules(MODEL, clock, longest, segment_tokens=spec.segment_tokens)
 
 
 _VLLM: Final = Server(
-    session=RealtimeSession,
+    session=lambda spec: RealtimeSession(_rules(spec)),
     done='{"type":"transcription.done"',
     error='{"type":"error"',
     unasked_done=protocol.done("", 0, 0),
 )
 _SGLANG: Final = Server(
-    session=lambda rules: OpenAiSession(rules, OpenAiServer.SGLANG),
+    session=lambda spec: OpenAiSession(_rules(spec), OpenAiServer.SGLANG),
+    done=_VLLM.done,
+    error=_VLLM.error,
+    unasked_done=_VLLM.unasked_done,
+)
+_OPENAI: Final = Server(
+    session=lambda spec: OpenAiSession(_rules(spec), spec.openai),
     done=_VLLM.done,
     error=_VLLM.error,
     unasked_done=_VLLM.unasked_done,
@@ -87,7 +108,20 @@ _DEEPGRAM: Final = Server(
     error='{"type":"Error"',
     unasked_done='{"type":"Metadata","duration":0}',
 )
-_SERVERS: Final = {DialectName.DEEPGRAM: _DEEPGRAM, DialectName.SGLANG: _SGLANG}  # others: vLLM
+_MISTRAL: Final = Server(
+    session=lambda spec: MistralSession(_rules(spec), spec.extras),
+    done='{"type":"transcription.done"',
+    error='{"type":"error"',
+    unasked_done=mistral_text.encode("transcription.done", model=MODEL, text="", usage={}),
+    harmless="Turn detection is not supported",
+    answers_speech=True,
+)
+_SERVERS: Final = {  # others: vLLM
+    DialectName.DEEPGRAM: _DEEPGRAM,
+    DialectName.MISTRAL: _MISTRAL,
+    DialectName.OPENAI: _OPENAI,
+    DialectName.SGLANG: _SGLANG,
+}
 
 
 class StreamFault(StrEnum):
@@ -129,6 +163,49 @@ class EndpointSpec:
     window: int  # messages that a stream can queue
     segment_tokens: int | None = None  # as in the engine's `Rules`
     dialect: DialectName | None = None  # None: that of the plan
+    extras: MistralRules = field(default_factory=MistralRules)
+    openai: OpenAiServer = OpenAiServer.STREAMING
+
+
+class _SpeechOnly:
+    """The checksums of a server that answers only speech: none for the ringing of a filter.
+
+    Args:
+        checksums: those of all audio.
+    """
+
+    def __init__(self, checksums: ChecksumTranscription) -> None:
+        self._checksums = checksums
+        self._pcm = bytearray()  # starting with the next chunk
+
+    @property
+    def confirmed(self) -> int:
+        """Samples that are transcribed."""
+        return self._checksums.confirmed
+
+    @property
+    def finished(self) -> bool:
+        """Whether the audio has ended."""
+        return self._checksums.finished
+
+    def append(self, pcm: bytes) -> None:
+        """Add audio."""
+        self._pcm += pcm
+        self._checksums.append(pcm)
+
+    def finish(self) -> None:
+        """End the audio."""
+        self._checksums.finish()
+
+    def next_text(self, *, last: bool) -> str:
+        """Return the checksum of the next chunk, if it has more than ringing."""
+        chunk = self._pcm[:_CHUNK_BYTES]
+        del self._pcm[:_CHUNK_BYTES]
+        text = self._checksums.next_text(last=last)
+        return text if len(chunk.strip(b"\0")) > _RINGING_BYTES else ""
+
+    def abandon(self) -> None:
+        """Do nothing: no work runs in the background."""
 
 
 class Endpoint:
@@ -153,15 +230,8 @@ class Endpoint:
         shared: bool,
         dialect: DialectName = DialectName.VOXTRAL,
     ) -> None:
-        clock = TokenClock()
         self.server = _SERVERS.get(dialect, _VLLM)
         self.spec = spec
-        self.rules = Rules(
-            MODEL,
-            clock,
-            clock.prompt_tokens + spec.context_deltas,
-            segment_tokens=spec.segment_tokens,
-        )
         self.slots = Slots(spec.slots)
         self.transcriber = ChecksumTranscriber()
         self.trace = trace
@@ -278,7 +348,7 @@ class Stream:
         self._process = process  # the gateway's
         self._loop = asyncio.get_running_loop()
         self._server = endpoint.server
-        self._session = endpoint.server.session(endpoint.rules)
+        self._session = endpoint.server.session(endpoint.spec)
         self._idle: asyncio.TimerHandle | None = None
         self.is_half_closed = False
         self._queued = 0  # in the window
@@ -393,12 +463,24 @@ class Stream:
 
     def _deliver(self) -> None:
         for message in self._down.popleft() if self._down else ():
+            if message is self._server.unasked_done and self._is_undecidable:
+                self._endpoint.trace.note(self._name, "crossed: done")
+                continue
             if isinstance(message, Close):
                 is_clean = message.code == 1000
                 self._close(None if is_clean else UpstreamError("internal-server-error"))
             elif self._receiver is not None:
                 self._final = self._final and not message.startswith(self._server.done)
                 self._process.enter(self._receiver.on_message, message.encode())
+
+    @property
+    def _is_undecidable(self) -> bool:
+        """Whether an unasked `done` would look like the end that was asked for.
+
+        It crosses the gateway's last message, and a server that answers only speech does not say
+        how much of it is answered. See docs/models.md.
+        """
+        return self._final and self._server.answers_speech
 
     # The server's side
 
@@ -424,7 +506,8 @@ class Stream:
 
     def _send_replies(self, replies: Sequence[Reply]) -> None:
         texts = [reply for reply in replies if isinstance(reply, str)]
-        if any(text.startswith(self._server.error) for text in texts):
+        server = self._server
+        if any(t.startswith(server.error) and server.harmless not in t for t in texts):
             self._endpoint.breach(f"{self._name}: sent a message that the server rejects")
         if not self._has_fault(StreamFault.STALLED):
             self._reply(replies)
@@ -439,7 +522,8 @@ class Stream:
                 pass
 
     def _begin(self) -> None:
-        transcription = self._endpoint.transcriber.begin(lambda: None)
+        checksums = self._endpoint.transcriber.begin(lambda: None)
+        transcription = _SpeechOnly(checksums) if self._server.answers_speech else checksums
         self._send_replies(self._session.begin(transcription))
         self._apply_phase()
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import Final
 
+from container.cpu.mistral import MistralRules
+from container.cpu.openai_protocol import OpenAiServer
 from gateway.errors import REASONS
 from gateway.upstream.dialects.registry import DialectName
 from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
@@ -112,6 +114,10 @@ class Plan:
     dialect: DialectName = DialectName.VOXTRAL  # of all endpoints
 
 
+# All that the CPU engine speaks. Speaches' is OpenAI's with other words: tests/vendors plays it.
+SIMULATED: Final = tuple(each for each in DialectName if each is not DialectName.SPEACHES)
+
+
 def rng(*names: object) -> random.Random:
     """Return a random generator whose seed is derived from the names."""
     return random.Random("/".join(map(str, names)))  # noqa: S311 - must be reproducible
@@ -127,6 +133,12 @@ def draw(seed: int, dialect: DialectName = DialectName.VOXTRAL) -> Plan:
         endpoints = tuple(replace(each, context_deltas=10_000) for each in endpoints)
     if dialect is DialectName.QWEN3_ASR:
         endpoints = tuple(replace(each, segment_tokens=128) for each in endpoints)
+    if dialect is DialectName.MISTRAL:
+        extras = rng(seed, "mistral").choice(_EXTRAS)
+        endpoints = tuple(replace(each, extras=extras) for each in endpoints)
+    if dialect is DialectName.OPENAI:
+        server = rng(seed, "openai").choice((OpenAiServer.STREAMING, OpenAiServer.ITEMS))
+        endpoints = tuple(replace(each, openai=server) for each in endpoints)
     calls = _draw_calls(chance)
     return Plan(
         seed=seed,
@@ -153,6 +165,12 @@ def draw(seed: int, dialect: DialectName = DialectName.VOXTRAL) -> Plan:
 
 
 _EVENTS: Final = (0, 1, 1, 2, 3)
+# What Mistral's server sends beside text.
+_EXTRAS: Final = tuple(
+    MistralRules(has_segments=segments, has_turns=turns)
+    for segments in (True, False)
+    for turns in (True, False)
+)
 # Leases expire although their gateway still runs.
 LAPSES: Final = (
     Fault.SUSPENDED,

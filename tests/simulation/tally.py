@@ -7,7 +7,7 @@ from tests.simulation.model import StreamFault
 from tests.simulation.plan import Fault, Hangup
 from tests.simulation.world import Evidence
 
-# What a thousand seeds must contain.
+# What the first seeds must contain, with the default dialect.
 EXPECTED: Final = frozenset(
     {f"stream fault {kind}" for kind in StreamFault}
     | {f"fault {fault}" for fault in Fault}
@@ -28,10 +28,13 @@ def tally(evidence: Evidence) -> Counter[str]:
         if entry.what.startswith("opening: "):
             counts["sessions"] += 1
             counts[f"stream fault {entry.what.split()[1]}"] += 1
+        elif entry.what.startswith("crossed: "):
+            counts[entry.what] += 1
         elif entry.what == "spools":
             counts["spools"] += 1
         elif entry.what.startswith("stream over: "):
             counts[f"reason {entry.what.split()[-1]}"] += 1
+    counts["unproven ms"] = sum(evidence.unproven_ms.values())
     for incarnation in evidence.incarnations:
         counts["streams"] += 1
         counts[f"hangup {incarnation.call.hangup}"] += 1

@@ -12,18 +12,10 @@ from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import world
 from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 from tests.simulation.oracle import judge
-from tests.simulation.plan import Call, Event, Fault, Hangup, Plan
+from tests.simulation.plan import SIMULATED, Call, Event, Fault, Hangup, Plan
 
 TRACKS = ("inbound", "outbound")
-# OpenAI's own rate is 24 kHz, and resampled audio has other checksums. SGLang's server speaks the
-# same dialect at 16 kHz.
-DIALECTS = (
-    DialectName.VOXTRAL,
-    DialectName.VOXTRAL_TURNS,
-    DialectName.QWEN3_ASR,
-    DialectName.SGLANG,
-    DialectName.DEEPGRAM,
-)
+DIALECTS = SIMULATED
 AT_S = 1.5  # during speech
 FOR_S = 1.0
 UPSTREAM_LOSS = {  # reason of a broken connection, by link

@@ -2,20 +2,25 @@
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.admission.lease_pool import LeasePool
+from gateway.calls import turn_audio
 from gateway.calls.replay_buffer import ReplayBuffer
+from gateway.calls.replay_state import ReplayState
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
+from gateway.upstream.dialects.pending_text import PendingText
+from gateway.upstream.dialects.registry import DialectName
 from tests.gateway.publishing import memory_store
 from tests.gateway.publishing.memory_store import Claim, MemoryStore, Name, Owner
 from tests.simulation import model, plan, world
 from tests.simulation.oracle import judge
-from tests.simulation.plan import Event, Fault, Plan
+from tests.simulation.plan import SIMULATED, Event, Fault, Plan
 from tests.simulation.world import Events, Evidence
 
 SEEDS = range(60)
@@ -207,4 +212,83 @@ def test_wrong_ownership_is_detected(
     worlds = [_plan_with(seed, *faults) for seed in range(12)]
     assert not any(judge(world.run(each)) for each in worlds)
     monkeypatch.setattr(owner, name, mutant)
+    assert any(judge(world.run(each)) for each in worlds)
+
+
+def say(events: Events, words: Callable[[list[str]], list[str]]) -> None:
+    """Change the words of the longest utterance, in its final and in one delta instead of all."""
+    final = max(
+        (event for event in events if event["type"] == "transcript.final"),
+        key=lambda event: len(event["text"]),
+    )
+    same = {name: final[name] for name in ("stream_id", "epoch", "track", "segment", "rev")}
+    deltas = [
+        event
+        for event in events
+        if event["type"] == "transcript.delta" and all(event[n] == same[n] for n in same)
+    ]
+    text = " ".join(words(final["text"].split()))
+    final["text"] = deltas[0]["text"] = text
+    deltas[0] |= {name: final[name] for name in ("start_ms", "end_ms")}
+    for event in deltas[1:]:
+        events.remove(event)
+    _number([event for event in events if event["epoch"] == final["epoch"]])
+
+
+@pytest.mark.parametrize("dialect", [each for each in SIMULATED if each is not DialectName.VOXTRAL])
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (lambda words: words, None),
+        (lambda words: words[1:], "unaccounted"),
+        (lambda words: words[:-2], "unaccounted"),  # the last may be the ringing of a filter
+        (lambda words: words[:3] + words[4:], "unaccounted"),
+        (lambda words: [words[0], *words], "wrong"),
+        (lambda words: [*words, words[-1]], "wrong"),
+        (lambda words: [*words[:2], *reversed(words[2:4]), *words[4:]], "wrong"),
+    ],
+    ids=["none", "first lost", "last lost", "lost", "first twice", "last twice", "swapped"],
+)
+def test_a_wrong_word_is_detected_in_each_dialect(
+    dialect: DialectName, words: Callable[[list[str]], list[str]], problem: str | None
+) -> None:
+    seed = next(seed for seed in SEEDS if _is_simple(seed, dialect))
+    evidence = world.run(plan.draw(seed, dialect))
+    say(evidence.records[evidence.incarnations[0].call.call_id], words)
+    problems = judge(evidence)
+    assert problems == [] if problem is None else any(problem in each for each in problems)
+
+
+@functools.cache
+def _is_simple(seed: int, dialect: DialectName) -> bool:
+    """Return whether a run is correct and has one stream with an utterance of several words."""
+    evidence = world.run(plan.draw(seed, dialect))
+    if judge(evidence) or len(evidence.incarnations) != 1 or sum(evidence.unproven_ms.values()):
+        return False
+    events = evidence.records[evidence.incarnations[0].call.call_id]
+    finals = (each["text"].split() for each in events if each["type"] == "transcript.final")
+    return max(map(len, finals), default=0) > 6
+
+
+@pytest.mark.parametrize(
+    ("dialect", "owner", "name", "mutant"),
+    [
+        ("qwen3-asr", turn_audio, "split_tail", lambda text, share: (text, "")),  # words twice
+        ("qwen3-asr", turn_audio, "split_tail", lambda text, share: ("", text.split()[-1])),
+        ("openai", ReplayBuffer, "rewind", nothing),
+        ("deepgram", ReplayBuffer, "rewind", nothing),
+        ("mistral", ReplayBuffer, "rewind", nothing),
+        ("mistral", ReplayState, "assume", nothing),
+        ("mistral", PendingText, "take", lambda pending, final: pending.text),
+    ],
+)
+def test_wrong_logic_of_a_dialect_is_detected(
+    monkeypatch: pytest.MonkeyPatch,
+    dialect: str,
+    owner: Any,
+    name: str,
+    mutant: Callable[..., Any],
+) -> None:
+    monkeypatch.setattr(owner, name, mutant)
+    worlds = (plan.draw(seed, DialectName(dialect)) for seed in (211, 289, *SEEDS))
     assert any(judge(world.run(each)) for each in worlds)

@@ -66,6 +66,8 @@ class Evidence:
     unreachable: set[str] = field(default_factory=set)  # crashed, suspended, disconnected
     crashed: set[str] = field(default_factory=set)  # gateways that crashed
     problems: list[str] = field(default_factory=list)  # found during the run
+    # Audio that each gateway has counted as undecided.
+    unproven_ms: dict[str, int] = field(default_factory=dict)
 
 
 def run(plan: Plan) -> Evidence:
@@ -285,6 +287,7 @@ class _World:
                     self._report(f"{gateway.name}: {gateway.publisher.buffered_events} events left")
 
     def _check_leftovers(self) -> None:
+        self._evidence.unproven_ms = {each.name: each.unproven_ms for each in self._gateways}
         for endpoint in self._endpoints.values():
             self._evidence.problems += endpoint.breaches
             if endpoint.held:

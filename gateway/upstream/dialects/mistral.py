@@ -267,12 +267,13 @@ class MistralSession:
             return ()  # a pause or the end of a turn makes its text final
         start_ms, end_ms = self._ms(segment.start), self._ms(segment.end)
         self._has_segments = True
-        if end_ms <= self._answered_ms:
+        if end_ms <= self._answered_ms and not self._pending.end_of(segment.text):
             return ()  # its text is final already
         is_new = start_ms >= self._known_ms
         text = self._pending.take(segment.text if is_new else self._pending.end_of(segment.text))
         if not text and (self._pending or not is_new):
             return ()  # silence, or its words are final already
+        end_ms = max(end_ms, self._answered_ms)
         start_ms = max(min(start_ms, end_ms), self._answered_ms)
         self._pending.begin_after(end_ms)
         return self._end(text, start_ms, end_ms)

@@ -38,8 +38,8 @@ import msgspec
 from gateway.audio.encodings import G711, G711_HZ, Encoding
 from gateway.audio.resampler import server_resampler
 from gateway.errors import UpstreamError
-from gateway.upstream import openai_events as events
 from gateway.upstream import realtime
+from gateway.upstream.dialects import openai_events as events
 from gateway.upstream.dialects.dialect import (
     Address,
     Answer,

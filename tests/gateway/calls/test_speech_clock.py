@@ -47,6 +47,11 @@ def music(milliseconds: int) -> bytes:
     return MUSIC * (8 * milliseconds)
 
 
+def counted(harness: StreamHarness, name: str) -> float:
+    """Return the value of a metric."""
+    return harness.metrics.registry.get_sample_value(f"callscribe_{name}") or 0.0
+
+
 class Call:
     """A running call; the audio sent so far is kept for the audit."""
 
@@ -360,6 +365,96 @@ class TestFailuresOfTheServer:
             await call.speak(audit.noise(1, 6000))
             await call.hang_up()
         call.assert_whole()
+
+    @ALL
+    @in_virtual_time
+    async def test_short_speech_is_asked_again_if_the_session_fails_later(
+        self, extras: MistralRules
+    ) -> None:
+        """Symptom: speech of 0.9 s after a session stopped was neither sent again nor declared."""
+        async with on(MistralServer(extras, [Failure.SILENT], 3.0)) as (harness, task):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1000) + silence(3000) + audit.noise(2, 900))
+            await call.speak(silence(15_000))
+            assert len(harness.transport.streams) == 1
+            await call.hang_up()
+        assert (call.gaps(), len(harness.transport.streams)) == ([], 2)
+        assert len(spoken(harness.events)) in (13 + 12, 13 + 13)
+        assert counted(harness, "wordless_speech_seconds_total") == 0
+
+    @ALL
+    @in_virtual_time
+    async def test_short_speech_is_declared_if_it_can_not_be_asked_again(
+        self, extras: MistralRules
+    ) -> None:
+        async with on(MistralServer(extras, [Failure.SILENT], 3.0), replay_ms=10_000) as (
+            harness,
+            task,
+        ):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1000) + silence(3000) + audit.noise(2, 900))
+            await call.speak(silence(15_000))
+            await call.hang_up()
+        [(from_ms, to_ms, cause)] = call.gaps()
+        assert (from_ms, cause) == (4000, GapCause.RECONNECT)
+        assert 4900 <= to_ms <= 4960
+        assert len(spoken(harness.events)) == 13
+
+    @in_virtual_time
+    async def test_words_after_a_replay_are_where_they_were_said(self) -> None:
+        """Symptom: words after a fast replay were up to its length late.
+
+        The first session has words for 1040 ms; their end is an estimate.
+        """
+        async with on(MistralServer(NEITHER, [Failure.SILENT], 1.64)) as (harness, task):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1520) + silence(9000))
+            assert [final.end_ms for final in call.finals()] == [1040]
+            await call.hang_up()
+        assert [(final.start_ms, final.end_ms) for final in call.finals()[1:]] == [(1040, 1600)]
+        assert spoken(harness.events) == checksums(call.sent)
+        assert counted(harness, "unproven_speech_seconds_total") == 0
+
+    @in_virtual_time
+    async def test_what_may_be_the_end_of_a_text_without_times_is_counted(self) -> None:
+        """It is not sent again, after a while without words, as it would be published twice."""
+        server = MistralServer(NEITHER, [Failure.SILENT], 1.64)
+        async with on(server, rut_deltas=40) as (harness, task):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1520) + silence(15_000))
+            await call.hang_up()
+        assert spoken(harness.events) == checksums(call.sent)[:13]
+        assert 0.4 < counted(harness, "unproven_speech_seconds_total") < 0.6
+
+    @ALL
+    @in_virtual_time
+    async def test_noise_before_words_is_counted(self, extras: MistralRules) -> None:
+        async with on(MistralServer(extras)) as (harness, task):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1000) + silence(3000) + music(800) + silence(15_000))
+            await call.speak(audit.noise(2, 1000) + silence(3000))
+            await call.hang_up()
+        assert (call.gaps(), len(harness.transport.streams)) == ([], 1)
+        assert 0.8 <= counted(harness, "wordless_speech_seconds_total") <= 0.96
+
+    @in_virtual_time
+    async def test_the_pause_after_a_turn_is_not_sent_again(self) -> None:
+        """Symptom: after a reset, the soft end of a turn was answered a second time."""
+        async with on(MistralServer(TURNS, [Failure.RESET], 4.0)) as (harness, task):
+            call = Call(harness, task)
+            harness.start()
+            await call.speak(audit.noise(1, 1000) + silence(5000))
+            await call.hang_up()
+        second = harness.transport.streams[1]
+        appends = [m["audio"] for m in second.sent if "audio" in m]
+        sent_ms = sum(len(base64.b64decode(audio)) for audio in appends) // 32
+        [final] = call.finals()
+        assert 6000 - sent_ms >= final.end_ms + 400  # the end of the server's turn
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
-from gateway.calls.turn_audio import TurnAudio
+from gateway.calls.turn_audio import Rest, TurnAudio
+from gateway.transcript.session_timeline import Placement
 from gateway.upstream.dialects.dialect import Answer, Speech
 from gateway.upstream.turns import Quiet
 
@@ -204,3 +205,20 @@ def test_answers_are_in_order(longest_ms: int, levels: str, texts: list[list[str
             assert answered_ms <= answer.until_ms <= end_ms
             assert answer.start_ms <= answer.end_ms <= end_ms
             answered_ms = answer.until_ms
+
+
+# Between sessions
+
+QUIET_CHUNK = AudioChunk(bytes(2560), 1000, 1080)
+LOUD_CHUNK = AudioChunk(b"\x00\x40" * 1280, 1080, 1160)
+
+
+def test_silence_is_answered_and_speech_refused() -> None:
+    answered: list[Placement] = []
+    refused: list[bool] = []
+    rest = Rest(answered.append, lambda: refused.append(True))
+    assert rest.append(QUIET_CHUNK, 5.0)
+    assert not refused
+    assert not rest.append(LOUD_CHUNK, 6.0)
+    assert answered == [Placement(1000, 1080, 5.0)]
+    assert refused == [True]

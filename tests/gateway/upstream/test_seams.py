@@ -128,6 +128,16 @@ def test_a_split_keeps_the_text(text: str, share: float) -> None:
     assert bool(tail) == bool(text.strip())
 
 
+@pytest.mark.parametrize("words", [5, 23, 46, 62])
+def test_a_split_between_words_of_even_speech_is_exact(words: int) -> None:
+    """Symptom: the word before a seam was published with the time of the segment after it."""
+    for kept in range(1, words):
+        head, _ = split_tail(" 3f5c91aa" * words, 1 - kept / words)
+        assert len(head.split()) == kept
+        head, _ = split_tail(" 3f5c91aa" * words, (words - kept) / words)
+        assert len(head.split()) == kept
+
+
 @given(st.text(), st.text(), st.booleans())
 def test_any_text_is_joined(tail: str, text: str, is_complete: bool) -> None:
     joined = join(tail, text, is_complete=is_complete)

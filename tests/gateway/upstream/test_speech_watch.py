@@ -92,7 +92,8 @@ class TestPause:
         loud(speech, 0, 800)
         speech.answer(provisional(" one", 0, 800), 1.0)
         assert speech.pause(9.0, 2799) is None
-        assert speech.pause(9.0, 2800)
+        assert speech.pause(9.4, 2800) is None  # it was sent at once: its answer may be on the way
+        assert speech.pause(9.5, 2800)
 
     @pytest.mark.parametrize(
         ("text", "end_ms"),
@@ -105,6 +106,17 @@ class TestPause:
         speech.answer(provisional(text, 0, end_ms), 5.5)
         assert speech.pause(12.0, 15_000) is None
         assert speech.is_mute(13.5)
+
+    @pytest.mark.parametrize(("arrives_s", "is_slow"), [(2.6, True), (1.0, False)])
+    def test_text_of_a_slow_server_is_not_complete(self, arrives_s: float, is_slow: bool) -> None:
+        """Symptom: words of a server slower than the call seemed to reach the end of the speech.
+
+        Text that comes at once after audio that was sent at once is not late.
+        """
+        speech = watch()
+        loud(speech, 0, 800)
+        speech.answer(provisional(" one", 0, 1900), arrives_s)
+        assert (speech.pause(9.5, 9000) is None) is is_slow
 
     def test_final_text_needs_none(self) -> None:
         speech = watch()
@@ -156,6 +168,14 @@ class TestConfirmedText:
         speech.answer(provisional(" one", 0, 1000), 1.0)
         assert speech.confirmed == Speech(0, 1000)
 
+    def test_text_that_comes_after_a_fast_replay_ends_where_it_can(self) -> None:
+        """Symptom: after a fast replay, a short text ended where the audio did."""
+        speech = watch(mute_before=1)
+        loud(speech, 1000, 2000)
+        loud(speech, 4000, 9000)
+        speech.answer(provisional(" one", 1000, 8500), 9.0)
+        assert speech.confirmed == Speech(1000, 4600)
+
     @pytest.mark.parametrize("mute_before", [0, 1])
     def test_text_of_later_audio_is_not(self, mute_before: int) -> None:
         speech = watch(mute_before)
@@ -164,6 +184,17 @@ class TestConfirmedText:
         speech.answer(final(" one", 0, 1000), 1.0)
         speech.answer(provisional(" two", 1000, 2000), 2.0)
         assert speech.confirmed is None
+
+
+def test_final_text_shows_that_provisional_text_was_late() -> None:
+    """Symptom: a slow server's words covered speech that it had not received yet."""
+    speech = watch()
+    loud(speech, 0, 4000)
+    speech.answer(provisional(" one", 0, 3900), 4.5)
+    assert speech.lag_ms == 100
+    speech.answer(final(" one", 0, 1000), 4.5)
+    assert (speech.lag_ms, speech.silence_ms(9000)) == (3000, 600)
+    assert speech.is_mute(13)
 
 
 class TestServerThatAnswersNoise:

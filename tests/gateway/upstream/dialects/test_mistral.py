@@ -295,6 +295,20 @@ class TestText:
         [answer] = final(session.cut(Speech(2000, 2600)))
         assert answer.text == " you there"
 
+    def test_a_segment_that_comes_after_its_pause_is_final_at_once(self) -> None:
+        """Symptom: its words stayed provisional, and the next segment took them for its own."""
+        session = opened()
+        receive(session, delta(" It was"))
+        session.cut(Speech(1000, 3000))
+        receive(session, segment("It was", 1.0, 1.5))
+        receive(session, delta(" the"), delta(" best"))
+        events = final(receive(session, segment("the best", 2.2, 2.8), delta(" of")))
+        events += final(receive(session, segment("of", 5.0, 5.2)))
+        assert [(answer.text, answer.until_ms) for answer in events] == [
+            (" the best", 3000),
+            (" of", 5200),
+        ]
+
     def test_a_long_pause_is_final_although_segments_are_expected(self) -> None:
         session = opened()
         receive(session, segment("Hello", 1, 2), delta(" Hello"), delta(" you"))
