@@ -95,6 +95,7 @@ REASONS: dict[str, ReasonInfo] = {
     "no-credentials": ReasonInfo(Fault.CREDENTIALS, retry=True),  # or no metadata service answers
     "credentials-expired": ReasonInfo(Fault.CREDENTIALS, retry=True),
     "access-denied": ReasonInfo(Fault.CREDENTIALS),
+    "payment-required": ReasonInfo(Fault.CREDENTIALS),  # the vendor's account has no credit
     # The model and its server
     "model-error": ReasonInfo(Fault.MODEL, retry=True),
     "model-stream-error": ReasonInfo(Fault.MODEL, retry=True),

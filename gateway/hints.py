@@ -56,6 +56,8 @@ _TABLE: Final = {
     "than a session (30 minutes). Check this host's clock.",
     "access-denied": "Allow sagemaker:InvokeEndpointWithBidirectionalStream on the endpoint for "
     "this identity; for a WebSocket server, set GATEWAY_REALTIME_API_KEY.",
+    "payment-required": "The account at the vendor of the model has no credit left, or no plan for "
+    "this model.",
     # The model
     "model-not-found": "Set GATEWAY_MODEL to the name under which the server serves the model.",
     "model-mismatch": "The server's model or API is not the one that the dialect is for: set the "

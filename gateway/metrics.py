@@ -245,7 +245,7 @@ class Metrics:
         )
         self.rollovers_total = self._counter(
             "rollovers_total",
-            "Sessions replaced without a failure (why: pause, age, lag, idle).",
+            "Sessions replaced without a failure (why: pause, age, lag, mute, idle).",
             "why",
         )
         self.first_deltas_late_total = self._counter(

@@ -1,8 +1,9 @@
 """One connection of Deepgram's /v1/listen with a Nova model. Pure.
 
-    query    the options; an invalid one is refused before the upgrade
-    client   audio in binary frames; KeepAlive, Finalize and CloseStream as JSON text
-    server   Results (interim, then final), UtteranceEnd, Error; Metadata, Close 1000
+    query    the options (`deepgram_query.py`); an invalid one is refused before the upgrade
+    client   audio in binary frames; KeepAlive, Configure, Finalize and CloseStream as JSON text
+    server   Results (interim, then final), SpeechStarted, UtteranceEnd, ConfigureSuccess, Error;
+             Metadata, Close 1000
 
 The audio is divided into results. A result ends at a pause (`endpointing`), after 4 s, or at
 Finalize or CloseStream; before that, an interim result is sent for each second. The last word of an
@@ -13,16 +14,15 @@ after another, are what its users' logs show; `answers_silence` turns them off.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from container.cpu.agreement import is_mark
 from container.cpu.clock import RATE_HZ, TOKEN_SAMPLES, TokenClock
-from container.cpu.conversion import Coding, Converter
+from container.cpu.conversion import Converter
+from container.cpu.deepgram_query import ListenOptions
 from container.cpu.server_session import BacklogError, Close, Phase, Reply
 from container.cpu.transcriber import Transcription
 
@@ -32,100 +32,7 @@ _INTERIM_SAMPLES: Final = RATE_HZ
 _TIP_SAMPLES: Final = 5120  # 320 ms: a word that ended within them may still grow
 _CLOCK: Final = TokenClock()  # when the model may know the words of 80 ms
 _MAX_BACKLOG: Final = 1800 * RATE_HZ
-_MODEL: Final = re.compile(r"nova(-[23])?(-[a-z]+)?")
-_MILLISECONDS: Final = re.compile(r"\d{1,5}")
-_FORMATS: Final = {  # by encoding, sample_rate and channels
-    ("linear16", "16000", "1"): (Coding.LINEAR, 16_000),
-    ("mulaw", "8000", "1"): (Coding.MULAW, 8000),
-    ("alaw", "8000", "1"): (Coding.ALAW, 8000),
-}
-_BOOLEANS: Final = {"true": True, "false": False}
-# Options that are accepted; those that are not fields of `ListenOptions` change nothing here.
-_FLAGS: Final = frozenset(
-    {"interim_results", "smart_format", "punctuate", "mip_opt_out", "numerals"}
-)
-_NAMES: Final = _FLAGS | {
-    *("model", "encoding", "sample_rate", "channels", "endpointing", "utterance_end_ms"),
-    *("language", "keyterm"),
-}
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class RefusedError(Exception):
-    """The query is invalid; the upgrade is refused with status 400."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenOptions:
-    """Options of one connection.
-
-    Attributes:
-        interim_results: whether interim results are sent.
-        endpointing_ms: silence that ends an utterance; None: no silence does.
-        utterance_end_ms: gap between words after which `UtteranceEnd` is sent; None: never.
-        reports_language: whether words have a language, as with `language=multi`.
-        coding: how the audio is encoded.
-        rate_hz: its rate.
-        answers_silence: whether results without words are sent; not an option of the query.
-        guesses: whether the last word of an interim result is a guess; not an option of the query.
-        interpolates: as in `Rules`; not an option of the query.
-    """
-
-    interim_results: bool = False
-    endpointing_ms: int | None = 10
-    utterance_end_ms: int | None = None
-    reports_language: bool = False
-    coding: Coding = Coding.LINEAR
-    rate_hz: int = RATE_HZ
-    answers_silence: bool = True
-    guesses: bool = True
-    interpolates: bool = False
-
-
-def parse_query(items: Iterable[tuple[str, str]]) -> ListenOptions:
-    """Return the options of a query.
-
-    Raises:
-        RefusedError: an option is unknown or invalid, or not one of this engine's audio format.
-    """
-    given: dict[str, str] = {}
-    for name, value in items:
-        if name not in _NAMES:
-            raise RefusedError(f"unknown option {name}")
-        if name in given and name != "keyterm":
-            raise RefusedError(f"{name} is given twice")
-        given[name] = value
-    if not _MODEL.fullmatch(given.get("model", "")):
-        raise RefusedError("no such model")
-    named = given.get("encoding", ""), given.get("sample_rate", ""), given.get("channels", "1")
-    form = _FORMATS.get(named)
-    if form is None:
-        raise RefusedError("this engine needs linear16 at 16000 Hz, or mulaw or alaw at 8000 Hz")
-    if any(given[name] not in _BOOLEANS for name in _FLAGS & given.keys()):
-        raise RefusedError("a flag is neither true nor false")
-    interim = given.get("interim_results") == "true"
-    utterance_end_ms = _milliseconds(given, "utterance_end_ms", None)
-    if utterance_end_ms is not None and not (interim and utterance_end_ms >= 1000):
-        raise RefusedError("utterance_end_ms must be at least 1000, with interim_results")
-    return ListenOptions(
-        interim_results=interim,
-        endpointing_ms=_milliseconds(given, "endpointing", 10),
-        utterance_end_ms=utterance_end_ms,
-        reports_language=given.get("language") == "multi",
-        coding=form[0],
-        rate_hz=form[1],
-    )
-
-
-def _milliseconds(given: dict[str, str], name: str, default: int | None) -> int | None:
-    value = given.get(name)
-    if value is None:
-        return default
-    if name == "endpointing" and value == "false":
-        return None
-    if not _MILLISECONDS.fullmatch(value):
-        raise RefusedError(f"{name} is no number")
-    return int(value)
 
 
 class _Word(NamedTuple):
@@ -157,6 +64,7 @@ class ListenSession:
         self._interim_at = 0  # up to which the last result reaches, interim or final
         self._words: list[_Word] = []  # of the open result
         self._spoken_at: int | None = None  # end of the utterance's last word
+        self._is_speaking = False  # since the last utterance
         self._finalize_at: int | None = None  # samples at which to answer Finalize
 
     @property
@@ -186,6 +94,8 @@ class ListenSession:
                 return self.progress()
             case "CloseStream":
                 return self._close()
+            case "Configure" if (keyterms := _keyterms_of(message)) is not None:
+                return [self._configure(keyterms)]
             case _:
                 self._closing = True
                 self._done = self._transcription is None
@@ -243,6 +153,15 @@ class ListenSession:
         self._waiting = False
         self._done = True
 
+    def _configure(self, keyterms: list[str]) -> str:
+        """Accept other keyterms, which change nothing here."""
+        reply: dict[str, Any] = {"type": "ConfigureSuccess", "request_id": self._request_id}
+        if keyterms and not self._options.model.startswith("nova-3"):
+            code = "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
+            failure = {"code": code, "description": "only Nova-3 models have keyterms"}
+            return _json({**reply, "type": "ConfigureFailure", **failure})
+        return _json({**reply, "keyterms": keyterms})
+
     def _listen(self, audio: bytes) -> Sequence[Reply]:
         self._digest.update(audio)
         self._queue += self._audio.convert(audio)
@@ -278,7 +197,15 @@ class ListenSession:
             start = begin if number == 1 else self._words[-1].end
             self._words.append(_Word(piece, start, end))
             self._spoken_at = end
-        return self._due()
+        return self._speech_started() + self._due()
+
+    def _speech_started(self) -> list[Reply]:
+        """Return the event for the first word of an utterance."""
+        if self._is_speaking or not (self._words and self._options.vad_events):
+            return []
+        self._is_speaking = True
+        event = {"type": "SpeechStarted", "channel": [0, 1]}
+        return [_json({**event, "timestamp": self._words[0].start / RATE_HZ})]
 
     def _glue(self, text: str) -> list[str]:
         """Return the words of a text; a mark at its start belongs to the word before."""
@@ -295,6 +222,7 @@ class ListenSession:
         quiet_ms = self._quiet_ms
         pause_ms = self._options.endpointing_ms
         is_pause = pause_ms is not None and quiet_ms >= max(pause_ms, 1)
+        self._is_speaking = self._is_speaking and not is_pause
         replies: list[Reply] = []
         if (self._words and is_pause) or self._at - self._from >= _RESULT_SAMPLES:
             replies += self._unless_silent(self._final(speech_final=is_pause))
@@ -329,6 +257,7 @@ class ListenSession:
         return result
 
     def _result(self, words: Sequence[_Word], *, is_final: bool, **flags: bool) -> str:
+        model = self._options.model
         language = {"language": "en"} if self._options.reports_language else {}
         alternative = {
             "transcript": " ".join(word.text for word in words),
@@ -356,7 +285,11 @@ class ListenSession:
                 "from_finalize": False,
                 **flags,
                 "channel": {"alternatives": [alternative]},
-                "metadata": {"request_id": self._request_id, "model_uuid": self._request_id},
+                "metadata": {
+                    "request_id": self._request_id,
+                    "model_info": {"name": model, "version": "2026-01-01.0", "arch": model},
+                    "model_uuid": self._request_id,
+                },
             }
         )
 
@@ -400,3 +333,19 @@ def _type_of(message: str) -> str:
         return _decode_type(message).type
     except (msgspec.DecodeError, RecursionError):
         return ""
+
+
+class _Configure(msgspec.Struct):
+    keyterms: list[str] | None = None
+    features: dict[str, bool] | None = None
+
+
+_decode_configure: Final = msgspec.json.Decoder(_Configure).decode
+
+
+def _keyterms_of(message: str) -> list[str] | None:
+    """Return the keyterms of a Configure; None if it is invalid."""
+    try:
+        return _decode_configure(message).keyterms or []
+    except (msgspec.DecodeError, RecursionError):
+        return None

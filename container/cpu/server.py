@@ -23,7 +23,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from common.exposition import metrics_of
-from container.cpu import deepgram, mistral
+from container.cpu import deepgram, deepgram_query, mistral
 from container.cpu.connection import Connection
 from container.cpu.openai import OpenAiSession
 from container.cpu.server_session import ServerSession
@@ -95,8 +95,8 @@ class Engine:
         if not self._is_authorized(request, "Token"):
             return _refused(401, "INVALID_AUTH", "Invalid credentials.", request_id)
         try:
-            options = deepgram.parse_query(request.query.items())
-        except deepgram.RefusedError as error:
+            options = deepgram_query.parse_query(request.query.items())
+        except deepgram_query.RefusedError as error:
             return _refused(400, "Bad Request", str(error), request_id)
         options = replace(options, interpolates=self._rules.interpolates)
         created = datetime.now(UTC).isoformat()

@@ -29,6 +29,8 @@ USUAL_DELAY_MS: Final = 480 + 80  # Voxtral's default, and its first token
 
 # Silence this long ago counts as answered: the server may still find words in soft speech.
 _SOFT_SPEECH_MS: Final = 3000
+# A server that is asked to end, because it is mute, has this long to send an answer.
+_LAST_ANSWER_S: Final = 3.0
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
 _IDLE_S: Final = 8.0  # without audio, after which an end is no failure; vendors wait 10 s or more
 
@@ -103,6 +105,8 @@ class ModelSession:
         opened_s: when it was open, on the monotonic clock.
         sent_s: when audio was last sent, or it was opened, on the monotonic clock.
         longest_s: after this time the server, or its platform, ends it; inf: never.
+        is_unsure: whether it is mute, although its server may have had nothing to answer: its end
+            will show that.
     """
 
     def __init__(
@@ -128,6 +132,10 @@ class ModelSession:
         self.has_expired = False
         self.opened_s = 0.0
         self.sent_s = 0.0
+        ends_s = (slot.dialect.capabilities.longest_session_s, slot.transport.longest_stream_s)
+        self.longest_s = min(each or float("inf") for each in ends_s)
+        self.is_unsure = False
+        self._finish_s = 0.0  # when it was asked to end
         self._services = services
         self._resume = on_writable
         self._writable = asyncio.Event()  # set whenever the session may accept what waits
@@ -139,8 +147,6 @@ class ModelSession:
         self._live = services.metrics.sessions_live
         self._is_in_live_metric = False  # in that metric
         self._capabilities = slot.dialect.capabilities
-        ends_s = (self._capabilities.longest_session_s, slot.transport.longest_stream_s)
-        self.longest_s = min(each or float("inf") for each in ends_s)
         self._options = slot.options
         if form and form.rate_hz == G711_HZ and form.encoding in self._capabilities.encodings:
             self._options = replace(slot.options, encoding=form.encoding)
@@ -157,6 +163,7 @@ class ModelSession:
         self._is_finishing = False
         self._sent_bytes = 0
         self._kept_alive_s = 0.0  # when `keep_alive` was last called
+        self._keeping: asyncio.TimerHandle | None = None  # when it may be due again
         self._due_ms = 0  # audio of this session before this time must be answered
         self._answered_ms = 0  # audio of this session before this time is answered
         self._empty = 0  # number of answers without text
@@ -190,6 +197,7 @@ class ModelSession:
         services.metrics.sessions_opened_total.inc()
         self._is_in_live_metric = True
         self._live.inc()
+        self._keep_alive()
 
     def make_current(self) -> None:
         """Pass on the held answers, and from now on each answer at once."""
@@ -294,7 +302,7 @@ class ModelSession:
         """
         if self.is_healthy:  # the latest check may be a while ago
             self._healthy_s = self._services.monotonic_s()
-        self._is_finishing = True
+        self._is_finishing, self._finish_s = True, self._services.monotonic_s()
         self._span.set(reason="done")
         checking = asyncio.create_task(self._check_end(), name="finishing")
         try:
@@ -326,8 +334,7 @@ class ModelSession:
         self._session.abort()
 
     def check(self, now_s: float) -> None:
-        """Fail the session if an answer is due for too long; keep it open if it is idle."""
-        self._keep_alive(now_s)
+        """Fail the session if an answer is due for too long."""
         self._check_model(now_s)
         if self._speech:
             self._check_speech(self._speech, now_s)
@@ -361,22 +368,36 @@ class ModelSession:
         if is_mismatch:
             self.fail(UpstreamError("model-mismatch", "only words, far fewer than the audio"))
 
-    def _keep_alive(self, now_s: float) -> None:
+    def _keep_alive(self) -> None:
+        """Keep the session open while it receives no audio, whoever waits for it or another one."""
         after_s = self._capabilities.keep_alive_s
-        since_s = max(self.sent_s, self._kept_alive_s)
-        if after_s is not None and now_s - since_s >= after_s:
-            self._kept_alive_s = now_s
+        if after_s is None or self.is_over:
+            return
+        now_s = self._services.monotonic_s()
+        left_s = max(self.sent_s, self._kept_alive_s) + after_s - now_s
+        if left_s <= 0:
+            self._kept_alive_s, left_s = now_s, after_s
             self._session.keep_alive()
+        self._keeping = asyncio.get_running_loop().call_later(left_s, self._keep_alive)
 
     # Speech
 
     def _check_speech(self, speech: SpeechWatch, now_s: float) -> None:
-        """Fail a mute session; end speech whose text is complete; answer silence."""
+        """Fail a mute session; end speech whose text is complete; answer silence.
+
+        A server that answers all loud audio is asked to end before it is taken for mute.
+        """
         if self.is_over:
             return
         if speech.is_doubtful or speech.answers_noise:
             self._warn_if_late(speech.waits_s(now_s))
-        if speech.is_mute(now_s):
+        is_mute = speech.is_mute(now_s)
+        self.is_unsure = is_mute and speech.answers_noise
+        if self.is_unsure:
+            if self._is_finishing and now_s - self._finish_s >= _LAST_ANSWER_S:
+                self._fail_mute()
+            return
+        if is_mute:
             if confirmed := speech.confirmed:
                 self._cut_speech(confirmed)  # no other session will have more words
             self._fail_mute()
@@ -485,6 +506,8 @@ class ModelSession:
 
     def _place(self, answer: Answer, received_s: float) -> None:
         start_ms, end_ms, until_ms = answer.start_ms, answer.end_ms, answer.until_ms
+        if answer.text and self._speech:
+            start_ms, end_ms = self.timeline.within_run(start_ms, end_ms)
         placement = self.timeline.place(start_ms, end_ms, is_final=until_ms is not None)
         answered_ms: int | None = placement.end_ms
         if until_ms is None:
@@ -527,6 +550,8 @@ class ModelSession:
     def on_ended(self, error: UpstreamError | None) -> None:
         """Report the outcome, release the slot and notify the owner."""
         self.error = error
+        if self._keeping:
+            self._keeping.cancel()
         if self._is_in_live_metric:
             self._live.dec()
         if self._session.is_doubted:

@@ -4,7 +4,7 @@
     it fails, or is failed here          back off, open another, replay the open segment to it
     its context is full                  open another at once, which continues after it
     it is old, and no one speaks         open another, switch the audio, wait for the old one's end
-    it lags, or is very old              likewise, even in mid-speech
+    it lags, is very old, or may be mute likewise, even in mid-speech
     no audio, for nearly as long as its  finish it; open another for the next audio
       server keeps an idle session
     its server ends it without audio     likewise
@@ -371,6 +371,8 @@ class Sessions:
             return session
         age_s = now_s - session.opened_s
         session.measure_lag(now_s)
+        if session.is_unsure:
+            return await self._roll_over(session, "mute", must=True)
         if session.is_lagging(now_s):
             return await self._roll_over(session, "lag", must=True)
         if age_s >= min(self._limits.rollover_hard_s, _HARD_SHARE * session.longest_s):
@@ -385,7 +387,7 @@ class Sessions:
 
         Args:
             old: the current session.
-            why: for the metric and the trace: lag, age or pause.
+            why: for the metric and the trace: lag, age, pause or mute.
             must: switch in mid-speech if there is no pause. If False, switch only in a pause.
 
         Returns:

@@ -136,7 +136,14 @@ class Segmenter:
             self._correct_times(before, placement)
         if language and new and self._is_open:
             self._language = language
+        if answered_ms is not None and self._has_paused_at(answered_ms):
+            events.append(self._close(FinalReason.PAUSE))
         return events
+
+    def _has_paused_at(self, answered_ms: int) -> bool:
+        """Return whether all text is final, and a pause without words followed it."""
+        is_final = self._is_open and self._final_length == self._length and not self._earlier
+        return is_final and answered_ms - self._end_ms >= self._pause_ms
 
     def _correct_times(self, from_length: int, placement: Placement) -> None:
         """Limit the deltas of text that has become final to its position, as theirs was a guess.
@@ -145,7 +152,7 @@ class Segmenter:
             from_length: how much of the segment's text was final before.
             placement: position of the text that has become final.
         """
-        if not (self._is_open and self._deltas):
+        if not (self._is_open and from_length < self._final_length):
             return
         at, start_ms, end_ms = 0, placement.start_ms, placement.end_ms
         for number, delta in enumerate(self._deltas):

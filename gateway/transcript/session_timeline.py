@@ -9,7 +9,6 @@ padding has no length on it. So the position of each chunk is stored:
 """
 
 from collections import deque
-from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -18,8 +17,6 @@ import msgspec
 # without an answer), newer audio extends the last chunk, whose position stays exact. Only its time
 # of arrival does not.
 _MAX_CHUNKS: Final = 8192
-_HOLD_MS: Final = 1000  # a jump of the media clock that no word spans
-_TOO_EARLY_MS: Final = 400  # audio by which a server's time of a word's beginning may be too early
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
@@ -80,21 +77,19 @@ class SessionTimeline:
         chunks = self._chunks
         return next((c for c in chunks if session_ms <= c.to_ms), chunks[-1]).media_ms(session_ms)
 
-    def _after_hold(self, from_ms: int, to_ms: int, start_ms: int, end_ms: int) -> int:
-        """Return where a stretch begins, without the end of what was said before a hold.
+    def within_run(self, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """Limit a stretch to the side of a jump of the media clock that has most of it.
 
-        A server's times are not exact, and may reach back into the padding that was sent at the
-        beginning of the hold.
+        A server's times of words are not exact, and a jump may be a hold of minutes.
         """
-        chunks = [
-            chunk for chunk in self._chunks if from_ms < chunk.to_ms and chunk.from_ms < to_ms
-        ]
-        for before, after in pairwise(chunks):
-            is_hold = after.start_ms - before.end_ms >= _HOLD_MS
-            longest_ms = min(_TOO_EARLY_MS, end_ms - after.start_ms - 1)
-            if is_hold and before.end_ms - start_ms <= longest_ms:
-                return after.start_ms
-        return start_ms
+        before: _Sent | None = None
+        for chunk in self._chunks:
+            if before and from_ms < chunk.from_ms < to_ms and chunk.start_ms > before.end_ms:
+                if 2 * chunk.from_ms >= from_ms + to_ms:
+                    return from_ms, chunk.from_ms
+                from_ms = chunk.from_ms
+            before = chunk
+        return from_ms, to_ms
 
     def place(self, from_ms: int, to_ms: int, *, is_final: bool) -> Placement:
         """Convert a stretch of the session's audio, which must not be empty so far.
@@ -117,6 +112,4 @@ class SessionTimeline:
         last = next((chunk for chunk in chunks if to_ms <= chunk.to_ms), chunks[-1])
         start_ms, end_ms = first.media_ms(from_ms), last.media_ms(to_ms)
         padding_ms = max(0, to_ms - from_ms - (end_ms - start_ms))
-        if first is not last and end_ms - start_ms >= _HOLD_MS:
-            start_ms = self._after_hold(from_ms, to_ms, start_ms, end_ms)
         return Placement(start_ms, end_ms, last.audio_received_s, padding_ms)

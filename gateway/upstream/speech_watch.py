@@ -9,7 +9,8 @@ has stopped working. So the amount of loud audio without text decides, after the
                                  more: the session is mute, too; at the end, the audio is missing
 
 A server may also answer loud audio without words (`answers_noise`): then none is accepted as no
-speech, and the session is mute if any has no final answer and nothing arrives.
+speech, and the session is mute if any has no final answer and nothing arrives. It is then asked to
+end, and if it does, with its last answer, none of that audio was speech.
 
 The patience doubles with each session in a row that was mute, until a text comes: music would cost
 a session every few seconds. All times in ms are those of the session's audio.
@@ -179,6 +180,8 @@ class SpeechWatch:
         """Return whether text came late: its estimate is in silence, which was not sent at once."""
         before = ((end_ms, s) for end_ms, s in reversed(self._sent) if end_ms <= answer.end_ms)
         end_ms, sent_s = next(before, (answer.end_ms, now_s))
+        # In a hold, its last text waits for the silence that is sent then.
+        sent_s = max(sent_s, self._sent_s)
         return answer.end_ms - end_ms >= _SLACK_MS and now_s - sent_s >= _SLOW_S
 
     def waits_s(self, now_s: float) -> float:
@@ -243,18 +246,20 @@ class SpeechWatch:
     def pause(self, now_s: float, sent_ms: int) -> Speech | None:
         """Return the speech whose text is complete, if it is; its text is not final yet.
 
-        The text must reach the end of the speech, and none of it was late. Then there must be none
-        for longer than any pause of the speech: if the server were behind, it would be silent only
-        for such a pause. And the server must have received as much audio, as it answers only with a
-        delay.
+        The text must reach the end of the speech, if it shows where it ends, and none of it was
+        late. Then there must be none for longer than any pause of the speech: if the server were
+        behind, it would be silent only for such a pause. And the server must have received as much
+        audio, as it answers only with a delay.
 
         Args:
             now_s: on the monotonic clock.
             sent_ms: length of the audio sent.
         """
-        if sent_ms - max(self.due_ms, self.covered_ms) < 1000 * _LEAST_PAUSE_S:
+        if sent_ms - self.due_ms < 1000 * _LEAST_PAUSE_S:
             self._sent_s = now_s
         is_behind = self._is_slow or self.lag_ms > _SLACK_MS
+        if self.answers_noise:  # then it is only asked for its final answer
+            is_behind = False
         if not self.has_provisional or is_behind or self._is_text_short:
             return None
         if now_s - self._text_s < max(_LEAST_PAUSE_S, self._pause_s + 1):

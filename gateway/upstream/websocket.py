@@ -35,6 +35,7 @@ type Socket = ClientWebSocketResponse[Literal[False]]
 
 _MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024  # vLLM's limit
 _NORMAL: Final = 1000
+_POLICY: Final = 1008
 _NO_CODE: Final = 1005  # RFC 6455 section 7.4.1: a Close without a code
 _BY_CLOSE_CODE: Final = {
     1001: "service-unavailable",
@@ -47,10 +48,12 @@ _BY_CLOSE_CODE: Final = {
     1012: "service-unavailable",  # vLLM restarts, or its engine has crashed
     1013: "model-at-capacity",
 }
+_CODE_OF_REASON: Final = re.compile(r"\b(?:DATA|NET)-\d{4}\b")  # Deepgram's
 _BY_STATUS: Final = {
     200: "endpoint-not-found",  # a page, or an API without a WebSocket
     400: "realtime-error",  # Mistral: an unknown model, and at times a known one
     401: "access-denied",
+    402: "payment-required",
     403: "access-denied",
     404: "endpoint-not-found",
     405: "endpoint-not-found",
@@ -247,7 +250,7 @@ class WebSocketStream:
             if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 self._hand_over(frame.data)
             else:
-                self._fail(_end_of(frame.type, frame.data))
+                self._fail(_end_of(frame.type, frame.data, frame.extra))
 
     def _hand_over(self, message: bytes) -> None:
         try:
@@ -320,13 +323,18 @@ def _complete(url: str, address: Address) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
-def _end_of(kind: WSMsgType, data: object) -> UpstreamError | None:
+def _end_of(kind: WSMsgType, data: object, text: object) -> UpstreamError | None:
     """Return why the stream ended, from the first frame that is not a message; None if cleanly."""
     if kind is WSMsgType.CLOSE:
         code = data if isinstance(data, int) and data else _NO_CODE
         if code in (_NORMAL, _NO_CODE):
             return None
-        return UpstreamError(_BY_CLOSE_CODE.get(code, "realtime-error"), f"close code {code}")
+        detail = f"close code {code}"
+        if found := _CODE_OF_REASON.search(text if isinstance(text, str) else ""):
+            # Deepgram checks keys before the upgrade: its 1008 is about the audio.
+            reason = "realtime-error" if code == _POLICY else _BY_CLOSE_CODE.get(code)
+            return UpstreamError(reason or "realtime-error", f"{detail}, {found[0]}")
+        return UpstreamError(_BY_CLOSE_CODE.get(code, "realtime-error"), detail)
     if kind is WSMsgType.ERROR and isinstance(data, WebSocketError):
         return UpstreamError("realtime-protocol-error", f"close code {data.code}")
     return UpstreamError("connection-lost", "no close frame")

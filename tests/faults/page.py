@@ -36,9 +36,10 @@ This page is generated from `tests/faults/matrix.py`: change it there, then run 
 _DIALECTS: Final = f"""## Dialects
 
 `./run faults --dialect NAME` plays all cells with another dialect than `voxtral`, against the CPU
-engine's server of that dialect: {", ".join(SERVERS)}. The required outcomes are the same. (`openai`
-is `sglang` with another sample rate.) Where there is no bridge, the links follow one another
-directly. The test suite plays each fault in simulated time, too:"""
+engine's server of that dialect. The required outcomes are the same. Where there is no bridge, the
+links follow one another directly. The names are {", ".join(SERVERS)}.
+
+The test suite plays each fault in simulated time, too:"""
 _FAILOVER: Final = f"""### Failover between dialects
 
 A route has two endpoints of different dialects, and a session of the first one fails, in simulated

@@ -82,6 +82,7 @@ SERVERS: Final = {
     DialectName.VOXTRAL: Server(has_bridge=True),
     DialectName.VOXTRAL_TURNS: Server(has_bridge=True),
     DialectName.QWEN3_ASR: Server({"realtime": "qwen3-asr"}, has_bridge=True),
+    DialectName.OPENAI: Server(path="/v1/realtime"),
     DialectName.SGLANG: Server({"openai_server": "sglang"}, path="/v1/realtime"),
     DialectName.DEEPGRAM: Server(model="nova-3"),
     DialectName.MISTRAL: Server(path=""),
@@ -259,7 +260,8 @@ async def running_stack(
             return await parts.enter_async_context(listening(application, HOST, 0))
 
         await linked(Link.REDIS, redis_port)
-        settings = EngineSettings(_env_file=None, port=0, **{**server.engine, **(engine or {})})
+        given = {"model": "moonshine" if transcriber else "checksum", **server.engine}
+        settings = EngineSettings(_env_file=None, port=0, **{**given, **(engine or {})})
         model = Engine(settings, transcriber or (lambda _: WatchedTranscriber(engine_events)))
         application = model.app()
         if dialect is not DialectName.VOXTRAL:

@@ -19,7 +19,8 @@ from container.cpu import mistral_text, protocol
 from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
 from container.cpu.clock import TOKEN_SAMPLES, TokenClock
 from container.cpu.conversion import G711_HZ, Coding
-from container.cpu.deepgram import ListenOptions, ListenSession
+from container.cpu.deepgram import ListenSession
+from container.cpu.deepgram_query import ListenOptions
 from container.cpu.generation import Rules
 from container.cpu.mistral import MistralRules, MistralSession
 from container.cpu.openai import OpenAiSession

@@ -59,7 +59,7 @@ def _cases() -> Iterator[tuple[str, Faults]]:
 
 
 CASES = dict(_cases())
-PER_PAIR = 5
+PER_PAIR = 2
 PAIRS = tuple(permutations(DIALECTS, 2))
 
 

@@ -1,12 +1,15 @@
 """Deepgram's /v1/listen with a Nova model, hosted or on SageMaker. Pure.
 
-    client  audio (binary) . audio ... KeepAlive ............... CloseStream
+    client  audio (binary) . audio ... KeepAlive . Finalize .... CloseStream
     server  Results (interim) . Results (interim) . Results (final) ....... Results . Metadata
 
 All options are in the query. There is no handshake: audio may be sent at once. `Results` covers the
 stretch from `start` to `start + duration`, in seconds of the connection's audio. Each interim one
 replaces the one before, until a final one for the same stretch; the next begins where that ends.
 `Metadata` comes only at the end, and has the length of all audio that the server has processed.
+
+In noise, the server may fail to find the end of an utterance. Then `Finalize` asks for its final
+result.
 
 Final results without words were observed to come for silence, too, but Deepgram does not promise
 them. So nothing is due for silence (`Clock.SPEECH`).
@@ -48,9 +51,11 @@ _ENCODINGS: Final = {  # with the rate
     Encoding.L16LE: ("linear16", "16000"),
 }
 _KEEP_ALIVE: Final = b'{"type":"KeepAlive"}'
+_FINALIZE: Final = b'{"type":"Finalize"}'
 _CLOSE_STREAM: Final = b'{"type":"CloseStream"}'
 _MOST_CHARACTERS: Final = 20_000  # of one result; finals come every few seconds
 _MOST_AHEAD_MS: Final = 2000  # a result's end beyond the audio: its seconds are rounded
+_ROUNDING_MS: Final = 100  # of the length of all audio
 _LONGEST_QUERY: Final = 1984  # without the model; SageMaker's limit is 2048 with it
 _LEAST_UTTERANCE_END_MS: Final = 1000
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -118,6 +123,8 @@ class DeepgramSession:
         self._sent_bytes = 0  # as received from the gateway
         self._answered_ms = 0
         self._interim: Answer | None = None  # since the last final result; only with words
+        self._is_asked = False  # for its final result
+        self._is_first = True  # no message was received
         self._is_closing = False  # what ends now is the session, not an utterance
 
     def open(self) -> Iterable[Event]:
@@ -130,8 +137,8 @@ class DeepgramSession:
         return self._resampler.process(pcm)
 
     def cut(self, speech: Speech) -> Iterable[Event]:
-        """Do nothing: the server finds the ends of utterances."""
-        return ()
+        """Ask for the final result: the server has not found the end of the utterance."""
+        return self._finalize()
 
     def keep_alive(self) -> Iterable[Event]:
         """Send a KeepAlive."""
@@ -144,19 +151,28 @@ class DeepgramSession:
 
     def receive(self, message: bytes) -> Iterable[Event]:
         """Decode one message; raises UpstreamError as `DialectSession.receive`."""
+        is_first, self._is_first = self._is_first, False
         match _decode(message):
             case _Results() as results:
                 return self._answer(results)
             case _UtteranceEnd() if self._interim is None:
                 at_ms = self._answered_ms
                 return (Answer("", at_ms, at_ms, at_ms, ends_segment=True),)
-            case _Metadata() as metadata:
-                return self._end(metadata)
+            case _UtteranceEnd():
+                return self._finalize()
+            case _Metadata(duration) if self._is_closing and (duration or not is_first):
+                return self._end(duration)
             case _Error() as error:
                 known = error.variant if _CODE.fullmatch(error.variant) else "unknown variant"
                 raise UpstreamError("realtime-error", known)
             case _:
                 return ()
+
+    def _finalize(self) -> Iterable[Event]:
+        if self._interim is None or self._is_asked:
+            return ()
+        self._is_asked = True
+        return (Send((_FINALIZE,)),)
 
     def _answer(self, results: "_Results") -> Iterable[Event]:
         best = results.channel.alternatives[0] if results.channel.alternatives else _Alternative()
@@ -167,7 +183,7 @@ class DeepgramSession:
             return ()  # a repetition: this audio is answered
         answer = self._place(best, self._within(results.start), end_ms, is_final=results.is_final)
         if results.is_final:
-            self._answered_ms, self._interim = end_ms, None
+            self._answered_ms, self._interim, self._is_asked = end_ms, None, False
             ends = results.speech_final and not self._is_closing
             return (msgspec.structs.replace(answer, ends_segment=ends),)
         self._interim = answer if answer.text else None
@@ -187,9 +203,11 @@ class DeepgramSession:
         language = language_code(best.detected)
         return Answer(f" {text}", start_ms, end_ms, until_ms, replaces=True, language=language)
 
-    def _end(self, metadata: "_Metadata") -> Iterable[Event]:
+    def _end(self, duration: float) -> Iterable[Event]:
         """End the session; all audio that the server has processed is answered."""
-        until_ms = self._within(metadata.duration)
+        until_ms, sent_ms = self._within(duration), self._sent_bytes // _BYTES_PER_MS
+        if not until_ms or sent_ms - until_ms <= _ROUNDING_MS:
+            until_ms = sent_ms
         interim, self._interim = self._interim, None
         if interim and interim.end_ms <= until_ms:
             yield msgspec.structs.replace(interim, until_ms=until_ms)

@@ -6,6 +6,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from container.cpu import deepgram
 from container.cpu.checksum import ChecksumTranscription
-from container.cpu.deepgram import ListenOptions, ListenSession, RefusedError, parse_query
+from container.cpu.deepgram import ListenSession
+from container.cpu.deepgram_query import ListenOptions, RefusedError, parse_query
 from container.cpu.server_session import BacklogError, Close, Phase, Reply
 from tests.container.cpu.dialogue import checksum_engine
 
@@ -64,7 +66,8 @@ def transcripts(replies: Sequence[Reply], *, final: bool = True) -> list[str]:
 class TestQuery:
     def test_options(self) -> None:
         given = {**QUERY, "interim_results": "true", "endpointing": "300", "language": "de"}
-        assert parse_query(given.items()) == ListenOptions(True, 300)
+        options = ListenOptions(interim_results=True, endpointing_ms=300)
+        assert parse_query(given.items()) == options
         assert parse_query(QUERY.items()) == ListenOptions()
         assert parse_query({**QUERY, "endpointing": "false"}.items()).endpointing_ms is None
         many = [*QUERY.items(), ("keyterm", "a"), ("keyterm", "b")]
@@ -86,6 +89,8 @@ class TestQuery:
             {"utterance_end_ms": "1000"},
             {"utterance_end_ms": "999", "interim_results": "true"},
             {"keyword": "a"},
+            {"diarize": "true"},
+            {"multichannel": "true"},
         ],
     )
     def test_what_is_refused(self, changed: dict[str, str]) -> None:
@@ -139,6 +144,23 @@ class TestResults:
         quiet = ListenOptions(interim_results=True, answers_silence=False)
         assert serve(silence(9000), options=quiet) == []
 
+    def test_speech_started_comes_once_per_utterance(self) -> None:
+        options = replace(EVERYTHING, vad_events=True)
+        replies = serve(silence(480) + noise(3000) + silence(2000) + noise(800), options=options)
+        assert [each["timestamp"] for each in decoded(replies, "SpeechStarted")] == [0.48, 5.44]
+
+    def test_results_name_the_model(self) -> None:
+        [result, *_] = decoded(serve(noise(2000)), "Results")
+        assert result["metadata"]["model_info"]["name"] == "nova-3"
+
+    def test_keyterms_can_be_configured(self) -> None:
+        configure = '{"type":"Configure","keyterms":["Contoso"]}'
+        [success] = decoded(serve(configure), "ConfigureSuccess")
+        assert success == {"type": "ConfigureSuccess", "request_id": "id", "keyterms": ["Contoso"]}
+        old = replace(EVERYTHING, model="nova-2")
+        [failure] = decoded(serve(configure, options=old), "ConfigureFailure")
+        assert failure["code"] == "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
+
     def test_finalize_ends_the_open_result(self) -> None:
         pcm = noise(800)
         [result] = decoded(serve(pcm, '{"type":"Finalize"}'), "Results")
@@ -169,7 +191,11 @@ class TestControl:
         assert serve(noise(160), CLOSE, noise(160), '{"type":"KeepAlive"}', CLOSE) == replies
 
     @pytest.mark.parametrize(
-        "message", ["", "{}", "[]", "null", '{"type":1}', '{"type":"Flush"}', "[" * 9999]
+        "message",
+        [
+            *("", "{}", "[]", "null", '{"type":1}', '{"type":"Flush"}', "[" * 9999),
+            '{"type":"Configure","keyterms":"a"}',
+        ],
     )
     def test_an_unknown_text_ends_the_connection(self, message: str) -> None:
         replies = serve(message)

@@ -2,23 +2,14 @@
 
 import asyncio
 
-from container.cpu.clock import TokenClock
-from container.cpu.generation import Rules
-from container.cpu.mistral import MistralRules, MistralSession
 from gateway.upstream.dialects.dialect import Address
 from gateway.upstream.dialects.registry import DialectName, make_dialect
 from gateway.upstream.transport import StreamReceiver
-from tests.simulation.model import MODEL, Endpoint, EndpointSpec, Link, PlannedFault, Server, Stream
+from tests.simulation.model import Endpoint, EndpointSpec, Link, PlannedFault, Stream
 from tests.simulation.process import Process
 from tests.simulation.trace import Trace
 
 _TICK_S = 1.0
-_MISTRAL = Server(
-    session=lambda _: MistralSession(Rules(MODEL, TokenClock()), MistralRules()),
-    done='{"type":"transcription.done"',
-    error='{"type":"error"',
-    unasked_done='{"type":"transcription.done","text":""}',
-)
 
 
 class CpuServer:
@@ -60,8 +51,6 @@ class CpuServer:
         self.endpoint = Endpoint(
             spec, PlannedFault, Trace(loop.time), capacity=10, shared=True, dialect=dialect
         )
-        if dialect is DialectName.MISTRAL:
-            self.endpoint.server = _MISTRAL
         self._link = Link(self.endpoint, "gateway", Process("gateway"))
         self._idle_s = idle_s or float("inf")
         self._longest_s = longest_s or float("inf")

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from container.cpu.checksum import ChecksumTranscription
 from container.cpu.conversion import G711_HZ, Coding
-from container.cpu.deepgram import ListenOptions, ListenSession
+from container.cpu.deepgram import ListenSession
+from container.cpu.deepgram_query import ListenOptions
 from container.cpu.server_session import Close, Phase, Reply
 from container.cpu.transcriber import Transcription
 from gateway.errors import UpstreamError

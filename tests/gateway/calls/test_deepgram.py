@@ -176,11 +176,12 @@ async def test_a_lost_session_is_replayed_once() -> None:
 
 @in_virtual_time
 async def test_a_mute_server_is_replaced_and_its_audio_replayed() -> None:
+    """The second session was opened to take over, if the first had confirmed its end."""
     async with call(ListenTransport()) as caller:
         await caller.speak(2080)
         caller.transport.streams[0].is_mute = True
         await caller.speak(16_000)
-    assert_whole(caller, streams=2)
+    assert_whole(caller, streams=3)
 
 
 @in_virtual_time

@@ -1,6 +1,6 @@
-"""Failover from and to Mistral's dialect, with the limits of real calls.
+"""Failover from and to Mistral's dialect, whose words are late, with the limits of real calls.
 
-`tests/simulation/test_failover.py` does the same with the other dialects.
+`tests/simulation/test_failover.py` plays all pairs of dialects with shorter limits.
 """
 
 import asyncio
@@ -31,9 +31,10 @@ from tests.simulation.model import MODEL
 from tests.simulation.test_faults import DIALECTS
 
 SPEECH_AND_PAUSES_MS = ((3000, 700), (2600, 2400), (7000, 400), (1010, 0))
-PAIRS = [
+PAIRS: list[tuple[DialectName, DialectName]] = [
     pair
     for dialect in DIALECTS
+    if dialect is not DialectName.MISTRAL
     for pair in ((DialectName.MISTRAL, dialect), (dialect, DialectName.MISTRAL))
 ]
 PAIRS.append((DialectName.MISTRAL, DialectName.MISTRAL))
@@ -45,7 +46,7 @@ TIMES_S = (0.5, 3.2, 7.5, 9.4, 12.3, 16.9, 17.11)
 def _sample() -> Iterator[tuple[DialectName, DialectName, str, float]]:
     cases = cycle(product(TIMES_S, HOW))
     for first, second in PAIRS:
-        for _ in range(3):
+        for _ in range(2):
             at_s, how = next(cases)
             yield first, second, how, at_s
 

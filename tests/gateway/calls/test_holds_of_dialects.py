@@ -30,7 +30,8 @@ IDLE_S = {  # with and without a limit of the server that is documented
     DialectName.VOXTRAL: (30,),
     DialectName.VOXTRAL_TURNS: (30,),
     DialectName.QWEN3_ASR: (30,),
-    DialectName.SGLANG: (None, 60),
+    DialectName.OPENAI: (None, 60),
+    DialectName.SGLANG: (None,),
     DialectName.DEEPGRAM: (None,),  # 10 s without audio and without a message
     DialectName.MISTRAL: (None, 60),
 }
@@ -206,7 +207,7 @@ def test_silence_needs_no_session_if_the_server_answers_turns(dialect: DialectNa
 @pytest.mark.parametrize(
     ("dialect", "longest"),
     [
-        (DialectName.SGLANG, {"longest_s": 3600}),  # OpenAI's limit
+        (DialectName.OPENAI, {"longest_s": 3600}),
         (DialectName.DEEPGRAM, {"longest_s": 1800, "longest_stream_s": 1800}),  # SageMaker's
         (DialectName.VOXTRAL, {"longest_s": 1800, "longest_stream_s": 1800}),
     ],

@@ -112,8 +112,18 @@ def test_final_text_stays_when_the_text_after_it_changes() -> None:
     talk.replace(" I would like", 0, 2000, is_final=True)
     assert talk.replace(" to change my addr", 2000, 4000) == ["1.0 + to change my addr"]
     assert talk.replace(" to change it", 2000, 4000) == ["1.1 +I would like", "1.1 + to change it"]
-    assert talk.replace("", 2000, 4000, is_final=True) == ["1.2 +I would like"]
+    assert talk.replace("", 2000, 2400, is_final=True) == ["1.2 +I would like"]
     assert talk.close() == ["1.2 =I would like"]
+
+
+def test_silence_after_final_text_ends_the_segment_at_its_last_word() -> None:
+    """Symptom: from a server that does not report ends of speech, no final came in a pause."""
+    talk = Talk()
+    talk.replace(" I would like", 0, 2000, is_final=True)
+    assert talk.replace("", 2000, 2900, is_final=True) == []
+    [final] = talk.segmenter.replace("", "", Placement(2900, 6000, 0.0), 0.0, answered_ms=6000)
+    assert isinstance(final, TranscriptFinal)
+    assert (final.text, final.end_ms, final.reason) == ("I would like", 2000, "pause")
 
 
 def test_text_becomes_final_in_parts_without_a_revision() -> None:

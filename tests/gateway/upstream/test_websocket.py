@@ -73,6 +73,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
     ("status", "reason"),
     [
         (401, "access-denied"),
+        (402, "payment-required"),
         (403, "access-denied"),
         (404, "endpoint-not-found"),
         (429, "throttled"),

@@ -188,9 +188,16 @@ class TestResults:
         answers = play(session(), final(0, 2.0, "bye"), end)
         assert answers[1] == Answer("", 2000, 2000, 2000, ends_segment=True)
 
-    def test_utterance_end_does_not_end_words_that_may_change(self) -> None:
+    def test_the_final_result_is_asked_for_once(self) -> None:
+        """A pause, or the end of the utterance, may find words that are still provisional."""
+        made, finalize = session(), [Send((b'{"type":"Finalize"}',))]
         end = {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 0.2}
-        assert play(session(), final(0, 2, "bye"), results(2, 1, "oh"), end)[2:] == []
+        play(made, results(0, 1, "one"))
+        assert play(made, end) == finalize
+        assert play(made, end) == []
+        assert list(made.cut(Speech(0, 1000))) == []
+        play(made, final(0, 1, "one"), results(1, 1, "two"))
+        assert list(made.cut(Speech(1000, 2000))) == finalize
 
     @pytest.mark.parametrize(
         "repeated",
@@ -242,25 +249,43 @@ def test_the_language_of_a_result(reported: object, of_words: Any, language: str
     assert (answer.text, answer.language) == (" uno two three", language)
 
 
+def ending(seconds: int = 60) -> DeepgramSession:
+    """Return a session whose audio has ended."""
+    made = session(seconds)
+    list(made.finish())
+    return made
+
+
 class TestEnd:
     def test_metadata_ends_the_session(self) -> None:
-        assert play(session(2), final(0, 2.0, "one"), metadata(2.0))[1:] == [DONE]
+        assert play(ending(2), final(0, 2.0, "one"), metadata(2.0))[1:] == [DONE]
+
+    def test_metadata_before_the_end_is_no_end(self) -> None:
+        assert play(session(2), metadata(0.0), metadata(2.0)) == []
+
+    def test_metadata_of_the_beginning_may_arrive_after_the_audio(self) -> None:
+        [_, *rest] = play(ending(2), metadata(0.0), final(0, 2.0, "one"), metadata(2.0))
+        assert rest == [DONE]
 
     def test_metadata_answers_silence_that_had_no_result(self) -> None:
-        [answer, done] = play(session(9), metadata(9.0))
+        [answer, done] = play(ending(9), metadata(9.0))
         assert answer == Answer("", 0, 9000, 9000)
         assert done == DONE
 
     def test_metadata_does_not_answer_audio_that_was_not_processed(self) -> None:
-        [answer, _] = play(session(9), metadata(4.0))
+        [answer, _] = play(ending(9), metadata(4.0))
         assert answer == Answer("", 0, 4000, 4000)
 
-    def test_words_without_a_final_result_are_kept_at_the_end(self) -> None:
-        answers = play(session(9), results(0, 1, "one"), metadata(9.0))
-        assert answers[1:] == [Answer(" one", 100, 200, 9000, replaces=True), DONE]
+    @pytest.mark.parametrize("message", [{"type": "Metadata"}, metadata(8.98)])
+    def test_metadata_answers_all_audio_if_its_duration_is_missing_or_rounded(
+        self, message: dict[str, Any]
+    ) -> None:
+        answers = play(ending(9), final(0, 2.0), message)
+        assert answers[1:] == [Answer("", 2000, 9000, 9000), DONE]
 
-    def test_metadata_without_a_duration_only_ends(self) -> None:
-        assert play(session(), {"type": "Metadata"}) == [DONE]
+    def test_words_without_a_final_result_are_kept_at_the_end(self) -> None:
+        answers = play(ending(9), results(0, 1, "one"), metadata(9.0))
+        assert answers[1:] == [Answer(" one", 100, 200, 9000, replaces=True), DONE]
 
 
 class TestHostileMessages:
@@ -328,7 +353,8 @@ def test_the_final_results_are_the_text_whatever_comes_between(
     finals: list[tuple[int, list[str]]], data: st.DataObject
 ) -> None:
     """Interim results and other messages between the final ones change nothing in the end."""
-    made, at_ms, answers = session(90), 0, []
+    made, at_ms = session(90), 0
+    answers: list[Event] = []
     for length_ms, words in finals:
         for _ in range(data.draw(st.integers(0, 3))):
             guess = " ".join(data.draw(st.lists(WORD, max_size=3)))
@@ -343,7 +369,7 @@ def test_the_final_results_are_the_text_whatever_comes_between(
                     ]
                 )
             )
-            answers += play(made, other)
+            answers += [e for e in play(made, other) if not isinstance(e, Send)]
         answers += play(made, final(at_ms / 1000, length_ms / 1000, " ".join(words)))
         at_ms += length_ms
     assert text(answers).split() == [word for _, words in finals for word in words]

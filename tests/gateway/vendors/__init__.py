@@ -1,0 +1,1 @@
+"""Calls with servers written from the vendors' documentation, without code of the CPU engine."""
