@@ -16,6 +16,7 @@ import msgspec
 import pybase64
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.typed_messages import DECODE_ERRORS, TypedMessages
 
 TOKEN_BYTES: Final = 2560  # the audio of one delta: 80 ms
 # vLLM after 0.33 is about to end sessions without audio (pull requests 46814 and 46926).
@@ -132,7 +133,8 @@ class UnknownMessage(msgspec.Struct, frozen=True):
     """A well-formed message of an unknown type, which is to be ignored."""
 
 
-type ServerMessage = SessionCreated | Delta | Deltas | Done | ErrorReceived | UnknownMessage
+type _Known = SessionCreated | Delta | Deltas | Done | ErrorReceived
+type ServerMessage = _Known | UnknownMessage
 
 _ERROR_CODES: Final = frozenset(
     {
@@ -146,28 +148,8 @@ _ERROR_CODES: Final = frozenset(
     }
 )
 
-
-class _Typed(msgspec.Struct):
-    """The type of any message."""
-
-    type: str
-
-
-_KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
-    SessionCreated | Delta | Deltas | Done | ErrorReceived
-)
-_ANY: Final = msgspec.json.Decoder(_Typed)
-# From msgspec for JSON and types; from Python for UTF-8 and for nesting that is too deep.
-_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_KNOWN_TYPES: Final = frozenset(
-    {
-        "session.created",
-        "transcription.delta",
-        "transcription.deltas",
-        "transcription.done",
-        "error",
-    }
-)
+_MESSAGES: Final = TypedMessages[_Known](_Known)
+_KNOWN: Final = _MESSAGES.known
 
 
 def decode(message: bytes) -> ServerMessage:
@@ -180,8 +162,9 @@ def decode(message: bytes) -> ServerMessage:
     """
     try:
         known = _KNOWN.decode(message)
-    except _DECODE_ERRORS:  # ValidationError is a DecodeError
-        return _decode_unusual(message)
+    except DECODE_ERRORS:
+        _MESSAGES.refuse_malformed(message)
+        return UnknownMessage()
     if isinstance(known, Delta):  # nearly every message
         is_long = len(known.delta) > MAX_DELTA_CHARACTERS
     else:
@@ -191,14 +174,3 @@ def decode(message: bytes) -> ServerMessage:
     if is_long:
         raise UpstreamError("realtime-protocol-error", "a delta is too long for a token")
     return known
-
-
-def _decode_unusual(message: bytes) -> UnknownMessage:
-    """Return `UnknownMessage` for an unknown type; raise UpstreamError for malformed messages."""
-    try:
-        kind = _ANY.decode(message).type
-    except _DECODE_ERRORS:
-        raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None
-    if kind in _KNOWN_TYPES:
-        raise UpstreamError("realtime-protocol-error", f"malformed {kind}")
-    return UnknownMessage()

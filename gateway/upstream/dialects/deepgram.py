@@ -43,6 +43,7 @@ from gateway.upstream.dialects.dialect import (
     Speech,
 )
 from gateway.upstream.dialects.languages import language_code
+from gateway.upstream.dialects.typed_messages import TypedMessages
 
 _BYTES_PER_MS: Final = 32
 _ENCODINGS: Final = {  # with the rate
@@ -280,36 +281,6 @@ class _Error(msgspec.Struct, frozen=True, tag="Error"):
     variant: str = ""
 
 
-class _Typed(msgspec.Struct, frozen=True):
-    type: str
-
-
 type _Message = _Results | _UtteranceEnd | _Metadata | _Error
 
-_KNOWN: Final[msgspec.json.Decoder[_Message]] = msgspec.json.Decoder(
-    _Results | _UtteranceEnd | _Metadata | _Error
-)
-_KNOWN_TYPES: Final = frozenset({"Results", "UtteranceEnd", "Metadata", "Error"})
-_ANY: Final = msgspec.json.Decoder(_Typed)
-# From msgspec for JSON and types; from Python for UTF-8 and for nesting that is too deep.
-_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def _decode(message: bytes) -> _Message | None:
-    """Decode a message; return None if its type is unknown.
-
-    Raises:
-        UpstreamError: realtime-protocol-error, if it is not a JSON object with a type, or if its
-            type is known and its fields are invalid.
-    """
-    try:
-        return _KNOWN.decode(message)
-    except _DECODE_ERRORS:
-        pass
-    try:
-        kind = _ANY.decode(message).type
-    except _DECODE_ERRORS:
-        raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None
-    if kind in _KNOWN_TYPES:
-        raise UpstreamError("realtime-protocol-error", f"malformed {kind}")
-    return None
+_decode: Final = TypedMessages[_Message](_Message).decode

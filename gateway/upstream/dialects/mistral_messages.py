@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from gateway.errors import UpstreamError
+from gateway.upstream.dialects.typed_messages import TypedMessages
 
 MOST_CHARACTERS: Final = 20_000  # of text that is not final; someone who reads fast says 1,200
 
@@ -99,46 +99,6 @@ class Error(msgspec.Struct, tag="error"):
     error: Detail
 
 
-class _Typed(msgspec.Struct):
-    type: str
-
-
 type Message = Created | Updated | Delta | Language | Segment | TurnStart | TurnEnd | Done | Error
 
-_KNOWN: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(
-    Created | Updated | Delta | Language | Segment | TurnStart | TurnEnd | Done | Error
-)
-_ANY: Final = msgspec.json.Decoder(_Typed)
-_KNOWN_TYPES: Final = frozenset(
-    {
-        "session.created",
-        "session.updated",
-        "transcription.text.delta",
-        "transcription.language",
-        "transcription.segment",
-        "turn.start",
-        "turn.end",
-        "transcription.done",
-        "error",
-    }
-)
-_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def decode(message: bytes) -> Message | None:
-    """Decode one message; None for one of an unknown type.
-
-    Raises:
-        UpstreamError: realtime-protocol-error.
-    """
-    try:
-        return _KNOWN.decode(message)
-    except _DECODE_ERRORS:
-        pass
-    try:
-        kind = _ANY.decode(message).type
-    except _DECODE_ERRORS:
-        raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None
-    if kind in _KNOWN_TYPES:
-        raise UpstreamError("realtime-protocol-error", f"malformed {kind}")
-    return None
+decode: Final = TypedMessages[Message](Message).decode

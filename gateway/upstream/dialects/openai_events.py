@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from gateway.errors import UpstreamError
+from gateway.upstream.dialects.typed_messages import TypedMessages
 
 type _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -203,42 +204,4 @@ def as_upstream_error(problem: Problem, *, is_ready: bool) -> UpstreamError:
     )
 
 
-_MESSAGES: Final = (Created, Updated, Committed, Delta, Completed, Failed, ErrorReceived)
-_KNOWN_TYPES: Final = frozenset(each.__struct_config__.tag for each in _MESSAGES)
-_KNOWN: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(
-    Created | Updated | SpeechStopped | Committed | Delta | Completed | Failed | ErrorReceived
-)
-
-
-class _Typed(msgspec.Struct):
-    """The type of any message."""
-
-    type: str
-
-
-_ANY: Final = msgspec.json.Decoder(_Typed)
-# From msgspec for JSON and types; from Python for UTF-8 and for nesting that is too deep.
-_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def decode(message: bytes) -> ServerMessage | None:
-    """Decode one message; return None if its type is unknown, so that it is to be ignored.
-
-    Raises:
-        UpstreamError: realtime-protocol-error, if the message is not a JSON object with a type, or
-            if its type is known and its fields are invalid.
-    """
-    try:
-        return _KNOWN.decode(message)
-    except _DECODE_ERRORS:  # ValidationError is a DecodeError
-        kind = _type_of(message)
-    if kind in _KNOWN_TYPES:
-        raise UpstreamError("realtime-protocol-error", f"malformed {kind}")
-    return None
-
-
-def _type_of(message: bytes) -> str:
-    try:
-        return _ANY.decode(message).type
-    except _DECODE_ERRORS:
-        raise UpstreamError("realtime-protocol-error", "not a typed JSON object") from None
+decode: Final = TypedMessages[ServerMessage](ServerMessage, optional=(SpeechStopped,)).decode
