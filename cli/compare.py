@@ -23,7 +23,7 @@ from cli.model_server import Language
 from common.settings import SettingsError, sentences
 from gateway.admission.endpoint import Access
 from gateway.admission.routes import EndpointConfig, load_routes
-from gateway.calls.model_session import PlacedAnswer
+from gateway.calls.placed_answers import PlacedAnswer
 from gateway.errors import UpstreamError
 from gateway.settings import Settings, Upstream
 from gateway.transcript.events import FinalReason, TranscriptDelta, TranscriptFinal

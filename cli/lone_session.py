@@ -8,7 +8,8 @@ from typing import Final
 
 from gateway.admission.endpoint import Access
 from gateway.audio.pipeline import BYTES_PER_MS, AudioChunk
-from gateway.calls.model_session import ModelSession, PlacedAnswer
+from gateway.calls.model_session import ModelSession
+from gateway.calls.placed_answers import PlacedAnswer
 from gateway.calls.services import CallLimits, CallServices
 from gateway.errors import UpstreamError
 from gateway.metrics import Metrics

@@ -32,7 +32,7 @@ from cli.model_server import (
 )
 from deploy.local.processes import together
 from gateway.admission.endpoint import Access
-from gateway.calls.model_session import PlacedAnswer
+from gateway.calls.placed_answers import PlacedAnswer
 from gateway.errors import UpstreamError
 from gateway.upstream.dialects.dialect import Clock
 from gateway.upstream.dialects.registry import DialectName

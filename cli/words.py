@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.lone_session import SEGMENT_PAUSE_MS
 from cli.view import TranscriptView
-from gateway.calls.model_session import PlacedAnswer
+from gateway.calls.placed_answers import PlacedAnswer
 from gateway.transcript.encode import flatten
 from gateway.transcript.events import VERSION, FinalReason, TranscriptDelta, TranscriptFinal
 from gateway.transcript.segmenter import Segmenter

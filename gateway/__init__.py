@@ -19,7 +19,7 @@ The path of one call:
     server's dialect (`upstream/dialects/`) over a transport: SageMaker (`upstream/sagemaker/`) or a
     WebSocket (`upstream/websocket.py`).
  6. Words. The dialect turns messages into answers: text, with its time in the session's audio.
-    `calls/model_session.py` places each on the media clock (`transcript/session_timeline.py`). The
+    `calls/placed_answers.py` places each on the media clock (`transcript/session_timeline.py`). The
     track passes it to `transcript/segmenter.py`, which turns it into transcript events
     (`transcript/events.py`).
  7. Publishing. `publishing/publisher.py` writes the events of all calls to Redis in batches

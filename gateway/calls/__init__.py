@@ -8,6 +8,10 @@ replay_buffer    audio that must be sent, or may have to be sent again
 replay_state     what is answered, final or missing, and where a replay begins
 sessions         opens, watches and replaces the track's model sessions
 model_session    one session
+session_clock    what is due in it; audio_clock, speech_clock and turn_clock implement it
+session_health   whether it answers in time
+sent_audio       what it has sent
+placed_answers   its answers on the media clock
 turn_audio       its audio in turns, for servers that answer turns
 silent_model     detects a model that returns no words
 words_only       detects a server that returns words only, and so is not the dialect's

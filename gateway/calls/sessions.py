@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.audio.encodings import TrackFormat
-from gateway.calls.model_session import ModelSession, PlacedAnswer
+from gateway.calls.model_session import ModelSession
+from gateway.calls.placed_answers import PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
 from gateway.calls.services import CallServices, Reservation
 from gateway.calls.turn_audio import Rest

@@ -17,7 +17,7 @@ from gateway.audio.encodings import TrackFormat
 from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import AudioChunk
 from gateway.calls.arrivals import Arrivals
-from gateway.calls.model_session import LONGEST_DELAY_MS, USUAL_DELAY_MS, PlacedAnswer
+from gateway.calls.placed_answers import LONGEST_DELAY_MS, USUAL_DELAY_MS, PlacedAnswer
 from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.calls.replay_state import ReplayState
 from gateway.calls.services import CallServices, Reservation
