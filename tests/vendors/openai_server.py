@@ -1,18 +1,16 @@
 """A server of Realtime transcription sessions, from OpenAI's reference and SGLang's source."""
 
 import asyncio
-import audioop
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
-
-from common.serving import listening
-from tests.vendors.spelling import Recognizer
+from tests.vendors import servers
+from tests.vendors.servers import Close, Send, VendorServer
+from tests.vendors.words import Ears
 
 _ITEM: Final = "conversation.item.input_audio_transcription"
 EMPTY: Final = "input_audio_buffer_commit_empty"
@@ -73,12 +71,10 @@ class Seen:
     """What happened at the server.
 
     Attributes:
-        sessions: number of sessions.
         commits: number of commits of clients.
         most_open: the largest number of items without an end.
     """
 
-    sessions: int = 0
     commits: int = 0
     most_open: int = 0
 
@@ -92,15 +88,24 @@ class _Item:
         self.quiet_ms = 0
         self.words: list[str] = []
         self.shown = 0
-        self.recognizer = Recognizer(rate_hz)
+        self.ears = Ears(rate_hz)
 
 
-class _Session:
-    def __init__(self, socket: web.WebSocketResponse, script: Script, seen: Seen) -> None:
-        self._socket = socket
+class OpenAiPeer:
+    """One connection.
+
+    Args:
+        script: what it does.
+        seen: what happened at the server.
+        number: of the session.
+        send: sends a message, or ends the connection.
+    """
+
+    def __init__(self, script: Script, seen: Seen, number: int, send: Send) -> None:
+        self.seen = seen
         self._script = script
-        self._seen = seen
-        self._number = seen.sessions
+        self._number = number
+        self._send_text = send
         self._events = 0
         self._appends = 0
         self._items = 0
@@ -110,46 +115,44 @@ class _Session:
         self._model: str | None = None
         self._format: dict[str, Any] = {"type": "audio/pcm", "rate": script.rate_hz}
         self._item = self._new_item()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._idle = self._loop.call_later(script.idle_s, self._end, 1000)
+        self._loop.call_later(script.created_after_s, self._greet)
 
-    async def run(self) -> None:
-        await asyncio.sleep(self._script.created_after_s)
+    def audio(self, pcm: bytes) -> None:
+        """Receive a binary frame, which is none of this protocol's."""
+        raise AssertionError("a binary frame")
+
+    def control(self, text: str) -> None:
+        """Receive a text frame."""
+        self._idle.cancel()
+        self._idle = self._loop.call_later(self._script.idle_s, self._end, 1000)
+        self._receive(json.loads(text))
+
+    def stop(self) -> None:
+        """The connection is over."""
+        self._idle.cancel()
+
+    def _greet(self) -> None:
         if self._number in self._script.full:
-            await self._error("too_many_sessions")
-            await self._socket.close()
-            return
-        await self._send("session.created", session=self._description())
-        idle = self._restart_idle(None)
-        try:
-            async for message in self._socket:
-                idle = self._restart_idle(idle)
-                await self._receive(json.loads(message.data))
-        finally:
-            idle.cancel()
-            for task in self._tasks:
-                task.cancel()
+            self._error("too_many_sessions")
+            self._end(1000)
+        else:
+            self._send("session.created", session=self._description())
 
-    def _restart_idle(self, timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle:
-        if timer:
-            timer.cancel()
-        loop = asyncio.get_running_loop()
-        return loop.call_later(self._script.idle_s, lambda: self._later(self._end(1000)))
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _send(self, kind: str, **fields: Any) -> None:
+    def _send(self, kind: str, **fields: Any) -> None:
         self._events += 1
         event = {"type": kind, "event_id": f"event_{self._number}_{self._events}", **fields}
-        with suppress(ConnectionError):
-            await self._socket.send_str(json.dumps(event))
+        self._send_text(json.dumps(event))
 
-    async def _error(self, code: str | None, event_id: str | None = None) -> None:
+    def _end(self, code: int) -> None:
+        """Close with a code; see `Script.on_append`."""
+        self._send_text(Close(code or None))
+
+    def _error(self, code: str | None, event_id: str | None = None) -> None:
         code = None if self._script.is_beta else code
         error = {"type": "invalid_request_error", "code": code, "message": "m", "param": None}
-        await self._send("error", error=error | {"event_id": event_id})
+        self._send("error", error=error | {"event_id": event_id})
 
     def _description(self) -> dict[str, Any]:
         vad = {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 500}
@@ -187,128 +190,121 @@ class _Session:
     def _rate_hz(self) -> int:
         return int(self._format.get("rate", 8000))
 
-    async def _receive(self, event: dict[str, Any]) -> None:
+    @property
+    def _sample_bytes(self) -> int:
+        return 1 if self._rate_hz == 8000 else 2
+
+    def _receive(self, event: dict[str, Any]) -> None:
         match event["type"]:
             case "session.update":
-                await self._update(event)
+                self._update(event)
             case "input_audio_buffer.append":
-                await self._append(event)
+                self._append(event)
             case "input_audio_buffer.commit":
-                await self._commit(event)
+                self._commit(event)
             case _:
-                await self._error("invalid_value", event.get("event_id"))
+                self._error("invalid_value", event.get("event_id"))
 
-    async def _update(self, event: dict[str, Any]) -> None:
+    def _update(self, event: dict[str, Any]) -> None:
         session = event.get("session")
         if self._script.is_beta:
             assert session == {"turn_detection": None, "input_audio_transcription": {"model": "m"}}
             self._model = "m"
-            await self._send("session.updated", session=self._description())
+            self._send("session.updated", session=self._description())
             return
         if session is None or session.get("type") != "transcription":
-            await self._error("invalid_value")
+            self._error("invalid_value")
             return
         if self._script.session_type != "transcription":
-            await self._error("invalid_parameter", event.get("event_id"))
+            self._error("invalid_parameter", event.get("event_id"))
             return
         given = session["audio"]["input"]
         forms = [{"type": "audio/pcm", "rate": self._script.rate_hz}]
         if self._script.has_g711:
             forms.append({"type": "audio/pcmu"})
         if given["format"] not in forms:
-            await self._error("invalid_value")
+            self._error("invalid_value")
             return
         if given["transcription"]["model"] != "m":
-            await self._error("model_not_found")
+            self._error("model_not_found")
             return
         self._model, self._format = "m", given["format"]
-        self._item.recognizer = Recognizer(self._rate_hz)
+        self._item.ears = Ears(self._rate_hz)
         for _ in range(self._script.updates):
-            await self._send("session.updated", session=self._description())
+            self._send("session.updated", session=self._description())
 
-    async def _append(self, event: dict[str, Any]) -> None:
+    def _append(self, event: dict[str, Any]) -> None:
         if self._model is None:
-            await self._error("invalid_state")
+            self._error("invalid_state")
             return
-        pcm = base64.b64decode(event["audio"], validate=True)
-        assert pcm
-        pcm = audioop.ulaw2lin(pcm, 2) if self._rate_hz == 8000 else pcm
-        assert len(pcm) % 2 == 0
+        audio = base64.b64decode(event["audio"], validate=True)
+        assert audio
+        assert len(audio) % self._sample_bytes == 0
         self._appends += 1
         match self._script.on_append(self._number, self._appends):
             case int() as code:
-                await self._end(code)
+                self._end(code)
                 return
             case list() as events:
                 for each in events:
-                    await self._send(**each)
+                    self._send(**each)
             case None:
                 pass
-        await self._recognize(pcm)
+        self._recognize(audio)
 
-    async def _end(self, code: int) -> None:
-        """Close with a code; see `Script.on_append`."""
-        transport = self._socket._req.transport  # type: ignore[union-attr]  # noqa: SLF001
-        assert transport is not None
-        match code:
-            case 0:
-                transport.abort()
-            case 1005:
-                transport.write(b"\x88\x00")
-            case _:
-                await self._socket.close(code=code)
-
-    async def _recognize(self, pcm: bytes) -> None:
+    def _recognize(self, audio: bytes) -> None:
         item, has_vad = self._item, self._script.vad == "on"
-        milliseconds = len(pcm) * 500 // self._rate_hz
+        samples = len(audio) // self._sample_bytes
+        milliseconds = samples * 1000 // self._rate_hz
         self._at_ms += milliseconds
-        item.samples += len(pcm) // 2
-        item.words += item.recognizer.add(pcm)
-        is_loud = item.recognizer.is_loud
+        item.samples += samples
+        item.ears.hear(audio)
+        item.words = [word.text for word in item.ears.ended]
+        is_loud = item.ears.is_in_word
         item.quiet_ms = 0 if is_loud else item.quiet_ms + milliseconds
         if is_loud and not item.has_speech:
             item.has_speech = True
             if has_vad:
                 start_ms = max(0, self._at_ms - 300)
                 kind = "input_audio_buffer.speech_started"
-                await self._send(kind, item_id=item.item_id, audio_start_ms=start_ms)
+                self._send(kind, item_id=item.item_id, audio_start_ms=start_ms)
         if self._script.deltas == "early":
-            await self._show(item)
+            self._show(item)
         if has_vad and item.has_speech and item.quiet_ms >= 500:
             kind = "input_audio_buffer.speech_stopped"
-            await self._send(kind, item_id=item.item_id, audio_end_ms=self._at_ms)
-            await self._announce()
+            self._send(kind, item_id=item.item_id, audio_end_ms=self._at_ms)
+            self._announce()
 
-    async def _show(self, item: _Item) -> None:
+    def _show(self, item: _Item) -> None:
         while item.shown < len(item.words):
             text = (" " if item.shown else "") + item.words[item.shown]
             item.shown += 1
-            await self._send(
+            self._send(
                 f"{_ITEM}.delta", item_id=item.item_id, content_index=0, delta=text, logprobs=None
             )
 
-    async def _commit(self, event: dict[str, Any]) -> None:
-        self._seen.commits += 1
-        if self._seen.commits in self._script.lost:
-            await self._end(0)
+    def _commit(self, event: dict[str, Any]) -> None:
+        self.seen.commits += 1
+        if self.seen.commits in self._script.lost:
+            self._end(0)
             return
         script, item = self._script, self._item
         is_empty = item.samples * 1000 < 100 * self._rate_hz
         if script.vad == "on" and not item.has_speech:
             is_empty = True
-        if is_empty or self._seen.commits in script.refused:
+        if is_empty or self.seen.commits in script.refused:
             self._item = self._new_item()
-            await self._error(EMPTY, event.get("event_id") if script.names_commit else None)
+            self._error(EMPTY, event.get("event_id") if script.names_commit else None)
             return
-        await self._announce()
+        self._announce()
 
-    async def _announce(self) -> None:
+    def _announce(self) -> None:
         item, self._item = self._item, self._new_item()
         previous_id = self._last_id
         if not self._script.is_beta:  # else it is the newest item that is transcribed
             self._last_id = item.item_id
         ids = {"previous_item_id": previous_id} if self._script.chain else {}
-        await self._send("input_audio_buffer.committed", item_id=item.item_id, **ids)
+        self._send("input_audio_buffer.committed", item_id=item.item_id, **ids)
         shown = {
             "id": item.item_id,
             "type": "message",
@@ -317,44 +313,38 @@ class _Session:
             "content": [{"type": "input_audio", "transcript": None}],
         }
         for kind in ("added", "done", "created"):
-            await self._send(f"conversation.item.{kind}", item=shown, previous_item_id=previous_id)
+            self._send(f"conversation.item.{kind}", item=shown, previous_item_id=previous_id)
         self._open += 1
-        self._seen.most_open = max(self._seen.most_open, self._open)
-        self._later(self._complete(item))
+        self.seen.most_open = max(self.seen.most_open, self._open)
+        self._loop.call_later(self._script.delay_s(item.number), self._complete, item)
 
-    async def _complete(self, item: _Item) -> None:
-        await asyncio.sleep(self._script.delay_s(item.number))
-        item.words += item.recognizer.end()
+    def _complete(self, item: _Item) -> None:
+        item.words = [word.text for word in item.ears.words]
         self._last_id = item.item_id if self._script.is_beta else self._last_id
         self._open -= 1
         ids = {"item_id": item.item_id, "content_index": 0}
         if item.number in self._script.failed:
             error = {"type": "server_error", "code": "x", "message": "m", "param": None}
-            await self._send(f"{_ITEM}.failed", **ids, error=error)
+            self._send(f"{_ITEM}.failed", **ids, error=error)
             return
         if self._script.deltas != "none":
-            await self._show(item)
+            self._show(item)
         usage = {"type": "duration", "seconds": item.samples / self._rate_hz}
         text = self._script.spell(" ".join(item.words))
-        await self._send(f"{_ITEM}.completed", **ids, transcript=text, usage=usage, languages=[])
-        await self._send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 1}])
+        self._send(f"{_ITEM}.completed", **ids, transcript=text, usage=usage, languages=[])
+        self._send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 1}])
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[tuple[str, Seen]]:
-    """Serve it; yield its URL."""
+async def serving(script: Script) -> AsyncIterator[VendorServer[OpenAiPeer]]:
+    """Serve it."""
     seen = Seen()
 
-    async def realtime(request: web.Request) -> web.WebSocketResponse:
-        seen.sessions += 1
-        if script.is_beta and request.query.get("model") != "m":
-            raise web.HTTPForbidden
-        socket = web.WebSocketResponse(max_msg_size=20 << 20)
-        await socket.prepare(request)
-        await _Session(socket, script, seen).run()
-        return socket
+    def refuse(query: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
+        return (403, {}) if script.is_beta and query.get("model") != "m" else None
 
-    application = web.Application()
-    application.router.add_get("/v1/realtime", realtime)
-    async with listening(application, "127.0.0.1", 0) as port:
-        yield f"ws://127.0.0.1:{port}/v1/realtime", seen
+    async with servers.serving(
+        "/v1/realtime", lambda number, send: OpenAiPeer(script, seen, number, send)
+    ) as server:
+        server.refuse = refuse
+        yield server

@@ -21,14 +21,6 @@ def is_failing(metrics: str) -> bool:
     ("dialect", "server", "reason", "detail"),
     [
         ("voxtral", "openai", "model-mismatch", "the server does not speak vLLM's Realtime API"),
-        ("openai", "qwen", "model-mismatch", "the server's Realtime API is vLLM's"),
-        (
-            "openai",
-            "conversation",
-            "model-mismatch",
-            "the session is a conversation: the URL must not select a model",
-        ),
-        ("sglang", "openai", "validation-error", "invalid_value"),
         ("qwen3-asr", "not found", "endpoint-not-found", "status=404"),
     ],
 )

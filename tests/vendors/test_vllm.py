@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.upstream.dialects.registry import DialectName, make_dialect
-from tests.vendors.calls import TALK, play
+from tests.vendors.calls import play
 from tests.vendors.socket_loop import in_virtual_time
 from tests.vendors.vllm_server import Script, serving
 
@@ -71,44 +71,56 @@ ROWS = [
 @pytest.mark.parametrize(("dialect", "script"), ROWS)
 @in_virtual_time
 async def test_each_word_arrives_once(dialect: str, script: Script) -> None:
-    async with serving(script) as url:
-        played = await play(url, make_dialect(DialectName(dialect)))
+    async with serving(script) as server:
+        played = await play(server.url, make_dialect(DialectName(dialect)))
     played.assert_whole()
-    played.assert_deltas()
     assert played.took_s <= 5
 
 
 @in_virtual_time
 async def test_the_other_model_in_turns_of_5_s() -> None:
     """Symptom: a false pause in mid-speech, and words placed 1.7 s too late."""
-    async with serving(Script(model="voxtral")) as url:
-        played = await play(url, make_dialect(DialectName.QWEN3_ASR))
+    async with serving(Script(model="voxtral")) as server:
+        played = await play(server.url, make_dialect(DialectName.QWEN3_ASR))
     played.assert_whole()
 
 
 @in_virtual_time
 async def test_a_segment_that_is_cut_loses_only_its_end() -> None:
     """The server cuts a segment after 10 words, silently."""
-    async with serving(Script(split=tokens, limit=10)) as url:
-        played = await play(url, make_dialect(DialectName.QWEN3_ASR))
+    async with serving(Script(split=tokens, limit=10)) as server:
+        played = await play(server.url, make_dialect(DialectName.QWEN3_ASR))
     assert played.ended.reason == "carrier-stopped"
-    words = [word for word, _ in TALK.words]
-    text = played.text.split()
+    words = [word.text for word in played.spoken]
+    text = played.texts
     assert text == [word for word in words if word in set(text)]
     assert len(text) >= 0.8 * len(words)
 
 
+@pytest.mark.parametrize(
+    "count",
+    [
+        30,
+        pytest.param(
+            40,
+            marks=pytest.mark.xfail(
+                strict=True, reason="16 s without text after a session's false count of deltas"
+            ),
+        ),
+    ],
+)
 @in_virtual_time
-async def test_merged_deltas_do_not_repeat_words() -> None:
+async def test_merged_deltas_do_not_repeat_words(count: int) -> None:
     """Symptom: a call was completed without a gap, and 178 words were published of 90.
 
     The end of the session shows that its count of deltas is not that of tokens. The rollover cuts
     one word in two.
     """
-    async with serving(Script(model="voxtral", merged=3)) as url:
-        played = await play(url, make_dialect(DialectName.VOXTRAL))
+    talk = ((2, 1500), (1, 2000), (8, 1600), (count, 3000), (5, 0))
+    async with serving(Script(model="voxtral", merged=4)) as server:
+        played = await play(server.url, make_dialect(DialectName.VOXTRAL), talk)
     assert played.ended.reason == "carrier-stopped"
-    text, words = played.text.split(), [word for word, _ in TALK.words]
+    text, words = played.texts, [word.text for word in played.spoken]
     assert list(dict.fromkeys(text)) == words
     assert len(text) <= len(words) + 1
     assert played.gaps == []

@@ -6,19 +6,19 @@ import itertools
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
-
-from common.serving import listening
-from tests.vendors.spelling import Recognizer
+from tests.vendors import servers
+from tests.vendors.servers import Close, Send, VendorServer
+from tests.vendors.words import Ears
 
 _BYTES_PER_MS: Final = 32
 _TOKEN_MS: Final = 80
 _DELAY_MS: Final = 560
 _SEGMENT_MS: Final = 5000
+_LAST_SEGMENT_S: Final = 0.2  # until the text of the last segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Script:
         idle_s: time without audio after which the server ends the session; "done" or "error".
         idle_by: likewise.
         on_append: called with the numbers of the session and of an append; returns messages, or a
-            close code.
+            close code: 0 loses the connection.
     """
 
     model: str = "qwen"
@@ -55,102 +55,108 @@ class Script:
     on_append: Callable[[int, int], list[dict[str, Any]] | int | None] = lambda session, n: None
 
 
-class _Session:
-    def __init__(self, socket: web.WebSocketResponse, script: Script, number: int) -> None:
-        self._socket = socket
+class VllmPeer:
+    """One connection.
+
+    Args:
+        script: what it does.
+        number: of the session.
+        send: sends a message, or ends the connection.
+    """
+
+    def __init__(self, script: Script, number: int, send: Send) -> None:
         self._script = script
         self._number = number
+        self._send_text = send
         self._appends = 0
         self._is_validated = False
         self._queue = bytearray()
         self._is_running = False
+        self._delay_s = 0.0  # of messages
+        self._last_s = 0.0  # when the newest delayed message is sent
+        self._loop = asyncio.get_running_loop()
         self._idle: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._send("session.created", id=f"sess-{number:016x}", created=1)
 
-    async def run(self) -> None:
-        await self._send("session.created", id=f"sess-{self._number:016x}", created=1)
-        try:
-            async for message in self._socket:
-                await self._receive(json.loads(message.data))
-        finally:
-            if self._idle:
-                self._idle.cancel()
-            for task in self._tasks:
-                task.cancel()
+    def audio(self, pcm: bytes) -> None:
+        """Receive a binary frame, which is none of this protocol's."""
+        raise AssertionError("a binary frame")
 
-    async def _send(self, kind: str, **fields: Any) -> None:
-        with suppress(ConnectionError):
-            await self._socket.send_str(json.dumps({"type": kind, **fields}))
+    def control(self, text: str) -> None:
+        """Receive a text frame."""
+        self._receive(json.loads(text))
 
-    async def _error(self, text: str, code: str) -> None:
-        await self._send("error", error=text, code=code)
+    def stop(self) -> None:
+        """The connection is over."""
+        if self._idle:
+            self._idle.cancel()
 
-    async def _receive(self, event: dict[str, Any]) -> None:
+    def _send(self, kind: str, **fields: Any) -> None:
+        text = json.dumps({"type": kind, **fields})
+        if not self._delay_s:
+            self._send_text(text)
+            return
+        self._last_s = max(self._loop.time() + self._delay_s, self._last_s + 1e-6)  # in order
+        self._loop.call_at(self._last_s, self._send_text, text)
+
+    def _error(self, text: str, code: str) -> None:
+        self._send("error", error=text, code=code)
+
+    def _receive(self, event: dict[str, Any]) -> None:
         match event["type"]:
             case "session.update":
                 if not event.get("model"):
-                    await self._error("Missing required field: model", "invalid_event")
+                    self._error("Missing required field: model", "invalid_event")
                 elif event["model"] != "m":
-                    await self._error("The model does not exist.", "model_not_found")
+                    self._error("The model does not exist.", "model_not_found")
                 else:
                     self._is_validated = True
             case "input_audio_buffer.append":
-                await self._append(event)
+                self._append(event)
             case "input_audio_buffer.commit":
-                await self._commit(final=event.get("final", False))
+                self._commit(final=event.get("final", False))
             case kind:
-                await self._error(f"Unknown event type: {kind}", "unknown_event")
+                self._error(f"Unknown event type: {kind}", "unknown_event")
 
     def _touch(self) -> None:
         if self._idle:
             self._idle.cancel()
-        loop = asyncio.get_running_loop()
-        self._idle = loop.call_later(self._script.idle_s, lambda: self._later(self._expire()))
+        self._idle = self._loop.call_later(self._script.idle_s, self._expire)
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _expire(self) -> None:
+    def _expire(self) -> None:
         if self._script.idle_by == "error":
-            await self._error("No audio for a while.", "idle_timeout")
+            self._error("No audio for a while.", "idle_timeout")
         elif self._is_running:
-            await self._finish()
-        await asyncio.sleep(0.5)
-        await self._socket.close(code=1000)
+            self._finish()
+        self._loop.call_later(0.5, self._send_text, Close(1000))
 
-    async def _append(self, event: dict[str, Any]) -> None:
+    def _append(self, event: dict[str, Any]) -> None:
         self._touch()
         self._appends += 1
         match self._script.on_append(self._number, self._appends):
-            case 0:
-                transport = self._socket._req.transport  # type: ignore[union-attr]  # noqa: SLF001
-                assert transport is not None
-                transport.abort()
-                return
             case int() as code:
-                await self._socket.close(code=code)
+                self._send_text(Close(code or None))
                 return
             case list() as events:
                 for each in events:
-                    await self._send(**each)
+                    self._send(**each)
             case None:
                 pass
         self._queue += base64.b64decode(event["audio"], validate=True)
         if self._is_running:
-            await self._advance()
+            self._advance()
 
-    async def _commit(self, *, final: bool) -> None:
+    def _commit(self, *, final: bool) -> None:
         if not self._is_validated:
-            await self._error("Model not validated.", "model_not_validated")
+            self._error("Model not validated.", "model_not_validated")
             return
         if final:
-            await self._finish()
+            self._finish()
         elif not self._is_running:
             self._touch()
             self._is_running = True
-            self._recognizer = Recognizer(16_000)
+            self._ears = Ears(16_000)
+            self._known = 0
             self._heard_ms = 0
             self._tokens = 0
             self._words: list[str] = []
@@ -159,44 +165,51 @@ class _Session:
             self._late: deque[list[str]] = deque()
             self._segments = 0
 
-    async def _advance(self) -> None:
+    def _advance(self) -> None:
         """Process the queue."""
         step_ms = _TOKEN_MS if self._script.model == "voxtral" else _SEGMENT_MS
         while len(self._queue) >= step_ms * _BYTES_PER_MS:
             pcm = bytes(self._queue[: step_ms * _BYTES_PER_MS])
             del self._queue[: len(pcm)]
             self._heard_ms += step_ms
-            words = self._recognizer.add(pcm)
+            words = self._hear(pcm)
             if self._script.model == "voxtral":
                 self._late.append(words)  # a word is in the token of the 80 ms in which it ends
                 if self._heard_ms >= _DELAY_MS:
                     self._words += self._late.popleft()
-                    await self._token()
+                    self._token()
             else:
                 self._words += words
-                await self._segment()
+                self._segment()
 
-    async def _token(self) -> None:
+    def _hear(self, pcm: bytes, *, is_end: bool = False) -> list[str]:
+        """Return the words that have ended."""
+        self._ears.hear(pcm)
+        words = self._ears.words if is_end else self._ears.ended
+        new, self._known = words[self._known :], len(words)
+        return [word.text for word in new]
+
+    def _token(self) -> None:
         text = f" {self._words.pop(0)}" if self._words else ""
-        await self._delta(text)
+        self._delta(text)
 
-    async def _delta(self, text: str) -> None:
+    def _delta(self, text: str) -> None:
         self._tokens += 1
         self._text += text
         self._held.append(text)
         if len(self._held) >= self._script.merged:
-            await self._flush()
+            self._flush()
 
-    async def _flush(self) -> None:
+    def _flush(self) -> None:
         if not self._held:
             return
         text, self._held = "".join(self._held), []
         more: dict[str, Any] = {}
         if self._script.with_segments:
             more = {"segments": [{"text": text, "end": self._tokens * 0.08}]}
-        await self._send("transcription.delta", delta=text, **more)
+        self._send("transcription.delta", delta=text, **more)
 
-    async def _segment(self) -> None:
+    def _segment(self) -> None:
         script = self._script
         words = self._words[: script.limit]
         self._words = []
@@ -207,11 +220,11 @@ class _Session:
         if self._segments > 1:
             text = script.glue + text
         for part in script.split(text):
-            await self._delta(part)
+            self._delta(part)
         if script.ends:
-            await self._delta("")
+            self._delta("")
 
-    async def _finish(self) -> None:
+    def _finish(self) -> None:
         if not self._is_running:
             return
         self._is_running = False
@@ -219,36 +232,27 @@ class _Session:
         if self._script.model == "voxtral":
             self._queue += bytes(12_760 * 2)
             self._is_running = True
-            await self._advance()
+            self._advance()
             self._is_running = False
-            self._words += [*itertools.chain(*self._late), *self._recognizer.end()]
+            self._words += [*itertools.chain(*self._late), *self._hear(b"", is_end=True)]
             while self._words:
-                await self._token()
+                self._token()
         elif self._queue:
-            self._words += self._recognizer.add(bytes(self._queue)) + self._recognizer.end()
-            await asyncio.sleep(0.2)
-            await self._segment()
-        await self._flush()
+            self._words += self._hear(bytes(self._queue), is_end=True)
+            self._delay_s = _LAST_SEGMENT_S
+            self._segment()
+        self._flush()
         self._queue.clear()
         tokens = self._tokens if heard_any else 0
         usage = {"prompt_tokens": 39, "completion_tokens": tokens, "total_tokens": 39 + tokens}
-        await self._send("transcription.done", text=self._text, usage=usage)
+        self._send("transcription.done", text=self._text, usage=usage)
+        self._delay_s = 0.0
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[str]:
-    """Serve it; yield its URL."""
-    sessions = 0
-
-    async def realtime(request: web.Request) -> web.WebSocketResponse:
-        nonlocal sessions
-        sessions += 1
-        socket = web.WebSocketResponse(max_msg_size=20 << 20)
-        await socket.prepare(request)
-        await _Session(socket, script, sessions).run()
-        return socket
-
-    application = web.Application()
-    application.router.add_get("/v1/realtime", realtime)
-    async with listening(application, "127.0.0.1", 0) as port:
-        yield f"ws://127.0.0.1:{port}/v1/realtime"
+async def serving(script: Script) -> AsyncIterator[VendorServer[VllmPeer]]:
+    """Serve it."""
+    async with servers.serving(
+        "/v1/realtime", lambda number, send: VllmPeer(script, number, send)
+    ) as server:
+        yield server

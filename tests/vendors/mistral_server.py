@@ -7,12 +7,14 @@ mistralai 3.7 for Python, and reports of its users. It shares no code with the C
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.gateway.vendors.codes import Ears, Word
-from tests.gateway.vendors.nova import Close
+from tests.vendors import servers
+from tests.vendors.servers import Close, Send, VendorServer
+from tests.vendors.words import Ears, Word
 
 MODEL = "voxtral-mini-transcribe-realtime-3"
 _MOST_BYTES = 262_144
@@ -24,7 +26,7 @@ _FORMATS = (
 
 
 @dataclass(frozen=True)
-class Habits:
+class Script:
     """What a server may do.
 
     Attributes:
@@ -63,18 +65,18 @@ class Habits:
     stall_s: float = 0.0
 
 
-class Voxtral3:
+class MistralPeer:
     """One connection.
 
     Args:
-        habits: what it does.
+        script: what it does.
         send: sends a message, or ends the connection.
     """
 
-    def __init__(self, habits: Habits, send: Callable[[str | Close], None]) -> None:
-        self.ears = Ears(is_mulaw=False)
+    def __init__(self, script: Script, send: Send) -> None:
+        self.ears = Ears(16_000)
         self.settings: dict[str, Any] = {}
-        self._habits = habits
+        self._script = script
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._opened_s = self._loop.time()
@@ -87,8 +89,8 @@ class Voxtral3:
         self._mark = ""  # that belongs to the newest word and was not sent
         self._last_s = 0.0
         self._say("session.created", session=self._session())
-        if habits.error_s is not None:
-            self._loop.call_later(habits.error_s, self._fail)
+        if script.error_s is not None:
+            self._loop.call_later(script.error_s, self._fail)
 
     def audio(self, pcm: bytes) -> None:
         """Receive a binary frame, which is none of this protocol's."""
@@ -118,29 +120,25 @@ class Voxtral3:
         """The connection is over."""
         self._is_over = True
 
-    def close(self, ends: Close) -> None:
-        """End the connection now."""
-        self._send(ends)
-
     def _session(self) -> dict[str, Any]:
         form = {"encoding": "pcm_s16le", "sample_rate": 16_000}
         return {"request_id": "r", "model": MODEL, "audio_format": form, **self.settings}
 
     def _update(self, settings: dict[str, Any]) -> None:
-        if settings.get("turn_detection") is not None and not self._habits.turns:
+        if settings.get("turn_detection") is not None and not self._script.turns:
             self._error("Turn detection is not available for this model")
             return
         self.settings = settings
         form = settings["audio_format"]
         assert form in _FORMATS
-        self.ears = Ears(is_mulaw=form["encoding"] == "pcm_mulaw")
+        self.ears = Ears(form["sample_rate"])
         self._say("session.updated", session=self._session())
 
     def _error(self, message: Any) -> None:
         self._say("error", error={"message": message, "code": 3000})
 
     def _fail(self) -> None:
-        self._error(self._habits.message)
+        self._error(self._script.message)
         self._later(Close(1011, "internal error"), 0)
 
     # Audio
@@ -151,13 +149,13 @@ class Voxtral3:
 
     def _hear(self, pcm: bytes) -> None:
         self.ears.hear(pcm)
-        habits = self._habits
-        is_stalled = habits.stall == "B" and self._loop.time() - self._opened_s < habits.stall_s
+        script = self._script
+        is_stalled = script.stall == "B" and self._loop.time() - self._opened_s < script.stall_s
         if is_stalled:
             self._sent_words = self._segmented = len(self.ears.words)
             return
         self._advance(self.ears.heard_ms - self._delay_ms)
-        if habits.stall == "D" and self._loop.time() - self._opened_s >= habits.stall_s:
+        if script.stall == "D" and self._loop.time() - self._opened_s >= script.stall_s:
             self._finish()
 
     def _advance(self, until_ms: int, *, is_end: bool = False) -> None:
@@ -165,7 +163,7 @@ class Voxtral3:
         words = self.ears.words
         least = len(words) - (1 if self.ears.is_in_word and not is_end else 0)
         known = [word for word in words[:least] if word.end_ms <= until_ms]
-        held = self._habits.held_words if is_end else 0
+        held = self._script.held_words if is_end else 0
         for word in known[self._sent_words : max(self._sent_words, len(known) - held)]:
             self._delta(word)
         last_ms = known[-1].end_ms if known else 0
@@ -178,11 +176,11 @@ class Voxtral3:
             self._turn_from = self._sent_words
             if self._has_turns:
                 self._say("turn.start", time_s=word.start_ms / 1000)
-        if self._habits.language and not self._sent_words:
+        if self._script.language and not self._sent_words:
             self._say("transcription.language", audio_language="en")
         self._sent_words += 1
-        pieces = [f" {word.text[:2]}", word.text[2:]] if self._habits.pieces else [f" {word.text}"]
-        if self._habits.punctuation:
+        pieces = [f" {word.text[:2]}", word.text[2:]] if self._script.pieces else [f" {word.text}"]
+        if self._script.punctuation:
             pieces = [self._mark, *pieces] if self._mark else pieces
             self._mark = "." if word.number % 3 == 0 else ","
         for piece in pieces:
@@ -192,19 +190,19 @@ class Voxtral3:
 
     def _segment(self, known: list[Word], until_ms: int) -> None:
         words = known[self._segmented :]
-        if self._habits.segments == "none" or not words:
+        if self._script.segments == "none" or not words:
             return
         is_pause = until_ms - words[-1].end_ms >= _SEGMENT_PAUSE_MS
-        is_long = until_ms - words[0].start_ms >= self._habits.segment_ms
+        is_long = until_ms - words[0].start_ms >= self._script.segment_ms
         if is_pause or is_long:
             self._end_segment(words)
 
     def _end_segment(self, words: list[Word]) -> None:
         self._segmented += len(words)
-        text, error_ms = " ".join(word.text for word in words), self._habits.segment_error_ms
+        text, error_ms = " ".join(word.text for word in words), self._script.segment_error_ms
         start = max(0, words[0].start_ms - error_ms) / 1000
         end = (words[-1].end_ms + error_ms) / 1000
-        match self._habits.segments:
+        match self._script.segments:
             case "null":
                 self._say("transcription.segment", text=f" {text}", start=None, end=None)
             case "other":
@@ -218,7 +216,7 @@ class Voxtral3:
         return self.settings.get("turn_detection") is not None
 
     def _turn(self, until_ms: int, last_ms: int) -> None:
-        if self._turn_from is None or until_ms - last_ms < self._habits.end_threshold_ms:
+        if self._turn_from is None or until_ms - last_ms < self._script.end_threshold_ms:
             return
         self._turn_from = None
         if self._has_turns:
@@ -228,7 +226,7 @@ class Voxtral3:
     # The end
 
     def _end(self) -> None:
-        if self._habits.stall == "C":
+        if self._script.stall == "C":
             self._say("transcription.done", **self._summary(self._deltas))
             return
         self._finish()
@@ -236,7 +234,7 @@ class Voxtral3:
     def _finish(self) -> None:
         self._advance(self.ears.heard_ms, is_end=True)
         words = self.ears.words
-        if self._habits.segments != "none" and words[self._segmented :]:
+        if self._script.segments != "none" and words[self._segmented :]:
             self._end_segment(words[self._segmented :])
         text = self._deltas
         for word in words[self._sent_words :]:
@@ -249,19 +247,29 @@ class Voxtral3:
         return {"model": MODEL, "text": text, "language": None, "segments": [], "usage": usage}
 
     def _say(self, kind: str, **fields: Any) -> None:
-        self._later(json.dumps({"type": kind, **fields}), self._habits.lag_s)
+        self._later(json.dumps({"type": kind, **fields}), self._script.lag_s)
 
     def _later(self, message: str | Close, delay_s: float) -> None:
-        habits, now_s = self._habits, self._loop.time()
+        script, now_s = self._script, self._loop.time()
         due_s = now_s + 0.06 + (delay_s if self.settings else 0)
-        if habits.burst_s and self.settings:
-            due_s = self._opened_s + (due_s - self._opened_s) // habits.burst_s * habits.burst_s
-            due_s += habits.burst_s
+        if script.burst_s and self.settings:
+            due_s = self._opened_s + (due_s - self._opened_s) // script.burst_s * script.burst_s
+            due_s += script.burst_s
         due_s = self._last_s = max(due_s, self._last_s + 1e-6)
         self._loop.call_at(due_s, self._deliver, message)
 
     def _deliver(self, message: str | Close) -> None:
-        habits = self._habits
-        is_stalled = habits.stall == "A" and self._loop.time() - self._opened_s >= habits.stall_s
+        script = self._script
+        is_stalled = script.stall == "A" and self._loop.time() - self._opened_s >= script.stall_s
         if not (self._is_over or is_stalled):
             self._send(message)
+
+
+@asynccontextmanager
+async def serving(*scripts: Script) -> AsyncIterator[VendorServer[MistralPeer]]:
+    """Serve the nth connection by the nth script, and the others by the last."""
+    async with servers.serving(
+        "/v1/audio/transcriptions/realtime",
+        lambda number, send: MistralPeer(scripts[min(number, len(scripts)) - 1], send),
+    ) as server:
+        yield server

@@ -6,17 +6,20 @@ errors) and the types of deepgram-sdk 7.17. It shares no code with the CPU engin
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from tests.gateway.vendors.codes import Ears, Word
+from tests.vendors import servers
+from tests.vendors.servers import Close, Send, VendorServer
+from tests.vendors.words import Ears, Word
 
-IDLE_S = 10.0
+IDLE_S: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Habits:
+class Script:
     """What a server may do.
 
     Attributes:
@@ -63,29 +66,18 @@ class Habits:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Close:
-    """The end of the connection; without a code it is lost."""
-
-    code: int | None
-    reason: str = ""
-
-
-class Nova:
+class DeepgramPeer:
     """One connection.
 
     Args:
-        habits: what it does.
+        script: what it does.
         send: sends a message, or ends the connection.
-        is_mulaw: whether the query has `encoding=mulaw` and `sample_rate=8000`.
     """
 
-    def __init__(
-        self, habits: Habits, send: Callable[[str | Close], None], *, is_mulaw: bool = True
-    ) -> None:
+    def __init__(self, script: Script, send: Send) -> None:
         self.controls: list[str] = []
-        self.ears = Ears(is_mulaw=is_mulaw)
-        self._habits = habits
+        self.ears = Ears(8000)
+        self._script = script
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._is_closing = False
@@ -102,13 +94,13 @@ class Nova:
         assert pcm
         assert not self._is_closing
         self._stay()
-        if not self.ears.heard_ms and self._habits.metadata_early:
+        if not self.ears.heard_ms and self._script.metadata_early:
             self._say("Metadata", request_id="r", duration=0.0, channels=1)
-        if not self.ears.heard_ms and self._habits.others:
+        if not self.ears.heard_ms and self._script.others:
             self._say("Connected", request_id="r", sequence_id=0)
         self.ears.hear(pcm)
-        if self._habits.error and self.ears.heard_ms >= 800:
-            self._say("Error", variant=self._habits.error, description="quotes the request")
+        if self._script.error and self.ears.heard_ms >= 800:
+            self._say("Error", variant=self._script.error, description="quotes the request")
             self._later(Close(1011, "DATA-0000"), 0)
         self._look()
 
@@ -125,7 +117,7 @@ class Nova:
                 self._is_closing = True
                 self._idle.cancel()
                 self._final(self.ears.heard_ms, self._open, is_pause=True)
-                duration = self.ears.heard_ms / 1000 if self._habits.metadata_s else 0.0
+                duration = self.ears.heard_ms / 1000 if self._script.metadata_s else 0.0
                 self._say("Metadata", request_id="r", duration=duration, channels=1)
                 self._later(Close(1000), 0)
             case _:
@@ -134,10 +126,6 @@ class Nova:
     def stop(self) -> None:
         """The connection is over."""
         self._idle.cancel()
-
-    def close(self, ends: Close) -> None:
-        """End the connection now."""
-        self._send(ends)
 
     def _stay(self) -> None:
         self._idle.cancel()
@@ -153,21 +141,21 @@ class Nova:
 
     def _look(self) -> None:
         """Send what is due."""
-        habits, now_ms, words = self._habits, self.ears.heard_ms, self._open
+        script, now_ms, words = self._script, self.ears.heard_ms, self._open
         last_ms = words[-1].end_ms if words else None
-        pause_ms = habits.endpointing_ms
-        if habits.stuck:
+        pause_ms = script.endpointing_ms
+        if script.stuck:
             if words and last_ms == now_ms and now_ms - self._interim_at_ms >= 1000:
                 self._interim(now_ms, words)
             return
         if words and pause_ms and last_ms is not None and now_ms - last_ms >= pause_ms:
             self._final(now_ms, words, is_pause=True)
-        elif now_ms - self._from_ms >= habits.result_ms:
+        elif now_ms - self._from_ms >= script.result_ms:
             self._cut(now_ms, words)
-        elif habits.interim_ms and now_ms - self._interim_at_ms >= habits.interim_ms:
+        elif script.interim_ms and now_ms - self._interim_at_ms >= script.interim_ms:
             self._interim(now_ms, words)
         gap_ms = now_ms - (self._utterance_ms or now_ms)
-        if habits.utterance_end and not self._open and gap_ms >= 1000:
+        if script.utterance_end and not self._open and gap_ms >= 1000:
             at_s = (self._utterance_ms or 0) / 1000
             self._say("UtteranceEnd", channel=[0, 1], last_word_end=at_s)
             self._utterance_ms = None
@@ -175,10 +163,10 @@ class Nova:
     def _cut(self, now_ms: int, words: list[Word]) -> None:
         """End a result that is too long."""
         is_in_word = bool(words) and self.ears.is_in_word and words[-1].end_ms == now_ms
-        if is_in_word and self._habits.cut == "border":
+        if is_in_word and self._script.cut == "border":
             if len(words) > 1:
                 self._final(words[-1].start_ms, words[:-1])
-        elif is_in_word and self._habits.cut == "second":
+        elif is_in_word and self._script.cut == "second":
             self._final(now_ms, words[:-1])
         else:
             self._final(now_ms, words)
@@ -187,24 +175,24 @@ class Nova:
         self._interim_at_ms = now_ms
         self._interims += 1
         texts = [word.text for word in words]
-        match self._habits.shape:
+        match self._script.shape:
             case "shrink" if self._interims % 2:
                 words, texts = words[:-1], texts[:-1]
             case "vanish" if self._interims % 3 == 0:
                 words, texts = [], []
             case "guess" if texts:
                 texts[-1] = "perhaps another thing"
-        if words or self._habits.silence == "all":
+        if words or self._script.silence == "all":
             self._results(now_ms, words, texts, is_final=False)
 
     def _final(self, until_ms: int, words: list[Word], *, is_pause: bool = False) -> None:
-        habits = self._habits
+        script = self._script
         texts = [word.text for word in words]
-        if habits.others and self._interims == 1:
+        if script.others and self._interims == 1:
             self._say("SpeechStarted", channel=[0, 1], timestamp=0.5)
-        if until_ms > self._from_ms and (words or habits.silence != "none"):
-            is_end = is_pause and habits.speech_final
-            for _ in range(2 if habits.repeats else 1):
+        if until_ms > self._from_ms and (words or script.silence != "none"):
+            is_end = is_pause and script.speech_final
+            for _ in range(2 if script.repeats else 1):
                 self._results(until_ms, words, texts, is_final=True, speech_final=is_end)
         self._done |= {word.number for word in words}
         if words:
@@ -214,21 +202,21 @@ class Nova:
     def _results(
         self, until_ms: int, words: list[Word], texts: list[str], *, is_final: bool, **flags: bool
     ) -> None:
-        habits = self._habits
-        start_ms = max(0, self._from_ms - habits.overlap_ms)
-        if habits.hole_ms:
-            start_ms = min(self._from_ms + habits.hole_ms, until_ms)
+        script = self._script
+        start_ms = max(0, self._from_ms - script.overlap_ms)
+        if script.hole_ms:
+            start_ms = min(self._from_ms + script.hole_ms, until_ms)
         sign = 1 if self._interims % 2 else -1
-        start_s = max(0.0, start_ms / 1000 + sign * habits.noise_s)
-        duration_s = max(0.0, until_ms / 1000 - start_s + sign * habits.noise_s)
+        start_s = max(0.0, start_ms / 1000 + sign * script.noise_s)
+        duration_s = max(0.0, until_ms / 1000 - start_s + sign * script.noise_s)
         text = " ".join(texts)
         smart = f"{text.capitalize()}." if text else ""
         alternative: dict[str, Any] = {"transcript": smart, "confidence": 0.98}
-        if habits.words:
+        if script.words:
             alternative["words"] = [_word(word, self._from_ms) for word in words]
         self._say(
             "Results",
-            final_s=habits.final_s if is_final else 0.0,
+            final_s=script.final_s if is_final else 0.0,
             channel_index=[0, 1],
             start=start_s,
             duration=duration_s,
@@ -257,3 +245,16 @@ def _word(word: Word, from_ms: int) -> dict[str, Any]:
         "confidence": 0.9,
         "punctuated_word": word.text.capitalize(),
     }
+
+
+@asynccontextmanager
+async def serving(script: Script) -> AsyncIterator[VendorServer[DeepgramPeer]]:
+    """Serve mu-law."""
+
+    def refuse(query: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
+        form = query.get("encoding"), query.get("sample_rate")
+        return None if form == ("mulaw", "8000") else (400, {"err_code": "INVALID_QUERY"})
+
+    async with servers.serving("/v1/listen", lambda _, send: DeepgramPeer(script, send)) as server:
+        server.refuse = refuse
+        yield server

@@ -1,1 +1,0 @@
-"""Calls with servers written from the vendors' documentation, without code of the CPU engine."""
