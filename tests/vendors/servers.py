@@ -50,6 +50,7 @@ class VendorServer[P: Peer]:
         refuse: returns the status and body with which an upgrade of this query is refused.
         open_s: how long it takes to open a connection.
         peers: the connections.
+        violations: of the protocol, by the client.
         base_url: of the server, without a path.
         url: with it.
     """
@@ -59,6 +60,7 @@ class VendorServer[P: Peer]:
         self.refuse: Callable[[dict[str, str]], tuple[int, dict[str, Any]] | None] = lambda _: None
         self.open_s = 0.0
         self.peers: list[P] = []
+        self.violations: list[Exception] = []
         self.base_url = ""
         self.path = path
         self._senders: list[_Sender] = []
@@ -96,7 +98,11 @@ class VendorServer[P: Peer]:
                     peer.audio(message.data)
                 else:
                     peer.control(message.data)
+        except Exception as error:
+            self.violations.append(error)
+            raise
         finally:
+            sender.stop()
             peer.stop()
         return socket
 
@@ -116,7 +122,10 @@ class _Sender:
         self._is_over = isinstance(message, Close)
         self._unsent.append(message)
         if len(self._unsent) == 1:
-            self._task = self._request.task.get_loop().create_task(self._send())
+            self._task = asyncio.get_running_loop().create_task(self._send())
+
+    def stop(self) -> None:
+        self._is_over = True
 
     async def _send(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -149,8 +158,10 @@ async def _ping(request: web.Request) -> web.Response:
 async def serving[P: Peer](
     path: str, serve: Callable[[int, Send], P]
 ) -> AsyncIterator[VendorServer[P]]:
-    """Run a server on a free port."""
+    """Run a server on a free port; at the end raise the first violation of its protocol."""
     server = VendorServer(path, serve)
     async with listening(server.app, "127.0.0.1", 0) as port:
         server.base_url = f"ws://127.0.0.1:{port}"
         yield server
+    for violation in server.violations:
+        raise violation

@@ -73,9 +73,9 @@ WHOLE = {
     "close code 1011": Script(on_append=at(60, 1011)),
     "close code 4000": Script(on_append=at(60, 4000)),
     "lost at the first append": Script(on_append=at(1, 0)),
-    "lost at the last append": Script(on_append=lambda _, number: 0 if number == 300 else None),
+    "lost at the last append": Script(on_append=lambda _, number: 0 if number == 373 else None),
     "lost at a commit": Script(lost=frozenset({2})),
-    "lost at the last commits": Script(lost=frozenset(range(8, 12))),
+    "lost at the last commits": Script(lost=frozenset(range(6, 10))),
     "idle": Script(idle_s=2.0),
     "lost eight times": Script(on_append=at(40, 0, sessions=8)),
 }

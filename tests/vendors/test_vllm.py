@@ -45,8 +45,8 @@ QWEN = {
     "merged deltas": Script(split=list, merged=7),
     "connection lost": Script(split=tokens, on_append=at(100, 0)),
     "restart": Script(split=tokens, on_append=at(100, 1012)),
-    "idle, with an error": Script(split=tokens, idle_s=3, idle_by="error"),
-    "idle, with done": Script(split=tokens, idle_s=3, idle_by="done"),
+    "idle, with an error": Script(split=tokens, idle_s=2, idle_by="error"),
+    "idle, with done": Script(split=tokens, idle_s=2, idle_by="done"),
     "error": Script(split=tokens, on_append=at(100, PROBLEM)),
     "unasked done": Script(split=tokens, on_append=at(100, UNASKED)),
 }
@@ -58,8 +58,8 @@ VOXTRAL = {
 IN_TURNS = {
     "alone": Script(model="voxtral"),
     "merged deltas": Script(model="voxtral", merged=5, with_segments=True),
-    "idle, with an error": Script(model="voxtral", idle_s=3, idle_by="error"),
-    "idle, with done": Script(model="voxtral", idle_s=3, idle_by="done"),
+    "idle, with an error": Script(model="voxtral", idle_s=2, idle_by="error"),
+    "idle, with done": Script(model="voxtral", idle_s=2, idle_by="done"),
 }
 ROWS = [
     pytest.param(dialect, script, id=f"{dialect}: {name}")
