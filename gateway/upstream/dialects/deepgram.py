@@ -161,7 +161,7 @@ class DeepgramSession:
                 return (Answer("", at_ms, at_ms, at_ms, ends_segment=True),)
             case _UtteranceEnd():
                 return self._finalize()
-            case _Metadata(duration) if self._is_closing and (duration or not is_first):
+            case _Metadata(duration) if self._is_closing and self._is_summary(duration, is_first):
                 return self._end(duration)
             case _Error() as error:
                 known = error.variant if _CODE.fullmatch(error.variant) else "unknown variant"
@@ -203,6 +203,11 @@ class DeepgramSession:
             end_ms = min(max(last_ms, start_ms), end_ms)
         language = language_code(best.detected)
         return Answer(f" {text}", start_ms, end_ms, until_ms, replaces=True, language=language)
+
+    def _is_summary(self, duration: float, is_first: bool) -> bool:
+        """Return whether `Metadata` is that of the end: a server may send it at first, too."""
+        has_audio = self._sent_bytes > _ROUNDING_MS * _BYTES_PER_MS
+        return duration > 0 or not (is_first and has_audio)
 
     def _end(self, duration: float) -> Iterable[Event]:
         """End the session; all audio that the server has processed is answered."""

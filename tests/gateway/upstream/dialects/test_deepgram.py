@@ -267,6 +267,9 @@ class TestEnd:
         [_, *rest] = play(ending(2), metadata(0.0), final(0, 2.0, "one"), metadata(2.0))
         assert rest == [DONE]
 
+    def test_metadata_ends_a_session_without_audio(self) -> None:
+        assert play(ending(0), metadata(0.0)) == [DONE]
+
     def test_metadata_answers_silence_that_had_no_result(self) -> None:
         [answer, done] = play(ending(9), metadata(9.0))
         assert answer == Answer("", 0, 9000, 9000)
