@@ -130,7 +130,8 @@ class VoxtralSession:
         sent_ms = self._sent_bytes // _BYTES_PER_MS
         start_ms = min(TOKEN_MS * self._tokens, sent_ms)
         end_ms = min(start_ms + TOKEN_MS * (tokens - self._deltas), sent_ms)
-        rest = (Answer("", start_ms, end_ms, end_ms),) if end_ms > start_ms else ()
+        # Without a length: its words came before, so it is not audio without words.
+        rest = (Answer("", end_ms, end_ms, end_ms),) if end_ms > start_ms else ()
         return (*rest, Done(is_doubted=True))
 
     def _answer(self, text: str) -> Iterable[Answer]:
