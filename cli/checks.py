@@ -17,8 +17,8 @@ PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
-# One more than cores: half of the suite's time is spent waiting for sockets and processes.
-_PROCESSES: Final = min(4, (os.cpu_count() or 1) + 1)
+# Two more than cores: half of the suite's time is spent waiting for sockets and processes.
+_PROCESSES: Final = min(6, (os.cpu_count() or 1) + 2)
 # Tests of one file share fixtures, so a file runs in one process. Each process has its own servers.
 _PYTEST: Final = (
     *("-m", "pytest"),
