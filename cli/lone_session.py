@@ -143,4 +143,4 @@ class LoneSession:
 
 
 def _no_writer(*_: object, **__: object) -> EventWriter:
-    raise NotImplementedError("a lone session publishes nothing")
+    raise RuntimeError("a session without a call publishes nothing")
