@@ -44,6 +44,7 @@ class ReplayState:
         self.end_ms = 0
         self.dropped_ms = 0
         self.has_assumed = False
+        self.evicted_ms = 0
         self._settled_ms = 0
         self._furthest_ms = 0
         self._progress_ms = 0  # furthest answer when progress was last reported
@@ -53,7 +54,6 @@ class ReplayState:
         self._loud = LoudRuns()  # loud audio without words so far
         self._assumed = LoudRuns()  # loud audio that may have no words, as the server sent none
         self._after_text = LoudRuns()  # loud audio that text without times may have reached
-        self.evicted_ms = 0
         self._gaps = GapLedger(track)
 
     @property
@@ -190,8 +190,9 @@ class ReplayState:
         """Record that the session failed; audio before `lost_ms` can't be sent to the next one.
 
         Returns:
-            The gaps of what was assumed in it. None if the next session receives other audio of
-            which the same was assumed: it will show whether the server worked (`is_contradicted`).
+            The gaps of what was assumed in it. There are none if the next session receives other
+            audio of which the same was assumed, because its words will show whether the server
+            worked (`is_contradicted`).
         """
         self.evicted_ms = lost_ms
         is_asked_again = self._assumed.first_after(lost_ms) is not None

@@ -2,7 +2,7 @@
 
 A server that answers turns gets only the audio of turns (`upstream/turns.py`). What the session
 does not accept at once waits here: the parts of one chunk, and of an overlap. Between two sessions,
-`Rest` takes the audio.
+`Rest` receives the audio.
 """
 
 from collections import deque
@@ -210,9 +210,9 @@ class TurnAudio:
 
 
 class Rest:
-    """Takes a track's audio while it needs no session, because its server answers only turns.
+    """Receives a track's audio between two sessions, if its server answers only turns.
 
-    It answers silence, and refuses the first loud chunk, which needs a session.
+    Answers silence, and refuses the first loud chunk, which needs a session.
 
     That session also gets the silence before: a replay begins earlier than what is answered.
 
