@@ -16,7 +16,7 @@ The expected audio is computed by `cli.reference_audio`, which shares no code wi
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,8 @@ def account(
         exact: whether each delta must be the text of exactly its audio. If False (a server without
             times), the words of a segment must be those of its audio, in order.
         slack_ms: if not None, the times of segments are estimates, which may be wrong by this much.
-            Their words must be those of any audio there, in order.
+            Their words must be those of any audio there, in order. Gaps are not counted, because
+            an estimate is one of the audio that was sent.
     """
     record = read(events)
     total = Account(problems=tuple(record.problems))
@@ -193,6 +194,8 @@ class _TrackCoverage:
         self._pcm = expected_pcm(self._mulaw)
         self._gaps = sorted(gaps)
         self._slack_ms = slack_ms
+        # For each time on the media clock, how much audio before it is not in a gap.
+        self._heard_ms = np.cumsum(_marked(length_ms + 1, [*lost, *gaps]) == 0)
         # By the step of the search; None: tokens with padding.
         self._indexes: dict[int | None, _Index] = {}
         # Milliseconds that contain only the filter's tail after the last sound need no text: a
@@ -244,7 +247,8 @@ class _TrackCoverage:
     def _search(self, row: Row, slack_ms: int) -> list[list[Span]]:
         """Return the spans of audio of each checksum in a row, whose position is an estimate."""
         found: list[list[Span]] = []
-        at_ms, last_ms = row.start_ms - slack_ms, row.end_ms + slack_ms
+        at_ms = self._shifted(row.start_ms, -slack_ms)
+        last_ms = self._shifted(row.end_ms, slack_ms)
         for word in row.words:
             for token in self._find(word):
                 if at_ms <= token[0][0] and token[-1][1] <= last_ms:
@@ -252,6 +256,12 @@ class _TrackCoverage:
                     at_ms = token[-1][1]
                     break
         return found
+
+    def _shifted(self, at_ms: int, by_ms: int) -> int:
+        """Return the time that is this much audio, without gaps, before or after another."""
+        heard_ms = self._heard_ms[min(at_ms, len(self._heard_ms) - 1)] + by_ms
+        side: Literal["left", "right"] = "left" if by_ms < 0 else "right"
+        return int(np.searchsorted(self._heard_ms, heard_ms, side))
 
     def _find(self, word: str) -> list[list[Span]]:
         """Return the spans of audio that have a checksum; search unlikely ones only if needed."""
@@ -264,7 +274,7 @@ class _TrackCoverage:
         return []
 
     def _index_padded(self) -> _Index:
-        """Return all tokens that consist of audio and padding, which may be between two chunks."""
+        """Return all tokens of less audio, with padding between two chunks, or without any."""
         index: _Index = {}
         pcm, length_ms = self._pcm, len(self.times)
         for border_ms in range(0, length_ms + 1, _GRID_MS):
@@ -274,7 +284,8 @@ class _TrackCoverage:
                 before = pcm[max(0, at - size) : at].ljust(_CHUNK_BYTES, b"\0")
                 after = pcm[at : at + size].rjust(_CHUNK_BYTES, b"\0")
                 end_ms = min(border_ms + part_ms, length_ms)
-                for audio in (before, g711_pcm(before)):
+                part = before[: min(at, size)]
+                for audio in (before, g711_pcm(before), part, g711_pcm(part)):
                     spans = [(max(0, border_ms - part_ms), border_ms)]
                     index.setdefault(_checksum(audio), []).append(spans)
                 for audio in (after, g711_pcm(after)):

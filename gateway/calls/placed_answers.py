@@ -30,9 +30,8 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         is_missed: whether the server could not transcribe this audio.
         provisional: more text, which is provisional although `text` is final.
         language: the language that the server detected, BCP 47; None if it does not report it.
-        is_assumed: whether the server has not answered: it sends nothing for what is no speech. If
-            there is text, that reached `assumed_from_ms` at the latest.
-        assumed_from_ms: see `is_assumed`.
+        is_assumed: whether the server has not answered: it sends nothing for what is no speech.
+        text_ends_ms: the earliest and the latest time at which an assumed text may end.
     """
 
     text: str
@@ -46,7 +45,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     provisional: str = ""
     language: str | None = None
     is_assumed: bool = False
-    assumed_from_ms: int = 0
+    text_ends_ms: tuple[int, int] = (0, 0)
 
     @classmethod
     def silence(cls, placement: Placement, now_s: float) -> "PlacedAnswer":
@@ -67,7 +66,8 @@ class AnswerPlacer:
     Attributes:
         answered_ms: audio of the session before this time is answered.
         is_within_runs: whether text is limited to one side of a jump of the media clock.
-        is_assuming: whether text becomes final that the server has not made final.
+        assuming_from_ms: if text becomes final that the server has not made final, the earliest
+            time, of the session's audio, at which it may end; None otherwise.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class AnswerPlacer:
     ) -> None:
         self.answered_ms = 0
         self.is_within_runs = False
-        self.is_assuming = False
+        self.assuming_from_ms: int | None = None
         self._timeline = timeline
         self._on_answer = on_answer
         self._monotonic_s = monotonic_s
@@ -106,24 +106,25 @@ class AnswerPlacer:
             self.answered_ms = max(self.answered_ms, until_ms)
             if until_ms != end_ms:
                 answered_ms = self._timeline.media_ms(until_ms)
-        self._pass_on(
-            PlacedAnswer(
-                answer.text,
-                placement,
-                answered_ms,
-                received_s,
-                end_ms - start_ms,
-                answer.replaces,
-                answer.ends_segment,
-                answer.is_missed,
-                answer.provisional,
-                answer.language,
-                self.is_assuming,
-                self._timeline.media_ms(min(end_ms + USUAL_DELAY_MS, until_ms or end_ms))
-                if self.is_assuming
-                else 0,
-            )
+        placed = PlacedAnswer(
+            answer.text,
+            placement,
+            answered_ms,
+            received_s,
+            end_ms - start_ms,
+            answer.replaces,
+            answer.ends_segment,
+            answer.is_missed,
+            answer.provisional,
+            answer.language,
         )
+        if (from_ms := self.assuming_from_ms) is not None:
+            latest_ms = self._timeline.media_ms(min(end_ms + USUAL_DELAY_MS, until_ms or end_ms))
+            earliest_ms = self._timeline.media_ms(min(max(start_ms, from_ms), end_ms))
+            placed = msgspec.structs.replace(
+                placed, is_assumed=True, text_ends_ms=(earliest_ms, latest_ms)
+            )
+        self._pass_on(placed)
 
     def answer_quiet(self, quiet: Quiet) -> None:
         """Pass on audio without speech that was not sent as answered."""

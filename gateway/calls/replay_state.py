@@ -11,9 +11,11 @@ Each stretch of missing audio is declared as a gap exactly once.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.audio.loudness import LoudRuns
+from gateway.calls.doubtful_audio import DoubtfulAudio, MediaSpan
 from gateway.transcript.events import GapCause, TranscriptGap
 
 # Audio answered for the first time that counts as progress, and unanswered audio
@@ -35,16 +37,13 @@ class ReplayState:
         answered_ms: see the module's docstring; None before the first audio.
         end_ms: see the module's docstring.
         dropped_ms: total of audio dropped because no session accepted it.
-        has_assumed: whether an answer of the server may confirm what is assumed about loud audio.
-        evicted_ms: audio before this time could not be sent again to the current session.
+        doubtful: loud audio for which a server sent no words.
     """
 
     def __init__(self, track: str) -> None:
         self.answered_ms: int | None = None
         self.end_ms = 0
         self.dropped_ms = 0
-        self.has_assumed = False
-        self.evicted_ms = 0
         self._settled_ms = 0
         self._furthest_ms = 0
         self._progress_ms = 0  # furthest answer when progress was last reported
@@ -52,8 +51,7 @@ class ReplayState:
         self._padded_ms: int | None = None
         self._dropped: tuple[int, int] | None = None  # the run of dropped audio not yet declared
         self._loud = LoudRuns()  # loud audio without words so far
-        self._assumed = LoudRuns()  # loud audio that may have no words, as the server sent none
-        self._after_text = LoudRuns()  # loud audio that text without times may have reached
+        self.doubtful: Final = DoubtfulAudio(self._loud)
         self._gaps = GapLedger(track)
 
     @property
@@ -75,11 +73,6 @@ class ReplayState:
     def has_wordless_speech(self) -> bool:
         """Whether there is loud audio without words so far."""
         return self._loud.start_ms is not None
-
-    @property
-    def is_all_certain(self) -> bool:
-        """Whether no loud audio is assumed to have no words."""
-        return self._assumed.start_ms is None
 
     @property
     def has_dropped(self) -> bool:
@@ -109,8 +102,8 @@ class ReplayState:
         for start_ms in (loud_ms, open_from_ms):
             if start_ms is not None:
                 from_ms = min(from_ms, start_ms)
-        if self.has_assumed:
-            from_ms = min(from_ms, self._assumed.first_after(self.evicted_ms) or from_ms)
+        if self.doubtful.has_any and (doubtful_ms := self.doubtful.replay_from_ms) is not None:
+            from_ms = min(from_ms, doubtful_ms)
         return max(self._settled_ms, from_ms - _LEAD_IN_MS)
 
     def trim(self, replay_from_ms: int, silent_ms: int) -> None:
@@ -160,71 +153,6 @@ class ReplayState:
         self._progress_ms = self._furthest_ms
         return True
 
-    def note_after_text(self, from_ms: int, until_ms: int) -> None:
-        """Record audio right after text without times: that may have reached `until_ms`."""
-        for start_ms, end_ms in self._loud.within(from_ms, until_ms):
-            self._after_text.note(start_ms, end_ms)
-            self.has_assumed = True
-
-    def assume(self, from_ms: int, until_ms: int) -> None:
-        """Record that the server sends nothing for the next audio, so that it has no words.
-
-        If it works. What is loud in it stays in doubt until it has proved that.
-        """
-        from_ms = max(from_ms, self._assumed.end_ms or 0)
-        for start_ms, end_ms in self._loud.within(from_ms, until_ms):
-            self._assumed.note(start_ms, end_ms)
-            self.has_assumed = True
-
-    def confirm(self, start_ms: int, until_ms: int) -> int:
-        """Record that the server works: its final text for this stretch, "" or not, has come.
-
-        Returns:
-            How much loud audio before has no words.
-        """
-        runs = self._assumed.within(0, start_ms)
-        self._forget_assumed(until_ms)
-        return sum(end_ms - begin_ms for begin_ms, end_ms in runs)
-
-    def fail(self, lost_ms: int, cause: GapCause) -> list[TranscriptGap]:
-        """Record that the session failed; audio before `lost_ms` can't be sent to the next one.
-
-        Returns:
-            The gaps of what was assumed in it. There are none if the next session receives other
-            audio of which the same was assumed, because its words will show whether the server
-            worked (`is_contradicted`).
-        """
-        self.evicted_ms = lost_ms
-        is_asked_again = self._assumed.first_after(lost_ms) is not None
-        return [] if is_asked_again else self.doubt(lost_ms, cause)
-
-    def is_contradicted(self, start_ms: int, until_ms: int) -> bool:
-        """Return whether a text is for audio that was assumed to have none, when sent before."""
-        again = self._assumed.within(max(start_ms, self.evicted_ms), until_ms)
-        return self.evicted_ms > 0 and bool(again)
-
-    def doubt(self, until_ms: int, cause: GapCause) -> list[TranscriptGap]:
-        """Declare what was assumed before a time: the server failed before it was certain."""
-        runs = self._assumed.within(0, until_ms)
-        self._assumed.drop_before(until_ms)
-        self._update_assumed()
-        return [gap for run in runs for gap in self.declare(*run, cause)]
-
-    def pop_unproven_ms(self, replay_from_ms: int) -> int:
-        """Return how much loud audio right after text is not sent again, as its session failed."""
-        runs = self._after_text.within(0, replay_from_ms)
-        self._after_text = LoudRuns()
-        self.has_assumed = not self.is_all_certain
-        return sum(end_ms - start_ms for start_ms, end_ms in runs)
-
-    def _forget_assumed(self, until_ms: int) -> None:
-        self._assumed.drop_before(until_ms)
-        self._after_text.drop_before(until_ms)
-        self._update_assumed()
-
-    def _update_assumed(self) -> None:
-        self.has_assumed = not self.is_all_certain or self._after_text.start_ms is not None
-
     def keep_furthest(self) -> None:
         """Treat audio that any earlier session answered as answered."""
         if self.answered_ms is not None:
@@ -238,13 +166,20 @@ class ReplayState:
     def settle_words(self, until_ms: int, *, has_words: bool = True) -> None:
         """Settle audio up to the end of a final transcript, which may be empty.
 
+        An empty one does not settle doubtful audio: another session may have words for it.
         Words at its end may be provisional, if no session was left to complete them. They are
         published, so their audio is not missing.
         """
+        if not has_words and (doubtful_ms := self.doubtful.start_ms) is not None:
+            until_ms = min(until_ms, doubtful_ms)
         self.settle(until_ms)
         if self.answered_ms is not None:
             self.answered_ms = max(self.answered_ms, until_ms)
-        self._loud.drop_before(until_ms + (_AFTER_WORD_MS if has_words else 0))
+        if has_words:
+            end_ms = until_ms + _AFTER_WORD_MS
+            self.doubtful.word_end = self._loud.within(until_ms, end_ms)
+            until_ms = end_ms
+        self._loud.drop_before(until_ms)
 
     # Gaps
 
@@ -252,13 +187,17 @@ class ReplayState:
         """Record a stretch as missing; return the gap events for what was not declared before."""
         return self._gaps.declare(from_ms, to_ms, cause)
 
+    def declare_all(self, spans: Iterable[MediaSpan], cause: GapCause) -> list[TranscriptGap]:
+        """Record several stretches as missing; see `declare`."""
+        return [gap for span in spans for gap in self.declare(*span, cause)]
+
     def abandon(self, until_ms: int, cause: GapCause) -> list[TranscriptGap]:
         """Declare unanswered audio up to this time, and exclude it from every replay."""
         if self.answered_ms is None or until_ms <= self.answered_ms:
             return []
         # Words may be final although no answer was, if their session failed.
         gaps = self.declare(max(self.answered_ms, self._settled_ms), until_ms, cause)
-        self._assumed.drop_after(self.answered_ms)
+        self.doubtful.drop_after(self.answered_ms)
         self.answered_ms = until_ms
         self.settle(until_ms)
         return gaps

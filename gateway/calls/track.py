@@ -17,6 +17,7 @@ from gateway.audio.encodings import TrackFormat
 from gateway.audio.loudness import is_loud
 from gateway.audio.pipeline import AudioChunk
 from gateway.calls.arrivals import Arrivals
+from gateway.calls.doubtful_audio import MediaSpan
 from gateway.calls.placed_answers import LONGEST_DELAY_MS, USUAL_DELAY_MS, PlacedAnswer
 from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.calls.replay_state import ReplayState
@@ -108,6 +109,7 @@ class Track:
         )
         self._buffer = ReplayBuffer(limits.replay_ms)
         self._replay = ReplayState(form.track)
+        self._doubtful = self._replay.doubtful
         self._silence = SilentModelWatch(limits.rut_deltas * TOKEN_MS)
         self._hung_up = asyncio.Event()
         self._hung_up_s = 0.0  # when, on the loop's clock
@@ -252,7 +254,7 @@ class Track:
     def is_transcription_done(self) -> bool:
         """Whether the carrier has hung up and no word can be missing."""
         is_open = self._segmenter.open_from_ms is not None
-        is_certain = self._replay.is_all_answered and self._replay.is_all_certain
+        is_certain = self._replay.is_all_answered and not self._doubtful.has_assumed
         return self._hung_up.is_set() and not is_open and is_certain
 
     @property
@@ -295,7 +297,7 @@ class Track:
 
     def replay(self) -> None:
         """Send again all audio that may have words which are not final."""
-        self._publish_gaps(self._replay.fail(self._buffer.lost_ms, self._cause_of_overflow))
+        self._declare(self._doubtful.fail(self._buffer.lost_ms), self._cause_of_overflow)
         self._trim()
         from_ms = self._replay_from_ms
         if self._buffer.lost_ms > from_ms:
@@ -314,7 +316,7 @@ class Track:
     def on_answer(self, answer: PlacedAnswer) -> None:
         """Publish what an answer of the current session completes."""
         text, placement, received_s = answer.text, answer.placement, answer.received_s
-        replay = self._replay
+        replay, doubtful = self._replay, self._doubtful
         self._answer_s = received_s
         if self._restarts:
             if not text and placement.end_ms < max(self._segmenter.end_ms, replay.answered_ms or 0):
@@ -329,10 +331,10 @@ class Track:
         if answer.is_missed:
             self._publish_gaps(replay.abandon(answer.answered_ms or 0, GapCause.MODEL_MUTE))
             return
-        if replay.has_assumed and not (answer.is_assumed and not text):
+        if doubtful.has_any and not (answer.is_assumed and not text):
             self._confirm(answer)
         if answer.is_assumed:
-            self._assume(answer)
+            doubtful.assume(answer, replay.answered_ms or 0)
         if answer.answered_ms is not None and replay.answer(answer.answered_ms):
             self.sessions.reset_failures()
         if text or not placement.padding_ms:
@@ -360,33 +362,19 @@ class Track:
         if placement.padding_ms and self._is_padding_answered:
             self._publish(self._segmenter.close(FinalReason.PAUSE))
 
-    def _assume(self, answer: PlacedAnswer) -> None:
-        """Record loud audio that the server did not answer."""
-        replay, until_ms = self._replay, answer.answered_ms or 0
-        from_ms = replay.answered_ms or 0
-        if answer.text:
-            from_ms = answer.assumed_from_ms
-            replay.note_after_text(answer.placement.end_ms, from_ms)
-        replay.assume(from_ms, until_ms)
-
     def _confirm(self, answer: PlacedAnswer) -> None:
-        """Count the loud audio before a final answer that proves to have no words."""
-        until_ms, replay = answer.answered_ms, self._replay
-        if answer.is_assumed:
-            until_ms = answer.placement.end_ms
-        if until_ms is not None:
-            open_ms = self._segmenter.open_from_ms
-            start_ms = until_ms if open_ms is None else min(open_ms, until_ms)
-            if answer.text:
-                start_ms = answer.placement.start_ms
-            if replay.is_contradicted(start_ms, until_ms):
-                self._publish_gaps(replay.doubt(replay.evicted_ms, GapCause.MODEL_MUTE))
-            wordless_ms = replay.confirm(start_ms, until_ms)
-            self._services.metrics.wordless_speech_seconds_total.inc(wordless_ms / 1000)
+        """Count or declare the doubtful audio whose doubt an answer removes."""
+        confirmed = self._doubtful.confirm(answer, self._segmenter.open_from_ms)
+        self._declare(confirmed.missing, GapCause.MODEL_MUTE)
+        metric = self._services.metrics.wordless_speech_seconds_total
+        metric.inc(confirmed.wordless_ms / 1000)
 
     def _count_unproven(self, until_ms: int) -> None:
-        unproven_ms = self._replay.pop_unproven_ms(until_ms)
+        unproven_ms = self._doubtful.pop_spoken_ms(until_ms)
         self._services.metrics.unproven_speech_seconds_total.inc(unproven_ms / 1000)
+
+    def _declare(self, spans: Iterable[MediaSpan], cause: GapCause) -> None:
+        self._publish_gaps(self._replay.declare_all(spans, cause))
 
     def close_segment(self) -> None:
         """Close the open segment with the words it has; the next session opens another one."""
@@ -520,8 +508,8 @@ class Track:
         if (answered_ms := self._replay.answered_ms) is not None:
             cause = GapCause.RECONNECT if self.error else GapCause.MODEL_MUTE
             self._count_unproven(answered_ms)
-            self._publish_gaps(self._replay.doubt(answered_ms, cause))
-            self._publish_gaps(self._replay.declare(answered_ms, self.position_ms, cause))
+            missing = [*self._doubtful.pop(answered_ms), (answered_ms, self.position_ms)]
+            self._declare(missing, cause)
 
     def _limit_end(self) -> None:
         """Limit the wait for words after the hang-up."""

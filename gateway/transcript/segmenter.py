@@ -129,6 +129,8 @@ class Segmenter:
             where = replace(placement, start_ms=start_ms) if old else placement
             self._space = "" if rest[0].isspace() else self._space
             events.append(self._add_words(rest, where, delta_received_s))
+        if not (before or old == new):  # all text is at this position
+            self._start_ms = min(self._start_ms, placement.start_ms)
         self._covered_ms = placement.end_ms
         if answered_ms is not None:
             rest_length = len((text + provisional).rstrip()) - len(text.rstrip())

@@ -17,6 +17,8 @@ import msgspec
 # without an answer), newer audio extends the last chunk, whose position stays exact. Only its time
 # of arrival does not.
 _MAX_CHUNKS: Final = 8192
+_LONG_JUMP_MS: Final = 1000
+_TIME_ERROR_MS: Final = 150  # of the start or the end of a word
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
@@ -78,16 +80,19 @@ class SessionTimeline:
         return next((c for c in chunks if session_ms <= c.to_ms), chunks[-1]).media_ms(session_ms)
 
     def within_run(self, from_ms: int, to_ms: int) -> tuple[int, int]:
-        """Limit a stretch to the side of a jump of the media clock that has most of it.
+        """Leave out the ends of a stretch that are just beyond a long jump of the media clock.
 
         A server's times of words are not exact, and a jump may be a hold of minutes.
         """
         before: _Sent | None = None
         for chunk in self._chunks:
-            if before and from_ms < chunk.from_ms < to_ms and chunk.start_ms > before.end_ms:
-                if 2 * chunk.from_ms >= from_ms + to_ms:
-                    return from_ms, chunk.from_ms
-                from_ms = chunk.from_ms
+            at_ms = chunk.from_ms
+            is_jump = before is not None and chunk.start_ms - before.end_ms >= _LONG_JUMP_MS
+            if is_jump and from_ms < at_ms < to_ms:
+                if min(_TIME_ERROR_MS, to_ms - at_ms) >= at_ms - from_ms:
+                    from_ms = at_ms
+                elif to_ms - at_ms <= _TIME_ERROR_MS:
+                    return from_ms, at_ms
             before = chunk
         return from_ms, to_ms
 

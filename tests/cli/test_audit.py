@@ -446,6 +446,22 @@ class TestEstimatedTimes:
     def test_words_that_are_too_late_are_wrong(self) -> None:
         assert self.account((self.words(0, 800), 600, 1400)).wrong_ms == 2 * CHUNK_MS
 
+    def test_gaps_do_not_make_words_too_late(self) -> None:
+        story = Story()
+        story.segment = story.finals = 1
+        story.gap(800, 1600)
+        text = " ".join(map(checksum, self.words(0, 800)))
+        story.text("transcript.final", text, 1100, 1600)
+        story.end()
+        found = account(story.events, {"inbound": AUDIO}, exact=False, slack_ms=800)
+        assert found.wrong_ms == 0
+        assert account(story.events, {"inbound": AUDIO}, exact=False, slack_ms=700).wrong_ms == 160
+
+    def test_the_last_word_of_a_session_may_be_short(self) -> None:
+        words = [*self.words(0, 800), (800, 840), *self.words(840, 1640)]
+        found = self.account((words, 0, 1640))
+        assert (found.wrong_ms, found.unaccounted_ms, found.duplicated_ms) == (0, 0, 0)
+
     def test_lost_words_are_unaccounted_for(self) -> None:
         found = self.account((self.words(0, 800), 0, 800), (self.words(960, 1600), 900, 1600))
         assert found.unaccounted_ms == 160 + 40

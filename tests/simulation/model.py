@@ -107,7 +107,7 @@ _DEEPGRAM: Final = Server(
     session=lambda _: ListenSession(_LISTEN),
     done='{"type":"Metadata"',
     error='{"type":"Error"',
-    unasked_done='{"type":"Metadata","duration":0}',
+    unasked_done='{"type":"Metadata","duration":0.0001}',
 )
 _MISTRAL: Final = Server(
     session=lambda spec: MistralSession(_rules(spec), spec.extras),

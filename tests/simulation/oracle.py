@@ -31,8 +31,9 @@ _FIRST_BATCH_S: Final = 0.4  # for a flush and an exchange
 _NEAR_S: Final = 0.25  # if two gateways start a stream within this time, either may own it
 _ORDER_CERTAIN_S: Final = 2.0  # the same if a batch may be late
 _FIRST_FLUSH_S: Final = 0.1
-# Words that a server did not time may lie up to a replay's length late.
-_SLACK_MS: Final = REPLAY_MS + 1000
+# Words that a server did not time may lie up to a replay's length late. A word that a server places
+# just beyond a jump of the media clock is moved to this side.
+_SLACK_MS: Final = {DialectName.MISTRAL: REPLAY_MS + 1000, DialectName.DEEPGRAM: 160}
 _BACK_S: Final = 1.0  # the longest backoff and an exchange
 
 
@@ -141,7 +142,8 @@ def _judge_incarnation(
         yield "ended by a bug"
     dialects = _dialects(plan)
     exact = dialects == {DialectName.VOXTRAL}  # it answers each 80 ms of audio by itself
-    slack_ms = _SLACK_MS if DialectName.MISTRAL in dialects else None
+    slacks_ms = (slack_ms for name, slack_ms in _SLACK_MS.items() if name in dialects)
+    slack_ms = max(slacks_ms, default=None)
     sums = account(events, audio, exact=exact, slack_ms=slack_ms)
     yield from sums.problems
     if sums.duplicated_ms:

@@ -212,7 +212,7 @@ class DeepgramSession:
     def _end(self, duration: float) -> Iterable[Event]:
         """End the session; all audio that the server has processed is answered."""
         until_ms, sent_ms = self._within(duration), self._sent_bytes // _BYTES_PER_MS
-        if not until_ms or sent_ms - until_ms <= _ROUNDING_MS:
+        if not duration or sent_ms - until_ms <= _ROUNDING_MS:  # 0: not reported
             until_ms = sent_ms
         interim, self._interim = self._interim, None
         if interim and interim.end_ms <= until_ms:

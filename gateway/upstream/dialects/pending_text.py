@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 _CHARACTER_MS: Final = 80  # of speech: 12 a second
+_SHORTEST_CHARACTER_MS: Final = 40  # 25 a second: speech is not faster
 _LEAST_MS: Final = 80
 _MOST_WORDS: Final = 40
 
@@ -84,6 +85,10 @@ class PendingText:
         start_ms = max(begin_ms, self._end_ms - length_ms)
         self._pieces.append(Stretch(text, start_ms, self._end_ms))
         self.text += text
+        # Much text at once, as after a burst of audio, can't be of its end only.
+        earlier_ms = self._end_ms - _SHORTEST_CHARACTER_MS * len(self.text)
+        first = self._pieces[0]
+        first.start_ms = min(first.start_ms, max(answered_ms, earlier_ms))
         return True
 
     def split(self, at_ms: int) -> Stretch:

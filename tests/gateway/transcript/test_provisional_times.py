@@ -25,6 +25,16 @@ def test_a_delta_begins_where_the_one_before_ended() -> None:
     assert spans(events) == [(1000, 1500), (1500, 2300)]
 
 
+def test_a_segment_begins_where_all_its_provisional_text_does() -> None:
+    segmenter = Segmenter("inbound", "customer")
+    show(segmenter, "one", 1000, 1500)
+    show(segmenter, "one two three", 600, 1500)
+    assert segmenter.open_from_ms == 600
+    end(segmenter, "one", " two three", 600, 800)
+    show(segmenter, " two three four", 500, 1500)
+    assert segmenter.open_from_ms == 600
+
+
 def test_final_text_corrects_the_times() -> None:
     segmenter = Segmenter("inbound", "customer")
     show(segmenter, "one", 1000, 1500)

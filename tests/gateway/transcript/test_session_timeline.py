@@ -179,10 +179,13 @@ def test_padding_of_a_delta_is_its_audio_without_a_position() -> None:
         ((10, 90), (10, 80)),
         ((10, 70), (10, 70)),
         ((100, 300), (100, 300)),
-        ((60, 900), (480, 900)),  # two jumps
+        ((60, 900), (80, 900)),  # words before and after the second hold
+        ((440, 900), (480, 900)),
+        ((60, 540), (80, 480)),
+        ((60, 100), (80, 100)),
     ],
 )
-def test_words_are_on_the_side_of_a_jump_that_has_most_of_them(
+def test_words_that_seem_to_begin_or_end_beyond_a_hold_are_on_one_side(
     stretch: tuple[int, int], limited: tuple[int, int]
 ) -> None:
     timeline = SessionTimeline()

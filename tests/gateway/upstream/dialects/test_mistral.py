@@ -175,6 +175,12 @@ class TestText:
         assert one == Answer(" Hello", 8960, 9440, None, replaces=True)
         assert two == Answer(" Hello you.", 8960, 9440, None, replaces=True)
 
+    def test_much_text_at_once_begins_where_it_may_have_been_said(self) -> None:
+        """Symptom: after a burst of audio, all its words seemed to be at its end."""
+        *_, last = receive(opened(), *(delta(f" word{n:03}") for n in range(20)))
+        assert isinstance(last, Answer)
+        assert (last.start_ms, last.end_ms) == (9440 - 40 * len(last.text), 9440)
+
     def test_text_has_the_language_that_was_announced_last(self) -> None:
         session = opened()
         language = message("transcription.language", audio_language="fr")
