@@ -212,7 +212,8 @@ class DeepgramSession:
     def _end(self, duration: float) -> Iterable[Event]:
         """End the session; all audio that the server has processed is answered."""
         until_ms, sent_ms = self._within(duration), self._sent_bytes // _BYTES_PER_MS
-        if not duration or sent_ms - until_ms <= _ROUNDING_MS:  # 0: not reported
+        rounding_ms = min(_ROUNDING_MS, sent_ms // 2)
+        if not duration or sent_ms - until_ms <= rounding_ms:  # 0: not reported
             until_ms = sent_ms
         interim, self._interim = self._interim, None
         if interim and interim.end_ms <= until_ms:
