@@ -264,7 +264,24 @@ def load_routes(settings: Settings) -> Routes:
         raise SettingsError(f"{where} cannot be read: {type(error).__name__}") from None
     if settings.aws_region is None and any(e.endpoint for e in routes.endpoints.values()):
         raise SettingsError(f"{where}: SageMaker endpoints need AWS_REGION")
+    if settings.realtime_api_key:
+        _check_unnamed_key(routes.endpoints, where)
     return routes
+
+
+def _check_unnamed_key(endpoints: Mapping[str, EndpointConfig], where: str) -> None:
+    """Refuse to send one key to several hosts: they may belong to different vendors.
+
+    Raises:
+        SettingsError: more than one host would receive it.
+    """
+    receivers = {n: urlsplit(e.url).netloc for n, e in endpoints.items() if e.url and not e.api_key}
+    if len(set(receivers.values())) > 1:
+        raise SettingsError(
+            f"{where}: GATEWAY_REALTIME_API_KEY would be sent to the servers of several endpoints "
+            f"({', '.join(sorted(receivers))}); move it to GATEWAY_REALTIME_API_KEYS, and name it "
+            "with api_key at each endpoint that may receive it"
+        )
 
 
 def _routes_of_settings(settings: Settings) -> Routes:

@@ -185,6 +185,39 @@ class TestFile:
             )
 
 
+SERVERS = """
+    [endpoints.one]
+    url = "wss://one.example/v1/realtime"
+    [endpoints.two]
+    url = "wss://two.example/v1/realtime"
+    [[routes]]
+    name = "all"
+    endpoints = ["one", "two"]
+"""
+
+
+class TestKeyWithoutName:
+    def load(self, tmp_path: Path, text: str) -> Routes:
+        path = tmp_path / "routes.toml"
+        path.write_text(text)
+        return load_routes(settings(routes_file=path, realtime_api_key="hush"))
+
+    def test_it_is_not_sent_to_several_hosts(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"several endpoints \(one, two\)") as caught:
+            self.load(tmp_path, SERVERS)
+        assert "hush" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pytest.param(SERVERS.replace("//two", "//one"), id="one host"),
+            pytest.param(SERVERS.replace("[[routes]]", 'api_key = "a"\n[[routes]]'), id="named"),
+        ],
+    )
+    def test_one_host_may_receive_it(self, tmp_path: Path, text: str) -> None:
+        assert len(self.load(tmp_path, text).endpoints) == 2
+
+
 def test_documented_example_is_valid(load: Any) -> None:
     page = (Path(__file__).parents[3] / "docs/routes.md").read_text()
     example = page.partition("```toml\n")[2].partition("```")[0]
