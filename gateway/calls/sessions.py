@@ -10,9 +10,8 @@
     its server ends it without audio     likewise
     the carrier hangs up                 final commit, wait for the pending words, return
 
-The backoff is exponential with full jitter, and has a budget. A failure that a retry can't cure
-ends the retries at once, unless another endpoint of the route is left. `ModelSession` is one
-session; audio and words belong to the track.
+`Retries` decides how long to back off, and when to give up. `ModelSession` is one session; audio
+and words belong to the track.
 """
 
 import asyncio
@@ -23,6 +22,7 @@ from gateway.audio.encodings import TrackFormat
 from gateway.calls.model_session import ModelSession
 from gateway.calls.placed_answers import PlacedAnswer
 from gateway.calls.replay_state import PROGRESS_MS
+from gateway.calls.retries import LONGEST_WAIT_S, Retries
 from gateway.calls.services import CallServices, Reservation
 from gateway.calls.turn_audio import Rest
 from gateway.errors import UpstreamError
@@ -31,9 +31,6 @@ from gateway.transcript.session_timeline import Placement
 from gateway.upstream.dialects.dialect import Clock
 
 _TICK_S: Final = 1.0  # how often a session is checked
-_CIRCUIT_OPEN: Final = "circuit-open"
-_BACKOFF_FIRST_S: Final = 0.1
-_BACKOFF_MAX_S: Final = 5.0
 _PAUSE_WAIT_S: Final = 10.0  # how long the next session waits for a pause to take over in
 _PAUSE_TICK_S: Final = 0.25  # how often it checks for one
 _IDLE_SHARE: Final = 0.8  # of the time after which a server may end an idle session
@@ -99,7 +96,7 @@ class Sessions:
 
     Attributes:
         receiver: what receives the audio: a session, or `Rest`; None without one.
-        failure: why the last session failed; None after progress.
+        retries: the failures in a row.
         reconnects: number of sessions that failed and were replaced.
         rollovers: number of sessions that were replaced as planned.
         endpoints: names of the endpoints where sessions were opened or attempted.
@@ -109,7 +106,7 @@ class Sessions:
         self, track: SessionHost, services: CallServices, reservation: Reservation, trace: Span
     ) -> None:
         self.receiver: ModelSession | Rest | None = None
-        self.failure: UpstreamError | None = None
+        self.retries: Final = Retries(services, reservation)
         self.reconnects = 0
         self.rollovers = 0
         self.endpoints: set[str] = set()
@@ -121,8 +118,6 @@ class Sessions:
         self._open: set[ModelSession] = set()
         self._current: ModelSession | None = None  # answers; not the receiver in a rollover
         self._changed = asyncio.Event()  # set on everything that `run` may wait for
-        self._failures = 0  # in a row
-        self._failing_since_s: float | None = None
         self._lost_at_s = services.monotonic_s()  # when the last receiver was lost
         self._rollover_not_before_s = 0.0
         self._is_resting = False  # an idle session was finished, and no audio came since
@@ -151,7 +146,7 @@ class Sessions:
         """Seconds without a session, or since the first failure in a row; 0 while one is live."""
         if self.is_live or self._is_resting:
             return 0.0
-        since_s = (self._lost_at_s, self._failing_since_s)
+        since_s = (self._lost_at_s, self.retries.since_s)
         return self._services.monotonic_s() - min(s for s in since_s if s is not None)
 
     @property
@@ -176,24 +171,18 @@ class Sessions:
         """Make `run` check whether the track has sent everything."""
         self._changed.set()
 
-    def reset_failures(self) -> None:
-        """Reset the failure counter after progress."""
-        self.failure = None
-        self._failures = 0
-        self._failing_since_s = None
-
     async def run(self) -> None:
         """Keep a session open until all audio of the track is answered.
 
         Raises:
-            UpstreamError: as `_back_off`.
+            UpstreamError: as `Retries.back_off`.
         """
         try:
             while not self._track.is_transcription_done:
                 try:
                     session = await self._connect()
                 except UpstreamError as error:
-                    await self._back_off(error)
+                    await self.retries.back_off(error)
                     continue
                 self.receiver = self._current = session
                 self._track.replay()
@@ -255,7 +244,7 @@ class Sessions:
         if session is self.receiver:
             self._lost_at_s = self._services.monotonic_s()
         if not session.has_expired:
-            self.failure = session.error or self.failure
+            self.retries.failure = session.error or self.retries.failure
         self._changed.set()
 
     def _count_mute(self, session: ModelSession) -> None:
@@ -269,7 +258,7 @@ class Sessions:
         if session.is_doubtful:
             self._mute += 1
             if self._mute > 1:
-                self.reset_failures()
+                self.retries.reset()
 
     def _premature(self, session: ModelSession) -> UpstreamError:
         """Return why a session ended although words are missing."""
@@ -283,7 +272,7 @@ class Sessions:
         """Prepare for the session that replaces a failed one.
 
         Raises:
-            UpstreamError: as `_back_off`.
+            UpstreamError: as `Retries.back_off`.
         """
         self.reconnects += 1
         self._services.metrics.reconnects_total.labels(error.reason).inc()
@@ -291,32 +280,9 @@ class Sessions:
         if error.reason == "context-full":
             # Keep its words: replaying a whole segment could fill the next context, too.
             self._track.close_segment()
-            if not self._failures:
-                self._failures = 1
+            if self.retries.may_skip_wait():
                 return
-        await self._back_off(error)
-
-    async def _back_off(self, error: UpstreamError) -> None:
-        """Wait, with full jitter, before the next attempt.
-
-        Raises:
-            UpstreamError: the failure can't be cured by a retry, here or at another endpoint, or
-                the budget is exhausted.
-        """
-        # An open breaker is not the cause: what opened it is, if this call has seen it.
-        is_breaker = error.reason == _CIRCUIT_OPEN
-        self.failure = self.failure if self.failure and is_breaker else error
-        now_s = self._services.monotonic_s()
-        if self._failing_since_s is None:
-            self._failing_since_s = now_s
-        longest_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        wait_s = self._services.random.uniform(0, longest_s)
-        spent_s = now_s + wait_s - self._failing_since_s
-        may_be_cured = error.info.retry or self._reservation.has_endpoint_left
-        if not may_be_cured or spent_s > self._limits.retry_budget_s:
-            raise self.failure
-        await asyncio.sleep(wait_s)
+        await self.retries.back_off(error)
 
     # Watching the open session
 
@@ -363,8 +329,8 @@ class Sessions:
         now_s = self._services.monotonic_s()
         self._services.metrics.session_lag_seconds.observe(session.lag_ms / 1000)
         session.check(now_s)
-        if session.is_healthy and now_s - session.opened_s >= _BACKOFF_MAX_S:
-            self.reset_failures()  # even while no one speaks
+        if session.is_healthy and now_s - session.opened_s >= LONGEST_WAIT_S:
+            self.retries.reset()  # even while no one speaks
         if self._track.is_model_silent:
             self._track.double_silence_threshold()
             session.fail(UpstreamError("model-rut"))

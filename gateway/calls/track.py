@@ -176,7 +176,7 @@ class Track:
                 if not self.error:
                     await self.sessions.run()
         except TimeoutError:
-            self._fail(self.sessions.failure or UpstreamError("finish-timeout"))
+            self._fail(self.sessions.retries.failure or UpstreamError("finish-timeout"))
         except UpstreamError as error:
             self._fail(error)
         finally:
@@ -336,7 +336,7 @@ class Track:
         if answer.is_assumed:
             doubtful.assume(answer, replay.answered_ms or 0)
         if answer.answered_ms is not None and replay.answer(answer.answered_ms):
-            self.sessions.reset_failures()
+            self.sessions.retries.reset()
         if text or not placement.padding_ms:
             self._silence.note(text, answer.audio_ms)
         if text and self.first_delta_s is None and self.audio.first_s is not None:
@@ -489,7 +489,7 @@ class Track:
     @property
     def _cause_of_overflow(self) -> GapCause:
         """Why the buffer filled up without a session: one failed, or none was open in time."""
-        return GapCause.RECONNECT if self.sessions.failure else GapCause.BACKPRESSURE
+        return GapCause.RECONNECT if self.sessions.retries.failure else GapCause.BACKPRESSURE
 
     # The end
 
