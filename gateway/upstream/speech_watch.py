@@ -90,6 +90,7 @@ class SpeechWatch:
         self._loud = LoudRuns()  # that is not covered
         self._unanswered = LoudRuns()  # that has no final answer, covered or not
         self._recent = LoudRuns()  # covered or not
+        self._accepted = LoudRuns()  # as no speech, since the newest text
         self._onset_ms: int | None = None  # of speech after silence; None once it has text
         self._late_ms = 0  # how much later than its speech the first text seemed to be
         self._sent_ms = 0
@@ -169,9 +170,14 @@ class SpeechWatch:
     def place(self, answer: Answer) -> Answer:
         """Return provisional text, whose position is an estimate, with one where it is loud.
 
-        Audio that was sent at once, as in a replay, makes the estimate too late by its length.
+        Audio that was sent at once, as in a replay, makes the estimate too late by its length. Text
+        may also come after its speech was accepted as none.
         """
         runs = self._unanswered.within(0, answer.end_ms)
+        if runs:
+            self._accepted = LoudRuns()
+        else:
+            runs = self._accepted.within(0, answer.end_ms)
         if self.answers_noise or not runs or runs[-1][1] == answer.end_ms:
             return answer
         begin_ms, end_ms = runs[-1]
@@ -243,6 +249,8 @@ class SpeechWatch:
         """Accept all loud audio as covered: it has no text."""
         self._was_mute = self.is_ended = False
         self._cover(self.due_ms)
+        for span in self._unanswered.within(0, self.due_ms):
+            self._accepted.note(*span)
         self._unanswered.drop_before(self.due_ms)
 
     def pause(self, now_s: float, sent_ms: int) -> Speech | None:

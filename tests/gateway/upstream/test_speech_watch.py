@@ -222,3 +222,24 @@ class TestServerThatAnswersNoise:
         assert speech.silence_ms(9000) == 0
         assert not speech.is_mute(8.9)
         assert speech.is_mute(9.0)
+
+
+def test_text_is_placed_where_it_is_loud() -> None:
+    speech = watch()
+    loud(speech, 1000, 1800)
+    late = provisional("yes please", 1400, 4000)
+    assert speech.place(late) == provisional("yes please", 1000, 1800)
+
+
+def test_text_after_its_speech_was_taken_for_none_is_placed_there() -> None:
+    """Symptom: a word seemed to be said seconds later, where no one spoke."""
+    speech = watch()
+    loud(speech, 1000, 1800)
+    assert not speech.is_mute(10.0)  # too short to be speech
+    late = provisional("yes please", 9000, 9800)
+    speech.answer(late, 10.4)
+    assert speech.place(late) == provisional("yes please", 1000, 1800)
+    loud(speech, 11_000, 11_800)
+    later = provisional("yes please thanks", 9000, 11_900)
+    speech.answer(later, 12.5)
+    assert speech.place(later) == provisional("yes please thanks", 9000, 11_800)
