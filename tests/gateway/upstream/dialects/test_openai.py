@@ -72,6 +72,7 @@ class Playbook:
     def __init__(self, dialect: OpenAi = SGLANG, **options: Any) -> None:
         self.session: OpenAiSession = dialect.session(Options("m", **options))
         self.sent: list[dict[str, Any]] = []
+        self.pcm_bytes = 0
         assert list(self.session.open()) == []
         self.receive(event("session.created"))
         kind = {Encoding.PCMU: "audio/pcmu", Encoding.PCMA: "audio/pcma"}.get(
@@ -84,11 +85,12 @@ class Playbook:
 
     def turn(self, pcm: bytes = SECOND) -> None:
         """Send a turn of a second, whose speech is from 0.1 to 0.9 s."""
-        begin_ms = self.session._sent_ms  # noqa: SLF001
+        begin_ms = self.pcm_bytes // 32
         self.append(pcm)
         self.cut(begin_ms + 100, begin_ms + 900)
 
     def append(self, pcm: bytes) -> None:
+        self.pcm_bytes += len(pcm)
         if message := self.session.append(pcm):
             self.sent.append(json.loads(message))
 
