@@ -24,6 +24,7 @@ from gateway.upstream.dialects.dialect import Answer
 from gateway.upstream.session import RealtimeSession
 
 _TICK_S: Final = 1.0  # how often a session is checked while it finishes
+_LEAST_LEFT_S: Final = 60.0  # an earlier end of a new session shows that a clock is wrong
 _IDLE_S: Final = 8.0  # without audio, after which an end is no failure; vendors wait 10 s or more
 
 
@@ -130,12 +131,19 @@ class ModelSession:
         await self._session.open(slot.transport, timeout_s, slot.address(self._options))
         self.opened_s = services.monotonic_s()
         self._audio.sent_s = self._health.healthy_s = self.opened_s
+        self._expect_end(services.wall_s())
         self._span.event("opened")
         services.metrics.session_open_seconds.observe(self.opened_s - began_s)
         services.metrics.sessions_opened_total.inc()
         self._is_in_live_metric = True
         self._live.inc()
         self._keep_alive()
+
+    def _expect_end(self, wall_s: float) -> None:
+        """Shorten `longest_s` to the time that the server has announced, if that can be right."""
+        expires_s = self._session.expires_s
+        if expires_s and wall_s + _LEAST_LEFT_S <= expires_s < wall_s + self.longest_s:
+            self.longest_s = expires_s - wall_s
 
     def make_current(self) -> None:
         """Pass on the held answers, and from now on each answer at once."""

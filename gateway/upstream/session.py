@@ -72,6 +72,7 @@ class RealtimeSession:
     Attributes:
         state: see the module's docstring.
         is_doubted: whether the server's end has shown that its answers' times can't be trusted.
+        expires_s: see `Ready`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class RealtimeSession:
     ) -> None:
         self.state = SessionState.OPENING
         self.is_doubted = False
+        self.expires_s: float | None = None
         self._listener = listener
         self._dialect = dialect
         self._done_timeout_s = done_timeout_s
@@ -227,7 +229,8 @@ class RealtimeSession:
             case Send():
                 self._send(event.messages)
                 self._resume()
-            case Ready():
+            case Ready(expires_s):
+                self.expires_s = expires_s
                 self._is_ready = True
                 self._moved.set()
             case Done() if self.state is SessionState.FINISHING:

@@ -39,6 +39,7 @@ class Script:
         item_id: names items by the number of the session and of the item.
         chain: whether `previous_item_id` is sent.
         session_type: in its description of sessions.
+        expires_at: likewise.
         is_beta: whether it is Speaches, which speaks the beta version.
         full: numbers of sessions for which it has no room.
         on_append: called with the numbers of the session and of an append; returns messages, or a
@@ -61,6 +62,7 @@ class Script:
     item_id: Callable[[int, int], str] = lambda session, number: f"item_{session}_{number}"
     chain: bool = True
     session_type: str = "transcription"
+    expires_at: object = None
     is_beta: bool = False
     full: frozenset[int] = frozenset()
     on_append: Callable[[int, int], list[dict[str, Any]] | int | None] = lambda session, n: None
@@ -175,7 +177,7 @@ class OpenAiPeer:
             "type": self._script.session_type,
             "object": "realtime.transcription_session",
             "id": f"sess_{self._number}",
-            "expires_at": 0,
+            "expires_at": self._script.expires_at,
             "audio": {"input": audio_input},
             "include": None,
             "a_new_field": {"x": [1, 2]},

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.transcript.events import GapCause
 from gateway.upstream.dialects.registry import DialectName, make_dialect
-from tests.vendors.calls import play
+from tests.gateway.calls.stream_harness import WALL_S
+from tests.vendors.calls import TALK, call, play
 from tests.vendors.openai_server import Script, serving
 from tests.vendors.socket_loop import in_virtual_time
 
@@ -89,6 +90,35 @@ async def test_each_word_arrives_once(script: Script) -> None:
     played.assert_whole()
     assert played.took_s <= 5
     assert server.peers[0].seen.most_open <= 8
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "sessions"),
+    [
+        (int(WALL_S) + 100, 3),
+        (WALL_S + 60.5, 5),
+        (WALL_S + 59, 1),  # clocks differ
+        (WALL_S - 3600, 1),
+        (WALL_S + 86_400, 1),  # longer than any session lasts
+        (10**400, 1),
+        ("2026-10-20", 1),
+        (None, 1),
+    ],
+)
+@in_virtual_time
+async def test_sessions_are_replaced_before_the_end_that_the_server_announces(
+    expires_at: object, sessions: int
+) -> None:
+    async with serving(Script(expires_at=expires_at)) as server:
+        async with call(server.url, OPENAI, idle_timeout_s=120) as caller:
+            await caller.talk(TALK)
+            await caller.hold(95)
+            await caller.say(3)
+            await caller.hold(70)
+            await caller.say(2)
+        assert len(server.peers) == sessions
+    assert caller.failures == []
+    caller.assert_whole()
 
 
 SGLANG_SCRIPTS = {

@@ -74,7 +74,14 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The handshake is complete: audio may be sent."""
+    """The handshake is complete: audio may be sent.
+
+    Attributes:
+        expires_s: when the server ends the session, in Unix seconds by its clock; None if it does
+            not report that.
+    """
+
+    expires_s: float | None = None
 
 
 class Done(msgspec.Struct, frozen=True):

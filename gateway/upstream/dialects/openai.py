@@ -100,6 +100,7 @@ class OpenAiSession:
         self._use(options.encoding)
         self._is_ready = False
         self._is_conversation = False  # as the server created the session
+        self._expires_s: float | None = None  # likewise
         self._item_bytes = 0  # of the open turn, as sent
         self._items = Items(is_chained=not is_beta)
 
@@ -176,7 +177,9 @@ class OpenAiSession:
             raise UpstreamError("model-mismatch", f"the server's Realtime API is {created.api}")
         if self._is_ready:
             return ()
-        self._is_conversation = created.session is not None and created.session.is_conversation
+        if session := created.session:
+            self._is_conversation = session.is_conversation
+            self._expires_s = session.expires_s
         return (Send((self._update(),)),)
 
     def _use(self, encoding: Encoding) -> None:
@@ -229,7 +232,7 @@ class OpenAiSession:
         if self._is_ready:
             return ()
         self._is_ready = True
-        return (Ready(),)
+        return (Ready(session.expires_s or self._expires_s),)
 
     def _handle(self, error: events.Problem) -> Iterable[Event]:
         """Process a refused commit; end the session after any other error."""

@@ -47,12 +47,14 @@ class Configuration(msgspec.Struct, frozen=True):
         input_audio_format: only in the beta version of the API.
         turn_detection: likewise.
         request_id: only in Mistral's API.
+        expires_at: when the server ends the session, in Unix seconds.
     """
 
     type: str | None = None
     input_audio_format: Any = None
     turn_detection: Any = None
     request_id: Any = None
+    expires_at: Any = None
     audio: Audio | None = None
 
     @property
@@ -61,6 +63,11 @@ class Configuration(msgspec.Struct, frozen=True):
         if self.request_id is not None:
             return "Mistral's"
         return BETA if self.input_audio_format is not None else OPENAI
+
+    @property
+    def expires_s(self) -> float | None:
+        """When the session ends, if that is a number."""
+        return self.expires_at if isinstance(self.expires_at, int | float) else None
 
     @property
     def detects_voice(self) -> bool:

@@ -22,6 +22,7 @@ from gateway.transcript.events import StreamEnded, TranscriptEvent
 from tests.gateway.scripted import ScriptedReservation, ScriptedStream, ScriptedTransport, settle
 from tests.simulation import loop
 
+WALL_S = 1_700_000_000.0
 CHUNK = 640  # bytes of mu-law in 80 ms
 
 
@@ -73,8 +74,8 @@ class StreamHarness:
                 metrics=self.metrics,
                 limits=CallLimits(**settings | limits),
                 monotonic_s=asyncio.get_running_loop().time,
-                new_epoch=epochs(lambda: 1_700_000_000.0),
-                wall_s=lambda: 1_700_000_000.0,
+                new_epoch=epochs(lambda: WALL_S),
+                wall_s=lambda: WALL_S,
                 random=Random(1),  # noqa: S311  # the same jitter in each run
             ),
             reservation or self.reservation,

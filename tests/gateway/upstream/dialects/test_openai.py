@@ -257,6 +257,25 @@ class TestHandshake:
         assert list(session.receive(event("session.updated", session=extra))) == [Ready()]
 
     @pytest.mark.parametrize(
+        ("created", "updated", "expires_s"),
+        [
+            ({}, {"expires_at": 1_700_003_600}, 1_700_003_600),
+            ({"expires_at": 17}, {}, 17),
+            ({"expires_at": 17}, {"expires_at": 18.5}, 18.5),
+            ({"expires_at": 17}, {"expires_at": 0}, 17),
+            ({"expires_at": 17}, {"expires_at": "2026-10-20"}, 17),
+            ({"expires_at": [17]}, {"expires_at": None}, None),
+        ],
+    )
+    def test_the_end_of_the_session(
+        self, created: Any, updated: Any, expires_s: float | None
+    ) -> None:
+        session = OPENAI.session(Options("m"))
+        list(session.receive(event("session.created", session=created)))
+        ready = list(session.receive(event("session.updated", session=updated)))
+        assert ready == [Ready(expires_s)]
+
+    @pytest.mark.parametrize(
         ("message", "reason"),
         [
             (error("model_not_found"), "model-not-found"),
