@@ -1,6 +1,5 @@
 """`./run compare`: the same recordings through several servers, and a table of the results."""
 
-import asyncio
 import itertools
 import re
 import statistics
@@ -21,6 +20,7 @@ from cli.errors import CommandError
 from cli.lone_session import SEGMENT_PAUSE_MS, LoneSession
 from cli.model_server import Language
 from common.settings import SettingsError, sentences
+from deploy.local.processes import together
 from gateway.admission.endpoint import Access
 from gateway.admission.routes import EndpointConfig, load_routes
 from gateway.calls.placed_answers import PlacedAnswer
@@ -111,8 +111,10 @@ def compare(
         try:
             for path, text in zip(recording, known, strict=False):
                 with progress.status(f"{path.name}, in real time, to {len(chosen)} servers"):
-                    outcomes = await asyncio.gather(*(_play(each, path) for each in chosen))
-                for server, outcome in zip(chosen, outcomes, strict=True):
+                    async with together() as tasks:
+                        played = [tasks.create_task(_play(each, path)) for each in chosen]
+                for server, task in zip(chosen, played, strict=True):
+                    outcome = task.result()
                     cells = _row(server, outcome, text, language)
                     table.add_row(path.name, server.label, *cells)
                     if outcome.error:

@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.compare import Server
+from cli.compare import compare as play_and_compare
+from cli.errors import CommandError
 from cli.transcribe import process
 from container.cpu.checksum import ChecksumTranscriber
 from container.cpu.server import Engine
 from container.cpu.settings import ModelName, Realtime, Settings
+from gateway.admission.endpoint import Access
+from gateway.upstream.dialects.dialect import Options
+from gateway.upstream.dialects.voxtral import Voxtral
+from gateway.upstream.transport import UpstreamStream
 from tests.cli.audio.files import wav
 from tests.container.cpu.dialogue import serving
 
@@ -144,6 +151,37 @@ async def test_servers_are_compared(tmp_path: Path) -> None:
     assert cells[0][1::4] == ["main", "2.0000"]
     assert all(cell.endswith(" s") for row in cells[:2] for cell in row[3:5])
     assert "right" not in out + err
+
+
+def test_an_unreadable_recording_ends_all_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: the other servers' sessions continued until their connections were closed."""
+    path = tmp_path / "mono.wav"
+    path.write_bytes(wav(bytes(32_000), rate_hz=16_000, bits=16))
+    happened: list[str] = []
+
+    class Transport:
+        """Never opens a stream; the recording disappears meanwhile."""
+
+        longest_stream_s = None
+
+        async def open(self, *_: object) -> UpstreamStream:
+            path.unlink()
+            never: asyncio.Future[UpstreamStream] = asyncio.get_running_loop().create_future()
+            try:
+                return await never
+            finally:
+                happened.append("session ended")
+
+        async def close(self) -> None:
+            happened.append("closed")
+
+    server = Server("any", Access(Transport(), Voxtral(), Options("m")), None)
+    monkeypatch.setattr("cli.compare._servers", lambda *_: [server, server])
+    with pytest.raises(CommandError, match="No such file"):
+        play_and_compare([], [path])
+    assert happened == ["session ended", "closed", "closed"]
 
 
 async def test_an_unknown_server_is_refused(tmp_path: Path) -> None:
