@@ -1,10 +1,9 @@
 """Whole calls with servers of Deepgram that differ in what its documentation leaves open."""
 
-import asyncio
-
 import pytest
 
 from gateway.upstream.dialects.deepgram import Deepgram
+from tests.vendors import scenes
 from tests.vendors.calls import call
 from tests.vendors.deepgram_server import Script, serving
 from tests.vendors.servers import LOST
@@ -41,7 +40,6 @@ SCRIPTS = {
 }
 FEW = ["usual", "late-finals", "cut-second", "no-silence-no-interims", "stuck"]
 DEEPGRAM = Deepgram()
-SPEECH = ((3, 700), (1, 2500), (12, 300), (14, 2000))
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
@@ -50,10 +48,7 @@ async def test_each_word_arrives_once(script: Script) -> None:
     """In a call with a cough, a lost connection, a hold, and a hang-up in the middle of a word."""
     async with serving(script) as server:
         async with call(server.url, DEEPGRAM, idle_timeout_s=90) as caller:
-            await caller.pause(300)
-            await caller.talk(SPEECH)
-            await caller.send(music(300))
-            await caller.pause(9000)
+            await scenes.talk_and_cough(caller)
             await caller.say(5)
             server.end(LOST)
             await caller.say(4)
@@ -68,15 +63,7 @@ async def test_each_word_arrives_once(script: Script) -> None:
 async def test_coughs_and_music_are_no_gap() -> None:
     async with serving(Script()) as server:
         async with call(server.url, DEEPGRAM) as caller:
-            await caller.say(3)
-            await caller.pause(2000)
-            await caller.send(music(300))
-            await caller.pause(30_000)
-            await caller.say(3)
-            await caller.send(music(30_000))
-            await caller.say(3)
-            await caller.pause(2000)
-            await caller.send(music(300))
+            await scenes.make_sounds(caller)
         assert len(server.peers) <= 7
     caller.assert_whole(times=False)
 
@@ -101,10 +88,8 @@ async def test_minutes_of_music_without_an_answer_do_not_end_the_call() -> None:
 async def test_lost_connections_repeat_no_word(name: str) -> None:
     async with serving(SCRIPTS[name]) as server:
         async with call(server.url, DEEPGRAM) as caller:
-            for lost_s in (0.5, 3.3, 6.9, 8.4, 13.1, 19.7):
-                asyncio.get_running_loop().call_later(lost_s, server.end, LOST)
-            await caller.talk(((7, 1500), (1, 600), (12, 3000), (15, 2000), (3, 0)))
-        assert len(server.peers) == 7
+            await scenes.talk_over_lost_connections(caller, server)
+        assert len(server.peers) == scenes.CONNECTIONS
     caller.assert_whole(delta_times=True)
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.upstream.dialects.mistral import Mistral
+from tests.vendors import scenes
 from tests.vendors.calls import call
 from tests.vendors.mistral_server import Script, serving
 from tests.vendors.servers import LOST
 from tests.vendors.socket_loop import in_virtual_time
-from tests.vendors.words import music
 
 SCRIPTS = {
     "turns": Script(),
@@ -46,10 +46,7 @@ async def test_each_word_arrives_once(script: Script) -> None:
     """In a call with a cough, a hold, and a hang-up in the middle of a word."""
     async with serving(script) as server:
         async with call(server.url, MISTRAL, idle_timeout_s=90) as caller:
-            await caller.pause(300)
-            await caller.talk(((3, 700), (1, 2500), (12, 300), (14, 2000)))
-            await caller.send(music(300))
-            await caller.pause(9000)
+            await scenes.talk_and_cough(caller)
             await caller.talk(((5, 1100), (4, 0)))
             await caller.hold(25)
             await caller.say(6, last_ms=280)
@@ -74,10 +71,8 @@ async def test_a_lost_connection_and_a_rollover_repeat_no_word(script: Script) -
 async def test_lost_connections_repeat_no_word(name: str) -> None:
     async with serving(SCRIPTS[name]) as server:
         async with call(server.url, MISTRAL) as caller:
-            for lost_s in (0.5, 3.3, 6.9, 8.4, 13.1, 19.7):
-                asyncio.get_running_loop().call_later(lost_s, server.end, LOST)
-            await caller.talk(((7, 1500), (1, 600), (12, 3000), (15, 2000), (3, 0)))
-        assert len(server.peers) == 7
+            await scenes.talk_over_lost_connections(caller, server)
+        assert len(server.peers) == scenes.CONNECTIONS
     caller.assert_whole(times=False)
 
 
@@ -86,19 +81,10 @@ async def test_lost_connections_repeat_no_word(name: str) -> None:
 async def test_coughs_and_music_lose_no_word(name: str) -> None:
     """A session that fails because of the music may leave the cough before it to be declared."""
     async with serving(SCRIPTS[name]) as server, call(server.url, MISTRAL) as caller:
-        await caller.say(3)
-        await caller.pause(2000)
-        await caller.send(music(300))
-        await caller.pause(30_000)
-        await caller.say(3)
-        await caller.send(music(30_000))
-        await caller.say(3)
-        await caller.pause(2000)
-        await caller.send(music(300))
+        await scenes.make_sounds(caller)
     caller.assert_whole(times=False, gaps=True)
-    sounds = [(2800, 3900), (34_400, 65_000), (67_600, 68_500)]
     for gap in caller.gaps:
-        assert any(a <= gap.from_ms and gap.to_ms <= b for a, b in sounds), gap
+        assert any(a <= gap.from_ms and gap.to_ms <= b for a, b in scenes.SOUNDS_MS), gap
 
 
 @pytest.mark.parametrize("message", ["Failed", {"detail": [{"loc": ["x"], "msg": "failed"}]}])
