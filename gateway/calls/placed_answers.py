@@ -84,12 +84,14 @@ class AnswerPlacer:
         self._timeline = timeline
         self._on_answer = on_answer
         self._monotonic_s = monotonic_s
-        self._is_current = is_current
         self._held: deque[PlacedAnswer] = deque()
+        # Not a method: that would cost another call per answer.
+        self._pass_on: Callable[[PlacedAnswer], None]
+        self._pass_on = on_answer if is_current else self._held.append
 
     def make_current(self) -> None:
         """Pass on the held answers, and from now on each answer at once."""
-        self._is_current = True
+        self._pass_on = self._on_answer
         while self._held:
             self._on_answer(self._held.popleft())
 
@@ -156,9 +158,3 @@ class AnswerPlacer:
             self._pass_on(
                 msgspec.structs.replace(answer, is_missed=is_missed, is_assumed=is_assumed)
             )
-
-    def _pass_on(self, answer: PlacedAnswer) -> None:
-        if self._is_current:
-            self._on_answer(answer)
-        else:
-            self._held.append(answer)

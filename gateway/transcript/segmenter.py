@@ -88,7 +88,9 @@ class Segmenter:
             events.append(self._add_words(text, placement, delta_received_s))
         elif self._is_open:
             self._space += text
-        self._cover(placement.end_ms, is_final=is_final)
+        self._covered_ms = placement.end_ms
+        if is_final:
+            self._answer(placement.end_ms, self._length)
         return events
 
     def replace(
@@ -275,11 +277,6 @@ class Segmenter:
             return []
         events = self._start_over() if self._length > self._final_length else []
         return [*events, self._close(reason)]
-
-    def _cover(self, until_ms: int, *, is_final: bool) -> None:
-        self._covered_ms = until_ms
-        if is_final:
-            self._answer(until_ms, self._length)
 
     def _answer(self, until_ms: int, final_length: int) -> None:
         """Record until where audio is answered, and how much of the open segment is final."""

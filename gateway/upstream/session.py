@@ -213,7 +213,7 @@ class RealtimeSession:
 
     def _apply(self, events: Iterable[Event]) -> None:
         for event in events:
-            if self.is_over:  # the listener has ended it
+            if self.state is SessionState.CLOSED:  # the listener has ended it
                 return
             self._handle(event)
 
