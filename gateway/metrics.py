@@ -157,8 +157,8 @@ class Metrics:
         )
         self.unproven_speech_seconds_total = self._counter(
             "unproven_speech_seconds_total",
-            "Audio as loud as speech, in seconds, near the end of text without times, which may "
-            "lack its words: its session failed next.",
+            "Audio as loud as speech, in seconds, whose text may be incomplete: it came without "
+            "times and was taken for complete, and its session failed next.",
         )
 
     def _create_admission(self) -> None:

@@ -4,7 +4,7 @@ A server that answers only speech sends nothing for a cough, and nothing once it
 working. So what it left out is in doubt until the server proves that it works:
 
     assumed     it sent no text for it: noise, if later text becomes final or the session ends well
-    spoken      text without times may end before it or after it; or it is right after a word
+    spoken      its text, without times, was taken for complete; or it is right after a word
 
 If the session fails first, what can be sent again is, and the next session decides. Of the rest,
 what was assumed is missing; what may be spoken is only counted, as its words may be published.
@@ -77,8 +77,8 @@ class DoubtfulAudio:
         from_ms, until_ms = answered_ms, answer.answered_ms or 0
         _add(self._spoken, (span for span in self.word_end if from_ms <= span[0] < until_ms))
         if answer.text:
-            end_ms, from_ms = answer.text_ends_ms
-            _add(self._spoken, self._loud.within(end_ms, from_ms))
+            from_ms = answer.text_end_ms
+            _add(self._spoken, self._loud.within(answer.placement.start_ms, from_ms))
         _add(self._assumed, self._loud.within(from_ms, until_ms))
         self._update()
 

@@ -31,7 +31,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
         provisional: more text, which is provisional although `text` is final.
         language: the language that the server detected, BCP 47; None if it does not report it.
         is_assumed: whether the server has not answered: it sends nothing for what is no speech.
-        text_ends_ms: the earliest and the latest time at which an assumed text may end.
+        text_end_ms: the latest time at which an assumed text may end.
     """
 
     text: str
@@ -45,7 +45,7 @@ class PlacedAnswer(msgspec.Struct, frozen=True, gc=False):
     provisional: str = ""
     language: str | None = None
     is_assumed: bool = False
-    text_ends_ms: tuple[int, int] = (0, 0)
+    text_end_ms: int = 0
 
     @classmethod
     def silence(cls, placement: Placement, now_s: float) -> "PlacedAnswer":
@@ -66,8 +66,7 @@ class AnswerPlacer:
     Attributes:
         answered_ms: audio of the session before this time is answered.
         is_within_runs: whether text is limited to one side of a jump of the media clock.
-        assuming_from_ms: if text becomes final that the server has not made final, the earliest
-            time, of the session's audio, at which it may end; None otherwise.
+        is_assuming: whether text becomes final that the server has not made final.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class AnswerPlacer:
     ) -> None:
         self.answered_ms = 0
         self.is_within_runs = False
-        self.assuming_from_ms: int | None = None
+        self.is_assuming = False
         self._timeline = timeline
         self._on_answer = on_answer
         self._monotonic_s = monotonic_s
@@ -120,12 +119,9 @@ class AnswerPlacer:
             answer.provisional,
             answer.language,
         )
-        if (from_ms := self.assuming_from_ms) is not None:
+        if self.is_assuming:
             latest_ms = self._timeline.media_ms(min(end_ms + USUAL_DELAY_MS, until_ms or end_ms))
-            earliest_ms = self._timeline.media_ms(min(max(start_ms, from_ms), end_ms))
-            placed = msgspec.structs.replace(
-                placed, is_assumed=True, text_ends_ms=(earliest_ms, latest_ms)
-            )
+            placed = msgspec.structs.replace(placed, is_assumed=True, text_end_ms=latest_ms)
         self._pass_on(placed)
 
     def answer_quiet(self, quiet: Quiet) -> None:

@@ -114,9 +114,9 @@ class SpeechClock:
             self._health.fail_mute()
 
     def _cut(self, speech: Speech) -> None:
-        self._placer.assuming_from_ms = self._speech.text_end_ms
+        self._placer.is_assuming = True
         self._session.cut(speech)
-        self._placer.assuming_from_ms = None
+        self._placer.is_assuming = False
 
     def _answer_silence(self) -> None:
         until_ms = self._audio.sent_ms - self._quiet_ms

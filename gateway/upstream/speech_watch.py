@@ -41,8 +41,6 @@ _LEAST_PAUSE_S: Final = 2.0
 _SLOW_S: Final = 1.5  # text so long after its speech, by its estimate in silence, is late
 _MOST_SENT: Final = 256  # chunks
 _ANSWER_S: Final = 0.5  # for audio that is sent at once, as before a hold, until its text arrives
-# The longest time from audio to its text, if the server is in time: its delay, and the network.
-_IN_TIME_S: Final = 1.0
 _FINAL_S: Final = 4.0  # more time than for text, until the text is final
 # Text for less than this share of loud audio can't be all of its text: 2.5 characters per second.
 _CHARACTER_MS: Final = 400
@@ -287,12 +285,6 @@ class SpeechWatch:
         if not (self._repeats and self.has_provisional):
             return None
         return self._speech(min(self.covered_ms, self._reach_ms))
-
-    @property
-    def text_end_ms(self) -> int:
-        """Where the newest text ends at the earliest, by its arrival; 0 if that is unknown."""
-        latest_s = self._text_s - _IN_TIME_S
-        return next((end_ms for end_ms, s in reversed(self._sent) if s <= latest_s), 0)
 
     @property
     def _reach_ms(self) -> int:

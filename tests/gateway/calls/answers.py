@@ -11,9 +11,7 @@ def answered(text: str, start_ms: int, end_ms: int, *, is_final: bool = True) ->
     return PlacedAnswer(text, placement, answered_ms, 0.0, end_ms - start_ms)
 
 
-def assumed(
-    until_ms: int, text: str = "", *, start_ms: int = 0, ends_ms: tuple[int, int] = (0, 0)
-) -> PlacedAnswer:
+def assumed(until_ms: int, text: str = "", *, start_ms: int = 0, end_ms: int = 0) -> PlacedAnswer:
     """Return an answer that the server did not give, with the text it had sent before."""
-    placement = Placement(start_ms, ends_ms[1] if text else until_ms, 0.0)
-    return PlacedAnswer(text, placement, until_ms, 0.0, 0, is_assumed=True, text_ends_ms=ends_ms)
+    placement = Placement(start_ms, end_ms if text else until_ms, 0.0)
+    return PlacedAnswer(text, placement, until_ms, 0.0, 0, is_assumed=True, text_end_ms=end_ms)

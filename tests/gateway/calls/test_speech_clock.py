@@ -416,7 +416,7 @@ class TestFailuresOfTheServer:
             await call.hang_up()
         assert [(final.start_ms, final.end_ms) for final in call.finals()[1:]] == [(1040, 1600)]
         assert spoken(harness.events) == checksums(call.sent)
-        assert 0.3 < counted(harness, "unproven_speech_seconds_total") < 0.5
+        assert 1.0 < counted(harness, "unproven_speech_seconds_total") < 1.1
 
     @in_virtual_time
     async def test_what_may_be_the_end_of_a_text_without_times_is_counted(self) -> None:
@@ -428,7 +428,7 @@ class TestFailuresOfTheServer:
             await call.speak(audit.noise(1, 1520) + silence(15_000))
             await call.hang_up()
         assert spoken(harness.events) == checksums(call.sent)[:13]
-        assert 0.9 < counted(harness, "unproven_speech_seconds_total") < 1.1
+        assert 1.5 < counted(harness, "unproven_speech_seconds_total") < 1.7
 
     @ALL
     @in_virtual_time
