@@ -203,7 +203,7 @@ class _SpeechOnly:
         chunk = self._pcm[:_CHUNK_BYTES]
         del self._pcm[:_CHUNK_BYTES]
         text = self._checksums.next_text(last=last)
-        return text if len(chunk.rstrip(b"\0")) > _RINGING_BYTES else ""
+        return text if len(chunk.strip(b"\0")) > _RINGING_BYTES else ""
 
     def abandon(self) -> None:
         """Do nothing: no work runs in the background."""

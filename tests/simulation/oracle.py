@@ -34,6 +34,7 @@ _FIRST_FLUSH_S: Final = 0.1
 # Words that a server did not time may lie up to a replay's length late. A word that a server places
 # just beyond a jump of the media clock is moved to this side.
 _SLACK_MS: Final = {DialectName.MISTRAL: REPLAY_MS + 1000, DialectName.DEEPGRAM: 160}
+_RINGING_MS: Final = 3  # a sound that a server of words does not answer
 _BACK_S: Final = 1.0  # the longest backoff and an exchange
 
 
@@ -152,9 +153,12 @@ def _judge_incarnation(
         yield f"{sums.shed_deltas} words came in finals only"
     if sums.wrong_ms:
         yield f"{sums.wrong_ms} ms wrong"
-    unproven_ms[owner.gateway] = unproven_ms.get(owner.gateway, 0) - sums.unaccounted_ms
-    if unproven_ms[owner.gateway] < 0 and sums.unaccounted_ms and ends:
-        yield f"{sums.unaccounted_ms} ms unaccounted for"
+    lost_ms = sums.unaccounted_ms
+    if DialectName.MISTRAL in dialects:
+        lost_ms = max(0, lost_ms - _RINGING_MS)
+    unproven_ms[owner.gateway] = unproven_ms.get(owner.gateway, 0) - lost_ms
+    if unproven_ms[owner.gateway] < 0 and lost_ms and ends:
+        yield f"{lost_ms} ms unaccounted for"
 
 
 def _end_after(event: Mapping[str, str], audio: Mapping[str, bytes]) -> dict[str, str]:
