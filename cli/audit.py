@@ -8,7 +8,8 @@ transcribed twice, or transcribed in a gap, is duplicated. Audio that is neither
 a gap is unaccounted for.
 
 A server that gets G.711 as it came receives only every second of these samples: the engine repeats
-each. So the checksum of that is correct, too.
+each. So the checksum of that is correct, too. With a server that gets PCM at 24 kHz, of which every
+third sample is one of these, it repeats the others of each two.
 
 The expected audio is computed by `cli.reference_audio`, which shares no code with the gateway.
 """
@@ -32,7 +33,7 @@ _MULAW_RATE_HZ: Final = 8000
 _TAIL_MS: Final = 3  # of the interpolator: 46 samples at 16 kHz, rounded up
 # OpenAI's dialect pads shorter turns with silence.
 _SHORTEST_ITEM_BYTES: Final = 100 * _PCM_BYTES_PER_MS
-_WHOLE_WORDS: Final = 4  # of `_checksums`: with or without the tail, with or without G.711
+_WHOLE_WORDS: Final = 6  # of `_checksums`: with or without the tail, of three servers
 _GRID_MS: Final = 20  # most sessions' audio begins at a multiple of this
 _SILENCE: Final = 0xFF  # the positive zero of G.711 mu-law
 _SIGN: Final = 0x80  # the negative zero differs in this bit
@@ -228,12 +229,13 @@ class _TrackCoverage:
         best: list[list[Span]] = []
         for gaps in ((), self._gaps):
             tokens = _tokens(row.start_ms, row.end_ms, gaps)
-            if is_last:
-                tokens.append([(row.end_ms, row.end_ms)])  # the filter's tail may be a token
+            # The filter's tail may be a token: it is in a turn, but after the turn's speech.
+            tokens.append([(row.end_ms, row.end_ms)])
+            tails = 2 if is_last else 1
             found, at = [], 0
             for word in row.words:
                 for ahead in range(at, len(tokens)):
-                    begins, ends = is_first and ahead == 0, is_last and ahead >= len(tokens) - 2
+                    begins, ends = is_first and ahead == 0, ahead >= len(tokens) - tails
                     if word in self._checksums(tokens[ahead], begins=begins, ends=ends):
                         found.append(tokens[ahead])
                         at = ahead + 1
@@ -285,11 +287,11 @@ class _TrackCoverage:
                 after = pcm[at : at + size].rjust(_CHUNK_BYTES, b"\0")
                 end_ms = min(border_ms + part_ms, length_ms)
                 part = before[: min(at, size)]
-                for audio in (before, g711_pcm(before), part, g711_pcm(part)):
+                for word in (*_words(before), *_words(part)):
                     spans = [(max(0, border_ms - part_ms), border_ms)]
-                    index.setdefault(_checksum(audio), []).append(spans)
-                for audio in (after, g711_pcm(after)):
-                    index.setdefault(_checksum(audio), []).append([(border_ms, end_ms)])
+                    index.setdefault(word, []).append(spans)
+                for word in _words(after):
+                    index.setdefault(word, []).append([(border_ms, end_ms)])
         return index
 
     def _index(self, step_ms: int) -> _Index:
@@ -310,8 +312,7 @@ class _TrackCoverage:
     def _checksums(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[str]:
         """Yield the checksums that are correct for a token; arguments as for `_received`."""
         for pcm in self._received(spans, begins=begins, ends=ends):
-            yield _checksum(pcm)
-            yield _checksum(g711_pcm(pcm))
+            yield from _words(pcm)
 
     def _received(self, spans: Sequence[Span], *, begins: bool, ends: bool) -> Iterable[bytes]:
         """Yield the audio that a server may have received for a token, as PCM.
@@ -366,9 +367,20 @@ def _checksum(pcm: bytes) -> str:
     return f"{zlib.crc32(pcm):08x}"
 
 
+def _words(pcm: bytes) -> Iterable[str]:
+    """Yield the checksums of some audio as servers receive it."""
+    for audio in (pcm, g711_pcm(pcm), pcm_of_24_khz(pcm)):
+        yield _checksum(audio)
+
+
 def g711_pcm(pcm: bytes) -> bytes:
     """Return what the checksum engine makes of the G.711 audio of `expected_pcm`, at 16 kHz."""
     return np.repeat(np.frombuffer(pcm, "<i2")[1::2], 2).tobytes()
+
+
+def pcm_of_24_khz(pcm: bytes) -> bytes:
+    """Return likewise what it makes of `expected_pcm` that was resampled to 24 kHz."""
+    return np.repeat(np.frombuffer(pcm, "<i2")[::2], 2).tobytes()
 
 
 def _tokens(start_ms: int, end_ms: int, gaps: Sequence[Span]) -> list[list[Span]]:

@@ -27,13 +27,13 @@ class Converter:
     Args:
         coding: how its samples are encoded.
         rate_hz: its rate.
-        interpolates: whether G.711 is interpolated. If False, each of its samples is repeated, so
-            that the result depends on no other sample, as checksums need it.
+        interpolates: whether samples between those that both rates have are interpolated. If
+            False, these are repeated instead, and no others used, as checksums need it.
     """
 
     def __init__(self, coding: Coding, rate_hz: int, *, interpolates: bool = True) -> None:
         self._coding = coding
-        self._repeats = not interpolates and coding is not Coding.LINEAR
+        self._repeats = not interpolates
         self._half_sample = b""
         common = gcd(rate_hz, RATE_HZ)
         self._up, self._down = RATE_HZ // common, rate_hz // common
@@ -48,6 +48,7 @@ class Converter:
         self._history = np.zeros(2 * self._reach)
         self._skip = self._reach  # samples at the common rate until the next output
         self._owed = 0  # samples at the common rate that have no output
+        self._until_shared = 0  # samples until the next one that both rates have
 
     @property
     def pending(self) -> int:
@@ -60,7 +61,7 @@ class Converter:
         if self._up == self._down:
             return pcm
         if self._repeats:
-            return np.repeat(np.frombuffer(pcm, "<i2"), self._up).tobytes()
+            return self._repeat(np.frombuffer(pcm, "<i2"))
         self._owed += len(pcm) // 2 * self._up
         converted = self._filter(np.frombuffer(pcm, "<i2"))
         self._owed -= len(converted) // 2 * self._down
@@ -72,6 +73,11 @@ class Converter:
         converted = self._filter(np.zeros(self._reach)) if pending else b""
         self._reset()
         return converted[: 2 * pending]
+
+    def _repeat(self, pcm: np.ndarray) -> bytes:
+        shared = pcm[self._until_shared :: self._down]
+        self._until_shared = (self._until_shared - len(pcm)) % self._down
+        return np.repeat(shared, self._up).tobytes()
 
     def _filter(self, pcm: np.ndarray) -> bytes:
         if not len(pcm):

@@ -5,27 +5,28 @@
 Items are transcribed one at a time, in order. `committed` is sent at once. A connection needs a
 slot while it has an item.
 
-Written from OpenAI's API reference for Realtime and SGLang's source. Not imitated: semantic voice
-detection, noise reduction, log probabilities, conversations.
+Written from OpenAI's API reference for Realtime, and SGLang's and Speaches' source. Not imitated:
+semantic voice detection, noise reduction, log probabilities, conversations. Speaches transcribes
+several items at once, and fails one that its voice detection has begun if the client ends it: this
+is not imitated, either.
 """
 
 from collections import deque
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from container.cpu.clock import RATE_HZ
 from container.cpu.conversion import G711_HZ, Coding, Converter
 from container.cpu.generation import Rules
+from container.cpu.openai_encoder import BetaEncoder, Encoder
 from container.cpu.openai_items import Item
 from container.cpu.openai_protocol import (
     Append,
     Clear,
     Commit,
-    Encoder,
     Format,
-    Input,
     OpenAiServer,
     Pcm,
     Pcma,
@@ -35,6 +36,8 @@ from container.cpu.openai_protocol import (
     ServerVad,
     Update,
     check,
+    initial,
+    is_of,
     parse,
 )
 from container.cpu.server_session import (
@@ -47,7 +50,6 @@ from container.cpu.server_session import (
 from container.cpu.transcriber import Transcription
 from container.cpu.voice import Started, Stopped, VoiceDetector
 
-LONGEST_SESSION_S: Final = 3600
 _SHORTEST_ITEM_MS: Final = 100
 _LONGEST_SGLANG_ITEM_S: Final = 60
 _MOST_ITEMS: Final = 64
@@ -62,7 +64,7 @@ class OpenAiSession:
         server: which server is imitated.
         session_id: 16 hex digits.
         created_s: seconds since the epoch.
-        is_conversation: whether the address has a model, so that the session is a conversation.
+        model: that of the address, which Speaches needs; with OpenAI it makes a conversation.
     """
 
     idle_s: Final = None
@@ -73,25 +75,35 @@ class OpenAiSession:
         server: OpenAiServer,
         session_id: str = "",
         created_s: int = 0,
-        *,
-        is_conversation: bool = False,
+        model: str | None = None,
     ) -> None:
         self._rules = rules
         self._server = server
         self._id = session_id
-        self._created_s = created_s
-        self._is_conversation = is_conversation and server is not OpenAiServer.SGLANG
-        self._encoder = Encoder(session_id)
-        may_detect = server is OpenAiServer.ITEMS
-        self._input = Input(Pcm(), None, None, ServerVad() if may_detect else None)
+        self._is_beta = server is OpenAiServer.SPEACHES
+        of_openai = server in (OpenAiServer.STREAMING, OpenAiServer.ITEMS)
+        self._is_conversation = model is not None and of_openai
+        self._encoder = self._make_encoder(created_s)
+        self._input = initial(server, model or "")
         self._audio = self._converter(Pcm())
-        self._voice: VoiceDetector | None = None
         self._samples = 0  # of the session, at 16 kHz
         self._buffered = 0  # of these, since the last commit
+        self._counted = 0  # of these, by Speaches, which resamples each message by itself
+        self._timed_from_ms = 0  # with Speaches, the last commit
+        self._voice = self._detector(self._input.turn_detection) if self._is_beta else None
         self._numbered = 0
-        self._last_id: str | None = None  # of the newest committed item
         self._open: Item | None = None
         self._items: deque[Item] = deque()  # with the open one at the end
+
+    def _make_encoder(self, created_s: int) -> Encoder | BetaEncoder:
+        if self._is_beta:
+            return BetaEncoder(self._id)
+        return Encoder(
+            self._id,
+            created_s,
+            is_conversation=self._is_conversation,
+            reports_languages=self._server is OpenAiServer.ITEMS,  # as gpt-transcribe
+        )
 
     @property
     def phase(self) -> Phase:
@@ -112,7 +124,7 @@ class OpenAiSession:
         if isinstance(message, bytes):
             raise UnsupportedMessageError
         try:
-            replies = self._handle(parse(message))
+            replies = self._handle(parse(message, self._server))
         except RequestError as error:
             return [self._encoder.error(error)]
         if sum(item.backlog for item in self._items) > self._rules.max_backlog_s * RATE_HZ:
@@ -132,31 +144,23 @@ class OpenAiSession:
         if not self._items:
             return []
         item, encoder = self._items[0], self._encoder
-        is_early = self._server is not OpenAiServer.ITEMS
+        is_early = self._server in (OpenAiServer.STREAMING, OpenAiServer.SGLANG)
         if not (is_early or item.is_over):
             return []
-        replies: list[Reply] = [
-            encoder.item("delta", item.item_id, delta=text)
-            for text in item.advance(self._rules.clock)
-        ]
+        replies = encoder.deltas(item.item_id, item.advance(self._rules.clock))
         if item.is_over:
             self._items.popleft()
-            usage = {"type": "duration", "seconds": item.samples / RATE_HZ}
-            fields: dict[str, object] = {"transcript": item.text, "usage": usage}
-            if self._server is OpenAiServer.ITEMS:  # gpt-transcribe reports languages
-                fields["languages"] = [{"code": "en"}] if item.text else []
-            replies.append(encoder.item("completed", item.item_id, **fields))
+            replies += encoder.completed(item.item_id, item.text, item.samples / RATE_HZ)
         return replies
 
     def fail(self) -> list[Reply]:
         """Fail a committed item whose transcription does not finish."""
-        if self.phase is not Phase.DRAINING:
-            return []
-        item = self._items.popleft()
+        return self._fail(self._items[0]) if self.phase is Phase.DRAINING else []
+
+    def _fail(self, item: Item) -> list[Reply]:
+        self._items.remove(item)
         item.abandon()
-        text = "The model did not finish in time"
-        error = {"type": "server_error", "code": "server_error", "message": text, "param": None}
-        return [self._encoder.item("failed", item.item_id, error=error)]
+        return self._encoder.failed(item.item_id)
 
     def error(self, problem: str) -> str:
         """Encode a failure of the engine."""
@@ -187,20 +191,15 @@ class OpenAiSession:
     # The configuration
 
     def _describe(self, kind: str) -> str:
-        return self._encoder.session(
-            kind,
-            self._input,
-            created_s=self._created_s,
-            longest_s=LONGEST_SESSION_S,
-            is_conversation=self._is_conversation,
-        )
+        return self._encoder.session(kind, self._input)
 
     def _configure(self, update: Update) -> None:
         given = update.input
         if self._is_conversation:
             text = "Passing a transcription session update event to a realtime session"
             raise RequestError("invalid_parameter", f"{text} is not allowed.", update.event_id)
-        check(update, self._server, self._rules.model_name)
+        if not self._is_beta:
+            check(update, self._server, self._rules.model_name)
         fields = {name: getattr(given, name) for name in given.__struct_fields__}
         kept = {name: value for name, value in fields.items() if value is not UNSET}
         if isinstance(given.turn_detection, ServerVad):
@@ -209,20 +208,21 @@ class OpenAiSession:
         if given.format:
             self._audio = self._converter(given.format)
         if given.turn_detection is not UNSET or self._voice is None:
-            vad = self._input.turn_detection
-            self._voice = self._detector(vad) if isinstance(vad, ServerVad) else None
+            self._voice = self._detector(self._input.turn_detection)
 
     def _converter(self, form: Format) -> Converter:
         interpolates = self._rules.interpolates
         match form:
             case Pcm(rate_hz):
-                return Converter(Coding.LINEAR, rate_hz)
+                return Converter(Coding.LINEAR, rate_hz, interpolates=interpolates)
             case Pcmu():
                 return Converter(Coding.MULAW, G711_HZ, interpolates=interpolates)
             case Pcma():
                 return Converter(Coding.ALAW, G711_HZ, interpolates=interpolates)
 
-    def _detector(self, vad: ServerVad) -> VoiceDetector:
+    def _detector(self, vad: ServerVad | UnsetType | None) -> VoiceDetector | None:
+        if not isinstance(vad, ServerVad):
+            return None
         at_ms = self._samples // _SAMPLES_PER_MS
         return VoiceDetector(vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms, at_ms)
 
@@ -231,35 +231,34 @@ class OpenAiSession:
     def _append(self, append: Append) -> list[Reply]:
         if not self._input.transcription:
             raise RequestError("invalid_state", "Select a model first", append.event_id)
+        self._counted += len(append.audio) // 2 * 2 // 3
         return self._receive(self._audio.convert(append.audio))
 
     def _receive(self, pcm: bytes) -> list[Reply]:
         """Process audio, PCM16, 16 kHz."""
         self._samples += len(pcm) // 2
         self._buffered += len(pcm) // 2
-        if self._samples > LONGEST_SESSION_S * RATE_HZ:
-            return self._expire()
+        if self._samples > self._encoder.longest_s * RATE_HZ:
+            return self._encoder.expired()
         if self._voice is None:
             return self._add(pcm)
-        replies: list[Reply] = []
+        event, replies = self._encoder.event, list[Reply]()
         for step in self._voice.add(pcm):
             match step:
                 case Started(at_ms):
                     item_id = self._open_item().item_id
                     kind = "input_audio_buffer.speech_started"
-                    replies.append(self._encoder.event(kind, audio_start_ms=at_ms, item_id=item_id))
+                    start_ms = at_ms - self._timed_from_ms
+                    replies.append(event(kind, audio_start_ms=start_ms, item_id=item_id))
                 case Stopped(at_ms):
                     item_id = self._open_item().item_id
                     kind = "input_audio_buffer.speech_stopped"
-                    replies.append(self._encoder.event(kind, audio_end_ms=at_ms, item_id=item_id))
+                    end_ms = at_ms - self._timed_from_ms
+                    replies.append(event(kind, audio_end_ms=end_ms, item_id=item_id))
                     replies += self._commit()
                 case pcm:
                     replies += self._add(pcm)
         return replies
-
-    def _expire(self) -> list[Reply]:
-        text = "Your session hit the maximum duration of 60 minutes."
-        return [self._encoder.error(RequestError("session_expired", text)), Close(1001, text)]
 
     def _add(self, pcm: bytes) -> list[Reply]:
         if not pcm:
@@ -283,6 +282,8 @@ class OpenAiSession:
 
     def _commit_by_client(self, event_id: str | None) -> list[Reply]:
         buffered_ms = (self._buffered + self._audio.pending) / _SAMPLES_PER_MS
+        if self._is_beta:
+            buffered_ms = self._counted // _SAMPLES_PER_MS
         if buffered_ms < _SHORTEST_ITEM_MS:
             text = "Error committing input audio buffer: buffer too small. Expected at least 100ms"
             text += f" of audio, but buffer only has {buffered_ms:.2f}ms of audio."
@@ -295,18 +296,12 @@ class OpenAiSession:
     def _commit(self) -> list[Reply]:
         item = self._open_item()
         item.commit()
-        previous_id, self._last_id = self._last_id, item.item_id
-        self._open, self._buffered = None, 0
-        ids = {"item_id": item.item_id, "previous_item_id": previous_id}
-        event = self._encoder.event
-        content = [{"type": "input_audio", "transcript": None}]
-        kind = {"type": "message", "role": "user", "status": "completed"}
-        shown = {"id": item.item_id, "object": "realtime.item", **kind, "content": content}
-        replies: list[Reply] = [
-            event("input_audio_buffer.committed", **ids),
-            event("conversation.item.added", previous_item_id=previous_id, item=shown),
-            event("conversation.item.done", previous_item_id=previous_id, item=shown),
-        ]
+        self._open, self._buffered, self._counted = None, 0, 0
+        replies = self._encoder.committed(item.item_id)
+        if self._is_beta:
+            self._timed_from_ms = self._samples // _SAMPLES_PER_MS
+            if not is_of(self._input, self._rules.model_name):
+                return replies + self._fail(item)
         return [*replies, *(self.progress() if item is self._items[0] else ())]
 
     def _clear(self) -> list[Reply]:
@@ -316,5 +311,5 @@ class OpenAiSession:
             self._open = None
         if self._voice:
             self._voice.end()
-        self._buffered = 0
+        self._buffered = self._counted = 0
         return [self._encoder.event("input_audio_buffer.cleared")]

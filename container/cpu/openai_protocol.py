@@ -1,15 +1,17 @@
-"""Parse and encode the messages of OpenAI's Realtime transcription sessions. Pure.
+"""Parse the messages of a client of OpenAI's Realtime transcription sessions. Pure.
 
-    parse(text) -> Update | Append | Commit | Clear     a client's message
-    RequestError                                        an invalid message
+    parse(text, server) -> Update | Append | Commit | Clear     a client's message
+    RequestError                                                an invalid message
 
 Written from OpenAI's API reference for Realtime. Unknown parameters of a session are refused. Where
 the reference does not name the code of an error, `invalid_value` is used.
+
+Speaches speaks the beta version, in which a session has other parameters. It ignores unknown ones.
 """
 
 from binascii import Error as Base64Error
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import pybase64
@@ -17,7 +19,6 @@ from msgspec import UNSET, UnsetType
 
 _MAX_APPEND_BYTES: Final = 15 * 1024 * 1024
 _SGLANG_RATES: Final = (16_000, 24_000, 48_000)
-_ITEM: Final = "conversation.item.input_audio_transcription"
 
 
 class OpenAiServer(StrEnum):
@@ -26,6 +27,7 @@ class OpenAiServer(StrEnum):
     STREAMING = "streaming"  # gpt-live-transcribe: text before the commit, no voice detection
     ITEMS = "items"  # gpt-transcribe: text after the commit, voice detection unless it is off
     SGLANG = "sglang"  # other rates, fewer parameters, at most 60 s per item
+    SPEACHES = "speaches"  # the beta version: PCM at 24 kHz, no text before an item is complete
 
 
 class RequestError(Exception):
@@ -120,6 +122,18 @@ class _Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     include: tuple[Literal["item.input_audio_transcription.logprobs"], ...] = ()
 
 
+class _BetaSession(msgspec.Struct, frozen=True):
+    input_audio_format: msgspec.Raw | UnsetType = UNSET
+    input_audio_transcription: Transcription | UnsetType = UNSET
+    turn_detection: ServerVad | UnsetType | None = UNSET
+
+    @property
+    def input(self) -> Input:
+        return Input(
+            transcription=self.input_audio_transcription, turn_detection=self.turn_detection
+        )
+
+
 class Update(msgspec.Struct, frozen=True):
     """`session.update`."""
 
@@ -160,11 +174,11 @@ class _Message(msgspec.Struct, gc=False):
 
 _decode: Final = msgspec.json.Decoder(_Message).decode
 _decode_session: Final = msgspec.json.Decoder(_Session).decode
-_encode: Final = msgspec.json.Encoder().encode
+_decode_beta: Final = msgspec.json.Decoder(_BetaSession).decode
 
 
-def parse(text: str) -> Request:
-    """Parse one client message.
+def parse(text: str, server: OpenAiServer) -> Request:
+    """Parse one client message, as a server understands it.
 
     Raises:
         RequestError: the message is invalid.
@@ -182,7 +196,7 @@ def parse(text: str) -> Request:
         case "input_audio_buffer.clear":
             return Clear()
         case "session.update":
-            return Update(_session(message).audio.input, event_id)
+            return Update(_input(message, is_beta=server is OpenAiServer.SPEACHES), event_id)
         case unknown:
             raise RequestError("invalid_value", f"Invalid value: '{unknown}'", event_id)
 
@@ -203,16 +217,37 @@ def _audio(message: _Message) -> bytes:
     return audio
 
 
-def _session(message: _Message) -> _Session:
+def _input(message: _Message, *, is_beta: bool) -> Input:
     if message.session is UNSET:
         raise RequestError(
             "missing_required_parameter", "Missing required parameter: 'session'.", message.event_id
         )
     try:
-        return _decode_session(message.session)
+        if not is_beta:
+            return _decode_session(message.session).audio.input
+        session = _decode_beta(message.session)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         code = "unknown_parameter" if "unknown field" in str(error) else "invalid_value"
         raise RequestError(code, f"Invalid 'session': {error}", message.event_id) from None
+    if session.input_audio_format is not UNSET:
+        raise RequestError("", "Specifying `session.input_audio_format` is not supported.")
+    return session.input
+
+
+def initial(server: OpenAiServer, model: str) -> Input:
+    """Return the configuration before a client's; `model` is that of the address."""
+    match server:
+        case OpenAiServer.ITEMS:
+            return Input(Pcm(), None, None, ServerVad())
+        case OpenAiServer.SPEACHES:  # the values depend on the release
+            return Input(Pcm(), Transcription(model), None, ServerVad(0.6, 300, 350))
+        case _:
+            return Input(Pcm(), None, None, None)
+
+
+def is_of(given: Input, model: str) -> bool:
+    """Return whether a configuration selects this model."""
+    return isinstance(given.transcription, Transcription) and given.transcription.model == model
 
 
 def check(update: Update, server: OpenAiServer, model: str) -> None:
@@ -255,48 +290,3 @@ def _check_model(
     hints = (given.prompt, given.keywords, given.languages, given.delay)
     if is_sglang and any(hint is not UNSET for hint in hints):
         raise RequestError("not_supported", "Only language is supported", event_id)
-
-
-class Encoder:
-    """Encodes the messages of one session, each with another `event_id`."""
-
-    def __init__(self, session_id: str) -> None:
-        self._session_id = session_id
-        self._events = 0
-
-    def event(self, kind: str, **fields: object) -> str:
-        """Encode a message of any type."""
-        self._events += 1
-        event_id = f"event_{self._session_id}{self._events:06d}"
-        return _encode({"type": kind, "event_id": event_id, **fields}).decode()
-
-    def item(self, kind: str, item_id: str, **fields: object) -> str:
-        """Encode a message about the transcription of an item."""
-        return self.event(f"{_ITEM}.{kind}", item_id=item_id, content_index=0, **fields)
-
-    def error(self, problem: RequestError, kind: str = "invalid_request_error") -> str:
-        """Encode an `error`."""
-        return self.event(
-            "error",
-            error={
-                "type": kind,
-                "code": problem.code,
-                "message": problem.message,
-                "param": None,
-                "event_id": problem.event_id,
-            },
-        )
-
-    def session(
-        self, kind: str, effective: Input, *, created_s: int, longest_s: int, is_conversation: bool
-    ) -> str:
-        """Encode `session.created` or `session.updated`, with the effective configuration."""
-        session: dict[str, Any] = {
-            "type": "realtime" if is_conversation else "transcription",
-            "object": "realtime.session" if is_conversation else "realtime.transcription_session",
-            "id": f"sess_{self._session_id}",
-            "expires_at": created_s + longest_s,
-            "audio": {"input": effective},
-            "include": None,
-        }
-        return self.event(kind, session=session)

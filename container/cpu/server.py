@@ -1,7 +1,7 @@
 """The engine's HTTP server: routes, health and metrics.
 
 GET /v1/realtime       WebSocket: one `Connection` each, vLLM's API; with `?intent=transcription`
-                       OpenAI's
+                       OpenAI's, or SGLang's or Speaches' version of it
 GET /v1/listen         the same, Deepgram's API
 GET /v1/audio/transcriptions/realtime?model=
                        the same, Mistral's protocol
@@ -26,6 +26,7 @@ from common.exposition import metrics_of
 from container.cpu import deepgram, deepgram_query, mistral
 from container.cpu.connection import Connection
 from container.cpu.openai import OpenAiSession
+from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server_session import ServerSession
 from container.cpu.session import RealtimeSession
 from container.cpu.settings import Settings
@@ -78,16 +79,16 @@ class Engine:
     async def _serve_realtime(self, request: web.Request) -> web.StreamResponse:
         if not self._is_authorized(request, "Bearer"):
             return web.json_response({"error": "Unauthorized"}, status=401)
+        is_speaches = self._openai_server is OpenAiServer.SPEACHES
+        if _is_of_openai(request) and is_speaches and "model" not in request.query:
+            return web.json_response({"error": "Forbidden"}, status=403)
         return await self._serve(request, self._session(request))
 
     def _session(self, request: web.Request) -> ServerSession:
         session_id, now_s = secrets.token_hex(8), int(time.time())
-        if request.query.get("intent") == "transcription":
-            is_conversation = "model" in request.query
-            kind = self._openai_server
-            return OpenAiSession(
-                self._rules, kind, session_id, now_s, is_conversation=is_conversation
-            )
+        if _is_of_openai(request):
+            model = request.query.get("model")
+            return OpenAiSession(self._rules, self._openai_server, session_id, now_s, model)
         return RealtimeSession(self._rules, session_id, now_s)
 
     async def _serve_listen(self, request: web.Request) -> web.StreamResponse:
@@ -157,6 +158,10 @@ class Engine:
     async def _hold_transcriber(self, _app: web.Application) -> AsyncIterator[None]:
         yield
         await asyncio.get_running_loop().run_in_executor(None, self._transcriber.close)
+
+
+def _is_of_openai(request: web.Request) -> bool:
+    return request.query.get("intent") == "transcription"
 
 
 def _refused(status: int, code: str, message: str, request_id: str) -> web.Response:

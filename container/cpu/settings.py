@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         OpenAiServer.STREAMING,
         description="How /v1/realtime?intent=transcription behaves: as OpenAI with a model that "
         "shows text while audio arrives (streaming), as OpenAI with a model that answers items and "
-        "may detect voice (items), or as SGLang (sglang).",
+        "may detect voice (items), as SGLang (sglang), or as Speaches (speaches).",
     )
     api_key: SecretStr | None = Field(
         None,

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.audit import CHUNK_MS, Account, account, expected_pcm, noise
+from cli.audit import (
+    CHUNK_MS,
+    Account,
+    account,
+    expected_pcm,
+    g711_pcm,
+    noise,
+    pcm_of_24_khz,
+)
 
 LENGTH_MS = 1640  # twenty chunks and a half
 AUDIO = noise(1, LENGTH_MS)
@@ -120,6 +128,28 @@ def test_silence_needs_no_text() -> None:
     story.utter(720, 1200)
     story.end()
     assert story.account(audio) == Account(audio_ms=1200, transcribed_ms=1200)
+
+
+@pytest.mark.parametrize("heard", [bytes, g711_pcm, pcm_of_24_khz])
+def test_a_turn_has_silence_after_its_speech(heard: Callable[[bytes], bytes]) -> None:
+    """The filter rings there, so it may have a word after the end of the final, but only one."""
+    audio = noise(2, 400) + b"\xff" * 3200 + noise(3, 400)
+    pcm = heard(expected_pcm(audio, flush=True))
+    turns = ((0, 800), (800, 1200 + CHUNK_MS))
+    for repeats in (1, 2):
+        story = Story(length_ms=1200)
+        for start, end in turns:
+            chunks = (pcm[32 * at : 32 * (at + CHUNK_MS)] for at in range(start, end, CHUNK_MS))
+            words = [f"{zlib.crc32(chunk):08x}" for chunk in chunks if any(chunk)]
+            words += words[-1:] * (repeats - 1)
+            story.segment += 1
+            story.finals += 1
+            stop = start + 400
+            story.text("transcript.delta", " ".join(words), start, stop)
+            story.text("transcript.final", " ".join(words), start, stop)
+        story.end()
+        found = account(story.events, {"inbound": audio}, exact=False)
+        assert found == Account(1200, 1200, wrong_ms=2 * CHUNK_MS * (repeats - 1))
 
 
 def test_a_token_may_span_a_gap() -> None:

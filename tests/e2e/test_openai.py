@@ -1,7 +1,7 @@
 """Calls through the gateway to a server with OpenAI's protocol.
 
 The checksum engine outputs the CRC-32 of each 80 ms of an item. SGLang gets the samples at 16 kHz
-that the gateway decoded, OpenAI the mu-law that the carrier sent.
+that the gateway decoded, Speaches at 24 kHz, OpenAI the mu-law that the carrier sent.
 """
 
 import asyncio
@@ -52,13 +52,14 @@ async def assert_arrives(
 
 def checksums(mulaw: bytes, dialect: str) -> list[str]:
     pcm = audit.expected_pcm(mulaw, flush=True)
-    if dialect == "openai":
-        pcm = audit.g711_pcm(pcm)
+    made = {"openai": audit.g711_pcm, "speaches": audit.pcm_of_24_khz}
+    pcm = made[dialect](pcm) if dialect in made else pcm
     return [f"{zlib.crc32(pcm[at : at + 2560]):08x}" for at in range(0, len(pcm), 2560)]
 
 
 SERVERS = pytest.mark.parametrize(
-    ("dialect", "server"), [("sglang", "sglang"), ("openai", "streaming")]
+    ("dialect", "server"),
+    [("sglang", "sglang"), ("openai", "streaming"), ("speaches", "speaches")],
 )
 
 

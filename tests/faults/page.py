@@ -51,9 +51,9 @@ time:
 
 There are {len(test_failover.CASES)} cases. Each of the {len(test_failover.PAIRS)} ordered pairs of
 dialects plays {test_failover.PER_PAIR} of them, so that each case is played. The other endpoint
-must complete the call, without a gap. (If a session is slow or stalled, up to 1 s may be in a gap,
-because the replay buffer of these calls has only 4 s. A throttled one may end the call before its
-pending words.)"""
+must complete the call, without a gap. (If a session is slow or stalled, up to 1.4 s may be in a
+gap, because the replay buffer of these calls has only 4 s. A throttled one may end the call before
+its pending words.)"""
 _WHOLE: Final = "whole"
 _MAY_FAIL: Final = "whole, may fail"
 _MAY_NOT_START: Final = "whole or no stream"

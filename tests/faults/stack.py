@@ -84,6 +84,7 @@ SERVERS: Final = {
     DialectName.QWEN3_ASR: Server({"realtime": "qwen3-asr"}, has_bridge=True),
     DialectName.OPENAI: Server(path="/v1/realtime"),
     DialectName.SGLANG: Server({"openai_server": "sglang"}, path="/v1/realtime"),
+    DialectName.SPEACHES: Server({"openai_server": "speaches"}, path="/v1/realtime"),
     DialectName.DEEPGRAM: Server(model="nova-3"),
     DialectName.MISTRAL: Server(path=""),
 }

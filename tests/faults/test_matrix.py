@@ -40,7 +40,9 @@ async def test_all_audio_is_transcribed_once_or_in_a_gap(
 
 
 @pytest.mark.timeout(_ATTEMPTS * 9 * LIMIT_S)
-@pytest.mark.parametrize("dialect", [DialectName.DEEPGRAM, DialectName.SGLANG])
+@pytest.mark.parametrize(
+    "dialect", [DialectName.DEEPGRAM, DialectName.SGLANG, DialectName.SPEACHES]
+)
 async def test_cells_are_played_with_other_dialects(
     dialect: DialectName, redis_port: int, tmp_path: Path
 ) -> None:

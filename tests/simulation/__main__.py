@@ -63,9 +63,9 @@ def _options() -> argparse.Namespace:
         "--dialect",
         type=DialectName,
         default=DialectName.VOXTRAL,
-        choices=plan.SIMULATED,
+        choices=list(DialectName),
         metavar="DIALECT",
-        help=f"of the endpoints: {', '.join(plan.SIMULATED)}",
+        help=f"of the endpoints: {', '.join(DialectName)}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("-v", "--verbose", action="store_true", help="show everything that happens")

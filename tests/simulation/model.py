@@ -97,6 +97,12 @@ _SGLANG: Final = Server(
     error=_VLLM.error,
     unasked_done=_VLLM.unasked_done,
 )
+_SPEACHES: Final = Server(
+    session=lambda spec: OpenAiSession(_rules(spec), OpenAiServer.SPEACHES, model=MODEL),
+    done=_VLLM.done,
+    error=_VLLM.error,
+    unasked_done=_VLLM.unasked_done,
+)
 _OPENAI: Final = Server(
     session=lambda spec: OpenAiSession(_rules(spec), spec.openai),
     done=_VLLM.done,
@@ -122,6 +128,7 @@ _SERVERS: Final = {  # others: vLLM
     DialectName.MISTRAL: _MISTRAL,
     DialectName.OPENAI: _OPENAI,
     DialectName.SGLANG: _SGLANG,
+    DialectName.SPEACHES: _SPEACHES,
 }
 
 

@@ -114,10 +114,6 @@ class Plan:
     dialect: DialectName = DialectName.VOXTRAL  # of all endpoints
 
 
-# All that the CPU engine speaks. Speaches' is OpenAI's with other words: tests/vendors plays it.
-SIMULATED: Final = tuple(each for each in DialectName if each is not DialectName.SPEACHES)
-
-
 def rng(*names: object) -> random.Random:
     """Return a random generator whose seed is derived from the names."""
     return random.Random("/".join(map(str, names)))  # noqa: S311 - must be reproducible

@@ -12,10 +12,10 @@ from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import world
 from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 from tests.simulation.oracle import judge
-from tests.simulation.plan import SIMULATED, Call, Event, Fault, Hangup, Plan
+from tests.simulation.plan import Call, Event, Fault, Hangup, Plan
 
 TRACKS = ("inbound", "outbound")
-DIALECTS = SIMULATED
+DIALECTS = tuple(DialectName)
 AT_S = 1.5  # during speech
 FOR_S = 1.0
 UPSTREAM_LOSS = {  # reason of a broken connection, by link

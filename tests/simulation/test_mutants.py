@@ -20,7 +20,7 @@ from tests.gateway.publishing import memory_store
 from tests.gateway.publishing.memory_store import Claim, MemoryStore, Name, Owner
 from tests.simulation import model, plan, world
 from tests.simulation.oracle import judge
-from tests.simulation.plan import SIMULATED, Event, Fault, Plan
+from tests.simulation.plan import Event, Fault, Plan
 from tests.simulation.world import Events, Evidence
 
 SEEDS = range(60)
@@ -235,7 +235,9 @@ def say(events: Events, words: Callable[[list[str]], list[str]]) -> None:
     _number([event for event in events if event["epoch"] == final["epoch"]])
 
 
-@pytest.mark.parametrize("dialect", [each for each in SIMULATED if each is not DialectName.VOXTRAL])
+@pytest.mark.parametrize(
+    "dialect", [each for each in DialectName if each is not DialectName.VOXTRAL]
+)
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

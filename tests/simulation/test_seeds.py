@@ -13,7 +13,6 @@ from gateway.upstream.dialects.registry import DialectName
 from tests.simulation import plan, world
 from tests.simulation.model import StreamFault
 from tests.simulation.oracle import judge
-from tests.simulation.plan import SIMULATED
 from tests.simulation.seeds import run_seeds
 from tests.simulation.tally import EXPECTED
 
@@ -72,7 +71,7 @@ def test_seeds_that_failed_earlier(seed: int) -> None:
     assert judge(world.run(plan.draw(seed))) == []
 
 
-DIALECTS = [each for each in SIMULATED if each is not DialectName.VOXTRAL]
+DIALECTS = [each for each in DialectName if each is not DialectName.VOXTRAL]
 
 
 @pytest.mark.timeout(600)
@@ -81,7 +80,9 @@ def test_every_fault_of_a_session_is_survived_in_each_dialect(dialect: DialectNa
     outcomes = list(run_seeds(range(25), 1, dialect))
     assert {each.seed: each.problems for each in outcomes if each.problems} == {}
     counts = sum((each.counts for each in outcomes), Counter())
-    assert SESSIONS - counts.keys() == set()
+    # Text that is never provisional is never published again.
+    missing = {"segments replayed"} if dialect is DialectName.SPEACHES else set()
+    assert SESSIONS - counts.keys() == missing
 
 
 @pytest.mark.parametrize(

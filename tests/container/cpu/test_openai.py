@@ -44,9 +44,9 @@ class Client:
     """Sends messages to a session; a slot is free unless `has_slot` is False."""
 
     def __init__(
-        self, server: OpenAiServer = OpenAiServer.SGLANG, *, is_conversation: bool = False
+        self, server: OpenAiServer = OpenAiServer.SGLANG, *, model: str | None = None
     ) -> None:
-        self.session = OpenAiSession(RULES, server, "s", 1, is_conversation=is_conversation)
+        self.session = OpenAiSession(RULES, server, "s", 1, model)
         self.has_slot = True
         self.seen = list(map(json.loads, map(str, self.session.greet())))
         self.closes: list[Close] = []
@@ -137,7 +137,7 @@ class TestConfiguration:
             assert reply["error"]["event_id"] == "e1"
 
     def test_a_model_in_the_address_makes_a_conversation(self) -> None:
-        client = Client(OpenAiServer.STREAMING, is_conversation=True)
+        client = Client(OpenAiServer.STREAMING, model="m")
         assert client.seen[0]["session"]["type"] == "realtime"
         assert summary(client.send(update())) == ["invalid_parameter"]
 

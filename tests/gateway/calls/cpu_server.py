@@ -22,6 +22,7 @@ class CpuServer:
 
     Attributes:
         longest_stream_s: as the platform in front of it has.
+        name: of the dialect.
         dialect: the gateway's side.
         opened_s: when each session was opened.
         ended: why it has ended sessions: idle or old.
@@ -37,6 +38,7 @@ class CpuServer:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.longest_stream_s = longest_stream_s
+        self.name = dialect
         self.dialect = make_dialect(dialect)
         self.opened_s: list[float] = []
         self.ended: list[str] = []

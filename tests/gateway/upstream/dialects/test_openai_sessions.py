@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli import audit
 from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
 from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server import Engine
@@ -23,6 +24,7 @@ from tests.container.cpu.dialogue import MODEL, serving
 
 OPENAI = OpenAi(rate_hz=24_000, has_keywords=True, has_g711=True)
 SGLANG = OpenAi(rate_hz=16_000, has_keywords=False)
+SPEACHES = OpenAi(rate_hz=24_000, has_keywords=False, is_beta=True)
 CHUNK_BYTES = 2560
 BYTES_PER_MS = 32
 LIMIT_S = 10.0
@@ -79,7 +81,7 @@ async def opened(
     **settings: Any,
 ) -> AsyncIterator[tuple[RealtimeSession, Listener]]:
     engine = Engine(
-        Settings(model=ModelName.CHECKSUM, openai_server=server, **settings),
+        Settings(openai_server=server, **{"model": ModelName.CHECKSUM, **settings}),
         lambda _on_failed: transcriber or ChecksumTranscriber(),
     )
     async with serving(engine) as url:
@@ -149,6 +151,38 @@ async def test_a_server_that_refuses_g711_gets_pcm() -> None:
     assert len(recorder.heard[0]) == 32_000
 
 
+async def test_speaches_answers_each_turn_with_the_samples_that_both_rates_have() -> None:
+    turns = [noise(1, 2000), noise(2, 40), noise(3, 330)]
+    options = Options(MODEL, language="en-GB")
+    async with opened(SPEACHES, OpenAiServer.SPEACHES, options=options) as (session, listener):
+        for pcm in turns:
+            send(session, pcm, 0)
+        await session.finish()
+    assert listener.answers == listener.final, "nothing is shown before a turn is complete"
+    turns[1] += bytes(CHUNK_BYTES // 2)  # the rest of the first chunk
+    expected = [checksums(audit.pcm_of_24_khz(pcm)) for pcm in turns]
+    assert [answer.text for answer in listener.final] == expected
+    assert [answer.until_ms for answer in listener.final] == [2000, 2040, 2370]
+
+
+async def test_a_short_turn_in_odd_pieces_is_not_refused() -> None:
+    """Speaches resamples each message by itself, and drops parts of samples."""
+    async with opened(SPEACHES, OpenAiServer.SPEACHES) as (session, listener):
+        for _ in range(60):
+            assert session.append(noise(1, 1)[:26])
+        session.cut(Speech(0, 48))
+        await session.finish()
+    assert len(listener.final) == 1
+
+
+async def test_speaches_fails_turns_of_a_model_that_it_has_not() -> None:
+    async with opened(SPEACHES, OpenAiServer.SPEACHES, options=Options("x")) as (session, _):
+        send(session, noise(1, 1000), 0)
+        with pytest.raises(UpstreamError) as caught:
+            await session.finish()
+    assert caught.value.reason == "realtime-error"
+
+
 async def test_text_is_shown_while_audio_arrives() -> None:
     pcm = noise(1, 3000)
     async with opened(SGLANG, OpenAiServer.SGLANG) as (session, listener):
@@ -163,12 +197,20 @@ async def test_text_is_shown_while_audio_arrives() -> None:
         await session.finish()
 
 
-@pytest.mark.parametrize("server", [OpenAiServer.STREAMING, OpenAiServer.ITEMS])
-async def test_resampled_audio_arrives_whole(server: OpenAiServer) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "server"),
+    [
+        (OPENAI, OpenAiServer.STREAMING),
+        (OPENAI, OpenAiServer.ITEMS),
+        (SPEACHES, OpenAiServer.SPEACHES),
+    ],
+)
+async def test_resampled_audio_arrives_whole(dialect: Dialect, server: OpenAiServer) -> None:
     """The server hears each turn as it was sent, but rounded twice."""
     recorder = Recorder()
     turns = [telephone_noise(seed, 1000 + 500 * seed) for seed in range(3)]
-    async with opened(OPENAI, server, transcriber=recorder) as (session, listener):
+    model = ModelName.MOONSHINE  # else samples would not be interpolated
+    async with opened(dialect, server, transcriber=recorder, model=model) as (session, listener):
         for pcm in turns:
             send(session, pcm.tobytes(), 0)
         await session.finish()
@@ -195,6 +237,9 @@ def telephone_noise(seed: int, milliseconds: int) -> np.ndarray:
         (SGLANG, "sglang", Options("other"), "validation-error"),
         (SGLANG, "streaming", Options(MODEL), "validation-error"),  # 16 kHz
         (OPENAI, "sglang", Options(MODEL, keywords=("Contoso",)), "validation-error"),
+        (OPENAI, "speaches", Options(MODEL), "access-denied"),  # no model in the address
+        (SPEACHES, "streaming", Options(MODEL), "model-mismatch"),
+        (SPEACHES, "sglang", Options(MODEL), "model-mismatch"),
     ],
 )
 async def test_a_server_that_is_not_what_the_settings_say(
