@@ -66,7 +66,6 @@ class AnswerPlacer:
     Attributes:
         answered_ms: audio of the session before this time is answered.
         is_within_runs: whether text is limited to one side of a jump of the media clock.
-        is_assuming: whether text becomes final that the server has not made final.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class AnswerPlacer:
     ) -> None:
         self.answered_ms = 0
         self.is_within_runs = False
-        self.is_assuming = False
         self._timeline = timeline
         self._on_answer = on_answer
         self._monotonic_s = monotonic_s
@@ -119,7 +117,7 @@ class AnswerPlacer:
             answer.provisional,
             answer.language,
         )
-        if self.is_assuming:
+        if answer.is_assumed:
             latest_ms = self._timeline.media_ms(min(end_ms + USUAL_DELAY_MS, until_ms or end_ms))
             placed = msgspec.structs.replace(placed, is_assumed=True, text_end_ms=latest_ms)
         self._pass_on(placed)

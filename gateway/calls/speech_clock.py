@@ -11,7 +11,7 @@ from gateway.audio.pipeline import AudioChunk
 from gateway.calls.placed_answers import AnswerPlacer
 from gateway.calls.sent_audio import SentAudio
 from gateway.calls.session_health import SessionHealth
-from gateway.upstream.dialects.dialect import Answer, Speech
+from gateway.upstream.dialects.dialect import Answer
 from gateway.upstream.session import RealtimeSession
 from gateway.upstream.speech_watch import SpeechWatch
 
@@ -101,22 +101,17 @@ class SpeechClock:
             self._fail_unsure(now_s)
         elif is_mute:
             if confirmed := speech.confirmed:
-                self._cut(confirmed)  # no other session will have more words
+                self._session.cut(confirmed)  # no other session will have more words
             self._health.fail_mute()
         else:
             if complete := speech.pause(now_s, self._audio.sent_ms):
-                self._cut(complete)
+                self._session.cut(complete)
             self._answer_silence()
 
     def _fail_unsure(self, now_s: float) -> None:
         finish_s = self._health.finish_s
         if finish_s is not None and now_s - finish_s >= _LAST_ANSWER_S:
             self._health.fail_mute()
-
-    def _cut(self, speech: Speech) -> None:
-        self._placer.is_assuming = True
-        self._session.cut(speech)
-        self._placer.is_assuming = False
 
     def _answer_silence(self) -> None:
         until_ms = self._audio.sent_ms - self._quiet_ms

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.admission.lease_pool import LeasePool
 from gateway.calls import turn_audio
+from gateway.calls.doubtful_audio import DoubtfulAudio
 from gateway.calls.replay_buffer import ReplayBuffer
-from gateway.calls.replay_state import ReplayState
 from gateway.calls.stream import CallStream
 from gateway.transcript.segmenter import Segmenter
 from gateway.upstream.dialects.pending_text import PendingText
@@ -280,7 +280,7 @@ def _is_simple(seed: int, dialect: DialectName) -> bool:
         ("openai", ReplayBuffer, "rewind", nothing),
         ("deepgram", ReplayBuffer, "rewind", nothing),
         ("mistral", ReplayBuffer, "rewind", nothing),
-        ("mistral", ReplayState, "assume", nothing),
+        ("mistral", DoubtfulAudio, "assume", nothing),
         ("mistral", PendingText, "take", lambda pending, final: pending.text),
     ],
 )

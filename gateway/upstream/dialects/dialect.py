@@ -50,6 +50,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         provisional: more text, up to `end_ms`, which is provisional although `text` is final.
         language: the language that the server detected, BCP 47 (`languages.py`); only if the answer
             `replaces`, and None if the server does not report it.
+        is_assumed: whether the server has not said that the text is final, nor where it ends.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     is_missed: bool = False
     provisional: str = ""
     language: str | None = None
+    is_assumed: bool = False
 
     def __repr__(self) -> str:
         """Describe the answer without its text."""

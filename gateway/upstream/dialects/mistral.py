@@ -144,7 +144,7 @@ class MistralSession:
         is_expected = self._has_segments or self._has_turns
         if is_expected and waited_ms < _LONGEST_WAIT_MS:
             return ()
-        return self._end_turn(speech.end_ms, speech.start_ms)
+        return self._end_turn(speech.end_ms, speech.start_ms, is_assumed=True)
 
     def keep_alive(self) -> Iterable[Event]:
         """Do nothing: no limit for idle sessions is documented."""
@@ -240,14 +240,16 @@ class MistralSession:
             return (self._provisional(),)
         head = self._pending.split(self._pending.end_ms - longest_ms // 2)
         self._known_ms = head.end_ms
-        return self._end(head.text, head.start_ms, head.end_ms)
+        return self._end(head.text, head.start_ms, head.end_ms, is_assumed=True)
 
     def _provisional(self) -> Answer:
         pending, language = self._pending, self._language
         times = pending.start_ms, pending.end_ms, None
         return Answer(pending.text, *times, replaces=True, language=language)
 
-    def _end(self, text: str, start_ms: int, end_ms: int) -> Iterable[Event]:
+    def _end(
+        self, text: str, start_ms: int, end_ms: int, *, is_assumed: bool = False
+    ) -> Iterable[Event]:
         """Make the first text final; what is left stays provisional."""
         self._answered_ms = end_ms
         rest = self._pending.text
@@ -258,6 +260,7 @@ class MistralSession:
             ends_segment=not rest,
             provisional=rest,
             language=self._language if replaces else None,
+            is_assumed=is_assumed,
         )
         if rest:
             yield self._provisional()
@@ -278,7 +281,7 @@ class MistralSession:
         self._pending.begin_after(end_ms)
         return self._end(text, start_ms, end_ms)
 
-    def _end_turn(self, end_ms: int, start_ms: int) -> Iterable[Event]:
+    def _end_turn(self, end_ms: int, start_ms: int, *, is_assumed: bool = False) -> Iterable[Event]:
         """Make all text final."""
         pending_ms = self._pending.start_ms, self._pending.end_ms
         text = self._pending.take_all()
@@ -291,7 +294,7 @@ class MistralSession:
         self._answered_ms = self._known_ms = end_ms
         start_ms = min(start_ms, stop_ms)
         answer = Answer(text, start_ms, stop_ms, end_ms, replaces=True, ends_segment=True)
-        return (msgspec.structs.replace(answer, language=self._language),)
+        return (msgspec.structs.replace(answer, language=self._language, is_assumed=is_assumed),)
 
     def _finish(self, done: messages.Done) -> Iterable[Event]:
         """End the session; add what no delta contained. Whether that is all, the caller decides."""

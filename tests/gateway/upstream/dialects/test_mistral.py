@@ -287,7 +287,8 @@ class TestText:
         session = opened()
         receive(session, delta(" Hello"))
         [answer] = session.cut(Speech(2000, 2600))
-        assert answer == Answer(" Hello", 2000, 2600, 2600, replaces=True, ends_segment=True)
+        end = Answer(" Hello", 2000, 2600, 2600, replaces=True, ends_segment=True, is_assumed=True)
+        assert answer == end
         assert not session.cut(Speech(2000, 2600))
 
     def test_a_long_pause_without_audio_is_final_although_segments_are_expected(self) -> None:
@@ -340,6 +341,7 @@ class TestText:
         until_ms = [answer.until_ms for answer in final(events)]
         assert len(until_ms) == 5
         assert until_ms == sorted(until_ms)  # type: ignore[type-var]  # final answers have it
+        assert [answer.is_assumed for answer in final(events)] == [True] * 4 + [False]
 
     @pytest.mark.parametrize(
         "ignored",
