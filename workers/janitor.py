@@ -232,7 +232,7 @@ class Janitor:
             lost.now_ms,  # trims nothing by age: the gateways' retention may be longer
         )
         event = pack_event(flatten(stream_ended, lost.now_ms / 1000, 0))
-        batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
+        batch = pack_batch(1, [event], ends_stream=True, lapsed_at_ms=lost.now_ms)
         call = AppendCall(keys, stream_header, batch)
         (result,) = await self._store.append([call], _TIMEOUT_S)
         if isinstance(result, PublishError):

@@ -12,7 +12,8 @@
 --                      carrier}; a janitor, and the spool of a former version, name no tenant and
 --                      no carrier
 --       2 the batch   {n of the first event, true if the last event ends the stream, events,
---                      true for a janitor: write only if the lease in `live` has lapsed};
+--                      for a janitor, Unix ms: write only if the lease in `live` had lapsed by then,
+--                      and was not renewed since, as its record sums up the events until then; or 0};
 --                      an event is {type, at, name, value, name, value ...};
 --                      a batch without events only renews the lease
 --       3 age         ms since the gateway took the stream, by its monotonic clock; absent: 0
@@ -45,7 +46,8 @@ local NEAR_MS = 250
 
 local v, call_id, stream_id, proposed, gateway, lease_ms, retention_s, length, age_ms, tenant,
   carrier = unpack(cmsgpack.unpack(ARGV[1]))
-local first, ends_stream, events, if_lapsed = unpack(cmsgpack.unpack(ARGV[2]))
+local first, ends_stream, events, lapsed_at_ms = unpack(cmsgpack.unpack(ARGV[2]))
+local if_lapsed = lapsed_at_ms > 0
 local last = first + #events - 1
 
 -- Lua's own number to string would round epochs to 14 digits.
@@ -115,7 +117,7 @@ if if_lapsed then
     return -1
   end
   local until_ms = redis.call('ZSCORE', KEYS[4], member)
-  if not until_ms or tonumber(until_ms) > now_ms then
+  if not until_ms or tonumber(until_ms) > math.min(now_ms, lapsed_at_ms) then
     return -2
   end
   if owner_epoch == proposed then

@@ -113,7 +113,7 @@ def pack_event(fields: list[str]) -> bytes:
 
 
 def pack_batch(
-    first_n: int, events: Sequence[bytes], *, ends_stream: bool, if_lapsed: bool = False
+    first_n: int, events: Sequence[bytes], *, ends_stream: bool, lapsed_at_ms: int = 0
 ) -> bytes:
     """Pack a batch: the second argument of `append.lua`.
 
@@ -123,12 +123,13 @@ def pack_batch(
         first_n: the n of the first event.
         events: from `pack_event`, fewer than 65 536; none in a batch that only renews the lease.
         ends_stream: whether the last event is the stream's last.
-        if_lapsed: whether to write the batch only if the lease of the stream's owner has expired.
+        lapsed_at_ms: if not 0, write the batch only if the lease of the stream's owner had expired
+            at this time, in Unix ms, and was not renewed since.
     """
     count = len(events)
     array = (0x90 + count).to_bytes() if count < 16 else b"\xdc" + count.to_bytes(2)
     head = b"\x94" + _pack(first_n) + _BOOLEANS[ends_stream] + array
-    return b"".join((head, *events, _BOOLEANS[if_lapsed]))
+    return b"".join((head, *events, _pack(lapsed_at_ms)))
 
 
 def rfc3339_ms(unix_s: float) -> str:

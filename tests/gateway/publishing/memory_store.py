@@ -15,7 +15,7 @@ from gateway.errors import PublishError
 from gateway.publishing.event_store import FENCED, RESUMED, STILL_LEASED, AppendCall
 from gateway.transcript.keys import DEFAULT_TENANT, partition_key
 
-_Batch = tuple[int, bool, list[list[str]], bool]
+_Batch = tuple[int, bool, list[list[str]], int]
 
 type Name = tuple[int, str, str | None, str | None]  # epoch, gateway, tenant, carrier
 type Entries = list[dict[str, str]]
@@ -107,7 +107,7 @@ class MemoryStore:
     ) -> int:
         _, _, events_key, live_key = keys
         stream = msgspec.msgpack.decode(stream_header, type=_Stream)
-        first, ends_stream, events, if_lapsed = msgspec.msgpack.decode(payload, type=_Batch)
+        first, ends_stream, events, lapsed_at_ms = msgspec.msgpack.decode(payload, type=_Batch)
         now_ms = self.now_ms()
         expire_ms = now_ms + 1000 * stream.retention_s
         self._expire(now_ms)
@@ -116,10 +116,10 @@ class MemoryStore:
         owner = self.owners[writers_key].setdefault(stream.stream_id, Owner())
         member, live = f"{call_id} {stream.stream_id}", self.live[live_key]
         last = first + len(events) - 1
-        if if_lapsed:
+        if lapsed_at_ms:
             if owner.epoch > stream.proposed:
                 return FENCED
-            if member not in live or live[member] > now_ms:
+            if member not in live or live[member] > min(now_ms, lapsed_at_ms):
                 return STILL_LEASED
             position = _close(owner, stream.proposed)
         else:
@@ -150,7 +150,7 @@ class MemoryStore:
                 head["tenant"] = tenant
                 entry = head | dict(zip(fields[::2], fields[1::2], strict=True))
                 add(entry)
-                if kind == "stream.started" and owner.claim and not if_lapsed:
+                if kind == "stream.started" and owner.claim and not lapsed_at_ms:
                     owner.claim.started = entry
         owner.epoch, owner.n = position.epoch, max(position.written, last) - position.base
         if stream.tenant and stream.carrier:

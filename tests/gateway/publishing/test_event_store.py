@@ -19,6 +19,7 @@ from workers.redis_streams import RedisStreams
 
 _DAY_MS = 86_400_000
 _LAPSED_MS = -1000  # lapses in the past: no test has to wait for it
+_EVER_MS = 1 << 45  # a check of the lease, in Unix ms, that is later than any renewal
 _calls = itertools.count()
 
 
@@ -53,7 +54,7 @@ async def write(
     gateway: str = "g1",
     starts: bool = False,
     ends: bool = False,
-    if_lapsed: bool = False,
+    lapsed_at_ms: int = 0,
     lease_ms: int = 30_000,
     age_ms: int = 0,
     owner: tuple[str, ...] = ("default", "twilio"),
@@ -69,7 +70,7 @@ async def write(
     stream_header = pack_stream(
         "1", call_id, stream_id, epoch, gateway, lease_ms, 500, 1000, _DAY_MS, *owner
     )
-    batch = pack_batch(first, events, ends_stream=ends, if_lapsed=if_lapsed)
+    batch = pack_batch(first, events, ends_stream=ends, lapsed_at_ms=lapsed_at_ms)
     keys = keys_in(partition_of(partition_of_id or call_id, PARTITIONS), call_id)
     call = AppendCall(keys, stream_header, batch, age_ms)
     (reply,) = await store.append([call], 20.0)
@@ -77,7 +78,9 @@ async def write(
     return reply
 
 
-async def declare_lost(store: Store, epoch: int, n: int, call_id: str = "CA1") -> int:
+async def declare_lost(
+    store: Store, epoch: int, n: int, call_id: str = "CA1", *, lapsed_at_ms: int = _EVER_MS
+) -> int:
     return await write(
         store,
         epoch,
@@ -86,7 +89,7 @@ async def declare_lost(store: Store, epoch: int, n: int, call_id: str = "CA1") -
         call_id=call_id,
         gateway="janitor",
         ends=True,
-        if_lapsed=True,
+        lapsed_at_ms=lapsed_at_ms,
         owner=(),
         partition_of_id="CA1",
     )
@@ -203,6 +206,7 @@ async def test_janitor_writes_only_after_the_lease_has_lapsed(store: Store, epoc
     assert await declare_lost(store, epoch, 2) == STILL_LEASED
     await write(store, 5, 2, lease_ms=_LAPSED_MS)
     assert await declare_lost(store, 4, 1) == FENCED
+    assert await declare_lost(store, epoch, 2, lapsed_at_ms=1) == STILL_LEASED, "renewed since"
     assert await declare_lost(store, epoch, 2) >= 0
     assert await lapsed(store) == []
     assert await declare_lost(store, 7, 1) == STILL_LEASED, "it has ended"
@@ -500,7 +504,7 @@ class Batch(NamedTuple):
     first: int
     texts: str
     ends: bool
-    if_lapsed: bool
+    lapsed_at_ms: int
     lease_ms: int
     age_ms: int
     owner: tuple[str, ...]
@@ -515,7 +519,7 @@ _BATCHES = st.lists(
         st.integers(1, 8),
         st.text("abcdef", max_size=4),
         st.booleans(),
-        st.booleans(),
+        st.sampled_from([0, 1, _EVER_MS]),
         st.sampled_from([_LAPSED_MS, 30_000]),
         st.sampled_from([0, 100_000, 200_000]),
         st.sampled_from([("default", "twilio"), _OTHER, ()]),
@@ -546,7 +550,7 @@ async def test_both_stores_reply_alike_to_any_batches(
                     gateway=batch.gateway,
                     starts=batch.starts,
                     ends=batch.ends,
-                    if_lapsed=batch.if_lapsed,
+                    lapsed_at_ms=batch.lapsed_at_ms,
                     lease_ms=batch.lease_ms,
                     age_ms=batch.age_ms,
                     owner=batch.owner,

@@ -152,10 +152,10 @@ _TEXTS = st.one_of(
 def test_packing_preserves_any_text(text: str, first_n: int) -> None:
     event = TranscriptFinal("inbound", "customer", 1, 1, text, 0, 80, FinalReason.HANGUP)
     packed = pack_batch(first_n, [pack_event(flatten(event, 0, 0))], ends_stream=False)
-    n, ends_stream, events, if_lapsed = msgspec.msgpack.decode(
-        packed, type=tuple[int, bool, list[list[str]], bool]
+    n, ends_stream, events, lapsed_at_ms = msgspec.msgpack.decode(
+        packed, type=tuple[int, bool, list[list[str]], int]
     )
-    assert (n, ends_stream, if_lapsed) == (first_n, False, False)
+    assert (n, ends_stream, lapsed_at_ms) == (first_n, False, 0)
     assert _fields(events[0])["text"] == text
 
 
@@ -164,9 +164,9 @@ def test_packing_preserves_any_text(text: str, first_n: int) -> None:
 def test_batch_of_any_size_is_one_array(count: int, ends_stream: bool) -> None:
     events = [["type", str(n)] for n in range(count)]
     packed = pack_batch(
-        1 << 40, [pack_event(e) for e in events], ends_stream=ends_stream, if_lapsed=not ends_stream
+        1 << 40, [pack_event(e) for e in events], ends_stream=ends_stream, lapsed_at_ms=1 << 41
     )
-    assert msgspec.msgpack.decode(packed) == [1 << 40, ends_stream, events, not ends_stream]
+    assert msgspec.msgpack.decode(packed) == [1 << 40, ends_stream, events, 1 << 41]
 
 
 def test_lone_surrogate_is_replaced() -> None:
@@ -174,7 +174,7 @@ def test_lone_surrogate_is_replaced() -> None:
     events = [pack_event(["a", "b\ud800c"]), pack_event(["é"])]
     packed = pack_batch(1, events, ends_stream=True)
     decoded: Any = msgspec.msgpack.decode(packed)
-    assert decoded == [1, True, [["a", "b?c"], ["é"]], False]
+    assert decoded == [1, True, [["a", "b?c"], ["é"]], 0]
 
 
 @pytest.mark.parametrize(

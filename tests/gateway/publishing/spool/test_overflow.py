@@ -416,7 +416,7 @@ async def declare_lost(store: UnreliableStore, call_id: str) -> None:
     keys = keys_of(call_id)
     event = pack_event(flatten(StreamEnded(Status.LOST, "gateway-lost", 0, 0, 0), 0, 0))
     stream_header = pack_stream(VERSION, call_id, "MZ1", 2 * EPOCH, "janitor", 1, 1000, 1000, 1000)
-    batch = pack_batch(1, [event], ends_stream=True, if_lapsed=True)
+    batch = pack_batch(1, [event], ends_stream=True, lapsed_at_ms=store.now_ms)
     assert await store.memory.append([AppendCall(keys, stream_header, batch)], 1) == [0]
 
 
