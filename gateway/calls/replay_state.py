@@ -74,6 +74,11 @@ class ReplayState:
         """Whether there is loud audio without words so far."""
         return self._loud.start_ms is not None
 
+    def has_speech_before(self, until_ms: int) -> bool:
+        """Return whether audio before a time is loud and not answered."""
+        loud_ms = self._loud.first_after(self.answered_ms or 0)
+        return loud_ms is not None and loud_ms < until_ms
+
     @property
     def has_dropped(self) -> bool:
         """Whether dropped audio is not declared yet."""

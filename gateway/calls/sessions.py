@@ -68,6 +68,9 @@ class SessionHost(Protocol):
     def is_quiet(self) -> bool:
         """Whether the current pause is long enough to end a segment."""
 
+    def has_speech_before(self, until_ms: int) -> bool:
+        """Return whether audio before a time is loud and not answered."""
+
     @property
     def is_model_silent(self) -> bool:
         """Whether the model returns no words although someone speaks."""
@@ -198,7 +201,8 @@ class Sessions:
                         await self._put_to_rest(session)
                     else:
                         session = await self._supervise(session)
-                if session.has_expired and self._track.is_quiet:
+                owes_speech = self._track.has_speech_before(session.timeline.sent_ms or 0)
+                if session.has_expired and self._track.is_quiet and not owes_speech:
                     await self._rest(session)
                 elif session.error and not self._track.is_transcription_done:
                     self._count_mute(session)

@@ -270,6 +270,10 @@ class Track:
             return True
         return self.position_ms - loud_ms >= self._limits.segment_pause_ms
 
+    def has_speech_before(self, until_ms: int) -> bool:
+        """Return whether audio before a time is loud and not answered."""
+        return self._replay.has_speech_before(until_ms)
+
     @property
     def is_model_silent(self) -> bool:
         """Whether the model returns no words although someone speaks."""

@@ -327,6 +327,13 @@ def test_trims_do_not_change_later_replays_while_answers_advance(
         assert trimmed.replay_from_ms(open_from_ms, silent_ms) == from_ms
 
 
+def test_speech_is_owed_until_it_is_answered() -> None:
+    state = state_of((1000, 1400), (6000, 6300), answered_ms=1000)
+    assert [state.has_speech_before(ms) for ms in (1000, 1100)] == [False, True]
+    state.answer(1400)
+    assert [state.has_speech_before(ms) for ms in (6000, 6300)] == [False, True]
+
+
 def test_an_empty_final_does_not_settle_doubtful_audio() -> None:
     """Symptom: a session's last word was refused, as padding had closed an empty segment."""
     state = state_of((1000, 1400), answered_ms=1000)
