@@ -34,10 +34,11 @@ _FIRST_FLUSH_S: Final = 0.1
 # Words that a server did not time may lie up to a replay's length late. A word that a server places
 # just beyond a jump of the media clock is moved to this side. Where the words of a seam are is
 # estimated by their share of the turn; only the turns of Qwen3-ASR are short enough to be cut here.
+# A turn also begins with a little audio before its speech, which may have the end of a sound.
 _SLACK_MS: Final = {
     DialectName.MISTRAL: REPLAY_MS + 1000,
     DialectName.DEEPGRAM: 160,
-    DialectName.QWEN3_ASR: 160,
+    DialectName.QWEN3_ASR: 400,
 }
 _RINGING_MS: Final = 3  # a sound that a server of words does not answer
 _BACK_S: Final = 1.0  # the longest backoff and an exchange
