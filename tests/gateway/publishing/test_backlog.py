@@ -25,7 +25,7 @@ def final(text: str) -> TranscriptFinal:
 
 def texts(batch: Batch) -> list[str]:
     _, _, events, _ = msgspec.msgpack.decode(
-        batch.payload, type=tuple[int, bool, list[list[str]], bool]
+        batch.payload, type=tuple[int, bool, list[list[str]], int]
     )
     return [event[event.index("text") + 1] for event in events]
 
