@@ -169,13 +169,13 @@ class SpeechWatch:
         """Return provisional text, whose position is an estimate, with one where it is loud.
 
         Audio that was sent at once, as in a replay, makes the estimate too late by its length. Text
-        may also come after its speech was accepted as none.
+        may also come after its speech was accepted as none; much later, it is for soft speech.
         """
         runs = self._unanswered.within(0, answer.end_ms)
         if runs:
             self._accepted = LoudRuns()
         else:
-            runs = self._accepted.within(0, answer.end_ms)
+            runs = self._accepted.within(answer.end_ms - _LONGEST_LATE_MS, answer.end_ms)
         if self.answers_noise or not runs or runs[-1][1] == answer.end_ms:
             return answer
         begin_ms, end_ms = runs[-1]

@@ -239,6 +239,8 @@ def test_text_after_its_speech_was_taken_for_none_is_placed_there() -> None:
     late = provisional("yes please", 9000, 9800)
     speech.answer(late, 10.4)
     assert speech.place(late) == provisional("yes please", 1000, 1800)
+    soft = provisional("yes please thanks", 11_500, 12_000)
+    assert speech.place(soft) == soft  # no longer for that speech
     loud(speech, 11_000, 11_800)
     later = provisional("yes please thanks", 9000, 11_900)
     speech.answer(later, 12.5)
