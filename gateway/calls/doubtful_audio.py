@@ -10,7 +10,7 @@ If the session fails first, what can be sent again is, and the next session deci
 what was assumed is missing; what may be spoken is only counted, as its words may be published.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from gateway.audio.loudness import LoudRuns
@@ -28,7 +28,7 @@ class Confirmed(NamedTuple):
     """
 
     wordless_ms: int = 0
-    missing: list[MediaSpan] = []  # noqa: RUF012 - never changed
+    missing: Sequence[MediaSpan] = ()
 
 
 class DoubtfulAudio:
@@ -97,7 +97,7 @@ class DoubtfulAudio:
             start_ms = answer.placement.start_ms
         has_text = self._assumed.within(max(start_ms, self.evicted_ms), until_ms)
         # The server before lost this text, so it may have lost more.
-        missing = self.pop(self.evicted_ms) if has_text and self.evicted_ms > 0 else []
+        missing = self.pop(self.evicted_ms) if has_text and self.evicted_ms > 0 else ()
         wordless_ms = _length_ms(self._assumed.within(0, start_ms))
         self._assumed.drop_before(until_ms)
         self._spoken.drop_before(until_ms)
@@ -131,6 +131,7 @@ class DoubtfulAudio:
     def drop_after(self, from_ms: int) -> None:
         """Drop what was assumed after a time: a gap covers it."""
         self._assumed.drop_after(from_ms)
+        self._update()
 
     def _update(self) -> None:
         self.has_any = self.start_ms is not None
