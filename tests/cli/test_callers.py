@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from cli import audit
+from cli import audit_coverage
 from cli.callers.call import Call, Message
 from cli.callers.caller import AnnouncingCaller, Caller, Dialogue, Stream
 from cli.callers.frames import cut
@@ -169,7 +169,9 @@ def expected_pcm(caller: Caller, call: Call) -> dict[str, bytes]:
     """
     names = [name for name in call.tracks if name == "inbound" or caller.name not in CALLER_ONLY]
     frames = list(cut([call.tracks[name] for name in names]))
-    to_pcm = audit.expected_pcm if caller.name in WIDEBAND else partial(decode, Encoding.PCMU)
+    to_pcm = (
+        audit_coverage.expected_pcm if caller.name in WIDEBAND else partial(decode, Encoding.PCMU)
+    )
     return {
         caller.label(name): to_pcm(b"".join(group[n] for group in frames))
         for n, name in enumerate(names)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from cli import audit
+from cli import audit, audit_coverage
 from cli.callers.call import Call
 from deploy.local import stack as local
 from tests.e2e.test_whole_path import play, read_all
@@ -51,8 +51,8 @@ async def assert_arrives(
 
 
 def checksums(mulaw: bytes, dialect: str) -> list[str]:
-    pcm = audit.expected_pcm(mulaw, flush=True)
-    made = {"openai": audit.g711_pcm, "speaches": audit.pcm_of_24_khz}
+    pcm = audit_coverage.expected_pcm(mulaw, flush=True)
+    made = {"openai": audit_coverage.g711_pcm, "speaches": audit_coverage.pcm_of_24_khz}
     pcm = made[dialect](pcm) if dialect in made else pcm
     return [f"{zlib.crc32(pcm[at : at + 2560]):08x}" for at in range(0, len(pcm), 2560)]
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from cli import audit
+from cli import audit, audit_coverage
 from cli.callers.call import MULAW_SILENCE, Call
 from deploy.local import stack as local
 from tests.e2e.test_whole_path import noise_call, play, read_all
@@ -49,7 +49,7 @@ def assert_said_once(call: Call, transcript: CallTranscript) -> None:
     """Assert that the words of each track are the checksums of its audio, in order."""
     assert (transcript.status, transcript.missing, transcript.gap_ms) == ("completed", 0, 0)
     for track, mulaw in call.tracks.items():
-        pcm = audit.expected_pcm(mulaw, flush=True)
+        pcm = audit_coverage.expected_pcm(mulaw, flush=True)
         chunks = [pcm[at : at + CHUNK_BYTES] for at in range(0, len(pcm), CHUNK_BYTES)]
         expected = [f"{zlib.crc32(chunk):08x}" for chunk in chunks if any(chunk)]
         segments = [each for each in transcript.segments if each.track == track]

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from cli import audit
+from cli import audit, audit_coverage
 from container.cpu.clock import TokenClock
 from container.cpu.generation import Rules
 from container.cpu.mistral import MistralRules, MistralSession
@@ -168,7 +168,7 @@ def spoken(events: Sequence[TranscriptEvent]) -> list[str]:
 
 def checksums(mulaw: bytes) -> list[str]:
     """Return the words for audio that one session received from its start."""
-    pcm = audit.g711_pcm(audit.expected_pcm(mulaw, flush=True))
+    pcm = audit_coverage.g711_pcm(audit_coverage.expected_pcm(mulaw, flush=True))
     parts = [pcm[at : at + 2560] for at in range(0, len(pcm), 2560)]
     return [f"{zlib.crc32(part):08x}" for part in parts if _has_words(part)]
 

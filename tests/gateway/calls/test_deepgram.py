@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from cli import audit
+from cli import audit, audit_coverage
 from container.cpu.checksum import ChecksumTranscription
 from gateway.calls.snapshot import TrackSnapshot
 from gateway.errors import UpstreamError
@@ -61,7 +61,7 @@ class Caller:
     @property
     def expected(self) -> list[str]:
         """Checksum of each 80 ms that has sound; the filter's tail may be one more."""
-        pcm = audit.g711_pcm(audit.expected_pcm(self.audio, flush=True))
+        pcm = audit_coverage.g711_pcm(audit_coverage.expected_pcm(self.audio, flush=True))
         chunks = [pcm[at : at + 2560] for at in range(0, len(pcm), 2560)]
         return [f"{zlib.crc32(chunk):08x}" for chunk in chunks if any(chunk)]
 

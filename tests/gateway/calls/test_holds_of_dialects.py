@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import audit
+from cli import audit, audit_coverage
 from gateway.calls.termination import Termination
 from gateway.transcript.events import GapCause, Status, TranscriptFinal, TranscriptGap
 from gateway.upstream.dialects.dialect import Options
@@ -94,11 +94,11 @@ class Call:
                 if begin_ms - 500 <= final.start_ms <= begin_ms + SPEECH_MS
                 for word in final.text.split()
             ]
-            pcm = audit.expected_pcm(mulaw)
+            pcm = audit_coverage.expected_pcm(mulaw)
             if self.server.name is DialectName.SPEACHES:
-                pcm = audit.pcm_of_24_khz(pcm)
+                pcm = audit_coverage.pcm_of_24_khz(pcm)
             elif self.server.dialect.capabilities.encodings:
-                pcm = audit.g711_pcm(pcm)
+                pcm = audit_coverage.g711_pcm(pcm)
             assert is_heard(said, pcm), begin_ms
             words += said
         finals = self.harness.of(TranscriptFinal)

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from cli import audit
+from cli import audit, audit_coverage
 from container.cpu.checksum import ChecksumTranscription
 from container.cpu.clock import TokenClock
 from container.cpu.generation import Rules
@@ -188,6 +188,6 @@ async def test_holds_lose_no_words(dialect: DialectName, rules: Rules) -> None:
     assert engine.ended_idle == 0
     assert len(transport.streams) == 4
     said = " ".join(final.text for final in harness.of(TranscriptFinal)).split()
-    pcm = audit.expected_pcm(b"".join(audit.noise(seed, 4000) for seed in (0, 1, 2, 9)))
+    pcm = audit_coverage.expected_pcm(b"".join(audit.noise(seed, 4000) for seed in (0, 1, 2, 9)))
     expected = [f"{zlib.crc32(pcm[at : at + 2560]):08x}" for at in range(0, len(pcm), 2560)]
     assert [word for word in said if word in expected] == expected

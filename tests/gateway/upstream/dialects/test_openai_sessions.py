@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli import audit
+from cli import audit_coverage
 from container.cpu.checksum import ChecksumTranscriber, ChecksumTranscription
 from container.cpu.openai_protocol import OpenAiServer
 from container.cpu.server import Engine
@@ -160,7 +160,7 @@ async def test_speaches_answers_each_turn_with_the_samples_that_both_rates_have(
         await session.finish()
     assert listener.answers == listener.final, "nothing is shown before a turn is complete"
     turns[1] += bytes(CHUNK_BYTES // 2)  # the rest of the first chunk
-    expected = [checksums(audit.pcm_of_24_khz(pcm)) for pcm in turns]
+    expected = [checksums(audit_coverage.pcm_of_24_khz(pcm)) for pcm in turns]
     assert [answer.text for answer in listener.final] == expected
     assert [answer.until_ms for answer in listener.final] == [2000, 2040, 2370]
 
