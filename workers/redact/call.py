@@ -182,7 +182,8 @@ class CallRedactor:
             if kind := self._numbers.kind_of(digits):
                 return kind
             for other in self._tracks():
-                if other not in self_ and digits in other.pending and other.pending_kind():
+                is_part = other not in self_ and digits in other.pending
+                if is_part and (other.is_announced or other.pending_kind()):
                     return Kind.NUMBER
             return None
 

@@ -139,6 +139,12 @@ class Track:
         outputs = self._released()
         return outputs if len(self._held) < _MAX_HELD_EVENTS else outputs + self.flush()
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether a phrase, of any speaker, has announced the number that is not decided."""
+        cues = (self._context.cue, *(cue for _, cue in self._said))
+        return any(cue is not None and cue.kind is not None for cue in cues)
+
     def pending_kind(self) -> Kind | None:
         """Return the kind of the number that is not decided, if nothing followed it."""
         text, context, offset = self._carry, self._context, 0

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.workers.redact.cases.hand import HAND, LOOK_ALIKES
@@ -34,6 +34,11 @@ def survivors_of(call: str) -> list[str]:
 
 SPOKEN = {kind: [*HAND[kind], *TALK[kind].strip().splitlines()] for kind in HAND}
 CALLS = [call for kind in SPOKEN for call in SPOKEN[kind] if survivors_of(call) == []]
+# The agent repeats the first part and goes on before the number is complete.
+READ_BACK = (
+    "Q: phone? || {nine one seven} || Q: {nine one seven} || {five five five} || "
+    "Q: okay {five five five} || {oh one two three} || Q: {oh one two three}, got it"
+)
 INTERJECTIONS = ("uh huh", "okay", "go on", "mhm", "got it")
 
 
@@ -101,6 +106,7 @@ def split_turns(spoken: Sequence[Turn], picks: Sequence[int], words: Sequence[st
     picks=st.lists(st.integers(0, 40), min_size=1, max_size=3),
     words=st.lists(st.sampled_from(INTERJECTIONS), max_size=3),
 )
+@example(call=READ_BACK, picks=[0], words=["got it"])
 @settings(max_examples=400, deadline=None)
 def test_no_digit_survives_segments(call: str, picks: list[int], words: list[str]) -> None:
     spoken = split_turns(turns(call), picks, words)
