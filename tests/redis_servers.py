@@ -42,10 +42,16 @@ def valkey(port: int | None = None, data_dir: Path | None = None, **config: str)
 
 def free_port() -> int:
     """Return a port that no process listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return several such ports, all different."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def empty(url: str) -> None:
@@ -59,17 +65,19 @@ def empty(url: str) -> None:
 def cluster() -> Iterator[tuple[str, ...]]:
     """Run a cluster of three primaries without replicas; yield the URLs of its nodes."""
     with contextlib.ExitStack() as stack:
-        bus_ports = [free_port() for _ in range(3)]
+        ports = free_ports(6)
+        bus_ports = ports[3:]
         urls = tuple(
             stack.enter_context(
                 valkey(
+                    port,
                     cluster_enabled="yes",
                     cluster_port=str(bus_port),
                     cluster_node_timeout="2000",
                     cluster_require_full_coverage="no",
                 )
             )
-            for bus_port in bus_ports
+            for port, bus_port in zip(ports[:3], bus_ports, strict=True)
         )
         _join(urls, bus_ports)
         yield urls
@@ -100,16 +108,18 @@ def _is_whole(node: redis.Redis) -> bool:
 def cluster_with_replica() -> Iterator[tuple[str, str]]:
     """Run a cluster of one primary and its replica; yield its URL and that of the replica."""
     with contextlib.ExitStack() as stack:
-        bus_ports = [free_port() for _ in range(2)]
+        ports = free_ports(4)
+        bus_ports = ports[2:]
         urls = [
             stack.enter_context(
                 valkey(
+                    port,
                     cluster_enabled="yes",
                     cluster_port=str(bus_port),
                     repl_diskless_sync_delay="0",
                 )
             )
-            for bus_port in bus_ports
+            for port, bus_port in zip(ports[:2], bus_ports, strict=True)
         ]
         primary, replica = [stack.enter_context(redis.Redis.from_url(url)) for url in urls]
         primary.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
