@@ -34,7 +34,7 @@ def survivors_of(call: str) -> list[str]:
 
 SPOKEN = {kind: [*HAND[kind], *TALK[kind].strip().splitlines()] for kind in HAND}
 CALLS = [call for kind in SPOKEN for call in SPOKEN[kind] if survivors_of(call) == []]
-# The agent repeats the first part and goes on before the number is complete.
+# The agent repeats the first part and continues before the number is complete.
 READ_BACK = (
     "Q: phone? || {nine one seven} || Q: {nine one seven} || {five five five} || "
     "Q: okay {five five five} || {oh one two three} || Q: {oh one two three}, got it"
