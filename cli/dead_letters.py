@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from cli import events, running
 from cli.errors import CommandError
 from gateway.transcript.encode import rfc3339_ms
-from workers.client.events import KNOWN_EVENTS
+from workers.client.events import DERIVED_EVENTS, KNOWN_EVENTS
 from workers.consumer import DeadLetter, DeadLetters, Group
 
 _ALL: Final = "all"
@@ -23,10 +23,10 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_LISTED: Final = 1000
 _COLUMNS: Final = ("id", "call", "type", "n", "error", "tries", "when")
 _PIPE_WIDTH: Final = 250  # characters, without a terminal
-_CONTENT: Final = {"text", "params"}
+_CONTENT: Final = {"text", "params", "summary", "follow_ups"}
 # An entry that is not an event may have content in any field.
 _WITHOUT_CONTENT: Final = {"type", "dead_id", "dead_error", "dead_tries"} | {
-    name for kind in KNOWN_EVENTS for name in kind.__struct_fields__
+    name for kind in (*KNOWN_EVENTS, *DERIVED_EVENTS) for name in kind.__struct_fields__
 } - _CONTENT
 
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from cli.contract.schemas import DIALECT, MESSAGES, Schema, tag_of
+from cli.contract.schemas import DIALECT, EVENTS, MESSAGES, Schema, tag_of
 from gateway.transcript.events import VERSION
-from workers.client.events import KNOWN_EVENTS, OtherEvent
+from workers.client.events import OtherEvent
 from workers.relay.call_summary import CallList, Summary
 from workers.relay.messages import End, Expired, Gone
 
@@ -38,6 +38,20 @@ _STREAMS: Final = (
         "cs:{partition}:redacted",
         "The redacted copies of a partition.",
     ),
+    ("callAlerts", "cs:{partition}:call:{call_id}:alerts", "The alerts of one call."),
+    ("partitionAlerts", "cs:{partition}:alerts", "The alerts of a partition."),
+    (
+        "callWrapups",
+        "cs:{partition}:call:{call_id}:wrapups",
+        "The summaries of one call that were made from raw text.",
+    ),
+    ("partitionWrapups", "cs:{partition}:wrapups", "The same of a partition."),
+    (
+        "redactedCallWrapups",
+        "cs:{partition}:call:{call_id}:redacted-wrapups",
+        "The summaries of one call that were made from redacted text.",
+    ),
+    ("redactedPartitionWrapups", "cs:{partition}:redacted-wrapups", "The same of a partition."),
 )
 _NAMES: Final = {
     "Hole": "hole",
@@ -51,7 +65,7 @@ _NAMES: Final = {
 
 def document() -> Schema:
     """Return the document; its schemas are references to the files beside it."""
-    relayed = [kind.__name__ for kind in (*KNOWN_EVENTS, OtherEvent)]
+    relayed = [kind.__name__ for kind in (*EVENTS, OtherEvent)]
     channels = {name: _stream(address, text) for name, address, text in _STREAMS}
     channels |= {
         "relayedCall": _feed(
@@ -107,7 +121,7 @@ def _stream(address: str, text: str) -> Schema:
     parameters: Schema = {"partition": _PARTITION}
     if "{call_id}" in address:
         parameters["call_id"] = _CALL_ID
-    names = [*(f"{kind.__name__}Entry" for kind in KNOWN_EVENTS), "OtherEntry"]
+    names = [*(f"{kind.__name__}Entry" for kind in EVENTS), "OtherEntry"]
     return {**_channel("redis", address, text, names), "parameters": parameters}
 
 
@@ -131,11 +145,10 @@ def _operation(name: str, channel: Schema) -> Schema:
 
 def _messages() -> Schema:
     found = {
-        f"{kind.__name__}Entry": _message(tag_of(kind), "entry", kind.__name__)
-        for kind in KNOWN_EVENTS
+        f"{kind.__name__}Entry": _message(tag_of(kind), "entry", kind.__name__) for kind in EVENTS
     }
     found["OtherEntry"] = _message("other", "entry", "OtherEntry")
-    for kind in (*KNOWN_EVENTS, OtherEvent):
+    for kind in (*EVENTS, OtherEvent):
         found[kind.__name__] = _message(tag_of(kind), "event", kind.__name__)
     for named in MESSAGES:
         found[named.__name__] = _message(_NAMES[named.__name__], "relay", named.__name__)

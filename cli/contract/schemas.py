@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.client.events import KNOWN_EVENTS, Hole, OtherEvent, Track
+from workers.client.events import DERIVED_EVENTS, KNOWN_EVENTS, PARTS, Hole, OtherEvent
 from workers.relay.call_summary import CallList, LastWords, Summary
 from workers.relay.messages import End, Expired, Gone
 
 type Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+EVENTS: Final = (*KNOWN_EVENTS, *DERIVED_EVENTS)
 MESSAGES: Final = (Hole, End, Expired, CallList, Summary, Gone)
 
 _AT: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?Z$"
@@ -40,20 +41,20 @@ def tag_of(kind: type[msgspec.Struct]) -> str:
 
 def events() -> Schema:
     """Return the schema of an event as JSON."""
-    kinds = (*KNOWN_EVENTS, OtherEvent)
+    kinds = (*EVENTS, OtherEvent)
     text = (
         "A transcript event as JSON: what the relay sends, and what `workers.client` encodes. "
         "Ignore types, fields and values that you do not know."
     )
-    return _document("Transcript event", text, kinds, definitions((*kinds, Track)))
+    return _document("Transcript event", text, kinds, definitions((*kinds, *PARTS)))
 
 
 def entries() -> Schema:
     """Return the schema of an event as an entry of a stream in Redis."""
-    found = definitions((*KNOWN_EVENTS, Track))
-    shapes = {kind.__name__: _flat(found[kind.__name__]) for kind in KNOWN_EVENTS}
+    found = definitions((*EVENTS, *PARTS))
+    shapes = {kind.__name__: _flat(found[kind.__name__]) for kind in EVENTS}
     shared = set.intersection(*(set(shape["properties"]) for shape in shapes.values()))
-    first = shapes[KNOWN_EVENTS[0].__name__]
+    first = shapes[EVENTS[0].__name__]
     other = {
         **first,
         "title": "OtherEntry",
@@ -61,16 +62,18 @@ def entries() -> Schema:
         "properties": {name: first["properties"][name] for name in sorted(shared)},
         "required": [name for name in first["required"] if name in shared],
     }
-    known = [tag_of(kind) for kind in KNOWN_EVENTS]
+    known = [tag_of(kind) for kind in EVENTS]
     other["properties"]["type"] = {"type": "string", "not": {"enum": known}}
     text = (
         "A transcript event as an entry of a stream in Redis. Every field is a string: integers "
         "are decimal; arrays and objects are JSON, and `contentSchema` describes their values. The "
         "entry's id is not a field. Ignore types, fields and values that you do not know."
     )
-    document = _document("Transcript event in Redis", text, KNOWN_EVENTS, shapes)
+    document = _document("Transcript event in Redis", text, EVENTS, shapes)
     document["anyOf"].append(_ref("OtherEntry"))
-    document["$defs"] |= {"OtherEntry": other, "Track": found["Track"]}
+    document["$defs"] |= {"OtherEntry": other} | {
+        kind.__name__: found[kind.__name__] for kind in PARTS
+    }
     return document
 
 

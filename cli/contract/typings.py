@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cli.contract.schemas import Schema, definitions
-from workers.client.events import KNOWN_EVENTS, Hole, OtherEvent, Track
+from cli.contract.schemas import EVENTS, Schema, definitions
+from workers.client.events import DERIVED_EVENTS, KNOWN_EVENTS, PARTS, Hole, OtherEvent
 
 _WIDTH: Final = 100
 _HEAD: Final = """/**
@@ -19,11 +19,11 @@ _ENVELOPE: Final = "Envelope"
 
 def render() -> str:
     """Return the module."""
-    kinds = (*KNOWN_EVENTS, OtherEvent)
-    found = definitions((Track, *kinds, Hole))
+    kinds = (*EVENTS, OtherEvent)
+    found = definitions((*PARTS, *kinds, Hole))
     shared = set.intersection(*(set(found[kind.__name__]["properties"]) for kind in kinds))
     shared.discard("type")
-    first = found[KNOWN_EVENTS[0].__name__]
+    first = found[EVENTS[0].__name__]
     envelope = {
         "description": "The fields that all events have.",
         "properties": {
@@ -37,11 +37,12 @@ def render() -> str:
     parts = [
         _HEAD.rstrip(),
         *_aliases(found.values()),
-        _interface(Track.__name__, found[Track.__name__]),
+        *(_interface(kind.__name__, found[kind.__name__]) for kind in PARTS),
         _interface(_ENVELOPE, envelope),
         *events,
         _interface(Hole.__name__, found[Hole.__name__]),
-        _union("TranscriptEvent", [kind.__name__ for kind in kinds]),
+        _union("TranscriptEvent", [kind.__name__ for kind in (*KNOWN_EVENTS, OtherEvent)]),
+        _union("DerivedEvent", [kind.__name__ for kind in DERIVED_EVENTS]),
     ]
     return "\n\n".join(parts) + "\n"
 

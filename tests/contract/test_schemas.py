@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 
 from cli import contract
-from cli.contract.schemas import definitions, tag_of
+from cli.contract.schemas import EVENTS, definitions, tag_of
 from gateway.audio.encodings import Encoding
 from gateway.settings import Role
 from gateway.transcript.encode import flatten, type_of
@@ -40,7 +40,7 @@ from tests.contract.validation import (
     validator,
 )
 from tests.npm import installed
-from workers.client.events import KNOWN_EVENTS, Hole, Track, read_event
+from workers.client.events import KNOWN_EVENTS, PARTS, AssistWrapup, Hole, read_event
 from workers.redact import CallRedactor, Kind
 from workers.relay.call_summary import CallList, CallState
 from workers.relay.messages import End, Expired, Gone, named
@@ -141,7 +141,7 @@ def test_schema_has_exactly_the_fields_that_are_written(event: TranscriptEvent) 
 
 
 def test_each_type_and_each_field_has_a_text() -> None:
-    found = definitions((*KNOWN_EVENTS, Track))
+    found = definitions((*EVENTS, *PARTS))
     for each in found.values():
         texts = [each["description"]]
         texts += [f["description"] for n, f in each["properties"].items() if n != "type"]
@@ -223,10 +223,76 @@ def test_messages_of_the_relay_are_valid(message: msgspec.Struct) -> None:
     assert data.keys() <= own["properties"].keys()
 
 
+_ALERT = {
+    "alert": "refund:1:MZ1:inbound:3",
+    "state": "raised",
+    "rule": "refund",
+    "rule_version": "1",
+    "severity": "warning",
+    "title": "A refund is asked for",
+}
+_WRAPUP = {
+    "wrapup": "ended:1",
+    "made_from": "redacted",
+    "trigger": "ended",
+    "model": "m",
+    "summary": json.dumps(
+        [
+            {
+                "text": "Hi.",
+                "citations": [
+                    {
+                        "stream_id": "MZ1",
+                        "track": "inbound",
+                        "segment": 1,
+                        "start_ms": 80,
+                        "end_ms": 160,
+                    }
+                ],
+            }
+        ]
+    ),
+    "follow_ups": "[]",
+}
+_CITED = {
+    "track": "inbound",
+    "role": "customer",
+    "segment": "3",
+    "rev": "0",
+    "start_ms": "80",
+    "end_ms": "160",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        ("assist.alert", _ALERT),
+        ("assist.alert", _ALERT | _CITED),
+        ("assist.wrapup", _WRAPUP),
+        ("assist.wrapup", _WRAPUP | {"disposition": "sale", "route": "claims"}),
+    ],
+)
+def test_derived_events_are_valid(kind: str, own: dict[str, str]) -> None:
+    fields = _entry(_FULL[7]) | {"type": kind} | own
+    for name in ("status", "reason", "duration_ms", "segments", "gap_ms", "suspected_encoding"):
+        del fields[name]
+    assert_valid_entry(fields)
+    assert_valid_json("1-0", fields)
+    assert tag_of(type(read_event("1-0", fields))) == kind
+
+
+def test_repr_of_a_wrapup_has_no_content() -> None:
+    event = read_event("1-0", _entry(_FULL[7]) | {"type": "assist.wrapup"} | _WRAPUP)
+    assert "Hi." not in repr(event)
+    assert isinstance(event, AssistWrapup)
+    assert "Hi." not in repr(event.summary)
+
+
 def test_new_types_and_new_values_are_valid() -> None:
-    validator("entry.json").validate(_VALID | {"type": "assist.alert"})
+    validator("entry.json").validate(_VALID | {"type": "assist.mood"})
     validator("entry.json").validate(_VALID | {"role": "supervisor", "mood": "good"})
-    other = read_event("1-0", _VALID | {"type": "assist.alert"})
+    other = read_event("1-0", _VALID | {"type": "assist.mood"})
     validator("event.json").validate(json.loads(named("", other).data))
 
 

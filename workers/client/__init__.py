@@ -21,6 +21,8 @@ from gateway.redis_client.client import create_client
 from gateway.transcript.keys import encode_id
 from workers.client.events import (
     AnyEvent,
+    AssistAlert,
+    AssistWrapup,
     Event,
     EventError,
     Hole,
@@ -41,6 +43,8 @@ from workers.client.transcript import CallTranscript, Segment
 
 __all__ = [
     "AnyEvent",
+    "AssistAlert",
+    "AssistWrapup",
     "CallTranscript",
     "Event",
     "EventError",

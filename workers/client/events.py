@@ -28,6 +28,10 @@ type _Encoding = Annotated[str, _known("Encoding", ["pcmu", "pcma", "l16le", "l1
 type _FinalReason = Annotated[str, _known("FinalReason", FinalReason)]
 type _GapCause = Annotated[str, _known("GapCause", GapCause)]
 type _Status = Annotated[str, _known("Status", Status)]
+type _AlertState = Annotated[str, _known("AlertState", ["raised", "withdrawn"])]
+type _Severity = Annotated[str, _known("Severity", ["info", "warning", "critical"])]
+type _TextKind = Annotated[str, _known("TextKind", ["raw", "redacted"])]
+type _WrapupTrigger = Annotated[str, _known("WrapupTrigger", ["ended", "requested"])]
 
 
 class EventError(Exception):
@@ -226,6 +230,105 @@ class StreamEnded(Event, frozen=True, kw_only=True, tag="stream.ended"):
     suspected_encoding: dict[str, _Encoding] = msgspec.field(default_factory=dict)
 
 
+class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
+    """A rule matched, or what it matched was taken back; from the worker `assist`.
+
+    It contains no words of the call. `stream_id`, `epoch` and `n` are those of the event after
+    which it was written.
+
+    Attributes:
+        alert: unique in the call; the same when the alert is withdrawn.
+        state: whether the rule matched, or a later revision took back what it had matched.
+        rule: the rule's id.
+        rule_version: the rule's version.
+        severity: as the rule says.
+        title: the rule's title.
+        track: the track that it is about; absent if it is about the whole call.
+        role: who speaks on that track.
+        segment: the segment that it cites; absent if it cites none.
+        rev: the revision of that segment.
+        start_ms: where on the media clock the cited audio begins.
+        end_ms: where it ends.
+    """
+
+    alert: str
+    state: _AlertState
+    rule: str
+    rule_version: str
+    severity: _Severity
+    title: str
+    track: str | None = None
+    role: str | None = None
+    segment: int | None = None
+    rev: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class Citation(msgspec.Struct, frozen=True):
+    """A segment that supports a sentence.
+
+    Attributes:
+        stream_id: the segment's stream.
+        track: its track.
+        segment: its number.
+        start_ms: where it begins on the media clock.
+        end_ms: where it ends.
+    """
+
+    stream_id: str
+    track: str
+    segment: int
+    start_ms: int
+    end_ms: int
+
+    def __repr__(self) -> str:
+        """Return the segment, without the position."""
+        return f"<Citation {self.stream_id} {self.track} {self.segment}>"
+
+
+class CitedSentence(msgspec.Struct, frozen=True):
+    """A sentence about a call.
+
+    Attributes:
+        text: the sentence.
+        citations: the segments that support it, at least one.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+
+    def __repr__(self) -> str:
+        """Return how many segments are cited, without the text."""
+        return f"<CitedSentence citations={len(self.citations)}>"
+
+
+class AssistWrapup(Event, frozen=True, kw_only=True, tag="assist.wrapup"):
+    """A summary of a call; from the worker `wrapup`.
+
+    `stream_id`, `epoch` and `n` are those of the last event that it covers.
+
+    Attributes:
+        wrapup: unique in the call.
+        made_from: the kind of text that the model received.
+        trigger: whether the call had ended, or somebody requested it in mid-call.
+        model: the model's name.
+        summary: what was said.
+        follow_ups: what remains to be done.
+        disposition: one of the route's list; absent if none of them was chosen.
+        route: name of the call's route.
+    """
+
+    wrapup: str
+    made_from: _TextKind
+    trigger: _WrapupTrigger
+    model: str
+    summary: tuple[CitedSentence, ...]
+    follow_ups: tuple[CitedSentence, ...]
+    disposition: str | None = None
+    route: str | None = None
+
+
 class OtherEvent(Event, frozen=True, kw_only=True, tag="other"):
     """An event of a type that this version does not know.
 
@@ -264,7 +367,8 @@ type KnownEvent = (
     | StreamDtmf
     | StreamEnded
 )
-type AnyEvent = KnownEvent | OtherEvent
+type DerivedEvent = AssistAlert | AssistWrapup
+type AnyEvent = KnownEvent | DerivedEvent | OtherEvent
 
 KNOWN_EVENTS: Final = (
     StreamStarted,
@@ -276,10 +380,12 @@ KNOWN_EVENTS: Final = (
     StreamDtmf,
     StreamEnded,
 )
-_TYPES: Final[Mapping[str, type[KnownEvent]]] = {
-    str(kind.__struct_config__.tag): kind for kind in KNOWN_EVENTS
+DERIVED_EVENTS: Final = (AssistAlert, AssistWrapup)  # in the streams that workers write
+PARTS: Final = (Track, Citation, CitedSentence)  # of events
+_TYPES: Final[Mapping[str, type[KnownEvent | DerivedEvent]]] = {
+    str(kind.__struct_config__.tag): kind for kind in (*KNOWN_EVENTS, *DERIVED_EVENTS)
 }
-_JSON_FIELDS: Final = ("tracks", "params", "suspected_encoding")
+_JSON_FIELDS: Final = ("tracks", "params", "suspected_encoding", "summary", "follow_ups")
 
 
 def read_event(entry_id: str, fields: Mapping[str, str]) -> AnyEvent:

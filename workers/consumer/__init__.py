@@ -7,7 +7,8 @@ Each partition has one owner at a time, by a lease with a fencing number. The ow
 partition's events after a stored position, handles them one after another, and stores effects and
 position in one step. If it crashes, another worker continues there when the lease expires.
 
-handler    what a group implements: handles an event, returns derived events
+handler    what a group implements: handles an event, or the passing of time; returns derived events
+calls      states of calls that a handler keeps in memory
 consumer   membership, leases, reading
 quota      the share of each worker
 partition  one leased partition: handling, retries, dead letters, commits
@@ -20,14 +21,24 @@ Redis's own consumer groups would not do: two consumers of a group may hold neig
 call (docs/decisions/0018-consumer.md).
 """
 
+from workers.consumer.calls import Calls, Identity, Progress
 from workers.consumer.consumer import Consumer
 from workers.consumer.dead_letters import DeadLetter, DeadLetters
-from workers.consumer.handler import Append, Handler, HandlerFactory, Received
+from workers.consumer.handler import (
+    Append,
+    ClosableHandler,
+    Handler,
+    HandlerFactory,
+    Received,
+    TimedHandler,
+)
 from workers.consumer.metrics import ConsumerMetrics
 from workers.consumer.store import Group
 
 __all__ = [
     "Append",
+    "Calls",
+    "ClosableHandler",
     "Consumer",
     "ConsumerMetrics",
     "DeadLetter",
@@ -35,5 +46,8 @@ __all__ = [
     "Group",
     "Handler",
     "HandlerFactory",
+    "Identity",
+    "Progress",
     "Received",
+    "TimedHandler",
 ]

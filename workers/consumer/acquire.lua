@@ -6,6 +6,7 @@
 --                        fence    number of this lease; each has a higher one
 --                        position id of the last entry that was handled
 --                        trying, tries  the entry that was begun, and how often; see begin.lua
+--                        turn     the last commit without position and retries; see commit.lua
 -- ARGV  1 worker   2 lease (ms)   3 position of a group that is new to the partition
 --
 -- A lease that ends later than if it had been renewed now was renewed before the server's clock was set

@@ -10,10 +10,11 @@
 --       4 MessagePack {ids of the retries that are done, fields of each dead letter,
 --         {index of the call's stream, fields} of each derived event}
 --       5 retention (s) of the calls' streams   6 length and 7 age (ms) that the shared stream keeps
+--       8 turn: what identifies a commit of derived events without position and retries, else ''
 --
--- Returns 1, or 0 if the worker no longer holds the partition; then nothing is written. A commit that
--- was written before, and whose reply was lost, is written once: it finds its position stored or, if
--- it has none, its first retry done.
+-- Returns the server's Unix ms, or 0 if the worker no longer holds the partition; then nothing is
+-- written. A commit that was written before, and whose reply was lost, is written once: it finds its
+-- position stored or, if it has none, its first retry done or its turn stored.
 
 local DEAD_LETTERS = 10000 -- kept per partition and group
 
@@ -27,10 +28,11 @@ local retries, dead_letters, appends = unpack(cmsgpack.unpack(ARGV[4]))
 
 if ARGV[3] ~= '' then
   if redis.call('HGET', KEYS[1], 'position') == ARGV[3] then
-    return 1
+    return now_ms
   end
-elseif retries[1] and #redis.call('XRANGE', KEYS[2], retries[1], retries[1]) == 0 then
-  return 1
+elseif retries[1] and #redis.call('XRANGE', KEYS[2], retries[1], retries[1]) == 0
+  or ARGV[8] ~= '' and redis.call('HGET', KEYS[1], 'turn') == ARGV[8] then
+  return now_ms
 end
 
 -- A failing command ends a script but undoes nothing, and a retry would find the position stored. So a
@@ -58,6 +60,9 @@ if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[1], 'position', ARGV[3])
   redis.call('HDEL', KEYS[1], 'trying', 'tries')
 end
+if ARGV[8] ~= '' then
+  redis.call('HSET', KEYS[1], 'turn', ARGV[8])
+end
 for _, id in ipairs(retries) do
   redis.call('XDEL', KEYS[2], id)
 end
@@ -79,4 +84,4 @@ if #appends > 0 then
   redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[6])
   redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', math.max(0, now_ms - ARGV[7])))
 end
-return 1
+return now_ms

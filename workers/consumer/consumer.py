@@ -9,7 +9,6 @@ from typing import Final
 
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
-from gateway.transcript.keys import partition_key
 from workers.client import reading
 from workers.consumer import quota
 from workers.consumer.handler import HandlerFactory
@@ -109,9 +108,9 @@ class Consumer:
         renewal = await self._store.renew([each.lease for each in self._held.values()])
         for lease in renewal.lost:
             self._lose(lease.partition)
-        for lease in renewal.renewed:
+        for lease, server_ms in renewal.renewed:
             if held := self._held.get(lease.partition):
-                held.note_renewal(sent_s)
+                held.note_renewal(sent_s, server_ms)
 
     def _begin(self, lease: Lease, group: asyncio.TaskGroup, sent_s: float) -> None:
         partition = lease.partition
@@ -168,20 +167,22 @@ class Consumer:
         positions: dict[str, str] = {}
         for partition, held in self._held.items():
             if held.has_room:
-                events, retries = (
-                    partition_key(partition, "events"),
-                    self._group.retries_key(partition),
-                )
+                events = self._group.source_key(partition)
+                retries = self._group.retries_key(partition)
                 keys |= {events: (held, False), retries: (held, True)}
                 positions |= {events: held.read_position, retries: held.retry_position}
         if not positions:
             return False
+        began_s = time.monotonic()
         found = await reading.read_available(self._client, positions, wait_s=_WAIT_S)
         for key, entries in found.entries.items():
             held, is_retry = keys[key]
             held.add(entries, is_retry=is_retry)
         if found.failure:
             raise found.failure
+        for key, (held, is_retry) in keys.items():
+            if not is_retry and key not in found.entries:
+                held.note_nothing_new(began_s)
         return True
 
     async def _measure(self, members: int) -> None:

@@ -1,7 +1,7 @@
 """What a group of workers implements: `Handler`, and the values that it receives and returns."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,34 @@ class Handler(Protocol):
             PublishError: Redis is unavailable; the event is handled again when it is back.
             Exception: the event can't be handled. After some attempts it becomes a dead letter.
         """
+
+
+@runtime_checkable
+class TimedHandler(Protocol):
+    """A handler that acts on the passing of time, too."""
+
+    async def tick(self, until_ms: int) -> Sequence[Append]:
+        """Return the derived events to append because no event came until a time.
+
+        Called about once a second while no event waits. The events returned are written once. A
+        worker that takes over, or handles the events again, is not called at the same times: before
+        `handle` handles an event, it must do what `tick` would have done until then.
+
+        Args:
+            until_ms: Unix ms by Redis's clock, as in the ids of entries. All events that were
+                written before were handled.
+
+        Raises:
+            Exception: counted and logged; the next call has a later time.
+        """
+
+
+@runtime_checkable
+class ClosableHandler(Protocol):
+    """A handler that holds resources."""
+
+    async def close(self) -> None:
+        """Release them: the worker no longer holds the partition. Must not raise."""
 
 
 class HandlerFactory(Protocol):

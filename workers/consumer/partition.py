@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.errors import PublishError
 from workers.client.events import AnyEvent, Entry, EventError, read_event
 from workers.client.reading import BATCH
-from workers.consumer.handler import Append, Handler, Received
+from workers.consumer.handler import Append, ClosableHandler, Handler, Received, TimedHandler
 from workers.consumer.metrics import ConsumerMetrics
 from workers.consumer.store import Commit, Lease, LeaseStore
 
@@ -22,6 +22,9 @@ MAX_TRIES: Final = 5  # attempts to handle an entry, before it becomes a dead le
 _COMMIT_ENTRIES: Final = 100  # handled before their effects are committed
 _MAX_FIELDS: Final = 1000  # of an event; Lua passes at most 8000 values to a command
 _BACKOFF_S: Final = (0.1, 5.0)  # doubles from the first to the second
+_TICK_MS: Final = 1000
+# Between two renewals the two clocks differ by less: 100 ppm of 10 s.
+_CLOCK_MARGIN_MS: Final = 10
 
 
 class LeaseLostError(Exception):
@@ -88,6 +91,10 @@ class LeasedPartition:
         self._filled = asyncio.Event()
         self._stopping = False
         self._failures = 0  # attempts to handle the first entry of the queue that failed
+        self._clock: tuple[int, float] | None = None  # the server's Unix ms, and monotonic s
+        self._due_ms = 0  # the time until which the handler is to act; 0 if it is not
+        self._ticked_ms = 0
+        self._turns = 0
         self._to_note = (
             BATCH if lease.is_takeover else 0
         )  # entries to be noted before they are begun
@@ -111,6 +118,7 @@ class LeasedPartition:
 
     def add(self, entries: Iterable[Entry], *, is_retry: bool = False) -> None:
         """Queue entries that were read."""
+        self._due_ms = 0
         for entry in entries:
             self._queue.append(_Queued(entry, is_retry))
             if is_retry:
@@ -119,9 +127,26 @@ class LeasedPartition:
                 self.read_position = entry.id
         self._filled.set()
 
-    def note_renewal(self, sent_s: float) -> None:
-        """Record that the lease was renewed by a command sent at this monotonic time."""
+    def note_renewal(self, sent_s: float, server_ms: int = 0) -> None:
+        """Record that the lease was renewed by a command sent at this monotonic time.
+
+        Args:
+            sent_s: when the command was sent.
+            server_ms: the server's Unix ms when it executed it, if known.
+        """
         self._valid_until_s = sent_s + self._lease_s
+        if server_ms:
+            self._clock = server_ms - _CLOCK_MARGIN_MS, time.monotonic()
+
+    def note_nothing_new(self, read_s: float) -> None:
+        """Record that a read that began at this monotonic time found no entry."""
+        if self._queue or not self._clock or not isinstance(self._handler, TimedHandler):
+            return
+        server_ms, at_s = self._clock
+        until_ms = server_ms + int((read_s - at_s) * 1000)
+        if until_ms >= self._ticked_ms + _TICK_MS:
+            self._due_ms = until_ms
+            self._filled.set()
 
     def stop(self) -> None:
         """Make `run` return after the entries that it is handling."""
@@ -134,15 +159,41 @@ class LeasedPartition:
         Raises:
             LeaseLostError: another worker has taken the partition over.
         """
-        while not self._stopping:
-            if not self._queue:
-                self._filled.clear()
-                await self._filled.wait()
-                continue
-            if time.monotonic() > self._valid_until_s:
-                await asyncio.sleep(self._lease_s / 10)  # the consumer renews it, or reports a loss
-                continue
+        try:
+            while not self._stopping:
+                await self._step()
+        finally:
+            if isinstance(self._handler, ClosableHandler):
+                await self._handler.close()
+
+    async def _step(self) -> None:
+        if not self._queue and not self._due_ms:
+            self._filled.clear()
+            await self._filled.wait()
+        elif time.monotonic() > self._valid_until_s:
+            await asyncio.sleep(self._lease_s / 10)  # the consumer renews it, or reports a loss
+        elif self._queue:
             await self._handle_batch()
+        elif isinstance(self._handler, TimedHandler):
+            await self._tick(self._handler)
+
+    async def _tick(self, handler: TimedHandler) -> None:
+        """Make the handler act on the passing of time, and commit the effects."""
+        self._ticked_ms, self._due_ms = self._due_ms, 0
+        try:
+            appends = await handler.tick(self._ticked_ms)
+            _check_size(appends)
+        except (Exception, asyncio.CancelledError) as error:  # whatever a handler raises
+            if _is_cancelled():
+                raise
+            self._metrics.count_error(getattr(error, "reason", "tick"))
+            _log.error(
+                "tick-failed partition=%d error=%s", self.lease.partition, type(error).__name__
+            )
+            return
+        if appends:
+            self._turns += 1
+            await self._commit(Commit(appends=appends, turn=f"{self.lease.fence}:{self._turns}"))
 
     async def _handle_batch(self) -> None:
         """Handle the first entries of the queue, and commit their effects."""
@@ -156,7 +207,7 @@ class LeasedPartition:
             if queued.is_retry:
                 break  # a commit has one retry at most, so that it can be repeated
         if handled:
-            await self._commit(effects)
+            await self._commit(effects.commit())
             for _ in range(handled):
                 self._queue.popleft()
         if failed:
@@ -212,14 +263,13 @@ class LeasedPartition:
             type(error).__name__,
         )
 
-    async def _commit(self, effects: _Effects) -> None:
+    async def _commit(self, commit: Commit) -> None:
         sent_s = time.monotonic()
-        commit = effects.commit()
         if not await self._until_done(lambda: self._store.commit(self.lease, commit)):
             raise LeaseLostError
         self.note_renewal(sent_s)
-        if effects.position:
-            self.lease = self.lease._replace(position=effects.position)
+        if commit.position:
+            self.lease = self.lease._replace(position=commit.position)
 
     async def _until_done[T](self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run a Redis operation until it succeeds."""

@@ -30,6 +30,7 @@ class Group:
 
     Attributes:
         name: of the group, such as `redact`.
+        source: suffix of the partitions' streams that it reads.
         suffix: of the derived streams that it writes; empty if it writes none.
         partitions: as GATEWAY_PARTITIONS.
         start: the position of a group that is new to a partition: "0" is the oldest entry.
@@ -40,11 +41,16 @@ class Group:
 
     name: str
     suffix: str = ""
+    source: str = "events"
     partitions: int = 64
     start: str = "0"
     lease_s: float = 10.0
     retention_s: int = 86_400
     kept: tuple[int, int] = (100_000, 86_400)
+
+    def source_key(self, partition: int) -> str:
+        """Return the key of the entries that it handles."""
+        return partition_key(partition, self.source)
 
     def lease_key(self, partition: int) -> str:
         """Return the key of a partition's lease."""
@@ -71,7 +77,7 @@ class Lease(NamedTuple):
 class Renewal(NamedTuple):
     """The result of renewing leases."""
 
-    renewed: list[Lease]
+    renewed: list[tuple[Lease, int]]  # and the server's Unix ms
     lost: list[Lease]  # another worker has taken them over
 
 
@@ -82,6 +88,7 @@ class Commit(NamedTuple):
     appends: Sequence[Append] = ()
     dead_letters: Sequence[Mapping[str, str]] = ()  # fields of entries that can't be handled
     retried: Sequence[str] = ()  # ids of retries that are done
+    turn: str = ""  # unique per commit that has neither a position nor a retry, but has effects
 
 
 _NOTHING: Final = Commit()
@@ -135,8 +142,10 @@ class LeaseStore:
         commands: list[Command] = [self._commit(lease, self._lease_ms) for lease in leases]
         renewal = Renewal([], [])
         for lease, reply in zip(leases, await self._exchange(commands), strict=True):
-            if isinstance(reply, int):
-                (renewal.renewed if reply else renewal.lost).append(lease)
+            if isinstance(reply, int) and reply:
+                renewal.renewed.append((lease, reply))
+            elif isinstance(reply, int):
+                renewal.lost.append(lease)
         return renewal
 
     async def commit(self, lease: Lease, commit: Commit) -> bool:
@@ -177,7 +186,7 @@ class LeaseStore:
         payload = _pack((commit.retried, letters, appends))
         lease_fields = lease.fence, lease_ms, commit.position
         kept = group.retention_s, length, age_s * 1000
-        return ("EVAL", _COMMIT, len(keys), *keys, *lease_fields, payload, *kept)
+        return ("EVAL", _COMMIT, len(keys), *keys, *lease_fields, payload, *kept, commit.turn)
 
     async def behind(self, leases: Sequence[Lease]) -> list[int]:
         """Return how many entries follow each lease's position, at most `MAX_BEHIND`."""
@@ -186,7 +195,7 @@ class LeaseStore:
                 "EVAL_RO",  # needs no permission to write events
                 _BEHIND,
                 1,
-                partition_key(lease.partition, "events"),
+                self._group.source_key(lease.partition),
                 lease.position,
                 MAX_BEHIND,
             )

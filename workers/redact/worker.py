@@ -10,38 +10,23 @@ hole.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import partition_key
 from workers.client import reading
-from workers.client.transcript import Numbering
-from workers.consumer import Append, Group, Received
+from workers.consumer import Append, Calls, Group, Identity, Progress, Received
 from workers.redact.call import CallRedactor, Redacted
 
 _log = logging.getLogger("workers.redact")
 
 SUFFIX: Final = "redacted"
-_MAX_CALLS: Final = 1000  # of a partition, in memory; others are rebuilt when they continue
 
 type NewRedactor = Callable[[str], CallRedactor]  # for the calls of a route
-
-
-class _Identity(NamedTuple):
-    """What identifies a raw event of a call."""
-
-    stream_id: str
-    epoch: int
-    n: int
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str], number: str = "n") -> "_Identity":
-        return cls(fields["stream_id"], int(fields["epoch"]), int(fields[number]))
 
 
 @dataclass(slots=True)
@@ -49,26 +34,9 @@ class _Call:
     """The state of one call."""
 
     redactor: CallRedactor
-    streams: dict[str, Numbering] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)  # of the redacted events
-    published: frozenset[_Identity] = frozenset()  # when it was rebuilt
-    open_streams: set[str] = field(default_factory=set)
-
-    def is_next(self, event: _Identity) -> bool:
-        """Return whether an event is the next one of its stream, or the first."""
-        numbering = self.streams.get(event.stream_id)
-        if numbering is None:
-            return event.n == 1
-        return event.epoch >= numbering.epoch and event.n == numbering.expected(event.epoch)
-
-    def note(self, event: _Identity, kind: str) -> None:
-        """Record that an event was applied."""
-        numbering = self.streams.setdefault(event.stream_id, Numbering())
-        numbering.epoch, numbering.n = event.epoch, event.n
-        if kind == "stream.ended":
-            self.open_streams.discard(event.stream_id)
-        else:
-            self.open_streams.add(event.stream_id)
+    published: frozenset[Identity] = frozenset()  # when it was rebuilt
 
     def number(self, redacted: Redacted) -> dict[str, str]:
         """Return the fields of an event to publish, with its number."""
@@ -114,33 +82,30 @@ class RedactHandler:
         self._partition = partition
         self._new_redactor = new_redactor
         self._metrics = metrics
-        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._calls: Calls[_Call] = Calls()
 
     async def handle(self, received: Received) -> Sequence[Append]:
         """Return the redacted events to publish; see `Handler`."""
         fields = received.fields
-        call_id, event = fields["call_id"], _Identity.of(fields)
-        call = self._calls.pop(call_id, None)  # stored again below, unless an error is raised
+        call_id, event = fields["call_id"], Identity.of(fields)
+        call = self._calls.take(call_id, event)
         redacted: list[Redacted] = []
-        if call is None or not call.is_next(event):
+        if call is None:
             call, redacted = await self._rebuild(fields, event)
         before = call.redactor.counts.copy()
         redacted += call.redactor.apply(fields)
-        call.note(event, fields["type"])
+        call.progress.note(event, fields["type"])
         for kind, count in (call.redactor.counts - before).items():
             self._metrics.masks_total.labels(kind).inc(count)
-        if call.open_streams:
-            self._calls[call_id] = call
-            if len(self._calls) > _MAX_CALLS:
-                self._calls.popitem(last=False)
+        self._calls.put(call_id, call)
         return [
             Append(call_id, call.number(each))
             for each in redacted
-            if _Identity.of(each.source) not in call.published
+            if Identity.of(each.source) not in call.published
         ]
 
     async def _rebuild(
-        self, fields: Mapping[str, str], until: _Identity
+        self, fields: Mapping[str, str], until: Identity
     ) -> tuple[_Call, list[Redacted]]:
         """Return the state of a call before an event, and what should have been published."""
         self._metrics.rebuilt_calls_total.inc()
@@ -150,14 +115,14 @@ class RedactHandler:
         route = next((each["route"] for each in [*raw, fields] if "route" in each), "")
         call = _Call(
             self._new_redactor(route),
-            published=frozenset(_Identity.of(each, "source_n") for each in published),
+            published=frozenset(Identity.of(each, "source_n") for each in published),
         )
         for each in published:
             writer = each["stream_id"], int(each["epoch"])
             call.numbers[writer] = max(call.numbers.get(writer, 0), int(each["n"]))
         redacted: list[Redacted] = []
         for each in raw:
-            event = _Identity.of(each)
+            event = Identity.of(each)
             if event == until:
                 break
             try:
@@ -170,21 +135,16 @@ class RedactHandler:
                     event.n,
                     type(error).__name__,
                 )
-                if _follows(event, until):
+                if event.precedes(until):
                     writer = event.stream_id, event.epoch
                     call.numbers[writer] = call.numbers.get(writer, 0) + 1
-            call.note(event, each["type"])
+            call.progress.note(event, each["type"])
         return call, redacted
 
     async def _read(self, key: str) -> list[dict[str, str]]:
         """Return the fields of all entries of a stream."""
         pages = reading.pages(self._client, key)
         return [entry.fields async for entries in pages for entry in entries]
-
-
-def _follows(event: _Identity, other: _Identity) -> bool:
-    """Return whether another event is the next one of the same stream."""
-    return other == event._replace(n=event.n + 1)
 
 
 def group(partitions: int, retention_s: int, lease_s: float) -> Group:

@@ -4,6 +4,8 @@
  * Generated from the classes of workers/client/events.py by `./run fix`.
  */
 
+export type AlertState = "raised" | "withdrawn" | (string & {});
+
 export type Encoding = "pcmu" | "pcma" | "l16le" | "l16be" | (string & {});
 
 export type FinalReason = "pause" | "length" | "rollover" | "hangup" | "paused" | (string & {});
@@ -19,7 +21,13 @@ export type GapCause =
 
 export type Role = "customer" | "agent" | "mix" | "unknown" | (string & {});
 
+export type Severity = "info" | "warning" | "critical" | (string & {});
+
 export type Status = "completed" | "failed" | "refused" | "drained" | "lost" | (string & {});
+
+export type TextKind = "raw" | "redacted" | (string & {});
+
+export type WrapupTrigger = "ended" | "requested" | (string & {});
 
 /** One track of a stream. */
 export interface Track {
@@ -31,6 +39,28 @@ export interface Track {
   encoding: Encoding;
   /** In Hz. */
   rate: number;
+}
+
+/** A segment that supports a sentence. */
+export interface Citation {
+  /** The segment's stream. */
+  stream_id: string;
+  /** Its track. */
+  track: string;
+  /** Its number. */
+  segment: number;
+  /** Where it begins on the media clock. */
+  start_ms: number;
+  /** Where it ends. */
+  end_ms: number;
+}
+
+/** A sentence about a call. */
+export interface CitedSentence {
+  /** The sentence. */
+  text: string;
+  /** The segments that support it, at least one. */
+  citations: Citation[];
 }
 
 /** The fields that all events have. */
@@ -169,6 +199,56 @@ export interface StreamEnded extends Envelope {
   suspected_encoding?: Record<string, Encoding>;
 }
 
+/** A rule matched, or what it matched was taken back; from the worker `assist`. */
+export interface AssistAlert extends Envelope {
+  type: "assist.alert";
+  /** Unique in the call; the same when the alert is withdrawn. */
+  alert: string;
+  /** Whether the rule matched, or a later revision took back what it had matched. */
+  state: AlertState;
+  /** The rule's id. */
+  rule: string;
+  /** The rule's version. */
+  rule_version: string;
+  /** As the rule says. */
+  severity: Severity;
+  /** The rule's title. */
+  title: string;
+  /** The track that it is about; absent if it is about the whole call. */
+  track?: string;
+  /** Who speaks on that track. */
+  role?: string;
+  /** The segment that it cites; absent if it cites none. */
+  segment?: number;
+  /** The revision of that segment. */
+  rev?: number;
+  /** Where on the media clock the cited audio begins. */
+  start_ms?: number;
+  /** Where it ends. */
+  end_ms?: number;
+}
+
+/** A summary of a call; from the worker `wrapup`. */
+export interface AssistWrapup extends Envelope {
+  type: "assist.wrapup";
+  /** Unique in the call. */
+  wrapup: string;
+  /** The kind of text that the model received. */
+  made_from: TextKind;
+  /** Whether the call had ended, or somebody requested it in mid-call. */
+  trigger: WrapupTrigger;
+  /** The model's name. */
+  model: string;
+  /** What was said. */
+  summary: CitedSentence[];
+  /** What remains to be done. */
+  follow_ups: CitedSentence[];
+  /** One of the route's list; absent if none of them was chosen. */
+  disposition?: string;
+  /** Name of the call's route. */
+  route?: string;
+}
+
 /** An event of a type that this version does not know. */
 export interface OtherEvent extends Envelope {
   type: "other";
@@ -201,3 +281,5 @@ export type TranscriptEvent =
   | StreamDtmf
   | StreamEnded
   | OtherEvent;
+
+export type DerivedEvent = AssistAlert | AssistWrapup;
