@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.transcript.session_timeline import Placement, SessionTimeline
 from gateway.upstream.dialects.dialect import Answer
+from gateway.upstream.speech_watch import LONGEST_LATE_MS
 from gateway.upstream.turns import Quiet
 
 # Audio a model may buffer before it answers: Voxtral's longest delay, and its first token.
@@ -97,7 +98,8 @@ class AnswerPlacer:
         start_ms, end_ms, until_ms = answer.start_ms, answer.end_ms, answer.until_ms
         if answer.text and self.is_within_runs:
             start_ms, end_ms = self._timeline.within_run(start_ms, end_ms)
-        placement = self._timeline.place(start_ms, end_ms, is_final=until_ms is not None)
+        settled_ms = 0 if until_ms is None else start_ms
+        placement = self._timeline.place(start_ms, end_ms, settled_ms=settled_ms)
         answered_ms: int | None = placement.end_ms
         if until_ms is None:
             answered_ms = None
@@ -146,7 +148,8 @@ class AnswerPlacer:
         """
         begin_ms = self.answered_ms
         if (until_ms > begin_ms or is_last) and self._timeline.sent_ms is not None:
-            placement = self._timeline.place(begin_ms, until_ms, is_final=True)
+            settled_ms = begin_ms - LONGEST_LATE_MS if is_assumed else begin_ms
+            placement = self._timeline.place(begin_ms, until_ms, settled_ms=settled_ms)
             self.answered_ms = until_ms
             answer = PlacedAnswer.silence(placement, self._monotonic_s())
             self._pass_on(

@@ -96,24 +96,21 @@ class SessionTimeline:
             before = chunk
         return from_ms, to_ms
 
-    def place(self, from_ms: int, to_ms: int, *, is_final: bool) -> Placement:
+    def place(self, from_ms: int, to_ms: int, *, settled_ms: int = 0) -> Placement:
         """Convert a stretch of the session's audio, which must not be empty so far.
 
         Args:
             from_ms: its start.
             to_ms: its end, not before its start.
-            is_final: whether nothing before its start will be placed again.
+            settled_ms: nothing before this time will be placed again.
 
         Returns:
             Its position on the media clock, limited to the audio sent.
         """
         chunks = self._chunks
-        if is_final:
-            while len(chunks) > 1 and chunks[0].to_ms <= from_ms:
-                chunks.popleft()
-            first = chunks[0]
-        else:
-            first = next((chunk for chunk in chunks if from_ms < chunk.to_ms), chunks[-1])
+        while len(chunks) > 1 and chunks[0].to_ms <= settled_ms:
+            chunks.popleft()
+        first = next((chunk for chunk in chunks if from_ms < chunk.to_ms), chunks[-1])
         last = next((chunk for chunk in chunks if to_ms <= chunk.to_ms), chunks[-1])
         start_ms, end_ms = first.media_ms(from_ms), last.media_ms(to_ms)
         padding_ms = max(0, to_ms - from_ms - (end_ms - start_ms))

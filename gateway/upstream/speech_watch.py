@@ -32,7 +32,7 @@ _DELAY_MS: Final = 900  # of a usual server, and what the network adds
 _ONSET_PAUSE_MS: Final = 3000
 _WORD_MS: Final = 300
 _LEAST_LATE_MS: Final = 1000
-_LONGEST_LATE_MS: Final = 10_000
+LONGEST_LATE_MS: Final = 10_000  # of text whose audio was taken for silence
 _MOST_DOUBLINGS: Final = 5
 # Untimed text is placed by its time of arrival: it may seem to end before its speech does.
 _SLACK_MS: Final = 1000
@@ -135,7 +135,7 @@ class SpeechWatch:
         self._loud.note(begin_ms, end_ms)
         self._unanswered.note(begin_ms, end_ms)
         self._recent.note(begin_ms, end_ms)
-        self._recent.drop_before(end_ms - _LONGEST_LATE_MS)
+        self._recent.drop_before(end_ms - LONGEST_LATE_MS)
         self.due_ms = end_ms
 
     def answer(self, answer: Answer, now_s: float) -> None:
@@ -175,7 +175,7 @@ class SpeechWatch:
         if runs:
             self._accepted = LoudRuns()
         else:
-            runs = self._accepted.within(answer.end_ms - _LONGEST_LATE_MS, answer.end_ms)
+            runs = self._accepted.within(answer.end_ms - LONGEST_LATE_MS, answer.end_ms)
         if self.answers_noise or not runs or runs[-1][1] == answer.end_ms:
             return answer
         begin_ms, end_ms = runs[-1]

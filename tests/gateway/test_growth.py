@@ -82,7 +82,7 @@ def place_answers_over_short_chunks(count: int) -> None:
     for n in range(count):
         timeline.record_sent(100 * n, 100 * n + 1, 1, 0.0)
         if n % 80 == 79:
-            timeline.place(n - 79, n + 1, is_final=True)
+            timeline.place(n - 79, n + 1, settled_ms=n - 79)
 
 
 def receive_many_words(count: int) -> None:

@@ -98,7 +98,9 @@ class Transcriber:
         while self._answers:
             for answer in self._audio.place(self._answers.pop(0)):
                 assert answer.until_ms is not None
-                placement = self._timeline.place(answer.start_ms, answer.end_ms, is_final=True)
+                placement = self._timeline.place(
+                    answer.start_ms, answer.end_ms, settled_ms=answer.start_ms
+                )
                 answered_ms = self._timeline.media_ms(answer.until_ms)
                 text, rest = answer.text, answer.provisional
                 self._keep(

@@ -33,7 +33,7 @@ class TokenClock:
         for answer in events:
             assert isinstance(answer, Answer)
             assert answer.until_ms == answer.end_ms
-            return self.timeline.place(answer.start_ms, answer.end_ms, is_final=True)
+            return self.timeline.place(answer.start_ms, answer.end_ms, settled_ms=answer.start_ms)
         return None
 
 
@@ -109,16 +109,25 @@ def test_provisional_text_can_be_placed_again_from_its_start() -> None:
     timeline = SessionTimeline()
     for n in range(10):
         timeline.record_sent(5000 + 80 * n, 5080 + 80 * n, 80, float(n))
-    assert timeline.place(400, 640, is_final=False) == Placement(5400, 5640, 7.0)
-    assert timeline.place(80, 800, is_final=True) == Placement(5080, 5800, 9.0)
+    assert timeline.place(400, 640) == Placement(5400, 5640, 7.0)
+    assert timeline.place(80, 800, settled_ms=80) == Placement(5080, 5800, 9.0)
     assert timeline.media_ms(320) == 5320
+
+
+def test_only_settled_audio_loses_its_position() -> None:
+    timeline = SessionTimeline()
+    for n in range(10):
+        timeline.record_sent(5000 + 80 * n, 5080 + 80 * n, 80, float(n))
+    assert timeline.place(400, 480, settled_ms=240) == Placement(5400, 5480, 5.0)
+    assert timeline.place(240, 320) == Placement(5240, 5320, 3.0)
+    assert timeline.place(80, 160).start_ms == 5240
 
 
 def test_audio_that_is_sent_again_has_its_first_position() -> None:
     timeline = SessionTimeline()
     for start_ms in (5000, 5080, 5040, 5120):
         timeline.record_sent(start_ms, start_ms + 80, 80, start_ms / 1000)
-    assert timeline.place(160, 320, is_final=True) == Placement(5040, 5200, 5.12)
+    assert timeline.place(160, 320, settled_ms=160) == Placement(5040, 5200, 5.12)
 
 
 def test_memory_is_bounded_and_positions_stay_exact_without_deltas() -> None:
