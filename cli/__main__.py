@@ -24,6 +24,7 @@ from cli.bench import command as bench
 from cli.capacity import command as capacity
 from cli.conform import command as conform
 from cli.errors import CommandError
+from cli.rules import command as rules
 from cli.soak import command as soak
 from common.settings import SettingsError
 from deploy.local.processes import ProcessFailed
@@ -47,6 +48,7 @@ app.command()(compare.compare)
 app.command()(conform.conform)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)
+app.add_typer(rules.app, name="rules")
 app.command()(bench.bench)
 app.command()(capacity.capacity)
 app.command()(soak.soak)

@@ -7,7 +7,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Self
 
 import aiohttp
@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
-from cli import events, running
+from cli import alerts, events, running
 from cli.call import CARRIER
 from cli.callers.call import RATE_HZ, Call
 from cli.callers.caller import Caller
@@ -26,6 +27,7 @@ from cli.callers.registry import CALLERS
 from cli.errors import CommandError
 from cli.json_output import AsJson, print_json
 from cli.recordings import Inbound, Mono, Outbound, read_tracks
+from cli.rules.report import STYLES
 from cli.view import TranscriptView, showing
 from deploy.local import stack as local
 from deploy.local.credentials import CREDENTIALS
@@ -33,7 +35,9 @@ from deploy.local.processes import together
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import call_keys, encode_id
 from workers.client import CallTranscript, Hole, follow
+from workers.client.events import AssistAlert
 
+_ALERTS_S: Final = 3.0  # from the call's last event until its rules were applied
 _GRACE_S: Final = 30.0  # from the hang-up until the call's last event
 _NEXT: Final = """
 [bold]Next[/]
@@ -50,6 +54,7 @@ class Result:
     call: Call
     transcript: CallTranscript
     first_delta_ms: int | None = None  # from the first audio frame sent to the first text in Redis
+    alerts: list[AssistAlert] = field(default_factory=list)  # changes, in order
 
     @classmethod
     def of(cls, call: Call) -> Self:
@@ -120,6 +125,8 @@ async def _play(
             raise CommandError(
                 f"the call did not end within {_GRACE_S:g} s after the hang-up"
             ) from None
+        if stack.settings.with_pages:
+            result.alerts = await alerts.of_call(redis, result.call.call_id, wait_s=_ALERTS_S)
         watch.cancel()
 
 
@@ -227,6 +234,18 @@ def report(result: Result) -> dict[str, object]:
         },
         "gap_ms": transcript.gap_ms,
         "events": transcript.events,
+        "alerts": [
+            {
+                "state": alert.state,
+                "rule": alert.rule,
+                "severity": alert.severity,
+                "title": alert.title,
+                "track": alert.track,
+                "start_ms": alert.start_ms,
+                "end_ms": alert.end_ms,
+            }
+            for alert in result.alerts
+        ],
         "segments": [
             {
                 "track": segment.track,
@@ -259,7 +278,25 @@ def summary(result: Result) -> Table:
         ("latency", "p50 {} ms, p99 {} ms, from speech to publication".format(*latency)),
         ("gaps", f"{transcript.gap_ms} ms"),
         ("events", f"{transcript.events}, {transcript.missing} missing"),
+        ("alerts", _alerts(result) or "none"),
         ("Redis", f"{keys.call}\n{keys.events}"),
     ):
         table.add_row(f"[bold]{name}", value)
     return table
+
+
+def _alerts(result: Result) -> Text:
+    """Return a line per alert that is raised at the end."""
+    last = {alert.alert: alert for alert in result.alerts}
+    lines = []
+    for alert in last.values():
+        if alert.state == "raised":
+            time_s = (alert.start_ms or 0) / 1000
+            when = (
+                "" if alert.start_ms is None else f"{int(time_s // 60):02d}:{time_s % 60:02.0f}  "
+            )
+            line = Text(when, "dim")
+            line.append(f"{alert.severity:8}  ", STYLES.get(alert.severity, ""))
+            line.append(f"{alert.title} ({alert.rule})", "default")
+            lines.append(line)
+    return Text("\n").join(lines)

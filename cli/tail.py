@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -18,12 +19,21 @@ def tail(
         str | None,
         typer.Argument(help="The call to follow, from its beginning. Default: all new events."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each event as JSON, one per line.")
+    ] = False,
     redis_url: Annotated[
         str, typer.Option(envvar="GATEWAY_REDIS_URL", help="URL of the gateway's Redis.")
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
     """Follow the transcript of one call, or of all calls."""
-    running.run(_tail(call_id, redis_url))
+    running.run((_tail_json if as_json else _tail)(call_id, redis_url))
+
+
+async def _tail_json(call_id: str | None, redis_url: str) -> None:
+    async with events.connect(redis_url) as redis:
+        async for event in _followed(redis, call_id):
+            typer.echo(msgspec.json.encode(event))
 
 
 async def _tail(call_id: str | None, redis_url: str) -> None:

@@ -14,9 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from common import serving
 from common.exposition import private_app
-from common.settings import load
+from common.settings import SettingsError, load
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import RedisClient, create_client
+from workers.assist.metrics import Metrics as AssistMetrics
+from workers.assist.reload import RulesInForce
+from workers.assist.settings import Settings as AssistSettings
+from workers.assist.worker import AssistHandler
+from workers.assist.worker import group as assist_group
 from workers.consumer import Consumer, ConsumerMetrics
 from workers.janitor import Janitor
 from workers.janitor import Metrics as JanitorMetrics
@@ -85,6 +90,24 @@ async def _redact(shared: Shared) -> AsyncIterator[Run]:
 
 
 @contextlib.asynccontextmanager
+async def _assist(shared: Shared) -> AsyncIterator[Run]:
+    file = load(AssistSettings).rules
+    if file is None:
+        raise SettingsError("WORKER_ASSIST_RULES is not set; assist needs a file of rules")
+    settings, client = shared.settings, shared.client
+    metrics = AssistMetrics(shared.registry)
+    rules = RulesInForce(file, metrics)
+    consumer = Consumer(
+        client,
+        assist_group(settings.partitions, settings.retention_s, settings.takeover_s),
+        settings.id,
+        lambda partition: AssistHandler(client, partition, rules, f"assist-{settings.id}", metrics),
+        ConsumerMetrics(shared.registry, "assist"),
+    )
+    yield consumer.run
+
+
+@contextlib.asynccontextmanager
 async def _relay(shared: Shared) -> AsyncIterator[Run]:
     async with relay(
         load(RelaySettings, (SignInSettings,)),
@@ -98,6 +121,7 @@ async def _relay(shared: Shared) -> AsyncIterator[Run]:
 
 
 _WORKERS: Final = {
+    "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "janitor": Worker("closes the streams of lost gateways", _janitor),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
@@ -151,7 +175,7 @@ def main() -> int:
         Settings,
         serving.log_plainly,
         lambda settings: _serve(settings, names),
-        parts=(RedactSettings, RelaySettings, SignInSettings),
+        parts=(AssistSettings, RedactSettings, RelaySettings, SignInSettings),
     )
 
 

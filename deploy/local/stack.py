@@ -1,7 +1,7 @@
 """Run the whole path on one machine: Valkey, speech engine, bridge, endpoint, gateway, workers.
 
     gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine
-    gateway -> Valkey -> workers: janitor, redact, relay (the live pages)
+    gateway -> Valkey -> workers: janitor, redact, assist, relay (the live pages)
 
 Every part is the process that runs in production, or a replacement for it. Parts listen on loopback
 only. They do not inherit the user's settings for AWS or for a real gateway.
@@ -36,6 +36,8 @@ REGION: Final = "us-east-1"
 # give access to nothing outside this machine.
 ACCESS_KEY_ID: Final = "AKIDLOCAL"
 SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
+
+RULES: Final = Path(__file__).resolve().parents[1] / "rules/example.yaml"
 
 _READY_TIMEOUT_S: Final = 60.0
 _REMOVE_TIMEOUT_S: Final = 2.0
@@ -262,6 +264,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
     workers = {
         "WORKER_REDIS_URL": stack.redis_url,
         "WORKER_METRICS_PORT": str(ports.workers),
+        "WORKER_ASSIST_RULES": str(RULES),
         "WORKER_RELAY_PORT": str(ports.relay),
         "WORKER_RELAY_PUBLIC_URL": stack.relay_url,
         "WORKER_RELAY_SECRET": stack.secret,
@@ -279,7 +282,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
     ]
     if settings.with_pages:
         ready = answers(HOST, ports.relay, "/open")
-        parts.append(_module("workers", "workers janitor redact relay", workers, ready))
+        parts.append(_module("workers", "workers janitor redact assist relay", workers, ready))
     return {part.name: part for part in parts}
 
 

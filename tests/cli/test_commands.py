@@ -26,6 +26,7 @@ COMMANDS = (
     "tail",
     "link",
     "dead-letters",
+    "rules",
     "transcribe",
     "compare",
     "conform",

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from gateway.histogram import HistogramMetric
 from gateway.metrics import Metrics, add_process_metrics
 from tests import metrics_lint
+from workers.assist.metrics import Metrics as AssistMetrics
 from workers.consumer import ConsumerMetrics
 from workers.janitor import Metrics as JanitorMetrics
 from workers.redact.worker import Metrics as RedactMetrics
@@ -32,6 +33,7 @@ def filled_workers() -> CollectorRegistry:
     fill(ConsumerMetrics(registry, "redact"))
     fill(RedactMetrics(registry))
     fill(RelayMetrics(registry))
+    fill(AssistMetrics(registry))
     return registry
 
 

@@ -1,0 +1,49 @@
+"""Reads the alerts that the worker `assist` raised in a call."""
+
+import asyncio
+import time
+from typing import Final
+
+from cli import events
+from gateway.redis_client.client import RedisClient
+from gateway.transcript.keys import encode_id, partition_key, partition_of
+from workers.client import read_event, reading
+from workers.client.events import AssistAlert
+
+_POLL_S: Final = 0.05
+
+
+async def of_call(redis: RedisClient, call_id: str, *, wait_s: float) -> list[AssistAlert]:
+    """Return the changes of a call's alerts, in order.
+
+    Args:
+        redis: the client.
+        call_id: the carrier's call id.
+        wait_s: how long to wait for the worker to handle the call's last event.
+    """
+    await _until_handled(redis, call_id, wait_s)
+    key = f"{events.call_key(call_id)}:alerts"
+    found = [
+        read_event(entry.id, entry.fields)
+        async for page in reading.pages(redis, key)
+        for entry in page
+    ]
+    return [each for each in found if isinstance(each, AssistAlert)]
+
+
+async def _until_handled(redis: RedisClient, call_id: str, wait_s: float) -> None:
+    last = await reading.last_id(redis, events.call_key(call_id))
+    partition = partition_of(encode_id(call_id), events.PARTITIONS)
+    lease = partition_key(partition, "consumer:assist")
+    deadline_s = time.monotonic() + wait_s
+    while time.monotonic() < deadline_s:
+        position = await redis.hget(lease, "position")
+        if position and _order(position) >= _order(last):
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _order(entry_id: str | bytes) -> tuple[int, int]:
+    text = entry_id if isinstance(entry_id, str) else entry_id.decode()
+    ms, _, sequence = text.partition("-")
+    return int(ms), int(sequence or 0)

@@ -1,0 +1,277 @@
+"""The worker `assist` on real servers: each alert once, whatever is replayed or reloaded."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from common.settings import SettingsError
+from gateway.redis_client.client import RedisClient, create_client
+from gateway.transcript.keys import partition_key, partition_of
+from tests.workers.assist.scripts import event_of, play, ruleset, script, shown
+from tests.workers.assist.test_table import CANCEL, HEAR, OFFER, RECORDED, SILENCE
+from workers.assist.metrics import Metrics
+from workers.assist.program import Ruleset
+from workers.assist.reload import RulesInForce
+from workers.assist.worker import AssistHandler, group
+from workers.client import read_event
+from workers.client.events import AssistAlert
+from workers.consumer import Append, Consumer, ConsumerMetrics, Received
+
+_PATIENCE_S: Final = 30.0
+RULES: Final = (CANCEL, HEAR, RECORDED, SILENCE, OFFER)
+LINES: Final = """
+    A 0.5 hello | C 1.0 do you hear me | C 3.0 do you hear me now
+    C 5.0 please cancel my account now => please cancel my account
+    C 8.0 cancel my account today => cancel my amount today
+    end 24.0
+"""
+
+type Event = tuple[int, dict[str, str]]
+
+
+class Fixed:
+    """Rules in force that a test sets."""
+
+    def __init__(self, current: Ruleset) -> None:
+        self.current = current
+
+    def check(self) -> None:
+        pass
+
+
+@pytest.fixture(params=["redis_url", "redis_cluster_url"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[RedisClient]:
+    made = create_client(str(request.getfixturevalue(request.param)))
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def single(redis_url: str) -> AsyncIterator[RedisClient]:
+    async with contextlib.aclosing(create_client(redis_url)) as made:
+        yield made
+
+
+def keys(call: str) -> tuple[str, str]:
+    partition = partition_of(call, 64)
+    return partition_key(partition, "events"), partition_key(partition, f"call:{call}")
+
+
+async def write(client: RedisClient, events: Sequence[Event], *, now: bool = False) -> None:
+    """Write events as a gateway does, under the times of the script or the server's."""
+    for sequence, (written_ms, values) in enumerate(events):
+        fields: Any = values
+        for key in keys(values["call_id"]):
+            await client.xadd(key, fields, id="*" if now else f"{written_ms}-{sequence}")
+
+
+def handler(client: RedisClient, rules: Any, call: str = "CA1") -> AssistHandler:
+    metrics = Metrics(CollectorRegistry())
+    return AssistHandler(client, partition_of(call, 64), rules, "assist-1", metrics)
+
+
+async def apply(client: RedisClient, each: AssistHandler, events: Sequence[Event]) -> None:
+    """Pass events to a handler, and commit the results as the consumer does."""
+    for written_ms, values in events:
+        event = event_of(written_ms, values)
+        await commit(client, await each.handle(Received(event, values)))
+
+
+async def commit(client: RedisClient, appends: Sequence[Append]) -> None:
+    for append in appends:
+        fields: Any = append.fields
+        await client.xadd(f"{keys(append.call_id)[1]}:alerts", fields)
+
+
+async def alerts(client: RedisClient, call: str = "CA1") -> list[dict[str, str]]:
+    entries: Any = await client.xrange(f"{keys(call)[1]}:alerts")
+    return [{k.decode(): v.decode() for k, v in fields.items()} for _, fields in entries]
+
+
+def brief(found: Sequence[dict[str, str]]) -> list[tuple[str, str, str, str]]:
+    return [(each["alert"], each["state"], each["at"], each["n"]) for each in found]
+
+
+async def test_alerts_are_events_of_the_contract(single: RedisClient) -> None:
+    rules = Fixed(ruleset(*RULES))
+    events = script(LINES)
+    await write(single, events)
+    await apply(single, handler(single, rules), events)
+    found = [read_event("1-0", each) for each in await alerts(single)]
+    assert all(isinstance(each, AssistAlert) for each in found)
+    expected = play(rules.current, events)
+    assert [each.alert for each in found if isinstance(each, AssistAlert)] == [
+        each.id for each in expected
+    ]
+    assert shown(expected) == (
+        "hear@4500 cancel@6500 cancel@9300 -cancel@10300 rec@14000 offer@14800 air@17800"
+    )
+
+
+async def test_takeover_at_any_event_writes_each_alert_once(client: RedisClient) -> None:
+    rules = Fixed(ruleset(*RULES))
+    events = script(LINES)
+    await write(client, events)
+    await apply(client, handler(client, rules), events)
+    expected = brief(await alerts(client))
+    for position in range(0, len(events), 3):
+        await client.delete(f"{keys('CA1')[1]}:alerts")
+        await apply(client, handler(client, rules), events[:position])
+        await apply(client, handler(client, rules), events[position:])
+        assert brief(await alerts(client)) == expected
+
+
+async def test_replay_from_the_start_writes_nothing(single: RedisClient) -> None:
+    rules = Fixed(ruleset(*RULES))
+    events = script(LINES)
+    await write(single, events)
+    await apply(single, handler(single, rules), events)
+    before = await alerts(single)
+    await apply(single, handler(single, rules), events)
+    await apply(single, handler(single, rules), events[10:])
+    assert await alerts(single) == before
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+async def test_silent_call_raises_alerts_by_ticks(single: RedisClient, crashes: bool) -> None:
+    """A takeover changes nothing, although the call has no event that would bring it to memory."""
+    rules = Fixed(ruleset(*RULES))
+    events = script(LINES)
+    await write(single, events[:-1])
+    await apply(single, handler(single, rules), events)
+    expected = brief(await alerts(single))
+    await single.delete(f"{keys('CA1')[1]}:alerts")
+    await single.zadd(partition_key(partition_of("CA1", 64), "live"), {"CA1 MZ1": 1e13})
+    working = handler(single, rules)
+    await apply(single, working, events[:-1])
+    last_ms = events[-2][0]
+    for passed_ms in range(0, 12_000, 1000):
+        if crashes and passed_ms % 3000 == 0:
+            working = handler(single, rules)
+        await commit(single, await working.tick(last_ms + passed_ms))
+    assert brief(await alerts(single)) == expected
+    await apply(single, working, events[-1:])
+    assert brief(await alerts(single)) == expected
+
+
+async def test_failed_tick_loses_no_alert(
+    single: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = Fixed(ruleset(SILENCE))
+    events = script(LINES)
+    await write(single, events)
+    working = handler(single, rules)
+    await apply(single, working, events[:-1])
+    with monkeypatch.context() as patch:
+        patch.setattr("workers.assist.worker.execute", None)
+        with pytest.raises(TypeError):
+            await working.tick(events[-1][0])
+    appends = await working.tick(events[-1][0])
+    assert [each.fields["rule"] for each in appends] == ["air"]
+
+
+async def test_new_rules_apply_to_calls_in_progress(single: RedisClient) -> None:
+    """Alerts of the rules before stay; the new rules see the call from its beginning."""
+    rules = Fixed(ruleset(HEAR))
+    events = script(LINES)
+    await write(single, events)
+    working = handler(single, rules)
+    half = next(n for n, (_, each) in enumerate(events) if "today" in each.get("text", ""))
+    await apply(single, working, events[:half])
+    assert [each["rule"] for each in await alerts(single)] == ["hear"]
+    rules.current = ruleset(CANCEL, HEAR)
+    await apply(single, working, events[half:])
+    assert [(each["alert"], each["state"]) for each in await alerts(single)] == [
+        ("hear:0:MZ1:inbound:2:1", "raised"),
+        ("cancel:MZ1:inbound:3:1", "raised"),
+        ("cancel:MZ1:inbound:4:1", "raised"),
+        ("cancel:MZ1:inbound:4:1", "withdrawn"),
+    ]
+
+
+def write_rules(path: Path, *rules: str) -> None:
+    listed = "\n".join(f"  - {{title: a title, {rule}}}" for rule in rules)
+    path.write_text(f"version: 1\nrules:\n{listed}\n", encoding="utf-8")
+
+
+def test_bad_file_keeps_the_rules_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rules.yaml"
+    write_rules(path, HEAR)
+    registry = CollectorRegistry()
+    rules = RulesInForce(path, Metrics(registry))
+    first = rules.current
+    path.write_text("version: 1\nrules: [", encoding="utf-8")
+    with caplog.at_level(logging.INFO, "workers.assist"):
+        for _ in range(3):
+            rules.reload()
+        assert rules.current is first
+        path.unlink()
+        for _ in range(3):
+            rules.reload()
+        assert rules.current is first
+        write_rules(path, HEAR, CANCEL)
+        rules.reload()
+    assert len(rules.current.rules) == 2
+    assert [each.message.partition(" ")[0] for each in caplog.records] == [
+        "assist-rules-refused",
+        "assist-rules-refused",
+        "assist-rules-loaded",
+    ]
+    assert "3:1: is not YAML" in caplog.records[0].message
+    name = "callscribe_assist_rule_reloads_total"
+    assert registry.get_sample_value(name, {"result": "refused"}) == 2
+    assert registry.get_sample_value(name, {"result": "loaded"}) == 1
+
+
+@pytest.mark.parametrize("text", [None, "rules: 3", "x" * 1_000_001])
+def test_bad_file_prevents_startup(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "rules.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match="WORKER_ASSIST_RULES"):
+        RulesInForce(path, Metrics(CollectorRegistry()))
+
+
+async def test_workers_that_share_calls_raise_each_alert_once(single: RedisClient) -> None:
+    """Two consumers; one stops in mid-call, and a third one begins."""
+    rules: Any = Fixed(ruleset(CANCEL, HEAR))
+    stories = {call: script(LINES, call=call) for call in (f"CB{number}" for number in range(8))}
+    expected = {call: [each.id for each in play(rules.current, stories[call])] for call in stories}
+
+    def consumer(name: str) -> Consumer:
+        metrics = Metrics(CollectorRegistry())
+        return Consumer(
+            single,
+            group(64, 3600, 0.6),
+            name,
+            lambda partition: AssistHandler(single, partition, rules, name, metrics),
+            ConsumerMetrics(CollectorRegistry(), "assist"),
+        )
+
+    async def found() -> dict[str, list[str]]:
+        return {call: [each["alert"] for each in await alerts(single, call)] for call in stories}
+
+    stops = [asyncio.Event() for _ in range(3)]
+    async with asyncio.TaskGroup() as running:
+        for number in (0, 1):
+            running.create_task(consumer(f"w{number}").run(stops[number]))
+        for events in stories.values():
+            await write(single, events[: len(events) // 2], now=True)
+        stops[0].set()
+        running.create_task(consumer("w2").run(stops[2]))
+        for events in stories.values():
+            await write(single, events[len(events) // 2 :], now=True)
+        async with asyncio.timeout(_PATIENCE_S):
+            while await found() != expected:  # noqa: ASYNC110  # Redis sends no event
+                await asyncio.sleep(0.02)
+        for stop in stops:
+            stop.set()
+    assert await found() == expected

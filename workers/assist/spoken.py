@@ -1,0 +1,202 @@
+"""The kinds of rules about words: said, never, repetition, required, order. Pure.
+
+They keep the matches of their words, and derive from them which alerts there must be. So a match
+that is found late, or taken back, changes the alerts as if it had been known from the beginning.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from workers.assist.board import Cite
+from workers.assist.facts import Spoken, Turn
+from workers.assist.program import Part, speaks
+from workers.assist.rules import Never, Order, Repetition, Required, Said
+from workers.assist.watch import Post, Watch
+
+_MAX_MATCHES: Final = 500  # that a rule keeps of a call
+_FAR_MS: Final = 1 << 62
+
+
+class SaidWatch(Watch):
+    """Raises an alert per match."""
+
+    def __init__(self, rule: Said | Never, post: Post) -> None:
+        self._post = post
+        self._rule = rule
+
+    def found(self, spoken: Spoken) -> None:
+        """Raise."""
+        self._post.raise_alert(spoken.key, spoken.cite())
+
+    def retracted(self, spoken: Spoken) -> None:
+        """Withdraw."""
+        self._post.withdraw(spoken.key)
+
+
+class RepetitionWatch(Watch):
+    """Raises an alert when a speaker has said a phrase often enough in the time.
+
+    The next alert needs as many new matches.
+    """
+
+    def __init__(self, rule: Repetition, post: Post) -> None:
+        self._post = post
+        self._times = rule.times
+        self._within_ms = round(rule.within_s * 1000)
+        self._matches: defaultdict[str, list[Spoken]] = defaultdict(list)
+        self._raised: defaultdict[str, set[str]] = defaultdict(set)
+
+    def found(self, spoken: Spoken) -> None:
+        """Count a match."""
+        matches = self._matches[self._series(spoken)]
+        if len(matches) < _MAX_MATCHES:
+            matches.append(spoken)
+            matches.sort(key=lambda each: each.start_ms)
+            self._compare(self._series(spoken))
+
+    def retracted(self, spoken: Spoken) -> None:
+        """Count without a match."""
+        series = self._series(spoken)
+        self._matches[series] = [each for each in self._matches[series] if each.key != spoken.key]
+        self._compare(series)
+
+    def _series(self, spoken: Spoken) -> str:
+        """Return what is counted together: a phrase on a track."""
+        return f"{spoken.match.slot.number}:{spoken.turn.stream}:{spoken.turn.track}"
+
+    def _compare(self, series: str) -> None:
+        wanted = {f"{each.match.slot.number}:{each.key}": each for each in self._complete(series)}
+        for key in self._raised[series] - wanted.keys():
+            self._post.withdraw(key)
+        for key, spoken in wanted.items():
+            self._post.raise_alert(key, spoken.cite())
+        self._raised[series] = set(wanted)
+
+    def _complete(self, series: str) -> list[Spoken]:
+        """Return the matches that complete a series of enough in the time."""
+        complete = []
+        recent: list[Spoken] = []
+        for spoken in self._matches[series]:
+            recent = [each for each in recent if spoken.start_ms - each.start_ms <= self._within_ms]
+            recent.append(spoken)
+            if len(recent) == self._times:
+                complete.append(spoken)
+                recent = []
+        return complete
+
+
+@dataclass(slots=True)
+class _Duty:
+    """Something that has to be said, in a part of the call.
+
+    Attributes:
+        from_ms: words that begin earlier do not count.
+        until_ms: words that begin later do not count.
+        due_ms: when it is certain enough that they were not said.
+        cite: what an alert cites.
+    """
+
+    from_ms: int
+    until_ms: int
+    due_ms: int
+    cite: Cite
+    is_certain: bool = field(default=False)
+
+
+class DutyWatch(Watch):
+    """Raises an alert for each duty whose words were not said in its part of the call.
+
+    Words that are published after the alert, but were said in time, withdraw it.
+    """
+
+    def __init__(self, rule: Required | Order, post: Post, *, since_ms: int, grace_ms: int) -> None:
+        self._post = post
+        self._rule = rule
+        self._grace_ms = grace_ms
+        self._said: dict[str, Spoken] = {}
+        self._duties: dict[str, _Duty] = {}
+        self._end_ms = -1
+        if isinstance(rule, Required) and not rule.after:
+            until_ms = _FAR_MS
+            if rule.within_s is not None:
+                until_ms = since_ms + round(rule.within_s * 1000)
+            self._add("", _Duty(-_FAR_MS, until_ms, until_ms + grace_ms, Cite()))
+            self._compare()
+
+    def found(self, spoken: Spoken) -> None:
+        """Receive the words of the rule, or what they have to follow or precede."""
+        if spoken.match.slot.part is Part.CUE:
+            if len(self._duties) < _MAX_MATCHES:
+                self._add(spoken.key, self._duty(spoken))
+        elif len(self._said) < _MAX_MATCHES:
+            self._said[spoken.key] = spoken
+        self._compare()
+
+    def retracted(self, spoken: Spoken) -> None:
+        """Do as if the words had not been said."""
+        if spoken.match.slot.part is Part.CUE:
+            self._duties.pop(spoken.key, None)
+            self._post.withdraw(spoken.key)
+        else:
+            self._said.pop(spoken.key, None)
+        self._compare()
+
+    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
+        """Conclude that words were not said in time from later words of the same speaker."""
+        if turn.role == self._rule.role:
+            late = [
+                each
+                for each in self._duties.values()
+                if not each.is_certain and turn.start_ms > each.until_ms
+            ]
+            for duty in late:
+                duty.is_certain = True
+            if late:
+                self._compare()
+
+    def advance(self, now_ms: int) -> None:
+        """Raise what is due."""
+        for duty in self._duties.values():
+            duty.is_certain = duty.is_certain or duty.due_ms < now_ms
+        self._compare()
+
+    def over(self, end_ms: int) -> None:
+        """Decide now what had to be said before the end; the words of the call are complete."""
+        for duty in self._duties.values():
+            is_open = duty.until_ms == _FAR_MS
+            duty.is_certain = duty.is_certain or is_open or duty.until_ms <= end_ms
+        self._compare()
+
+    def spoken(self) -> list[Spoken]:
+        """Return all matches of the rule's own words."""
+        return list(self._said.values())
+
+    def cues(self) -> int:
+        """Return how often there was something that they had to follow or precede."""
+        return len(self._duties)
+
+    def _duty(self, cue: Spoken) -> _Duty:
+        if isinstance(self._rule, Required):
+            until_ms = cue.end_ms + round((self._rule.within_s or 0) * 1000)
+            return _Duty(cue.start_ms, until_ms, until_ms + self._grace_ms, cue.cite())
+        same = speaks(cue.turn.role, self._rule.role) or self._rule.role is None
+        # Words of one track are published in order; those of another one may come later.
+        due_ms = -_FAR_MS if same else cue.end_ms + self._grace_ms
+        return _Duty(-_FAR_MS, cue.start_ms, due_ms, cue.cite(), is_certain=same)
+
+    def _add(self, key: str, duty: _Duty) -> None:
+        self._duties[key] = duty
+
+    def _compare(self) -> None:
+        pending = []
+        for key, duty in self._duties.items():
+            if any(duty.from_ms <= m.start_ms <= duty.until_ms for m in self._said.values()):
+                self._post.withdraw(key)
+            elif duty.is_certain:
+                self._post.raise_alert(key, duty.cite)
+            else:
+                pending.append(duty.due_ms)
+        due_ms = min(pending, default=_FAR_MS)
+        self.due_ms = due_ms if due_ms < _FAR_MS else None
