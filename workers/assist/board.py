@@ -62,9 +62,11 @@ class Board:
 
     Attributes:
         now_ms: the time of the next changes, in Unix ms.
+        lag_ms: how long after they were said words are published lately.
     """
 
     now_ms: int = 0
+    lag_ms: int = 0
     _changes: list[Alert] = field(default_factory=list)
     _known: dict[str, dict[str, _Known]] = field(default_factory=dict)  # by rule and key
 

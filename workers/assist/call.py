@@ -8,6 +8,7 @@ State is bounded: `_MAX_STREAMS` streams of `_MAX_TRACKS` tracks with one segmen
 each watch keeps. Events beyond these bounds are ignored.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,6 +33,7 @@ from workers.client.events import (
 
 _MAX_STREAMS: Final = 64  # of a call
 _MAX_TRACKS: Final = 16  # of a stream
+_LAGS: Final = 16  # deltas whose delay is considered
 _RECENT: Final = 8  # turns of a track that others are compared with
 
 
@@ -69,7 +71,10 @@ class Call:
         self._streams: dict[str, _Stream] = {}
         self._owners: dict[str, int] = {}  # how many gateways have begun a stream anew
         self._began_ms: int | None = None  # Unix ms
-        self._turns: list[Watch] = []  # the watches that receive them
+        self._lags_ms: deque[int] = deque(maxlen=_LAGS)
+        self._beginnings: list[Watch] = []  # the watches that receive beginnings of turns
+        self._turns: list[Watch] = []
+        self._overlaps: list[Watch] = []
         self._timed: list[Watch] = []
 
     def apply(self, event: AnyEvent, at_ms: int) -> list[Alert]:
@@ -130,11 +135,15 @@ class Call:
                 isinstance(rule, Required) and roles and not _can_be_said(rule, roles)
             ):
                 continue
-            post = Post(self._board, rule, self._ruleset.labels[at])
-            made = watch(rule, post, since_ms=since_ms, grace_ms=self._ruleset.grace_ms)
+            post = Post(self._board, rule, self._ruleset.labels[at], self._ruleset.grace_ms)
+            made = watch(rule, post, since_ms=since_ms)
             self.watches[at] = made
+            if type(made).began is not Watch.began:
+                self._beginnings.append(made)
             if type(made).turn is not Watch.turn:
                 self._turns.append(made)
+            if type(made).overlap is not Watch.overlap:
+                self._overlaps.append(made)
             if type(made).advance is not Watch.advance:
                 self._timed.append(made)
 
@@ -176,20 +185,32 @@ class Call:
         changes = text.final(event) if isinstance(event, TranscriptFinal) else text.delta(event)
         if event.segment < known[0] or known == (event.segment, True):
             return  # a segment that is closed
+        if isinstance(event, TranscriptDelta):
+            said_ms = event.end_ms + stream.offset_ms + (self._began_ms or 0)
+            self._lags_ms.append(max(0, self._board.now_ms - said_ms))
+            self._board.lag_ms = max(self._lags_ms)
         turn = self._turn(event, stream, track)
         self._report(changes, turn, track)
-        others = [
-            each
-            for one in self._streams.values()
-            for other in one.tracks.values()
-            if other is not track
-            for each in other.turns
-        ]
+        beside = self._beside(turn, track)
         for watching in self._turns:
-            watching.turn(turn, others)
+            watching.turn(turn)
+        if beside or turn.is_final:
+            for watching in self._overlaps:
+                watching.overlap(turn, beside)
         if turn.is_final:
             for watching in self.watches.values():
                 watching.final(turn)
+
+    def _beside(self, turn: Turn, track: _Track) -> list[Turn]:
+        """Return the turns of other tracks that a turn overlaps."""
+        return [
+            each
+            for stream in self._streams.values()
+            for other in stream.tracks.values()
+            if other is not track
+            for each in other.turns
+            if each.end_ms > turn.start_ms and turn.end_ms > each.start_ms
+        ]
 
     def _turn(
         self, event: TranscriptDelta | TranscriptFinal, stream: _Stream, track: _Track
@@ -201,6 +222,8 @@ class Call:
             times = segment.start_ms + offset_ms, segment.end_ms + offset_ms
             track.turns.append(Turn(*where, segment.number, segment.rev, *times, offset_ms))
             del track.turns[:-_RECENT]
+            for watching in self._beginnings:
+                watching.began(track.turns[-1])
         turn = track.turns[-1]
         turn.start_ms, turn.end_ms = segment.start_ms + offset_ms, segment.end_ms + offset_ms
         turn.rev, turn.words, turn.is_final = segment.rev, track.text.words, segment.is_final

@@ -5,14 +5,13 @@ from workers.assist.trouble import TroubleWatch
 from workers.assist.watch import Post, Watch
 
 
-def watch(rule: rules.Rule, post: Post, *, since_ms: int, grace_ms: int) -> Watch:
+def watch(rule: rules.Rule, post: Post, *, since_ms: int) -> Watch:
     """Return a new watch of a rule.
 
     Args:
         rule: the rule.
         post: where it raises its alerts.
         since_ms: when it begins to apply, since the call began.
-        grace_ms: how long after a time words are awaited that were said before it.
     """
     match rule:
         case rules.Said() | rules.Never():
@@ -20,9 +19,9 @@ def watch(rule: rules.Rule, post: Post, *, since_ms: int, grace_ms: int) -> Watc
         case rules.Repetition():
             return spoken.RepetitionWatch(rule, post)
         case rules.Required() | rules.Order():
-            return spoken.DutyWatch(rule, post, since_ms=since_ms, grace_ms=grace_ms)
+            return spoken.DutyWatch(rule, post, since_ms=since_ms)
         case rules.DeadAir():
-            return timing.DeadAirWatch(rule, post, since_ms=since_ms, grace_ms=grace_ms)
+            return timing.DeadAirWatch(rule, post, since_ms=since_ms)
         case rules.TalkOver():
             return timing.TalkOverWatch(rule, post)
         case rules.Monologue():

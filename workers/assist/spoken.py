@@ -5,7 +5,6 @@ that is found late, or taken back, changes the alerts as if it had been known fr
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -94,13 +93,14 @@ class _Duty:
     Attributes:
         from_ms: words that begin earlier do not count.
         until_ms: words that begin later do not count.
-        due_ms: when it is certain enough that they were not said.
+        judged_ms: words that were said before this time decide.
         cite: what an alert cites.
+        is_certain: whether no such words can come any longer.
     """
 
     from_ms: int
     until_ms: int
-    due_ms: int
+    judged_ms: int
     cite: Cite
     is_certain: bool = field(default=False)
 
@@ -111,10 +111,9 @@ class DutyWatch(Watch):
     Words that are published after the alert, but were said in time, withdraw it.
     """
 
-    def __init__(self, rule: Required | Order, post: Post, *, since_ms: int, grace_ms: int) -> None:
+    def __init__(self, rule: Required | Order, post: Post, *, since_ms: int) -> None:
         self._post = post
         self._rule = rule
-        self._grace_ms = grace_ms
         self._said: dict[str, Spoken] = {}
         self._duties: dict[str, _Duty] = {}
         self._end_ms = -1
@@ -122,7 +121,7 @@ class DutyWatch(Watch):
             until_ms = _FAR_MS
             if rule.within_s is not None:
                 until_ms = since_ms + round(rule.within_s * 1000)
-            self._add("", _Duty(-_FAR_MS, until_ms, until_ms + grace_ms, Cite()))
+            self._add("", _Duty(-_FAR_MS, until_ms, until_ms, Cite()))
             self._compare()
 
     def found(self, spoken: Spoken) -> None:
@@ -143,7 +142,7 @@ class DutyWatch(Watch):
             self._said.pop(spoken.key, None)
         self._compare()
 
-    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
+    def began(self, turn: Turn) -> None:
         """Conclude that words were not said in time from later words of the same speaker."""
         if turn.role == self._rule.role:
             late = [
@@ -159,7 +158,8 @@ class DutyWatch(Watch):
     def advance(self, now_ms: int) -> None:
         """Raise what is due."""
         for duty in self._duties.values():
-            duty.is_certain = duty.is_certain or duty.due_ms < now_ms
+            due_ms = duty.judged_ms + self._post.patience_ms
+            duty.is_certain = duty.is_certain or due_ms < now_ms
         self._compare()
 
     def over(self, end_ms: int) -> None:
@@ -180,11 +180,10 @@ class DutyWatch(Watch):
     def _duty(self, cue: Spoken) -> _Duty:
         if isinstance(self._rule, Required):
             until_ms = cue.end_ms + round((self._rule.within_s or 0) * 1000)
-            return _Duty(cue.start_ms, until_ms, until_ms + self._grace_ms, cue.cite())
+            return _Duty(cue.start_ms, until_ms, until_ms, cue.cite())
         same = speaks(cue.turn.role, self._rule.role) or self._rule.role is None
         # Words of one track are published in order; those of another one may come later.
-        due_ms = -_FAR_MS if same else cue.end_ms + self._grace_ms
-        return _Duty(-_FAR_MS, cue.start_ms, due_ms, cue.cite(), is_certain=same)
+        return _Duty(-_FAR_MS, cue.start_ms, cue.end_ms, cue.cite(), is_certain=same)
 
     def _add(self, key: str, duty: _Duty) -> None:
         self._duties[key] = duty
@@ -197,6 +196,6 @@ class DutyWatch(Watch):
             elif duty.is_certain:
                 self._post.raise_alert(key, duty.cite)
             else:
-                pending.append(duty.due_ms)
-        due_ms = min(pending, default=_FAR_MS)
-        self.due_ms = due_ms if due_ms < _FAR_MS else None
+                pending.append(duty.judged_ms)
+        judged_ms = min(pending, default=_FAR_MS)
+        self.due_ms = judged_ms + self._post.patience_ms if judged_ms < _FAR_MS else None

@@ -26,11 +26,11 @@ class TalkOverWatch(Watch):
         self._post = post
         self._raised: deque[tuple[str, Turn, Turn]] = deque(maxlen=16)
 
-    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
-        """Compare a turn with those of other tracks."""
-        for other in others:
+    def overlap(self, turn: Turn, beside: Sequence[Turn]) -> None:
+        """Compare a turn with those that it overlaps."""
+        for other in beside:
             overlap_ms = _overlap_ms(turn, other)
-            if overlap_ms <= 0 or not self._concerns(turn, other):
+            if not self._concerns(turn, other):
                 continue
             second = max(turn, other, key=lambda each: each.start_ms)
             cite = second.cite(second.start_ms, second.start_ms + overlap_ms)
@@ -67,17 +67,16 @@ class DeadAirWatch(Watch):
     such words come nevertheless.
     """
 
-    def __init__(self, rule: DeadAir, post: Post, *, since_ms: int, grace_ms: int) -> None:
+    def __init__(self, rule: DeadAir, post: Post, *, since_ms: int) -> None:
         self._post = post
         self._longer_ms = rule.longer_ms
-        self._grace_ms = grace_ms
         self._from_ms = since_ms  # no one has spoken since
         self._after: Turn | None = None  # the turn that ended then
         self._is_paused = False
         self._raised: deque[tuple[int, str]] = deque(maxlen=16)
         self._wait()
 
-    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
+    def turn(self, turn: Turn) -> None:
         """Begin to wait again after a turn."""
         for from_ms, key in self._raised:
             if turn.end_ms > from_ms and turn.start_ms < from_ms + self._longer_ms:
@@ -121,7 +120,8 @@ class DeadAirWatch(Watch):
             self.best = Measure(silent_ms, self._cite(self._from_ms, until_ms))
 
     def _wait(self) -> None:
-        self.due_ms = None if self._is_paused else self._from_ms + self._longer_ms + self._grace_ms
+        due_ms = self._from_ms + self._longer_ms + self._post.patience_ms
+        self.due_ms = None if self._is_paused else due_ms
 
     def _raise(self, from_ms: int, to_ms: int) -> None:
         key = self._after.key if self._after else str(from_ms)
@@ -143,13 +143,15 @@ class MonologueWatch(Watch):
         self._longer_ms = round(rule.longer_s * 1000)
         self._runs: dict[tuple[str, str], list[Turn]] = {}  # first and last turn, per track
         self._broken: set[tuple[str, str]] = set()
+        self._longest_ms = 0
+        self._longest: tuple[Turn, Turn] | None = None
 
-    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
+    def turn(self, turn: Turn) -> None:
         """Extend the speaker's run, and break those of others."""
         track = turn.stream, turn.track
-        if turn.length_ms >= _BACKCHANNEL_MS:
-            self._broken |= self._runs.keys() - {track}
         run = self._runs.get(track)
+        if turn.length_ms >= _BACKCHANNEL_MS and len(self._broken) < len(self._runs):
+            self._broken |= self._runs.keys() - {track}
         if run is None or (turn is not run[1] and self._begins_again(track, turn, run)):
             run = self._runs[track] = [turn, turn]
             self._broken.discard(track)
@@ -162,10 +164,18 @@ class MonologueWatch(Watch):
 
     def _judge(self, first: Turn, last: Turn) -> None:
         length_ms = last.end_ms - first.start_ms
-        if self.best is None or length_ms > self.best.value:
-            self.best = Measure(length_ms, last.cite(first.start_ms))
+        if length_ms > self._longest_ms:
+            self._longest_ms, self._longest = length_ms, (first, last)
         if length_ms >= self._longer_ms:
             self._post.raise_alert(first.key, last.cite(first.start_ms))
+
+    @property
+    def best(self) -> Measure | None:  # type: ignore[override]  # made only if somebody asks
+        """The longest run."""
+        if self._longest is None:
+            return None
+        first, last = self._longest
+        return Measure(self._longest_ms, last.cite(first.start_ms))
 
 
 class TalkRatioWatch(Watch):

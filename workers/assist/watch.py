@@ -18,11 +18,21 @@ class Measure(NamedTuple):
 
 @dataclass(slots=True)
 class Post:
-    """Where a rule raises its alerts."""
+    """Where a rule raises its alerts.
+
+    Attributes:
+        grace_ms: how long after a time words are awaited that were said before it, at least.
+    """
 
     board: Board
     rule: Rule
     version: str
+    grace_ms: int = 0
+
+    @property
+    def patience_ms(self) -> int:
+        """How long such words are awaited now: longer if words come late lately."""
+        return max(self.grace_ms, 2 * self.board.lag_ms)
 
     def raise_alert(self, key: str, cite: Cite) -> None:
         """Raise an alert, unless it is raised."""
@@ -52,8 +62,14 @@ class Watch:
     def retracted(self, spoken: Spoken) -> None:
         """Receive words that a revision took back."""
 
-    def turn(self, turn: Turn, others: Sequence[Turn]) -> None:
-        """Receive a turn that has begun, grown or changed; and the turns of other tracks."""
+    def began(self, turn: Turn) -> None:
+        """Receive a turn that has begun, before anything else about it."""
+
+    def turn(self, turn: Turn) -> None:
+        """Receive a turn that has begun, grown or changed."""
+
+    def overlap(self, turn: Turn, beside: Sequence[Turn]) -> None:
+        """Receive a turn that overlaps others, or is closed, and those that it overlaps."""
 
     def final(self, turn: Turn) -> None:
         """Receive a turn that is closed."""

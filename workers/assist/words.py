@@ -22,6 +22,10 @@ class Word(NamedTuple):
     start_ms: int
     end_ms: int
 
+    def __repr__(self) -> str:
+        """Return where it is, without the word."""
+        return f"<Word {self.start_ms}-{self.end_ms}>"
+
 
 def normalized(text: str) -> tuple[str, ...]:
     """Return the words of a whole text."""
@@ -52,17 +56,19 @@ class WordReader:
         """
         known = len(self._tail)
         text = self._tail + piece
-        per_letter = (end_ms - start_ms) / (len(piece) or 1)
+        letters = len(piece.lstrip())
+        first = len(text) - letters  # a delta begins with its first word, not with the space before
+        per_letter = (end_ms - start_ms) / (letters or 1)
         words: list[Word] = []
         for match in _WORD.finditer(text):
             begin, end = match.span()
             first_ms = (
                 self._tail_start_ms
                 if begin < known
-                else start_ms + round((begin - known) * per_letter)
+                else start_ms + round((begin - first) * per_letter)
             )
             last_ms = (
-                self._tail_end_ms if end <= known else start_ms + round((end - known) * per_letter)
+                self._tail_end_ms if end <= known else start_ms + round((end - first) * per_letter)
             )
             if end == len(text) and _may_continue(match[0]):
                 self._tail, self._tail_start_ms, self._tail_end_ms = match[0], first_ms, last_ms

@@ -6,7 +6,7 @@ are on the call's stream of alerts are not written again.
 """
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from workers.consumer import Append, Calls, Group, Identity, Progress, Received
 
 SUFFIX: Final = "alerts"
 _TIMEOUT_S: Final = 5.0
+_MAX_WRITTEN: Final = 200  # calls; a commit has at most 100 events
 _MAX_LIVE: Final = 1000  # calls that are taken over when a lease begins
 
 
@@ -79,6 +80,7 @@ class AssistHandler:
         self._worker = worker
         self._metrics = metrics
         self._calls: Calls[_State] = Calls()
+        self._written: OrderedDict[str, Counter[str]] = OrderedDict()  # by call: see `_put`
         self._has_taken_over = False
 
     async def handle(self, received: Received) -> Sequence[Append]:
@@ -98,7 +100,7 @@ class AssistHandler:
             # What was due before the event is written as if `tick` had written it.
             after = before if alert.at_ms < written_ms else identity
             changes += self._appends(state, event.call_id, alert, after)
-        self._calls.put(event.call_id, state)
+        self._put(event.call_id, state)
         return changes
 
     async def tick(self, until_ms: int) -> Sequence[Append]:
@@ -112,10 +114,22 @@ class AssistHandler:
         # An error before this point changes nothing, so the next tick begins again.
         self._has_taken_over = True
         for call_id, state in rebuilt.items():
-            self._calls.put(call_id, state)
+            self._put(call_id, state)
         for call_id, state in self._calls.items():
             appends += self._advance(call_id, state, until_ms)
         return appends
+
+    def _put(self, call_id: str, state: _State) -> None:
+        """Store a call's state, and the changes that are written or will be.
+
+        Those of the events of one commit are not on the call's stream of alerts yet when its state
+        has to be rebuilt within them.
+        """
+        self._calls.put(call_id, state)
+        self._written[call_id] = state.published
+        self._written.move_to_end(call_id)
+        if len(self._written) > _MAX_WRITTEN:
+            self._written.popitem(last=False)
 
     async def _outdated(self) -> list[str]:
         """Return the calls to rebuild: after a change of rules, and when the lease begins.
@@ -155,6 +169,7 @@ class AssistHandler:
         key = partition_key(self._partition, f"call:{call_id}")
         for entry in await self._read(f"{key}:{SUFFIX}"):
             state.published[entry.fields.get("alert", "")] += 1
+        state.published |= self._written.get(call_id, Counter())
         appends: list[Append] = []
         for entry in await self._read(key):
             if until_ms is not None and _written_ms(entry.id) >= until_ms:

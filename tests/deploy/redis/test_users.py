@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -34,7 +35,11 @@ from tests.gateway.publishing.publisher_harness import (
 )
 from tests.redis_servers import valkey
 from tests.waiting import eventually
+from tests.workers.assist.scripts import ruleset
 from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
+from workers.assist.metrics import Metrics as AssistMetrics
+from workers.assist.worker import AssistHandler
+from workers.assist.worker import group as assist_group
 from workers.client import follow, follow_all, reading
 from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters
 from workers.consumer.store import Lease, LeaseStore
@@ -255,6 +260,40 @@ async def test_a_redactor_can_redact_take_over_and_retry(url: str) -> None:
     assert refused(url) == []
 
 
+async def test_assist_can_raise_alerts_and_take_over_live_calls(url: str) -> None:
+    rules: Any = SimpleNamespace(
+        current=ruleset("id: said, kind: said, phrases: [hello]"), check=lambda: None
+    )
+    metrics = AssistMetrics(CollectorRegistry())
+    group = assist_group(64, 3600, 1.0)
+    stop = asyncio.Event()
+    async with client_of(url_for("admin", url)) as admin, client_of(url_for("assist", url)) as mine:
+        await check(mine)
+        calls = Calls(admin)
+        await calls.start("CA1")
+        await calls.close("CA1", "hello there")
+        await admin.zadd("cs:{p53}:live", {"CA1 MZ1": 1})
+        handler = AssistHandler(mine, 53, rules, "assist-1", metrics)
+        assert await handler.tick(10**15)  # it reads the live calls of the partition
+        consumer = Consumer(
+            mine,
+            group,
+            "assist-1",
+            lambda partition: AssistHandler(mine, partition, rules, "assist-1", metrics),
+            ConsumerMetrics(CollectorRegistry(), "assist"),
+        )
+        working = asyncio.create_task(consumer.run(stop))
+        async with asyncio.timeout(PATIENCE_S):
+            while not (entries := await reading.history(mine, "cs:{p53}:call:CA1:alerts")):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        stop.set()
+        await working
+        assert [each.fields["rule"] for each in entries] == ["said"]
+        assert await reading.history(mine, "cs:{p53}:alerts") == entries
+        assert not await DeadLetters(mine, group).find(53, "1-0")
+    assert refused(url) == []
+
+
 async def until_dead(letters: DeadLetters) -> list[DeadLetter]:
     async with asyncio.timeout(PATIENCE_S):
         while not (found := [letter async for letter in letters.all()]):  # noqa: ASYNC110
@@ -388,6 +427,11 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("redact", ("XRANGE", "cs:{p00}:dead:other", "-", "+")),
         ("redact", ("ZADD", "cs:{p00}:live", "1", "a")),
         ("relay", ("SET", "cs:{p00}:call:CA1", "1")),
+        ("assist", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
+        ("assist", ("XADD", "cs:{p00}:events", "*", "a", "1")),
+        ("assist", ("XADD", "cs:{p00}:call:CA1:redacted", "*", "a", "1")),
+        ("assist", ("ZADD", "cs:{p00}:live", "1", "a")),
+        ("assist", ("XRANGE", "cs:{p00}:dead:redact", "-", "+")),
         ("relay", ("SET", "cs:{p00}:redacted", "1")),
         ("relay", ("GET", "cs:once:key")),
         ("relay", ("XRANGE", "cs:{p00}:dead:redact", "-", "+")),

@@ -53,6 +53,11 @@ def script(lines: str, *, route: str | None = "support", tenant: str = "default"
         parts.append("end 20.0")
     for order, part in enumerate(parts):
         timed += _events(part, order, segments, cut)
+    last_ms = max(at for at, _, kind, _ in timed if kind != "stream.ended")
+    timed = [
+        (max(at, last_ms) if kind == "stream.ended" else at, order, kind, own)
+        for at, order, kind, own in timed
+    ]
     timed.sort(key=lambda each: each[:2])
     return [
         (BEGAN_MS + at, {**fields(kind, n, call=call, **own), "tenant": tenant})

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.workers.assist import scripts
 from tests.workers.assist.scripts import play, ruleset, script, shown
 
 CANCEL = "id: cancel, kind: said, role: customer, phrases: [cancel my account]"
@@ -283,3 +284,12 @@ def test_call_with_all_rules_raises_the_same(name: str) -> None:
     changes = play(ruleset(rule, *(o for o in others if o.partition(",")[0] != ids)), script(lines))
     own = [each for each in changes if f"id: {each.rule.id}" == ids]
     assert shown(own) == expected
+
+
+def test_words_that_come_late_for_some_time_raise_no_dead_air(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Symptom: with a slow model, dead air was raised and withdrawn within each turn."""
+    monkeypatch.setattr(scripts, "LATENCY_MS", 7000)
+    lines = " | ".join(f"{'CA'[n % 2]} {n * 3}.0 one two three" for n in range(10))
+    assert shown(play(ruleset(SILENCE), script(f"{lines} | end 30.0"))) == ""

@@ -195,6 +195,21 @@ async def test_new_rules_apply_to_calls_in_progress(single: RedisClient) -> None
     ]
 
 
+async def test_rules_that_change_within_a_commit_repeat_no_alert(single: RedisClient) -> None:
+    """The alerts of earlier events of the commit are not on the stream yet."""
+    rules = Fixed(ruleset(HEAR))
+    events = script(LINES)
+    await write(single, events)
+    working = handler(single, rules)
+    appends: list[Append] = []
+    for written_ms, values in events:
+        event = event_of(written_ms, values)
+        appends += await working.handle(Received(event, values))
+        if appends:
+            rules.current = ruleset(HEAR)
+    assert [each.fields["alert"] for each in appends] == ["hear:0:MZ1:inbound:2:1"]
+
+
 def write_rules(path: Path, *rules: str) -> None:
     listed = "\n".join(f"  - {{title: a title, {rule}}}" for rule in rules)
     path.write_text(f"version: 1\nrules:\n{listed}\n", encoding="utf-8")
