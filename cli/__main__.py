@@ -7,11 +7,13 @@ from typing import Final
 import typer
 
 from cli import (
+    archive,
     call,
     checks,
     compare,
     dead_letters,
     demo,
+    export,
     fault_tests,
     link,
     release,
@@ -49,6 +51,8 @@ app.command()(conform.conform)
 app.command()(link.link)
 app.command()(dead_letters.dead_letters)
 app.add_typer(rules.app, name="rules")
+app.command()(export.export)
+app.add_typer(archive.app)
 app.command()(bench.bench)
 app.command()(capacity.capacity)
 app.command()(soak.soak)

@@ -12,6 +12,7 @@ from container.entrypoint.settings import Settings as EntrypointSettings
 from deploy.local.sagemaker.settings import Settings as EndpointSettings
 from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
+from workers.archive.settings import Settings as ArchiveSettings
 from workers.assist.settings import Settings as AssistSettings
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
@@ -40,7 +41,14 @@ _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] =
     (
         "Workers",
         "python -m workers",
-        (WorkerSettings, AssistSettings, RedactSettings, RelaySettings, SignInSettings),
+        (
+            WorkerSettings,
+            ArchiveSettings,
+            AssistSettings,
+            RedactSettings,
+            RelaySettings,
+            SignInSettings,
+        ),
     ),
     ("Bridge", "python -m container.bridge", (BridgeSettings,)),
     ("Model image", "python -m container.entrypoint", (EntrypointSettings,)),

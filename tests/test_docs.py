@@ -91,7 +91,8 @@ def unknown_commands(page: Path) -> list[str]:
         elif "ignore_unknown_options" not in known[name].context_settings:
             accepted = {
                 option
-                for each in known[name].params
+                for command in (known[name], *getattr(known[name], "commands", {}).values())
+                for each in command.params
                 for option in (*each.opts, *each.secondary_opts)
             }
             unknown += [f"{name} {each}" for each in options if each not in {*accepted, "--help"}]

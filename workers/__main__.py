@@ -17,6 +17,7 @@ from common.exposition import private_app
 from common.settings import SettingsError, load
 from gateway.redis_client.check import check_settings
 from gateway.redis_client.client import RedisClient, create_client
+from workers.archive.settings import Settings as ArchiveSettings
 from workers.assist.metrics import Metrics as AssistMetrics
 from workers.assist.reload import RulesInForce
 from workers.assist.settings import Settings as AssistSettings
@@ -120,8 +121,16 @@ async def _relay(shared: Shared) -> AsyncIterator[Run]:
         yield lambda stop: _until(stop, read_events())
 
 
+@contextlib.asynccontextmanager
+async def _archive(shared: Shared) -> AsyncIterator[Run]:
+    from workers.archive.assembly import archive  # the other workers do not need obstore
+
+    yield archive(load(ArchiveSettings), shared.settings, shared.client, shared.registry)
+
+
 _WORKERS: Final = {
     "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
+    "archive": Worker("archives calls that are over, with proof of completeness", _archive),
     "janitor": Worker("closes the streams of lost gateways", _janitor),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
@@ -175,7 +184,7 @@ def main() -> int:
         Settings,
         serving.log_plainly,
         lambda settings: _serve(settings, names),
-        parts=(AssistSettings, RedactSettings, RelaySettings, SignInSettings),
+        parts=(ArchiveSettings, AssistSettings, RedactSettings, RelaySettings, SignInSettings),
     )
 
 

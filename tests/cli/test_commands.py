@@ -27,6 +27,8 @@ COMMANDS = (
     "link",
     "dead-letters",
     "rules",
+    "export",
+    "archive",
     "transcribe",
     "compare",
     "conform",

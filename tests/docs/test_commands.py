@@ -174,6 +174,7 @@ def names(stack: local.Stack, call_id: str) -> dict[str, str]:
         "eyJhbGci…": link_token(),
         "$TOKEN": TOKEN,
         "/srv/callscribe": ".",
+        "file:///var/lib/callscribe": f"file://{stack.folder}",
     }
 
 

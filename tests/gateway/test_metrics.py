@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from gateway.histogram import HistogramMetric
 from gateway.metrics import Metrics, add_process_metrics
 from tests import metrics_lint
+from workers.archive.archiver import Metrics as ArchiveMetrics
 from workers.assist.metrics import Metrics as AssistMetrics
 from workers.consumer import ConsumerMetrics
 from workers.janitor import Metrics as JanitorMetrics
@@ -31,6 +32,7 @@ def filled_workers() -> CollectorRegistry:
     registry = CollectorRegistry()
     fill(JanitorMetrics(registry))
     fill(ConsumerMetrics(registry, "redact"))
+    fill(ArchiveMetrics(registry))
     fill(RedactMetrics(registry))
     fill(RelayMetrics(registry))
     fill(AssistMetrics(registry))

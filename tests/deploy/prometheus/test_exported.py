@@ -98,9 +98,10 @@ async def scraped(redis_url: str, folder: Path) -> set[str]:
         "WORKER_REDIS_URL": redis_url,
         "WORKER_METRICS_PORT": str(ports["workers"]),
         "WORKER_RELAY_PORT": "0",
+        "WORKER_ARCHIVE_URL": f"file://{folder}/archive",
         "BRIDGE_PORT": str(ports["container.bridge"]),
     }
-    arguments = {"workers": ("janitor", "redact", "relay")}
+    arguments = {"workers": ("archive", "janitor", "redact", "relay")}
     parts = [
         await RunningPart.start(
             Part(

@@ -35,8 +35,12 @@ from tests.gateway.publishing.publisher_harness import (
 )
 from tests.redis_servers import valkey
 from tests.waiting import eventually
+from tests.workers.archive import calls as published
 from tests.workers.assist.scripts import ruleset
 from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
+from workers.archive.assembly import archive, groups, open_store
+from workers.archive.record import Text as Archived
+from workers.archive.settings import Settings as ArchiveSettings
 from workers.assist.metrics import Metrics as AssistMetrics
 from workers.assist.worker import AssistHandler
 from workers.assist.worker import group as assist_group
@@ -52,6 +56,7 @@ from workers.redact.worker import RedactHandler
 from workers.redact.worker import group as redact_group
 from workers.redis_streams import RedisStreams
 from workers.relay.sign_in.viewer import Text
+from workers.settings import Settings as WorkerSettings
 
 _FILE = Path(deploy.__path__[0]) / "redis" / "users.acl"
 _USERS = [
@@ -291,6 +296,32 @@ async def test_assist_can_raise_alerts_and_take_over_live_calls(url: str) -> Non
         assert [each.fields["rule"] for each in entries] == ["said"]
         assert await reading.history(mine, "cs:{p53}:alerts") == entries
         assert not await DeadLetters(mine, group).find(53, "1-0")
+
+
+@pytest.mark.parametrize(("name", "text"), [("archive", "both"), ("archive-redacted", "redacted")])
+async def test_an_archive_has_all_permissions_it_needs(
+    url: str, name: str, text: str, tmp_path: Path
+) -> None:
+    settings = ArchiveSettings(_env_file=None, url=f"file://{tmp_path}", text=text, grace_s=0)
+    shared, stop = WorkerSettings(_env_file=None, takeover_s=1), asyncio.Event()
+    store = open_store(settings, Archived.REDACTED)
+    async with client_of(url_for("admin", url)) as admin, client_of(url_for(name, url)) as mine:
+        await check(mine)
+        await published.publish(admin, *published.whole())
+        await published.publish(admin, *published.whole(), source="redacted")
+        await published.publish(admin, published.alert(), source="alerts")
+        await published.publish(admin, published.wrapup(), source="redacted-wrapups")
+        await admin.xadd("cs:{p53}:redacted", {"type": "not an event"})
+        working = asyncio.create_task(archive(settings, shared, mine, CollectorRegistry())(stop))
+        async with asyncio.timeout(PATIENCE_S):
+            while not await store.read_call("CA1"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        letters = DeadLetters(mine, groups(Archived.REDACTED, shared)[0])
+        (letter,) = await until_dead(letters)
+        assert await letters.retry(letter.partition, [letter.id]) == 1
+        (letter,) = await until_dead(letters)
+        stop.set()
+        await working
     assert refused(url) == []
 
 
@@ -358,7 +389,7 @@ async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
     assert refused(url) == []
 
 
-@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted"])
+@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted", "archive-redacted"])
 async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str) -> None:
     # A call id can't end with ":redacted": colons are percent-encoded.
     assert encode_id("CA1:redacted") == "CA1%3Aredacted"
@@ -426,6 +457,10 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("redact", ("HGET", "cs:{p00}:consumer:other", "fence")),
         ("redact", ("XRANGE", "cs:{p00}:dead:other", "-", "+")),
         ("redact", ("ZADD", "cs:{p00}:live", "1", "a")),
+        ("archive", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
+        ("archive", ("XDEL", "cs:{p00}:events", "1-0")),
+        ("archive-redacted", ("XRANGE", "cs:{p00}:wrapups", "-", "+")),
+        ("archive-redacted", ("XRANGE", "cs:{p00}:dead:archive-raw", "-", "+")),
         ("relay", ("SET", "cs:{p00}:call:CA1", "1")),
         ("assist", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
         ("assist", ("XADD", "cs:{p00}:events", "*", "a", "1")),
@@ -447,7 +482,7 @@ def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[st
         client.execute_command(*command)
 
 
-@pytest.mark.parametrize("name", ["gateway", "janitor", "redact"])
+@pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "archive"])
 def test_scripts_have_the_permissions_of_their_user(server_url: str, name: str) -> None:
     with client_for(name, server_url) as client:
         for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):
