@@ -26,6 +26,7 @@ from cli.bench import command as bench
 from cli.capacity import command as capacity
 from cli.conform import command as conform
 from cli.errors import CommandError
+from cli.push import command as push
 from cli.rules import command as rules
 from cli.soak import command as soak
 from common.settings import SettingsError
@@ -53,6 +54,7 @@ app.command()(dead_letters.dead_letters)
 app.add_typer(rules.app, name="rules")
 app.command()(export.export)
 app.add_typer(archive.app)
+app.add_typer(push.app, name="push")
 app.command()(bench.bench)
 app.command()(capacity.capacity)
 app.command()(soak.soak)

@@ -26,6 +26,8 @@ from workers.assist.worker import group as assist_group
 from workers.consumer import Consumer, ConsumerMetrics
 from workers.janitor import Janitor
 from workers.janitor import Metrics as JanitorMetrics
+from workers.push.assembly import push
+from workers.push.settings import Settings as PushSettings
 from workers.redact import CallRedactor
 from workers.redact.settings import Settings as RedactSettings
 from workers.redact.worker import Metrics as RedactMetrics
@@ -128,10 +130,17 @@ async def _archive(shared: Shared) -> AsyncIterator[Run]:
     yield archive(load(ArchiveSettings), shared.settings, shared.client, shared.registry)
 
 
+@contextlib.asynccontextmanager
+async def _push(shared: Shared) -> AsyncIterator[Run]:
+    async with push(load(PushSettings), shared.settings, shared.client, shared.registry) as deliver:
+        yield deliver
+
+
 _WORKERS: Final = {
     "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "archive": Worker("archives calls that are over, with proof of completeness", _archive),
     "janitor": Worker("closes the streams of lost gateways", _janitor),
+    "push": Worker("sends finals, alerts, wrap-ups and ends of calls to webhooks", _push),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
 }
@@ -184,7 +193,14 @@ def main() -> int:
         Settings,
         serving.log_plainly,
         lambda settings: _serve(settings, names),
-        parts=(ArchiveSettings, AssistSettings, RedactSettings, RelaySettings, SignInSettings),
+        parts=(
+            ArchiveSettings,
+            AssistSettings,
+            PushSettings,
+            RedactSettings,
+            RelaySettings,
+            SignInSettings,
+        ),
     )
 
 

@@ -29,6 +29,7 @@ COMMANDS = (
     "rules",
     "export",
     "archive",
+    "push",
     "transcribe",
     "compare",
     "conform",

@@ -13,6 +13,7 @@ from workers.archive.archiver import Metrics as ArchiveMetrics
 from workers.assist.metrics import Metrics as AssistMetrics
 from workers.consumer import ConsumerMetrics
 from workers.janitor import Metrics as JanitorMetrics
+from workers.push.metrics import Metrics as PushMetrics
 from workers.redact.worker import Metrics as RedactMetrics
 from workers.relay.metrics import Metrics as RelayMetrics
 
@@ -33,6 +34,7 @@ def filled_workers() -> CollectorRegistry:
     fill(JanitorMetrics(registry))
     fill(ConsumerMetrics(registry, "redact"))
     fill(ArchiveMetrics(registry))
+    fill(PushMetrics(registry))
     fill(RedactMetrics(registry))
     fill(RelayMetrics(registry))
     fill(AssistMetrics(registry))

@@ -1,0 +1,178 @@
+"""Makes messages from the events of a partition, and adds them to the outbox.
+
+One group of workers per stream of the partitions (`push-events`, `push-alerts` …). An event's
+messages are added before its position is committed. If a worker crashes in between, the event is
+handled again, and the outbox skips it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from gateway.redis_client.client import RedisClient
+from workers.client.events import AnyEvent
+from workers.consumer import Append, Group, Identity, Received
+from workers.push import messages
+from workers.push.calls import Calls, CallState
+from workers.push.messages import CALL_ENDED, Message
+from workers.push.outbox import DueCall, Outbox
+from workers.push.subscriptions import SOURCES, Subscription, Text
+
+_DELTA: Final = "transcript.delta"
+_OF_CALLS: Final = ("events", "redacted")  # streams that contain the call's own events
+
+
+class Selector:
+    """Makes the messages of the events of one stream of a partition.
+
+    Args:
+        client: from `create_client`.
+        partition: the partition.
+        source: the stream.
+        subscriptions: who may get messages; those that do not read the stream are left out.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        partition: int,
+        source: str,
+        subscriptions: Iterable[Subscription],
+    ) -> None:
+        self._source = source
+        self._subscriptions = [each for each in subscriptions if each.reads(source)]
+        self._types = frozenset[str]().union(*(each.types for each in self._subscriptions))
+        suffixes = {Text.RAW: "", Text.REDACTED: "redacted"}
+        self._calls = {
+            text: Calls(client, partition, suffixes[text]) for text in SOURCES[source][0]
+        }
+
+    async def messages(self, received: Received) -> list[tuple[str, Message]]:
+        """Return the messages of an event, each with its subscription's id.
+
+        Raises:
+            PublishError: Redis is unavailable.
+            UnknownRouteError: whether a subscription gets the event depends on a route that is not
+                known. Redacted copies come later than alerts, so it may be soon.
+        """
+        kind = received.fields.get("type", "")
+        if kind == _DELTA:
+            return []
+        if self._source in _OF_CALLS:
+            return await self._of_call_event(received, kind)
+        found = []
+        for each in self._subscriptions:
+            route = await self._route(each, received.event)
+            if each.wants(kind, received.event.tenant, route):
+                found.append((each.id, self._message(received.event, kind, each, route)))
+        return found
+
+    async def _of_call_event(self, received: Received, kind: str) -> list[tuple[str, Message]]:
+        event = received.event
+        (calls,) = self._calls.values()
+        state = await calls.apply(received.fields)
+        route = state.routes.get(event.stream_id)
+        found = []
+        for each in self._subscriptions:
+            if each.wants(kind, event.tenant, route):
+                started_at = state.starts.get(event.stream_id) or None
+                found.append((each.id, self._message(event, kind, each, route, started_at)))
+            is_end = kind == "stream.ended" and state.has_ended
+            if is_end and each.wants(CALL_ENDED, event.tenant, route):
+                found.append((each.id, self._call_end(event, state, each, route)))
+        return found
+
+    async def _route(self, subscription: Subscription, event: AnyEvent) -> str | None:
+        """Return the route of an event's stream, if it is known or the subscription depends on it.
+
+        Raises:
+            UnknownRouteError: it depends on it, and the start of the stream is not there.
+        """
+        route: str | None = getattr(event, "route", None)
+        if route is not None or subscription.routes is None:
+            return route
+        return await self._calls[subscription.text].route(event.call_id, event.stream_id)
+
+    def _message(
+        self,
+        event: AnyEvent,
+        kind: str,
+        subscription: Subscription,
+        route: str | None,
+        started_at: str | None = None,
+    ) -> Message:
+        return messages.of_event(
+            event,
+            kind,
+            source=self._source,
+            subscription=subscription.id,
+            text=subscription.text,
+            route=route,
+            started_at=started_at,
+        )
+
+    def _call_end(
+        self, event: AnyEvent, state: CallState, subscription: Subscription, route: str | None
+    ) -> Message:
+        return messages.of_call_end(
+            event,
+            state.stream_ends,
+            source=self._source,
+            subscription=subscription.id,
+            text=subscription.text,
+            route=route,
+        )
+
+
+class Intake:
+    """Adds the messages of one partition's events to the outbox; implements `Handler`.
+
+    Args:
+        partition: the partition.
+        source: the stream that is read.
+        selector: makes the messages.
+        outbox: where they wait.
+        added: called with the calls after messages were added.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        source: str,
+        selector: Selector,
+        outbox: Outbox,
+        added: Callable[[Iterable[DueCall]], None],
+    ) -> None:
+        self._partition = partition
+        self._source = source
+        self._selector = selector
+        self._outbox = outbox
+        self._added = added
+
+    async def handle(self, received: Received) -> Sequence[Append]:
+        """Add the messages of an event; see `Handler`."""
+        if found := await self._selector.messages(received):
+            # A dead letter that is handled again has another id than the event, so its messages
+            # are added again.
+            event = " ".join(map(str, (received.event.id, *Identity.of(received.fields))))
+            await self._outbox.enqueue(self._partition, self._source, event, found)
+            self._added(DueCall(self._partition, name, each.call_id) for name, each in found)
+        return ()
+
+
+def group(source: str, partitions: int, lease_s: float, start: str) -> Group:
+    """Return the group of workers that read a stream.
+
+    Args:
+        source: the stream of the partitions.
+        partitions: the number of partitions.
+        lease_s: how long a worker that crashed keeps its share.
+        start: the position of a group that is new to a partition.
+    """
+    return Group(
+        f"push-{source}",
+        suffix="push:none",  # it writes none; the name is in what its Redis user may read
+        partitions=partitions,
+        start=start,
+        lease_s=lease_s,
+        source=source,
+    )
