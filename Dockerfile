@@ -26,8 +26,11 @@ USER 10001
 FROM base AS gateway
 # For traces (docs/tracing.md): docker build --build-arg OTEL=1 ...
 ARG OTEL=
+# For wrap-ups (docs/wrapup.md): docker build --build-arg WRAPUP=1 ...
+ARG WRAPUP=
 COPY requirements requirements
-RUN pip install --require-hashes -r requirements/workers.txt ${OTEL:+-r requirements/otel.txt}
+RUN pip install --require-hashes -r requirements/workers.txt ${OTEL:+-r requirements/otel.txt} \
+    ${WRAPUP:+-r requirements/wrapup.txt}
 COPY pyproject.toml README.md ./
 COPY common common
 COPY gateway gateway

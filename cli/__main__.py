@@ -21,6 +21,7 @@ from cli import (
     tail,
     transcribe,
     up,
+    wrapup,
 )
 from cli.bench import command as bench
 from cli.capacity import command as capacity
@@ -50,6 +51,7 @@ app.command()(transcribe.transcribe)
 app.command()(compare.compare)
 app.command()(conform.conform)
 app.command()(link.link)
+app.command()(wrapup.wrapup)
 app.command()(dead_letters.dead_letters)
 app.add_typer(rules.app, name="rules")
 app.command()(export.export)

@@ -19,6 +19,7 @@ from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings as WorkerSettings
+from workers.wrapup.settings import Settings as WrapupSettings
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs/settings.md"
 
@@ -50,6 +51,7 @@ _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] =
             RedactSettings,
             RelaySettings,
             SignInSettings,
+            WrapupSettings,
         ),
     ),
     ("Bridge", "python -m container.bridge", (BridgeSettings,)),

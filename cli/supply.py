@@ -16,7 +16,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
 _LOCKS: Final = _ROOT / "requirements"
 _OLDEST_PYTHON: Final = "3.12"
-EXTRAS: Final = ("otel", "kafka", "workers", "local", "dev")  # "dev" contains all of them
+EXTRAS: Final = ("otel", "workers", "kafka", "wrapup", "local", "dev")  # "dev" contains all of them
 GROUPS: Final = ("bridge",)  # of pyproject.toml, without the product's own dependencies
 SHIPPED: Final = "local"  # everything that runs outside the development of the product
 

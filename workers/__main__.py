@@ -38,6 +38,8 @@ from workers.relay.assembly import relay
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.settings import Settings
+from workers.wrapup.assembly import wrapup
+from workers.wrapup.settings import Settings as WrapupSettings
 
 _log = logging.getLogger("workers")
 
@@ -136,6 +138,13 @@ async def _push(shared: Shared) -> AsyncIterator[Run]:
         yield deliver
 
 
+@contextlib.asynccontextmanager
+async def _wrapup(shared: Shared) -> AsyncIterator[Run]:
+    settings = load(WrapupSettings)
+    async with wrapup(settings, shared.settings, shared.client, shared.registry) as run:
+        yield run
+
+
 _WORKERS: Final = {
     "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "archive": Worker("archives calls that are over, with proof of completeness", _archive),
@@ -143,6 +152,7 @@ _WORKERS: Final = {
     "push": Worker("sends finals, alerts, wrap-ups and ends of calls to webhooks", _push),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
+    "wrapup": Worker("summarizes calls by a language model, with citations", _wrapup),
 }
 
 
@@ -200,6 +210,7 @@ def main() -> int:
             RedactSettings,
             RelaySettings,
             SignInSettings,
+            WrapupSettings,
         ),
     )
 

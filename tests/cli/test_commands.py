@@ -25,6 +25,7 @@ COMMANDS = (
     "call",
     "tail",
     "link",
+    "wrapup",
     "dead-letters",
     "rules",
     "export",

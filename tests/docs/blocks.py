@@ -28,7 +28,7 @@ _COMMENT: Final = re.compile(r" +# .*$", re.MULTILINE)
 # What a page may say that a command needs, and how the command fails without it.
 NEEDS: Final = {
     "an AWS account": r"[Uu]nable to locate credentials|no-credentials",
-    "a model server": r"connect-refused|host-unreachable|ClientConnectorError",
+    "a model server": r"connect-refused|host-unreachable|ClientConnectorError|no worker makes",
     "a Kubernetes cluster": r"connection refused|was refused",
     "Docker": r"Cannot connect to the Docker daemon",
     "access to PyPI": r"tcp connect error",

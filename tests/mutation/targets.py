@@ -10,6 +10,7 @@ _CALLS: Final = "tests/gateway/calls"
 _CARRIERS: Final = "tests/gateway/carriers"
 _PROTOCOLS: Final = f"{_CARRIERS}/protocols"
 _TRANSCRIPT: Final = "tests/gateway/transcript"
+_WRAPUP: Final = "tests/workers/wrapup"
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "gateway/admission/breaker.py": (
@@ -94,4 +95,8 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         f"{_TRANSCRIPT}/test_segmenter_provisional.py",
     ),
     "gateway/transcript/session_timeline.py": (f"{_TRANSCRIPT}/test_session_timeline.py",),
+    "workers/wrapup/checks.py": (f"{_WRAPUP}/test_checks.py", f"{_WRAPUP}/test_drafting.py"),
+    "workers/wrapup/conversation.py": (f"{_WRAPUP}/test_conversation.py",),
+    "workers/wrapup/drafting.py": (f"{_WRAPUP}/test_drafting.py",),
+    "workers/wrapup/jobs.py": (f"{_WRAPUP}/test_jobs.py",),
 }

@@ -12,6 +12,7 @@ feeds         what one viewer receives: history, then what is published
 streaming     writes a feed as server-sent events, or on a WebSocket
 messages      events encoded once; their order over all partitions
 call_summary  the state of one call; directory holds those of the list
+wrapups       requests of viewers for a wrap-up
 timeline      times of a call, without content
 store         the relay's other Redis operations; gateways asks the gateways' private ports
 sign_in/      who may see what

@@ -30,6 +30,7 @@ from workers.relay.sign_in.viewer import Permission, Text, Viewer
 from workers.relay.store import Store
 from workers.relay.streaming import Feed, stream
 from workers.relay.timeline import timeline
+from workers.relay.wrapups import NotServedError, TooOftenError, WrapupRequests
 
 _MAX_QUERY: Final = 200
 _SEARCHED_AT_ONCE: Final = 20  # calls
@@ -45,6 +46,10 @@ class _Search(msgspec.Struct):
     q: Annotated[str, Meta(min_length=1, max_length=_MAX_QUERY)]
 
 
+class _WrapupRequest(msgspec.Struct):
+    text: Text = Text.REDACTED
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """The handlers of `/api/`, except `/api/session`.
@@ -58,6 +63,7 @@ class Api:
         gateways: the gateways' private ports.
         microphone_route: the route of calls from the microphone page; empty: there is none.
         max_viewers: feeds that may be open at the same time.
+        wrapups: requests for wrap-ups.
         metrics: receives the results.
     """
 
@@ -69,6 +75,7 @@ class Api:
     gateways: Gateways
     microphone_route: str
     max_viewers: int
+    wrapups: WrapupRequests
     metrics: Metrics
     _feeds: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -87,6 +94,8 @@ class Api:
         app.router.add_post("/api/search", self._guarded(self._search, Permission.CALLS))
         microphone = self._guarded(self._microphone, Permission.MICROPHONE)
         app.router.add_post("/api/microphone", microphone)
+        wrapup = self._guarded(self._request_wrapup, Permission.CALLS)
+        app.router.add_post("/api/calls/{call_id}/wrapup", wrapup)
         app.on_shutdown.append(self._end_feeds)
 
     async def _end_feeds(self, _: web.Application) -> None:
@@ -207,6 +216,25 @@ class Api:
         summary = call.summarize(with_text=False)
         return json_response({"call": summary, "streams": timeline(events), "live": live})
 
+    async def _request_wrapup(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        call = await self._existing(request, viewer, channel)
+        text = _wrapup_text(await read_body(request))
+        if text is Text.RAW and viewer.text is not Text.RAW:
+            self.sign_in.audit.refuse("no-raw-text", request.remote, viewer, call.call_id)
+            raise json_error(HTTPStatus.FORBIDDEN, {"error": "you may not see raw text"})
+        try:
+            wrapup = await self.wrapups.write(call, text, channel.text)
+        except NotServedError:
+            message = "no worker makes wrap-ups of this text now"
+            raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message}) from None
+        except TooOftenError:
+            message = "a wrap-up of this call was requested a moment ago"
+            raise json_error(HTTPStatus.TOO_MANY_REQUESTS, {"error": message}) from None
+        self._note(Action.WRAPUP_REQUESTED, request, viewer, call)
+        return json_response({"wrapup": wrapup}, HTTPStatus.ACCEPTED)
+
     async def _microphone(
         self, request: web.Request, viewer: Viewer, _: Channel
     ) -> web.StreamResponse:
@@ -259,6 +287,15 @@ class Api:
 def _call_id(request: web.Request) -> str:
     """Return the call id in the path, encoded as in events."""
     return encode_id(request.match_info["call_id"])
+
+
+def _wrapup_text(body: bytes) -> Text:
+    """Return which text a wrap-up is requested of."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=_WrapupRequest).text
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        message = 'the body must be empty or {"text": "redacted"} or {"text": "raw"}'
+        raise json_error(HTTPStatus.BAD_REQUEST, {"error": message}) from None
 
 
 def _unknown_call() -> web.HTTPException:

@@ -21,6 +21,7 @@ from workers.relay.settings import Settings
 from workers.relay.sign_in.assembly import signing_in
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.relay.store import Store
+from workers.relay.wrapups import WrapupRequests
 
 _SILENT_S: Final = 86_400.0  # without an event, a live call leaves the list
 _MAX_BODY: Final = 8192
@@ -71,6 +72,7 @@ async def relay(
             gateways=Gateways(http, settings.gateway_urls, token, settings.media_url),
             microphone_route=settings.microphone_route,
             max_viewers=settings.max_viewers,
+            wrapups=WrapupRequests(client, store),
             metrics=metrics,
         ).add_to(app)
         add_pages(app, settings.media_url)

@@ -84,6 +84,10 @@ class Store:
             if len(entries) < reading.BATCH:
                 return
 
+    async def tag(self, text: Text, call_id: str) -> str:
+        """Return the beginning of the keys of a call's partition, `cs:{pNN}:`."""
+        return (await self._locate(text, call_id)).partition("call:")[0]
+
     async def _locate(self, text: Text, call_id: str) -> str:
         """Return the key of a call's stream."""
         suffix = ":redacted" if text is Text.REDACTED else ""

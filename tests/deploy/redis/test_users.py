@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from gateway.metrics import Metrics
 from gateway.publishing.eviction import EvictionWatch
 from gateway.publishing.redis_health import RedisHealth
 from gateway.redis_client.check import check
+from gateway.redis_client.client import RedisClient
 from gateway.redis_client.single_use_store import RedisSingleUseStore
 from gateway.transcript.keys import encode_id
 from tests.gateway.ingress.remembered import claims_in
@@ -38,6 +40,7 @@ from tests.waiting import eventually
 from tests.workers.archive import calls as published
 from tests.workers.assist.scripts import ruleset
 from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
+from tests.workers.wrapup.a_server import good, serving, status
 from workers.archive.assembly import archive, groups, open_store
 from workers.archive.record import Text as Archived
 from workers.archive.settings import Settings as ArchiveSettings
@@ -57,6 +60,9 @@ from workers.redact.worker import group as redact_group
 from workers.redis_streams import RedisStreams
 from workers.relay.sign_in.viewer import Text
 from workers.settings import Settings as WorkerSettings
+from workers.wrapup import requests, store
+from workers.wrapup.assembly import group_of, wrapup
+from workers.wrapup.settings import Settings as WrapupSettings
 
 _FILE = Path(deploy.__path__[0]) / "redis" / "users.acl"
 _USERS = [
@@ -332,6 +338,48 @@ async def until_dead(letters: DeadLetters) -> list[DeadLetter]:
     return found
 
 
+@pytest.mark.parametrize(("fixture", "text"), [("server_url", "raw"), ("cluster_url", "redacted")])
+async def test_a_wrapup_worker_can_wrap_up_take_over_and_retry(
+    fixture: str, text: str, request: pytest.FixtureRequest
+) -> None:
+    url, name = str(request.getfixturevalue(fixture)), store.group_name(text)
+    async with (
+        client_of(url_for("admin", url)) as admin,
+        client_of(url_for(name, url)) as mine,
+        serving(good) as server,
+    ):
+        await check(mine)
+        crashed: Any = {"owner": "crashed", "until": 1, "fence": 1, "position": "0"}
+        await admin.hset(f"cs:{{p53}}:consumer:{name}", mapping=crashed)
+        calls = Calls(admin, "" if text == "raw" else text)
+        await calls.start("CA1")
+        await calls.close("CA1", "Hello.")
+        settings = WrapupSettings(_env_file=None, url=server.url, model="m", text=text, grace_s=0)
+        shared = WorkerSettings(_env_file=None, takeover_s=1)
+        stop = asyncio.Event()
+        async with wrapup(settings, shared, mine, CollectorRegistry()) as run:
+            working = asyncio.create_task(run(stop))
+            tag = "cs:{p53}:"
+            await requests.write(mine, name, tag, "CA1", "default", requester="test")
+            await until_written(admin, f"{tag}{store.suffix_of(text)}", 1)
+            server.script = lambda _: status(400)
+            await calls.end("CA1")
+            (letter,) = await until_dead(DeadLetters(mine, group_of(settings.text, shared)))
+            server.script = good
+            await DeadLetters(mine, group_of(settings.text, shared)).retry(53, [letter.id])
+            await until_written(admin, f"{tag}{store.suffix_of(text)}", 2)
+            assert await requests.is_served(mine, name)
+            stop.set()
+            await working
+    assert refused(url) == []
+
+
+async def until_written(admin: RedisClient, key: str, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while await admin.xlen(key) < count:  # noqa: ASYNC110 - Redis sends no event
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "suffix"),
     [
@@ -365,6 +413,9 @@ async def test_a_relay_has_all_permissions_it_needs(
             assert await ann.search("one")
             assert (await ann.json("/api/calls/CA1/timeline"))["streams"]
             assert await ann.status("/api/calls/default.twilio.CA2") == 404
+            soon = time.time() * 1000 + 60_000
+            await admin.zadd("cs:consumers:wrapup", {"w1": soon})
+            assert await ann.status("/api/calls/CA1/wrapup", "POST") == 202
             assert await ann.status("/api/session", "DELETE") == 204
             assert await ann.status("/api/calls") == 401
     assert refused(url) == []
@@ -394,7 +445,8 @@ async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str
     # A call id can't end with ":redacted": colons are percent-encoded.
     assert encode_id("CA1:redacted") == "CA1%3Aredacted"
     keys = ("events", "call:CA1", "call:CA1%3Aredacted", "call:redacted", "writers:CA1")
-    derived = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
+    derived: tuple[str, ...] = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
+    derived += ("retry:wrapup", "retry:wrapup-raw", "call:CA1:wrapups", "wrapups")
     async with client_of(url_for(name, url)) as client:
         for key in (f"cs:{{p53}}:{each}" for each in (*keys, *derived)):
             for command in (("XRANGE", key, "-", "+"), ("XREVRANGE", key, "+", "-")):
@@ -471,6 +523,15 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("relay", ("GET", "cs:once:key")),
         ("relay", ("XRANGE", "cs:{p00}:dead:redact", "-", "+")),
         ("relay-redacted", ("SET", "cs:{p00}:redacted", "1")),
+        ("relay-redacted", ("XADD", "cs:{p00}:retry:wrapup-raw", "*", "a", "1")),
+        ("relay-redacted", ("XADD", "cs:{p00}:retry:redact", "*", "a", "1")),
+        ("wrapup", ("XRANGE", "cs:{p00}:call:CA1", "-", "+")),
+        ("wrapup", ("XRANGE", "cs:{p00}:events", "-", "+")),
+        ("wrapup", ("XADD", "cs:{p00}:redacted", "*", "a", "1")),
+        ("wrapup", ("XRANGE", "cs:{p00}:wrapups", "-", "+")),
+        ("wrapup", ("XRANGE", "cs:{p00}:dead:wrapup-raw", "-", "+")),
+        ("wrapup-raw", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
+        ("wrapup-raw", ("XADD", "cs:{p00}:redacted-wrapups", "*", "a", "1")),
         ("reader-redacted", ("ZRANGE", "cs:{p00}:writers:CA1", "0", "-1")),
     ],
 )
@@ -483,6 +544,7 @@ def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[st
 
 
 @pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "archive"])
+@pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "wrapup"])
 def test_scripts_have_the_permissions_of_their_user(server_url: str, name: str) -> None:
     with client_for(name, server_url) as client:
         for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):

@@ -28,6 +28,7 @@ class Action(StrEnum):
     STREAM_OPENED = "stream-opened"
     TIMELINE_OPENED = "timeline-opened"
     SEARCHED = "searched"
+    WRAPUP_REQUESTED = "wrapup-requested"
 
 
 class Audit:

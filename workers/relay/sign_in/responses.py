@@ -14,6 +14,7 @@ _ERRORS: Final = {
     HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
     HTTPStatus.FORBIDDEN: web.HTTPForbidden,
     HTTPStatus.SERVICE_UNAVAILABLE: web.HTTPServiceUnavailable,
+    HTTPStatus.TOO_MANY_REQUESTS: web.HTTPTooManyRequests,
 }
 _PAGE_HEADERS: Final = {
     **_NO_STORE,
