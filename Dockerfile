@@ -28,9 +28,11 @@ FROM base AS gateway
 ARG OTEL=
 # For wrap-ups (docs/wrapup.md): docker build --build-arg WRAPUP=1 ...
 ARG WRAPUP=
+# For a search index in PostgreSQL (docs/search.md): docker build --build-arg SEARCH_POSTGRES=1 ...
+ARG SEARCH_POSTGRES=
 COPY requirements requirements
 RUN pip install --require-hashes -r requirements/workers.txt ${OTEL:+-r requirements/otel.txt} \
-    ${WRAPUP:+-r requirements/wrapup.txt}
+    ${WRAPUP:+-r requirements/wrapup.txt} ${SEARCH_POSTGRES:+-r requirements/search-postgres.txt}
 COPY pyproject.toml README.md ./
 COPY common common
 COPY gateway gateway

@@ -17,6 +17,7 @@ from cli import (
     fault_tests,
     link,
     release,
+    search,
     supply,
     tail,
     transcribe,
@@ -57,6 +58,7 @@ app.add_typer(rules.app, name="rules")
 app.command()(export.export)
 app.add_typer(archive.app)
 app.add_typer(push.app, name="push")
+app.command()(search.search)
 app.command()(bench.bench)
 app.command()(capacity.capacity)
 app.command()(soak.soak)

@@ -18,6 +18,7 @@ from workers.push.settings import Settings as PushSettings
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.search.settings import Settings as SearchSettings
 from workers.settings import Settings as WorkerSettings
 from workers.wrapup.settings import Settings as WrapupSettings
 
@@ -50,6 +51,7 @@ _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] =
             PushSettings,
             RedactSettings,
             RelaySettings,
+            SearchSettings,
             SignInSettings,
             WrapupSettings,
         ),

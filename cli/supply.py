@@ -16,8 +16,10 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _BIN: Final = Path(sys.executable).parent
 _LOCKS: Final = _ROOT / "requirements"
 _OLDEST_PYTHON: Final = "3.12"
-EXTRAS: Final = ("otel", "workers", "kafka", "wrapup", "local", "dev")  # "dev" contains all of them
+# "dev" contains all of them.
+EXTRAS: Final = ("otel", "kafka", "search-postgres", "workers", "wrapup", "local", "dev")
 GROUPS: Final = ("bridge",)  # of pyproject.toml, without the product's own dependencies
+OPTIONAL: Final = ("otel", "search-postgres")  # shipped to those who want them
 SHIPPED: Final = "local"  # everything that runs outside the development of the product
 
 # Licences that allow what the product does with a package: use it and distribute it unchanged.
@@ -78,7 +80,9 @@ def bill_of_materials(extra: str) -> str:
 
 def licences() -> None:
     """List the licences of what is shipped; refuse some."""
-    listed = licences_of(SHIPPED) | licences_of("otel")
+    listed: dict[str, str] = {}
+    for extra in (SHIPPED, *OPTIONAL):
+        listed |= licences_of(extra)
     for name, licence in listed.items():
         print(f"{name:32} {licence}")  # noqa: T201 - for the terminal
     if refused := [name for name, licence in listed.items() if not is_allowed(licence)]:

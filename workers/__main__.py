@@ -37,6 +37,8 @@ from workers.redis_streams import RedisStreams
 from workers.relay.assembly import relay
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.search.settings import Settings as SearchSettings
+from workers.search.worker import search_worker
 from workers.settings import Settings
 from workers.wrapup.assembly import wrapup
 from workers.wrapup.settings import Settings as WrapupSettings
@@ -121,6 +123,7 @@ async def _relay(shared: Shared) -> AsyncIterator[Run]:
         shared.settings.partitions,
         shared.registry,
         shared.private,
+        load(SearchSettings),
     ) as read_events:
         yield lambda stop: _until(stop, read_events())
 
@@ -145,6 +148,20 @@ async def _wrapup(shared: Shared) -> AsyncIterator[Run]:
         yield run
 
 
+@contextlib.asynccontextmanager
+async def _search(shared: Shared) -> AsyncIterator[Run]:
+    settings = shared.settings
+    async with search_worker(
+        load(SearchSettings),
+        shared.client,
+        settings.id,
+        shared.registry,
+        partitions=settings.partitions,
+        lease_s=settings.takeover_s,
+    ) as run:
+        yield run
+
+
 _WORKERS: Final = {
     "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "archive": Worker("archives calls that are over, with proof of completeness", _archive),
@@ -153,6 +170,7 @@ _WORKERS: Final = {
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
     "wrapup": Worker("summarizes calls by a language model, with citations", _wrapup),
+    "search": Worker("indexes the words of all calls", _search),
 }
 
 
@@ -209,6 +227,7 @@ def main() -> int:
             PushSettings,
             RedactSettings,
             RelaySettings,
+            SearchSettings,
             SignInSettings,
             WrapupSettings,
         ),

@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "archive",
     "push",
+    "search",
     "transcribe",
     "compare",
     "conform",

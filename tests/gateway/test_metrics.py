@@ -16,6 +16,7 @@ from workers.janitor import Metrics as JanitorMetrics
 from workers.push.metrics import Metrics as PushMetrics
 from workers.redact.worker import Metrics as RedactMetrics
 from workers.relay.metrics import Metrics as RelayMetrics
+from workers.search.metrics import Metrics as SearchMetrics
 from workers.wrapup.metrics import Metrics as WrapupMetrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
@@ -40,6 +41,7 @@ def filled_workers() -> CollectorRegistry:
     fill(RelayMetrics(registry))
     fill(AssistMetrics(registry))
     fill(WrapupMetrics(registry))
+    fill(SearchMetrics(registry))
     return registry
 
 

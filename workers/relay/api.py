@@ -23,6 +23,7 @@ from workers.relay.feeds import AllFeed, CallFeed, calls_feed
 from workers.relay.gateways import Gateways, GatewaysError
 from workers.relay.messages import Order
 from workers.relay.metrics import Metrics
+from workers.relay.search_api import answer
 from workers.relay.sign_in.assembly import SignIn
 from workers.relay.sign_in.audit import Action
 from workers.relay.sign_in.responses import json_error, json_response
@@ -31,6 +32,7 @@ from workers.relay.store import Store
 from workers.relay.streaming import Feed, stream
 from workers.relay.timeline import timeline
 from workers.relay.wrapups import NotServedError, TooOftenError, WrapupRequests
+from workers.search.index import SearchReader
 
 _MAX_QUERY: Final = 200
 _SEARCHED_AT_ONCE: Final = 20  # calls
@@ -65,6 +67,7 @@ class Api:
         max_viewers: feeds that may be open at the same time.
         wrapups: requests for wrap-ups.
         metrics: receives the results.
+        indexes: of all calls, by kind of text.
     """
 
     channels: Mapping[Text, Channel]
@@ -77,6 +80,7 @@ class Api:
     max_viewers: int
     wrapups: WrapupRequests
     metrics: Metrics
+    indexes: Mapping[Text, SearchReader] = field(default_factory=dict)
     _feeds: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
@@ -92,6 +96,8 @@ class Api:
         for path, (handler, permission) in routes.items():
             app.router.add_get(path, self._guarded(handler, permission), allow_head=False)
         app.router.add_post("/api/search", self._guarded(self._search, Permission.CALLS))
+        search = self._guarded(self._search_segments, Permission.CALLS)
+        app.router.add_post("/api/search/segments", search)
         microphone = self._guarded(self._microphone, Permission.MICROPHONE)
         app.router.add_post("/api/microphone", microphone)
         wrapup = self._guarded(self._request_wrapup, Permission.CALLS)
@@ -164,6 +170,12 @@ class Api:
                 if len(matching) == _MAX_LISTED:
                     break
         return json_response(CallList(matching))
+
+    async def _search_segments(
+        self, request: web.Request, viewer: Viewer, _: Channel
+    ) -> web.StreamResponse:
+        self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
+        return await answer(request, viewer, self.indexes, self.metrics)
 
     async def _live_calls(
         self, request: web.Request, viewer: Viewer, channel: Channel

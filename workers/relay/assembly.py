@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from common import serving
 from common.resources import Descriptors
+from common.settings import SettingsError
 from gateway.redis_client.client import RedisClient
 from workers.relay.api import Api
 from workers.relay.channel import Channel
@@ -20,8 +21,12 @@ from workers.relay.pages import add_pages
 from workers.relay.settings import Settings
 from workers.relay.sign_in.assembly import signing_in
 from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.relay.sign_in.viewer import Text
 from workers.relay.store import Store
 from workers.relay.wrapups import WrapupRequests
+from workers.search.index import SearchIndexError, SearchReader
+from workers.search.indexes import open_to_read
+from workers.search.settings import Settings as SearchSettings
 
 _SILENT_S: Final = 86_400.0  # without an event, a live call leaves the list
 _MAX_BODY: Final = 8192
@@ -35,6 +40,7 @@ async def relay(
     partitions: int,
     registry: CollectorRegistry,
     private: web.Application,
+    search: SearchSettings | None = None,
 ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
     """Serve the pages and the API for as long as the context lasts; yield what reads the events.
 
@@ -45,6 +51,7 @@ async def relay(
         partitions: the number of partitions, fixed at installation.
         registry: collects the metrics.
         private: the application of the private port, not yet started; gets `POST /links`.
+        search: the indexes of all calls; None: there are none.
 
     Raises:
         SettingsError: a setting is invalid, or the port is in use.
@@ -58,6 +65,7 @@ async def relay(
     async with (
         signing_in(sign_in_settings, client) as sign_in,
         ClientSession(cookie_jar=DummyCookieJar()) as http,
+        _open_indexes(search, settings) as indexes,
     ):
         sign_in.add_to(app)
         sign_in.add_links_to(private)
@@ -74,7 +82,26 @@ async def relay(
             max_viewers=settings.max_viewers,
             wrapups=WrapupRequests(client, store),
             metrics=metrics,
+            indexes=indexes,
         ).add_to(app)
         add_pages(app, settings.media_url)
         async with serving.listening(app, settings.host, settings.port, Descriptors()):
             yield hub.run
+
+
+@contextlib.asynccontextmanager
+async def _open_indexes(
+    search: SearchSettings | None, settings: Settings
+) -> AsyncIterator[dict[Text, SearchReader]]:
+    """Open the indexes of the kinds of text that the relay shows; none of another kind."""
+    async with contextlib.AsyncExitStack() as cleanup:
+        indexes: dict[Text, SearchReader] = {}
+        for kind in settings.text.kinds:
+            if search is None or kind not in search.text.kinds:
+                continue
+            try:
+                indexes[kind] = await open_to_read(search, kind)
+            except SearchIndexError as error:
+                raise SettingsError(f"WORKER_SEARCH_DATABASE_URL: {error}") from None
+            cleanup.push_async_callback(indexes[kind].close)
+        yield indexes

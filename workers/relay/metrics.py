@@ -31,6 +31,11 @@ class Metrics:
             "relay_events_total", "Events read from Redis, by kind of text.", "text"
         )
         self.errors_total = counter("relay_errors_total", "Failures, by reason.", "reason")
+        self.searches_total = counter(
+            "relay_searches_total",
+            "Searches of the index, by outcome: complete, cut (time limit), refused, unavailable.",
+            "outcome",
+        )
         self.catch_ups_total = Counter(
             "relay_catch_ups_total",
             "Viewers who were too slow and continued from the history of their call.",

@@ -48,7 +48,7 @@ from workers.assist.metrics import Metrics as AssistMetrics
 from workers.assist.worker import AssistHandler
 from workers.assist.worker import group as assist_group
 from workers.client import follow, follow_all, reading
-from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters
+from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters, Group
 from workers.consumer.store import Lease, LeaseStore
 from workers.janitor import Janitor, Lost
 from workers.janitor import Metrics as JanitorMetrics
@@ -59,6 +59,11 @@ from workers.redact.worker import RedactHandler
 from workers.redact.worker import group as redact_group
 from workers.redis_streams import RedisStreams
 from workers.relay.sign_in.viewer import Text
+from workers.search import indexes
+from workers.search.indexes import open_to_read
+from workers.search.rebuild import RedisSource
+from workers.search.settings import Settings as SearchSettings
+from workers.search.worker import search_worker
 from workers.settings import Settings as WorkerSettings
 from workers.wrapup import requests, store
 from workers.wrapup.assembly import group_of, wrapup
@@ -328,6 +333,43 @@ async def test_an_archive_has_all_permissions_it_needs(
         (letter,) = await until_dead(letters)
         stop.set()
         await working
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "suffix"),
+    [("search", "both", ""), ("search-redacted", "redacted", "redacted")],
+)
+async def test_a_worker_can_index_calls_and_rebuild(
+    url: str, name: str, text: str, suffix: str, tmp_path: Path
+) -> None:
+    settings = SearchSettings(_env_file=None, path=tmp_path, text=text)
+    stop = asyncio.Event()
+    async with client_of(url_for("admin", url)) as admin, client_of(url_for(name, url)) as mine:
+        await check(mine)
+        calls = Calls(admin, suffix)
+        await calls.start("CA1")
+        await calls.close("CA1", "a word")
+        await admin.xadd("cs:{p53}:alerts", {"type": "not an event"})
+        kind = settings.text.kinds[-1] if suffix else "raw"
+        reader = await open_to_read(settings, kind)
+        registry = CollectorRegistry()
+        async with search_worker(
+            settings, mine, "w1", registry, partitions=PARTITIONS, lease_s=9
+        ) as run:
+            working = asyncio.create_task(run(stop))
+            async with asyncio.timeout(PATIENCE_S):
+                while (await reader.count()).segments < 1:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            async for key in admin.scan_iter("cs:consumers:search-*"):
+                group = Group(key.decode().partition("consumers:")[2], partitions=PARTITIONS)
+                letters = DeadLetters(mine, group)
+                if "-alerts-" in group.name:
+                    (letter,) = await until_dead(letters)
+                    assert await letters.retry(letter.partition, [letter.id]) == 1
+            stop.set()
+            await working
+        assert await indexes.rebuild(settings, kind, RedisSource(mine, kind)) == 2
+        await reader.close()
     assert refused(url) == []
 
 
@@ -441,6 +483,7 @@ async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted", "archive-redacted"])
+@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted", "search-redacted"])
 async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str) -> None:
     # A call id can't end with ":redacted": colons are percent-encoded.
     assert encode_id("CA1:redacted") == "CA1%3Aredacted"
@@ -513,6 +556,11 @@ def may_run(admin: redis.Redis, name: str, command: str, arity: int) -> bool:
         ("archive", ("XDEL", "cs:{p00}:events", "1-0")),
         ("archive-redacted", ("XRANGE", "cs:{p00}:wrapups", "-", "+")),
         ("archive-redacted", ("XRANGE", "cs:{p00}:dead:archive-raw", "-", "+")),
+        ("search", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
+        ("search", ("XADD", "cs:{p00}:events", "*", "a", "1")),
+        ("search", ("XRANGE", "cs:{p00}:dead:redact", "-", "+")),
+        ("search-redacted", ("XRANGE", "cs:{p00}:wrapups", "-", "+")),
+        ("search-redacted", ("XRANGE", "cs:{p00}:call:CA1:wrapups", "-", "+")),
         ("relay", ("SET", "cs:{p00}:call:CA1", "1")),
         ("assist", ("XADD", "cs:{p00}:call:CA1", "*", "a", "1")),
         ("assist", ("XADD", "cs:{p00}:events", "*", "a", "1")),

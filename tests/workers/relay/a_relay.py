@@ -23,6 +23,7 @@ from workers.relay.sign_in.links import Grant, mint
 from workers.relay.sign_in.settings import Settings as SignInSettings
 from workers.relay.sign_in.tokens import Keyring
 from workers.relay.sign_in.viewer import ALL_CALLS, Role, Scope, Text
+from workers.search.settings import Settings as SearchSettings
 
 SECRET: Final = "s3cret-s3cret-s3cret-s3cret-s3cret"
 PATIENCE_S: Final = 20.0
@@ -57,7 +58,12 @@ def link_token(
 
 @contextlib.asynccontextmanager
 async def running(
-    redis_url: str, *, port: int = 0, sign_in: Mapping[str, Any] | None = None, **values: Any
+    redis_url: str,
+    *,
+    port: int = 0,
+    sign_in: Mapping[str, Any] | None = None,
+    search: SearchSettings | None = None,
+    **values: Any,
 ) -> AsyncIterator[ARelay]:
     """Run a relay that reads raw text, unless the settings say otherwise."""
     port = port or free_port()
@@ -67,7 +73,7 @@ async def running(
     client, registry = create_client(redis_url), CollectorRegistry()
     async with (
         contextlib.aclosing(client),
-        relay(settings, own, client, 64, registry, web.Application()) as run,
+        relay(settings, own, client, 64, registry, web.Application(), search) as run,
     ):
         task = asyncio.ensure_future(run())
         try:
