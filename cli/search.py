@@ -13,11 +13,16 @@ from cli.search_view import print_page
 from common.settings import load
 from gateway.errors import PublishError
 from gateway.transcript.encode import rfc3339_ms
+from workers.archive.objects import open_objects
+from workers.archive.record import Text
+from workers.archive.settings import Settings as ArchiveSettings
+from workers.archive.store import ArchiveStore
+from workers.search.archive_source import ArchiveSource
 from workers.search.index import CursorError, Hit, Order, Page, Search, SearchIndexError
 from workers.search.indexes import open_to_read, rebuild
 from workers.search.indexes import remove as remove_calls
 from workers.search.query import Query, QueryError, parse
-from workers.search.rebuild import RedisSource
+from workers.search.rebuild import Chain, RedisSource, Source
 from workers.search.settings import Settings
 from workers.search.snippets import snippet
 
@@ -39,7 +44,7 @@ def search(
     as_json: AsJson = False,
     anew: Annotated[
         bool,
-        typer.Option("--rebuild", help="Build the index anew from the calls that Redis has."),
+        typer.Option("--rebuild", help="Build the index anew from the archive and Redis."),
     ] = False,
     remove: Annotated[
         list[str] | None,
@@ -91,12 +96,25 @@ async def _find(settings: Settings, kind: str, asked: Search) -> Page:
 
 
 async def _rebuild(settings: Settings, kind: str, redis_url: str) -> None:
+    archive = _archive(kind)
     async with events.connect(redis_url) as redis:
+        sources: list[Source] = [archive] if archive else []
         try:
-            count = await rebuild(settings, kind, RedisSource(redis, kind))
+            count = await rebuild(settings, kind, Chain(*sources, RedisSource(redis, kind)))
         except PublishError as error:
             raise CommandError(error.detail) from None
-    typer.echo(f"built the {kind} index anew: {count} changes", err=True)
+    damaged = f"; {archive.damaged} calls are damaged" if archive and archive.damaged else ""
+    where = "the archive and Redis" if archive else "Redis"
+    typer.echo(f"built the {kind} index anew from {where}: {count} changes{damaged}", err=True)
+
+
+def _archive(kind: str) -> ArchiveSource | None:
+    """Return the archive of a kind of text; None if there is none."""
+    settings = load(ArchiveSettings)
+    text = Text(kind)
+    if not settings.url or text not in settings.text.kinds:
+        return None
+    return ArchiveSource(ArchiveStore(open_objects(settings), text))
 
 
 async def _remove(settings: Settings, kind: str, call_ids: list[str]) -> None:

@@ -1,6 +1,7 @@
 """`./run search`: results for people and programs, and errors that name what to do."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,15 @@ import pytest
 
 from cli.__main__ import main
 from gateway.redis_client.client import create_client
+from tests.workers.archive.calls import entries, whole
 from tests.workers.search.indexes import TIMEOUT_S, said, seen
 from tests.workers.search.test_worker import Writer
+from workers.archive.evidence import Evidence
+from workers.archive.manifest import make_revision
+from workers.archive.objects import open_objects
+from workers.archive.record import Text
+from workers.archive.settings import Settings
+from workers.archive.store import ArchiveStore
 from workers.search.index import AlertNoted, DispositionNoted, GapNoted
 from workers.search.indexes import file_of
 from workers.search.sqlite import SqliteIndex
@@ -138,8 +146,32 @@ def test_index_is_rebuilt_from_redis(run: Run, redis_url: str) -> None:
 
     asyncio.run(write())
     code, _, err = run("--rebuild", "--redis-url", redis_url)
-    assert (code, err) == (0, "built the redacted index anew: 2 changes\n")
+    assert (code, err) == (0, "built the redacted index anew from Redis: 2 changes\n")
     assert "a word" in run("word")[1]
+
+
+def test_index_is_rebuilt_from_the_archive(
+    run: Run, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"file://{tmp_path}/calls"
+    monkeypatch.setenv("WORKER_ARCHIVE_URL", url)
+    store = ArchiveStore(open_objects(Settings(_env_file=None, url=url)), Text.REDACTED)
+
+    async def write() -> None:
+        for call in ("CA1", "CA2"):
+            made = Evidence(call, Text.REDACTED)
+            for entry in entries(whole(call)):
+                made.add("redacted", entry)
+            assert await store.write(make_revision(made), 1)
+
+    asyncio.run(write())
+    (record,) = sorted((tmp_path / "calls").rglob("call.json"))[:1]
+    record.write_text("{}")
+    code, _, err = run("--rebuild", "--redis-url", redis_url)
+    assert code == 0
+    expected = "anew from the archive and Redis: 4 changes; 1 calls are damaged"
+    assert err.splitlines()[-1] == f"built the redacted index {expected}"
+    assert len(json.loads(run("hello route:sales", "--json")[1])["results"]) == 1
 
 
 def test_unreachable_redis_is_named(run: Run) -> None:

@@ -17,7 +17,7 @@ driver     the driver of PostgreSQL, if it is installed
 indexes    opens the index that the settings name
 settings   which text is indexed, and where
 worker     the worker: events in, changes of the index out
-rebuild    fills a new index
+rebuild    fills a new index: from Redis and archive_source
 
 docs/search.md describes the language, the worker and the API.
 """

@@ -35,6 +35,23 @@ class Source(Protocol):
         """Yield the changes that make an index of all calls, some at a time."""
 
 
+class Chain:
+    """Several sources, one after another; a call may be in each of them.
+
+    Args:
+        sources: the one with the newest facts is the last.
+    """
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+
+    async def changes(self) -> AsyncIterator[Sequence[Change]]:
+        """Yield the changes of all sources."""
+        for source in self._sources:
+            async for changes in source.changes():
+                yield changes
+
+
 class RedisSource:
     """The calls that Redis still has.
 
