@@ -4,7 +4,7 @@ from typing import Final
 
 from cli.contract.schemas import DIALECT, EVENTS, MESSAGES, Schema, tag_of
 from gateway.transcript.events import VERSION
-from workers.client.events import OtherEvent
+from workers.client.events import DERIVED_EVENTS, KNOWN_EVENTS, OtherEvent
 from workers.relay.call_summary import CallList, Summary
 from workers.relay.messages import End, Expired, Gone
 
@@ -65,7 +65,7 @@ _NAMES: Final = {
 
 def document() -> Schema:
     """Return the document; its schemas are references to the files beside it."""
-    relayed = [kind.__name__ for kind in (*EVENTS, OtherEvent)]
+    relayed = [kind.__name__ for kind in (*KNOWN_EVENTS, OtherEvent)]
     channels = {name: _stream(address, text) for name, address, text in _STREAMS}
     channels |= {
         "relayedCall": _feed(
@@ -73,6 +73,12 @@ def document() -> Schema:
             "The events of one call, from its beginning until it ends. The id of a message is the "
             f"entry's id. {_RESUME}",
             [*relayed, "Hole", End.__name__, Expired.__name__],
+        ),
+        "relayedAssist": _feed(
+            "/api/calls/{call_id}/assist",
+            "The alerts and wrap-ups of one call, also those after its end. The id of a message "
+            f"has an entry's id for each of their streams. {_RESUME}",
+            [*(kind.__name__ for kind in DERIVED_EVENTS), Expired.__name__],
         ),
         "relayedCalls": _feed(
             "/api/events",

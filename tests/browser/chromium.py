@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
+from tests.npm import installed
 from tests.workers.relay.a_relay import link_token
 from workers.relay.sign_in.viewer import Role
 
@@ -82,3 +83,18 @@ async def sign_in(opened: Tab, url: str, path: str = "/", **grant: Any) -> None:
     await opened.page.goto(f"{url}/open#{token}")
     await opened.page.wait_for_url(lambda at: "/open" not in at)
     await opened.page.goto(url + path)
+
+
+async def check_accessibility(opened: Tab, page: str) -> None:
+    """Fail if axe finds anything serious, light or dark."""
+    axe = (installed("axe-core", "4.14.1") / "axe.min.js").read_text()
+    for scheme in ("light", "dark"):
+        await opened.page.emulate_media(color_scheme=scheme)
+        await opened.page.evaluate(axe)  # as an extension would: not subject to the page's policy
+        found = await opened.page.evaluate("axe.run()")
+        serious = [
+            (each["id"], [node["html"] for node in each["nodes"]])
+            for each in found["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
+        assert serious == [], (page, scheme)

@@ -2,6 +2,9 @@
 import {
   CallTranscript,
   follow,
+  followAssist,
+  type AssistAlert,
+  type DerivedEvent,
   type Followed,
   type StreamEnded,
   type TranscriptEvent,
@@ -45,6 +48,24 @@ export async function main(): Promise<void> {
     else console.log(describe(event), position(event));
   }
 }
+
+function describeDerived(event: DerivedEvent): string {
+  switch (event.type) {
+    case "assist.alert":
+      return `${event.severity} ${event.title} ${event.segment?.toFixed()}`;
+    case "assist.wrapup":
+      return event.summary.map(({ text, citations }) => `${text} ${citations[0].segment}`).join();
+    default:
+      return event satisfies never;
+  }
+}
+
+export async function assist(after?: string): Promise<void> {
+  for await (const event of followAssist({ callId: "CA1", after })) console.log(describeDerived(event));
+}
+
+// @ts-expect-error: alerts are not among the events of a transcript
+export const mixed: TranscriptEvent = {} as AssistAlert;
 
 export const later: StreamEnded["status"] = "a status of a later version";
 

@@ -40,8 +40,9 @@ from tests.contract.validation import (
     validator,
 )
 from tests.npm import installed
-from workers.client.events import KNOWN_EVENTS, PARTS, AssistWrapup, Hole, read_event
+from workers.client.events import KNOWN_EVENTS, PARTS, AssistAlert, AssistWrapup, Hole, read_event
 from workers.redact import CallRedactor, Kind
+from workers.relay.alerts import CallAlerts
 from workers.relay.call_summary import CallList, CallState
 from workers.relay.messages import End, Expired, Gone, named
 
@@ -324,3 +325,13 @@ def test_asyncapi_document_refers_to_what_exists() -> None:
         target: Any = schema(file.removeprefix("./") or "asyncapi.json")
         for part in path.split("/"):
             target = target[part]
+
+
+def test_row_of_a_call_with_alerts_is_valid() -> None:
+    alerts = CallAlerts()
+    alert = read_event("1-0", _entry(_FULL[5]) | {"type": "assist.alert"} | _ALERT)
+    assert isinstance(alert, AssistAlert)
+    alerts.apply(alert)
+    row = _STATES[1].summarize(alerts=alerts)
+    test_messages_of_the_relay_are_valid(row)
+    assert json.loads(named("call", row).data)["severity"] == "warning"

@@ -8,6 +8,9 @@ assembly      creates all of it from the settings
 api           the routes of /api/; pages serves the files of static/
 hub           reads the events of all partitions, for any number of viewers
 channel       the events of one kind of text, raw or redacted; loads what was not read
+assist        reads alerts and wrap-ups; assist_feed sends them, derived decides what belongs there
+alerts        the open alerts of the calls, for the list
+tail          reads the ends of streams, for hub and assist
 feeds         what one viewer receives: history, then what is published
 streaming     writes a feed as server-sent events, or on a WebSocket
 messages      events encoded once; their order over all partitions

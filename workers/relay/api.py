@@ -1,4 +1,4 @@
-"""The relay's API: the calls that a viewer may see, their events, timelines, and a microphone."""
+"""The relay's API: the calls that a viewer may see, their events, alerts and timelines."""
 
 import asyncio
 import re
@@ -17,8 +17,11 @@ from common.http_body import read_body
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import encode_id
+from workers.relay.assist import Assist
+from workers.relay.assist_feed import AssistFeed
 from workers.relay.call_summary import CallList, CallState
 from workers.relay.channel import Channel
+from workers.relay.derived import Places
 from workers.relay.feeds import AllFeed, CallFeed, calls_feed
 from workers.relay.gateways import Gateways, GatewaysError
 from workers.relay.messages import Order
@@ -38,6 +41,7 @@ _MAX_QUERY: Final = 200
 _SEARCHED_AT_ONCE: Final = 20  # calls
 _MAX_LISTED: Final = 500
 _ENTRY_ID: Final = re.compile(r"[0-9]{1,15}(-[0-9]{1,19})?")
+_PLACES: Final = re.compile(rf"{_ENTRY_ID.pattern}(_{_ENTRY_ID.pattern}){{2}}")
 _READY_TIMEOUT_S: Final = 5.0
 _ORDER: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,19}-[0-9]{1,4}")
 
@@ -59,6 +63,7 @@ class Api:
     Attributes:
         channels: by kind of text.
         ready: set once the hub reads.
+        assist: the alerts and wrap-ups.
         store: the relay's Redis operations.
         client: reads the history of all calls.
         sign_in: identifies viewers.
@@ -72,6 +77,7 @@ class Api:
 
     channels: Mapping[Text, Channel]
     ready: asyncio.Event
+    assist: Assist
     store: Store
     client: RedisClient
     sign_in: SignIn
@@ -90,6 +96,7 @@ class Api:
             "/api/calls/live": (self._live_calls, Permission.CALLS),
             "/api/calls/{call_id}": (self._call, Permission.CALLS),
             "/api/calls/{call_id}/events": (self._call_events, Permission.CALLS),
+            "/api/calls/{call_id}/assist": (self._call_assist, Permission.CALLS),
             "/api/calls/{call_id}/timeline": (self._timeline, Permission.TIMELINE),
             "/api/events": (self._all_events, Permission.CALLS),
         }
@@ -119,7 +126,7 @@ class Api:
                 self.sign_in.audit.refuse("no-permission", request.remote, viewer)
                 raise json_error(HTTPStatus.FORBIDDEN, {"error": "your role may not do this"})
             try:
-                await self._until_ready()
+                await _until_ready(self.ready)
                 return await handler(request, viewer, self._channel(viewer))
             except PublishError as error:
                 self.metrics.count_error(error.reason)
@@ -127,13 +134,6 @@ class Api:
                 raise json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message}) from None
 
         return guarded
-
-    async def _until_ready(self) -> None:
-        try:
-            async with asyncio.timeout(_READY_TIMEOUT_S):
-                await self.ready.wait()
-        except TimeoutError:
-            raise PublishError("redis-unavailable", "the relay has not read it yet") from None
 
     def _channel(self, viewer: Viewer) -> Channel:
         """Return the channel of the text that a viewer may see."""
@@ -147,7 +147,7 @@ class Api:
 
     async def _calls(self, _: web.Request, viewer: Viewer, channel: Channel) -> web.StreamResponse:
         calls = (call for call in channel.directory.calls() if call.is_in(viewer.scope))
-        listed = [call.summarize() for call in islice(calls, _MAX_LISTED)]
+        listed = [channel.summarize(call) for call in islice(calls, _MAX_LISTED)]
         return json_response(CallList(listed))
 
     async def _search(
@@ -166,7 +166,7 @@ class Api:
                 await asyncio.sleep(0)  # a search of many calls must not delay feeds
             match = call.find(query) if call.is_in(viewer.scope) else None
             if match is not None:
-                matching.append(call.summarize(match))
+                matching.append(channel.summarize(call, match))
                 if len(matching) == _MAX_LISTED:
                     break
         return json_response(CallList(matching))
@@ -187,25 +187,39 @@ class Api:
     ) -> web.StreamResponse:
         call = await self._existing(request, viewer, channel)
         self._note(Action.CALL_OPENED, request, viewer, call)
-        return json_response({"call": call.summarize(), "segments": call.segments})
+        return json_response({"call": channel.summarize(call), "segments": call.segments})
 
     async def _call_events(
         self, request: web.Request, viewer: Viewer, channel: Channel
     ) -> web.StreamResponse:
         after = _after(request, _ENTRY_ID) or "0"
+        call_id = await self._admitted(Action.STREAM_OPENED, request, viewer, channel)
+        feed = CallFeed(channel, self.store, call_id, after, viewer.scope, self.metrics)
+        return await self._stream("call", request, viewer, feed.messages())
+
+    async def _call_assist(
+        self, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> web.StreamResponse:
+        after = _after(request, _PLACES)
+        await _until_ready(self.assist.ready)
+        call_id = await self._admitted(Action.ASSIST_OPENED, request, viewer, channel)
+        places = Places.parse(after) if after else Places()
+        feed = AssistFeed(
+            self.assist, channel, self.store, call_id, places, viewer.scope, self.metrics
+        )
+        return await self._stream("assist", request, viewer, feed.messages())
+
+    async def _admitted(
+        self, action: Action, request: web.Request, viewer: Viewer, channel: Channel
+    ) -> str:
+        """Return the id of the call of a feed, which the viewer may see, or which has not begun."""
         call_id = _call_id(request)
         call = await channel.find(call_id)
         if call:
             self._check_scope(request, viewer, call)
-        self.sign_in.audit.note(
-            Action.STREAM_OPENED,
-            viewer,
-            request.remote,
-            call_id=call_id,
-            tenant=call.tenant if call else None,  # it has not begun
-        )
-        feed = CallFeed(channel, self.store, call_id, after, viewer.scope, self.metrics)
-        return await self._stream("call", request, viewer, feed.messages())
+        tenant = call.tenant if call else None
+        self.sign_in.audit.note(action, viewer, request.remote, call_id=call_id, tenant=tenant)
+        return call_id
 
     async def _all_events(
         self, request: web.Request, viewer: Viewer, channel: Channel
@@ -225,7 +239,7 @@ class Api:
             return json_response({"live": live})
         self._note(Action.TIMELINE_OPENED, request, viewer, call)
         events = [event async for event in self.store.events(channel.text, call.call_id)]
-        summary = call.summarize(with_text=False)
+        summary = channel.summarize(call, with_text=False)
         return json_response({"call": summary, "streams": timeline(events), "live": live})
 
     async def _request_wrapup(
@@ -294,6 +308,14 @@ class Api:
                 return await stream(request, feed, viewer, self.sign_in.signed_out, self.metrics)
         finally:
             self._feeds.discard(task)
+
+
+async def _until_ready(ready: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            await ready.wait()
+    except TimeoutError:
+        raise PublishError("redis-unavailable", "the relay has not read it yet") from None
 
 
 def _call_id(request: web.Request) -> str:

@@ -1,5 +1,6 @@
 """Creates the relay from its settings."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
@@ -11,7 +12,9 @@ from common import serving
 from common.resources import Descriptors
 from common.settings import SettingsError
 from gateway.redis_client.client import RedisClient
+from workers.relay.alerts import AlertBook
 from workers.relay.api import Api
+from workers.relay.assist import Assist
 from workers.relay.channel import Channel
 from workers.relay.directory import Directory
 from workers.relay.gateways import Gateways
@@ -56,9 +59,9 @@ async def relay(
     Raises:
         SettingsError: a setting is invalid, or the port is in use.
     """
-    metrics, store = Metrics(registry), Store(client, partitions)
+    metrics, store, alerts = Metrics(registry), Store(client, partitions), AlertBook()
     channels = {
-        text: Channel(text, store, Directory(settings.ended_s, _SILENT_S), metrics)
+        text: Channel(text, store, Directory(settings.ended_s, _SILENT_S), alerts, metrics)
         for text in settings.text.kinds
     }
     app = web.Application(client_max_size=_MAX_BODY)
@@ -71,9 +74,11 @@ async def relay(
         sign_in.add_links_to(private)
         token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
         hub = Hub(client, store, list(channels.values()), metrics)
+        assist = Assist(client, partitions, list(channels.values()), alerts, metrics)
         Api(
             channels=channels,
             ready=hub.ready,
+            assist=assist,
             store=store,
             client=client,
             sign_in=sign_in,
@@ -86,7 +91,7 @@ async def relay(
         ).add_to(app)
         add_pages(app, settings.media_url)
         async with serving.listening(app, settings.host, settings.port, Descriptors()):
-            yield hub.run
+            yield lambda: _run(hub, assist)
 
 
 @contextlib.asynccontextmanager
@@ -105,3 +110,9 @@ async def _open_indexes(
                 raise SettingsError(f"WORKER_SEARCH_DATABASE_URL: {error}") from None
             cleanup.push_async_callback(indexes[kind].close)
         yield indexes
+
+
+async def _run(hub: Hub, assist: Assist) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hub.run())
+        group.create_task(assist.run())

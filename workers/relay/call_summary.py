@@ -15,6 +15,7 @@ from workers.client.events import (
     TranscriptGap,
 )
 from workers.client.transcript import CallTranscript, Segment
+from workers.relay.alerts import CallAlerts
 from workers.relay.sign_in.viewer import Scope
 
 _LAST_WORDS: Final = 160  # characters
@@ -54,6 +55,8 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
         gap_ms: audio in gaps.
         events: number of events.
         missing: number of events missing from their numbering.
+        alerts: number of open alerts; at most 1000 of a call are counted.
+        severity: the highest severity of the open alerts; null if there are none.
         last: the newest words; null if there are none.
         match: in a search, the text around the match.
     """
@@ -72,6 +75,8 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     gap_ms: int
     events: int
     missing: int
+    alerts: int
+    severity: str | None
     last: LastWords | None
     match: str | None = None
 
@@ -156,7 +161,13 @@ class CallState:
         """Return whether a viewer's scope admits the call."""
         return scope.admits(call_id=self.call_id, route=self.route, tenant=self.tenant)
 
-    def summarize(self, match: str | None = None, *, with_text: bool = True) -> Summary:
+    def summarize(
+        self,
+        match: str | None = None,
+        *,
+        with_text: bool = True,
+        alerts: CallAlerts | None = None,
+    ) -> Summary:
         """Return the row of the list of calls."""
         transcript = self.transcript
         return Summary(
@@ -174,6 +185,8 @@ class CallState:
             gap_ms=self.gap_ms,
             events=transcript.events,
             missing=transcript.missing,
+            alerts=alerts.count if alerts else 0,
+            severity=alerts.severity if alerts else None,
             last=self.last if with_text else None,
             match=match,
         )

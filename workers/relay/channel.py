@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gateway.errors import PublishError
 from workers.client.events import AnyEvent, Entry, EventError
-from workers.relay.call_summary import CallState
+from workers.relay.alerts import AlertBook
+from workers.relay.call_summary import CallState, Summary
 from workers.relay.directory import Directory
 from workers.relay.messages import Item, Merge, item
 from workers.relay.metrics import Metrics
@@ -33,23 +35,32 @@ class Channel:
         text: raw or redacted.
         store: loads calls whose beginning was not received.
         directory: the calls.
+        alerts: the alerts of the calls, for any kind of text.
         metrics: receives the results.
     """
 
-    def __init__(self, text: Text, store: Store, directory: Directory, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        text: Text,
+        store: Store,
+        directory: Directory,
+        alerts: AlertBook,
+        metrics: Metrics,
+    ) -> None:
         self.text = text
         self.directory = directory
         self.merge = Merge()
+        self._alerts = alerts
         self._store = store
         self._metrics = metrics
-        self._of_call: defaultdict[str, set[Subscription]] = defaultdict(set)
-        self._of_all: set[Subscription] = set()
+        self._of_call: defaultdict[str, set[Subscription[Item]]] = defaultdict(set)
+        self._of_all: set[Subscription[Item]] = set()
         self._loads: dict[str, _Load] = {}
 
     @contextlib.contextmanager
-    def subscribe(self, call_id: str | None) -> Iterator[Subscription]:
+    def subscribe(self, call_id: str | None) -> Iterator[Subscription[Item]]:
         """Subscribe to one call, or with None to all calls, for as long as the context lasts."""
-        subscription = Subscription()
+        subscription = Subscription[Item]()
         subscriptions = self._of_all if call_id is None else self._of_call[call_id]
         subscriptions.add(subscription)
         try:
@@ -99,6 +110,12 @@ class Channel:
             for subscription in self._of_all:
                 subscription.push(items)
 
+    def summarize(
+        self, call: CallState, match: str | None = None, *, with_text: bool = True
+    ) -> Summary:
+        """Return a call's row of the list."""
+        return call.summarize(match, with_text=with_text, alerts=self._alerts.of(call.call_id))
+
     async def find(self, call_id: str) -> CallState | None:
         """Return a call, from Redis if it is not in the directory; None if there is no such call.
 
@@ -116,6 +133,8 @@ class Channel:
     async def _load(self, call_id: str) -> CallState | None:
         try:
             call = await self._store.call(self.text, call_id)
+            if call:
+                await self._load_alerts(call_id)
         finally:
             load = self._loads.pop(call_id)
         if call:
@@ -124,6 +143,14 @@ class Channel:
             if self._is_listed(call):
                 self.directory.put(call, time.monotonic())
         return call
+
+    async def _load_alerts(self, call_id: str) -> None:
+        """Load what the list shows of a call's alerts; without them, it is shown nevertheless."""
+        try:
+            async for alert in self._store.alerts(self.text, call_id):
+                self._alerts.apply(alert)
+        except PublishError as error:
+            self._metrics.count_error(error.reason)
 
     def _is_listed(self, call: CallState) -> bool:
         ended = call.newest if call.is_over else None

@@ -85,6 +85,11 @@ class Directory:
         if entry.call.apply(event):
             self.put(entry.call, now_s)
 
+    def touch(self, call_id: str, now_s: float) -> None:
+        """Note that something else about a call has changed, if the call is known."""
+        if entry := self._entries.get(call_id):
+            self.put(entry.call, now_s)
+
     def expire(self, now_s: float) -> None:
         """Remove the calls that ended long enough ago, or had no events for too long."""
         for call_id, entry in list(self._entries.items()):

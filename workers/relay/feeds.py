@@ -207,12 +207,12 @@ async def calls_feed(channel: Channel, scope: Scope) -> AsyncGenerator[Sequence[
     while True:
         changes = directory.changes(version) if version >= 0 else None
         if changes is None:
-            calls = [call.summarize() for call in directory.calls() if call.is_in(scope)]
+            calls = [channel.summarize(call) for call in directory.calls() if call.is_in(scope)]
             yield [named("calls", CallList(calls))]
             version = directory.version
         elif changes.version > version:
             version = changes.version
-            listed = [call.summarize() for call in changes.calls if call.is_in(scope)]
+            listed = [channel.summarize(call) for call in changes.calls if call.is_in(scope)]
             removed = [each.call_id for each in changes.gone if each.is_in(scope)]
             gone = [named("gone", Gone(call_id)) for call_id in removed]
             yield [*(named("call", summary) for summary in listed), *gone]

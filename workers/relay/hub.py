@@ -9,10 +9,9 @@ stream.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.errors import PublishError
@@ -22,13 +21,11 @@ from workers.client.events import Entry
 from workers.relay.channel import Channel
 from workers.relay.metrics import Metrics
 from workers.relay.store import Store, shared_key
-
-_log = logging.getLogger("workers.relay")
+from workers.relay.tail import Tail
 
 _INTERVAL_S: Final = 0.02  # between two reads, so that a busy relay reads and writes in batches
 _RETRY_S: Final = 0.5
 _EXPIRE_S: Final = 1.0
-_CLOCK_MARGIN_S: Final = 60  # by which clocks may differ
 _LOADS: Final = 4  # calls that are loaded at the same time
 
 
@@ -45,7 +42,6 @@ class Hub:
     def __init__(
         self, client: RedisClient, store: Store, channels: Sequence[Channel], metrics: Metrics
     ) -> None:
-        self._client = client
         self._store = store
         self._channels = channels
         self._metrics = metrics
@@ -55,42 +51,18 @@ class Hub:
             for channel in channels
             for partition in range(store.partitions)
         }
-        self._positions: dict[str, str] = {}
-        self._is_available = True
-        self.ready = asyncio.Event()  # set once every event that is written from now on is read
+        self._tail = Tail(client, self._keys, metrics, "redis")
+        self.ready = self._tail.ready
 
     async def run(self) -> None:
         """Read events until cancelled."""
         async with asyncio.TaskGroup() as group:
-            await self._until_done(self._find_ends)
-            self.ready.set()
+            await self._tail.start()
             group.create_task(self._load_recent(group))
             group.create_task(self._expire_forever())
             while True:
-                await self._until_done(lambda: self._read(group))
+                await self._tail.until_done(lambda: self._read(group))
                 await asyncio.sleep(_INTERVAL_S)
-
-    async def _until_done(self, operation: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await operation()
-            except PublishError as error:
-                self._metrics.count_error(error.reason)
-                self._note_availability(is_available=False)
-            else:
-                return self._note_availability(is_available=True)
-            await asyncio.sleep(_RETRY_S)
-
-    def _note_availability(self, *, is_available: bool) -> None:
-        if is_available != self._is_available:
-            _log.warning("redis-back" if is_available else "redis-unavailable")
-        self._is_available = is_available
-
-    async def _find_ends(self) -> None:
-        """Find where to begin; on unavailable nodes of a cluster, at events written from now on."""
-        now = str(round((time.time() - _CLOCK_MARGIN_S) * 1000))
-        ends = await reading.last_ids(self._client, list(self._keys))
-        self._positions = {key: ends.get(key, now) for key in self._keys}
 
     async def _load_recent(self, group: asyncio.TaskGroup) -> None:
         """Start to load the calls that are live, or ended a short time ago."""
@@ -120,13 +92,10 @@ class Hub:
         """
         now_ms, failure = await self._server_ms()
         is_holding = any(not channel.merge.is_empty for channel in self._channels)
-        found = await reading.read_available(
-            self._client, self._positions, wait_s=0 if is_holding else 1.0
-        )
+        found = await self._tail.read(wait_s=0 if is_holding else 1.0)
         before_ms = dict.fromkeys(self._channels, now_ms)
         for key, entries in found.entries.items():
             channel, partition = self._keys[key]
-            self._positions[key] = entries[-1].id
             for call_id in set(channel.receive(partition, entries)):
                 group.create_task(self._load(channel, call_id))
             before_ms[channel] = min(before_ms[channel], complete_before_ms(entries, now_ms))

@@ -120,6 +120,11 @@ class Item(NamedTuple):
     of_call: Message
     of_all: Message
 
+    @property
+    def size(self) -> int:
+        """Bytes that it occupies."""
+        return len(self.of_call.data)
+
 
 def item(entry: Entry, partition: int) -> Item:
     """Encode an entry.

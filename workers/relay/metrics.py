@@ -22,13 +22,17 @@ class Metrics:
 
         self.open_feeds = 0
         self._viewers = gauge(
-            "relay_viewers", "Open feeds, by what they show: call, all, calls (the list).", "feed"
+            "relay_viewers",
+            "Open feeds, by what they show: call, assist, all, calls (the list).",
+            "feed",
         )
         self.calls = gauge(
             "relay_calls", "Calls in the list: live ones, and those that ended lately.", "text"
         )
         self.events_total = counter(
-            "relay_events_total", "Events read from Redis, by kind of text.", "text"
+            "relay_events_total",
+            "Events read from Redis, by kind of text: raw, redacted, derived (alerts, wrap-ups).",
+            "text",
         )
         self.errors_total = counter("relay_errors_total", "Failures, by reason.", "reason")
         self.searches_total = counter(

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
         900, description="How long an ended call stays in the list, in seconds."
     )
     max_viewers: PositiveInt = Field(
-        2000, description="Feeds that are open at the same time; more get 503."
+        2000,
+        description="Feeds that are open at the same time; more get 503. The page of a call opens "
+        "two, the second one while it is in front.",
     )
     gateway_urls: Annotated[Names, AfterValidator(_check_urls)] = Field(
         (),

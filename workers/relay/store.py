@@ -1,6 +1,7 @@
 """The relay's Redis operations, for a single server, sentinels or a cluster."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -10,8 +11,9 @@ from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key, partition_of
 from workers.client import reading
-from workers.client.events import AnyEvent, Entry, EventError, read_event
+from workers.client.events import AnyEvent, AssistAlert, Entry, EventError, read_event
 from workers.relay.call_summary import CallState
+from workers.relay.derived import Source, derived
 from workers.relay.sign_in.viewer import Text
 
 _TIMEOUT_S: Final = 5.0
@@ -71,9 +73,36 @@ class Store:
                 except EventError:
                     continue
 
+    async def alerts(self, text: Text, call_id: str) -> AsyncIterator[AssistAlert]:
+        """Yield the alerts of a call; skip other entries."""
+        async for entries in self.derived_history(text, Source.ALERTS, call_id, "0"):
+            for entry in entries:
+                with contextlib.suppress(EventError):
+                    event = derived(entry, Source.ALERTS).event
+                    if isinstance(event, AssistAlert):
+                        yield event
+
     async def history(self, text: Text, call_id: str, after: str) -> AsyncIterator[list[Entry]]:
         """Yield a call's entries after an id, in batches, up to the newest."""
-        key = await self._locate(text, call_id)
+        async for entries in self._pages(await self._locate(text, call_id), after):
+            yield entries
+
+    async def derived_history(
+        self, text: Text, source: Source, call_id: str, after: str
+    ) -> AsyncIterator[list[Entry]]:
+        """Yield the entries after an id in a stream that was derived from a call's events.
+
+        Args:
+            text: a kind of text of which the call's events may be read, to find its partition.
+            source: the stream.
+            call_id: the call.
+            after: the id.
+        """
+        own = (await self._locate(text, call_id)).removesuffix(_suffix(text))
+        async for entries in self._pages(f"{own}:{source}", after):
+            yield entries
+
+    async def _pages(self, key: str, after: str) -> AsyncIterator[list[Entry]]:
         while True:
             async with self._turns:
                 entries = await reading.history(self._client, key, after=after)
@@ -90,14 +119,18 @@ class Store:
 
     async def _locate(self, text: Text, call_id: str) -> str:
         """Return the key of a call's stream."""
-        suffix = ":redacted" if text is Text.REDACTED else ""
-        key = partition_key(partition_of(call_id, self.partitions), f"call:{call_id}{suffix}")
+        name = f"call:{call_id}{_suffix(text)}"
+        key = partition_key(partition_of(call_id, self.partitions), name)
         parts = call_id.split(".", _LONG_ID_DOTS)
         if len(parts) <= _LONG_ID_DOTS or await self._execute("EXISTS", key):
             return key
         # It may be the longer id of a call whose plain id another call has; see docs/events.md.
-        return partition_key(partition_of(parts[-1], self.partitions), f"call:{call_id}{suffix}")
+        return partition_key(partition_of(parts[-1], self.partitions), name)
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
         async with self._turns:
             return await execute(self._client, *command, timeout_s=_TIMEOUT_S)
+
+
+def _suffix(text: Text) -> str:
+    return ":redacted" if text is Text.REDACTED else ""

@@ -2,31 +2,37 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
-
-from workers.relay.messages import Item
+from typing import Final, Protocol
 
 _MAX_BYTES: Final = 1 << 20  # of one viewer's items
 
 
-class Subscription:
+class Published(Protocol):
+    """What is published to viewers."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it occupies."""
+
+
+class Subscription[T: Published]:
     """New items for one viewer.
 
     If the viewer is too slow, all items are dropped. It then reads from Redis what it has missed.
     """
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
+        self._items: list[T] = []
         self._bytes = 0
         self._filled = asyncio.Event()
         self.has_overflowed = False
 
-    def push(self, items: Sequence[Item]) -> None:
+    def push(self, items: Sequence[T]) -> None:
         """Add items; called by the hub."""
         if self.has_overflowed:
             return
         self._items.extend(items)
-        self._bytes += sum(len(each.of_call.data) for each in items)
+        self._bytes += sum(each.size for each in items)
         if self._bytes > _MAX_BYTES:
             self._items.clear()
             self.has_overflowed = True
@@ -37,7 +43,7 @@ class Subscription:
         """Whether there is nothing to pop."""
         return not self._items and not self.has_overflowed
 
-    async def pop(self) -> list[Item]:
+    async def pop(self) -> list[T]:
         """Wait for items and return them; none after an overflow, which this ends."""
         await self._filled.wait()
         self._filled.clear()

@@ -39,7 +39,14 @@ from tests.redis_servers import valkey
 from tests.waiting import eventually
 from tests.workers.archive import calls as published
 from tests.workers.assist.scripts import ruleset
-from tests.workers.relay.a_relay import PATIENCE_S, Calls, link_token, running, viewer
+from tests.workers.relay.a_relay import (
+    PATIENCE_S,
+    Assistants,
+    Calls,
+    link_token,
+    running,
+    viewer,
+)
 from tests.workers.wrapup.a_server import good, serving, status
 from workers.archive.assembly import archive, groups, open_store
 from workers.archive.record import Text as Archived
@@ -445,12 +452,17 @@ async def test_a_relay_has_all_permissions_it_needs(
             ann.open("/api/calls/live") as listed,
             ann.open("/api/events", after=f"{last_id}-53") as every_call,
             ann.open("/api/calls/CA1/events") as one_call,
+            ann.open("/api/calls/CA1/assist") as assist,
         ):
             assert [each.data["n"] for each in await one_call.take(2)] == [1, 2]
             await calls.end("CA1")
             while (await every_call.take(1))[0].data["type"] != "stream.ended":
                 pass
             assert len(await one_call.take(2)) == 2
+            for _ in range(2):
+                await Assistants(admin).alert("CA1", "a1")
+                await Assistants(admin).wrapup("CA1", "w1", "x")
+                assert len(await assist.take(2)) == 2
             assert (await listed.take(1))[0].name == "calls"
             assert await ann.search("one")
             assert (await ann.json("/api/calls/CA1/timeline"))["streams"]
@@ -490,8 +502,10 @@ async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str
     keys = ("events", "call:CA1", "call:CA1%3Aredacted", "call:redacted", "writers:CA1")
     derived: tuple[str, ...] = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
     derived += ("retry:wrapup", "retry:wrapup-raw", "call:CA1:wrapups", "wrapups")
+    derived = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
+    wrapups = ("wrapups", "call:CA1:wrapups")
     async with client_of(url_for(name, url)) as client:
-        for key in (f"cs:{{p53}}:{each}" for each in (*keys, *derived)):
+        for key in (f"cs:{{p53}}:{each}" for each in (*keys, *derived, *wrapups)):
             for command in (("XRANGE", key, "-", "+"), ("XREVRANGE", key, "+", "-")):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     await client.execute_command(*command)

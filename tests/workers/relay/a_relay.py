@@ -199,7 +199,7 @@ class Calls:
         live = partition_key(partition_of(call, 64), "live")
         await self.client.zadd(live, {f"{call} MZ1": 1e15})
         tracks = '[{"track":"inbound","role":"customer","encoding":"mulaw","rate":8000}]'
-        return await self.add(call, "stream.started", tracks=tracks, **{"route": "r", **own})
+        return await self.add(call, "stream.started", **{"route": "r", "tracks": tracks, **own})
 
     async def say(self, call: str, text: str, segment: int = 1, **own: Any) -> str:
         """Write a delta."""
@@ -217,3 +217,58 @@ class Calls:
         await self.client.zrem(live, f"{call} MZ1")
         own = {"status": status, "reason": "stopped", "duration_ms": 1000, "gap_ms": 0}
         return await self.add(call, "stream.ended", **own)
+
+
+@dataclass(slots=True)
+class Assistants:
+    """Writes alerts and wrap-ups as the workers do, with ids that no gateway uses."""
+
+    client: RedisClient
+
+    async def alert(self, call: str, alert: str, **own: Any) -> str:
+        """Write an alert about the first segment, or with other fields; return its id."""
+        cited = {"track": "inbound", "role": "customer", "segment": 1, "rev": 0}
+        rule = {"rule": "refund", "rule_version": "1", "severity": "warning", "title": "Refund"}
+        state = {"alert": alert, "state": "raised", "start_ms": 0, "end_ms": 400}
+        event = {**cited, **rule, **state, **own}
+        event = {name: value for name, value in event.items() if value is not None}
+        return await self.add(call, "assist.alert", "alerts", **event)
+
+    async def alerts(self, call: str, count: int, **own: Any) -> None:
+        """Write many alerts at once."""
+        raised = {"state": "raised", "rule": "r", "rule_version": "1", "severity": "info"}
+        now_ms = round(time.time() * 1000)
+        batch: Any = self.client.pipeline(transaction=False)
+        for number in range(count):
+            alert = {**raised, "alert": f"a{number}", "title": "t", "at": _now(), **own}
+            event = fields("assist.alert", 1, call=call, **alert)
+            for name in ("alerts", f"call:{call}:alerts"):
+                batch.xadd(partition_key(partition_of(call, 64), name), event, f"{now_ms}-{number}")
+        await batch.execute()
+
+    async def wrapup(
+        self, call: str, wrapup: str, *sentences: str, made_from: str = "redacted", **own: Any
+    ) -> str:
+        """Write a wrap-up whose sentences cite the first segment; return its id."""
+        where = {"stream_id": "MZ1", "track": "inbound", "start_ms": 0, "end_ms": 400}
+        cited = [{"text": each, "citations": [{**where, "segment": 1}]} for each in sentences]
+        event = {"wrapup": wrapup, "made_from": made_from, "trigger": "ended", "model": "m1"}
+        event |= {"summary": _json(cited), "follow_ups": "[]"}
+        suffix = "redacted-wrapups" if made_from == "redacted" else "wrapups"
+        return await self.add(call, "assist.wrapup", suffix, **{**event, **own})
+
+    async def add(self, call: str, kind: str, suffix: str, **own: Any) -> str:
+        """Write an event to the partition's stream of a suffix, then to the call's."""
+        event: Any = fields(kind, own.pop("n", 1), call=call, **{"at": _now(), **own})
+        partition = partition_of(call, 64)
+        entry_id: Any = await self.client.xadd(partition_key(partition, suffix), event)
+        await self.client.xadd(partition_key(partition, f"call:{call}:{suffix}"), event, entry_id)
+        return str(entry_id.decode())
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _now() -> str:
+    return rfc3339_ms(time.time())

@@ -37,7 +37,7 @@ def test_tests_of_node_pass() -> None:
     tests = sorted(path.name for path in _FOLDER.glob("*.test.mjs"))
     result = _node("--test", "--test-reporter=spec", *tests)
     assert result.returncode == 0, result.stdout
-    assert len(tests) == 5
+    assert len(tests) == 6
 
 
 _TIMES = st.integers(0, 3)

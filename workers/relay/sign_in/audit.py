@@ -26,6 +26,7 @@ class Action(StrEnum):
     SIGNED_OUT = "signed-out"
     CALL_OPENED = "call-opened"
     STREAM_OPENED = "stream-opened"
+    ASSIST_OPENED = "assist-opened"
     TIMELINE_OPENED = "timeline-opened"
     SEARCHED = "searched"
     WRAPUP_REQUESTED = "wrapup-requested"

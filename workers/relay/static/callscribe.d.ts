@@ -1,4 +1,4 @@
-import type { Hole, TranscriptEvent } from "./events.js";
+import type { DerivedEvent, Hole, TranscriptEvent } from "./events.js";
 
 export type * from "./events.js";
 
@@ -58,6 +58,12 @@ export function messages(options: ConnectOptions & { url: string }): AsyncGenera
 
 /** Yields the events of one call from its beginning until it ends; reconnects and resumes. */
 export function follow(options: FollowOptions): AsyncGenerator<Followed, void>;
+
+/**
+ * Yields the alerts and wrap-ups of one call, from the first on; reconnects and resumes. It does not
+ * end with the call, because a wrap-up comes afterwards. The `id` of each is accepted by `after`.
+ */
+export function followAssist(options: FollowOptions): AsyncGenerator<DerivedEvent, void>;
 
 /** Returns a call's id for a path of the relay: as in events, where it is percent-encoded already. */
 export function pathOf(callId: string): string;

@@ -120,6 +120,17 @@ export async function* follow({ baseUrl = "", callId, ...options }) {
 }
 
 /**
+ * Yields the alerts and wrap-ups of one call, also those after its end; reconnects and resumes.
+ * @param {import("./callscribe.js").FollowOptions} options
+ */
+export async function* followAssist({ baseUrl = "", callId, ...options }) {
+  for await (const { event, data, id } of messages({ url: `${baseUrl}/api/calls/${pathOf(callId)}/assist`, ...options })) {
+    if (event === "message") yield { ...parse(data), id };
+    else if (event === "expired") throw new RelayError("the session has expired", 401, "expired");
+  }
+}
+
+/**
  * Returns a call's id for a path: as in events, where it is percent-encoded already.
  * @param {string} callId
  */

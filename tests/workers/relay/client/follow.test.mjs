@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RelayError, follow } from "../../../../workers/relay/static/callscribe.js";
+import { RelayError, follow, followAssist } from "../../../../workers/relay/static/callscribe.js";
 import { END, collect, message, relay, silence, status, stream } from "./relay.mjs";
 
 const A = { type: "stream.paused", n: 1 };
@@ -132,4 +132,18 @@ test("a relay that sends nothing is given up after 45 s", async (context) => {
   await following;
   server.close();
   assert.deepEqual(states, ["reconnecting", "open", "reconnecting", "open"]);
+});
+
+test("alerts are followed after the end of the call, and resumed", async () => {
+  const alert = { type: "assist.alert", id: "5-0", alert: "a1" };
+  const server = await relay(stream(message("5-0_0_0", alert)), stream(message("6-0_0_0", alert), "event: expired\ndata: {}\n\n"));
+  const found = [];
+  const following = async () => {
+    for await (const event of followAssist({ baseUrl: server.baseUrl, callId: "CA1" })) found.push(event);
+  };
+  await assert.rejects(following, { code: "expired" });
+  server.close();
+  assert.deepEqual(found.map(({ id }) => id), ["5-0_0_0", "6-0_0_0"]);
+  assert.equal(server.requests[0].url, "/api/calls/CA1/assist");
+  assert.equal(server.requests[1].headers["last-event-id"], "5-0_0_0");
 });

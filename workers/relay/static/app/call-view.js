@@ -1,6 +1,7 @@
 /** What the transcript of a call shows: utterances and marks in the order of time. Pure. */
 
 import { CallTranscript } from "../callscribe.js";
+import { placeOf } from "./assist-view.js";
 import { causeName, count, span, speakerName, stateName } from "./words.js";
 
 /**
@@ -13,6 +14,7 @@ import { causeName, count, span, speakerName, stateName } from "./words.js";
  * @property {string} tone of a mark: "gap", "note", "bad" or "end"
  * @property {string} speaker
  * @property {string[]} tags
+ * @property {string} place what alerts and wrap-ups cite; empty for a mark
  * @property {number} version changes when the item does
  */
 
@@ -32,6 +34,7 @@ export class CallView {
   #roles = /** @type {Map<string, string>} */ (new Map());
   #keyPress = /** @type {(Item & { presses: number, stream: string, track?: string }) | null} */ (null);
   #utterances = /** @type {Map<string, Item>} */ (new Map());
+  #places = /** @type {Map<string, Item[]>} */ (new Map());
 
   /**
    * Applies the next event; returns the final's item, so that it can be announced.
@@ -65,8 +68,10 @@ export class CallView {
     let item = this.#utterances.get(key);
     const time = segment.clock + segment.start_ms;
     if (!item) {
-      item = this.#insert({ time, segment, speaker: speakerName(segment.role, segment.track) });
+      const place = placeOf(segment);
+      item = this.#insert({ time, segment, speaker: speakerName(segment.role, segment.track), place });
       this.#utterances.set(key, item);
+      this.#places.set(place, [...(this.#places.get(place) ?? []), item]);
     } else if (item.time !== time) {
       this.items.splice(this.items.lastIndexOf(item), 1);
       item.time = time;
@@ -78,6 +83,37 @@ export class CallView {
     item.tags = tagsOf(segment.rev, event);
     if (event.type === "transcript.delta" && event.text) this.lastLatency = event.latency_ms;
     return event.type === "transcript.final" ? item : null;
+  }
+
+  /**
+   * Returns the utterance that is cited. If another gateway has numbered the stream's segments again,
+   * it is the one that begins nearest to the cited time.
+   * @param {{ stream_id: string, track?: string, segment?: number, start_ms?: number }} cited
+   * @returns {Item | undefined}
+   */
+  find(cited) {
+    const found = this.#places.get(placeOf(cited)) ?? [];
+    const distance = (/** @type {Item} */ { segment }) => Math.abs((segment?.start_ms ?? 0) - (cited.start_ms ?? 0));
+    return found.reduce((best, item) => (distance(item) < distance(best) ? item : best), found[0]);
+  }
+
+  /**
+   * Returns the last item that begins by the time, if any.
+   * @param {number} time Unix ms
+   */
+  before(time) {
+    return this.items.findLast((item) => item.time <= time);
+  }
+
+  /**
+   * Returns a position on a stream's media clock in Unix ms.
+   * @param {string} streamId
+   * @param {number} ms
+   * @param {string} [at] when it was noted, for a stream that is not known
+   */
+  timeOf(streamId, ms, at = "") {
+    const stream = this.transcript.streams.get(streamId);
+    return stream ? stream.clock + ms : Date.parse(at) || this.zero;
   }
 
   /**
@@ -177,7 +213,7 @@ export class CallView {
 
   /** @param {Partial<Item>} item */
   #insert(item) {
-    const whole = { segment: null, text: "", tone: "", speaker: "", tags: [], time: 0, ...item, version: 1, key: (this.#keys += 1) };
+    const whole = { segment: null, text: "", tone: "", speaker: "", tags: [], place: "", time: 0, ...item, version: 1, key: (this.#keys += 1) };
     this.#place(whole);
     return whole;
   }

@@ -1,9 +1,10 @@
 /** The page of one call: its transcript, live, with the figures of the call above it. */
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
+import { AlertsLink, Assist, useAssist } from "./assist.js";
 import { asText } from "./call-view.js";
 import { Banner, ConnectionBanner, api, signIn, start, useTicks } from "./session.js";
-import { Transcript, useCall } from "./transcript.js";
+import { Transcript, chips, useCall } from "./transcript.js";
 import { clock, percentile, roleClass, span, stateName, when } from "./words.js";
 
 const LAG_MS = 10_000;
@@ -12,7 +13,10 @@ const callId = location.pathname.split("/")[2] ?? "";
 /** @param {{ session: any }} props */
 function CallPage({ session }) {
   const call = useCall(callId);
-  const { view, state, error } = call;
+  const assist = useAssist(callId);
+  const { view, state } = call;
+  const error = call.error || (assist.error === "expired" ? "expired" : "");
+  const isRedacted = session.text === "redacted";
   const hasBegun = view.transcript.events > 0;
   const summary = useSummary(hasBegun);
   const isEnded = view.end !== null;
@@ -25,6 +29,7 @@ function CallPage({ session }) {
     <div class="title sticky">
       <h1 title=${callId}>${callId}</h1>
       <span class="badge state ${status}">${stateName(status)}</span>
+      <${AlertsLink} assist=${assist.view} />
       ${isLive && !isEnded && view.lastLatency >= 0 && html`<small>latency ${span(view.lastLatency)}</small>`}
     </div>
     <div class="head">
@@ -38,7 +43,10 @@ function CallPage({ session }) {
     <${ConnectionBanner} state=${state} />
     ${error === "expired" && html`<${Banner} tone="bad">Your session has ended. <button class="link" onClick=${signIn}>Sign in again</button><//>`}
     ${error && error !== "expired" && html`<${Banner} tone="bad">${error} <a href="/">All calls</a><//>`}
-    ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${session.text === "redacted"} isLive=${isLive && !error} />`}
+    <div class="body">
+      <${Assist} assist=${assist} view=${view} isOver=${status !== "waiting" && !isLive} chips=${(/** @type {string} */ text) => (isRedacted ? chips(text) : text)} />
+      ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${isRedacted} isLive=${isLive && !error} assist=${assist.view} />`}
+    </div>
   </main>`;
 }
 

@@ -3,10 +3,16 @@
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
 import { RelayError, messages, pathOf } from "../callscribe.js";
 import { Banner, ConnectionBanner, api, signIn, start, useTicks } from "./session.js";
+import { SeverityIcon, severityClass, severityName, severityRank } from "./severity.js";
 import { clock, count, speakerName, stateName, when } from "./words.js";
 
 const SEARCH_MS = 250;
+const MOST_ALERTS = 1000; // that the relay counts
 const FILTERS = ["state", "carrier", "route"];
+const ORDERS = /** @type {Record<string, { title: string, caption: string }>} */ ({
+  newest: { title: "Newest first", caption: "Calls, live ones first, then the newest" },
+  alerts: { title: "Alerts first", caption: "Calls, those with the most severe alerts first" },
+});
 const COLUMNS = [
   ["started", "Started"],
   ["duration", "Duration"],
@@ -24,7 +30,8 @@ function CallsPage({ session }) {
   const [filter, setFilter] = useState(/** @type {Record<string, string>} */ ({}));
   const [query, setQuery] = useState("");
   const matches = useSearch(query, calls);
-  const shown = useMemo(() => choose(matches ?? calls, filter), [matches, calls, filter]);
+  const [order, setOrder] = useState("newest");
+  const shown = useMemo(() => choose(matches ?? calls, filter, order), [matches, calls, filter, order]);
   const isScoped = Object.keys(session.scope ?? {}).length > 0;
   const live = [...calls.values()].filter((call) => call.state === "live").length;
   useKeys();
@@ -38,8 +45,11 @@ function CallsPage({ session }) {
         autocomplete="off" value=${query} onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
       ${FILTERS.map((name) => html`<${Filter} key=${name} name=${name} calls=${calls} value=${filter[name] ?? ""}
         onChange=${(/** @type {string} */ value) => setFilter({ ...filter, [name]: value })} />`)}
+      <select aria-label="Order" value=${order} onChange=${(/** @type {any} */ event) => setOrder(event.target.value)}>
+        ${Object.entries(ORDERS).map(([name, { title }]) => html`<option key=${name} value=${name}>${title}</option>`)}
+      </select>
     </form>
-    ${shown.length > 0 && html`<${Table} calls=${shown} />`}
+    ${shown.length > 0 && html`<${Table} calls=${shown} caption=${ORDERS[order].caption} />`}
     ${!shown.length && html`<${Empty} state=${state} isNone=${!calls.size && !query} isScoped=${isScoped} />`}
     ${shown.length > 0 && html`<p class="keys muted"><kbd>j</kbd> <kbd>k</kbd> select · <kbd>Enter</kbd> open · <kbd>/</kbd> search</p>`}
   </main>`;
@@ -112,15 +122,19 @@ function useSearch(query, calls) {
 }
 
 /**
- * Returns the calls that pass the filters: live calls first, then the newest.
+ * Returns the calls that pass the filters: live calls first, then the newest; or those with the most
+ * severe alerts before them.
  * @param {Map<string, any>} calls
  * @param {Record<string, string>} filter
+ * @param {string} order
  */
-function choose(calls, filter) {
+function choose(calls, filter, order) {
   const passes = (/** @type {any} */ call) => FILTERS.every((name) => !filter[name] || call[name] === filter[name]);
-  const order = (/** @type {any} */ a, /** @type {any} */ b) =>
+  const byAlerts = (/** @type {any} */ a, /** @type {any} */ b) =>
+    order === "alerts" ? severityRank(b.severity) - severityRank(a.severity) || b.alerts - a.alerts : 0;
+  const byTime = (/** @type {any} */ a, /** @type {any} */ b) =>
     Number(b.state === "live") - Number(a.state === "live") || (a.started < b.started ? 1 : -1);
-  return [...calls.values()].filter(passes).sort(order);
+  return [...calls.values()].filter(passes).sort((a, b) => byAlerts(a, b) || byTime(a, b));
 }
 
 /** @param {{ name: string, calls: Map<string, any>, value: string, onChange: (value: string) => void }} props */
@@ -132,11 +146,11 @@ function Filter({ name, calls, value, onChange }) {
   </select>`;
 }
 
-/** @param {{ calls: any[] }} props */
-function Table({ calls }) {
+/** @param {{ calls: any[], caption: string }} props */
+function Table({ calls, caption }) {
   useTicks(1000);
   return html`<table>
-    <caption class="unseen">Calls, the newest first</caption>
+    <caption class="unseen">${caption}</caption>
     <thead><tr>${COLUMNS.map(([name, title]) => html`<th key=${name} scope="col" class=${name}>${title}</th>`)}</tr></thead>
     <tbody>${calls.map((call) => html`<${Row} key=${call.call_id} call=${call} />`)}</tbody>
   </table>`;
@@ -159,8 +173,8 @@ function Row({ call }) {
 }
 
 /** @param {{ call: any }} props */
-function Alerts({ call: { alerts, gaps, missing } }) {
-  return html`${alerts > 0 && html`<span class="badge warn">${count(alerts, "alert")}</span>`}
+function Alerts({ call: { alerts, severity, gaps, missing } }) {
+  return html`${alerts > 0 && html`<span class="badge ${severityClass(severity)}" title=${`The worst: ${severityName(severity)}`}><${SeverityIcon} severity=${severity} />${alerts < MOST_ALERTS ? count(alerts, "alert") : `${alerts.toLocaleString("en")}+ alerts`}<span class="unseen">, the worst: ${severityName(severity)}</span></span>`}
     ${missing > 0 && html`<span class="badge bad">${missing} missing</span>`}
     ${gaps > 0 && html`<span class="badge" title="Audio without words">${count(gaps, "gap")}</span>`}`;
 }

@@ -2,7 +2,9 @@
 
 import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { RelayError, follow } from "../callscribe.js";
+import { Marks } from "./assist.js";
 import { CallView } from "./call-view.js";
+import { perFrame } from "./frames.js";
 import { clock, completeness, roleClass } from "./words.js";
 
 const MASK = /(\[[a-z_]{2,30}\])/;
@@ -35,17 +37,11 @@ export function useCall(callId, retries = 0) {
 async function readCall(callId, retries, signal, publish) {
   const view = new CallView();
   const call = { view, state: "connecting", error: "", finals: /** @type {any[]} */ ([]) };
-  let frame = 0;
-  const show = () => {
-    frame = 0;
+  const show = perFrame(() => {
     if (!signal.aborted) publish({ ...call });
     call.finals = [];
-  };
-  const change = (/** @type {object} */ values) => {
-    Object.assign(call, values);
-    // A hidden tab has no frames.
-    frame ||= document.hidden ? setTimeout(show, 250) : requestAnimationFrame(show);
-  };
+  });
+  const change = (/** @type {object} */ values) => show(Object.assign(call, values));
   try {
     for await (const event of follow({ callId, signal, onState: (state) => change({ state }) })) {
       const final = view.apply(event);
@@ -70,12 +66,12 @@ function reasonOf(error) {
   return `The transcript cannot be shown: ${error.message}.`;
 }
 
-/** @param {{ call: ReturnType<typeof useCall>, redacted: boolean, isLive: boolean }} props */
-export function Transcript({ call, redacted, isLive }) {
+/** @param {{ call: ReturnType<typeof useCall>, redacted: boolean, isLive: boolean, assist?: import("./assist-view.js").AssistView }} props */
+export function Transcript({ call, redacted, isLive, assist }) {
   const { view, state, finals } = call;
   const end = view.end;
   return html`<section class="transcript" aria-label="Transcript">
-    <${Lines} view=${view} version=${view.version} redacted=${redacted} />
+    <${Lines} view=${view} version=${view.version} assist=${assist} alerted=${assist?.version} redacted=${redacted} />
     ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : isLive ? "No words yet." : "This call has not begun, or you may not see it. When it begins, its words appear here."}</p>`}
     ${end && html`<p class="complete ${end.missing ? "bad" : "good"}">${completeness(end)}</p>`}
     <${Announcer} finals=${finals} />
@@ -89,18 +85,20 @@ class Lines extends Component {
 
   /** @param {any} next */
   shouldComponentUpdate(next) {
-    return next.view !== this.props.view || next.version !== this.props.version;
+    const { view, version, alerted } = this.props;
+    return next.view !== view || next.version !== version || next.alerted !== alerted;
   }
 
   /** @param {any} props */
-  render({ view, redacted }) {
+  render({ view, assist, redacted }) {
     let speaker = "";
     const lines = view.items.map((/** @type {any} */ item) => {
       const isFirst = item.speaker !== speaker;
       speaker = item.speaker;
-      if (item.shown !== item.version || item.isFirst !== isFirst || item.zero !== view.zero) {
-        Object.assign(item, { shown: item.version, isFirst, zero: view.zero });
-        item.line = html`<${Line} key=${item.key} item=${item} isFirst=${isFirst} at=${clock(item.time - view.zero)} redacted=${redacted} />`;
+      const marks = marksOf(item, view, assist);
+      if (item.shown !== item.version || item.isFirst !== isFirst || item.zero !== view.zero || item.marks !== marks) {
+        Object.assign(item, { shown: item.version, isFirst, zero: view.zero, marks });
+        item.line = html`<${Line} key=${item.key} item=${item} isFirst=${isFirst} at=${clock(item.time - view.zero)} redacted=${redacted} marks=${marks} />`;
       }
       return item.line;
     });
@@ -121,20 +119,35 @@ function chunkOf(lines, known, key) {
   return { lines, list: html`<ol key=${key} class="lines" style=${{ "--count": lines.length }}>${lines}</ol>` };
 }
 
-/** @param {{ item: import("./call-view.js").Item, isFirst: boolean, at: string, redacted: boolean }} props */
-function Line({ item, isFirst, at, redacted }) {
-  const { segment, tags } = item;
-  if (!segment) return html`<li class="mark ${item.tone}"><time>${at}</time><span>${item.text}</span></li>`;
+/**
+ * Returns the open alerts that cite an item; the same array as before if nothing has changed.
+ * @param {any} item
+ * @param {CallView} view
+ * @param {import("./assist-view.js").AssistView} [assist]
+ */
+function marksOf(item, view, assist) {
+  if (!assist || !item.segment) return undefined;
+  const found = assist.marksAt(item.place).filter((alert) => view.find(alert) === item);
+  const isSame = found.length === (item.marks?.length ?? 0) && found.every((alert, at) => alert === item.marks[at]);
+  return isSame ? item.marks : found;
+}
+
+/** @param {{ item: import("./call-view.js").Item, isFirst: boolean, at: string, redacted: boolean, marks?: import("./assist-view.js").Alert[] }} props */
+function Line({ item, isFirst, at, redacted, marks = [] }) {
+  const { key, segment, tags } = item;
+  const target = { id: `line-${key}`, tabindex: -1 };
+  if (!segment) return html`<li ...${target} class="mark ${item.tone}"><time>${at}</time><span>${item.text}</span></li>`;
   const text = segment.text.trim() || (segment.final ? "" : "…");
-  return html`<li class="line ${roleClass(segment.role)} ${segment.final ? "" : "partial"} ${isFirst ? "first" : ""}">
+  return html`<li ...${target} class="line ${roleClass(segment.role)} ${segment.final ? "" : "partial"} ${isFirst ? "first" : ""}">
     <time>${at}</time>
     <span class=${isFirst ? "speaker" : "unseen"}>${item.speaker}</span>
     <p dir="auto">${redacted ? chips(text) : text}${tags.map((tag) => html` <span class="tag">${tag}</span>`)}</p>
+    ${marks.length > 0 && html`<${Marks} alerts=${marks} />`}
   </li>`;
 }
 
-/** @param {string} text */
-const chips = (text) => text.split(MASK).map((part, at) => (at % 2 ? html`<span class="chip">${part}</span>` : part));
+/** Shows what is masked as chips. @param {string} text */
+export const chips = (text) => text.split(MASK).map((part, at) => (at % 2 ? html`<span class="chip">${part}</span>` : part));
 
 /** Announces finals to screen readers, and nothing else. @param {{ finals: any[] }} props */
 function Announcer({ finals }) {
@@ -163,8 +176,10 @@ function Follower({ version, isLive }) {
       if (below < 48) setFollows(true);
       else if (isUp) setFollows(false);
     };
+    const onJump = () => setFollows(false);
     addEventListener("scroll", onScroll, { passive: true });
-    return () => removeEventListener("scroll", onScroll);
+    addEventListener("jump", onJump);
+    return () => (removeEventListener("scroll", onScroll), removeEventListener("jump", onJump));
   }, []);
   useEffect(() => {
     if (follows && isLive) scrollTo(0, document.documentElement.scrollHeight);

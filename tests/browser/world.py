@@ -1,0 +1,33 @@
+"""A relay, a browser, and what writes events."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from playwright.async_api import Browser
+
+from gateway.redis_client.client import create_client
+from tests.browser.chromium import chromium
+from tests.workers.relay.a_relay import ARelay, Assistants, Calls, running
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A relay of both kinds of text, a browser, and what writes events."""
+
+    redis_url: str
+    relay: ARelay
+    calls: Calls
+    assistants: Assistants
+    browser: Browser
+
+
+@contextlib.asynccontextmanager
+async def new_world(redis_url: str) -> AsyncIterator[World]:
+    """Run a relay and a browser."""
+    async with (
+        contextlib.aclosing(create_client(redis_url)) as client,
+        running(redis_url, text="both") as relay,
+        chromium() as browser,
+    ):
+        yield World(redis_url, relay, Calls(client), Assistants(client), browser)
