@@ -28,6 +28,7 @@ from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
 from tests.redis_servers import free_port
 from tests.waiting import eventually
+from workers.assist.settings import Settings as AssistSettings
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 WORKERS: tuple[type[BaseSettings], ...] = (
     WorkerSettings,
+    AssistSettings,
     RedactSettings,
     RelaySettings,
     SignInSettings,
@@ -203,7 +205,7 @@ def test_foreign_images_have_exact_tags(local: Any) -> None:
 def test_mounted_files_exist_and_are_read_only(local: Any) -> None:
     mounts = [each for service in local["services"].values() for each in service.get("volumes", [])]
     bound = [each for each in mounts if each["type"] == "bind"]
-    assert len(bound) == 4
+    assert len(bound) == 5
     assert all(Path(each["source"]).exists() and each["read_only"] for each in bound)
 
 

@@ -22,7 +22,7 @@ from workers.assist.replay import replay
 from workers.assist.rules import RuleFile
 
 _PIPE_WIDTH: Final = 160  # characters, without a terminal
-_HELP: Final = "Check rules for alerts, try them on calls, ask why one was silent."
+_HELP: Final = "Check rules for alerts, and try them on calls."
 
 File = Annotated[Path, typer.Argument(help="The rules file.", metavar="FILE")]
 Calls = Annotated[

@@ -39,6 +39,7 @@ def test_demo_json() -> None:
         "latency_ms": {"p50": 503, "p99": 505},
         "gap_ms": 40,
         "events": 7,
+        "alerts": [],
         "segments": [
             {
                 "track": "inbound",

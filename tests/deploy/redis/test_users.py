@@ -494,16 +494,15 @@ async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
     assert refused(url) == []
 
 
-@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted", "archive-redacted"])
-@pytest.mark.parametrize("name", ["relay-redacted", "reader-redacted", "search-redacted"])
+@pytest.mark.parametrize(
+    "name", ["relay-redacted", "reader-redacted", "archive-redacted", "search-redacted"]
+)
 async def test_raw_text_is_refused_to_users_of_redacted_text(url: str, name: str) -> None:
     # A call id can't end with ":redacted": colons are percent-encoded.
     assert encode_id("CA1:redacted") == "CA1%3Aredacted"
     keys = ("events", "call:CA1", "call:CA1%3Aredacted", "call:redacted", "writers:CA1")
-    derived: tuple[str, ...] = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
-    derived += ("retry:wrapup", "retry:wrapup-raw", "call:CA1:wrapups", "wrapups")
     derived = ("retry:redact", "dead:redact", "consumer:redact", "call:CA1:other")
-    wrapups = ("wrapups", "call:CA1:wrapups")
+    wrapups = ("retry:wrapup", "retry:wrapup-raw", "call:CA1:wrapups", "wrapups")
     async with client_of(url_for(name, url)) as client:
         for key in (f"cs:{{p53}}:{each}" for each in (*keys, *derived, *wrapups)):
             for command in (("XRANGE", key, "-", "+"), ("XREVRANGE", key, "+", "-")):
@@ -605,8 +604,7 @@ def test_unlisted_keys_are_refused(server_url: str, name: str, command: tuple[st
         client.execute_command(*command)
 
 
-@pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "archive"])
-@pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "wrapup"])
+@pytest.mark.parametrize("name", ["gateway", "janitor", "redact", "archive", "wrapup"])
 def test_scripts_have_the_permissions_of_their_user(server_url: str, name: str) -> None:
     with client_for(name, server_url) as client:
         for script in ("return redis.call('GET', 'other')", "return redis.call('FLUSHALL')"):

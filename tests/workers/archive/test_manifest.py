@@ -165,6 +165,7 @@ def test_file_of_events_without_some_is_found() -> None:
         gzip.compress(b'{"source":"events","id":"1-0","fields":{}}'),
         gzip.compress(b'{"source":"events","id":"1-0","fields":{}}\n')[:-4],
     ],
+    ids=["empty", "no gzip", "no json", "no fields", "no end of line", "cut"],
 )
 def test_damaged_events_raise_the_documented_error(packed: bytes) -> None:
     with pytest.raises(EvidenceError):
