@@ -15,6 +15,7 @@ from cli import (
     demo,
     export,
     fault_tests,
+    govern,
     link,
     release,
     search,
@@ -59,6 +60,7 @@ app.command()(export.export)
 app.add_typer(archive.app)
 app.add_typer(push.app, name="push")
 app.command()(search.search)
+app.add_typer(govern.app)
 app.command()(bench.bench)
 app.command()(capacity.capacity)
 app.command()(soak.soak)

@@ -14,6 +14,7 @@ from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
 from workers.archive.settings import Settings as ArchiveSettings
 from workers.assist.settings import Settings as AssistSettings
+from workers.governance.settings import Settings as GovernSettings
 from workers.push.settings import Settings as PushSettings
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
@@ -48,6 +49,7 @@ _PROCESSES: Final[tuple[tuple[str, str, tuple[type[BaseSettings], ...]], ...]] =
             WorkerSettings,
             ArchiveSettings,
             AssistSettings,
+            GovernSettings,
             PushSettings,
             RedactSettings,
             RelaySettings,

@@ -119,6 +119,7 @@ REASONS: dict[str, ReasonInfo] = {
     # Redis
     "redis-unavailable": ReasonInfo(Fault.NETWORK, retry=True),
     "redis-refused": ReasonInfo(Fault.OURS),
+    "call-erased": ReasonInfo(Fault.OURS),  # an operator erased the call; it is not written again
     "redis-lost-writes": ReasonInfo(Fault.PLATFORM),
     "redis-stream-vanished": ReasonInfo(Fault.PLATFORM),  # a live call's events were deleted
     "fenced": ReasonInfo(Fault.OURS),

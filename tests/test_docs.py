@@ -4,7 +4,7 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
@@ -89,14 +89,15 @@ def unknown_commands(page: Path) -> list[str]:
         if name not in known:
             unknown.append(name)
         elif "ignore_unknown_options" not in known[name].context_settings:
-            accepted = {
-                option
-                for command in (known[name], *getattr(known[name], "commands", {}).values())
-                for each in command.params
-                for option in (*each.opts, *each.secondary_opts)
-            }
+            accepted = _options(known[name])
             unknown += [f"{name} {each}" for each in options if each not in {*accepted, "--help"}]
     return unknown
+
+
+def _options(command: Any) -> set[str]:
+    """Return the options of a command, or of all commands of a group."""
+    own = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    return own.union(*(_options(each) for each in getattr(command, "commands", {}).values()))
 
 
 def missing_paths(page: Path) -> list[str]:

@@ -24,6 +24,12 @@ from workers.assist.settings import Settings as AssistSettings
 from workers.assist.worker import AssistHandler
 from workers.assist.worker import group as assist_group
 from workers.consumer import Consumer, ConsumerMetrics
+from workers.governance.assembly import govern
+from workers.governance.eraser import Actor
+from workers.governance.settings import Settings as GovernSettings
+from workers.governance.settings import read_retention
+from workers.governance.sweeping import Metrics as GovernMetrics
+from workers.governance.sweeping import Sweeper
 from workers.janitor import Janitor
 from workers.janitor import Metrics as JanitorMetrics
 from workers.push.assembly import push
@@ -162,9 +168,27 @@ async def _search(shared: Shared) -> AsyncIterator[Run]:
         yield run
 
 
+@contextlib.asynccontextmanager
+async def _govern(shared: Shared) -> AsyncIterator[Run]:
+    settings, rules = shared.settings, load(GovernSettings)
+    governed = govern(shared.client, settings.partitions, rules)
+    sweeper = Sweeper(
+        governed.governance,
+        governed.places,
+        governed.redis,
+        retention=lambda: read_retention(rules.retention),
+        shared_s=settings.retention_s,
+        audit_keep_days=rules.audit_keep_days,
+        actor=Actor("govern", f"worker:{settings.id}"),
+        metrics=GovernMetrics(shared.registry),
+    )
+    yield lambda stop: _until(stop, sweeper.run(rules.sweep_s, rules.archive_sweep_s))
+
+
 _WORKERS: Final = {
     "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "archive": Worker("archives calls that are over, with proof of completeness", _archive),
+    "govern": Worker("erases calls, and deletes those whose time is over", _govern),
     "janitor": Worker("closes the streams of lost gateways", _janitor),
     "push": Worker("sends finals, alerts, wrap-ups and ends of calls to webhooks", _push),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
@@ -224,6 +248,7 @@ def main() -> int:
         parts=(
             ArchiveSettings,
             AssistSettings,
+            GovernSettings,
             PushSettings,
             RedactSettings,
             RelaySettings,

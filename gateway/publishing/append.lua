@@ -23,7 +23,13 @@
 -- Returns the last n that this gateway had written before the batch (0: none), or RESUMED - n (-3
 -- and below) if the batch resumed the stream; -1 if another gateway has taken the stream over; -2 if
 -- the batch requires a lapsed lease and the lease has not lapsed (or the stream has ended and has
--- none). For -1 and -2 no event was written.
+-- none). For -1 and -2 no event was written. The error ERASED means that the call was erased: nothing
+-- of it is written again.
+--
+-- Erased calls are in the ledger, the hash `erased` of the partition: call_id -> JSON, of which `owner`
+-- is the tenant and carrier that owned the id, if known. It is not among the keys: of a client whose
+-- password was changed, Redis accepts ten arguments at most, and replies to more with an error that
+-- would seem final.
 --
 -- Ownership of a call id. The first batch of a call sets the tenant and the carrier that own its id.
 -- The same id of another tenant or carrier is another call: its id is "tenant.carrier.id", in its
@@ -58,15 +64,18 @@ end
 local batch_owner = tenant and tenant .. ' ' .. carrier
 local name = decimal(proposed) .. ' ' .. gateway .. ' ' .. (batch_owner or '')
 local writers_key, call_key = KEYS[1], KEYS[2]
+local ledger_key = string.gsub(KEYS[4], 'live$', 'erased')
 local claim
 local call_owner -- tenant and carrier of the id; false: none yet; nil: the batch's own, not read
+local erased -- the ledger's record of the call; false: it was not erased
 while true do -- once, unless the id belongs to another tenant or carrier
+  erased = redis.call('HGET', ledger_key, call_id)
   claim = redis.call('HGET', writers_key, stream_id .. ':claim')
   claim = claim and cmsgpack.unpack(claim)
   if claim and claim[1] == name then
     break -- the batch's gateway owns the stream, so the call's id is its own
   end
-  call_owner = redis.call('HGET', writers_key, ':owner')
+  call_owner = redis.call('HGET', writers_key, ':owner') or erased and cjson.decode(erased).owner
   if not batch_owner or not call_owner or call_owner == batch_owner then
     break
   end
@@ -77,6 +86,9 @@ while true do -- once, unless the id belongs to another tenant or carrier
   writers_key = string.sub(writers_key, 1, -1 - #call_id) .. longer
   call_key = string.sub(call_key, 1, -1 - #call_id) .. longer
   call_id = longer
+end
+if erased then
+  return redis.error_reply('ERASED the call was erased')
 end
 tenant = tenant or string.match(call_owner or '', '^%S+') or 'default'
 

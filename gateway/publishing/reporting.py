@@ -38,7 +38,7 @@ class PublishingReporter:
             self.report_fenced(stream)
         elif done.is_done and reply.error:
             if not stream.refused:  # else a line per batch, for as long as the call lasts
-                _log.error(reply.error.reason, call_id=stream.call_id, code=reply.error.detail)
+                _log_refused(reply.error, call_id=stream.call_id)
             stream.refused = True
         elif done.is_done:
             self._report_written(stream, batch, done.lost_events, now_s)
@@ -75,7 +75,7 @@ class PublishingReporter:
             self._metrics.redis_events_total.inc(record.events)
             return
         if reply.error:
-            _log.error(reply.error.reason, code=reply.error.detail, events=record.events)
+            _log_refused(reply.error, events=record.events)
         self.report_dropped(types_in(record))
 
     def _report_resumed(self, call_id: str | None) -> None:
@@ -119,3 +119,9 @@ class PublishingReporter:
         if dropped := list(dropped_types):
             self.report_dropped(dropped)
             _log.error("redis-events-dropped", events=len(dropped))
+
+
+def _log_refused(error: PublishError, **fields: str | int) -> None:
+    """Log that a batch will never be written. Events of erased calls are expected."""
+    log = _log.info if error.reason == "call-erased" else _log.error
+    log(error.reason, code=error.detail, **fields)

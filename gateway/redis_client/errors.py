@@ -27,6 +27,7 @@ _CODES = re.compile(
     r"\b(ASK|BUSY|CLUSTERDOWN|CROSSSLOT|LOADING|MASTERDOWN|MISCONF|MOVED|NOAUTH|NOPERM|NOREPLICAS"
     r"|OOM|READONLY|TRYAGAIN|UNBLOCKED|WRONGPASS|WRONGTYPE)\b"
 )
+_ERASED = "ERASED"  # the reply of append.lua to events of an erased call
 _DENIED = re.compile("ACL failure in script|The user executing the script can't")
 _FINAL = re.compile(
     r"^(WRONGTYPE|CROSSSLOT)\b"
@@ -53,9 +54,11 @@ _TLS_REASONS = {
 def classify(error: BaseException) -> PublishError:
     """Return `redis-refused` if a retry cannot succeed, otherwise `redis-unavailable`.
 
-    The detail is the server's error code (such as `READONLY`), the TLS failure, or the type of the
-    error.
+    Events of a call that was erased are refused as `call-erased`. The detail is the server's error
+    code (such as `READONLY`), the TLS failure, or the type of the error.
     """
+    if isinstance(error, ResponseError) and _text(error).startswith(_ERASED):
+        return PublishError("call-erased")
     if isinstance(error, ResponseError) and _FINAL.search(_text(error)):
         return PublishError("redis-refused", code_of(error))
     tls = tls_failure(error)

@@ -32,6 +32,7 @@ COMMANDS = (
     "archive",
     "push",
     "search",
+    "govern",
     "transcribe",
     "compare",
     "conform",

@@ -127,12 +127,11 @@ def test_page_has_the_programs() -> None:
     assert sorted(_PROGRAMS) == [
         "all_calls.mjs",
         "all_calls.py",
-        "erase_call.py",
         "kit.py",
         "one_call.mjs",
         "one_call.py",
     ]
-    assert _PAGE.read_text("utf-8").count("\n```python\n") == 5  # call_key is not a program
+    assert _PAGE.read_text("utf-8").count("\n```python\n") == 4  # call_key is not a program
 
 
 @pytest.mark.parametrize("name", ["one_call.py", "one_call.mjs"])
@@ -224,34 +223,3 @@ def _is_read(client: Client, count: int) -> bool:
     """Return whether the group has read and acknowledged a number of events of a partition."""
     groups = client.xinfo_groups(call_keys("CA1", 64).events)
     return bool(groups and groups[0]["entries-read"] == count and not groups[0]["pending"])
-
-
-def test_an_erased_call_leaves_nothing(client: Client, tmp_path: Path) -> None:
-    partition = call_keys("CA1", 64).events.removesuffix("events")
-    longer = "default.talkdesk.CA1"  # another call of the same partition
-    kept = f"{partition}call:{longer}"
-    for event in story("CA1"):
-        write(client, event)
-        write(client, {**event, "source_n": event["n"]}, "redacted")
-        other = {**event, "call_id": longer}
-        client.xadd(f"{partition}events", other)
-        client.xadd(kept, other)
-    client.xadd(f"{partition}dead:redact", {**event, "dead_id": "1-0"})
-    client.hset(f"{partition}writers:CA1", "MZ1", "1:4")
-
-    with running("erase_call.py", client, tmp_path, "CA1") as process:
-        printed, errors = process.communicate(timeout=_TIMEOUT_S)
-    assert (printed, errors) == ("9 entries erased\n", "")
-    found = set(client.scan_iter(f"{partition}*"))
-    assert found == {
-        kept,
-        *(f"{partition}{name}" for name in ("events", "redacted", "dead:redact")),
-    }
-    for name in ("events", "redacted", "dead:redact"):
-        entries = client.xrange(f"{partition}{name}")
-        assert {event["call_id"] for _, event in entries} <= {longer}
-    assert (client.xlen(kept), client.xlen(f"{partition}events")) == (4, 4)
-
-    with running("erase_call.py", client, tmp_path, longer, "CA1") as process:
-        assert process.communicate(timeout=_TIMEOUT_S) == ("4 entries erased\n", "")
-    assert not client.exists(kept)

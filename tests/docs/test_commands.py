@@ -51,6 +51,7 @@ ADDED: Final = {
     r"\./run call(?!.*--url)": "--inbound CALL.wav --url MEDIA_URL",
     r"\./run call.*--url": "--inbound CALL.wav",
     r"\./run tail(?!.*--redis-url)": "--redis-url rediss://…",
+    r"\./run govern(?!.*--redis-url)": "--redis-url rediss://…",
     r"\./run bench": "--calls 1 --seconds 1",
     r"\./run faults": '--only "reset bridge-engine before start" --jobs 1',
 }

@@ -12,6 +12,8 @@ from tests import metrics_lint
 from workers.archive.archiver import Metrics as ArchiveMetrics
 from workers.assist.metrics import Metrics as AssistMetrics
 from workers.consumer import ConsumerMetrics
+from workers.governance.recorder import Metrics as AuditMetrics
+from workers.governance.sweeping import Metrics as GovernMetrics
 from workers.janitor import Metrics as JanitorMetrics
 from workers.push.metrics import Metrics as PushMetrics
 from workers.redact.worker import Metrics as RedactMetrics
@@ -33,6 +35,8 @@ def filled() -> CollectorRegistry:
 def filled_workers() -> CollectorRegistry:
     """Return the metrics of a process with all workers, which all have a sample."""
     registry = CollectorRegistry()
+    fill(GovernMetrics(registry))
+    fill(AuditMetrics(registry))
     fill(JanitorMetrics(registry))
     fill(ConsumerMetrics(registry, "redact"))
     fill(ArchiveMetrics(registry))

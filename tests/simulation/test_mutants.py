@@ -13,6 +13,7 @@ from gateway.calls import turn_audio
 from gateway.calls.doubtful_audio import DoubtfulAudio
 from gateway.calls.replay_buffer import ReplayBuffer
 from gateway.calls.stream import CallStream
+from gateway.errors import PublishError
 from gateway.transcript.segmenter import Segmenter
 from gateway.upstream.dialects.pending_text import PendingText
 from gateway.upstream.dialects.registry import DialectName
@@ -121,7 +122,7 @@ def nothing(*_: object, **__: object) -> Any:
     return 0
 
 
-def drop_the_owners(store: MemoryStore, keys: Any, *arguments: Any) -> int:
+def drop_the_owners(store: MemoryStore, keys: Any, *arguments: Any) -> int | PublishError:
     store.owners[keys[0]].clear()
     return _append(store, keys, *arguments)
 

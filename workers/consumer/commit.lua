@@ -15,6 +15,10 @@
 -- Returns the server's Unix ms, or 0 if the worker no longer holds the partition; then nothing is
 -- written. A commit that was written before, and whose reply was lost, is written once: it finds its
 -- position stored or, if it has none, its first retry done or its turn stored.
+--
+-- Derived events and dead letters of calls that were erased are not written. Those calls are in the
+-- ledger, the hash `erased` of the partition. It is not among the keys, because a user needs permission
+-- to write to each of these.
 
 local DEAD_LETTERS = 10000 -- kept per partition and group
 
@@ -40,6 +44,30 @@ end
 for i = 2, #KEYS do
   redis.call('XLEN', KEYS[i])
 end
+local ledger = string.match(KEYS[1], '^cs:{p%d+}:') .. 'erased'
+local is_erased = {} -- by call
+local function of_living_calls(entries, fields_of)
+  local kept = {}
+  for _, entry in ipairs(entries) do
+    local fields = fields_of(entry)
+    local call_id
+    for i = 1, #fields, 2 do
+      if fields[i] == 'call_id' then
+        call_id = fields[i + 1]
+        break
+      end
+    end
+    if call_id and is_erased[call_id] == nil then
+      is_erased[call_id] = redis.call('HGET', ledger, call_id) ~= false
+    end
+    if not call_id or not is_erased[call_id] then
+      table.insert(kept, entry)
+    end
+  end
+  return kept
+end
+dead_letters = of_living_calls(dead_letters, function(letter) return letter end)
+appends = of_living_calls(appends, function(append) return append[2] end)
 local function is_refused(command, key, ...)
   return not redis.acl_check_cmd(command, key, ...)
 end

@@ -12,11 +12,13 @@ from common import serving
 from common.resources import Descriptors
 from common.settings import SettingsError
 from gateway.redis_client.client import RedisClient
+from workers.governance.assembly import relay_governance
 from workers.relay.alerts import AlertBook
 from workers.relay.api import Api
 from workers.relay.assist import Assist
 from workers.relay.channel import Channel
 from workers.relay.directory import Directory
+from workers.relay.erasing import Erasing
 from workers.relay.gateways import Gateways
 from workers.relay.hub import Hub
 from workers.relay.metrics import Metrics
@@ -66,7 +68,7 @@ async def relay(
     }
     app = web.Application(client_max_size=_MAX_BODY)
     async with (
-        signing_in(sign_in_settings, client) as sign_in,
+        signing_in(sign_in_settings, client, registry) as sign_in,
         ClientSession(cookie_jar=DummyCookieJar()) as http,
         _open_indexes(search, settings) as indexes,
     ):
@@ -74,6 +76,8 @@ async def relay(
         sign_in.add_links_to(private)
         token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
         hub = Hub(client, store, list(channels.values()), metrics)
+        erasing = Erasing(relay_governance(client, partitions), channels, sign_in, metrics)
+        erasing.add_to(app)
         assist = Assist(client, partitions, list(channels.values()), alerts, metrics)
         Api(
             channels=channels,
@@ -91,7 +95,7 @@ async def relay(
         ).add_to(app)
         add_pages(app, settings.media_url)
         async with serving.listening(app, settings.host, settings.port, Descriptors()):
-            yield lambda: _run(hub, assist)
+            yield lambda: _run(hub, assist, erasing)
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +116,8 @@ async def _open_indexes(
         yield indexes
 
 
-async def _run(hub: Hub, assist: Assist) -> None:
+async def _run(hub: Hub, assist: Assist, erasing: Erasing) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(hub.run())
         group.create_task(assist.run())
+        group.create_task(erasing.hide_forever())

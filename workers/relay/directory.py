@@ -99,6 +99,11 @@ class Directory:
             if age_s >= self.silent_s or entry.call.is_over:
                 self._remove(call_id)
 
+    def forget(self, call_id: str) -> None:
+        """Remove a call, if it is known."""
+        if call_id in self._entries:
+            self._remove(call_id)
+
     def changes(self, since: int) -> Changes | None:
         """Return what has changed after a version; None if that is no longer known."""
         if len(self._gone) == _KEPT_REMOVALS and self._gone[0][0] > since:

@@ -83,7 +83,12 @@ class Store:
                         yield event
 
     async def history(self, text: Text, call_id: str, after: str) -> AsyncIterator[list[Entry]]:
-        """Yield a call's entries after an id, in batches, up to the newest."""
+        """Yield a call's entries after an id, in batches, up to the newest.
+
+        There are none if the call was erased, even if its keys are not deleted yet.
+        """
+        if await self._is_erased(call_id):
+            return
         async for entries in self._pages(await self._locate(text, call_id), after):
             yield entries
 
@@ -116,6 +121,10 @@ class Store:
     async def tag(self, text: Text, call_id: str) -> str:
         """Return the beginning of the keys of a call's partition, `cs:{pNN}:`."""
         return (await self._locate(text, call_id)).partition("call:")[0]
+
+    async def _is_erased(self, call_id: str) -> bool:
+        key = partition_key(partition_of(call_id, self.partitions), "erased")
+        return bool(await self._execute("HEXISTS", key, call_id))
 
     async def _locate(self, text: Text, call_id: str) -> str:
         """Return the key of a call's stream."""

@@ -101,7 +101,7 @@ async def scraped(redis_url: str, folder: Path) -> set[str]:
         "WORKER_ARCHIVE_URL": f"file://{folder}/archive",
         "BRIDGE_PORT": str(ports["container.bridge"]),
     }
-    arguments = {"workers": ("archive", "janitor", "redact", "relay")}
+    arguments = {"workers": ("archive", "govern", "janitor", "redact", "relay")}
     parts = [
         await RunningPart.start(
             Part(

@@ -39,6 +39,8 @@ from tests.redis_servers import valkey
 from tests.waiting import eventually
 from tests.workers.archive import calls as published
 from tests.workers.assist.scripts import ruleset
+from tests.workers.governance.planting import ANN, ago_ms, plant
+from tests.workers.governance.test_ledger import sweeper_of
 from tests.workers.relay.a_relay import (
     PATIENCE_S,
     Assistants,
@@ -57,6 +59,7 @@ from workers.assist.worker import group as assist_group
 from workers.client import follow, follow_all, reading
 from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters, Group
 from workers.consumer.store import Lease, LeaseStore
+from workers.governance.retention import Place, Retention, Rule
 from workers.janitor import Janitor, Lost
 from workers.janitor import Metrics as JanitorMetrics
 from workers.redact import CallRedactor
@@ -377,6 +380,35 @@ async def test_a_worker_can_index_calls_and_rebuild(
             await working
         assert await indexes.rebuild(settings, kind, RedisSource(mine, kind)) == 2
         await reader.close()
+
+
+async def test_governance_erases_holds_reports_and_audits(url: str) -> None:
+    """Also what the users of other workers read and write meanwhile."""
+    async with (
+        client_of(url_for("admin", url)) as admin,
+        client_of(url_for("govern", url)) as mine,
+        publisher_at(url_for("gateway", url)) as publisher,
+    ):
+        await check(mine)
+        for call_id in ("CA1", "CA2"):
+            await plant(admin, call_id)
+        await admin.xgroup_create("cs:{p53}:events", "theirs", id="0")
+        await admin.xreadgroup("theirs", "c1", {"cs:{p53}:events": ">"}, count=9)
+        sweeper, _ = sweeper_of(mine, Retention((Rule(None, None, {Place.STREAMS: 9_999_999}),)))
+        governance = sweeper.governance
+        assert await governance.hold("CA2", ANN, "case 7") == "placed"
+        await governance.request("CA1", ANN, "her wish")
+        await sweeper.sweep()
+        assert (await governance.find("CA1"))["redis"] == 0
+        assert await governance.release("CA2", ANN, "closed")
+        assert await governance.stores[0].describe()
+        for each in sweeper.redis:
+            await each.set_expiry(["CA2"], 500)
+        assert await governance.trail.trim(ago_ms(-60), 0.0, "ann") > 0
+        assert (await governance.trail.verify())[1] == []
+        open_stream(publisher, "CA1").publish(final("late"))
+        await eventually(lambda: not publisher.buffered_events)
+        assert (await governance.find("CA1"))["redis"] == 0
     assert refused(url) == []
 
 
@@ -492,6 +524,35 @@ async def test_readers_of_redacted_text_can_follow_calls(url: str) -> None:
         assert await client.xrange("cs:{p53}:redacted")
         assert await client.xrevrange("cs:{p53}:redacted")
     assert refused(url) == []
+
+
+@pytest.mark.parametrize("rules", _USERS, ids=lambda rules: rules[1])
+def test_every_worker_with_a_consumer_group_may_read_the_ledger(rules: list[str]) -> None:
+    """Symptom to prevent: commit.lua is refused, and the first dead letter stops a partition."""
+    if any(rule.startswith("%RW~cs:{p*}:consumer:") for rule in rules):
+        assert "%R~cs:{p*}:erased" in rules
+        assert "+hget" in rules
+
+
+@pytest.mark.parametrize("name", _NAMES)
+async def test_only_governance_deletes_from_the_ledger_and_the_trail(
+    server_url: str, name: str
+) -> None:
+    deletions: list[tuple[str | int, ...]] = [
+        ("HDEL", "cs:{p53}:erased", "CA1"),
+        ("DEL", "cs:{p53}:erased"),
+        ("HDEL", "cs:{p53}:held", "CA1"),
+        ("XDEL", "cs:audit", "1-0"),
+        ("XTRIM", "cs:audit", "MAXLEN", 0),
+        ("DEL", "cs:audit"),
+    ]
+    with client_for(name, server_url) as client:
+        for command in deletions:
+            if name == "govern":
+                client.execute_command(*command)
+                continue
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class MemoryStore:
     whose: dict[str, tuple[str, str]] = field(default_factory=dict)  # tenant, carrier
     live: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     expires_ms: dict[str, int] = field(default_factory=dict)
+    erased: dict[str, tuple[str, str] | None] = field(default_factory=dict)  # and their owners
     _added_ms: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     async def append(
@@ -104,7 +105,7 @@ class MemoryStore:
 
     def _append(
         self, keys: Sequence[str], stream_header: bytes, payload: bytes, age_ms: int = 0
-    ) -> int:
+    ) -> int | PublishError:
         _, _, events_key, live_key = keys
         stream = msgspec.msgpack.decode(stream_header, type=_Stream)
         first, ends_stream, events, lapsed_at_ms = msgspec.msgpack.decode(payload, type=_Batch)
@@ -112,6 +113,8 @@ class MemoryStore:
         expire_ms = now_ms + 1000 * stream.retention_s
         self._expire(now_ms)
         call_id, writers_key, call_key = self._find(stream, keys, expire_ms)
+        if call_id in self.erased:
+            return PublishError("call-erased")
         tenant, _ = self.whose.get(writers_key, (stream.tenant or DEFAULT_TENANT, ""))
         owner = self.owners[writers_key].setdefault(stream.stream_id, Owner())
         member, live = f"{call_id} {stream.stream_id}", self.live[live_key]
@@ -163,12 +166,18 @@ class MemoryStore:
         """Return a call's id and keys; derived ones if another call has its id."""
         call_id, writers_key, call_key = stream.call_id, *keys[:2]
         mine = (stream.tenant, stream.carrier)
-        while stream.tenant and self.whose.get(writers_key, mine) != mine:
-            self.expires_ms[writers_key] = max(self.expires_ms[writers_key], expire_ms)
+        while stream.tenant and self._owner(call_id, writers_key, mine) != mine:
+            if writers_key in self.expires_ms:
+                self.expires_ms[writers_key] = max(self.expires_ms[writers_key], expire_ms)
             others, call_id = call_id, f"{stream.tenant}.{stream.carrier}.{call_id}"
             writers_key = writers_key.removesuffix(others) + call_id
             call_key = call_key.removesuffix(others) + call_id
         return call_id, writers_key, call_key
+
+    def _owner(
+        self, call_id: str, writers_key: str, mine: tuple[str | None, str | None]
+    ) -> tuple[str | None, str | None]:
+        return self.whose.get(writers_key) or self.erased.get(call_id) or mine
 
     def _trim(self, key: str, length: int, oldest_ms: int) -> None:
         added_ms = self._added_ms[key]

@@ -497,6 +497,59 @@ async def test_owner_of_an_id_is_kept_while_another_call_with_the_id_exists(redi
             assert 400 < await client.ttl(key) <= 500
 
 
+async def erase(store: Store, call_id: str = "CA1", owner: str = "default twilio") -> None:
+    """Record that a call was erased, as the ledger does, and delete the owner of its id."""
+    keys = keys_in(partition_of("CA1", PARTITIONS), call_id)
+    if isinstance(store, MemoryStore):
+        tenant, _, carrier = owner.partition(" ")
+        store.erased[call_id] = (tenant, carrier) if owner else None
+        store.whose.pop(keys.writers, None)
+        return
+    assert isinstance(store, RedisStreams)
+    record = f'{{"owner": "{owner}"}}' if owner else "{}"
+    ledger = keys.live.replace(":live", ":erased")
+    await store._client.hset(ledger, call_id, record)  # noqa: SLF001
+    await store._client.delete(keys.writers)  # noqa: SLF001
+
+
+async def refusal(store: Store, call_id: str, owner: tuple[str, ...], stream_id: str) -> str:
+    """Write a final that must be refused; return why it was."""
+    header = pack_stream("1", call_id, stream_id, 7, "g1", 30_000, 500, 1000, _DAY_MS, *owner)
+    batch = pack_batch(1, [pack_event(["transcript.final", "at", "text", "x"])], ends_stream=False)
+    keys = keys_in(partition_of("CA1", PARTITIONS), call_id)
+    (reply,) = await store.append([AppendCall(keys, header, batch, 0)], 20.0)
+    assert isinstance(reply, PublishError)
+    assert not reply.info.retry
+    return reply.reason
+
+
+@pytest.mark.parametrize("owner", [("default", "twilio"), ()])
+@pytest.mark.parametrize("stream_id", ["MZ1", "MZ2"])
+async def test_erased_call_is_not_written_again(
+    store: Store, owner: tuple[str, ...], stream_id: str
+) -> None:
+    """Neither by its gateway, nor from a spool, nor as another stream of the call."""
+    await write(store, 5, 1, "a")
+    await erase(store)
+    assert await refusal(store, "CA1", owner, stream_id) == "call-erased"
+    assert await of_call(store, "CA1") == ["default 5 1 a"]
+    assert await lapsed(store) == []
+    assert await write(store, 5, 1, "b", call_id="CA2") == 0
+
+
+@pytest.mark.parametrize("known_owner", ["default twilio", ""])
+async def test_erased_id_of_another_owner_is_another_call(store: Store, known_owner: str) -> None:
+    await erase(store, owner=known_owner)
+    assert await refusal(store, "CA1", ("default", "twilio"), "MZ1") == "call-erased"
+    if not known_owner:
+        assert await refusal(store, "CA1", _OTHER, "MZ1") == "call-erased"
+        return
+    assert await write(store, 5, 1, "x", owner=_OTHER) == 0
+    assert await of_call(store, "default.talkdesk.CA1") == ["default 5 1 x"]
+    await erase(store, "default.talkdesk.CA1", "default talkdesk")
+    assert await refusal(store, "CA1", _OTHER, "MZ1") == "call-erased"
+
+
 class Batch(NamedTuple):
     epoch: int
     gateway: str

@@ -9,9 +9,12 @@ from typing import Final
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry
 
 from common.admin_tokens import AdminTokens
 from gateway.redis_client.client import RedisClient
+from workers.governance.recorder import Metrics, Recorder
+from workers.governance.trail import Trail
 from workers.relay.sign_in import cross_site
 from workers.relay.sign_in.admin_links import AdminLinks, TokenScope
 from workers.relay.sign_in.audit import Audit
@@ -72,15 +75,19 @@ class SignIn:
 
 
 @contextlib.asynccontextmanager
-async def signing_in(settings: Settings, client: RedisClient) -> AsyncIterator[SignIn]:
+async def signing_in(
+    settings: Settings, client: RedisClient, registry: CollectorRegistry
+) -> AsyncIterator[SignIn]:
     """Create what signing in needs, for as long as the context lasts.
 
     Args:
         settings: who may sign in.
-        client: stores sessions that were signed out; its creator closes it.
+        client: stores sessions that were signed out, and the audit trail; its creator closes it.
+        registry: of the metrics.
     """
     keys = Keyring([secret.get_secret_value() for secret in settings.secret])
-    audit = Audit(time.monotonic)
+    recorder = Recorder(Trail(client), Metrics(registry))
+    audit = Audit(time.monotonic, recorder.record, time.time)
     signed_out = CachedSignedOut(RedisSignedOut(client, time.time), time.monotonic)
     gate = Gate(
         keys,
@@ -92,7 +99,10 @@ async def signing_in(settings: Settings, client: RedisClient) -> AsyncIterator[S
     )
     # Without cookies: the requests of different users must not be connected.
     jar = DummyCookieJar()
-    async with ClientSession(timeout=_HTTP_TIMEOUT, trust_env=True, cookie_jar=jar) as http:
+    async with (
+        recorder.running(),
+        ClientSession(timeout=_HTTP_TIMEOUT, trust_env=True, cookie_jar=jar) as http,
+    ):
         yield SignIn(gate, audit, signed_out, settings, keys, _provider(settings, http))
 
 

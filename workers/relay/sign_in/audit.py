@@ -3,16 +3,19 @@
 One line per action, without content and without tokens:
 
     call-opened who=ann subject=link:b1f0 role=agent text=redacted ip=10.0.0.7 call_id=CA1 tenant=b
+
+The same fields are an entry of the audit trail (`workers/governance/trail.py`).
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from common.throttle import Throttle
+from gateway.transcript.encode import rfc3339_ms
 from workers.relay.sign_in.viewer import Viewer
 
 _PLAIN: Final = re.compile(r"[\w.:@/+%~-]+", re.ASCII)
@@ -37,10 +40,19 @@ class Audit:
 
     Args:
         monotonic_s: the monotonic clock, in seconds.
+        record: appends an entry to the audit trail, without waiting.
+        wall_s: the current time, in Unix seconds.
     """
 
-    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        monotonic_s: Callable[[], float],
+        record: Callable[[Mapping[str, str | None]], None],
+        wall_s: Callable[[], float],
+    ) -> None:
         self._refusals = Throttle(monotonic_s)
+        self._record = record
+        self._wall_s = wall_s
 
     def note(
         self,
@@ -52,7 +64,7 @@ class Audit:
         tenant: str | None = None,
     ) -> None:
         """Write the line of a viewer's action, with the call that it concerns, if any."""
-        _write(action, **_fields(viewer), ip=ip, call_id=call_id, tenant=tenant)
+        self._write(action, **_fields(viewer), ip=ip, call_id=call_id, tenant=tenant)
 
     def refuse(
         self, reason: str, ip: str | None, viewer: Viewer | None = None, call_id: str | None = None
@@ -69,7 +81,7 @@ class Audit:
         if suppressed is not None:
             fields = _fields(viewer) if viewer else {}
             more = {"suppressed": str(suppressed)} if suppressed else {}
-            _write("refused", reason=reason, **fields, ip=ip, call_id=call_id, **more)
+            self._write("refused", reason=reason, **fields, ip=ip, call_id=call_id, **more)
 
     def mint(self, holder: str, outcome: str, ip: str | None, link: Viewer | None) -> None:
         """Write the line of a request for a link.
@@ -83,7 +95,7 @@ class Audit:
         fields = {f"link_{name}": value for name, value in _fields(link).items()} if link else {}
         scope = link.scope if link else None
         call_id, tenant = (scope.call_id, scope.tenant) if scope else (None, None)
-        _write(
+        self._write(
             "link-minted",
             who=holder,
             outcome=outcome,
@@ -94,6 +106,11 @@ class Audit:
             tenant=tenant,
         )
 
+    def _write(self, slug: str, **fields: str | None) -> None:
+        parts = [slug, *(f"{name}={_quoted(value)}" for name, value in fields.items() if value)]
+        _log.info("%s", " ".join(parts))
+        self._record({"at": rfc3339_ms(self._wall_s()), "action": slug, **fields})
+
 
 def _fields(viewer: Viewer) -> dict[str, str | None]:
     return {
@@ -102,11 +119,6 @@ def _fields(viewer: Viewer) -> dict[str, str | None]:
         "role": viewer.role,
         "text": viewer.text,
     }
-
-
-def _write(slug: str, **fields: str | None) -> None:
-    parts = [slug, *(f"{name}={_quoted(value)}" for name, value in fields.items() if value)]
-    _log.info("%s", " ".join(parts))
 
 
 def _quoted(value: str) -> str:

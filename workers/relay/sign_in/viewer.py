@@ -28,6 +28,7 @@ class Permission(StrEnum):
     TIMELINE = "timeline"
     MICROPHONE = "mic"  # transcribe the viewer's own microphone
     LINKS = "links"  # create links
+    ERASE = "erase"  # erase calls
 
 
 PERMISSIONS: Final = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientSession, CookieJar, web
+from prometheus_client import CollectorRegistry
 
 from common.serving import listening
 from gateway.redis_client.client import create_client
@@ -40,7 +41,10 @@ async def serving(redis_url: str, **values: Any) -> AsyncIterator[Relay]:
     made = settings(public_url=url, **values)
     client = create_client(redis_url, timeout_s=0.3)
     app = web.Application()
-    async with contextlib.aclosing(client), signing_in(made, client) as sign_in:
+    async with (
+        contextlib.aclosing(client),
+        signing_in(made, client, CollectorRegistry()) as sign_in,
+    ):
 
         async def whoami(request: web.Request) -> web.Response:
             return web.Response(text=(await sign_in.gate.viewer_of(request)).name)

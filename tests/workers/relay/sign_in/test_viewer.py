@@ -40,7 +40,7 @@ def test_roles_have_their_permissions() -> None:
         Role.AGENT: {"calls", "mic"},
         Role.SUPERVISOR: {"calls", "timeline", "mic"},
         Role.AUDITOR: {"calls", "timeline"},
-        Role.ADMIN: {"calls", "timeline", "mic", "links"},
+        Role.ADMIN: {"calls", "timeline", "mic", "links", "erase"},
     }
 
 

@@ -1,0 +1,83 @@
+"""Legal holds: calls that are neither erased nor deleted when their time is over.
+
+cs:{pNN}:held   hash: call_id -> JSON, a `Hold`
+"""
+
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.redis_client.client import RedisClient
+from gateway.transcript.keys import partition_key
+from workers.governance.calls import homes
+from workers.governance.table import Table, text
+
+_HOLD: Final = Path(__file__).with_name("hold.lua").read_text(encoding="utf-8")
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A legal hold.
+
+    Attributes:
+        at: when it was placed, RFC 3339.
+        who: who placed it.
+        reason: why.
+    """
+
+    at: str
+    who: str
+    reason: str
+
+
+class Holds:
+    """The operations of legal holds.
+
+    Every method raises `PublishError` if Redis is unavailable or refuses the command.
+
+    Args:
+        client: from `create_client`.
+        partitions: the number of partitions, fixed at installation.
+    """
+
+    def __init__(self, client: RedisClient, partitions: int) -> None:
+        self._table = Table(client, "held", partitions)
+
+    async def place(self, call_id: str, hold: Hold) -> str:
+        """Place a hold; return `placed`, `held` if there is one already, or `erased`."""
+        record = msgspec.json.encode(hold).decode()
+        outcomes = []
+        for partition in homes(call_id, self._table.partitions):
+            keys = [partition_key(partition, name) for name in ("held", "erased")]
+            outcomes.append(text(await self._table.eval(_HOLD, keys, call_id, record)))
+        if "erased" in outcomes:
+            await self._table.delete(call_id)
+            return "erased"
+        return outcomes[0]
+
+    async def lift(self, call_id: str) -> bool:
+        """Lift a hold; return False if there is none."""
+        return await self._table.delete(call_id)
+
+    async def get(self, call_id: str) -> Hold | None:
+        """Return the hold of a call; None if there is none."""
+        record = await self._table.get(call_id)
+        return None if record is None else _read(record)
+
+    async def held(self, call_ids: Collection[str]) -> set[str]:
+        """Return those of the calls that are held."""
+        return set(await self._table.get_all(call_ids))
+
+    async def all(self) -> AsyncIterator[tuple[str, Hold]]:
+        """Yield all holds."""
+        async for call_id, record in self._table.all():
+            yield call_id, _read(record)
+
+
+def _read(record: str) -> Hold:
+    """Return a hold; one that is damaged holds nevertheless."""
+    try:
+        return msgspec.json.decode(record, type=Hold)
+    except msgspec.DecodeError:
+        return Hold("", "", "")

@@ -1,0 +1,178 @@
+"""The ledger of erased calls, which every writer consults.
+
+    cs:{pNN}:erased    hash: call_id -> JSON, an `Erasure`
+    cs:{pNN}:erasing   set: the calls of which something may be left
+
+The gateways' script `append.lua` and the workers' `commit.lua` write nothing of its calls.
+Writers to other stores may ask `erased`; stores are searched once more ten minutes later, in case
+one was slow. The ledger never expires: a backup may be restored at any time.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.redis_client.client import RedisClient
+from gateway.transcript.keys import partition_key, partition_of
+from workers.governance.calls import homes
+from workers.governance.table import Table, text
+
+_RECORD: Final = Path(__file__).with_name("record.lua").read_text(encoding="utf-8")
+_MOST_LINE: Final = 4096
+
+
+class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record of the ledger.
+
+    Attributes:
+        at: when it was requested, RFC 3339.
+        who: who requested it.
+        reason: why.
+        owner: `<tenant> <carrier>` of the call, if known: the same id of another one is another
+            call.
+        done: when nothing of the call was left in any store, RFC 3339; absent until then.
+    """
+
+    at: str
+    who: str
+    reason: str
+    owner: str | None = None
+    done: str | None = None
+
+
+class Line(Erasure, frozen=True, omit_defaults=True, kw_only=True):
+    """A record of an exported ledger."""
+
+    call_id: str
+
+
+class Recorded(StrEnum):
+    """What became of a request to erase a call."""
+
+    RECORDED = "recorded"
+    ERASED = "erased"  # it was recorded before
+    HELD = "held"  # refused: a legal hold
+    LIVE = "live"  # refused: the call has not ended
+
+
+class LedgerFileError(Exception):
+    """A file is not an exported ledger. The message names the line."""
+
+
+class Ledger:
+    """The operations of the ledger.
+
+    Every method raises `PublishError` if Redis is unavailable or refuses the command.
+
+    Args:
+        client: from `create_client`.
+        partitions: the number of partitions, fixed at installation.
+    """
+
+    def __init__(self, client: RedisClient, partitions: int) -> None:
+        self._table = Table(client, "erased", partitions)
+
+    async def erased(self, call_ids: Collection[str]) -> set[str]:
+        """Return those of the calls that were erased."""
+        return set(await self._table.get_all(call_ids))
+
+    async def get(self, call_id: str) -> Erasure | None:
+        """Return the record of a call; None if it was not erased."""
+        record = await self._table.get(call_id)
+        return None if record is None else read(record)
+
+    async def record(self, call_id: str, erasure: Erasure, *, even_live: bool = False) -> Recorded:
+        """Record that a call is erased, unless it is held or, by default, live."""
+        partitions = homes(call_id, self._table.partitions)
+        first = partition_of(call_id, self._table.partitions)
+        # Holds are in all partitions; a stream is live in one of them. So the other ones first.
+        ordered = [*(each for each in partitions if each != first), first]
+        outcomes = []
+        for partition in ordered:
+            outcome = await self._record(partition, call_id, erasure, even_live=even_live)
+            outcomes.append(outcome)
+            if outcome in (Recorded.HELD, Recorded.LIVE):
+                if Recorded.ERASED not in outcomes:
+                    await self._table.delete(call_id)
+                return outcome
+        return Recorded.RECORDED if Recorded.RECORDED in outcomes else Recorded.ERASED
+
+    async def _record(
+        self, partition: int, call_id: str, erasure: Erasure, *, even_live: bool
+    ) -> Recorded:
+        keys = [partition_key(partition, name) for name in ("erased", "erasing")]
+        record = msgspec.json.encode(erasure).decode()
+        reply = await self._table.eval(_RECORD, keys, call_id, record, int(even_live))
+        return Recorded(text(reply))
+
+    async def note_owner(self, call_id: str) -> None:
+        """Record who owns a call's id, before its keys are deleted."""
+        erasure = await self.get(call_id)
+        if erasure is None or erasure.owner:
+            return
+        partitions = homes(call_id, self._table.partitions)
+        keys = [partition_key(each, f"writers:{call_id}") for each in partitions]
+        owners = await self._table.exchange([("HGET", key, ":owner") for key in keys])
+        if owner := next((text(each) for each in owners if each is not None), None):
+            owned = msgspec.structs.replace(erasure, owner=owner)
+            await self._table.put(call_id, msgspec.json.encode(owned).decode())
+
+    async def mark_done(self, call_id: str, at: str) -> None:
+        """Record that nothing of a call is left."""
+        if erasure := await self.get(call_id):
+            done = msgspec.structs.replace(erasure, done=at)
+            await self._table.put(call_id, msgspec.json.encode(done).decode())
+        partitions = homes(call_id, self._table.partitions)
+        keys = [partition_key(each, "erasing") for each in partitions]
+        await self._table.exchange([("SREM", key, call_id) for key in keys])
+
+    async def pending(self) -> set[str]:
+        """Return the calls of which something may be left."""
+        keys = [partition_key(each, "erasing") for each in range(self._table.partitions)]
+        replies = await self._table.exchange([("SMEMBERS", key) for key in keys])
+        return {text(call_id) for members in replies for call_id in members}
+
+    async def all(self) -> AsyncIterator[tuple[str, Erasure]]:
+        """Yield all records."""
+        async for call_id, record in self._table.all():
+            yield call_id, read(record)
+
+    async def count(self) -> int:
+        """Return how many calls were erased."""
+        return await self._table.count()
+
+
+def read(record: str | bytes) -> Erasure:
+    """Return a record; one that is damaged is an erasure nevertheless."""
+    try:
+        return msgspec.json.decode(record, type=Erasure)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Erasure("", "", "")
+
+
+def line_of(call_id: str, erasure: Erasure) -> str:
+    """Return the line of a record in an exported ledger."""
+    line = Line(call_id=call_id, **msgspec.structs.asdict(erasure))
+    return msgspec.json.encode(line).decode()
+
+
+def read_lines(lines: Iterable[str]) -> list[tuple[str, Erasure]]:
+    """Return the records of an exported ledger.
+
+    Raises:
+        LedgerFileError: a line is not a record.
+    """
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = msgspec.json.decode(line[:_MOST_LINE], type=Line)
+        except (msgspec.DecodeError, ValueError):
+            raise LedgerFileError(f"line {number} is not a record of a ledger") from None
+        fields = {name: getattr(record, name) for name in Erasure.__struct_fields__}
+        found.append((record.call_id, Erasure(**fields)))
+    return found
