@@ -10,6 +10,9 @@
 -- The attempt is written before anything is sent. If the worker crashes, the claim expires, another
 -- worker begins another attempt, and the history shows an attempt without an end.
 --
+-- Nothing of a call that was erased is sent. The ledger, the hash `erased` of the partition, is not
+-- among the keys, because a user needs permission to write to each of these.
+--
 -- Returns {token, attempts, ms since the first attempt, message}, or {} if the call is not due.
 
 local time = redis.call('TIME')
@@ -17,6 +20,10 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) > now_ms then
   return {}
+end
+local ledger = string.match(KEYS[1], '^cs:{p%d+}:') .. 'erased'
+if redis.call('HGET', ledger, ARGV[1]) then
+  redis.call('DEL', KEYS[2])
 end
 local message = redis.call('LINDEX', KEYS[2], 0)
 if not message then -- it was deleted, or it expired

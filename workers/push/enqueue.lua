@@ -10,7 +10,9 @@
 --       3 longest queue   4 most calls that wait, per subscription   5 most dead letters
 --       then for each message: subscription, call, the message
 --
--- Returns how many messages were added to queues; the others became dead letters.
+-- Messages of calls that were erased are dropped; see claim.lua about the ledger.
+--
+-- Returns how many messages were added to queues; the others became dead letters or were dropped.
 
 local SEEN = 1000 -- more than a worker handles before it commits its position
 
@@ -19,13 +21,17 @@ local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[1] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[1]) then
   return 0
 end
+local ledger = string.match(KEYS[1], '^cs:{p%d+}:') .. 'erased'
 local added = 0
 for i = 1, (#KEYS - 2) / 3 do
   local due, queue, dead = KEYS[3 * i], KEYS[3 * i + 1], KEYS[3 * i + 2]
   local subscription, call, message = ARGV[3 * i + 3], ARGV[3 * i + 4], ARGV[3 * i + 5]
   redis.call('SADD', KEYS[2], subscription)
   local waits = redis.call('ZSCORE', due, call)
-  if redis.call('LLEN', queue) >= tonumber(ARGV[3])
+  local is_erased = redis.call('HGET', ledger, call)
+  if is_erased then -- nothing of it is kept
+    redis.call('DEL', queue)
+  elseif redis.call('LLEN', queue) >= tonumber(ARGV[3])
     or not waits and redis.call('ZCARD', due) >= tonumber(ARGV[4]) then
     redis.call('XADD', dead, 'MAXLEN', '~', ARGV[5], '*', 'call_id', call, 'message', message,
       'reason', 'queue-full', 'attempts', '0')

@@ -143,6 +143,19 @@ async def test_deleted_queue_is_skipped(client: RedisClient, outbox: Outbox) -> 
     assert await outbox.waiting(range(4), ["crm"]) == {"crm": (0, 0)}
 
 
+async def test_nothing_of_an_erased_call_is_sent_or_kept(
+    client: RedisClient, outbox: Outbox
+) -> None:
+    for call in ("CA1", "CA2"):
+        await add(outbox, 1, call, event="")
+    await client.hset("cs:{p03}:erased", "CA1", "{}")
+    assert await outbox.claim(_CALL, 60) is None
+    assert await add(outbox, 2, event="") == 0
+    assert not await client.exists("cs:{p03}:push:queue:crm:CA1")
+    assert await outbox.due([3], {"crm": 5}) == [DueCall(3, "crm", "CA2")]
+    assert await outbox.claim(DueCall(3, "crm", "CA2"), 60)
+
+
 async def test_unavailable_redis_is_reported() -> None:
     client = create_client("redis://127.0.0.1:1")
     outbox = Outbox(client, Limits(), "w1")
