@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import execute
 from gateway.transcript.keys import partition_key
 from workers.archive import manifest as proofs
 from workers.archive.evidence import SOURCES, Evidence
@@ -21,6 +22,7 @@ from workers.client import reading
 _log = logging.getLogger("workers.archive")
 
 _MAX_CONFLICTS: Final = 5  # with other workers, before the call is tried again later
+_TIMEOUT_S: Final = 5.0
 
 
 class Result(StrEnum):
@@ -31,6 +33,7 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"  # its newest revision has everything
     LIVE = "live"  # a stream has not ended; its end makes the call due again
     GONE = "gone"  # Redis has no event of it, nor has the archive
+    ERASED = "erased"  # an operator erased it; nothing is archived
 
 
 class Metrics:
@@ -46,7 +49,8 @@ class Metrics:
         self.calls_total = counter(
             "archive_calls_total",
             "Calls that were due, by text and result: complete or incomplete (a revision was "
-            "written), unchanged, live (not over), gone (deleted or expired before).",
+            "written), unchanged, live (not over), gone (deleted or expired before), "
+            "erased (by an operator).",
             "text",
             "result",
         )
@@ -113,6 +117,8 @@ class Archiver:
 
     async def _try(self, partition: int, call_id: str) -> Result | None:
         """Try once; return None if another worker has written something meanwhile."""
+        if await self._is_erased(partition, call_id):
+            return Result.ERASED
         found = await self._store.revisions(call_id)
         if found.manifest and await self._is_unchanged(partition, found.manifest):
             return Result.UNCHANGED
@@ -124,8 +130,17 @@ class Archiver:
         revision = proofs.make_revision(evidence)
         if not await self._store.write(revision, found.next):
             return None
+        if await self._is_erased(partition, call_id):  # after it was read
+            await self._store.delete_call(call_id)
+            return Result.ERASED
         self._metrics.bytes_total.inc(sum(each.size for each in revision.manifest.files.values()))
         return self._report(revision.manifest, found.next)
+
+    async def _is_erased(self, partition: int, call_id: str) -> bool:
+        """Return whether a call is in the ledger of erased calls."""
+        key = partition_key(partition, "erased")
+        found = await execute(self._client, "HGET", key, call_id, timeout_s=_TIMEOUT_S)
+        return found is not None
 
     async def _is_unchanged(self, partition: int, manifest: Manifest) -> bool:
         """Return whether Redis has nothing that was not read before."""

@@ -14,9 +14,11 @@ from gateway.transcript.keys import encode_id, partition_key, partition_of
 from tests.workers.archive.a_worker import Worker, forget
 from tests.workers.archive.calls import Fields, Story, alert, publish, whole, wrapup
 from workers.archive.archiver import Result
+from workers.archive.manifest import Revision
 from workers.archive.objects import Item, Objects, StoreError, open_objects
 from workers.archive.record import Text
 from workers.archive.settings import Settings
+from workers.archive.store import ArchiveStore
 from workers.archive.verify import State
 from workers.client import EventError, read_event
 from workers.consumer import Received
@@ -178,6 +180,30 @@ async def test_call_that_was_deleted_before_is_counted(
     assert (await worker.revision(), worker.count(Result.GONE)) == (0, 1)
     assert caplog.messages == ["archive-gone call_id=CA1 text=raw"]
     assert await worker.due() == []
+
+
+async def test_erased_call_is_not_archived(client: RedisClient, tmp_path: Path) -> None:
+    worker = Worker(client, tmp_path)
+    await client.hset("cs:{p53}:erased", "CA1", "{}")
+    await finish(worker, whole())
+    assert (await worker.revision(), worker.count(Result.ERASED)) == (0, 1)
+    assert await worker.due() == []
+
+
+async def test_call_that_is_erased_while_it_is_archived_leaves_no_file(
+    single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = ArchiveStore.write
+
+    async def write_and_erase(store: ArchiveStore, revision: Revision, number: int) -> bool:
+        await single.hset("cs:{p53}:erased", "CA1", "{}")
+        return await write(store, revision, number)
+
+    monkeypatch.setattr(ArchiveStore, "write", write_and_erase)
+    worker = Worker(single, tmp_path)
+    await finish(worker, whole())
+    assert worker.count(Result.ERASED) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # noqa: ASYNC240
 
 
 async def test_hole_is_in_the_manifest_and_in_the_log(
