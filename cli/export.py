@@ -1,6 +1,7 @@
 """`./run export`: the transcript of one call as a file, from the archive or from Redis."""
 
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,17 @@ import typer
 from cli import events, running
 from cli.archive import opened, read_id
 from cli.errors import CommandError
+from cli.govern import actor
 from common.settings import load
+from gateway.transcript.encode import rfc3339_ms
 from workers.archive.evidence import Evidence
 from workers.archive.folding import Problem
 from workers.archive.formats import FORMATS
 from workers.archive.reading import locate, read_into
 from workers.archive.record import CallRecord, Text
 from workers.archive.settings import Settings
+from workers.governance.stores import StoreError
+from workers.governance.trail import Trail
 
 
 class Format(StrEnum):
@@ -59,7 +64,9 @@ def export(
 
     A call that is live is written as far as it is known. What is missing is named on stderr.
     """
-    record, problems = running.run(_read(read_id(call_id), text, source, redis_url))
+    call = read_id(call_id)
+    record, problems = running.run(_read(call, text, source, redis_url))
+    running.run(_note(redis_url, call, text))
     for problem in problems:
         typer.echo(f"incomplete: {problem}", err=True)
     content = FORMATS[file_format](record).encode()
@@ -82,6 +89,18 @@ async def _read(call_id: str, text: Text, source: Source | None, redis_url: str)
         if source is Source.ARCHIVE:
             raise CommandError(f"the archive has no {text} text of the call {call_id}")
     return await _live(redis_url, call_id, text)
+
+
+async def _note(redis_url: str, call_id: str, text: Text) -> None:
+    """Append the export to the audit trail, if Redis is available and the user may."""
+    who = actor()
+    entry = {"action": "call-exported", "who": who.name, "subject": who.subject, "text": text}
+    try:
+        async with events.connect(redis_url) as redis:
+            at = rfc3339_ms(time.time())
+            await Trail(redis).append([{"at": at, **entry, "call_id": call_id}])
+    except (CommandError, StoreError):
+        typer.echo("not in the audit trail: Redis is unavailable, or the user may not", err=True)
 
 
 async def _archived(settings: Settings, call_id: str, text: Text) -> _Found | None:

@@ -78,14 +78,14 @@ async def _erase(redis_url: str, calls: list[str], reason: str, *, even_live: bo
         recorded, is_refused = [], False
         for call_id in calls:
             outcome = await governed.governance.request(
-                call_id, _actor(), reason, even_live=even_live
+                call_id, actor(), reason, even_live=even_live
             )
             if refusal := _REFUSED.get(outcome):
                 is_refused = True
                 typer.echo(f"{call_id}: {refusal}", err=True)
             else:
                 recorded.append(call_id)
-        walked = await governed.governance.carry_out(recorded, _actor()) if recorded else Walked()
+        walked = await governed.governance.carry_out(recorded, actor()) if recorded else Walked()
     return _report(recorded, walked) and not is_refused
 
 
@@ -138,7 +138,7 @@ async def _hold(redis_url: str, calls: list[str], reason: str) -> bool:
     outcomes = []
     async with _opened(redis_url) as governed:
         for call_id in calls:
-            outcome = await governed.governance.hold(call_id, _actor(), reason)
+            outcome = await governed.governance.hold(call_id, actor(), reason)
             outcomes.append(outcome)
             texts = {"placed": "held", "held": "held before", "erased": "not held: it was erased"}
             typer.echo(f"{call_id}: {texts[outcome]}", err=outcome == "erased")
@@ -160,7 +160,7 @@ async def _release(redis_url: str, calls: list[str], reason: str) -> bool:
     lifted = []
     async with _opened(redis_url) as governed:
         for call_id in calls:
-            is_lifted = await governed.governance.release(call_id, _actor(), reason)
+            is_lifted = await governed.governance.release(call_id, actor(), reason)
             lifted += [call_id] if is_lifted else []
             typer.echo(f"{call_id}: {'released' if is_lifted else 'was not held'}")
         for each in governed.redis:
@@ -278,8 +278,8 @@ async def _reapply(redis_url: str, records: list[tuple[str, Erasure]]) -> bool:
                 continue
             await governance.keep_copy(call_id, erasure)
             calls.append(call_id)
-        await governance.note("ledger-reapplied", _actor(), None, calls=str(len(calls)))
-        walked = await governance.carry_out(calls, _actor()) if calls else Walked()
+        await governance.note("ledger-reapplied", actor(), None, calls=str(len(calls)))
+        walked = await governance.carry_out(calls, actor()) if calls else Walked()
     typer.echo(f"calls of the ledger: {len(calls)}")
     return _report([], walked) and len(calls) == len(records)
 
@@ -296,7 +296,8 @@ async def _opened(redis_url: str) -> AsyncIterator[Governed]:
         raise CommandError(error.detail or error.reason) from None
 
 
-def _actor() -> Actor:
+def actor() -> Actor:
+    """Return the user of this machine, as in the audit trail."""
     user = f"uid-{os.getuid()}"
     with suppress(KeyError, OSError):  # the user has no name
         user = getpass.getuser()

@@ -83,6 +83,17 @@ def test_live_call_is_exported_from_redis(run: Run, redis_url: str) -> None:
         assert err == "incomplete: stream MZ1 epoch 1: it has not ended\n"
 
 
+def test_export_is_in_the_audit_trail(run: Run, redis_url: str, archive: Path) -> None:
+    written(redis_url, archive)
+    run("export", "CA1", "--text", "raw", "--redis-url", redis_url)
+    _, out, _ = run("govern", "audit", "--redis-url", redis_url)
+    entry = json.loads(out)
+    assert (entry["action"], entry["call_id"], entry["text"]) == ("call-exported", "CA1", "raw")
+    unavailable = "redis://127.0.0.1:1"
+    code, _, err = run("export", "CA1", "--text", "raw", "--redis-url", unavailable)
+    assert (code, err) == (0, "not in the audit trail: Redis is unavailable, or the user may not\n")
+
+
 def test_redacted_text_is_the_default(run: Run, redis_url: str, archive: Path) -> None:
     written(redis_url, archive)
     words = [("inbound", "[name]")]
