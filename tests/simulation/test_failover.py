@@ -17,6 +17,8 @@ from tests.simulation.oracle import judge
 from tests.simulation.plan import Plan
 from tests.simulation.test_faults import DIALECTS, endpoint, last_event, plan
 
+pytestmark = pytest.mark.long
+
 type Faults = tuple[PlannedFault, ...]  # of the sessions, in order
 
 FAULTS = {

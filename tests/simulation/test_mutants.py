@@ -24,6 +24,8 @@ from tests.simulation.oracle import judge
 from tests.simulation.plan import Event, Fault, Plan
 from tests.simulation.world import Events, Evidence
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(60)
 
 

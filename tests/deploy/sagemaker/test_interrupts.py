@@ -5,6 +5,8 @@ import pytest
 from tests.deploy.sagemaker.conftest import Operator
 from tests.deploy.sagemaker.fake_aws import FakeAws
 
+pytestmark = pytest.mark.long
+
 UPDATE_WRITES = 8  # requests of an update that change something, at most
 each_moment = pytest.mark.parametrize("moment", range(UPDATE_WRITES))
 before_or_after = pytest.mark.parametrize("carries_out", [False, True], ids=["before", "after"])

@@ -80,9 +80,9 @@ def test_values_are_typed() -> None:
 
 
 def test_unknown_types_fields_and_values_are_accepted() -> None:
-    other = read_event("1-0", fields("assist.alert", 3, severity="high"))
+    other = read_event("1-0", fields("assist.mood", 3, severity="high"))
     assert isinstance(other, OtherEvent)
-    assert (other.other_type, other.n) == ("assist.alert", 3)
+    assert (other.other_type, other.n) == ("assist.mood", 3)
     gap = read_event("1-0", fields("transcript.gap", 1, track="a", from_ms=0, to_ms=1, cause="new"))
     assert "cause='new'" not in repr(gap)
     assert read_event("1-0", fields("stream.dtmf", 1, color="red")).n == 1

@@ -284,7 +284,7 @@ async def test_subscription_to_redacted_text_reads_no_raw_key(
         keys = ("~cs:{p*}:redacted", "~cs:{p*}:alerts", "~cs:{p*}:redacted-wrapups",
                 "~cs:{p*}:call:*:redacted", "~cs:{p*}:push:*", "~cs:push:*",
                 "~cs:{p*}:consumer:push-*", "~cs:{p*}:retry:push-*", "~cs:{p*}:dead:push-*",
-                "~cs:consumers:push-*")  # fmt: skip
+                "~cs:consumers:push-*", "%R~cs:{p*}:erased")  # fmt: skip
         await admin.execute_command("ACL", "SETUSER", "push", "on", ">pw", "+@all", *keys)
         try:
             limited = redis_url.replace("redis://", "redis://push:pw@")

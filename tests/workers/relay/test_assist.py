@@ -188,7 +188,7 @@ async def test_relay_of_redacted_text_reads_no_key_of_raw_text(redis_url: str) -
     reads = [each for each in seen if each.startswith(("XREAD", "XRANGE", "XREVRANGE"))]
     keys = {word for each in reads for word in each.split() if word.startswith("cs:")}
     suffixes = {key.rpartition(":")[2] for key in keys}
-    assert suffixes == {"redacted", Source.ALERTS, Source.REDACTED_WRAPUPS}
+    assert suffixes == {"redacted", "audit", Source.ALERTS, Source.REDACTED_WRAPUPS}
 
 
 def _until_ping(monitor: Any) -> list[str]:
@@ -267,8 +267,14 @@ async def test_alert_that_comes_before_the_redacted_call_is_listed(redis_url: st
         assert await row_of(ann, "CA1") == (1, "warning")
 
 
-_COMMANDS = "+time +get +set +exists +zrange +xread +xrange +xrevrange +ping +select +client"
-_KEYS = "%R~cs:{p*}:call:CA1 %R~cs:{p*}:events %R~cs:{p*}:live %RW~cs:relay:*"
+_COMMANDS = (
+    "+time +get +set +exists +hexists +zrange +xread +xrange +xrevrange +xadd +eval +ping +select"
+    " +client"
+)
+_KEYS = (
+    "%R~cs:{p*}:call:CA1 %R~cs:{p*}:events %R~cs:{p*}:live %R~cs:{p*}:erased %RW~cs:relay:*"
+    " %RW~cs:audit"
+)
 _OF_ALERTS = "%R~cs:{p*}:alerts %R~cs:{p*}:wrapups %R~cs:{p*}:redacted-wrapups %R~cs:{p*}:call:*"
 
 
