@@ -14,6 +14,8 @@ from tests.simulation.model import EndpointSpec, PlannedFault, StreamFault
 from tests.simulation.oracle import judge
 from tests.simulation.plan import Call, Event, Fault, Hangup, Plan
 
+pytestmark = pytest.mark.long
+
 TRACKS = ("inbound", "outbound")
 DIALECTS = tuple(DialectName)
 AT_S = 1.5  # during speech

@@ -21,7 +21,7 @@ from gateway.transcript.session_timeline import SessionTimeline
 from gateway.upstream.dialects.dialect import Answer, Speech
 from tests.speech import TWO_CITIES, plain_words, telephone_recording, word_error_rate
 
-pytestmark = pytest.mark.speech
+pytestmark = [pytest.mark.speech, pytest.mark.long]
 
 CHUNK_BYTES = 2560
 
