@@ -87,9 +87,7 @@ class Store:
 
         There are none if the call was erased, even if its keys are not deleted yet.
         """
-        if await self._is_erased(call_id):
-            return
-        async for entries in self._pages(await self._locate(text, call_id), after):
+        async for entries in self._pages(text, call_id, "", after):
             yield entries
 
     async def derived_history(
@@ -102,12 +100,20 @@ class Store:
             source: the stream.
             call_id: the call.
             after: the id.
+
+        There are none if the call was erased.
         """
-        own = (await self._locate(text, call_id)).removesuffix(_suffix(text))
-        async for entries in self._pages(f"{own}:{source}", after):
+        async for entries in self._pages(text, call_id, source, after):
             yield entries
 
-    async def _pages(self, key: str, after: str) -> AsyncIterator[list[Entry]]:
+    async def _pages(
+        self, text: Text, call_id: str, source: str, after: str
+    ) -> AsyncIterator[list[Entry]]:
+        key = await self._locate(text, call_id)
+        if await self._is_erased(key, call_id):
+            return
+        if source:
+            key = f"{key.removesuffix(_suffix(text))}:{source}"
         while True:
             async with self._turns:
                 entries = await reading.history(self._client, key, after=after)
@@ -120,11 +126,10 @@ class Store:
 
     async def tag(self, text: Text, call_id: str) -> str:
         """Return the beginning of the keys of a call's partition, `cs:{pNN}:`."""
-        return (await self._locate(text, call_id)).partition("call:")[0]
+        return _tag(await self._locate(text, call_id))
 
-    async def _is_erased(self, call_id: str) -> bool:
-        key = partition_key(partition_of(call_id, self.partitions), "erased")
-        return bool(await self._execute("HEXISTS", key, call_id))
+    async def _is_erased(self, key: str, call_id: str) -> bool:
+        return bool(await self._execute("HEXISTS", f"{_tag(key)}erased", call_id))
 
     async def _locate(self, text: Text, call_id: str) -> str:
         """Return the key of a call's stream."""
@@ -139,6 +144,10 @@ class Store:
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
         async with self._turns:
             return await execute(self._client, *command, timeout_s=_TIMEOUT_S)
+
+
+def _tag(key: str) -> str:
+    return key.partition("call:")[0]
 
 
 def _suffix(text: Text) -> str:

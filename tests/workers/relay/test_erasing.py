@@ -12,7 +12,9 @@ from tests.workers.governance.planting import ANN, governed
 from tests.workers.relay.a_relay import PATIENCE_S, Calls, Viewer, link_token, running, viewer
 from workers.governance.trail import Trail
 from workers.relay import erasing
-from workers.relay.sign_in.viewer import ALL_CALLS, Role, Scope
+from workers.relay.derived import Source
+from workers.relay.sign_in.viewer import ALL_CALLS, Role, Scope, Text
+from workers.relay.store import Store
 
 _PATH = "/api/calls/CA1"
 
@@ -119,3 +121,24 @@ async def test_call_that_was_erased_elsewhere_leaves_the_list(
         await until_listed(ann, {"CA1", "CA2"})
         await governed(client).governance.request("CA1", ANN, "r")
         await until_listed(ann, {"CA2"})
+
+
+@pytest.mark.parametrize("call_id", ["CA1", "default.twilio.CA1"])
+@pytest.mark.parametrize("text", list(Text))
+async def test_nothing_of_an_erased_call_is_read(
+    client: RedisClient, call_id: str, text: Text
+) -> None:
+    """Symptom: alerts and wrap-ups were shown until the worker `govern` had deleted them."""
+    store = Store(client, 64)
+    suffix = ":redacted" if text is Text.REDACTED else ""
+    for name in (f"call:{call_id}{suffix}", f"call:{call_id}:alerts"):
+        await client.xadd(f"cs:{{p53}}:{name}", {"type": "any"})
+
+    async def found() -> int:
+        own = [each async for each in store.history(text, call_id, "0")]
+        alerts = store.derived_history(text, Source.ALERTS, call_id, "0")
+        return len(own) + len([each async for each in alerts])
+
+    assert await found() == 2
+    await client.hset("cs:{p53}:erased", call_id, "{}")
+    assert await found() == 0
