@@ -19,7 +19,7 @@ _OLDEST_PYTHON: Final = "3.12"
 # "dev" contains all of them.
 EXTRAS: Final = ("otel", "kafka", "search-postgres", "workers", "wrapup", "local", "dev")
 GROUPS: Final = ("bridge",)  # of pyproject.toml, without the product's own dependencies
-OPTIONAL: Final = ("otel", "search-postgres")  # shipped to those who want them
+OPTIONAL: Final = ("otel", "kafka", "search-postgres")  # shipped to those who want them
 SHIPPED: Final = "local"  # everything that runs outside the development of the product
 
 # Licences that allow what the product does with a package: use it and distribute it unchanged.
