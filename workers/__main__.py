@@ -186,15 +186,15 @@ async def _govern(shared: Shared) -> AsyncIterator[Run]:
 
 
 _WORKERS: Final = {
-    "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "archive": Worker("archives calls that are over, with proof of completeness", _archive),
+    "assist": Worker("raises alerts by rules about what is said, or not said", _assist),
     "govern": Worker("erases calls, and deletes those whose time is over", _govern),
     "janitor": Worker("closes the streams of lost gateways", _janitor),
     "push": Worker("sends finals, alerts, wrap-ups and ends of calls to webhooks", _push),
     "redact": Worker("copies the events of all calls with sensitive values masked", _redact),
     "relay": Worker("serves live transcripts to browsers and programs", _relay),
-    "wrapup": Worker("summarizes calls by a language model, with citations", _wrapup),
     "search": Worker("indexes the words of all calls", _search),
+    "wrapup": Worker("summarizes calls by a language model, with citations", _wrapup),
 }
 
 
