@@ -46,6 +46,19 @@ def partition_of(call_id: str, partitions: int) -> int:
     return zlib.crc32(call_id.encode("ascii")) % partitions
 
 
+def homes(call_id: str, partitions: int) -> list[int]:
+    """Return the partitions that may contain the keys of a call.
+
+    It is one, unless the id may be the longer one, `<tenant>.<carrier>.<id>`, of a call whose plain
+    id another call has: its keys are in the partition of the plain id.
+    """
+    found = {partition_of(call_id, partitions): None}
+    tail = call_id.partition(".")[2]
+    while tail := tail.partition(".")[2]:
+        found[partition_of(tail, partitions)] = None
+    return list(found)
+
+
 def partition_key(partition: int, name: str) -> str:
     """Return the key `events` or `live`, which all calls of a partition share."""
     return f"cs:{{p{partition:02d}}}:{name}"

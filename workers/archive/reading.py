@@ -4,13 +4,12 @@ from typing import Final
 
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
-from gateway.transcript.keys import partition_key, partition_of
+from gateway.transcript.keys import homes, partition_key
 from workers.archive.evidence import SOURCES, Evidence
 from workers.archive.record import Text
 from workers.client import reading
 
 _TIMEOUT_S: Final = 5.0
-_LONG_ID_DOTS: Final = 2  # of `<tenant>.<carrier>.<id>`
 
 
 async def read_into(evidence: Evidence, client: RedisClient, partition: int, text: Text) -> int:
@@ -34,10 +33,10 @@ async def locate(client: RedisClient, call_id: str, text: Text, partitions: int)
     Raises:
         PublishError: Redis is unavailable or refuses the command.
     """
-    partition = partition_of(call_id, partitions)
-    parts = call_id.split(".", _LONG_ID_DOTS)
     suffix = next(iter(SOURCES[text].values()))
-    key = partition_key(partition, f"call:{call_id}{suffix}")
-    if len(parts) <= _LONG_ID_DOTS or await execute(client, "XLEN", key, timeout_s=_TIMEOUT_S):
-        return partition
-    return partition_of(parts[-1], partitions)
+    found = homes(call_id, partitions)
+    for partition in found if len(found) > 1 else ():
+        key = partition_key(partition, f"call:{call_id}{suffix}")
+        if await execute(client, "XLEN", key, timeout_s=_TIMEOUT_S):
+            return partition
+    return found[0]

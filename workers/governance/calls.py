@@ -1,10 +1,10 @@
-"""Call ids as people give them, and the partitions that may contain their keys. Pure."""
+"""Call ids as people give them, by the partitions that may contain their keys. Pure."""
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.transcript.keys import MAX_ID_CHARACTERS, encode_id, partition_of
+from gateway.transcript.keys import MAX_ID_CHARACTERS, encode_id, homes
 
 # Those of two calls with one id are longer than others by the names of a tenant and a carrier.
 _LONGEST: Final = 4 * MAX_ID_CHARACTERS
@@ -24,19 +24,6 @@ def as_in_events(text: str) -> str:
     if not text or len(text) > _LONGEST:
         raise CallIdError(f"a call id has 1 to {_LONGEST} characters")
     return text if _ENCODED.fullmatch(text) else encode_id(text)
-
-
-def homes(call_id: str, partitions: int) -> list[int]:
-    """Return the partitions that may contain the keys of a call.
-
-    It is one, unless the id may be the longer one, `<tenant>.<carrier>.<id>`, of a call whose plain
-    id another call has: its keys are in the partition of the plain id.
-    """
-    found = {partition_of(call_id, partitions): None}
-    tail = call_id
-    while tail := tail.partition(".")[2]:
-        found[partition_of(tail, partitions)] = None
-    return list(found)
 
 
 def by_partition(call_ids: Iterable[str], partitions: int) -> dict[int, list[str]]:

@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 
 from gateway.redis_client.client import RedisClient
-from gateway.transcript.keys import partition_key
-from workers.governance.calls import homes
+from gateway.transcript.keys import homes, partition_key
 from workers.governance.table import Table, text
 
 _HOLD: Final = Path(__file__).with_name("hold.lua").read_text(encoding="utf-8")

@@ -16,8 +16,7 @@ from typing import Final
 import msgspec
 
 from gateway.redis_client.client import RedisClient
-from gateway.transcript.keys import partition_key, partition_of
-from workers.governance.calls import homes
+from gateway.transcript.keys import homes, partition_key, partition_of
 from workers.governance.table import Table, text
 
 _RECORD: Final = Path(__file__).with_name("record.lua").read_text(encoding="utf-8")

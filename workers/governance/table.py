@@ -6,8 +6,8 @@ from typing import Any, Final
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import Command, drop_connections, exchange, execute
 from gateway.redis_client.errors import classify
-from gateway.transcript.keys import partition_key
-from workers.governance.calls import by_partition, homes
+from gateway.transcript.keys import homes, partition_key
+from workers.governance.calls import by_partition
 
 TIMEOUT_S: Final = 5.0
 _PAGE: Final = 500

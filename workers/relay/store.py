@@ -9,7 +9,7 @@ from redis.asyncio import RedisCluster
 
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import execute
-from gateway.transcript.keys import partition_key, partition_of
+from gateway.transcript.keys import homes, partition_key
 from workers.client import reading
 from workers.client.events import AnyEvent, AssistAlert, Entry, EventError, read_event
 from workers.relay.call_summary import CallState
@@ -19,7 +19,6 @@ from workers.relay.sign_in.viewer import Text
 _TIMEOUT_S: Final = 5.0
 _READERS: Final = 8  # commands at the same time for viewers, and therefore connections
 _TAIL: Final = 200  # entries of a partition in which calls that ended lately are looked for
-_LONG_ID_DOTS: Final = 2  # of `<tenant>.<carrier>.<id>`
 
 
 def shared_key(partition: int, text: Text) -> str:
@@ -134,12 +133,11 @@ class Store:
     async def _locate(self, text: Text, call_id: str) -> str:
         """Return the key of a call's stream."""
         name = f"call:{call_id}{_suffix(text)}"
-        key = partition_key(partition_of(call_id, self.partitions), name)
-        parts = call_id.split(".", _LONG_ID_DOTS)
-        if len(parts) <= _LONG_ID_DOTS or await self._execute("EXISTS", key):
-            return key
-        # It may be the longer id of a call whose plain id another call has; see docs/events.md.
-        return partition_key(partition_of(parts[-1], self.partitions), name)
+        keys = [partition_key(each, name) for each in homes(call_id, self.partitions)]
+        for key in keys if len(keys) > 1 else ():
+            if await self._execute("EXISTS", key):
+                return key
+        return keys[0]
 
     async def _execute(self, *command: str | int) -> Any:  # noqa: ANN401 - any reply of Redis
         async with self._turns:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcript.keys import MAX_ID_CHARACTERS, encode_id, partition_of
+from gateway.transcript.keys import MAX_ID_CHARACTERS, encode_id, homes, partition_of
 from workers.governance import chain
-from workers.governance.calls import CallIdError, as_in_events, homes
+from workers.governance.calls import CallIdError, as_in_events
 from workers.governance.families import Kind, Part, call_of, is_of, rule_of
 from workers.governance.ledger import Erasure, LedgerFileError, line_of, read, read_lines
 from workers.governance.retention import Place, Retention, RetentionError, parse
