@@ -38,7 +38,7 @@ COPY common common
 COPY gateway gateway
 COPY workers workers
 RUN pip install --no-deps --no-build-isolation . \
-    && install -d -m 700 -o callscribe -g callscribe /spool
+    && install -d -m 700 -o callscribe -g callscribe /spool /words
 WORKDIR /
 USER 10001
 # By default the gateway listens on loopback. In a container, the published ports limit access.

@@ -49,6 +49,7 @@ async def _up(settings: local.StackSettings) -> None:
         redis = "the one of --redis-url" if settings.redis_url else stack.redis_url
         tail = " --redis-url ..." if settings.redis_url else f" --redis-url {stack.redis_url}"
         tail = "" if stack.redis_url == _DEFAULT_REDIS else tail
+        words = " ".join(f"{name}={value}" for name, value in stack.word_settings.items())
         call = "" if ports.gateway == defaults.gateway else f" --url {stack.media_url}"
         console.print(
             f"gateway    {stack.media_url}  (private: http://{local.HOST}:{ports.admin}/metrics)\n"
@@ -61,6 +62,10 @@ async def _up(settings: local.StackSettings) -> None:
             f"\nNext, in other terminals (Ctrl-C here stops everything):\n"
             f"  ./run tail{tail}\n"
             f"  ./run call{call}\n"
+            "To search and export these calls while this runs:\n"
+            f"  export {words}\n"
+            "  ./run search hello\n"
+            f"  ./run export CALL_ID{tail}\n"
             "To stream a recording directly to the endpoint:\n"
             f"  AWS_ACCESS_KEY_ID={local.ACCESS_KEY_ID} "
             f"AWS_SECRET_ACCESS_KEY={local.SECRET_ACCESS_KEY} AWS_REGION={local.REGION} \\\n"

@@ -28,20 +28,31 @@ from gateway.carriers.registry import CARRIERS
 from gateway.settings import Settings as GatewaySettings
 from tests.redis_servers import free_port
 from tests.waiting import eventually
+from workers import __main__ as workers
+from workers.archive.settings import Settings as ArchiveSettings
 from workers.assist.settings import Settings as AssistSettings
+from workers.governance.settings import Settings as GovernSettings
+from workers.push.settings import Settings as PushSettings
 from workers.redact.settings import Settings as RedactSettings
 from workers.relay.settings import Settings as RelaySettings
 from workers.relay.sign_in.settings import Settings as SignInSettings
+from workers.search.settings import Settings as SearchSettings
 from workers.settings import Settings as WorkerSettings
+from workers.wrapup.settings import Settings as WrapupSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 WORKERS: tuple[type[BaseSettings], ...] = (
     WorkerSettings,
+    ArchiveSettings,
     AssistSettings,
+    GovernSettings,
+    PushSettings,
     RedactSettings,
     RelaySettings,
+    SearchSettings,
     SignInSettings,
+    WrapupSettings,
 )
 PROCESSES: tuple[type[BaseSettings], ...] = (
     GatewaySettings,
@@ -152,6 +163,12 @@ def test_workers_start_with_and_without_the_local_settings(
         assert (bool(sign_in.secret), bool(relay.microphone_route)) == (is_local, is_local)
 
 
+def test_all_workers_run(local: Any) -> None:
+    names = sorted(workers.NAMES)
+    assert local["services"]["workers"]["command"] == ["python", "-m", "workers", *names]
+    assert stack.WORKERS.split() == names
+
+
 def test_default_workers_are_closed_and_get_no_secrets_of_the_gateway() -> None:
     given = {"WORKER_RELAY_SECRET": "given", "GATEWAY_TWILIO_AUTH_TOKEN": "given"}
     workers = config(**given)["services"]["workers"]["environment"]
@@ -170,7 +187,7 @@ def test_default_gateway_has_no_secrets() -> None:
 def test_gateway_gets_no_secrets_of_others_in_the_env_file(tmp_path: Path) -> None:
     """Symptom to prevent: whoever breaks into the public process can sign in to Grafana."""
     others = ("GRAFANA_PASSWORD", "CLOUDWATCH_SECRET_ACCESS_KEY")
-    names = {"WORKER_RELAY_SECRET", *(f"CALLSCRIBE_{name}" for name in others)}
+    names = {"WORKER_RELAY_SECRET", "WORKER_WRAPUP_KEY", *(f"CALLSCRIBE_{name}" for name in others)}
     (tmp_path / ".env").write_text("".join(f"{name}=given\n" for name in sorted(names)))
     where = ("--project-directory", str(tmp_path), "--file", str(ROOT / "docker-compose.yml"))
     environment = config(*where)["services"]["gateway"]["environment"]

@@ -200,7 +200,7 @@ async def test_services_start_and_pass_their_health_checks(
     def here(value: str) -> str:
         value = re.sub(r"^redis://.*@redis:6379", redis_url, value)
         value = re.sub(r"\b(gateway|endpoint|bridge|engine)(?=:\d)", "127.0.0.1", value)
-        value = re.sub(r"^/(certs|spool)\b", rf"{tmp_path}/\1", value)
+        value = re.sub(r"^(file://)?/(certs|spool|words)\b", rf"\1{tmp_path}/\2", value)
         value = re.sub(r"^/rules\b", str(ROOT / "deploy/rules"), value)
         return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: ports[port[0]], value)
 

@@ -196,6 +196,7 @@ _WORKERS: Final = {
     "search": Worker("indexes the words of all calls", _search),
     "wrapup": Worker("summarizes calls by a language model, with citations", _wrapup),
 }
+NAMES: Final = tuple(_WORKERS)
 
 
 async def _serve(settings: Settings, names: list[str]) -> int:

@@ -1,7 +1,7 @@
 """Run the whole path on one machine: Valkey, speech engine, bridge, endpoint, gateway, workers.
 
     gateway -> (HTTP/2, TLS, SigV4) endpoint -> bridge -> engine
-    gateway -> Valkey -> workers: janitor, redact, assist, relay (the live pages)
+    gateway -> Valkey -> workers: all of them, in one process; the relay serves the live pages
 
 Every part is the process that runs in production, or a replacement for it. Parts listen on loopback
 only. They do not inherit the user's settings for AWS or for a real gateway.
@@ -38,6 +38,7 @@ ACCESS_KEY_ID: Final = "AKIDLOCAL"
 SECRET_ACCESS_KEY: Final = "local-endpoint-only"  # noqa: S105 (see above)
 
 RULES: Final = Path(__file__).resolve().parents[1] / "rules/example.yaml"
+WORKERS: Final = "archive assist govern janitor push redact relay search wrapup"
 
 _READY_TIMEOUT_S: Final = 60.0
 _REMOVE_TIMEOUT_S: Final = 2.0
@@ -120,6 +121,14 @@ class Stack:
     def public_url(self) -> str:
         """The gateway's public URL, which carriers' signatures cover."""
         return public_url(self.settings.ports.gateway)
+
+    @property
+    def word_settings(self) -> dict[str, str]:
+        """Settings of the workers, and of commands that read what they keep on this machine."""
+        return {
+            "WORKER_ARCHIVE_URL": (self.folder / "archive").as_uri(),
+            "WORKER_SEARCH_PATH": str(self.folder / "search"),
+        }
 
     @property
     def relay_url(self) -> str:
@@ -264,7 +273,9 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
     workers = {
         "WORKER_REDIS_URL": stack.redis_url,
         "WORKER_METRICS_PORT": str(ports.workers),
+        "WORKER_ARCHIVE_GRACE_S": "10",
         "WORKER_ASSIST_RULES": str(RULES),
+        "WORKER_GOVERN_SPOOL_DIRS": str(stack.folder),
         "WORKER_RELAY_PORT": str(ports.relay),
         "WORKER_RELAY_PUBLIC_URL": stack.relay_url,
         "WORKER_RELAY_SECRET": stack.secret,
@@ -273,6 +284,8 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
         "WORKER_RELAY_GATEWAY_TOKEN": stack.secret,
         "WORKER_RELAY_MICROPHONE_ROUTE": "default",
         "WORKER_RELAY_MEDIA_URL": stack.media_url,
+        "WORKER_SEARCH_TEXT": "both",
+        **stack.word_settings,
     }
     parts = [
         _module("engine", "container.cpu", engine, answers(HOST, ports.engine, "/health")),
@@ -282,7 +295,7 @@ def _python_parts(stack: Stack) -> dict[str, Part]:
     ]
     if settings.with_pages:
         ready = answers(HOST, ports.relay, "/open")
-        parts.append(_module("workers", "workers janitor redact assist relay", workers, ready))
+        parts.append(_module("workers", f"workers {WORKERS}", workers, ready))
     return {part.name: part for part in parts}
 
 

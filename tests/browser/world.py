@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.async_api import Browser
 
@@ -23,11 +24,11 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def new_world(redis_url: str) -> AsyncIterator[World]:
-    """Run a relay and a browser."""
+async def new_world(redis_url: str, **relay: Any) -> AsyncIterator[World]:
+    """Run a relay, with further settings, and a browser."""
     async with (
         contextlib.aclosing(create_client(redis_url)) as client,
-        running(redis_url, text="both") as relay,
+        running(redis_url, text="both", **relay) as started,
         chromium() as browser,
     ):
-        yield World(redis_url, relay, Calls(client), Assistants(client), browser)
+        yield World(redis_url, started, Calls(client), Assistants(client), browser)

@@ -32,6 +32,7 @@ _PAGES: Final = {
     "/": _Page("Calls", "calls", ("calls",)),
     "/calls/{call_id}": _Page("Call", "call", ("call",)),
     "/calls/{call_id}/timeline": _Page("Timeline", "timeline", ("timeline",)),
+    "/search": _Page("Search", "search", ("call", "search")),
     "/mic": _Page("Microphone", "mic", ("call", "mic")),
     "/open": _Page("Open a link", "open", ()),
 }

@@ -1,5 +1,7 @@
 /** The alerts and wrap-ups of one call, from their events, bounded. Pure. */
 
+import { pathOf } from "../callscribe.js";
+
 /** @typedef {import("../callscribe.js").AssistAlert} Alert */
 /** @typedef {import("../callscribe.js").AssistWrapup} Wrapup */
 
@@ -13,6 +15,24 @@ const NO_ALERTS = /** @type {Alert[]} */ ([]);
  * @param {{ stream_id: string, track?: string, segment?: number }} cited
  */
 export const placeOf = ({ stream_id, track, segment }) => `${stream_id} ${track} ${segment}`;
+
+/**
+ * Returns the URL of a call's page that shows a segment.
+ * @param {string} callId
+ * @param {{ stream_id: string, track: string, segment: number, start_ms: number }} cited
+ */
+export const linkTo = (callId, { stream_id, track, segment, start_ms }) =>
+  `/calls/${pathOf(callId)}#words=${[stream_id, track, segment, start_ms].map(encodeURIComponent).join("/")}`;
+
+/**
+ * Returns what the fragment of such a URL cites; null for another fragment.
+ * @param {string} hash
+ */
+export function citedIn(hash) {
+  const [stream_id, track, segment, start_ms] = hash.match(/^#words=([^/]*)\/([^/]*)\/(\d+)\/(\d+)$/)?.slice(1) ?? [];
+  if (start_ms === undefined) return null;
+  return { stream_id: decodeURIComponent(stream_id), track: decodeURIComponent(track), segment: Number(segment), start_ms: Number(start_ms) };
+}
 
 /** Folds the events of one call. */
 export class AssistView {

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
 import { AlertsLink, Assist, useAssist } from "./assist.js";
+import { citedIn } from "./assist-view.js";
 import { asText } from "./call-view.js";
 import { Banner, ConnectionBanner, api, signIn, start, useTicks } from "./session.js";
 import { Transcript, chips, useCall } from "./transcript.js";
@@ -19,6 +20,7 @@ function CallPage({ session }) {
   const isRedacted = session.text === "redacted";
   const hasBegun = view.transcript.events > 0;
   const summary = useSummary(hasBegun);
+  const isCited = useCited(view, summary !== null);
   const isEnded = view.end !== null;
   const status = isEnded ? view.transcript.status : (summary?.state ?? (hasBegun ? "live" : "waiting"));
   const isLive = status === "live";
@@ -45,9 +47,29 @@ function CallPage({ session }) {
     ${error && error !== "expired" && html`<${Banner} tone="bad">${error} <a href="/">All calls</a><//>`}
     <div class="body">
       <${Assist} assist=${assist} view=${view} isOver=${status !== "waiting" && !isLive} chips=${(/** @type {string} */ text) => (isRedacted ? chips(text) : text)} />
-      ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${isRedacted} isLive=${isLive && !error} assist=${assist.view} />`}
+      ${summary && (!error || view.items.length > 0) && html`<${Transcript} call=${call} redacted=${isRedacted} isLive=${isLive && !error} assist=${assist.view} isCited=${isCited} />`}
     </div>
   </main>`;
+}
+
+/**
+ * Shows the words that the URL cites, once they are there; returns whether they are not there yet.
+ * @param {import("./call-view.js").CallView} view
+ * @param {boolean} isShown whether its items are on the page
+ */
+function useCited(view, isShown) {
+  const [cited, setCited] = useState(citedIn(location.hash));
+  const item = cited && isShown && view.find(cited);
+  useEffect(() => {
+    if (!item) return;
+    setCited(null);
+    dispatchEvent(new Event("jump")); // the transcript stays there
+    const line = `line-${item.key}`;
+    location.replace(`#${line}`);
+    // Lines that were never in view have an estimated height: they move when the browser shows them.
+    requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById(line)?.scrollIntoView()));
+  }, [item]);
+  return cited !== null;
 }
 
 /**

@@ -49,6 +49,7 @@ function CallsPage({ session }) {
         ${Object.entries(ORDERS).map(([name, { title }]) => html`<option key=${name} value=${name}>${title}</option>`)}
       </select>
     </form>
+    ${query.trim() && html`<p class="wider"><a href=${`/search#${encodeURIComponent(query.trim())}`}>Search in finished calls, too</a></p>`}
     ${shown.length > 0 && html`<${Table} calls=${shown} caption=${ORDERS[order].caption} />`}
     ${!shown.length && html`<${Empty} state=${state} isNone=${!calls.size && !query} isScoped=${isScoped} />`}
     ${shown.length > 0 && html`<p class="keys muted"><kbd>j</kbd> <kbd>k</kbd> select · <kbd>Enter</kbd> open · <kbd>/</kbd> search</p>`}

@@ -11,6 +11,7 @@ export class ApiError extends Error {
     super(typeof body?.error === "string" ? body.error : status ? `The relay answered with status ${status}.` : "The relay cannot be reached.");
     this.status = status;
     this.signIn = body?.sign_in ?? null;
+    this.position = body?.position ?? -1; // of the fault in a query
   }
 }
 
@@ -68,6 +69,7 @@ export function Header({ session }) {
     <a class="brand" href="/" aria-label="Callscribe"><img src="/static/icon.svg" alt="" width="22" height="22" /><span>Callscribe</span></a>
     ${session && html`<nav aria-label="Pages">
       <a href="/" aria-current=${current("/")}>Calls</a>
+      <a href="/search" aria-current=${current("/search")}>Search</a>
       ${mayTalk && html`<a href="/mic" aria-current=${current("/mic")}>Microphone</a>`}
     </nav>`}
     <div class="who">

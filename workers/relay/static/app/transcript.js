@@ -7,7 +7,8 @@ import { CallView } from "./call-view.js";
 import { perFrame } from "./frames.js";
 import { clock, completeness, roleClass } from "./words.js";
 
-const MASK = /(\[[a-z_]{2,30}\])/;
+/** What redaction puts in the place of a value. */
+export const MASK = /(\[[a-z_]{2,30}\])/g;
 const CHUNK = 100; // lines that the browser lays out, or skips, together
 const RETRY_MS = 500;
 const BACKLOG = 3; // more finals than these at once were spoken before the page was opened
@@ -66,13 +67,16 @@ function reasonOf(error) {
   return `The transcript cannot be shown: ${error.message}.`;
 }
 
-/** @param {{ call: ReturnType<typeof useCall>, redacted: boolean, isLive: boolean, assist?: import("./assist-view.js").AssistView }} props */
-export function Transcript({ call, redacted, isLive, assist }) {
+/** @param {{ call: ReturnType<typeof useCall>, redacted: boolean, isLive: boolean, assist?: import("./assist-view.js").AssistView, isCited?: boolean }} props */
+export function Transcript({ call, redacted, isLive, assist, isCited = false }) {
   const { view, state, finals } = call;
   const end = view.end;
+  const none = isCited
+    ? "The words of this call have expired here. The archive may have them: ./run export."
+    : "This call has not begun, or you may not see it. When it begins, its words appear here.";
   return html`<section class="transcript" aria-label="Transcript">
     <${Lines} view=${view} version=${view.version} assist=${assist} alerted=${assist?.version} redacted=${redacted} />
-    ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : isLive ? "No words yet." : "This call has not begun, or you may not see it. When it begins, its words appear here."}</p>`}
+    ${!view.items.length && html`<p class="empty">${state === "connecting" ? "Loading …" : isLive ? "No words yet." : none}</p>`}
     ${end && html`<p class="complete ${end.missing ? "bad" : "good"}">${completeness(end)}</p>`}
     <${Announcer} finals=${finals} />
     <${Follower} version=${view.version} isLive=${isLive && !end} />
