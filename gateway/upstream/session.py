@@ -8,9 +8,9 @@
 
 Everything else is rejected: `append` returns False, an answer or `Done` while OPENING is a protocol
 error, and a CLOSED session ignores all messages. A failure of the peer or the transport, or a call
-of `abort`, closes the session from any state. So does a `Done` before `finish`: the context of the
-model is full (`context-full`), the model has dropped its queue, and it is unknown which audio was
-in it. Another session must take over.
+of `abort`, closes the session from any state. So does a `Done` before the messages of `finish` were
+sent: the context of the model is full (`context-full`), the model has dropped its queue, and it is
+unknown which audio was in it. Another session must take over.
 
 A message that the stream does not accept waits here, and all later ones behind it; `append` accepts
 no audio meanwhile.
@@ -233,7 +233,7 @@ class RealtimeSession:
                 self.expires_s = expires_s
                 self._is_ready = True
                 self._moved.set()
-            case Done() if self.state is SessionState.FINISHING:
+            case Done() if self.state is SessionState.FINISHING and not self._unsent:
                 self.is_doubted = event.is_doubted
                 self._close(None, finished=True)
             case Done():

@@ -101,6 +101,8 @@ def test_every_fault_of_a_session_is_survived_in_each_dialect(dialect: DialectNa
         pytest.param("mistral", 6131, id="padding closes a segment before its words come"),
         pytest.param("mistral", 340_354, id="long text becomes final by itself"),
         pytest.param("mistral", 400_258, id="words come seconds after their speech was given up"),
+        pytest.param("mistral", 503_459, id="words of a whole suspension come at once"),
+        pytest.param("mistral", 509_812, id="a session ends before its last message was sent"),
         pytest.param("mistral", 352_462, id="the lease is renewed before the janitor writes"),
         pytest.param("qwen3-asr", 236_431, id="a suspended gateway takes a lost session for idle"),
         pytest.param("qwen3-asr", 393, id="words at a seam"),

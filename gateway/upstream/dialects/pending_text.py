@@ -6,6 +6,9 @@ repeat its end are left out when they arrive.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import accumulate, groupby
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -93,6 +96,7 @@ class PendingText:
 
     def split(self, at_ms: int) -> Stretch:
         """Remove and return the text before a time: whole words, if it has any border of words."""
+        self._spread()
         pieces = list(self._pieces)
         count = next((n for n, piece in enumerate(pieces) if piece.end_ms > at_ms), len(pieces))
         count = max(1, min(count, len(pieces) - 1))
@@ -100,6 +104,18 @@ class PendingText:
         border = next((n for n in borders if pieces[n].text[:1].isspace()), count)
         start_ms, end_ms = self.start_ms, pieces[border - 1].end_ms
         return Stretch(self._remove(sum(len(p.text) for p in pieces[:border])), start_ms, end_ms)
+
+    def _spread(self) -> None:
+        """Distribute pieces that came at once, as after a burst, over the time of their speech."""
+        begin_ms = self.start_ms
+        for end_ms, group in groupby(list(self._pieces), key=attrgetter("end_ms")):
+            pieces = list(group)
+            length = sum(len(piece.text) for piece in pieces)
+            start_ms = max(begin_ms, min(pieces[0].start_ms, end_ms - _CHARACTER_MS * length))
+            begin_ms = start_ms
+            for characters, piece in zip(_sums(pieces), pieces, strict=True):
+                piece.start_ms = begin_ms
+                piece.end_ms = begin_ms = start_ms + (end_ms - start_ms) * characters // length
 
     def take(self, final: str) -> str:
         """Remove the words of a final text from the front; return that text.
@@ -164,6 +180,11 @@ class PendingText:
             self.text = ""
             self._pieces.clear()
         return removed
+
+
+def _sums(pieces: list[Stretch]) -> Iterator[int]:
+    """Return how many characters there are up to the end of each piece."""
+    return accumulate(len(piece.text) for piece in pieces)
 
 
 def _letters(text: str) -> str:

@@ -141,6 +141,16 @@ class TestLive:
         assert harness.listener.calls == ["x", ("ENDED", "context-full")]
         assert harness.peer.aborted
 
+    async def test_done_before_the_final_commit_was_sent_means_context_full(self) -> None:
+        harness = await StreamHarness().opened()
+        harness.peer.room = 1
+        harness.session.append(PCM)
+        finishing = asyncio.create_task(harness.session.finish())
+        await settle()  # the final commit waits for the stream
+        harness.peer.done()
+        with pytest.raises(UpstreamError, match="context-full"):
+            await finishing
+
     async def test_more_deltas_than_audio_is_a_protocol_error(self) -> None:
         """Symptom: an engine never stopped sending deltas, and a segment grew without limit."""
         harness = await StreamHarness().opened()

@@ -343,6 +343,19 @@ class TestText:
         assert until_ms == sorted(until_ms)  # type: ignore[type-var]  # final answers have it
         assert [answer.is_assumed for answer in final(events)] == [True] * 4 + [False]
 
+    def test_long_text_that_came_at_once_is_divided_over_its_time(self) -> None:
+        session = opened(seconds=18)
+        events: list[Event] = []
+        for _ in range(50):  # after a suspension
+            events += receive(session, delta(" wordy"))
+        for _ in range(10):
+            session.append(SECOND)
+            events += receive(session, delta(" word"))
+        [head] = final(events)
+        assert 35 < len(head.text.split()) < 48
+        assert head.until_ms is not None
+        assert 13_000 < head.until_ms < 16_500
+
     @pytest.mark.parametrize(
         "ignored",
         [
