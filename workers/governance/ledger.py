@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import Command
 from gateway.transcript.keys import homes, partition_key, partition_of
 from workers.governance.table import Table, text
 
@@ -57,6 +58,9 @@ class Recorded(StrEnum):
     LIVE = "live"  # refused: the call has not ended
 
 
+_REFUSALS: Final = (Recorded.HELD, Recorded.LIVE)
+
+
 class LedgerFileError(Exception):
     """A file is not an exported ledger. The message names the line."""
 
@@ -84,28 +88,36 @@ class Ledger:
         return None if record is None else read(record)
 
     async def record(self, call_id: str, erasure: Erasure, *, even_live: bool = False) -> Recorded:
-        """Record that a call is erased, unless it is held or, by default, live."""
+        """Record that a call is erased, unless it is held or, by default, live.
+
+        Nothing is written of a call that is refused. Of its partitions, the first one that is
+        written to decides, in one step, about a hold that is placed meanwhile.
+        """
         partitions = homes(call_id, self._table.partitions)
         first = partition_of(call_id, self._table.partitions)
-        # Holds are in all partitions; a stream is live in one of them. So the other ones first.
+        # A hold is placed in all of them, and removed if one has the record.
         ordered = [*(each for each in partitions if each != first), first]
+        when = ["any" if even_live else "ended"] * len(ordered)
+        if len(ordered) > 1:
+            for partition in ordered:
+                outcome = await self._record(partition, call_id, None, when[0])
+                if outcome in _REFUSALS:
+                    return outcome
+            when[1:] = ["decided"] * (len(ordered) - 1)
         outcomes = []
-        for partition in ordered:
-            outcome = await self._record(partition, call_id, erasure, even_live=even_live)
-            outcomes.append(outcome)
-            if outcome in (Recorded.HELD, Recorded.LIVE):
-                if Recorded.ERASED not in outcomes:
-                    await self._table.delete(call_id)
-                return outcome
+        for partition, each in zip(ordered, when, strict=True):
+            outcomes.append(await self._record(partition, call_id, erasure, each))
+            if outcomes[-1] in _REFUSALS:
+                return outcomes[-1]
         return Recorded.RECORDED if Recorded.RECORDED in outcomes else Recorded.ERASED
 
     async def _record(
-        self, partition: int, call_id: str, erasure: Erasure, *, even_live: bool
+        self, partition: int, call_id: str, erasure: Erasure | None, when: str
     ) -> Recorded:
+        """Record it in one partition; without an erasure, only check whether it is possible."""
         keys = [partition_key(partition, name) for name in ("erased", "erasing")]
-        record = msgspec.json.encode(erasure).decode()
-        reply = await self._table.eval(_RECORD, keys, call_id, record, int(even_live))
-        return Recorded(text(reply))
+        record = msgspec.json.encode(erasure).decode() if erasure else ""
+        return Recorded(text(await self._table.eval(_RECORD, keys, call_id, record, when)))
 
     async def note_owner(self, call_id: str) -> None:
         """Record who owns a call's id, before its keys are deleted."""
@@ -124,15 +136,29 @@ class Ledger:
         if erasure := await self.get(call_id):
             done = msgspec.structs.replace(erasure, done=at)
             await self._table.put(call_id, msgspec.json.encode(done).decode())
-        partitions = homes(call_id, self._table.partitions)
-        keys = [partition_key(each, "erasing") for each in partitions]
-        await self._table.exchange([("SREM", key, call_id) for key in keys])
+        await self._table.exchange(self._no_longer_erasing(call_id))
 
-    async def pending(self) -> set[str]:
-        """Return the calls of which something may be left."""
+    async def pending(self) -> dict[str, Erasure]:
+        """Return the calls of which something may be left.
+
+        Calls without a record are removed from the list: nothing may be deleted of them.
+        """
         keys = [partition_key(each, "erasing") for each in range(self._table.partitions)]
         replies = await self._table.exchange([("SMEMBERS", key) for key in keys])
-        return {text(call_id) for members in replies for call_id in members}
+        members = {text(call_id) for found in replies for call_id in found}
+        records = await self.records(members)
+        for call_id in members - records.keys():
+            await self._table.exchange(self._no_longer_erasing(call_id))
+        return records
+
+    async def records(self, call_ids: Collection[str]) -> dict[str, Erasure]:
+        """Return the records of those of some calls that were erased."""
+        found = await self._table.get_all(call_ids)
+        return {call_id: read(record) for call_id, record in found.items()}
+
+    def _no_longer_erasing(self, call_id: str) -> list[Command]:
+        partitions = homes(call_id, self._table.partitions)
+        return [("SREM", partition_key(each, "erasing"), call_id) for each in partitions]
 
     async def all(self) -> AsyncIterator[tuple[str, Erasure]]:
         """Yield all records."""

@@ -134,9 +134,9 @@ class Sweeper:
 
     async def finish(self) -> None:
         """Erase the calls that are in the ledger and not done."""
-        pending = sorted(await self.governance.ledger.pending())
+        pending = await self.governance.ledger.pending()
         self.metrics.pending.set(len(pending))
-        for some in batched(pending, _BATCH):
+        for some in batched(sorted(pending), _BATCH):
             await self._erase(some)
 
     async def _erase(self, calls: Sequence[str]) -> None:
