@@ -54,11 +54,11 @@ class Trail:
                 [[each for pair in fields.items() for each in pair] for fields in sealed]
             )
             command = ("EVAL", _APPEND, 1, KEY, self._tip, payload)
-            reply = text(await execute(self._client, *command, timeout_s=TIMEOUT_S))  # type: ignore[arg-type]  # (packed bytes)
-            if not reply:
+            is_done, tip = await execute(self._client, *command, timeout_s=TIMEOUT_S)  # type: ignore[arg-type]  # (packed bytes)
+            if is_done:
                 self._tip = sealed[-1]["digest"] if sealed else self._tip
                 return self._tip
-            self._tip = reply
+            self._tip = text(tip)
         raise StoreError("audit", "too-many-writers")
 
     async def entries(self, after: str = "0") -> AsyncIterator[tuple[str, dict[str, str]]]:

@@ -38,6 +38,21 @@ async def test_entry_that_is_deleted_shows(redis_url: str) -> None:
         assert (await trail.verify(contains=tip))[1], "the digest was noted"
 
 
+async def test_trail_that_was_deleted_goes_on_and_shows_it(redis_url: str) -> None:
+    """Symptom: a running writer took the reply of an empty trail for success, and lost entries."""
+    async with client_of(redis_url) as client:
+        trail = Trail(client)
+        tip = await trail.append([{"action": "held", "call_id": "CA1"}])
+        await client.delete(KEY)
+        for n in (2, 3):
+            await trail.append([{"action": "held", "call_id": f"CA{n}"}])
+        (_, first), (_, second) = [each async for each in trail.entries()]
+        assert (first["call_id"], second["call_id"]) == ("CA2", "CA3")
+        assert first["prev"] == tip
+        (problem,) = (await trail.verify())[1]
+        assert problem.what == "the beginning is missing, and was not trimmed"
+
+
 async def test_trimmed_trail_is_still_proved(redis_url: str) -> None:
     async with client_of(redis_url) as client:
         trail = Trail(client)
