@@ -142,8 +142,7 @@ async def _hold(redis_url: str, calls: list[str], reason: str) -> bool:
             outcomes.append(outcome)
             texts = {"placed": "held", "held": "held before", "erased": "not held: it was erased"}
             typer.echo(f"{call_id}: {texts[outcome]}", err=outcome == "erased")
-        for each in governed.redis:
-            await each.set_expiry(calls, None)
+        await governed.governance.holds.set_expiry(calls, None)
     return "erased" not in outcomes
 
 
@@ -163,8 +162,7 @@ async def _release(redis_url: str, calls: list[str], reason: str) -> bool:
             is_lifted = await governed.governance.release(call_id, actor(), reason)
             lifted += [call_id] if is_lifted else []
             typer.echo(f"{call_id}: {'released' if is_lifted else 'was not held'}")
-        for each in governed.redis:
-            await each.set_expiry(lifted, events.RETENTION_S)
+        await governed.governance.holds.set_expiry(lifted, events.RETENTION_S)
     return len(lifted) == len(calls)
 
 
@@ -276,7 +274,6 @@ async def _reapply(redis_url: str, records: list[tuple[str, Erasure]]) -> bool:
             if outcome is Recorded.HELD:
                 typer.echo(f"{call_id}: {_REFUSED[outcome]}", err=True)
                 continue
-            await governance.keep_copy(call_id, erasure)
             calls.append(call_id)
         await governance.note("ledger-reapplied", actor(), None, calls=str(len(calls)))
         walked = await governance.carry_out(calls, actor()) if calls else Walked()

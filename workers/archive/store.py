@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -127,6 +128,11 @@ class ArchiveStore:
         if not proved:
             return Revisions(dict(files))
         return Revisions(dict(files), await self.manifest(call_id, max(proved)))
+
+    async def modified(self, call_id: str) -> datetime | None:
+        """Return when the newest file of a call was written; None if there is no file."""
+        times = [each.modified async for each in self._objects.listing(self.folder(call_id))]
+        return max(times, default=None)
 
     async def manifest(self, call_id: str, revision: int) -> Manifest | None:
         """Return the manifest of a revision; None if it is missing or damaged."""

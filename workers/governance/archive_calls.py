@@ -1,6 +1,8 @@
 """The store `archive`: the folders of calls, and a copy of the ledger beside them."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from gateway.transcript.keys import DEFAULT_TENANT
@@ -10,8 +12,7 @@ from workers.archive.objects import Objects
 from workers.archive.record import Text
 from workers.archive.settings import Settings
 from workers.archive.store import ArchiveError, ArchiveStore
-from workers.governance.copies import path_of
-from workers.governance.ledger import Erasure, LedgerFileError, line_of, read_lines
+from workers.governance.copies import LedgerCopy
 from workers.governance.stores import Holding, Kept, StoreError
 
 _LEDGER: Final = "erased"  # the folder beside those of the texts
@@ -52,17 +53,19 @@ class ArchiveCalls:
                 yield call_id
 
     async def calls(self) -> AsyncIterator[Kept]:
-        """Yield all calls with a manifest, and when they ended; see `Expiring`."""
+        """Yield all calls, and when they ended; see `Expiring`.
+
+        A call without a manifest, such as the rest of a deletion that was interrupted, has no
+        tenant and no route, and the time at which its newest file was written.
+        """
         for store in self._stores:
             async for call_id in self._ids(store):
                 try:
-                    manifest = (await store.revisions(call_id)).manifest
+                    kept = await _kept(store, call_id)
                 except objects.StoreError as error:
                     raise StoreError(self.name, error.reason) from None
-                if manifest:
-                    ended_ms = round(manifest.ended.timestamp() * 1000) if manifest.ended else 0
-                    tenant = manifest.tenant or DEFAULT_TENANT
-                    yield Kept(call_id, tenant, manifest.route, ended_ms)
+                if kept:
+                    yield kept
 
     async def _ids(self, store: ArchiveStore) -> AsyncIterator[str]:
         try:
@@ -87,6 +90,18 @@ class ArchiveCalls:
         return holdings
 
 
+async def _kept(store: ArchiveStore, call_id: str) -> Kept | None:
+    if manifest := (await store.revisions(call_id)).manifest:
+        ended_ms = _ms(manifest.ended) if manifest.ended else 0
+        return Kept(call_id, manifest.tenant or DEFAULT_TENANT, manifest.route, ended_ms)
+    modified = await store.modified(call_id)
+    return Kept(call_id, DEFAULT_TENANT, "", _ms(modified)) if modified else None
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
 async def _done(store: ArchiveStore, call_id: str, *, is_deleting: bool) -> int:
     """Delete or count the files of a call."""
     try:
@@ -100,8 +115,8 @@ async def _done(store: ArchiveStore, call_id: str, *, is_deleting: bool) -> int:
     return sum(len(names) for names in revisions.files.values())
 
 
-class ObjectsCopy:
-    """A copy of the ledger beside the archive; implements `LedgerCopy`.
+class ArchiveFiles:
+    """Files beside the folders of the archive; implements `Files` of the copies of the ledger.
 
     Args:
         store: the store of the archive.
@@ -110,37 +125,41 @@ class ObjectsCopy:
     def __init__(self, store: Objects) -> None:
         self._store = store
 
-    async def put(self, call_id: str, erasure: Erasure) -> None:
-        """Write a record, unless there is one of the call."""
-        content = line_of(call_id, erasure).encode()
-        try:
-            await self._store.create(f"{_LEDGER}/{path_of(call_id)}", content)
-        except objects.StoreError as error:
-            raise StoreError("ledger copy", error.reason) from None
+    async def create(self, path: str, content: bytes) -> None:
+        """Write a file, unless it exists."""
+        with _translated():
+            await self._store.create(path, content)
 
-    async def all(self) -> AsyncIterator[tuple[str, Erasure]]:
-        """Yield all records; a damaged one is skipped, because its call is not known."""
-        try:
-            async for each in self._store.listing(_LEDGER):
-                content = await self._store.get(each.path)
-                for record in _records(content or b""):
-                    yield record
-        except objects.StoreError as error:
-            raise StoreError("ledger copy", error.reason) from None
+    async def get(self, path: str) -> bytes | None:
+        """Return the content of a file; None if it does not exist."""
+        with _translated():
+            return await self._store.get(path)
+
+    async def remove(self, path: str) -> None:
+        """Delete a file and its folder, if they exist."""
+        with _translated():
+            await self._store.delete(path.rpartition("/")[0])
+
+    async def paths(self, folder: str) -> AsyncIterator[str]:
+        """Yield the paths of the files in a folder and in the folders of it."""
+        with _translated():
+            async for each in self._store.listing(folder):
+                yield each.path
 
 
-def _records(content: bytes) -> list[tuple[str, Erasure]]:
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
     try:
-        return read_lines([content.decode()])
-    except (LedgerFileError, UnicodeDecodeError):
-        return []
+        yield
+    except objects.StoreError as error:
+        raise StoreError("ledger copy", error.reason) from None
 
 
-def open_archive(settings: Settings) -> tuple[ArchiveCalls, ObjectsCopy]:
+def open_archive(settings: Settings) -> tuple[ArchiveCalls, LedgerCopy]:
     """Open the archive, in all kinds of text, and the copy of the ledger beside it.
 
     Raises:
         SettingsError: the settings name no store, or not a valid one.
     """
     calls = ArchiveCalls([open_store(settings, text) for text in Text])
-    return calls, ObjectsCopy(objects.open_objects(settings))
+    return calls, LedgerCopy(ArchiveFiles(objects.open_objects(settings)), _LEDGER)

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.settings import load
 from gateway.redis_client.client import RedisClient
 from workers.archive.settings import Settings as ArchiveSettings
-from workers.governance.copies import FolderCopy, LedgerCopy
+from workers.governance.copies import Folder, LedgerCopy
 from workers.governance.eraser import Governance
 from workers.governance.families import Kind
 from workers.governance.holds import Holds
@@ -63,7 +63,7 @@ def govern(client: RedisClient, partitions: int, settings: Settings) -> Governed
     raw, redacted = (RedisRetention(client, partitions, kind) for kind in (Kind.RAW, Kind.REDACTED))
     stores: list[Store] = [RedisCalls(client, partitions)]
     places: dict[Place, Expiring] = {Place.STREAMS: raw, Place.REDACTED: redacted}
-    copies: list[LedgerCopy] = [FolderCopy(settings.ledger_dir)] if settings.ledger_dir else []
+    copies = [LedgerCopy(Folder(settings.ledger_dir))] if settings.ledger_dir else []
     if settings.spool_dirs:
         stores.append(SpoolFiles([Path(each) for each in settings.spool_dirs]))
     archive_settings = load(ArchiveSettings)

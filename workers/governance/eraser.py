@@ -17,7 +17,8 @@ from workers.governance.ledger import Erasure, Ledger, Recorded
 from workers.governance.stores import Store, StoreError
 from workers.governance.trail import Trail
 
-_ROUNDS: Final = 5
+_ROUNDS: Final = 5  # entries move between streams while they are walked
+_COPIES: Final = "ledger copy"
 
 
 @dataclass(slots=True)
@@ -27,12 +28,14 @@ class Walked:
     Attributes:
         removed: keys, entries and files that were deleted, by store.
         left: what could not be deleted yet, by store; empty if nothing is left.
-        failed: why a store could not be walked, by store.
+        failed: why a store, or a further place of the ledger, failed, by its name.
+        done: the calls of which nothing is left.
     """
 
     removed: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
+    done: Sequence[str] = ()
 
     @property
     def is_done(self) -> bool:
@@ -66,7 +69,7 @@ class Governance:
         holds: the legal holds.
         trail: the audit trail.
         stores: all stores.
-        copies: further places of the ledger.
+        copies: further places of the ledger and the holds.
         wall_s: the current time, in Unix seconds.
     """
 
@@ -84,8 +87,6 @@ class Governance:
         erasure = Erasure(self.now(), actor.name, reason)
         outcome = await self.ledger.record(call_id, erasure, even_live=even_live)
         if outcome is Recorded.RECORDED:
-            recorded = await self.ledger.get(call_id)
-            await self.keep_copy(call_id, recorded or erasure)
             await self.note("erase-requested", actor, call_id, reason=reason)
         elif outcome is Recorded.ERASED:
             await self.note("erase-requested", actor, call_id, reason=reason, again="yes")
@@ -93,38 +94,51 @@ class Governance:
             await self.note("erase-refused", actor, call_id, reason=str(outcome))
         return outcome
 
-    async def keep_copy(self, call_id: str, erasure: Erasure) -> None:
-        """Write a record of the ledger to the other places."""
-        for copy in self.copies:
-            await copy.put(call_id, erasure)
-
     async def carry_out(self, call_ids: Collection[str], actor: Actor) -> Walked:
-        """Delete all that any store keeps of calls that are in the ledger.
+        """Delete all that any store keeps of those of some calls that are in the ledger.
 
-        Calls are marked as done if nothing is left of any of them. A store that fails does not keep
-        the others from being walked.
+        The calls of which nothing is left are marked as done, if the other places have their
+        records. A store or a place that fails does not keep the others from being walked.
         """
         walked = Walked()
-        for call_id in call_ids:
-            await self.ledger.note_owner(call_id)
+        calls = sorted(await self.ledger.records(call_ids))
+        await self._copy_records(calls, walked)
         for _ in range(_ROUNDS):
-            walked.left, walked.failed = Counter(), {}
+            removed = walked.removed.total()
+            walked.left.clear()
             for store in self.stores:
-                await _walk(store, call_ids, walked)
-            if walked.is_done:
-                await self._mark_done(call_ids, actor, walked)
+                await _walk(store, calls, walked)
+            is_stuck = walked.removed.total() == removed
+            if not walked.left or walked.failed or is_stuck:
                 break
+        if not walked.failed:
+            stores = [store for store in self.stores if store.name in walked.left]
+            walked.done = await _without_rest(calls, stores)
+            await self._mark_done(walked, actor)
         return walked
 
-    async def _mark_done(self, call_ids: Collection[str], actor: Actor, walked: Walked) -> None:
+    async def _copy_records(self, calls: Sequence[str], walked: Walked) -> None:
+        """Write records, with the owners of the calls, to the other places."""
+        for call_id in calls:
+            await self.ledger.note_owner(call_id)
+        records = await self.ledger.records(calls)
+        for copy in self.copies:
+            try:
+                for call_id, erasure in records.items():
+                    await copy.put(call_id, erasure)
+            except StoreError as error:
+                walked.failed[_COPIES] = error.reason
+
+    async def _mark_done(self, walked: Walked, actor: Actor) -> None:
         at = self.now()
         removed = " ".join(f"{name}={count}" for name, count in sorted(walked.removed.items()))
-        for call_id in call_ids:
+        more = {"removed": removed, "together": str(len(walked.done))}
+        if walked.done:
+            await self.trail.append(
+                [self._entry("erased", actor, call_id, more) for call_id in walked.done]
+            )
+        for call_id in walked.done:
             await self.ledger.mark_done(call_id, at)
-        more = {"removed": removed, "together": str(len(call_ids))}
-        await self.trail.append(
-            [self._entry("erased", actor, call_id, more) for call_id in call_ids]
-        )
 
     async def find(self, call_id: str) -> dict[str, int]:
         """Return how much each store keeps of a call."""
@@ -135,14 +149,23 @@ class Governance:
         outcome = await self.holds.place(call_id, Hold(self.now(), actor.name, reason))
         if outcome == "placed":
             await self.note("held", actor, call_id, reason=reason)
+        if hold := await self.holds.get(call_id):
+            for copy in self.copies:
+                await copy.put_hold(call_id, hold)
         return outcome
 
     async def release(self, call_id: str, actor: Actor, reason: str) -> bool:
         """Lift a legal hold; return False if there is none."""
+        await self._remove_copies(call_id)  # before the hold, else a worker restores it
         is_lifted = await self.holds.lift(call_id)
         if is_lifted:
             await self.note("released", actor, call_id, reason=reason)
+            await self._remove_copies(call_id)  # one that a worker has written meanwhile
         return is_lifted
+
+    async def _remove_copies(self, call_id: str) -> None:
+        for copy in self.copies:
+            await copy.remove_hold(call_id)
 
     async def note(self, action: str, actor: Actor, call_id: str | None, **more: str) -> None:
         """Append an action to the audit trail."""
@@ -167,3 +190,16 @@ async def _walk(store: Store, call_ids: Collection[str], walked: Walked) -> None
             walked.left[store.name] = left
     except StoreError as error:
         walked.failed[store.name] = error.reason
+
+
+async def _without_rest(calls: Sequence[str], stores: Sequence[Store]) -> list[str]:
+    """Return those of some calls of which stores keep nothing, by halving."""
+    if not sum([await store.find(calls) for store in stores]):
+        return list(calls)
+    if len(calls) == 1:
+        return []
+    middle = len(calls) // 2
+    return [
+        *await _without_rest(calls[:middle], stores),
+        *await _without_rest(calls[middle:], stores),
+    ]

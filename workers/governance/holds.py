@@ -4,15 +4,20 @@ cs:{pNN}:held   hash: call_id -> JSON, a `Hold`
 """
 
 from collections.abc import AsyncIterator, Collection
+from itertools import batched
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from gateway.redis_client.client import RedisClient
+from gateway.redis_client.commands import Command
 from gateway.transcript.keys import homes, partition_key
+from workers.governance.families import Part, call_of
+from workers.governance.keyspace import scan
 from workers.governance.table import Table, text
 
+_BATCH: Final = 200  # commands of one exchange
 _HOLD: Final = Path(__file__).with_name("hold.lua").read_text(encoding="utf-8")
 
 
@@ -30,6 +35,12 @@ class Hold(msgspec.Struct, frozen=True):
     reason: str
 
 
+class _Line(Hold, frozen=True, kw_only=True):
+    """A hold in a further place."""
+
+    call_id: str
+
+
 class Holds:
     """The operations of legal holds.
 
@@ -41,6 +52,7 @@ class Holds:
     """
 
     def __init__(self, client: RedisClient, partitions: int) -> None:
+        self._client = client
         self._table = Table(client, "held", partitions)
 
     async def place(self, call_id: str, hold: Hold) -> str:
@@ -68,6 +80,23 @@ class Holds:
         """Return those of the calls that are held."""
         return set(await self._table.get_all(call_ids))
 
+    async def set_expiry(self, calls: Collection[str], lifetime_s: int | None) -> None:
+        """Make the keys of some calls expire after a time, or never (None)."""
+        if not calls:
+            return
+        wanted = set(calls)
+        commands: list[Command] = []
+        async for found in scan(self._client):
+            if found.rule.part is Part.OWN and call_of(found.name, found.rule) in wanted:
+                expiry: Command = ("EXPIRE", found.key, lifetime_s) if lifetime_s else ()
+                commands.append(expiry or ("PERSIST", found.key))
+        for some in batched(commands, _BATCH):
+            await self._table.exchange(some)
+
+    async def count(self) -> int:
+        """Return how many holds there are; those in two partitions count twice."""
+        return await self._table.count()
+
     async def all(self) -> AsyncIterator[tuple[str, Hold]]:
         """Yield all holds."""
         async for call_id, record in self._table.all():
@@ -80,3 +109,17 @@ def _read(record: str) -> Hold:
         return msgspec.json.decode(record, type=Hold)
     except msgspec.DecodeError:
         return Hold("", "", "")
+
+
+def hold_line(call_id: str, hold: Hold) -> bytes:
+    """Return a hold as it is in a further place."""
+    return msgspec.json.encode(_Line(call_id=call_id, **msgspec.structs.asdict(hold)))
+
+
+def read_hold(content: bytes) -> tuple[str, Hold] | None:
+    """Return a hold of a further place; None if it is damaged."""
+    try:
+        line = msgspec.json.decode(content, type=_Line)
+    except msgspec.DecodeError:
+        return None
+    return line.call_id, Hold(line.at, line.who, line.reason)

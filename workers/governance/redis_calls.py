@@ -6,7 +6,7 @@ keys; entries of streams that calls share, which are then rewritten; members of 
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import batched
 from typing import Any, Final
 
@@ -34,16 +34,22 @@ class RedisCalls:
         client: from `create_client`.
         partitions: the number of partitions, fixed at installation.
         kinds: which keys; all of them, unless it expires calls of one kind of text.
+        held: returns those of some calls of which nothing may be deleted.
     """
 
     name = "redis"
 
     def __init__(
-        self, client: RedisClient, partitions: int, kinds: Collection[Kind] = tuple(Kind)
+        self,
+        client: RedisClient,
+        partitions: int,
+        kinds: Collection[Kind] = tuple(Kind),
+        held: Callable[[Collection[str]], Awaitable[set[str]]] | None = None,
     ) -> None:
         self._client = client
         self._partitions = partitions
         self._kinds = frozenset(kinds)
+        self._held = held
 
     async def erase(self, calls: Collection[str]) -> int:
         """Delete all that is kept of some calls; see `Store`."""
@@ -61,23 +67,36 @@ class RedisCalls:
 
     async def _walk_some(self, calls: Sequence[str], *, is_deleting: bool) -> int:
         wanted = by_partition(calls, self._partitions)
-        own: set[str] = set()
+        own: dict[str, str] = {}
         shared: dict[str, Found] = {}
+        temporary: set[str] = set()
         async for found in scan(self._client):
             rule, ids = found.rule, wanted.get(found.partition)
             if ids is None or rule.kind not in self._kinds:
                 continue
             if rule.part in (Part.ENTRIES, Part.MEMBERS):
                 shared[found.key] = found
-            elif rule.part is Part.OWN and call_of(found.name, rule) in ids:
-                own.add(found.key)
+            elif rule.part is Part.OWN and (call_id := call_of(found.name, rule)) in ids:
+                own[found.key] = call_id
             elif rule.part is Part.TEMPORARY and is_deleting:
-                own.add(found.key)  # the erasure that it belongs to begins again
-        count = await self._delete(own) if is_deleting else len(own)
+                temporary.add(found.key)  # the erasure that it belongs to begins again
+        count = await self._delete(temporary)
+        if is_deleting:
+            wanted = by_partition(await self._free(calls), self._partitions)
         # Dead letters before retries: they move in this direction.
         for _, found in sorted(shared.items()):
-            count += await self._visit(found, wanted[found.partition], is_deleting=is_deleting)
-        return count
+            ids = wanted.get(found.partition, [])
+            count += await self._visit(found, ids, is_deleting=is_deleting) if ids else 0
+        if not is_deleting:
+            return count + len(own)
+        # Last, because retention finds calls by their own keys, if it is interrupted before.
+        free = set(await self._free(calls))
+        return count + await self._delete(key for key, call_id in own.items() if call_id in free)
+
+    async def _free(self, calls: Sequence[str]) -> Sequence[str]:
+        """Return those of some calls that are not held now."""
+        held = await self._held(calls) if self._held else set()
+        return [call_id for call_id in calls if call_id not in held]
 
     async def _delete(self, keys: Iterable[str]) -> int:
         count = 0

@@ -6,12 +6,13 @@ streams that calls share stay until something is added to these, because only th
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import batched
-from typing import Any, Final
+from typing import Final
 
 from gateway.redis_client.client import RedisClient
 from gateway.redis_client.commands import Command
 from gateway.transcript.keys import DEFAULT_TENANT, partition_key
 from workers.governance.families import Kind, Part, call_of
+from workers.governance.holds import Holds
 from workers.governance.keyspace import Found, scan
 from workers.governance.redis_calls import RedisCalls
 from workers.governance.stores import Holding, Kept
@@ -61,7 +62,9 @@ class RedisRetention:
         self._client = client
         self._partitions = partitions
         self._kind = kind
-        self._calls = RedisCalls(client, partitions, (kind,))
+        # A hold may be placed while keys are searched.
+        held = Holds(client, partitions).held
+        self._calls = RedisCalls(client, partitions, (kind,), held)
 
     async def ids(self) -> AsyncIterator[str]:
         """Yield the ids of all calls, once per key; see `Expiring`."""
@@ -70,20 +73,36 @@ class RedisRetention:
                 yield call_of(found.name, found.rule)
 
     async def calls(self) -> AsyncIterator[Kept]:
-        """Yield the calls that have ended, once per stream that they have."""
+        """Yield the calls that have ended.
+
+        Tenant and route are those of the stream that names a route: not all streams of a call have
+        its `stream.started`.
+        """
         live = await self._live()
+        routes: dict[str, tuple[str, str]] = {}
+        last_ms: dict[str, int] = {}
+        async for found, written_ms, tenant, route in self._summaries():
+            call_id = call_of(found.name, found.rule)
+            if found.rule.kind is self._kind and call_id not in live:
+                last_ms[call_id] = max(written_ms, last_ms.get(call_id, 0))
+            if route or call_id not in routes:
+                routes[call_id] = (tenant, route)
+        for call_id, each_ms in last_ms.items():
+            yield Kept(call_id, *routes[call_id], each_ms)
+
+    async def _summaries(self) -> AsyncIterator[tuple[Found, int, str, str]]:
+        """Yield the streams of this kind, and those that name a route, with what they say."""
         page: list[Found] = []
         async for found in scan(self._client):
-            rule = found.rule
-            is_stream = rule.part is Part.OWN and found.name.startswith("call:")
-            if is_stream and rule.kind is self._kind:
+            is_stream = found.rule.part is Part.OWN and found.name.startswith("call:")
+            if is_stream and (found.rule.kind is self._kind or _names_route(found)):
                 page.append(found)
             if len(page) == _BATCH:
-                for kept in await self._summarize(page, live):
-                    yield kept
+                for each in await self._summarize(page):
+                    yield each
                 page = []
-        for kept in await self._summarize(page, live):
-            yield kept
+        for each in await self._summarize(page):
+            yield each
 
     async def _live(self) -> set[str]:
         keys = [partition_key(each, "live") for each in range(self._partitions)]
@@ -91,16 +110,15 @@ class RedisRetention:
         replies = await exchanged(self._client, commands, key_at=1)
         return {text(member).partition(" ")[0] for members in replies for member in members}
 
-    async def _summarize(self, page: Sequence[Found], live: Collection[str]) -> list[Kept]:
+    async def _summarize(self, page: Sequence[Found]) -> list[tuple[Found, int, str, str]]:
         commands: list[Command] = [("EVAL_RO", _SUMMARY, 1, found.key) for found in page]
-        kept = []
+        summaries = []
         for found, reply in zip(page, await exchanged(self._client, commands), strict=True):
-            call_id = call_of(found.name, found.rule)
-            if reply and call_id not in live:
+            if reply:
                 last, tenant, route = (text(each) for each in reply)
                 at_ms = int(last.partition("-")[0])
-                kept.append(Kept(call_id, tenant or DEFAULT_TENANT, route, at_ms))
-        return kept
+                summaries.append((found, at_ms, tenant or DEFAULT_TENANT, route))
+        return summaries
 
     async def expire(self, calls: Collection[str]) -> int:
         """Delete what is kept of some calls; see `Expiring`."""
@@ -116,17 +134,12 @@ class RedisRetention:
             count += sum(await exchanged(self._client, commands, key_at=1))
         return count
 
-    async def set_expiry(self, calls: Collection[str], lifetime_s: int | None) -> None:
-        """Make the keys of some calls expire after a time, or never (None)."""
-        wanted = set(calls)
-        commands: list[Command] = []
-        async for found in scan(self._client):
-            if found.rule.part is Part.OWN and call_of(found.name, found.rule) in wanted:
-                expiry: Any = ("EXPIRE", found.key, lifetime_s) if lifetime_s else None
-                commands.append(expiry or ("PERSIST", found.key))
-        for some in batched(commands, _BATCH):
-            await exchanged(self._client, some, key_at=1)
-
     async def describe(self) -> list[Holding]:
         """Return nothing: `RedisCalls` describes the keys."""
         return []
+
+
+def _names_route(found: Found) -> bool:
+    """Return whether a stream has the `stream.started` of its call: the events and their copy."""
+    suffix = found.name.split(":")[found.rule.id_at + 1 :]
+    return suffix in ([], ["redacted"])

@@ -402,8 +402,7 @@ async def test_governance_erases_holds_reports_and_audits(url: str) -> None:
         assert (await governance.find("CA1"))["redis"] == 0
         assert await governance.release("CA2", ANN, "closed")
         assert await governance.stores[0].describe()
-        for each in sweeper.redis:
-            await each.set_expiry(["CA2"], 500)
+        await governance.holds.set_expiry(["CA2"], 500)
         assert await governance.trail.trim(ago_ms(-60), 0.0, "ann") > 0
         assert (await governance.trail.verify())[1] == []
         open_stream(publisher, "CA1").publish(final("late"))

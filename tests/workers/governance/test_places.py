@@ -13,6 +13,7 @@ from workers.archive.record import Text
 from workers.archive.settings import Settings as ArchiveSettings
 from workers.archive.store import ArchiveStore
 from workers.governance.archive_calls import ArchiveCalls, open_archive
+from workers.governance.holds import Hold
 from workers.governance.ledger import Erasure
 from workers.governance.retention import Place
 from workers.governance.search_calls import SearchCalls
@@ -54,6 +55,11 @@ def content(folder: Path) -> bytes:
     return names + b"".join(path.read_bytes() for path in paths if path.is_file())
 
 
+def remove_manifests(folder: Path, call_id: str) -> None:
+    for path in folder.rglob(f"{call_id}/1/manifest.json"):
+        path.unlink()
+
+
 async def all_of(place: ArchiveCalls | SearchCalls) -> list[Kept]:
     return [each async for each in place.calls()]
 
@@ -77,6 +83,29 @@ async def test_archived_calls_are_listed_for_retention(archive: ArchiveCalls) ->
     assert await archive.expire(["CA2", "CA9"]) == 2
     assert kept not in await all_of(archive)
     assert [each.calls for each in await archive.describe()] == [2, 2]
+
+
+async def test_rest_of_an_interrupted_deletion_expires(
+    archive: ArchiveCalls, tmp_path: Path
+) -> None:
+    """Symptom: files without a manifest, which is deleted first, stayed forever."""
+    remove_manifests(tmp_path, "CA2")
+    found = [each for each in await all_of(archive) if each.call_id == "CA2"]
+    assert [each[:3] for each in found] == [("CA2", "default", "")] * 2
+    assert all(abs(each.last_ms / 1000 - time.time()) < 60 for each in found)
+
+
+async def test_holds_are_copied_beside_the_archive(tmp_path: Path, archive: ArchiveCalls) -> None:
+    _, copy = open_archive(archive_settings(tmp_path))
+    for call_id in ("CA1", "CA2"):
+        await copy.put_hold(call_id, Hold("t", "ann", "case 7"))
+    await copy.remove_hold("CA1")
+    await copy.remove_hold("CA9")
+    assert not await copy.has_hold("CA1")
+    assert await copy.has_hold("CA2")
+    assert [each async for each in copy.holds()] == [("CA2", Hold("t", "ann", "case 7"))]
+    assert [each async for each in copy.all()] == []
+    assert {each.call_id for each in await all_of(archive)} == {"CA1", "CA2", ".."}
 
 
 async def test_ledger_is_copied_beside_the_archive(tmp_path: Path, archive: ArchiveCalls) -> None:
