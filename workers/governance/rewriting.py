@@ -54,7 +54,7 @@ class Rewriter:
 
         Raises:
             PublishError: Redis is unavailable or refuses a command.
-            StoreError: other erasures interrupted it again and again.
+            StoreError: erasures and deletions interrupted it again and again.
         """
         for _ in range(_TRIES):
             copy = partition_key(self._partition, f"rewrite:{secrets.token_hex(8)}")

@@ -7,8 +7,9 @@
 -- ARGV  1 id of the last entry that was copied, or '0'   2 how many were copied
 --       3 number of erased calls when the copy began   4 most entries that may be new
 --
--- Returns 1; 0 if there are too many new entries, so that copying must continue; -1 if the copy must
--- be dropped, because calls were erased meanwhile, or somebody deleted it.
+-- Returns 1; 0 if there are too many new entries, so that copying must continue; -1 if the copy was
+-- dropped, because calls were erased meanwhile, entries were deleted from the stream after they were
+-- copied, or somebody deleted the copy.
 
 if redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[3]) or redis.call('XLEN', KEYS[2]) ~= tonumber(ARGV[2])
 then
@@ -27,7 +28,13 @@ end
 for _, entry in ipairs(entries) do
   redis.call('XADD', KEYS[2], entry[1], unpack(entry[2]))
 end
-redis.call('XTRIM', KEYS[2], 'MINID', '~', first[1]) -- in case the stream was trimmed meanwhile
+-- If the stream was trimmed meanwhile, the content of entries that are trimmed here may remain. Then
+-- the stream must be rewritten once more, so its mark of deleted entries is kept.
+local trimmed = redis.call('XTRIM', KEYS[2], 'MINID', '=', first[1])
+if redis.call('XLEN', KEYS[2]) ~= redis.call('XLEN', KEYS[1]) then
+  redis.call('DEL', KEYS[2])
+  return -1
+end
 
 local function info(reply)
   local fields = {}
@@ -39,7 +46,7 @@ end
 
 local stream = info(redis.call('XINFO', 'STREAM', KEYS[1]))
 redis.call('XSETID', KEYS[2], stream['last-generated-id'], 'ENTRIESADDED', stream['entries-added'],
-  'MAXDELETEDID', '0-0')
+  'MAXDELETEDID', trimmed > 0 and stream['max-deleted-entry-id'] or '0-0')
 for _, reply in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = info(reply)
   local create = {'XGROUP', 'CREATE', KEYS[2], group['name'], group['last-delivered-id']}

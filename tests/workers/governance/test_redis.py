@@ -150,6 +150,29 @@ async def test_copy_is_dropped_if_another_call_is_erased_meanwhile(redis_url: st
         assert await client.keys(f"{_TAG}rewrite:*") == []
 
 
+@pytest.mark.parametrize("at", [0, 1, 150, 298], ids=["first", "second", "middle", "last"])
+async def test_entry_that_is_deleted_meanwhile_stays_deleted(redis_url: str, at: int) -> None:
+    """Symptom: a retry that a worker had handled, or the words of a call, came back."""
+    async with client_of(redis_url) as client:
+        key, rewriter = f"{_TAG}events", Rewriter(client, 53)
+        ids = [await add(client, key, final("CA1" if n == at else "CA9", n)) for n in range(299)]
+        execute = rewriter._eval  # noqa: SLF001
+
+        async def also_delete(script: str, keys: list[str], *arguments: str | int) -> Any:
+            if "RENAME" in script:
+                await client.xdel(key, ids[at])
+            return await execute(script, keys, *arguments)
+
+        rewriter._eval = also_delete  # type: ignore[method-assign]  # noqa: SLF001
+        await rewriter.rewrite(key)
+        assert [i for i, _ in await entries(client, key)] == [
+            each.encode() for n, each in enumerate(ids) if n != at
+        ]
+        if await rewriter.has_residue(key):  # the eraser that deleted it rewrites the stream, too
+            await rewriter.rewrite(key)
+        assert canary("CA1").encode() not in await everything(client)
+
+
 @pytest.mark.parametrize(
     "call_id",
     ["events", "call", "live", "erased", "redacted", "owner", "*", "a b", "CA?", "..", "é", "a:b"],
