@@ -60,12 +60,14 @@ def govern(client: RedisClient, partitions: int, settings: Settings) -> Governed
     Raises:
         SettingsError: a setting of the archive or of search is invalid.
     """
+    ledger, holds, trail = _parts(client, partitions)
     raw, redacted = (RedisRetention(client, partitions, kind) for kind in (Kind.RAW, Kind.REDACTED))
     stores: list[Store] = [RedisCalls(client, partitions)]
     places: dict[Place, Expiring] = {Place.STREAMS: raw, Place.REDACTED: redacted}
     copies = [LedgerCopy(Folder(settings.ledger_dir))] if settings.ledger_dir else []
     if settings.spool_dirs:
-        stores.append(SpoolFiles([Path(each) for each in settings.spool_dirs]))
+        folders = [Path(each) for each in settings.spool_dirs]
+        stores.append(SpoolFiles(folders, ledger.owners))
     archive_settings = load(ArchiveSettings)
     if archive_settings.url:
         # Other workers import this module, and do not need obstore.
@@ -78,6 +80,5 @@ def govern(client: RedisClient, partitions: int, settings: Settings) -> Governed
     search = SearchCalls(load(SearchSettings), time.time)
     stores.append(search)
     places[Place.INDEX] = search
-    ledger, holds, trail = _parts(client, partitions)
     governance = Governance(ledger, holds, trail, stores, copies, time.time)
     return Governed(governance, places, (raw, redacted))

@@ -124,12 +124,20 @@ class Ledger:
         erasure = await self.get(call_id)
         if erasure is None or erasure.owner:
             return
-        partitions = homes(call_id, self._table.partitions)
-        keys = [partition_key(each, f"writers:{call_id}") for each in partitions]
-        owners = await self._table.exchange([("HGET", key, ":owner") for key in keys])
-        if owner := next((text(each) for each in owners if each is not None), None):
+        if owner := (await self.owners([call_id]))[call_id]:
             owned = msgspec.structs.replace(erasure, owner=owner)
             await self._table.put(call_id, msgspec.json.encode(owned).decode())
+
+    async def owners(self, call_ids: Collection[str]) -> dict[str, str | None]:
+        """Return who owns the ids of some calls, `<tenant> <carrier>`; None if it is unknown."""
+        records = await self.records(call_ids)
+        found = {each: records[each].owner if each in records else None for each in call_ids}
+        for call_id in [each for each, owner in found.items() if owner is None]:
+            partitions = homes(call_id, self._table.partitions)
+            keys = [partition_key(each, f"writers:{call_id}") for each in partitions]
+            replies = await self._table.exchange([("HGET", key, ":owner") for key in keys])
+            found[call_id] = next((text(each) for each in replies if each is not None), None)
+        return found
 
     async def mark_done(self, call_id: str, at: str) -> None:
         """Record that nothing of a call is left."""

@@ -3,13 +3,16 @@
 A gateway that runs writes its batches to Redis, which refuses those of erased calls, and deletes
 the file: there is nothing to do but to wait. Files of gateways that no longer run wait for the
 next one, which may never start. They are rewritten here without the batches of erased calls.
+
+A batch names the carrier's id of its call, its tenant and its carrier. If another tenant or carrier
+owns the id, Redis writes the batch as a call with a longer one: see `append.lua`.
 """
 
 import asyncio
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +24,10 @@ from workers.governance.stores import Holding, StoreError
 
 _FOLDERS: Final = "callscribe-*"
 _ALL: Final = 1 << 30  # records
+_WITH_OWNER: Final = 11  # fields of a batch that names tenant and carrier, as its last ones
+_LONGER: Final = 3  # how often an id may be made longer
+
+type Owners = Mapping[str, str | None]
 
 
 class SpoolFiles:
@@ -28,20 +35,26 @@ class SpoolFiles:
 
     Args:
         parents: as GATEWAY_SPOOL_DIR of the gateways.
+        owners: returns who owns the ids of some calls, `<tenant> <carrier>`; None if unknown.
     """
 
     name = "spool"
 
-    def __init__(self, parents: Sequence[Path]) -> None:
+    def __init__(
+        self, parents: Sequence[Path], owners: Callable[[Collection[str]], Awaitable[Owners]]
+    ) -> None:
         self._parents = parents
+        self._owners = owners
 
     async def erase(self, calls: Collection[str]) -> int:
         """Rewrite files of gateways that do not run; see `Store`."""
-        return await _in_thread(lambda: sum(_erase(lock, set(calls)) for lock in self._locks()))
+        owners = await self._owners(calls)
+        return await _in_thread(lambda: sum(_erase(lock, owners) for lock in self._locks()))
 
     async def find(self, calls: Collection[str]) -> int:
         """Return how many batches of some calls there are; see `Store`."""
-        return await _in_thread(lambda: _count(self._segments(), set(calls)))
+        owners = await self._owners(calls)
+        return await _in_thread(lambda: _count(self._segments(), owners))
 
     async def describe(self) -> list[Holding]:
         """Return how many files there are; see `Store`."""
@@ -76,18 +89,18 @@ def _oldest(files: Collection[Path]) -> str | None:
     return rfc3339_ms(min(times)) if times else None
 
 
-def _count(segments: Iterator[Path], calls: set[str]) -> int:
+def _count(segments: Iterator[Path], owners: Owners) -> int:
     count = 0
     for path in segments:
         try:
             records, _ = _read(path)
         except FileNotFoundError:  # it was written to Redis meanwhile
             continue
-        count += sum(_call_of(header) in calls for header, _, _ in records)
+        count += sum(_is_of(header, owners) for header, _, _ in records)
     return count
 
 
-def _erase(lock: Path, calls: set[str]) -> int:
+def _erase(lock: Path, owners: Owners) -> int:
     """Rewrite the files of one owner, unless it runs; return how many batches were removed."""
     try:
         fd = os.open(lock, os.O_RDWR)
@@ -95,21 +108,28 @@ def _erase(lock: Path, calls: set[str]) -> int:
         return 0
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in lock.parent.glob(f"{_temporary(lock.stem)}*"):  # of an eraser that crashed
+            path.unlink(missing_ok=True)
         segments = sorted(lock.parent.glob(f"{lock.stem}-*.spool"))
-        return sum(_rewrite(path, calls) for path in segments)
+        return sum(_rewrite(path, lock.stem, owners) for path in segments)
     except BlockingIOError:  # the gateway runs
         return 0
     finally:
         os.close(fd)
 
 
-def _rewrite(path: Path, calls: set[str]) -> int:
+def _temporary(owner: str) -> str:
+    """Return how the names of the files begin that replace those of an owner."""
+    return f".{owner}-"
+
+
+def _rewrite(path: Path, owner: str, owners: Owners) -> int:
     """Rewrite a file without the batches of some calls, and without a damaged end."""
     records, is_whole = _read(path)
-    kept = [record for record in records if _call_of(record[0]) not in calls]
+    kept = [record for record in records if not _is_of(record[0], owners)]
     if len(kept) == len(records) and is_whole:
         return 0
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=_temporary(owner))
     with os.fdopen(fd, "wb") as file:
         file.writelines(pack_record(*record) for record in kept)
         file.flush()
@@ -130,10 +150,16 @@ def _read(path: Path) -> tuple[list[tuple[bytes, bytes, int]], bool]:
     return records, end == len(data)
 
 
-def _call_of(stream_header: bytes) -> str:
-    """Return the call of a batch. A longer id is not known yet: Redis decides it at writing."""
+def _is_of(stream_header: bytes, owners: Owners) -> bool:
+    """Return whether Redis would write a batch as one of the calls whose owners are given."""
     try:
         fields: Any = msgspec.msgpack.decode(stream_header)
-        return str(fields[1])
+        call_id = str(fields[1])
     except (msgspec.DecodeError, IndexError, TypeError):
-        return ""
+        return False
+    if len(fields) < _WITH_OWNER:  # of a former version: its call owns the id
+        return call_id in owners
+    tenant, carrier = fields[_WITH_OWNER - 2 : _WITH_OWNER]
+    ids = [f"{tenant}.{carrier}." * n + call_id for n in range(_LONGER + 1)]
+    owner = f"{tenant} {carrier}"
+    return any(each in owners and owners[each] in (None, owner) for each in ids)
