@@ -20,6 +20,7 @@ from cli import events, running
 from cli.errors import CommandError
 from common.settings import load
 from gateway.errors import PublishError
+from workers.governance.append_only import Rewriting
 from workers.governance.assembly import Governed, govern
 from workers.governance.calls import CallIdError, as_in_events
 from workers.governance.eraser import Actor, Walked
@@ -32,6 +33,11 @@ _MOST_REASON: Final = 300
 _REFUSED: Final = {
     Recorded.HELD: "not erased: a legal hold is on it (./run govern release)",
     Recorded.LIVE: "not erased: it has not ended; end it, or repeat with --even-live",
+}
+_FILE: Final = {
+    Rewriting.OFF: "",
+    Rewriting.STARTED: "is being rewritten without the calls",
+    Rewriting.BUSY: "was being rewritten already; run BGREWRITEAOF when that is done",
 }
 
 app = typer.Typer(
@@ -85,8 +91,20 @@ async def _erase(redis_url: str, calls: list[str], reason: str, *, even_live: bo
                 typer.echo(f"{call_id}: {refusal}", err=True)
             else:
                 recorded.append(call_id)
-        walked = await governed.governance.carry_out(recorded, actor()) if recorded else Walked()
+        walked = await _carry_out(governed, recorded)
     return _report(recorded, walked) and not is_refused
+
+
+async def _carry_out(governed: Governed, calls: Sequence[str]) -> Walked:
+    walked = await governed.governance.carry_out(calls, actor()) if calls else Walked()
+    if walked.done:
+        try:
+            state = _FILE[await governed.file.rewrite()]
+        except PublishError as error:
+            state = f"not rewritten ({error.detail or error.reason}); run BGREWRITEAOF"
+        if state:
+            typer.echo(f"append-only file of Redis: {state}", err=True)
+    return walked
 
 
 def _report(calls: Sequence[str], walked: Walked) -> bool:
@@ -276,7 +294,7 @@ async def _reapply(redis_url: str, records: list[tuple[str, Erasure]]) -> bool:
                 continue
             calls.append(call_id)
         await governance.note("ledger-reapplied", actor(), None, calls=str(len(calls)))
-        walked = await governance.carry_out(calls, actor()) if calls else Walked()
+        walked = await _carry_out(governed, calls)
     typer.echo(f"calls of the ledger: {len(calls)}")
     return _report([], walked) and len(calls) == len(records)
 

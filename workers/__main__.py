@@ -176,6 +176,7 @@ async def _govern(shared: Shared) -> AsyncIterator[Run]:
         governed.governance,
         governed.places,
         governed.redis,
+        governed.file,
         retention=lambda: read_retention(rules.retention),
         shared_s=settings.retention_s,
         audit_keep_days=rules.audit_keep_days,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import main
+from gateway.errors import PublishError
 from tests.workers.governance.planting import canary, client_of, everything, plant
+from workers.governance.append_only import AppendOnlyFile, Rewriting
 
 type Run = Callable[..., tuple[int, str, str]]
 
@@ -93,6 +95,21 @@ def test_hold_prevents_erasure_until_the_release(run: Run, redis_url: str) -> No
     assert run("release", "CA1", "--reason", "closed")[:2] == (1, "CA1: was not held\n")
     assert run("erase", "CA1", "--reason", "request 7", "--yes")[0] == 0
     assert run("hold", "CA1", "--reason", "late")[0] == 1
+
+
+def test_erasure_says_that_the_append_only_file_is_not_rewritten(
+    run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user of Redis lacks the permission, for example."""
+
+    async def refuse(_: AppendOnlyFile) -> Rewriting:
+        raise PublishError("redis-unavailable", "NOPERM")
+
+    monkeypatch.setattr(AppendOnlyFile, "rewrite", refuse)
+    planted(redis_url, "CA1")
+    code, _, errors = run("erase", "CA1", "--reason", "request 7", "--yes")
+    assert code == 0
+    assert errors == "append-only file of Redis: not rewritten (NOPERM); run BGREWRITEAOF\n"
 
 
 def test_report_names_places_and_counts(run: Run, redis_url: str) -> None:

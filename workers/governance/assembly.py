@@ -8,6 +8,7 @@ from pathlib import Path
 from common.settings import load
 from gateway.redis_client.client import RedisClient
 from workers.archive.settings import Settings as ArchiveSettings
+from workers.governance.append_only import AppendOnlyFile
 from workers.governance.copies import Folder, LedgerCopy
 from workers.governance.eraser import Governance
 from workers.governance.families import Kind
@@ -32,11 +33,13 @@ class Governed:
         governance: erases and holds.
         places: the stores that limit how long they keep calls.
         redis: those of them that are in Redis.
+        file: the append-only file of Redis.
     """
 
     governance: Governance
     places: Mapping[Place, Expiring]
     redis: tuple[RedisRetention, ...]
+    file: AppendOnlyFile
 
 
 def relay_governance(client: RedisClient, partitions: int) -> Governance:
@@ -81,4 +84,4 @@ def govern(client: RedisClient, partitions: int, settings: Settings) -> Governed
     stores.append(search)
     places[Place.INDEX] = search
     governance = Governance(ledger, holds, trail, stores, copies, time.time)
-    return Governed(governance, places, (raw, redacted))
+    return Governed(governance, places, (raw, redacted), AppendOnlyFile(client))

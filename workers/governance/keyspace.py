@@ -37,7 +37,7 @@ async def scan(client: RedisClient) -> AsyncIterator[Found]:
     Raises:
         PublishError: Redis, or a node of a cluster, is unavailable, or refuses the command.
     """
-    for options in await _nodes(client):
+    for options in await primaries(client):
         cursor = "0"
         while True:
             command = ("SCAN", cursor, "MATCH", "cs:{p*}:*", "COUNT", _PAGE)
@@ -50,7 +50,7 @@ async def scan(client: RedisClient) -> AsyncIterator[Found]:
                 break
 
 
-async def _nodes(client: RedisClient) -> list[dict[str, Any]]:
+async def primaries(client: RedisClient) -> list[dict[str, Any]]:
     """Return the options that choose each primary of a cluster."""
     if not isinstance(client, RedisCluster):
         return [{}]

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.errors import PublishError
+from workers.governance.append_only import AppendOnlyFile
 from workers.governance.copies import LedgerCopy
 from workers.governance.eraser import Actor, Governance
 from workers.governance.redis_retention import RedisRetention
@@ -95,6 +96,7 @@ class Sweeper:
         governance: erases.
         places: the stores that limit how long they keep calls.
         redis: those of `places` that are in Redis.
+        file: the append-only file of Redis.
         retention: how long.
         shared_s: how long entries of streams that calls share are kept, in seconds.
         audit_keep_days: how long the audit trail is kept; 0 is forever.
@@ -111,6 +113,7 @@ class Sweeper:
     governance: Governance
     places: Mapping[Place, Expiring]
     redis: Sequence[RedisRetention]
+    file: AppendOnlyFile
     retention: Callable[[], Retention]
     shared_s: int
     audit_keep_days: int
@@ -135,6 +138,7 @@ class Sweeper:
                     next_whole_s = self.clock() + (archive_sweep_s if is_done else retry_s)
             else:
                 await self._attempt(self.finish)
+            await self._attempt(self.file.rewrite_if_due)
             await asyncio.sleep(_POLL_S)
 
     async def sweep(self, *, is_whole: bool = True) -> bool:
@@ -183,6 +187,8 @@ class Sweeper:
         """Erase some calls; return False if a store failed."""
         walked = await self.governance.carry_out(calls, self.actor)
         self.metrics.erased_total.inc(len(walked.done))
+        if walked.done:
+            self.file.note_erasure()
         for call_id in walked.done:
             self.waits.pop(call_id, None)
         left = [each for each in calls if each not in walked.done]

@@ -59,6 +59,7 @@ from workers.assist.worker import group as assist_group
 from workers.client import follow, follow_all, reading
 from workers.consumer import Consumer, ConsumerMetrics, DeadLetter, DeadLetters, Group
 from workers.consumer.store import Lease, LeaseStore
+from workers.governance.keyspace import primaries
 from workers.governance.retention import Place, Retention, Rule
 from workers.janitor import Janitor, Lost
 from workers.janitor import Metrics as JanitorMetrics
@@ -403,6 +404,9 @@ async def test_governance_erases_holds_reports_and_audits(url: str) -> None:
         assert await governance.release("CA2", ANN, "closed")
         assert await governance.stores[0].describe()
         await governance.holds.set_expiry(["CA2"], 500)
+        await sweeper.file.rewrite()
+        for node in await primaries(mine):
+            await mine.execute_command("BGREWRITEAOF", **node)
         assert await governance.trail.trim(ago_ms(-60), 0.0, "ann") > 0
         assert (await governance.trail.verify())[1] == []
         open_stream(publisher, "CA1").publish(final("late"))

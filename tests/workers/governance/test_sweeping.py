@@ -1,12 +1,12 @@
 """The worker `govern`: failures of one part, back-off, and holds that a restored Redis lacks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import pytest
 
-from gateway.redis_client.client import RedisClient
+from gateway.redis_client.client import RedisClient, create_client
 from gateway.transcript.keys import partition_key, partition_of
 from tests.workers.governance.planting import (
     ANN,
@@ -20,6 +20,7 @@ from tests.workers.governance.planting import (
     plant,
 )
 from tests.workers.governance.test_ledger import actions, sweeper_of, value
+from workers.governance.append_only import AppendOnlyFile, Rewriting
 from workers.governance.copies import Folder, LedgerCopy
 from workers.governance.families import Kind
 from workers.governance.ledger import Erasure
@@ -222,6 +223,40 @@ async def test_erasure_that_is_not_complete_waits_longer_each_time(
             now_s += 2
         assert tried_at == [0, 2, 6, 14, 30]
         assert sweeper.waits["CA1"].wait_s == 32
+
+
+# The append-only file
+
+
+class Server(AppendOnlyFile):
+    """A server with an append-only file."""
+
+    def __init__(self, states: list[Rewriting], clock: Callable[[], float]) -> None:
+        super().__init__(create_client("redis://127.0.0.1:1"), clock)
+        self.states = states
+
+    async def rewrite(self) -> Rewriting:
+        return self.states.pop(0)
+
+
+async def test_file_is_rewritten_after_an_erasure_at_most_every_ten_minutes() -> None:
+    now_s = 0.0
+    file = Server([Rewriting.STARTED, Rewriting.BUSY, Rewriting.STARTED], lambda: now_s)
+    left = []
+    for now_s in (0.0, 2.0, 300.0, 600.0, 900.0, 1200.0, 1800.0):
+        if now_s in (0.0, 300.0):
+            file.note_erasure()
+        await file.rewrite_if_due()
+        left.append(len(file.states))
+    assert left == [2, 2, 2, 1, 1, 0, 0]
+
+
+async def test_server_without_the_file_has_nothing_to_rewrite(
+    redis_url: str, redis_cluster_url: str
+) -> None:
+    for url in (redis_url, redis_cluster_url):
+        async with client_of(url) as client:
+            assert await AppendOnlyFile(client).rewrite() is Rewriting.OFF
 
 
 # Holds
