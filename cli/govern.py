@@ -176,11 +176,13 @@ def release(call_ids: _Calls, reason: _Reason, redis_url: _Url = _URL) -> None:
 async def _release(redis_url: str, calls: list[str], reason: str) -> bool:
     lifted = []
     async with _opened(redis_url) as governed:
-        for call_id in calls:
-            is_lifted = await governed.governance.release(call_id, actor(), reason)
-            lifted += [call_id] if is_lifted else []
-            typer.echo(f"{call_id}: {'released' if is_lifted else 'was not held'}")
-        await governed.governance.holds.set_expiry(lifted, events.RETENTION_S)
+        try:
+            for call_id in calls:
+                is_lifted = await governed.governance.release(call_id, actor(), reason)
+                lifted += [call_id] if is_lifted else []
+                typer.echo(f"{call_id}: {'released' if is_lifted else 'was not held'}")
+        finally:  # else the calls that were released never expire
+            await governed.governance.holds.set_expiry(lifted, events.RETENTION_S)
     return len(lifted) == len(calls)
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from cli.__main__ import main
 from gateway.errors import PublishError
 from tests.workers.governance.planting import canary, client_of, everything, plant
 from workers.governance.append_only import AppendOnlyFile, Rewriting
+from workers.governance.eraser import Actor, Governance
+from workers.governance.stores import StoreError
 
 type Run = Callable[..., tuple[int, str, str]]
 
@@ -95,6 +98,25 @@ def test_hold_prevents_erasure_until_the_release(run: Run, redis_url: str) -> No
     assert run("release", "CA1", "--reason", "closed")[:2] == (1, "CA1: was not held\n")
     assert run("erase", "CA1", "--reason", "request 7", "--yes")[0] == 0
     assert run("hold", "CA1", "--reason", "late")[0] == 1
+
+
+def test_released_calls_expire_even_if_a_later_one_fails(
+    run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(redis_url, "CA1")
+    assert run("hold", "CA1", "CA2", "--reason", "case 7")[0] == 0
+    release = Governance.release
+
+    async def fail(governance: Governance, call_id: str, actor: Actor, reason: str) -> bool:
+        if call_id == "CA2":
+            raise StoreError("ledger copy", "unavailable")
+        return await release(governance, call_id, actor, reason)
+
+    monkeypatch.setattr(Governance, "release", fail)
+    code, _, errors = run("release", "CA1", "CA2", "--reason", "closed")
+    assert (code, errors) == (2, "run: ledger copy: unavailable\n")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.ttl("cs:{p53}:call:CA1") > 0
 
 
 def test_erasure_says_that_the_append_only_file_is_not_rewritten(

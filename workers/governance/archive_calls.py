@@ -8,6 +8,7 @@ from typing import Final
 from gateway.transcript.keys import DEFAULT_TENANT
 from workers.archive import objects
 from workers.archive.assembly import open_store
+from workers.archive.manifest import NAME as MANIFEST
 from workers.archive.objects import Objects
 from workers.archive.record import Text
 from workers.archive.settings import Settings
@@ -91,9 +92,13 @@ class ArchiveCalls:
 
 
 async def _kept(store: ArchiveStore, call_id: str) -> Kept | None:
-    if manifest := (await store.revisions(call_id)).manifest:
+    """Return a call; None if its manifest is damaged, because its tenant is not known."""
+    revisions = await store.revisions(call_id)
+    if manifest := revisions.manifest:
         ended_ms = _ms(manifest.ended) if manifest.ended else 0
         return Kept(call_id, manifest.tenant or DEFAULT_TENANT, manifest.route, ended_ms)
+    if any(MANIFEST in names for names in revisions.files.values()):
+        return None
     modified = await store.modified(call_id)
     return Kept(call_id, DEFAULT_TENANT, "", _ms(modified)) if modified else None
 
