@@ -20,7 +20,6 @@ from workers.client import reading
 
 # The same setting as the gateway's.
 PARTITIONS: Final = int(os.environ.get("GATEWAY_PARTITIONS") or 64)
-RETENTION_S: Final = int(os.environ.get("GATEWAY_RETENTION_S") or 86_400)
 
 _BLOCK_MS: Final = 1000
 

@@ -182,8 +182,14 @@ async def _release(redis_url: str, calls: list[str], reason: str) -> bool:
                 lifted += [call_id] if is_lifted else []
                 typer.echo(f"{call_id}: {'released' if is_lifted else 'was not held'}")
         finally:  # else the calls that were released never expire
-            await governed.governance.holds.set_expiry(lifted, events.RETENTION_S)
+            await governed.governance.holds.set_expiry(lifted, _retention_s())
     return len(lifted) == len(calls)
+
+
+def _retention_s() -> int:
+    """Return how long Redis keeps a call: the setting of the gateways, or that of the workers."""
+    names = ("GATEWAY_RETENTION_S", "WORKER_RETENTION_S")
+    return int(next((os.environ[name] for name in names if os.environ.get(name)), 86_400))
 
 
 @app.command()

@@ -120,7 +120,7 @@ class Governance:
     async def _copy_records(self, calls: Sequence[str], walked: Walked) -> None:
         """Write records, with the owners of the calls, to the other places."""
         for call_id in calls:
-            await self.ledger.note_owner(call_id)
+            await self.ledger.complete(call_id)
         records = await self.ledger.records(calls)
         for copy in self.copies:
             try:

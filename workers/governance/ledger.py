@@ -119,12 +119,16 @@ class Ledger:
         record = msgspec.json.encode(erasure).decode() if erasure else ""
         return Recorded(text(await self._table.eval(_RECORD, keys, call_id, record, when)))
 
-    async def note_owner(self, call_id: str) -> None:
-        """Record who owns a call's id, before its keys are deleted."""
+    async def complete(self, call_id: str) -> None:
+        """Add to a record who owns the call's id, before its keys are deleted.
+
+        It is written to all partitions of the call: whoever recorded it may have crashed before.
+        """
         erasure = await self.get(call_id)
-        if erasure is None or erasure.owner:
+        if erasure is None:
             return
-        if owner := (await self.owners([call_id]))[call_id]:
+        owner = erasure.owner or (await self.owners([call_id]))[call_id]
+        if owner != erasure.owner or len(homes(call_id, self._table.partitions)) > 1:
             owned = msgspec.structs.replace(erasure, owner=owner)
             await self._table.put(call_id, msgspec.json.encode(owned).decode())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.redis_client.client import RedisClient, create_client
-from gateway.transcript.keys import partition_key, partition_of
+from gateway.transcript.keys import homes, partition_key, partition_of
 from tests.workers.governance.planting import (
     ANN,
     PARTITIONS,
@@ -376,6 +376,19 @@ async def test_erasure_is_audited_before_it_is_marked_as_done(redis_url: str) ->
         with pytest.raises(StoreError):
             await governance.carry_out(["CA1"], ANN)
         assert set(await governance.ledger.pending()) == {"CA1"}
+
+
+async def test_erasure_that_was_recorded_in_one_partition_is_completed(redis_url: str) -> None:
+    """The process that recorded it crashed in between."""
+    call_id = "default.talkdesk.CA1"
+    async with client_of(redis_url) as client:
+        sweeper, _ = sweeper_of(client)
+        with_parts(sweeper, store=Stuck(fails=True))
+        await client.hset(f"{_TAG}erased", call_id, '{"at":"t","who":"ann","reason":"r"}')
+        await client.sadd(f"{_TAG}erasing", call_id)
+        await sweeper.finish()
+        for home in homes(call_id, PARTITIONS):
+            assert await client.hexists(partition_key(home, "erased"), call_id)
 
 
 async def test_copies_of_the_ledger_name_the_owner(redis_url: str, tmp_path: Path) -> None:
