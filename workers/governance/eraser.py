@@ -102,6 +102,8 @@ class Governance:
         """
         walked = Walked()
         calls = sorted(await self.ledger.records(call_ids))
+        if not calls:
+            return walked
         await self._copy_records(calls, walked)
         for _ in range(_ROUNDS):
             removed = walked.removed.total()
