@@ -109,32 +109,41 @@ class Archiver:
             StoreError: the store failed; nothing is lost.
             PublishError: Redis is unavailable or refuses a command.
         """
+        refused = 0
         for _ in range(_MAX_CONFLICTS):
-            if result := await self._try(partition, call_id):
+            result = await self._try(partition, call_id, refused + 1)
+            if isinstance(result, Result):
                 self._metrics.calls_total.labels(self.text, result).inc()
                 return result
+            refused = result
         raise StoreError("conflict")
 
-    async def _try(self, partition: int, call_id: str) -> Result | None:
-        """Try once; return None if another worker has written something meanwhile."""
+    async def _try(self, partition: int, call_id: str, least: int) -> Result | int:
+        """Try once, with a revision of at least this number.
+
+        Returns:
+            The result, or the number of the revision if it was begun with other contents: by a
+            worker that may be writing it, or was killed.
+        """
         if await self._is_erased(partition, call_id):
             return Result.ERASED
         found = await self._store.revisions(call_id)
         if found.manifest and await self._is_unchanged(partition, found.manifest):
             return Result.UNCHANGED
+        number = max(found.next, least)
         evidence = await self._archived(found.manifest) or Evidence(call_id, self.text)
         if not await read_into(evidence, self._client, partition, self.text):
             return Result.UNCHANGED if found.manifest else self._report_gone(call_id)
         if not evidence.fold.is_over:
             return Result.LIVE
         revision = proofs.make_revision(evidence)
-        if not await self._store.write(revision, found.next):
-            return None
+        if not await self._store.write(revision, number):
+            return number
         if await self._is_erased(partition, call_id):  # after it was read
             await self._store.delete_call(call_id)
             return Result.ERASED
         self._metrics.bytes_total.inc(sum(each.size for each in revision.manifest.files.values()))
-        return self._report(revision.manifest, found.next)
+        return self._report(revision.manifest, number)
 
     async def _is_erased(self, partition: int, call_id: str) -> bool:
         """Return whether a call is in the ledger of erased calls."""

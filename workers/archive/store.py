@@ -155,7 +155,7 @@ class ArchiveStore:
         return {name: content for name, content in contents.items() if content is not None}
 
     async def write(self, revision: Revision, number: int) -> bool:
-        """Write a revision; return False if another one with this number was begun.
+        """Write a revision; return False if one with this number was begun with other contents.
 
         A revision that was begun with the same content is completed.
         """

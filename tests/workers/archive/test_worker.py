@@ -309,6 +309,23 @@ async def test_call_with_the_longer_id_is_archived(single: RedisClient, tmp_path
     assert found.manifest.complete
 
 
+async def test_revision_begun_with_other_events_is_superseded(
+    single: RedisClient, tmp_path: Path
+) -> None:
+    """Symptom: a worker killed after the first file blocked a call to which an event was added."""
+    store = Failing(tmp_path)
+    worker = Worker(single, tmp_path, objects=store)
+    store.reason, store.only = "unavailable", "call.json"  # as if it was killed after the events
+    await finish(worker, whole())
+    store.reason = ""
+    await publish(single, alert(), source="alerts")
+    await worker.tick(after_s=10)
+    found = await worker.store.read_call("CA1")
+    assert found
+    assert (found.manifest.revision, len(found.record.alerts)) == (2, 1)
+    assert (await worker.verdict()).state is State.COMPLETE
+
+
 class Failing(Objects):
     """A store that fails as long as `reason` is set."""
 
