@@ -1,5 +1,6 @@
 """The store `search`: the indexes of all kinds of text."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
@@ -9,6 +10,8 @@ from workers.search import indexes
 from workers.search.index import MAX_LIMIT, Page, Search, SearchIndexError, SearchReader
 from workers.search.query import Field, Filter, Query
 from workers.search.settings import Settings
+
+_log = logging.getLogger("workers.governance")
 
 KINDS: Final = ("raw", "redacted")
 
@@ -33,7 +36,7 @@ class SearchCalls:
     def _kinds(self) -> list[str]:
         if self._settings.database_url:
             return list(self._settings.text.kinds)
-        return [each for each in KINDS if indexes.file_of(self._settings.path, each).exists()]
+        return [each for each in KINDS if indexes.is_begun(self._settings.path, each)]
 
     async def erase(self, calls: Collection[str]) -> int:
         """Remove some calls with all their words; see `Store`."""
@@ -60,11 +63,25 @@ class SearchCalls:
 
     async def ids(self) -> AsyncIterator[str]:
         """Yield the ids of all calls, once per kind of text; see `Expiring`."""
-        async for kept in self.calls():
+        async for kept in self._kept():
             yield kept.call_id
 
     async def calls(self) -> AsyncIterator[Kept]:
-        """Yield all calls, and when the newest segment of each was written; see `Expiring`."""
+        """Yield all calls, and when the newest segment of each was written; see `Expiring`.
+
+        Before, the words of calls that expired in the last sweep are overwritten: once per sweep,
+        because it takes as long for many calls as for one.
+        """
+        for kind in self._kinds():
+            try:
+                async with indexes.opened_to_remove(self._settings, kind) as index:
+                    await index.purge()
+            except SearchIndexError:  # the next sweep repeats it; searches do not find the calls
+                _log.warning("search-purge-postponed text=%s", kind)
+        async for kept in self._kept():
+            yield kept
+
+    async def _kept(self) -> AsyncIterator[Kept]:
         for kind in self._kinds():
             reader = await self._open(kind)
             try:
@@ -86,7 +103,14 @@ class SearchCalls:
 
     async def expire(self, calls: Collection[str]) -> int:
         """Remove calls whose time is over; see `Expiring`."""
-        return len(calls) if await self.erase(calls) else 0
+        count = 0
+        for kind in self._kinds():
+            try:
+                async with indexes.opened_to_remove(self._settings, kind) as index:
+                    count += await index.remove(sorted(calls), keep_out=False)
+            except SearchIndexError:
+                raise StoreError(self.name, "unavailable") from None
+        return len(calls) if count else 0
 
     async def describe(self) -> list[Holding]:
         """Return how many calls and segments there are; see `Store`."""
@@ -113,9 +137,12 @@ class SearchCalls:
 
     async def _page(self, reader: SearchReader, search: Search) -> Page:
         try:
-            return await reader.search(search)
+            page = await reader.search(search)
         except SearchIndexError:
             raise StoreError(self.name, "unavailable") from None
+        if not page.is_complete:  # what was not found may be there nevertheless
+            raise StoreError(self.name, "timeout")
+        return page
 
 
 def _of_call(call_id: str) -> Query:

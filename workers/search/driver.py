@@ -16,8 +16,10 @@ FAILURES: Final[tuple[type[BaseException], ...]] = (
     (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) if asyncpg else ()
 )
 OPENING_FAILURES: Final[tuple[type[BaseException], ...]] = (*FAILURES, ValueError)  # a bad URL
-CANCELLED: Final[tuple[type[BaseException], ...]] = (
-    (asyncpg.QueryCanceledError, TimeoutError) if asyncpg else ()
+CANCELLED: Final[tuple[type[BaseException], ...]] = (asyncpg.QueryCanceledError,) if asyncpg else ()
+
+UNSTORABLE: Final[tuple[type[BaseException], ...]] = (  # a value that no column can store
+    (asyncpg.DataError, ValueError) if asyncpg else ()
 )
 
 

@@ -212,11 +212,23 @@ class SearchIndex(SearchReader, Protocol):
 
         Raises:
             SearchIndexError: the index is not available; repeat all changes.
+            ValueError, OverflowError: a change can't be stored, and none of them is.
         """
 
-    async def remove(self, call_ids: Sequence[str]) -> int:
-        """Remove calls with all their words, and keep them out; return how many there were.
+    async def remove(self, call_ids: Sequence[str], *, keep_out: bool = True) -> int:
+        """Remove calls with all their words; return how many there were.
+
+        Args:
+            call_ids: the calls.
+            keep_out: ignore later changes of these calls.
 
         Raises:
             SearchIndexError: the index is not available; repeat all of it.
+        """
+
+    async def purge(self) -> None:
+        """Overwrite what removed calls have left in the files, if that was not done yet.
+
+        Raises:
+            SearchIndexError: the index is not available, or something has been reading it for long.
         """

@@ -1,6 +1,7 @@
 """Opens the indexes that the settings name: in files, or in a database."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,8 @@ from pydantic import SecretStr
 
 from workers.search.index import SearchIndex, SearchReader
 from workers.search.postgres import PostgresIndex
-from workers.search.rebuild import Source, fill, rebuild_file, remove_from_file
+from workers.search.rebuild import Source, fill, new_of, rebuild_file
+from workers.search.rebuild import opened_to_remove as file_to_remove
 from workers.search.settings import Settings
 from workers.search.sqlite import SqliteIndex
 from workers.search.sqlite_reader import SqliteReader
@@ -22,6 +24,17 @@ def file_of(folder: Path, kind: str) -> Path:
         kind: `raw` or `redacted`.
     """
     return folder / f"{kind}.sqlite"
+
+
+def is_begun(folder: Path, kind: str) -> bool:
+    """Return whether there is an index in a file, or one that is being built, or was interrupted.
+
+    Args:
+        folder: WORKER_SEARCH_PATH.
+        kind: `raw` or `redacted`.
+    """
+    path = file_of(folder, kind)
+    return path.exists() or new_of(path).exists()
 
 
 _SCHEMA: Final = "callscribe_{kind}"
@@ -78,7 +91,19 @@ async def rebuild(settings: Settings, kind: str, source: Source) -> int:
 async def remove(settings: Settings, kind: str, call_ids: Sequence[str]) -> int:
     """Remove calls from an index, which a worker may be writing; return how many there were.
 
-    They stay out, even if the index is built anew.
+    They stay out, even if the index is built anew. None of their words is in the files afterwards.
+
+    Raises: as `opened_to_remove`.
+    """
+    async with opened_to_remove(settings, kind) as index:
+        found = await index.remove(call_ids)
+        await index.purge()
+        return found
+
+
+@asynccontextmanager
+async def opened_to_remove(settings: Settings, kind: str) -> AsyncIterator[SearchIndex]:
+    """Open an index to remove calls; a worker may be writing it.
 
     Raises:
         SettingsError: a package is missing.
@@ -86,10 +111,12 @@ async def remove(settings: Settings, kind: str, call_ids: Sequence[str]) -> int:
             repeat all of it.
     """
     if not settings.database_url:
-        return await remove_from_file(file_of(settings.path, kind), call_ids)
+        async with file_to_remove(file_of(settings.path, kind)) as index:
+            yield index
+        return
     index = await open_to_write(settings, kind, 0.0)
     try:
-        return await index.remove(call_ids)
+        yield index
     finally:
         await index.close()
 

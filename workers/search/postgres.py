@@ -7,7 +7,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Self
 
-from workers.search.driver import CANCELLED, FAILURES, OPENING_FAILURES, Pool, create_pool
+from workers.search.driver import (
+    CANCELLED,
+    FAILURES,
+    OPENING_FAILURES,
+    UNSTORABLE,
+    Pool,
+    create_pool,
+)
 from workers.search.index import (
     Change,
     Hit,
@@ -17,14 +24,15 @@ from workers.search.index import (
     SearchIndexError,
     Size,
 )
-from workers.search.postgres_schema import create_tables, unavailable
+from workers.search.postgres_schema import check_version, create_tables, unavailable
 from workers.search.postgres_tables import Tables, any_of, phrase_of
 from workers.search.query import Field
-from workers.search.rows import limit_of, span
+from workers.search.rows import PURGE_PENDING, limit_of, span
 
 _CONNECTIONS: Final = 4
 _CONNECT_S: Final = 10.0
 _WRITE_S: Final = 30.0
+_MARGIN_S: Final = 5.0  # after the time limit of a search, which the server applies
 _MAX_WAITING: Final = 32  # searches; more are refused
 _CANDIDATES: Final = 1000  # newest matches of which the best are chosen
 _HIT: Final = """
@@ -81,6 +89,7 @@ class PostgresIndex:
                     min_size=0,
                     max_size=_CONNECTIONS,
                     command_timeout=_WRITE_S,
+                    init=None if create else check_version,  # of each connection
                     server_settings={"search_path": schema, "application_name": "callscribe"},
                 )
                 if create:
@@ -100,18 +109,22 @@ class PostgresIndex:
         if changes:
             await self._change(lambda tables: tables.apply(changes))
 
-    async def remove(self, call_ids: Sequence[str]) -> int:
-        """Remove calls; see `SearchIndex`.
+    async def remove(self, call_ids: Sequence[str], *, keep_out: bool = True) -> int:
+        """Remove calls; see `SearchIndex`."""
+        return await self._change(lambda tables: tables.remove(call_ids, keep_out=keep_out))
 
-        The rows are vacuumed. Copies in the log of the database and in backups are the
-        administrator's to expire.
+    async def purge(self) -> None:
+        """Vacuum the rows of removed calls; see `SearchIndex`.
+
+        Copies in the log of the database and in backups are the administrator's to expire.
         """
-        found = await self._change(lambda tables: tables.remove(call_ids))
+        find, done = "SELECT value FROM meta WHERE key = $1", "DELETE FROM meta WHERE value = $2"
         try:
-            await self._pool.execute("VACUUM segments", timeout=_WRITE_S * 20)
+            if pending := await self._pool.fetchval(find, PURGE_PENDING):
+                await self._pool.execute("VACUUM segments", timeout=_WRITE_S * 20)
+                await self._pool.execute(f"{done} AND key = $1", PURGE_PENDING, pending)
         except FAILURES as error:
             raise unavailable(error) from None
-        return found
 
     async def clear(self) -> None:
         """Delete all calls, but not what keeps removed ones out.
@@ -128,6 +141,8 @@ class PostgresIndex:
                 connection.transaction(),
             ):
                 return await change(Tables(connection))
+        except UNSTORABLE:  # without the message, which quotes the value
+            raise ValueError("PostgreSQL can't store a value") from None
         except FAILURES as error:
             raise unavailable(error) from None
 
@@ -157,7 +172,8 @@ class PostgresIndex:
         ):
             timeout_ms = round(self.timeout_s * 1000)
             await connection.execute(f"SET LOCAL statement_timeout = {timeout_ms}")
-            return list(await connection.fetch(sql, *values))
+            # The server ends a long search by itself; one that does not respond is unavailable.
+            return list(await connection.fetch(sql, *values, timeout=self.timeout_s + _MARGIN_S))
 
     async def count(self) -> Size:
         """Return how much the index has."""

@@ -16,7 +16,7 @@ from workers.search.index import (
     Said,
 )
 from workers.search.query import Field
-from workers.search.rows import PER_MS, digest, position
+from workers.search.rows import PER_MS, PURGE_PENDING, digest, position
 from workers.search.words import words
 
 _MAX_POSITION: Final = 16_383  # of a word in a tsvector
@@ -42,50 +42,62 @@ class Tables:
         call_ids = sorted({each.call_id for each in changes})
         calls = await self._lock(call_ids)
         gone = await self._removed(call_ids)
-        for change in map(_clean, changes):
-            if change.call_id not in gone:
-                calls[change.call_id] = await self._apply(calls[change.call_id], change)
+        for call_id, call in calls.items():
+            if call_id not in gone:
+                own = [_clean(each) for each in changes if each.call_id == call_id]
+                await self._apply(call, own)
         if gone:
-            await self._run("DELETE FROM calls WHERE call_id = ANY($1)", sorted(gone))
+            await self._delete([calls[each].no for each in gone])
 
     async def _lock(self, call_ids: Sequence[str]) -> dict[str, _Call]:
-        """Return calls, added if they are new, and locked: another worker may note an alert."""
-        for call_id in call_ids:
-            facets = of_call(call_id)
-            await self._run(
-                "INSERT INTO calls (call_id, facets) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                *(call_id, facets),
+        """Return calls, added if they are new, and locked: another worker may change them, too."""
+        calls: dict[str, _Call] = {}
+        while missing := [each for each in call_ids if each not in calls]:
+            for call_id in missing:
+                facets = of_call(call_id)
+                await self._run(
+                    "INSERT INTO calls (call_id, facets) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                    *(call_id, facets),
+                )
+            rows = await self._all(  # without those that are removed at this moment
+                "SELECT call_id, no, facets FROM calls WHERE call_id = ANY($1) "
+                "ORDER BY call_id FOR UPDATE",
+                missing,
             )
-        rows = await self._all(
-            "SELECT call_id, no, facets FROM calls WHERE call_id = ANY($1) "
-            "ORDER BY call_id FOR UPDATE",
-            call_ids,
-        )
-        return {call_id: _Call(no, facets) for call_id, no, facets in rows}
+            calls |= {call_id: _Call(no, facets) for call_id, no, facets in rows}
+        return calls
 
     async def _removed(self, call_ids: Iterable[str]) -> set[str]:
         digests = {digest(each): each for each in call_ids}
         rows = await self._all("SELECT digest FROM removed WHERE digest = ANY($1)", list(digests))
         return {digests[each] for (each,) in rows}
 
-    async def _apply(self, call: _Call, change: Change) -> _Call:
+    async def _apply(self, call: _Call, changes: Sequence[Change]) -> None:
+        """Store changes: first the facts, so that the segments of a call are indexed again once."""
+        spoken = [each for each in changes if isinstance(each, Said)]
+        if len(spoken) < len(changes):
+            for each in changes:
+                await self._note(call.no, each)
+            call = await self._reindex(call)
+        for said in spoken:
+            await self._say(call, said)
+
+    async def _note(self, call: int, change: Change) -> None:
+        """Store a fact, which `_reindex` then adds to the index."""
         match change:
             case CallSeen():
                 await self._run(
                     "UPDATE calls SET tenant = coalesce(nullif(tenant, ''), $2), "
                     "carrier = coalesce(nullif(carrier, ''), $3), "
                     "route = coalesce(nullif(route, ''), $4) WHERE no = $1",
-                    *(call.no, change.tenant, change.carrier, change.route),
+                    *(call, change.tenant, change.carrier, change.route),
                 )
-            case Said():
-                await self._say(call, change)
-                return call
             case GapNoted():
                 await self._run(
                     "INSERT INTO gaps VALUES ($1, $2, $3, $4, $5, $6) "
                     "ON CONFLICT (call, stream_id, track, from_ms) "
                     "DO UPDATE SET to_ms = excluded.to_ms, cause = excluded.cause",
-                    *(call.no, change.stream_id, change.track),
+                    *(call, change.stream_id, change.track),
                     *(change.from_ms, change.to_ms, change.cause),
                 )
             case AlertNoted():
@@ -93,13 +105,14 @@ class Tables:
                     "INSERT INTO alerts VALUES ($1, $2, $3, $4, $5) ON CONFLICT (call, alert) "
                     "DO UPDATE SET rule = excluded.rule, severity = excluded.severity, "
                     "raised = excluded.raised",
-                    *(call.no, change.alert, change.rule, change.severity, change.is_raised),
+                    *(call, change.alert, change.rule, change.severity, change.is_raised),
                 )
             case DispositionNoted():
                 await self._run(
-                    "UPDATE calls SET disposition = $2 WHERE no = $1", call.no, change.disposition
+                    "UPDATE calls SET disposition = $2 WHERE no = $1", call, change.disposition
                 )
-        return await self._reindex(call)
+            case Said():
+                pass  # has no facts of its call
 
     async def _say(self, call: _Call, said: Said) -> None:
         track = await self._connection.fetchval(
@@ -159,17 +172,31 @@ class Tables:
         )
         return _Call(call.no, facets)
 
-    async def remove(self, call_ids: Sequence[str]) -> int:
-        """Remove calls, and note that they must not come back; return how many there were."""
-        for call_id in sorted(call_ids):
+    async def remove(self, call_ids: Sequence[str], *, keep_out: bool) -> int:
+        """Remove calls; return how many there were.
+
+        A call is locked even if there is none, because another worker may be adding it.
+
+        Args:
+            call_ids: the calls.
+            keep_out: note that they must not come back.
+        """
+        known = await self._all("SELECT 1 FROM calls WHERE call_id = ANY($1)", list(call_ids))
+        calls = await self._lock(sorted(set(call_ids)))
+        for call_id in calls if keep_out else ():
             await self._run(
                 "INSERT INTO removed VALUES ($1) ON CONFLICT DO NOTHING", digest(call_id)
             )
-        rows = await self._all(
-            "SELECT no FROM calls WHERE call_id = ANY($1) ORDER BY call_id FOR UPDATE",
-            list(call_ids),
+        await self._delete([each.no for each in calls.values()])
+        await self._run(
+            "INSERT INTO meta VALUES ($1, txid_current()::text) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            PURGE_PENDING,
         )
-        calls = [no for (no,) in rows]
+        return len(known)
+
+    async def _delete(self, calls: Sequence[int]) -> None:
+        """Delete all rows of calls, by their number."""
         await self._run(
             "DELETE FROM segments WHERE track IN (SELECT no FROM tracks WHERE call = ANY($1))",
             calls,
@@ -177,7 +204,6 @@ class Tables:
         for table in ("tracks", "gaps", "alerts"):
             await self._run(f"DELETE FROM {table} WHERE call = ANY($1)", calls)  # noqa: S608 - constants
         await self._run("DELETE FROM calls WHERE no = ANY($1)", calls)
-        return len(calls)
 
     async def clear(self) -> None:
         """Delete all calls."""

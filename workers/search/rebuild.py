@@ -7,7 +7,7 @@ one. In a database, all calls are deleted and added again. Calls that were remov
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -106,34 +106,42 @@ async def rebuild_file(path: Path, source: Source) -> int:
         PublishError: Redis is unavailable; the old index is unchanged.
     """
     async with lock_of(path, wait_s=0.1), lock_of(_removals(path), _REMOVAL_S):
-        new = path.with_name(f"new-{path.name}")
+        new = new_of(path)
         _delete(new)
-        connection = open_to_write(new)
-        with closing(connection):
-            _copy_removed(path, connection)
-        index = await SqliteIndex.open(new, timeout_s=1.0, wait_s=0.1)
         try:
-            count = await fill(index, source)
+            with closing(open_to_write(new)) as connection:
+                _copy_removed(path, connection)
+            index = await SqliteIndex.open(new, timeout_s=1.0, wait_s=0.1)
+            try:
+                count = await fill(index, source)
+            finally:
+                await index.close()
+            _delete(path)
+            new.replace(path)
         finally:
-            await index.close()
-        _delete(path)
-        new.replace(path)
-        _delete(new)
+            _delete(new)
     return count
 
 
-async def remove_from_file(path: Path, call_ids: Sequence[str]) -> int:
-    """Remove calls from an index in a file; a worker may be writing it meanwhile.
+@asynccontextmanager
+async def opened_to_remove(path: Path) -> AsyncIterator[SearchIndex]:
+    """Open an index in a file to remove calls; a worker may be writing it meanwhile.
 
     Raises:
         SearchIndexError: the index is being built anew, or can't be written.
     """
     async with lock_of(_removals(path), _REMOVAL_S):
+        _delete(new_of(path))  # of a rebuild that was killed; it has words of any call
         index = await SqliteIndex.open(path, timeout_s=_REMOVAL_S, wait_s=None)
         try:
-            return await index.remove(call_ids)
+            yield index
         finally:
             await index.close()
+
+
+def new_of(path: Path) -> Path:
+    """Return the file that replaces an index when it is complete."""
+    return path.with_name(f"new-{path.name}")
 
 
 def _removals(path: Path) -> Path:

@@ -12,6 +12,7 @@ PER_MS: Final = 1024
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 LAST: Final = _LAST_MS * PER_MS + PER_MS - 1
 _CURSOR: Final = re.compile(r"[0-9]{1,18}")
+PURGE_PENDING: Final = "purge_pending"  # in `meta`, while words of removed calls are in the files
 VERSION: Final = "1"  # of the tables and of `words`; an index of another one is built anew
 
 

@@ -11,10 +11,12 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from workers.search.index import Change, Page, Search, SearchIndexError, Size
+from workers.search.rows import PURGE_PENDING
 from workers.search.sqlite_reader import SqliteReader
 from workers.search.sqlite_schema import open_to_write, unavailable
 from workers.search.sqlite_tables import Tables
@@ -89,13 +91,21 @@ class SqliteIndex:
     async def _write_all(self) -> None:
         while self._waiting:
             batch = self._next_batch()
-            changes = [change for each in batch for change in each.changes]
-            try:
-                await self._in_thread(self._tables.apply, changes)
-            except Exception as error:  # noqa: BLE001 - each caller gets it
+            error = await self._write(batch)
+            if error is None or isinstance(error, SearchIndexError) or len(batch) == 1:
                 _finish(batch, error)
-            else:
-                _finish(batch, None)
+                continue
+            for each in batch:  # one of them can't be stored
+                _finish([each], await self._write([each]))
+
+    async def _write(self, batch: Sequence[_Waiting]) -> Exception | None:
+        """Write the changes of several callers in one transaction; return why it failed."""
+        changes = [change for each in batch for change in each.changes]
+        try:
+            await self._in_thread(self._tables.apply, changes)
+        except Exception as error:  # noqa: BLE001 - each caller gets it
+            return error
+        return None
 
     def _next_batch(self) -> list[_Waiting]:
         """Remove and return what one transaction writes: at least the first."""
@@ -108,20 +118,27 @@ class SqliteIndex:
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
 
-    async def remove(self, call_ids: Sequence[str]) -> int:
-        """Remove calls; see `SearchIndex`.
+    async def remove(self, call_ids: Sequence[str], *, keep_out: bool = True) -> int:
+        """Remove calls; see `SearchIndex`."""
+        return await self._in_thread(partial(self._tables.remove, keep_out=keep_out), call_ids)
 
-        No byte of their words is in the files afterwards: deleted rows are overwritten with zeros,
-        the full-text index is merged without what was deleted, and the log is emptied.
+    async def purge(self) -> None:
+        """Overwrite what removed calls have left; see `SearchIndex`.
+
+        Deleted rows were overwritten with zeros. Now the full-text index is merged without what was
+        deleted, and the log is emptied.
         """
-        found = await self._in_thread(self._tables.remove, call_ids)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._purge)
-        return found
 
     def _purge(self) -> None:
+        run = self._connection.execute
         try:
-            self._connection.execute("INSERT INTO terms (terms) VALUES ('optimize')")
-            busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not run("SELECT 1 FROM meta WHERE key = ?", (PURGE_PENDING,)).fetchone():
+                return
+            run("INSERT INTO terms (terms) VALUES ('optimize')")
+            busy, *_ = run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                run("DELETE FROM meta WHERE key = ?", (PURGE_PENDING,))
         except sqlite3.Error as error:
             raise unavailable(error) from None
         if busy:

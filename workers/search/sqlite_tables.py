@@ -15,7 +15,7 @@ from workers.search.index import (
     Size,
 )
 from workers.search.query import Field
-from workers.search.rows import PER_MS, digest, position
+from workers.search.rows import PER_MS, PURGE_PENDING, digest, position
 from workers.search.words import words
 
 _DELETE: Final = "INSERT INTO terms (terms, rowid, words, facets) VALUES ('delete', ?, ?, ?)"
@@ -40,34 +40,52 @@ class Tables:
         self._connection = connection
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Store changes."""
-        removed: dict[str, bool] = {}
+        """Store changes: first the facts, so that the segments of a call are indexed again once."""
+        of_calls: dict[str, list[Change]] = {}
         for change in changes:
-            call_id = change.call_id
-            if call_id not in removed:
-                removed[call_id] = self._is_removed(call_id)
-            if not removed[call_id]:
-                self._apply(change)
+            of_calls.setdefault(change.call_id, []).append(change)
+        for call_id, own in of_calls.items():
+            if not self._is_removed(call_id):
+                self._apply(call_id, own)
 
     def _is_removed(self, call_id: str) -> bool:
         return self._one("SELECT 1 FROM removed WHERE digest = ?", digest(call_id)) is not None
 
-    def _apply(self, change: Change) -> None:
-        call = self._call(change.call_id)
+    def _apply(self, call_id: str, changes: Sequence[Change]) -> None:
+        call = self._call(call_id)
+        spoken = [each for each in changes if isinstance(each, Said)]
+        if len(spoken) < len(changes):
+            for each in changes:
+                self._note(call.no, each)
+            call = self._reindex(call)
+        for said in spoken:
+            self._say(call, said)
+
+    def _note(self, call: int, change: Change) -> None:
+        """Store a fact, which `_reindex` then adds to the index."""
         match change:
             case CallSeen():
-                self._see(call, change)
-            case Said():
-                self._say(call, change)
-            case GapNoted():
-                self._note_gap(call, change)
-            case AlertNoted():
-                self._note_alert(call, change)
-            case DispositionNoted():
                 self._run(
-                    "UPDATE calls SET disposition = ? WHERE no = ?", change.disposition, call.no
+                    "UPDATE calls SET tenant = coalesce(nullif(tenant, ''), ?), "
+                    "carrier = coalesce(nullif(carrier, ''), ?), "
+                    "route = coalesce(nullif(route, ''), ?) WHERE no = ?",
+                    *(change.tenant, change.carrier, change.route, call),
                 )
-                self._reindex(call)
+            case GapNoted():
+                self._run(
+                    "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?)",
+                    *(call, change.stream_id, change.track),
+                    *(change.from_ms, change.to_ms, change.cause),
+                )
+            case AlertNoted():
+                self._run(
+                    "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)",
+                    *(call, change.alert, change.rule, change.severity, change.is_raised),
+                )
+            case DispositionNoted():
+                self._run("UPDATE calls SET disposition = ? WHERE no = ?", change.disposition, call)
+            case Said():
+                pass  # has no facts of its call
 
     def _call(self, call_id: str) -> _Call:
         """Return a call; add it if it is new."""
@@ -81,18 +99,6 @@ class Tables:
                 facets,
             )
         return _Call(*row)
-
-    def _see(self, call: _Call, seen: CallSeen) -> None:
-        known = self._one("SELECT tenant, carrier, route FROM calls WHERE no = ?", call.no)
-        values = tuple(
-            old or new
-            for old, new in zip(known, (seen.tenant, seen.carrier, seen.route), strict=True)
-        )
-        if values != known:
-            self._run(
-                "UPDATE calls SET tenant = ?, carrier = ?, route = ? WHERE no = ?", *values, call.no
-            )
-            self._reindex(call)
 
     def _say(self, call: _Call, said: Said) -> None:
         track = self._track(call, said)
@@ -137,21 +143,7 @@ class Tables:
         )
         return first if row is None or row[0] is None else int(row[0]) + 1
 
-    def _note_gap(self, call: _Call, gap: GapNoted) -> None:
-        self._run(
-            "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?, ?)",
-            *(call.no, gap.stream_id, gap.track, gap.from_ms, gap.to_ms, gap.cause),
-        )
-        self._reindex(call)
-
-    def _note_alert(self, call: _Call, alert: AlertNoted) -> None:
-        self._run(
-            "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)",
-            *(call.no, alert.alert, alert.rule, alert.severity, alert.is_raised),
-        )
-        self._reindex(call)
-
-    def _reindex(self, call: _Call) -> None:
+    def _reindex(self, call: _Call) -> _Call:
         """Index all segments of a call again if its facets have changed."""
         call_id, *own = self._one(
             "SELECT call_id, tenant, carrier, route, disposition FROM calls WHERE no = ?", call.no
@@ -160,26 +152,35 @@ class Tables:
         gaps = self._all("SELECT DISTINCT cause FROM gaps WHERE call = ?", call.no)
         facets = of_call(call_id, own, sorted(alerts), sorted(cause for (cause,) in gaps))
         if facets == call.facets:
-            return
+            return call
         self._run("UPDATE calls SET facets = ? WHERE no = ?", facets, call.no)
         segments = self._segments(call.no)
         for old in (True, False):
             of = call.facets if old else facets
             rows = [(at, _joined(text), _facets(of, role)) for at, role, text in segments]
             self._connection.executemany(_DELETE if old else _INSERT, rows)
+        return _Call(call.no, facets)
 
     def _segments(self, call: int) -> list[tuple[int, str, str]]:
         return self._all(f"SELECT position, role, text FROM segments WHERE {_OF_CALL}", call)  # noqa: S608 - a constant
 
-    def remove(self, call_ids: Sequence[str]) -> int:
-        """Remove calls, and note that they must not come back; return how many there were."""
+    def remove(self, call_ids: Sequence[str], *, keep_out: bool) -> int:
+        """Remove calls; return how many there were.
+
+        Args:
+            call_ids: the calls.
+            keep_out: note that they must not come back.
+        """
         found = 0
         for call_id in call_ids:
-            self._run("INSERT OR IGNORE INTO removed VALUES (?)", digest(call_id))
+            if keep_out:
+                self._run("INSERT OR IGNORE INTO removed VALUES (?)", digest(call_id))
             row = self._one("SELECT no, facets FROM calls WHERE call_id = ?", call_id)
             if row:
                 found += 1
                 self._remove(_Call(*row))
+        if found:
+            self._run("INSERT OR REPLACE INTO meta VALUES (?, '')", PURGE_PENDING)
         return found
 
     def _remove(self, call: _Call) -> None:
@@ -192,10 +193,6 @@ class Tables:
         for table in ("tracks", "gaps", "alerts"):
             self._run(f"DELETE FROM {table} WHERE call = ?", call.no)  # noqa: S608 - a constant
         self._run("DELETE FROM calls WHERE no = ?", call.no)
-
-    def size(self) -> Size:
-        """Return how much the index has."""
-        return size(self._connection)
 
     def _run(self, sql: str, *values: object) -> None:
         self._connection.execute(sql, values)

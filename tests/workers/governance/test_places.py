@@ -19,9 +19,11 @@ from workers.governance.retention import Place
 from workers.governance.search_calls import SearchCalls
 from workers.governance.stores import Kept, StoreError
 from workers.search import indexes
-from workers.search.index import CallSeen, Said
+from workers.search.index import CallSeen, Page, Said
 from workers.search.settings import Settings as SearchSettings
 from workers.search.settings import Texts
+from workers.search.sqlite import SqliteIndex
+from workers.search.sqlite_reader import SqliteReader
 
 _FILES: Final = ("call.json", "transcript.txt", "manifest.json")
 _MANIFEST: Final = (
@@ -176,6 +178,39 @@ async def test_indexed_calls_are_listed_with_their_newest_segment(search: Search
     assert sorted(await all_of(search)) == sorted([*kept, *kept])
     assert await search.expire(["CA2"]) == 1
     assert [(each.calls, each.entries) for each in await search.describe()] == [(2, 4), (2, 4)]
+
+
+async def test_words_of_expired_calls_are_overwritten_by_the_next_sweep(
+    search: SearchCalls, tmp_path: Path
+) -> None:
+    assert await search.expire(["CA2"]) == 1
+    assert "CA2" not in {each.call_id for each in await all_of(search)}
+    found = content(tmp_path)
+    assert canary("CA2").encode() not in found
+    assert canary("CA1").encode() in found
+
+
+async def test_index_that_was_never_finished_is_erased(tmp_path: Path) -> None:
+    settings = search_settings(tmp_path)
+    index = await SqliteIndex.open(settings.path / "new-raw.sqlite", 1.0, 1.0)
+    await index.add([CallSeen("CA1", "acme", "twilio", "sales"), said("CA1", 1, _ENDED_MS)])
+    await index.close()
+    await SearchCalls(settings, time.time).erase(["CA1"])
+    assert canary("CA1").encode() not in content(tmp_path)
+
+
+async def test_search_that_was_cut_proves_nothing(
+    search: SearchCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: an erasure was reported as done because the time limit ended the search."""
+
+    async def cut(*_: object) -> Page:
+        return Page([], is_complete=False)
+
+    monkeypatch.setattr(SqliteReader, "search", cut)
+    for operation in (search.find(["CA1"]), all_of(search)):
+        with pytest.raises(StoreError, match="search: timeout"):
+            await operation
 
 
 async def test_index_that_was_never_created_has_nothing(tmp_path: Path) -> None:

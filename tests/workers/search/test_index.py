@@ -244,6 +244,16 @@ async def test_removed_call_does_not_come_back(index: SearchIndex) -> None:
     assert await index.remove(["CA1"]) == 0
 
 
+async def test_expired_call_leaves_nothing_that_keeps_it_out(index: SearchIndex) -> None:
+    """Symptom: the index kept a row for every call that had ever expired."""
+    await index.add([seen(), said("old"), seen("CA2"), said("other", call="CA2")])
+    assert await index.remove(["CA1", "CA9"], keep_out=False) == 1
+    assert await texts(index, "old") == []
+    await index.add([seen(), said("new")])
+    assert await texts(index, "new route:berlin") == ["new"]
+    assert await index.count() == Size(2, 2)
+
+
 async def test_concurrent_changes_of_one_call_are_all_stored(index: SearchIndex) -> None:
     await asyncio.gather(
         index.add([seen()]),

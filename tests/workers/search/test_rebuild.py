@@ -18,6 +18,7 @@ from workers.search import indexes
 from workers.search.index import Change, SearchIndexError, Size
 from workers.search.rebuild import RedisSource
 from workers.search.settings import Settings
+from workers.search.sqlite import SqliteIndex
 
 
 @pytest.fixture
@@ -98,8 +99,19 @@ async def test_interrupted_rebuild_leaves_the_old_index(tmp_path: Path) -> None:
     with pytest.raises(PublishError):
         await indexes.rebuild(settings, "raw", failing)
     assert await found(settings, "word") == ["old word"]
+    assert not list(tmp_path.glob("new-*"))  # noqa: ASYNC240 - a test
     await indexes.rebuild(settings, "raw", Calls(seen(), said("new word")))
     assert await found(settings, "word") == ["new word"]
+
+
+async def test_removal_deletes_what_a_killed_rebuild_left(tmp_path: Path) -> None:
+    """Symptom: words of an erased call stayed on the disk, in a file that no process opens."""
+    settings = settings_of(tmp_path)
+    killed = await SqliteIndex.open(tmp_path / "new-raw.sqlite", TIMEOUT_S, 1.0)
+    await killed.add([seen(), said("secret")])
+    await killed.close()
+    assert indexes.is_begun(tmp_path, "raw")
+    assert await indexes.remove(settings, "raw", ["CA1"]) == 0
     assert not list(tmp_path.glob("new-*"))  # noqa: ASYNC240 - a test
 
 

@@ -77,6 +77,7 @@ async def test_removed_call_leaves_no_word_in_the_files(tmp_path: Path) -> None:
         await index.add([*others[:100], *secrets(), *others[100:]])
         assert len({name for names in found_in(tmp_path).values() for name in names}) == 5
         assert await index.remove(["CAmarmoset"]) == 1
+        await index.purge()
         assert found_in(tmp_path) == {}
         assert len((await find(index, "ordinary", limit=100)).hits) == 100
     assert found_in(tmp_path) == {}
@@ -88,6 +89,7 @@ async def test_replaced_words_leave_with_their_call(tmp_path: Path) -> None:
         for change in secrets():
             await index.add([change])
         await index.remove(["CAmarmoset"])
+        await index.purge()
         assert found_in(tmp_path) == {}
 
 
@@ -99,10 +101,48 @@ async def test_removal_while_a_search_reads_is_reported_and_can_be_repeated(tmp_
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT text FROM segments").fetchone()
+            await index.remove(["CAmarmoset"])
             with pytest.raises(SearchIndexError, match="a reader"):
-                await index.remove(["CAmarmoset"])
-        assert await index.remove(["CAmarmoset"]) == 0
+                await index.purge()
+        await index.purge()
         assert found_in(tmp_path) == {}
+
+
+async def test_purge_merges_the_index_once(tmp_path: Path) -> None:
+    """Symptom: retention merged the whole index for every 200 calls."""
+    async with opened(tmp_path / "raw.sqlite") as index:
+        await index.add(secrets())
+        await index.remove(["CAmarmoset"], keep_out=False)
+        ran: list[str] = []
+        index._connection.set_trace_callback(ran.append)  # noqa: SLF001 - what it runs
+        for _ in range(3):
+            await index.purge()
+        assert sum("optimize" in each for each in ran) == 1
+
+
+async def test_change_that_cannot_be_stored_fails_alone(tmp_path: Path) -> None:
+    """Symptom: the events of other calls, written in the same transaction, were dead letters."""
+    async with opened(tmp_path / "raw.sqlite") as index:
+        first = asyncio.create_task(index.add([seen()]))  # the others wait until it is written
+        others = [index.add([said(f"word {n}", n)]) for n in (1, 2)]
+        bad = index.add([said("bad", 3, start_ms=2**63)])
+        found = await asyncio.gather(others[0], bad, others[1], return_exceptions=True)
+        await first
+        assert [type(each) for each in found] == [type(None), OverflowError, type(None)]
+        assert await texts(index, "word") == ["word 2", "word 1"]
+
+
+def test_facts_of_a_batch_index_the_segments_of_a_call_once(tmp_path: Path) -> None:
+    """Symptom: each alert of a new rule wrote all segments of the call again."""
+    with contextlib.closing(open_to_write(tmp_path / "raw.sqlite")) as connection:
+        tables = Tables(connection)
+        tables.apply([said(f"word {n}", n) for n in range(10)])
+        ran: list[str] = []
+        connection.set_trace_callback(ran.append)
+        rules = [AlertNoted("CA1", f"a{n}", f"r{n}", "info", is_raised=True) for n in range(5)]
+        tables.apply([*rules, said("another", 11)])
+        written = [each for each in ran if each.startswith("INSERT INTO terms (rowid")]
+        assert len(written) == 11
 
 
 async def test_second_writer_is_refused_until_the_first_stops(tmp_path: Path) -> None:
