@@ -70,9 +70,9 @@ def document() -> Schema:
     channels |= {
         "relayedCall": _feed(
             "/api/calls/{call_id}/events",
-            "The events of one call, from its beginning until it ends. The id of a message is the "
-            f"entry's id. {_RESUME}",
-            [*relayed, "Hole", End.__name__, Expired.__name__],
+            "The events of one call, from its beginning until it ends or is erased. The id of a "
+            f"message is the entry's id. {_RESUME}",
+            [*relayed, "Hole", End.__name__, Gone.__name__, Expired.__name__],
         ),
         "relayedAssist": _feed(
             "/api/calls/{call_id}/assist",

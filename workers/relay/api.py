@@ -17,6 +17,7 @@ from common.http_body import read_body
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import encode_id
+from workers.governance.ledger import Ledger
 from workers.relay.assist import Assist
 from workers.relay.assist_feed import AssistFeed
 from workers.relay.call_summary import CallList, CallState
@@ -72,6 +73,7 @@ class Api:
         max_viewers: feeds that may be open at the same time.
         wrapups: requests for wrap-ups.
         metrics: receives the results.
+        ledger: the erased calls.
         indexes: of all calls, by kind of text.
     """
 
@@ -86,6 +88,7 @@ class Api:
     max_viewers: int
     wrapups: WrapupRequests
     metrics: Metrics
+    ledger: Ledger
     indexes: Mapping[Text, SearchReader] = field(default_factory=dict)
     _feeds: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -175,7 +178,7 @@ class Api:
         self, request: web.Request, viewer: Viewer, _: Channel
     ) -> web.StreamResponse:
         self.sign_in.audit.note(Action.SEARCHED, viewer, request.remote)
-        return await answer(request, viewer, self.indexes, self.metrics)
+        return await answer(request, viewer, self.indexes, self.ledger, self.metrics)
 
     async def _live_calls(
         self, request: web.Request, viewer: Viewer, channel: Channel
@@ -227,7 +230,7 @@ class Api:
         text = _after(request, _ORDER)
         after = Order.parse(text) if text else Order(await self.store.server_ms(), 0, 0)
         self.sign_in.audit.note(Action.STREAM_OPENED, viewer, request.remote)
-        feed = AllFeed(channel, self.store, self.client, after, viewer.scope)
+        feed = AllFeed(channel, self.store, self.client, self.ledger, after, viewer.scope)
         return await self._stream("all", request, viewer, feed.messages())
 
     async def _timeline(

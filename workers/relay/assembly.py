@@ -76,7 +76,8 @@ async def relay(
         sign_in.add_links_to(private)
         token = settings.gateway_token.get_secret_value() if settings.gateway_token else ""
         hub = Hub(client, store, list(channels.values()), metrics)
-        erasing = Erasing(relay_governance(client, partitions), channels, sign_in, metrics)
+        governance = relay_governance(client, partitions)
+        erasing = Erasing(governance, channels, sign_in, metrics)
         erasing.add_to(app)
         assist = Assist(client, partitions, list(channels.values()), alerts, metrics)
         Api(
@@ -91,6 +92,7 @@ async def relay(
             max_viewers=settings.max_viewers,
             wrapups=WrapupRequests(client, store),
             metrics=metrics,
+            ledger=governance.ledger,
             indexes=indexes,
         ).add_to(app)
         add_pages(app, settings.media_url)

@@ -104,6 +104,17 @@ class Channel:
             return True
         return False
 
+    @property
+    def followed(self) -> set[str]:
+        """The ids of the calls whose feed is open."""
+        return set(self._of_call)
+
+    def forget(self, call_id: str) -> None:
+        """Remove an erased call from the list, and end its feeds."""
+        self.directory.forget(call_id)
+        for subscription in self._of_call.get(call_id, ()):
+            subscription.end()
+
     def release(self, before_ms: int) -> None:
         """Pass events written before a time to the viewers of all calls."""
         if items := self.merge.release(before_ms):

@@ -110,11 +110,14 @@ class Erasing:
         return json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message})
 
     async def hide_forever(self) -> None:
-        """Remove calls from the lists that were erased elsewhere, until cancelled."""
+        """Remove calls from the lists that were erased elsewhere, and end their feeds.
+
+        Runs until it is cancelled.
+        """
         while True:
             with contextlib.suppress(PublishError):
                 for channel in self.channels.values():
-                    ids = [call.call_id for call in channel.directory.calls()]
+                    ids = channel.followed | {call.call_id for call in channel.directory.calls()}
                     for some in batched(ids, _CALLS_AT_ONCE):
                         self._forget(await self.governance.ledger.erased(some))
             await asyncio.sleep(_CHECK_S)
@@ -122,4 +125,4 @@ class Erasing:
     def _forget(self, call_ids: set[str]) -> None:
         for channel in self.channels.values():
             for call_id in call_ids:
-                channel.directory.forget(call_id)
+                channel.forget(call_id)

@@ -14,6 +14,7 @@ from gateway.redis_client.client import RedisClient
 from workers.client import reading
 from workers.client.events import AnyEvent, Entry, EventError, Hole
 from workers.client.transcript import Numbering, check
+from workers.governance.ledger import Ledger
 from workers.relay.call_summary import CallList
 from workers.relay.channel import Channel
 from workers.relay.hub import complete_before_ms
@@ -57,7 +58,7 @@ class CallFeed:
         self._streams: dict[str, Numbering] = {}
 
     async def messages(self) -> AsyncGenerator[Sequence[Message]]:
-        """Yield messages until all streams of the call have ended.
+        """Yield messages until all streams of the call have ended, or the call is erased.
 
         Raises:
             PublishError: Redis is unavailable.
@@ -71,6 +72,9 @@ class CallFeed:
                     yield batch
             while not (call and call.is_over and subscription.is_empty):
                 items = await subscription.pop()
+                if subscription.is_ended:
+                    yield [named("gone", Gone(self._call_id))]
+                    return
                 call = await self._channel.find(self._call_id)
                 if call and not call.is_in(self._scope):
                     return
@@ -124,6 +128,7 @@ class AllFeed:
         channel: publishes them.
         store: has the history.
         client: reads the history.
+        ledger: the erased calls, whose events may still be in the history.
         after: the message after which the viewer continues.
         scope: the calls that the viewer may see.
     """
@@ -133,12 +138,14 @@ class AllFeed:
         channel: Channel,
         store: Store,
         client: RedisClient,
+        ledger: Ledger,
         after: Order,
         scope: Scope,
     ) -> None:
         self._channel = channel
         self._store = store
         self._client = client
+        self._ledger = ledger
         self._after = after
         self._scope = scope
         self._admitted: OrderedDict[str, bool] = OrderedDict()
@@ -175,7 +182,9 @@ class AllFeed:
                 merge.add(_items(entries, partitions[key]))
                 before_ms = complete_before_ms(entries, before_ms)
                 is_complete = is_complete and len(entries) < reading.BATCH
-            yield await self._new(merge.release(before_ms))
+            if items := merge.release(before_ms):
+                erased = await self._ledger.erased({each.event.call_id for each in items})
+                yield await self._new([each for each in items if each.event.call_id not in erased])
 
     async def _new(self, items: Sequence[Item]) -> list[Message]:
         """Return the messages of items that were not sent yet and are in the scope."""

@@ -54,7 +54,7 @@ class End(msgspec.Struct, frozen=True):
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """A call is no longer in the list.
+    """A call is no longer in the list. In the feed of a call, the last message: it was erased.
 
     Attributes:
         call_id: the call.

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from common.http_body import read_body
 from gateway.transcript.encode import rfc3339_ms
+from workers.governance.ledger import Ledger
 from workers.relay.metrics import Metrics
 from workers.relay.sign_in.responses import json_error, json_response
 from workers.relay.sign_in.viewer import Text, Viewer
@@ -106,18 +107,24 @@ def index_for(indexes: Mapping[Text, SearchReader], text: Text) -> tuple[Text, S
 
 
 async def answer(
-    request: web.Request, viewer: Viewer, indexes: Mapping[Text, SearchReader], metrics: Metrics
+    request: web.Request,
+    viewer: Viewer,
+    indexes: Mapping[Text, SearchReader],
+    ledger: Ledger,
+    metrics: Metrics,
 ) -> web.Response:
-    """Search the words of calls in the viewer's scope.
+    """Search the words of calls in the viewer's scope that were not erased.
 
     Args:
         request: its body is the query.
         viewer: decides which calls may be found, and in which text.
         indexes: the indexes, by kind of text.
+        ledger: the erased calls; the worker `govern` may not have removed them from the index yet.
         metrics: receives the outcome.
 
     Raises:
         web.HTTPException: with JSON. 400 if the query can't be understood, 503 without index.
+        PublishError: Redis is unavailable.
     """
     asked = await _read(request)
     query = _parse(asked.q, metrics)
@@ -130,11 +137,15 @@ async def answer(
     search = Search(query, limits, asked.limit, asked.after, asked.order)
     page = await _search(index, search, metrics)
     metrics.searches_total.labels("complete" if page.is_complete else "cut").inc()
-    found = [
-        _found(hit, query)
+    erased = await ledger.erased({hit.call_id for hit in page.hits}) if page.hits else set()
+    shown = [
+        hit
         for hit in page.hits
         if scope.admits(call_id=hit.call_id, route=hit.route, tenant=hit.tenant)
+        and hit.call_id not in erased
     ]
+    # Folding 100 long segments takes long enough to delay the feeds of live calls.
+    found = await asyncio.to_thread(lambda: [_found(hit, query) for hit in shown])
     return json_response(Results(found, page.next or None, page.is_complete, text))
 
 

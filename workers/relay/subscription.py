@@ -26,6 +26,13 @@ class Subscription[T: Published]:
         self._bytes = 0
         self._filled = asyncio.Event()
         self.has_overflowed = False
+        self.is_ended = False
+
+    def end(self) -> None:
+        """Publish nothing more: the call was erased."""
+        self._items.clear()
+        self.is_ended = True
+        self._filled.set()
 
     def push(self, items: Sequence[T]) -> None:
         """Add items; called by the hub."""
@@ -41,7 +48,7 @@ class Subscription[T: Published]:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to pop."""
-        return not self._items and not self.has_overflowed
+        return not (self._items or self.has_overflowed or self.is_ended)
 
     async def pop(self) -> list[T]:
         """Wait for items and return them; none after an overflow, which this ends."""

@@ -123,6 +123,35 @@ async def test_call_that_was_erased_elsewhere_leaves_the_list(
         await until_listed(ann, {"CA2"})
 
 
+async def test_feed_of_an_erased_call_ends(
+    redis_url: str, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: the page of a call continued to show it."""
+    monkeypatch.setattr(erasing, "_CHECK_S", 0.01)
+    async with (
+        running(redis_url) as relay,
+        viewer(relay) as ann,
+        ann.open("/api/calls/CA2/events") as feed,
+    ):
+        assert len(await feed.take(2)) == 2
+        await governed(client).governance.request("CA2", ANN, "r", even_live=True)
+        (gone, *rest) = await feed.take(2)
+        assert (gone.name, gone.data, rest) == ("gone", {"call_id": "CA2"}, [])
+
+
+async def test_feed_of_all_calls_catches_up_without_erased_ones(
+    redis_url: str, client: RedisClient
+) -> None:
+    """Symptom: their words were sent until the worker `govern` had deleted them."""
+    await governed(client).governance.request("CA1", ANN, "r")
+    async with (
+        running(redis_url) as relay,
+        viewer(relay) as ann,
+        ann.open("/api/events?after=0-0-0") as feed,
+    ):
+        assert {each.data["call_id"] for each in await feed.take(2)} == {"CA2"}
+
+
 @pytest.mark.parametrize("call_id", ["CA1", "default.twilio.CA1"])
 @pytest.mark.parametrize("text", list(Text))
 async def test_nothing_of_an_erased_call_is_read(

@@ -2,18 +2,22 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.workers.governance.planting import ANN, client_of, governed
 from tests.workers.relay.a_relay import ARelay, Viewer, link_token, running, viewer
 from tests.workers.search.indexes import TIMEOUT_S, said, seen
 from workers.relay.sign_in.viewer import ALL_CALLS, Scope, Text
 from workers.search.index import AlertNoted, Change, DispositionNoted
 from workers.search.indexes import file_of
+from workers.search.query import Query
 from workers.search.settings import Settings
+from workers.search.snippets import Snippet, snippet
 from workers.search.sqlite import SqliteIndex
 
 _PATH: Final = "/api/search/segments"
@@ -94,6 +98,38 @@ async def test_result_has_the_words_in_their_context(redis_url: str, tmp_path: P
         assert (calls(second), second["next"]) == (["CA1"], None)
         assert calls(await ask(ann, "refund", order="best", limit=1)) != []
         assert relay.metric("searches_total", outcome="complete") == 4
+
+
+async def test_erased_call_is_not_shown_before_it_leaves_the_index(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Symptom: its words were shown until the worker `govern` had removed them."""
+    await fill(tmp_path, "raw", _CALLS)
+    async with (
+        relay_with(redis_url, tmp_path) as relay,
+        viewer(relay) as ann,
+        client_of(redis_url) as client,
+    ):
+        await governed(client).governance.request("CA2", ANN, "r")
+        assert calls(await ask(ann, "refund")) == ["CA3", "CA1"]
+
+
+async def test_snippets_are_made_outside_of_the_event_loop(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: a page of 100 long segments delayed the feeds of live calls."""
+    threads = set()
+
+    def noted(text: str, query: Query) -> Snippet:
+        threads.add(threading.current_thread())
+        return snippet(text, query)
+
+    monkeypatch.setattr("workers.relay.search_api.snippet", noted)
+    await fill(tmp_path, "raw", _CALLS)
+    async with relay_with(redis_url, tmp_path) as relay, viewer(relay) as ann:
+        assert len(calls(await ask(ann, "refund"))) == 3
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize(
