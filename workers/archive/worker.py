@@ -8,8 +8,10 @@ streams makes it due again.
 
 import asyncio
 import logging
+import math
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +24,7 @@ from workers.archive.evidence import SOURCES
 from workers.archive.objects import StoreError
 from workers.archive.record import Text
 from workers.client import reading
-from workers.client.events import Event, EventError
+from workers.client.events import Entry, Event, EventError, StreamEnded, read_event
 from workers.consumer import Append, Received
 
 _log = logging.getLogger("workers.archive")
@@ -31,6 +33,8 @@ _CALL_ID: Final = re.compile(r"[A-Za-z0-9._~%-]{1,400}")
 _LATE_MS: Final = 60_000  # between an event and its entry
 _BACKOFF_S: Final = (2.0, 300.0)  # doubles from the first to the second
 _MOST_AT_ONCE: Final = 16  # calls of a partition
+_KEPT_CALLS: Final = 1000  # of which a partition knows when they were made due
+_CLOSE_S: Final = 10.0
 _FAILED: Final = "failed"  # the reason of an error that is not the store's
 
 
@@ -53,6 +57,7 @@ class MainHandler:
         grace_s: how long a call must be over.
         turns: limits the calls that are archived at the same time, over all partitions.
         metrics: receives the results.
+        monotonic_s: a monotonic clock.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class MainHandler:
         grace_s: float,
         turns: asyncio.Semaphore,
         metrics: Metrics,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._partition = partition
         self._due = due
@@ -74,16 +80,29 @@ class MainHandler:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, _Failures] = {}
         self._now_ms = 0  # the server's, at the last tick
+        self._monotonic_s = monotonic_s
+        self._added: dict[str, float] = {}  # when calls were made due, the oldest first
 
     async def handle(self, received: Received) -> Sequence[Append]:
         """Make a call due if one of its streams ended, or if the event was written late.
 
-        The latter may follow the end of the call: a dead letter of redaction that was retried.
+        The latter may follow the end of the call: a dead letter of redaction that was retried. When
+        a worker catches up, all events are late, so a call that was made due a moment ago is not
+        made due for each of them.
         """
-        fields = received.fields
-        if fields["type"] == "stream.ended" or _is_late(received.event):
-            await self._due.add(self._partition, call_id_of(received), self._grace_s)
+        is_end = received.fields["type"] == "stream.ended"
+        if is_end or _is_late(received.event):
+            call_id, now_s = call_id_of(received), self._monotonic_s()
+            if is_end or now_s - self._added.get(call_id, -math.inf) >= self._grace_s / 2:
+                await self._due.add(self._partition, call_id, self._grace_s)
+                self._note_added(call_id, now_s)
         return ()
+
+    def _note_added(self, call_id: str, now_s: float) -> None:
+        self._added.pop(call_id, None)
+        self._added[call_id] = now_s
+        if len(self._added) > _KEPT_CALLS:
+            del self._added[next(iter(self._added))]
 
     async def tick(self, until_ms: int) -> Sequence[Append]:
         """Begin to archive the calls that are due."""
@@ -112,7 +131,7 @@ class MainHandler:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_CLOSE_S)
         self._state.show(0, 0)
 
     async def drain(self) -> None:
@@ -180,8 +199,8 @@ class AdditionHandler:
         """Make the event's call due, unless it is live: its end will make it due."""
         call_id = call_id_of(received)
         key = partition_key(self._partition, f"call:{call_id}{self._suffix}")
-        newest = await reading.find(self._client, key, await reading.last_id(self._client, key))
-        if newest is None or newest.fields.get("type") == "stream.ended":
+        newest = await reading.last(self._client, key)
+        if newest is None or _may_follow_the_end(newest):
             await self._due.add(self._partition, call_id, self._grace_s)
         return ()
 
@@ -216,6 +235,18 @@ def call_id_of(received: Received) -> str:
     if not _CALL_ID.fullmatch(call_id):
         raise EventError("malformed call_id")
     return call_id
+
+
+def _may_follow_the_end(newest: Entry) -> bool:
+    """Return whether a call may be over: it is if its newest entry is an end, or was written late.
+
+    An entry that is not an event may follow the end, too.
+    """
+    try:
+        event = read_event(newest.id, newest.fields)
+    except EventError:
+        return True
+    return isinstance(event, StreamEnded) or _is_late(event)
 
 
 def _is_late(event: Event) -> bool:

@@ -157,14 +157,24 @@ async def last_ids(client: RedisClient, keys: Sequence[str]) -> dict[str, str]:
     return ids
 
 
+async def last(client: RedisClient, key: str) -> Entry | None:
+    """Return a stream's last entry; None if it has none.
+
+    Raises:
+        PublishError: as `read`.
+    """
+    found = await execute(client, "XREVRANGE", key, "+", "-", "COUNT", 1, timeout_s=_TIMEOUT_S)
+    return next(iter(_entries(found)), None)
+
+
 async def last_id(client: RedisClient, key: str) -> str:
     """Return the id of a stream's last entry; 0 if it has none.
 
     Raises:
         PublishError: as `read`.
     """
-    found = await execute(client, "XREVRANGE", key, "+", "-", "COUNT", 1, timeout_s=_TIMEOUT_S)
-    return _last_id(found)
+    entry = await last(client, key)
+    return entry.id if entry else "0"
 
 
 def _last_id(reply: Any) -> str:  # noqa: ANN401 - as below

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import gzip
+import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ from typing import Any
 import pytest
 
 from gateway.redis_client.client import RedisClient, create_client
+from gateway.transcript.encode import rfc3339_ms
 from gateway.transcript.keys import encode_id, partition_key, partition_of
 from tests.workers.archive.a_worker import Worker, forget
 from tests.workers.archive.calls import Fields, Story, alert, publish, whole, wrapup
 from workers.archive.archiver import Result
+from workers.archive.due import DueCalls
 from workers.archive.manifest import Revision
 from workers.archive.objects import Item, Objects, StoreError, open_objects
 from workers.archive.record import Text
@@ -136,11 +140,12 @@ async def test_late_wrapup_of_a_call_that_redis_no_longer_has(
 
 async def test_alert_in_a_live_call_does_not_read_it(single: RedisClient, tmp_path: Path) -> None:
     worker = Worker(single, tmp_path)
-    await finish(worker, whole()[:-1])
+    events = whole(at=rfc3339_ms(time.time()))  # not written late
+    await finish(worker, events[:-1])
     await publish(single, alert(), source="alerts")
     await worker.add(alert())
     assert await worker.due() == []
-    await finish(worker, whole()[-1:])
+    await finish(worker, events[-1:])
     found = await worker.store.read_call("CA1")
     assert found
     assert len(found.record.alerts) == 1
@@ -270,6 +275,75 @@ async def test_retried_dead_letter_of_redaction_is_archived(
     await worker.main.handle(Received(read_event(entry_id, late), late))
     await worker.tick()
     assert await worker.revision() == 2
+
+
+async def test_addition_after_a_retried_dead_letter_is_archived(
+    single: RedisClient, tmp_path: Path
+) -> None:
+    """Symptom: it never was, because the newest entry of the call is not its end."""
+    worker = Worker(single, tmp_path, text=Text.REDACTED)
+    story = Story().start().say("inbound", "one").end(segments=2)
+    await finish(worker, story.events, "redacted")
+    late = {**story.say("inbound", "two").events[-1], "at": "2026-01-01T00:00:00.000Z"}
+    await publish(single, late, source="redacted")
+    await worker.add(alert())
+    assert await worker.due() == ["CA1"]
+
+
+async def test_worker_that_catches_up_makes_a_call_due_once(
+    single: RedisClient, tmp_path: Path
+) -> None:
+    """Symptom: one write to Redis for each delta."""
+    times = itertools.chain(range(100, 105), [131])  # 131: half of the grace later
+    worker = Worker(single, tmp_path, grace_s=60)
+    worker.main._monotonic_s = lambda: float(next(times))  # noqa: SLF001 - the clock
+    added: list[str] = []
+
+    async def add(_: DueCalls, __: int, call_id: str, ___: float) -> None:
+        added.append(call_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DueCalls, "add", add)
+        for _ in range(5):
+            await worker.main.handle(late_received(whole()[1]))
+        assert added == ["CA1"]
+        await worker.main.handle(late_received(whole()[1]))
+        assert added == ["CA1", "CA1"]
+
+
+async def test_end_makes_a_call_due_in_any_case(single: RedisClient, tmp_path: Path) -> None:
+    worker = Worker(single, tmp_path, grace_s=60)
+    await worker.main.handle(late_received(whole()[1]))
+    await forget_due(worker)
+    await worker.main.handle(late_received(whole()[-1]))
+    assert await worker.due() == ["CA1"]
+
+
+def late_received(event: Fields) -> Received:
+    return Received(read_event(f"{1795255616265 + 10**9}-0", event), event)
+
+
+async def forget_due(worker: Worker) -> None:
+    await worker.client.delete(partition_key(worker.partition, "due:archive-raw"))
+
+
+async def test_store_that_does_not_respond_does_not_delay_the_stop(
+    single: RedisClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.archive.worker._CLOSE_S", 0.01)
+    worker, released = Worker(single, tmp_path), asyncio.Event()
+
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await released.wait()
+
+    task = worker.main._tasks["CA1"] = asyncio.create_task(stubborn())  # noqa: SLF001 - a store's
+    await asyncio.sleep(0)
+    await worker.main.close()
+    assert not task.done()
+    released.set()
+    await task
 
 
 @pytest.mark.parametrize("call", ["a/b", ".", "..", "é", "x" * 300])
