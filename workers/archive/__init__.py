@@ -1,8 +1,8 @@
 """The archive: a folder per call in a directory or an object store, proved to be complete.
 
     store = ArchiveStore(open_objects(settings), Text.REDACTED)
-    archived = await store.read("CA1")       # the record, verified against its manifest
-    await store.delete("CA1")                # all revisions
+    archived = await store.read_call("CA1")  # the record, verified against its manifest
+    await store.delete_call("CA1")           # all revisions
 
 docs/archive.md is the reference of the folders. When a call is over, and stays over for some time,
 its events are read from Redis and written as a revision: files, then a manifest with their digests.

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from workers.archive import manifest as proofs
-from workers.archive.store import ArchiveStore, Revisions
+from workers.archive.manifest import Manifest
+from workers.archive.store import ArchiveError, ArchiveStore, Revisions
 
 
 class State(StrEnum):
@@ -30,9 +31,11 @@ async def verify(store: ArchiveStore, call_id: str) -> Verdict:
 
     Raises:
         StoreError: the store failed.
-        ArchiveError: the id is not that of a call.
     """
-    found = await store.revisions(call_id)
+    try:
+        found = await store.revisions(call_id)
+    except ArchiveError as error:  # a folder that the archive did not create
+        return Verdict(call_id, State.DAMAGED, [str(error)])
     if not found.files:
         return Verdict(call_id, State.MISSING, ["it is not archived"])
     problems = _unfinished(found)
@@ -40,7 +43,7 @@ async def verify(store: ArchiveStore, call_id: str) -> Verdict:
     for number, names in sorted(found.files.items()):
         if proofs.NAME in names:
             newest = await store.manifest(call_id, number)
-            problems += await _faults(store, call_id, number, names)
+            problems += await _faults(store, newest, number, names)
     if problems or newest is None:
         return Verdict(call_id, State.DAMAGED, problems)
     if newest.complete:
@@ -48,11 +51,12 @@ async def verify(store: ArchiveStore, call_id: str) -> Verdict:
     return Verdict(call_id, State.INCOMPLETE, [str(each) for each in newest.problems])
 
 
-async def _faults(store: ArchiveStore, call_id: str, number: int, names: set[str]) -> list[str]:
-    manifest = await store.manifest(call_id, number)
+async def _faults(
+    store: ArchiveStore, manifest: Manifest | None, number: int, names: set[str]
+) -> list[str]:
     if manifest is None:
         return [f"revision {number}: the manifest is damaged"]
-    files = await store.files(call_id, number, names)
+    files = await store.files(manifest.call_id, number, names)
     return [f"revision {number}: {each}" for each in proofs.faults(manifest, files)]
 
 

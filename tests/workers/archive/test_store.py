@@ -205,6 +205,16 @@ async def test_incomplete_call_is_named(tmp_path: Path) -> None:
     )
 
 
+async def test_folder_of_another_program_is_a_verdict(tmp_path: Path) -> None:
+    """Symptom: the verification of all calls stopped at it."""
+    store = ArchiveStore(open_objects(settings(f"file://{tmp_path}")), Text.RAW)
+    (tmp_path / "raw" / "00" / "lost+found" / "x").mkdir(parents=True)
+    (tmp_path / "raw" / "00" / "lost+found" / "x" / "y").touch()
+    (name,) = [each async for each in store.calls()]
+    verdict = await verify(store, name)
+    assert (verdict.state, verdict.problems) == (State.DAMAGED, ["not a call id"])
+
+
 @pytest.mark.parametrize("call", ["", "a/b", "a b", "é", "x" * 401, "a\n", "../x"])
 def test_what_is_not_a_call_id_is_refused(tmp_path: Path, call: str) -> None:
     store = ArchiveStore(open_objects(settings(f"file://{tmp_path}")), Text.RAW)
