@@ -7,16 +7,16 @@ import typer
 from rich.console import Console
 
 from cli import events, running
+from cli.archive import read_id
 from cli.errors import CommandError
 from cli.json_output import AsJson, print_json
 from cli.search_view import print_page
 from common.settings import load
 from gateway.errors import PublishError
 from gateway.transcript.encode import rfc3339_ms
-from workers.archive.objects import open_objects
+from workers.archive.assembly import open_store
 from workers.archive.record import Text
 from workers.archive.settings import Settings as ArchiveSettings
-from workers.archive.store import ArchiveStore
 from workers.search.archive_source import ArchiveSource
 from workers.search.index import CursorError, Hit, Order, Page, Search, SearchIndexError
 from workers.search.indexes import open_to_read, rebuild
@@ -63,7 +63,7 @@ def search(
         if anew:
             running.run(_rebuild(settings, kind, redis_url))
         elif remove:
-            running.run(_remove(settings, kind, remove))
+            running.run(_remove(settings, kind, [read_id(each) for each in remove]))
         else:
             _search(settings, kind, query or "", limit, after, best=best, as_json=as_json)
     except SearchIndexError as error:
@@ -114,7 +114,7 @@ def _archive(kind: str) -> ArchiveSource | None:
     text = Text(kind)
     if not settings.url or text not in settings.text.kinds:
         return None
-    return ArchiveSource(ArchiveStore(open_objects(settings), text))
+    return ArchiveSource(open_store(settings, text))
 
 
 async def _remove(settings: Settings, kind: str, call_ids: list[str]) -> None:

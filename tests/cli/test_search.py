@@ -136,6 +136,28 @@ def test_call_is_removed(run: Run, folder: Path) -> None:
     assert "CA1" not in run("refund")[1]
 
 
+def test_call_is_removed_by_the_id_of_its_carrier(run: Run, folder: Path) -> None:
+    async def write() -> None:
+        index = await SqliteIndex.open(file_of(folder, "redacted"), TIMEOUT_S, 1.0)
+        await index.add([seen("v3%3Aab"), said("secret", call="v3%3Aab")])
+        await index.close()
+
+    asyncio.run(write())
+    _, _, err = run("--remove", "v3:ab")
+    assert err == "removed from the redacted index: 1 of 1 calls\n"
+
+
+def test_archive_that_cannot_be_opened_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: a traceback."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WORKER_ARCHIVE_URL", f"file://{tmp_path}/file/calls")
+    code, _, err = run("--rebuild")
+    assert code == 2
+    assert err.startswith("run: WORKER_ARCHIVE_URL can't be opened")
+
+
 def test_index_is_rebuilt_from_redis(run: Run, redis_url: str) -> None:
     async def write() -> None:
         client = create_client(redis_url)

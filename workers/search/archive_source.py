@@ -65,7 +65,7 @@ def changes_of(record: CallRecord) -> list[Change]:
     for alert in record.alerts:
         note = str(alert["alert"]), str(alert["rule"]), str(alert["severity"])
         changes.append(AlertNoted(call_id, *note, is_raised=alert.get("state") == _RAISED))
-    for wrapup in record.wrapups[-1:]:
+    for wrapup in sorted(record.wrapups, key=lambda each: str(each.get("at")))[-1:]:
         changes.append(DispositionNoted(call_id, str(wrapup.get("disposition") or "")))
     return changes
 

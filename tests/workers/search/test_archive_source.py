@@ -16,7 +16,7 @@ from workers.archive.store import ArchiveStore
 from workers.client import read_event
 from workers.search.archive_source import ArchiveSource
 from workers.search.calls import CallFold, facts
-from workers.search.index import CallSeen, Change, Said
+from workers.search.index import CallSeen, Change, DispositionNoted, Said
 
 _TAKEN_OVER = (
     Story()
@@ -68,6 +68,17 @@ def timeless(changes: Iterable[Change]) -> list[str]:
         else f"{type(each).__name__} {msgspec.to_builtins(each)}"
         for each in changes
     )
+
+
+async def test_disposition_is_that_of_the_newest_wrapup(tmp_path: Path) -> None:
+    """Symptom: it was that of the last stream, whichever wrap-up was made first."""
+    at = "2026-11-30T10:0{}:00.000Z".format
+    derived = [
+        ("wrapups", wrapup(wrapup="w2", disposition="newest", made_from="raw", at=at(2))),
+        ("redacted-wrapups", wrapup(wrapup="w1", disposition="older", at=at(1))),
+    ]
+    found = await archived(tmp_path, whole(), derived)
+    assert [each.disposition for each in found if isinstance(each, DispositionNoted)] == ["newest"]
 
 
 @pytest.mark.parametrize("events", [whole(), _TAKEN_OVER, _TAKEN_OVER[1:]])
