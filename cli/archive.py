@@ -75,7 +75,7 @@ async def _verify(named: list[str], *, every: bool) -> Counter[State]:
     is_hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
         task = progress.add_task("", total=None)
-        for text in settings.text.kinds:
+        for text in map(Text, settings.text.kinds):
             async with opened(settings, text) as store:
                 calls = [each async for each in store.calls()] if every else named
                 async for verdict in _verdicts(store, calls):

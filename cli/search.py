@@ -13,16 +13,16 @@ from cli.json_output import AsJson, print_json
 from cli.search_view import print_page
 from common.settings import load
 from gateway.errors import PublishError
-from gateway.transcript.encode import rfc3339_ms
 from workers.archive.assembly import open_store
 from workers.archive.record import Text
 from workers.archive.settings import Settings as ArchiveSettings
 from workers.search.archive_source import ArchiveSource
-from workers.search.index import CursorError, Hit, Order, Page, Search, SearchIndexError
+from workers.search.index import CursorError, Order, Page, Search, SearchIndexError
 from workers.search.indexes import open_to_read, rebuild
 from workers.search.indexes import remove as remove_calls
 from workers.search.query import Query, QueryError, parse
 from workers.search.rebuild import Chain, RedisSource, Source
+from workers.search.results import result_of
 from workers.search.settings import Settings
 from workers.search.snippets import snippet
 
@@ -124,29 +124,7 @@ async def _remove(settings: Settings, kind: str, call_ids: list[str]) -> None:
 
 def _report(page: Page, query: Query) -> dict[str, object]:
     return {
-        "results": [_result(hit, query) for hit in page.hits],
+        "results": [result_of(hit, snippet(hit.text, query)) for hit in page.hits],
         "next": page.next or None,
         "complete": page.is_complete,
-    }
-
-
-def _result(hit: Hit, query: Query) -> dict[str, object]:
-    shown = snippet(hit.text, query)
-    return {
-        "call_id": hit.call_id,
-        "tenant": hit.tenant,
-        "carrier": hit.carrier,
-        "route": hit.route,
-        "disposition": hit.disposition,
-        "alerts": hit.alerts,
-        "gap_ms": hit.gap_ms,
-        "stream_id": hit.stream_id,
-        "track": hit.track,
-        "role": hit.role,
-        "segment": hit.segment,
-        "at": rfc3339_ms(hit.at_ms / 1000),
-        "start_ms": hit.start_ms,
-        "end_ms": hit.end_ms,
-        "text": shown.text,
-        "highlights": shown.highlights,
     }

@@ -2,11 +2,25 @@
 
 import os
 import socket
+from enum import StrEnum
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings
 
 from common.settings import Port, config
+
+
+class Texts(StrEnum):
+    """Which text a worker reads."""
+
+    REDACTED = "redacted"
+    RAW = "raw"
+    BOTH = "both"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of text."""
+        return ("raw", "redacted") if self is Texts.BOTH else (self.value,)
 
 
 class Settings(BaseSettings):

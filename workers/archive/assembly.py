@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -16,7 +17,7 @@ from workers.archive.record import Text
 from workers.archive.settings import Settings
 from workers.archive.store import ArchiveStore
 from workers.archive.worker import AdditionHandler, MainHandler
-from workers.consumer import Consumer, ConsumerMetrics, Group, HandlerFactory
+from workers.consumer import Consumer, ConsumerMetrics, Group, HandlerFactory, run_all
 from workers.settings import Settings as WorkerSettings
 
 _AT_ONCE: Final = 8  # calls that are archived at the same time
@@ -50,18 +51,13 @@ def archive(
     metrics, turns = Metrics(registry), asyncio.Semaphore(_AT_ONCE)
     consumers = [
         consumer
-        for text in settings.text.kinds
+        for text in map(Text, settings.text.kinds)
         for consumer in _consumers(
             open_store(settings, text), settings, shared, client, (registry, metrics, turns)
         )
     ]
 
-    async def run(stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
-            for consumer in consumers:
-                group.create_task(consumer.run(stop))
-
-    return run
+    return partial(run_all, consumers)
 
 
 def groups(text: Text, shared: WorkerSettings) -> list[Group]:

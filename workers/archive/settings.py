@@ -7,22 +7,9 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, model_validator
 from pydantic_settings import BaseSettings
 
 from common.settings import config
-from workers.archive.record import Text
+from workers.settings import Texts
 
 _SCHEMES = ("s3://", "gs://", "az://", "file:///")
-
-
-class Texts(StrEnum):
-    """Which text is archived."""
-
-    REDACTED = "redacted"
-    RAW = "raw"
-    BOTH = "both"
-
-    @property
-    def kinds(self) -> tuple[Text, ...]:
-        """The kinds of text."""
-        return tuple(Text) if self is Texts.BOTH else (Text(self.value),)
 
 
 class Encryption(StrEnum):

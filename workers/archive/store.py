@@ -25,7 +25,7 @@ from workers.archive.objects import Objects
 from workers.archive.record import CallRecord, Text
 
 _SHARD_DIGITS: Final = 2
-_CALL_ID: Final = re.compile(r"[A-Za-z0-9._~%-]{1,400}")
+CALL_ID: Final = re.compile(r"[A-Za-z0-9._~%-]{1,400}")
 _DOTS: Final = re.compile(r"\.{1,2}")
 _FILE: Final = re.compile(r"([1-9][0-9]{0,8})/([a-z.]{1,40})")
 
@@ -173,7 +173,7 @@ class ArchiveStore:
         Raises:
             ArchiveError: the id is not one of docs/events.md.
         """
-        if not _CALL_ID.fullmatch(call_id):
+        if not CALL_ID.fullmatch(call_id):
             raise ArchiveError("not a call id")
         # Paths can't have these names; "%2E" is in no other id, because dots are not encoded.
         name = call_id.replace(".", "%2E") if _DOTS.fullmatch(call_id) else call_id

@@ -9,7 +9,6 @@ streams makes it due again.
 import asyncio
 import logging
 import math
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from workers.archive.due import DueCall, DueCalls
 from workers.archive.evidence import SOURCES
 from workers.archive.objects import StoreError
 from workers.archive.record import Text
+from workers.archive.store import CALL_ID
 from workers.client import reading
 from workers.client.events import Entry, Event, EventError, StreamEnded, read_event
 from workers.consumer import Append, Received
 
 _log = logging.getLogger("workers.archive")
 
-_CALL_ID: Final = re.compile(r"[A-Za-z0-9._~%-]{1,400}")
 _LATE_MS: Final = 60_000  # between an event and its entry
 _BACKOFF_S: Final = (2.0, 300.0)  # doubles from the first to the second
 _MOST_AT_ONCE: Final = 16  # calls of a partition
@@ -232,7 +231,7 @@ def call_id_of(received: Received) -> str:
         EventError: it is not one of docs/events.md, so it can't be the name of a folder.
     """
     call_id = received.fields["call_id"]
-    if not _CALL_ID.fullmatch(call_id):
+    if not CALL_ID.fullmatch(call_id):
         raise EventError("malformed call_id")
     return call_id
 

@@ -22,7 +22,7 @@ call (docs/decisions/0018-consumer.md).
 """
 
 from workers.consumer.calls import Calls, Identity, Progress
-from workers.consumer.consumer import Consumer
+from workers.consumer.consumer import Consumer, run_all
 from workers.consumer.dead_letters import DeadLetter, DeadLetters
 from workers.consumer.handler import (
     Append,
@@ -50,4 +50,5 @@ __all__ = [
     "Progress",
     "Received",
     "TimedHandler",
+    "run_all",
 ]

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterable
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient
@@ -23,6 +24,20 @@ _WAIT_S: Final = 0.25  # for new entries; a new lease is read after this time at
 _RETRY_S: Final = 0.5
 _STOP_S: Final = 5.0  # for the entries being handled at the end
 _LEAVE_S: Final = 1.0  # to end the leases, and to end the membership
+
+
+class Runnable(Protocol):
+    """What runs until an event is set, such as a consumer."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set."""
+
+
+async def run_all(each_of: Iterable[Runnable], stop: asyncio.Event) -> None:
+    """Run several consumers until `stop` is set; one that fails stops the others."""
+    async with asyncio.TaskGroup() as group:
+        for each in each_of:
+            group.create_task(each.run(stop))
 
 
 class Consumer:

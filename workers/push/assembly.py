@@ -5,12 +5,13 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from gateway.redis_client.client import RedisClient
-from workers.consumer import Consumer, ConsumerMetrics
+from workers.consumer import Consumer, ConsumerMetrics, run_all
 from workers.push import intake
 from workers.push.adapter import Adapter
 from workers.push.dispatcher import Dispatcher
@@ -88,13 +89,7 @@ async def push(
 
         consumers = [consumer(source) for source in sources(subscriptions)]
 
-        async def run(stop: asyncio.Event) -> None:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(dispatcher.run(stop))
-                for each in consumers:
-                    group.create_task(each.run(stop))
-
-        yield run
+        yield partial(run_all, [dispatcher, *consumers])
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,7 @@ async def relay(
     metrics, store, alerts = Metrics(registry), Store(client, partitions), AlertBook()
     channels = {
         text: Channel(text, store, Directory(settings.ended_s, _SILENT_S), alerts, metrics)
-        for text in settings.text.kinds
+        for text in map(Text, settings.text.kinds)
     }
     app = web.Application(client_max_size=_MAX_BODY)
     async with (
@@ -107,7 +107,7 @@ async def _open_indexes(
     """Open the indexes of the kinds of text that the relay shows; none of another kind."""
     async with contextlib.AsyncExitStack() as cleanup:
         indexes: dict[Text, SearchReader] = {}
-        for kind in settings.text.kinds:
+        for kind in map(Text, settings.text.kinds):
             if search is None or kind not in search.text.kinds:
                 continue
             try:

@@ -1,17 +1,16 @@
 """Answers searches over all calls that are indexed, within the scope of the viewer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
 from common.http_body import read_body
-from gateway.transcript.encode import rfc3339_ms
 from workers.governance.ledger import Ledger
 from workers.relay.metrics import Metrics
 from workers.relay.sign_in.responses import json_error, json_response
@@ -28,6 +27,7 @@ from workers.search.index import (
     SearchReader,
 )
 from workers.search.query import Query, QueryError, parse
+from workers.search.results import result_of
 from workers.search.snippets import snippet, utf16
 
 _MARGIN_S: Final = 10.0  # after the time limit of the index itself
@@ -40,57 +40,17 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     order: Order = Order.NEWEST
 
 
-class Found(msgspec.Struct, frozen=True):
-    """One result.
-
-    Attributes:
-        call_id: the call.
-        tenant: whose call it is.
-        carrier: of its first stream.
-        route: its route; empty if none matched.
-        disposition: of its newest wrap-up; empty if there is none.
-        alerts: the rules of the alerts that are raised in the call.
-        gap_ms: audio of the call without a transcript.
-        stream_id: the segment's stream.
-        track: its track.
-        role: who speaks.
-        segment: its number.
-        at: when it was closed.
-        start_ms: where it begins on the media clock.
-        end_ms: where it ends.
-        text: the part of its text that has the first match.
-        highlights: start and end of each match in `text`, in UTF-16 code units.
-    """
-
-    call_id: str
-    tenant: str
-    carrier: str
-    route: str
-    disposition: str
-    alerts: list[str]
-    gap_ms: int
-    stream_id: str
-    track: str
-    role: str
-    segment: int
-    at: str
-    start_ms: int
-    end_ms: int
-    text: str
-    highlights: list[tuple[int, int]]
-
-
 class Results(msgspec.Struct, frozen=True):
     """A page of results.
 
     Attributes:
-        results: the segments found.
+        results: the segments found; docs/search.md has their fields.
         next: send it as `after` for more; null if there are no more.
         complete: False if the time limit ended the search: there may be more results.
         text: `raw` or `redacted`: the index that was searched.
     """
 
-    results: list[Found]
+    results: list[dict[str, Any]]
     next: str | None
     complete: bool
     text: Text
@@ -145,7 +105,7 @@ async def answer(
         and hit.call_id not in erased
     ]
     # Folding 100 long segments takes long enough to delay the feeds of live calls.
-    found = await asyncio.to_thread(lambda: [_found(hit, query) for hit in shown])
+    found = await asyncio.to_thread(_results, shown, query)
     return json_response(Results(found, page.next or None, page.is_complete, text))
 
 
@@ -188,23 +148,5 @@ def _unavailable(message: str, metrics: Metrics) -> web.HTTPException:
     return json_error(HTTPStatus.SERVICE_UNAVAILABLE, {"error": message})
 
 
-def _found(hit: Hit, query: Query) -> Found:
-    shown = utf16(snippet(hit.text, query))
-    return Found(
-        call_id=hit.call_id,
-        tenant=hit.tenant,
-        carrier=hit.carrier,
-        route=hit.route,
-        disposition=hit.disposition,
-        alerts=hit.alerts,
-        gap_ms=hit.gap_ms,
-        stream_id=hit.stream_id,
-        track=hit.track,
-        role=hit.role,
-        segment=hit.segment,
-        at=rfc3339_ms(hit.at_ms / 1000),
-        start_ms=hit.start_ms,
-        end_ms=hit.end_ms,
-        text=shown.text,
-        highlights=shown.highlights,
-    )
+def _results(hits: Sequence[Hit], query: Query) -> list[dict[str, Any]]:
+    return [result_of(hit, utf16(snippet(hit.text, query))) for hit in hits]

@@ -1,26 +1,12 @@
 """The settings of the relay, besides those of signing in: `WORKER_RELAY_<NAME>`."""
 
-from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from common.settings import Names, Port, config, matching
-from workers.relay.sign_in.viewer import Text
-
-
-class Texts(StrEnum):
-    """Which text the relay reads, and can therefore show."""
-
-    REDACTED = "redacted"
-    RAW = "raw"
-    BOTH = "both"
-
-    @property
-    def kinds(self) -> tuple[Text, ...]:
-        """The kinds of text."""
-        return tuple(Text) if self is Texts.BOTH else (Text(self.value),)
+from workers.settings import Texts
 
 
 def _check_urls(urls: tuple[str, ...]) -> tuple[str, ...]:

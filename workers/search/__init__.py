@@ -10,6 +10,7 @@ index      what every index does, and the values that go in and come out
 facets     what a segment can be filtered by, as terms of the index
 calls      folds the events of a call into changes of the index
 snippets   the text around the words that were found
+results    a result as JSON, for the API and the command line
 rows       what the two indexes have in common: positions, cursors, checks
 sqlite     the default: FTS5, one file per machine; sqlite_reader answers from it
 postgres   PostgreSQL, for several machines (extra `search-postgres`)

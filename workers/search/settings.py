@@ -1,6 +1,5 @@
 """The settings of search: `WORKER_SEARCH_<NAME>`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,21 +7,9 @@ from pydantic import AfterValidator, Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings
 
 from common.settings import config
+from workers.settings import Texts
 
 DATABASES: Final = ("postgresql://", "postgres://")
-
-
-class Texts(StrEnum):
-    """Which text is indexed."""
-
-    REDACTED = "redacted"
-    RAW = "raw"
-    BOTH = "both"
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The indexes, by name."""
-        return ("raw", "redacted") if self is Texts.BOTH else (self.value,)
 
 
 def _check_database(url: SecretStr) -> SecretStr:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -22,7 +23,7 @@ from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import partition_key
 from workers.client import reading
 from workers.client.events import EventError, read_event
-from workers.consumer import Append, Consumer, ConsumerMetrics, Group, Received
+from workers.consumer import Append, Consumer, ConsumerMetrics, Group, Received, run_all
 from workers.consumer.calls import Calls, Identity
 from workers.search import indexes
 from workers.search.calls import CallFold, facts
@@ -199,12 +200,7 @@ async def search_worker(
                 group = Group(name, source=source, partitions=partitions, lease_s=lease_s)
                 consumers.append(_consumer(text, group, writer, client, worker, registry))
 
-        async def run(stop: asyncio.Event) -> None:
-            async with asyncio.TaskGroup() as tasks:
-                for each in consumers:
-                    tasks.create_task(each.run(stop))
-
-        yield run
+        yield partial(run_all, consumers)
 
 
 async def _open(settings: Settings, text: str, wait_s: float) -> SearchIndex:

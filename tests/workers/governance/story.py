@@ -41,7 +41,7 @@ from workers.governance.ledger import Recorded
 from workers.governance.search_calls import SearchCalls
 from workers.governance.stores import Store
 from workers.search.settings import Settings as SearchSettings
-from workers.search.settings import Texts
+from workers.settings import Texts
 
 FINALS: Final = 3
 _PATIENCE_S: Final = 60.0

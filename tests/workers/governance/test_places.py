@@ -21,9 +21,9 @@ from workers.governance.stores import Kept, StoreError
 from workers.search import indexes
 from workers.search.index import CallSeen, Page, Said
 from workers.search.settings import Settings as SearchSettings
-from workers.search.settings import Texts
 from workers.search.sqlite import SqliteIndex
 from workers.search.sqlite_reader import SqliteReader
+from workers.settings import Texts
 
 _FILES: Final = ("call.json", "transcript.txt", "manifest.json")
 _MANIFEST: Final = (
