@@ -18,6 +18,7 @@ from workers.search.index import (
     GapNoted,
     Said,
     SearchIndexError,
+    has_large_number,
 )
 
 _log = logging.getLogger("workers.search")
@@ -51,7 +52,8 @@ class ArchiveSource:
                     _log.warning("archived-call-damaged call_id=%s", call_id)
                     continue
                 if archived:
-                    yield changes_of(archived.record)
+                    changes = changes_of(archived.record)
+                    yield [each for each in changes if not has_large_number(each)]
         except StoreError as error:
             raise SearchIndexError(f"the archive can't be read: {error}") from None
 

@@ -7,6 +7,7 @@ from workers.client.events import (
     AnyEvent,
     AssistAlert,
     AssistWrapup,
+    EventError,
     StreamStarted,
     TranscriptFinal,
     TranscriptGap,
@@ -20,6 +21,7 @@ from workers.search.index import (
     DispositionNoted,
     GapNoted,
     Said,
+    has_large_number,
 )
 
 
@@ -32,7 +34,13 @@ class CallFold:
     owners: dict[str, int] = field(default_factory=dict)  # see `Said.owner`
 
     def apply(self, event: AnyEvent) -> list[Change]:
-        """Return the changes that the next event makes."""
+        """Return the changes that the next event makes.
+
+        Raises:
+            EventError: a number of the event is too large for an index; its call continues.
+        """
+        if has_large_number(event):
+            raise EventError("a number is too large")
         identity = Identity(event.stream_id, event.epoch, event.n)
         self.progress.note(identity, type_of(event))
         self.owners.setdefault(event.stream_id, event.epoch)

@@ -9,6 +9,7 @@ import msgspec
 from workers.search.query import Query
 
 MAX_LIMIT: Final = 100  # results of one page
+MAX_NUMBER: Final = 2**63 - 1  # that a database can store
 MAX_TEXT: Final = 65_536  # characters of a segment; the rest of a longer one is not indexed
 
 
@@ -92,6 +93,12 @@ class DispositionNoted(msgspec.Struct, frozen=True):
 
 
 type Change = CallSeen | Said | GapNoted | AlertNoted | DispositionNoted
+
+
+def has_large_number(of: msgspec.Struct) -> bool:
+    """Return whether a change, or an event, has a number that no index can store."""
+    values = msgspec.structs.astuple(of)
+    return any(isinstance(each, int) and abs(each) > MAX_NUMBER for each in values)
 
 
 class Order(StrEnum):

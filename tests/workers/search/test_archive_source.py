@@ -70,6 +70,12 @@ def timeless(changes: Iterable[Change]) -> list[str]:
     )
 
 
+async def test_number_that_no_index_can_store_does_not_end_a_rebuild(tmp_path: Path) -> None:
+    story = Story().start().say("inbound", "one", segment=2**63).say("inbound", "two").end()
+    found = await archived(tmp_path, story.events, [])
+    assert [each.text for each in found if isinstance(each, Said)] == ["two"]
+
+
 async def test_disposition_is_that_of_the_newest_wrapup(tmp_path: Path) -> None:
     """Symptom: it was that of the last stream, whichever wrap-up was made first."""
     at = "2026-11-30T10:0{}:00.000Z".format

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from tests.workers.client.stories import ended, event, words
-from workers.client import AnyEvent
+from workers.client import AnyEvent, EventError
 from workers.search.calls import CallFold, facts
 from workers.search.index import (
     MAX_TEXT,
@@ -54,6 +56,16 @@ def test_final_is_indexed_and_delta_is_not() -> None:
 def test_gap_is_indexed() -> None:
     gap = event("transcript.gap", 2, track="inbound", from_ms=10, to_ms=90, cause="reconnect")
     assert fold(started(), gap)[1:] == [GapNoted("CA1", "MZ1", "inbound", 10, 90, "reconnect")]
+
+
+def test_event_with_a_number_that_no_index_can_store_is_refused_alone() -> None:
+    """Symptom: all later events of its call became dead letters, and a rebuild failed."""
+    call = CallFold()
+    call.apply(started())
+    for large in ({"segment": 2**63}, {"rev": 2**64}, {"start_ms": 2**70}):
+        with pytest.raises(EventError, match="too large"):
+            call.apply(words("transcript.final", 2, "secret", **large))
+    assert call.apply(words("transcript.final", 2, "one")) == [said("one")]
 
 
 def test_stream_that_is_taken_over_numbers_its_segments_anew() -> None:
