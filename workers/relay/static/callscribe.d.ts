@@ -37,7 +37,7 @@ export class RelayError extends Error {
   constructor(message: string, status: number, code: string);
   /** HTTP status. */
   readonly status: number;
-  /** `expired`, `refused`, `not-events`, `too-long` or `malformed`. */
+  /** `expired`, `gone` (the call was erased), `refused`, `not-events`, `too-long` or `malformed`. */
   readonly code: string;
 }
 

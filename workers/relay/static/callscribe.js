@@ -112,6 +112,7 @@ export async function* follow({ baseUrl = "", callId, ...options }) {
     if (event === "message") yield { ...parse(data), id };
     else if (event === "hole") yield { ...parse(data), type: event };
     else if (event === "expired") throw new RelayError("the session has expired", 401, "expired");
+    else if (event === "gone") throw new RelayError("the call was erased", 410, "gone");
     else if (event === "end") {
       yield { ...parse(data), type: event };
       return;

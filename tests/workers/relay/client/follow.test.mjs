@@ -67,6 +67,7 @@ const REFUSALS = [
   ["403", status(403), 403, "refused"],
   ["404", status(404), 404, "refused"],
   ["a session that ends", stream("event: expired\ndata: {}\n\n"), 401, "expired"],
+  ["a call that is erased", stream('event: gone\ndata: {"call_id": "CA1"}\n\n'), 410, "gone"],
   ["a page instead of events", (_, response) => response.writeHead(200, { "Content-Type": "text/html" }).end("<p>"), 200, "not-events"],
   ["a message that is not JSON", stream("data: {\n\n"), 200, "malformed"],
 ];

@@ -55,7 +55,8 @@ async function readCall(callId, retries, signal, publish) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       return readCall(callId, retries - 1, signal, publish);
     }
-    change({ state: "failed", error: reasonOf(error) });
+    const shown = error.code === "gone" ? { view: new CallView() } : {};
+    change({ ...shown, state: "failed", error: reasonOf(error) });
   }
 }
 
@@ -63,6 +64,7 @@ async function readCall(callId, retries, signal, publish) {
 function reasonOf(error) {
   if (!(error instanceof RelayError)) throw error;
   if (error.status === 401) return "expired";
+  if (error.code === "gone") return "This call was erased.";
   if (error.status === 403 || error.status === 404) return "There is no such call, or you may not see it.";
   return `The transcript cannot be shown: ${error.message}.`;
 }
