@@ -270,6 +270,7 @@ _CITED = {
     [
         ("assist.alert", _ALERT),
         ("assist.alert", _ALERT | _CITED),
+        ("assist.alert", _ALERT | _CITED | {"cited_stream_id": "MZ2"}),
         ("assist.wrapup", _WRAPUP),
         ("assist.wrapup", _WRAPUP | {"disposition": "sale", "route": "claims"}),
     ],

@@ -232,6 +232,7 @@ def fields_of(
         "title": alert.rule.title,
     }
     optional = {
+        "cited_stream_id": cite.stream_id if cite.stream_id not in ("", after.stream_id) else None,
         "track": cite.track,
         "role": cite.role,
         "segment": cite.segment,

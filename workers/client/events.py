@@ -243,6 +243,7 @@ class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
         rule_version: the rule's version.
         severity: as the rule says.
         title: the rule's title.
+        cited_stream_id: the stream that it is about; absent if it is `stream_id`.
         track: the track that it is about; absent if it is about the whole call.
         role: who speaks on that track.
         segment: the segment that it cites; absent if it cites none.
@@ -257,6 +258,7 @@ class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
     rule_version: str
     severity: _Severity
     title: str
+    cited_stream_id: str | None = None
     track: str | None = None
     role: str | None = None
     segment: int | None = None

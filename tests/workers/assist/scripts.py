@@ -33,6 +33,7 @@ _TRACKS = [
 ]
 
 type Cut = Callable[[str], Iterable[str]]
+type Scripted = tuple[int, dict[str, str]]  # when it is written, in Unix ms, and its fields
 type Timed = tuple[int, int, str, dict[str, Any]]
 
 
@@ -42,7 +43,7 @@ def words(text: str) -> list[str]:
 
 
 def script(lines: str, *, route: str | None = "support", tenant: str = "default", call: str = "CA1",
-           cut: Cut = words) -> list[tuple[int, dict[str, str]]]:  # fmt: skip
+           cut: Cut = words) -> list[Scripted]:  # fmt: skip
     """Return the events of a call: when each is written, in Unix ms, and its fields."""
     timed: list[Timed] = [(0, -1, "stream.started", {"tracks": json.dumps(_TRACKS)})]
     if route:
@@ -63,6 +64,12 @@ def script(lines: str, *, route: str | None = "support", tenant: str = "default"
         (BEGAN_MS + at, {**fields(kind, n, call=call, **own), "tenant": tenant})
         for n, (at, _, kind, own) in enumerate(timed, 1)
     ]
+
+
+def beside(one: Sequence[Scripted], other: Sequence[Scripted]) -> list[Scripted]:
+    """Return a call with the events of two streams, `MZ1` and `MZ2`."""
+    second = [(at, {**values, "stream_id": "MZ2"}) for at, values in other]
+    return sorted([*one, *second], key=lambda each: each[0])
 
 
 def _events(part: str, order: int, segments: dict[str, int], cut: Cut) -> list[Timed]:

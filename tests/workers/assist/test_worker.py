@@ -13,15 +13,15 @@ from prometheus_client import CollectorRegistry
 from common.settings import SettingsError
 from gateway.redis_client.client import RedisClient, create_client
 from gateway.transcript.keys import partition_key, partition_of
-from tests.workers.assist.scripts import event_of, play, ruleset, script, shown
-from tests.workers.assist.test_table import CANCEL, HEAR, OFFER, RECORDED, SILENCE
+from tests.workers.assist.scripts import beside, event_of, play, ruleset, script, shown
+from tests.workers.assist.test_table import CANCEL, HEAR, OFFER, OVER, RECORDED, SILENCE
 from workers.assist.metrics import Metrics
 from workers.assist.program import Ruleset
 from workers.assist.reload import RulesInForce
-from workers.assist.worker import AssistHandler, group
+from workers.assist.worker import AssistHandler, fields_of, group
 from workers.client import read_event
 from workers.client.events import AssistAlert
-from workers.consumer import Append, Consumer, ConsumerMetrics, Received
+from workers.consumer import Append, Consumer, ConsumerMetrics, Identity, Received
 
 _PATIENCE_S: Final = 30.0
 RULES: Final = (CANCEL, HEAR, RECORDED, SILENCE, OFFER)
@@ -112,6 +112,20 @@ async def test_alerts_are_events_of_the_contract(single: RedisClient) -> None:
     assert shown(expected) == (
         "hear@4500 cancel@6500 cancel@9300 -cancel@10300 rec@14000 offer@14800 air@17800"
     )
+
+
+def test_alert_about_another_stream_than_its_events_names_it() -> None:
+    """Symptom: the page marked words of the stream whose event had raised the alert."""
+    one, other = script("C 1.0 a b c d e f g h i"), script("A 1.2 a b c d e f g h i")
+    (alert,) = play(ruleset(OVER), beside(one, other))
+    streams = {
+        after: fields_of(alert, "CA1", "default", Identity(after, 1, 3), "w").get("cited_stream_id")
+        for after in ("MZ1", "MZ2")
+    }
+    assert streams == {"MZ1": "MZ2", "MZ2": None}
+    (alert,) = play(ruleset(RECORDED), script("end 20.0"))
+    fields = fields_of(alert, "CA1", "default", Identity("MZ1", 1, 3), "w")
+    assert "cited_stream_id" not in fields, "it is about the whole call"
 
 
 async def test_takeover_at_any_event_writes_each_alert_once(client: RedisClient) -> None:

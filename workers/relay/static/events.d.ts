@@ -214,6 +214,8 @@ export interface AssistAlert extends Envelope {
   severity: Severity;
   /** The rule's title. */
   title: string;
+  /** The stream that it is about; absent if it is `stream_id`. */
+  cited_stream_id?: string;
   /** The track that it is about; absent if it is about the whole call. */
   track?: string;
   /** Who speaks on that track. */

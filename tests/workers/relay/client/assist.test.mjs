@@ -27,6 +27,16 @@ test("open alerts are counted, and mark what they cite", () => {
   assert.deepEqual(view.newest(9).map(({ state }) => state[0]), ["r", "r", "r", "w"]);
 });
 
+test("an alert that an event of another stream raised marks the stream that it is about", () => {
+  const view = show(raised("a", { stream_id: "MZ2", cited_stream_id: "MZ1" }));
+  assert.deepEqual(names(view.marksAt(placeOf(CITED))), ["a"]);
+  assert.deepEqual(names(view.marksAt(placeOf({ ...CITED, stream_id: "MZ2" }))), []);
+  const w = new Writer();
+  const call = new CallView();
+  [w.started(), w.final("one", 1000, 2000), new Writer("MZ2").started(), new Writer("MZ2", 9).final("two", 0, 900)].forEach((event) => call.apply(event));
+  assert.equal(call.find({ ...CITED, stream_id: "MZ2", cited_stream_id: "MZ1", start_ms: 1000 }).segment.text, "one");
+});
+
 test("only an alert that is raised is reported", () => {
   const view = new AssistView();
   assert.deepEqual([raised("a"), withdrawn("a"), withdrawn("unknown"), wrapup("w", 0), { type: "new" }].map((event) => view.apply(event)), [true, false, false, false, false]);

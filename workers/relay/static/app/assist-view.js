@@ -11,10 +11,16 @@ const MAX_WRAPUPS = 10;
 const NO_ALERTS = /** @type {Alert[]} */ ([]);
 
 /**
- * Returns what names a segment, but for a stream that another gateway began again.
- * @param {{ stream_id: string, track?: string, segment?: number }} cited
+ * Returns the stream that an alert is about: an event of another one may have raised it.
+ * @param {{ stream_id: string, cited_stream_id?: string }} cited
  */
-export const placeOf = ({ stream_id, track, segment }) => `${stream_id} ${track} ${segment}`;
+export const streamOf = ({ stream_id, cited_stream_id }) => cited_stream_id ?? stream_id;
+
+/**
+ * Returns what names a segment, but for a stream that another gateway began again.
+ * @param {{ stream_id: string, cited_stream_id?: string, track?: string, segment?: number }} cited
+ */
+export const placeOf = (cited) => `${streamOf(cited)} ${cited.track} ${cited.segment}`;
 
 /**
  * Returns the URL of a call's page that shows a segment.

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { RelayError, followAssist } from "../callscribe.js";
-import { AssistView, isOpen } from "./assist-view.js";
+import { AssistView, isOpen, streamOf } from "./assist-view.js";
 import { perFrame } from "./frames.js";
 import { SeverityIcon, severityClass, severityName, severityRank } from "./severity.js";
 import { clock, count, roleClass, speakerName } from "./words.js";
@@ -129,7 +129,7 @@ function Alert({ alert, view }) {
   const { severity, title, role, track, start_ms, at } = alert;
   const who = role || track ? speakerName(role, track) : "";
   const name = isOpen(alert) ? html`<span dir="auto">${title}</span>` : html`<s dir="auto">${title}</s>`;
-  const time = start_ms === undefined ? Date.parse(at) : view.timeOf(alert.stream_id, start_ms, at);
+  const time = start_ms === undefined ? Date.parse(at) : view.timeOf(streamOf(alert), start_ms, at);
   const item = view.find(alert) ?? (start_ms === undefined ? null : view.before(time));
   return html`<li class="alert ${severityClass(severity)} ${isOpen(alert) ? "" : "withdrawn"}">
     <${SeverityIcon} severity=${severity} />

@@ -88,7 +88,7 @@ export class CallView {
   /**
    * Returns the utterance that is cited. If another gateway has numbered the stream's segments again,
    * it is the one that begins nearest to the cited time.
-   * @param {{ stream_id: string, track?: string, segment?: number, start_ms?: number }} cited
+   * @param {{ stream_id: string, cited_stream_id?: string, track?: string, segment?: number, start_ms?: number }} cited
    * @returns {Item | undefined}
    */
   find(cited) {
