@@ -6,9 +6,11 @@ from typing import Final
 
 from cli import events
 from gateway.redis_client.client import RedisClient
-from gateway.transcript.keys import encode_id, partition_key, partition_of
+from gateway.transcript.keys import encode_id, partition_of
 from workers.client import read_event, reading
 from workers.client.events import AssistAlert
+from workers.client.ids import order
+from workers.consumer import Group
 
 _POLL_S: Final = 0.05
 
@@ -34,16 +36,10 @@ async def of_call(redis: RedisClient, call_id: str, *, wait_s: float) -> list[As
 async def _until_handled(redis: RedisClient, call_id: str, wait_s: float) -> None:
     last = await reading.last_id(redis, events.call_key(call_id))
     partition = partition_of(encode_id(call_id), events.PARTITIONS)
-    lease = partition_key(partition, "consumer:assist")
+    lease = Group("assist").lease_key(partition)
     deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         position = await redis.hget(lease, "position")
-        if position and _order(position) >= _order(last):
+        if position and order(reading.text(position)) >= order(last):
             return
         await asyncio.sleep(_POLL_S)
-
-
-def _order(entry_id: str | bytes) -> tuple[int, int]:
-    text = entry_id if isinstance(entry_id, str) else entry_id.decode()
-    ms, _, sequence = text.partition("-")
-    return int(ms), int(sequence or 0)

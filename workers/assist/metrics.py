@@ -31,6 +31,12 @@ class Metrics:
         self.events_total = counter(
             "assist_events_total", "Events that rules were applied to, and ticks of calls."
         )
+        self.errors_total = counter(
+            "assist_errors_total",
+            "Events and ticks of calls that rules could not process, by type of error. An event "
+            "counts each time its call is rebuilt.",
+            ("error",),
+        )
         self.rebuilt_calls_total = counter(
             "assist_rebuilt_calls_total",
             "Calls whose state was read from Redis: new ones, those taken over, and those in "

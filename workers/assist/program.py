@@ -53,6 +53,7 @@ class Ruleset:
         self.rules = file.rules
         self.grace_ms = round(file.grace_s * 1000)
         self.labels = [rule.label for rule in file.rules]
+        self.versions = dict(zip((rule.id for rule in file.rules), self.labels, strict=True))
         self._programs: dict[tuple[int, ...], Program] = {}
 
     def program(self, route: str | None, tenant: str) -> Program:

@@ -7,6 +7,7 @@ from workers.assist.board import Alert
 from workers.assist.call import Call
 from workers.assist.program import Ruleset
 from workers.client.events import DERIVED_EVENTS, AnyEvent, StreamStarted
+from workers.client.ids import written_ms
 from workers.client.transcript import CallTranscript
 
 
@@ -38,7 +39,7 @@ def replay(ruleset: Ruleset, events: Iterable[AnyEvent]) -> Replay:
     known = [each for each in events if not isinstance(each, DERIVED_EVENTS)]
     result = Replay(Call(ruleset), CallTranscript(known[0].call_id if known else ""))
     for event in known:
-        at_ms = int(event.id.partition("-")[0])
+        at_ms = written_ms(event.id)
         result.began_ms = result.began_ms or at_ms
         if result.transcript.apply(event):
             result.alerts += result.call.apply(event, at_ms)

@@ -11,6 +11,7 @@
 events      the events, one class per type, parsed from entries
 transcript  folds a call's events into text; checks their numbering
 follow      follows one call, or all calls: resumes, proves completeness, ends with the call
+ids         what the ids of entries contain
 reading     reads any number of streams at once: single server, sentinels, cluster
 
 Workers that share the calls among processes use `workers.consumer`. docs/events.md is the reference

@@ -238,7 +238,8 @@ class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
 
     Attributes:
         alert: unique in the call; the same when the alert is withdrawn.
-        state: whether the rule matched, or a later revision took back what it had matched.
+        state: whether the rule matched; or a later revision took back what it had matched, or the
+            rule was changed.
         rule: the rule's id.
         rule_version: the rule's version.
         severity: as the rule says.

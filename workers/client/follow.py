@@ -10,6 +10,7 @@ from gateway.redis_client.client import RedisClient
 from gateway.transcript.keys import partition_key, partition_of
 from workers.client import reading
 from workers.client.events import AnyEvent, Entry, Hole, StreamEnded, read_event
+from workers.client.ids import order
 from workers.client.transcript import Numbering, check
 
 PARTITIONS: Final = 64  # the default of GATEWAY_PARTITIONS
@@ -52,11 +53,11 @@ async def follow(
     streams: dict[str, Numbering] = {}
     open_streams: set[str] = set()
     position = {key: "0"}
-    first = _order(after)
+    first = order(after)
     while not streams or open_streams:
         for entry in (await _read(client, position, retry_s)).get(key, ()):
             position[key] = entry.id
-            is_wanted = _order(entry.id) > first
+            is_wanted = order(entry.id) > first
             for item in check(streams, read_event(entry.id, entry.fields)):
                 if not isinstance(item, Hole):
                     _note_end(open_streams, item)
@@ -141,8 +142,3 @@ async def _read(
                 raise
         await asyncio.sleep(interval_s)
         interval_s = min(2 * interval_s, longest_s)
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence or 0)

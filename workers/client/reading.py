@@ -25,10 +25,12 @@ class Found(NamedTuple):
     Attributes:
         entries: by key; streams without new entries are absent.
         failure: why some of the streams could not be read; None if all were.
+        unread: the keys of those that could not be read.
     """
 
     entries: dict[str, list[Entry]]
     failure: PublishError | None = None
+    unread: frozenset[str] = frozenset()
 
 
 async def read(
@@ -74,7 +76,7 @@ async def read_available(
     )
     # RESP3 replies with a dictionary, whose values redis-py wraps in a list.
     streams = reply.items() if isinstance(reply, dict) else reply or ()
-    return Found({_text(key): _entries(found) for key, found in streams})
+    return Found({text(key): _entries(found) for key, found in streams})
 
 
 async def _poll(client: RedisClient, positions: Mapping[str, str], wait_s: float) -> Found:
@@ -86,16 +88,18 @@ async def _poll(client: RedisClient, positions: Mapping[str, str], wait_s: float
     while True:
         replies = await exchange(client, commands, _TIMEOUT_S, key_at=1)
         failure: PublishError | None = None
+        unread: set[str] = set()
         found: dict[str, list[Entry]] = {}
         for key, reply in zip(positions, replies, strict=True):
             if isinstance(reply, Exception):
                 failure = failure or classify(reply)
+                unread.add(key)
             elif reply:
                 found[key] = _entries(reply)
         if failure:
             await drop_connections(client)
         if found or failure or time.monotonic() >= deadline_s:
-            return Found(found, failure)
+            return Found(found, failure, frozenset(unread))
         await asyncio.sleep(interval_s)
         interval_s = min(2 * interval_s, longest_s)
 
@@ -185,7 +189,7 @@ def _last_id(reply: Any) -> str:  # noqa: ANN401 - as below
 def _entries(reply: Any) -> list[Entry]:  # noqa: ANN401 - the reply's form depends on the client
     if len(reply) == 1 and isinstance(reply[0], list) and not _is_entry(reply[0]):
         reply = reply[0]  # RESP3
-    return [Entry(_text(entry_id), _fields(fields)) for entry_id, fields in reply]
+    return [Entry(text(entry_id), _fields(fields)) for entry_id, fields in reply]
 
 
 def _is_entry(reply: Sequence[object]) -> bool:
@@ -195,8 +199,9 @@ def _is_entry(reply: Sequence[object]) -> bool:
 def _fields(fields: Any) -> dict[str, str]:  # noqa: ANN401 - as above
     if not isinstance(fields, dict):  # raw replies of `exchange`
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
-    return {_text(name): _text(value) for name, value in fields.items()}
+    return {text(name): text(value) for name, value in fields.items()}
 
 
-def _text(value: str | bytes) -> str:
+def text(value: str | bytes) -> str:
+    """Return a value of a reply as text."""
     return value if isinstance(value, str) else value.decode(errors="replace")

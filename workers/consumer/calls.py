@@ -86,6 +86,10 @@ class Calls[State: CallState]:
             if len(self._states) > _MAX_CALLS:
                 self._states.popitem(last=False)
 
+    def drop(self, call_id: str) -> None:
+        """Remove a call's state, if it is there."""
+        self._states.pop(call_id, None)
+
     def items(self) -> list[tuple[str, State]]:
         """Return all calls and their states, the one that was put longest ago first."""
         return list(self._states.items())

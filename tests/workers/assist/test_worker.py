@@ -14,10 +14,12 @@ from common.settings import SettingsError
 from gateway.redis_client.client import RedisClient, create_client
 from gateway.transcript.keys import partition_key, partition_of
 from tests.workers.assist.scripts import beside, event_of, play, ruleset, script, shown
-from tests.workers.assist.test_table import CANCEL, HEAR, OFFER, OVER, RECORDED, SILENCE
+from tests.workers.assist.test_table import CANCEL, GAPS, HEAR, OFFER, OVER, RECORDED, SILENCE
+from workers.assist.facts import Missing
 from workers.assist.metrics import Metrics
 from workers.assist.program import Ruleset
 from workers.assist.reload import RulesInForce
+from workers.assist.trouble import TroubleWatch
 from workers.assist.worker import AssistHandler, fields_of, group
 from workers.client import read_event
 from workers.client.events import AssistAlert
@@ -65,15 +67,25 @@ def keys(call: str) -> tuple[str, str]:
 
 async def write(client: RedisClient, events: Sequence[Event], *, now: bool = False) -> None:
     """Write events as a gateway does, under the times of the script or the server's."""
-    for sequence, (written_ms, values) in enumerate(events):
+    last_ms = sequence = 0
+    for written_ms, values in events:
+        sequence = sequence + 1 if written_ms == last_ms else 0
+        last_ms = written_ms
         fields: Any = values
         for key in keys(values["call_id"]):
             await client.xadd(key, fields, id="*" if now else f"{written_ms}-{sequence}")
 
 
-def handler(client: RedisClient, rules: Any, call: str = "CA1") -> AssistHandler:
-    metrics = Metrics(CollectorRegistry())
+def handler(
+    client: RedisClient, rules: Any, call: str = "CA1", registry: CollectorRegistry | None = None
+) -> AssistHandler:
+    metrics = Metrics(registry or CollectorRegistry())
     return AssistHandler(client, partition_of(call, 64), rules, "assist-1", metrics)
+
+
+def measured(client: RedisClient, rules: Any) -> tuple[AssistHandler, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return handler(client, rules, registry=registry), registry
 
 
 async def apply(client: RedisClient, each: AssistHandler, events: Sequence[Event]) -> None:
@@ -222,6 +234,132 @@ async def test_rules_that_change_within_a_commit_repeat_no_alert(single: RedisCl
         if appends:
             rules.current = ruleset(HEAR)
     assert [each.fields["alert"] for each in appends] == ["hear:0:MZ1:inbound:2:1"]
+
+
+_LATE: Final = f"A 1.0 {'w ' * 70} => call is recorded {'w ' * 67}"
+# The rules before and after a change in the middle of a call, the call, and the states of its one
+# alert: each with the position of the rules that wrote it.
+CHANGED: Final = {
+    "raised and withdrawn before, raised now": (
+        RECORDED,
+        RECORDED.replace("call is recorded", "never said"),
+        f"{_LATE} | C 17.0 a b c d",
+        [("raised", 0), ("withdrawn", 0), ("raised", 1)],
+    ),
+    "raised by other words of the same segment": (
+        "id: never, kind: never, phrases: [one two]",
+        "id: never, kind: never, phrases: [three four]",
+        "C 1.0 one two three four five | C 5.0 a b c d",
+        [("raised", 0), ("raised", 1)],
+    ),
+    "raised before, not now": (
+        CANCEL,
+        CANCEL.replace("cancel my account", "never said"),
+        "C 1.0 cancel my account now | C 5.0 a b c d",
+        [("raised", 0), ("withdrawn", 1)],
+    ),
+}
+
+
+def states(found: Sequence[dict[str, str]], *rules: Ruleset) -> list[tuple[str, int]]:
+    """Return the states of one alert, and the position of the rules that wrote each."""
+    assert len({each["alert"] for each in found}) == 1
+    versions = [each.labels[0] for each in rules]
+    return [(each["state"], versions.index(each["rule_version"])) for each in found]
+
+
+@pytest.mark.parametrize("name", CHANGED)
+async def test_changed_rule_replaces_its_alerts(single: RedisClient, name: str) -> None:
+    """Symptom: its alerts were dropped, because as many had been written by the rule before."""
+    *texts, lines, expected = CHANGED[name]
+    before, after = (ruleset(str(each)) for each in texts)
+    events = script(str(lines))
+    await write(single, events)
+    half = next(n for n, (_, each) in enumerate(events) if each.get("text") == " b")
+    rules = Fixed(before)
+    working = handler(single, rules)
+    await apply(single, working, events[:half])
+    rules.current = after
+    await apply(single, working, events[half:])
+    found = await alerts(single)
+    assert states(found, before, after) == expected
+    for position in (0, half // 2, half, half + 1, len(events) - 1):  # a takeover or replay
+        await apply(single, handler(single, rules), events[position:])
+        assert await alerts(single) == found
+    rules.current = before  # restored
+    await apply(single, handler(single, rules), events[half:])
+    last = states(await alerts(single), before, after)[-1]
+    assert last == [state for state in expected if state[1] == 0][-1]
+
+
+async def test_rules_that_change_after_the_newest_event_see_it(single: RedisClient) -> None:
+    """Symptom: a tick's time is a little before the event, and dead air was raised in a pause."""
+    rules = Fixed(ruleset(HEAR))
+    events = script("C 1.0 hello | pause 2.9 | end 20.0")[:-1]
+    assert events[-1][1]["type"] == "stream.paused"
+    await write(single, events)
+    working = handler(single, rules)
+    await apply(single, working, events)
+    rules.current = ruleset(SILENCE)
+    assert await working.tick(events[-1][0] - 5) == []
+    assert await working.tick(events[-1][0] + 60_000) == []
+
+
+class _Broken(TroubleWatch):
+    """A rule that can't process a gap, and fails when it is due after it."""
+
+    def missing(self, gap: Missing) -> None:
+        super().missing(gap)
+        if gap.cause == "reconnect":
+            raise ValueError("content")
+        self.due_ms = gap.to_ms
+
+    def advance(self, now_ms: int) -> None:
+        raise ZeroDivisionError("content")
+
+
+def _count(registry: CollectorRegistry, error: str) -> float | None:
+    return registry.get_sample_value("callscribe_assist_errors_total", {"error": error})
+
+
+async def test_event_that_a_rule_cannot_process_does_not_stop_its_call(
+    single: RedisClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Symptom: each later event of the call became a dead letter, and no tick succeeded."""
+    monkeypatch.setattr("workers.assist.kinds.TroubleWatch", _Broken)
+    rules = Fixed(ruleset(CANCEL, GAPS))
+    events = script("C 1 hello | gap C 2 4 reconnect | C 6 cancel my account now")
+    await write(single, events)
+    working, registry = measured(single, rules)
+    gap = next(n for n, (_, each) in enumerate(events) if each["type"] == "transcript.gap")
+    await apply(single, working, events[:gap])
+    with pytest.raises(ValueError, match="content"):
+        await apply(single, working, events[gap:])
+    await apply(single, working, events[gap + 1 :])
+    assert [each["rule"] for each in await alerts(single)] == ["gaps", "cancel"]
+    assert _count(registry, "ValueError") == 1
+    assert "content" not in caplog.text
+
+
+async def test_call_whose_tick_fails_costs_no_alert_of_another(
+    single: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symptom: alerts of the calls before were discarded, and counted as written."""
+    monkeypatch.setattr("workers.assist.kinds.TroubleWatch", _Broken)
+    rules = Fixed(ruleset(SILENCE, GAPS))
+    broken = "CB45"
+    assert partition_of(broken, 64) == partition_of("CA1", 64)
+    working, registry = measured(single, rules)
+    healthy = script("C 1 hello")[:-1]
+    failing = script("C 1 hello | gap C 2 4 model_mute", call=broken)[:-1]
+    events = sorted([*healthy, *failing], key=lambda each: each[0])
+    await write(single, events)
+    await apply(single, working, events)
+    last_ms = events[-1][0]
+    appends = await working.tick(last_ms + 60_000)
+    assert [(each.call_id, each.fields["rule"]) for each in appends] == [("CA1", "air")]
+    assert _count(registry, "ZeroDivisionError") == 1
+    assert await working.tick(last_ms + 61_000) == []
 
 
 def write_rules(path: Path, *rules: str) -> None:

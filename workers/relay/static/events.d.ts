@@ -204,7 +204,10 @@ export interface AssistAlert extends Envelope {
   type: "assist.alert";
   /** Unique in the call; the same when the alert is withdrawn. */
   alert: string;
-  /** Whether the rule matched, or a later revision took back what it had matched. */
+  /**
+   * Whether the rule matched; or a later revision took back what it had matched, or the rule was
+   * changed.
+   */
   state: AlertState;
   /** The rule's id. */
   rule: string;
