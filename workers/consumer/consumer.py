@@ -193,11 +193,11 @@ class Consumer:
         for key, entries in found.entries.items():
             held, is_retry = keys[key]
             held.add(entries, is_retry=is_retry)
+        for key, (held, is_retry) in keys.items():
+            if not is_retry and key not in found.entries and key not in found.unread:
+                held.note_nothing_new(began_s)
         if found.failure:
             raise found.failure
-        for key, (held, is_retry) in keys.items():
-            if not is_retry and key not in found.entries:
-                held.note_nothing_new(began_s)
         return True
 
     async def _measure(self, members: int) -> None:

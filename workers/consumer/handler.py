@@ -48,11 +48,12 @@ class TimedHandler(Protocol):
     """A handler that acts on the passing of time, too."""
 
     async def tick(self, until_ms: int) -> Sequence[Append]:
-        """Return the derived events to append because no event came until a time.
+        """Return the derived events to append because time has passed.
 
-        Called about once a second while no event waits. The events returned are written once. A
-        worker that takes over, or handles the events again, is not called at the same times: before
-        `handle` handles an event, it must do what `tick` would have done until then.
+        Called about once a second, unless the worker is more than a minute behind. The events
+        returned are written once. A worker that takes over, or handles the events again, is not
+        called at the same times: before `handle` handles an event, it must do what `tick` would
+        have done until then.
 
         Args:
             until_ms: Unix ms by Redis's clock, as in the ids of entries. All events that were

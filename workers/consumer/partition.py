@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import PublishError
 from workers.client.events import AnyEvent, Entry, EventError, read_event
+from workers.client.ids import written_ms
 from workers.client.reading import BATCH
 from workers.consumer.handler import Append, ClosableHandler, Handler, Received, TimedHandler
 from workers.consumer.metrics import ConsumerMetrics
@@ -23,6 +24,7 @@ _COMMIT_ENTRIES: Final = 100  # handled before their effects are committed
 _MAX_FIELDS: Final = 1000  # of an event; Lua passes at most 8000 values to a command
 _BACKOFF_S: Final = (0.1, 5.0)  # doubles from the first to the second
 _TICK_MS: Final = 1000
+_MAX_LAG_MS: Final = 60_000  # behind the server's clock; further behind, no handler acts on time
 # Between two renewals the two clocks differ by less: 100 ppm of 10 s.
 _CLOCK_MARGIN_MS: Final = 10
 
@@ -114,7 +116,7 @@ class LeasedPartition:
     @property
     def oldest_ms(self) -> int | None:
         """When the oldest of them was written, in Unix ms."""
-        return int(self._queue[0].entry.id.partition("-")[0]) if self._queue else None
+        return written_ms(self._queue[0].entry.id) if self._queue else None
 
     def add(self, entries: Iterable[Entry], *, is_retry: bool = False) -> None:
         """Queue entries that were read."""
@@ -142,8 +144,7 @@ class LeasedPartition:
         """Record that a read that began at this monotonic time found no entry."""
         if self._queue or not self._clock or not isinstance(self._handler, TimedHandler):
             return
-        server_ms, at_s = self._clock
-        until_ms = server_ms + int((read_s - at_s) * 1000)
+        until_ms = _at(self._clock, read_s)
         if until_ms >= self._ticked_ms + _TICK_MS:
             self._due_ms = until_ms
             self._filled.set()
@@ -175,18 +176,32 @@ class LeasedPartition:
         elif self._queue:
             await self._handle_batch()
         elif isinstance(self._handler, TimedHandler):
-            await self._tick(self._handler)
+            await self._tick(self._handler, self._due_ms)
 
-    async def _tick(self, handler: TimedHandler) -> None:
+    async def _tick_until(self, position: str) -> None:
+        """Tick at the time of the last handled entry if it is due: the queue may never be empty."""
+        if not self._clock or not isinstance(self._handler, TimedHandler) or self._stopping:
+            return
+        until_ms = written_ms(position)
+        is_due = until_ms >= self._ticked_ms + _TICK_MS
+        if is_due and until_ms >= _at(self._clock, time.monotonic()) - _MAX_LAG_MS:
+            await self._tick(self._handler, until_ms)
+
+    async def _tick(self, handler: TimedHandler, until_ms: int) -> None:
         """Make the handler act on the passing of time, and commit the effects."""
-        self._ticked_ms, self._due_ms = self._due_ms, 0
+        self._ticked_ms, self._due_ms = until_ms, 0
         try:
             appends = await handler.tick(self._ticked_ms)
             _check_size(appends)
         except (Exception, asyncio.CancelledError) as error:  # whatever a handler raises
             if _is_cancelled():
                 raise
-            self._metrics.count_error(getattr(error, "reason", "tick"))
+            if isinstance(error, PublishError):
+                self._metrics.count_error(error.reason)
+                if error.info.retry:
+                    return
+            else:
+                self._metrics.count_error("tick")
             _log.error(
                 "tick-failed partition=%d error=%s", self.lease.partition, type(error).__name__
             )
@@ -210,6 +225,8 @@ class LeasedPartition:
             await self._commit(effects.commit())
             for _ in range(handled):
                 self._queue.popleft()
+            if effects.position:
+                await self._tick_until(effects.position)
         if failed:
             await asyncio.sleep(_backoff_s(self._failures))
 
@@ -283,6 +300,12 @@ class LeasedPartition:
                 if failures == 1 and not error.info.retry:  # only an operator can help
                     _log.error("consumer-refused partition=%d %s", self.lease.partition, error)
             await asyncio.sleep(_backoff_s(failures))
+
+
+def _at(clock: tuple[int, float], at_s: float) -> int:
+    """Return the server's Unix ms at a monotonic time."""
+    server_ms, noted_s = clock
+    return server_ms + int((at_s - noted_s) * 1000)
 
 
 def _is_cancelled() -> bool:

@@ -5,16 +5,19 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.errors import PublishError
 from gateway.redis_client.client import create_client
 from tests.waiting import eventually
 from tests.workers.client.stories import fields
 from tests.workers.consumer.a_worker import group_of
 from tests.workers.consumer.test_consumer import add
+from workers.client import reading
 from workers.client.events import Entry
 from workers.consumer import Append, Consumer, ConsumerMetrics, Received
 from workers.consumer.partition import LeasedPartition
@@ -29,7 +32,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.calls: list[str | int] = []
-        self.failing = False
+        self.error: Exception | None = None
         self.is_closed = False
 
     async def handle(self, received: Received) -> Sequence[Append]:
@@ -38,8 +41,8 @@ class Watch:
 
     async def tick(self, until_ms: int) -> Sequence[Append]:
         self.calls.append(until_ms)
-        if self.failing:
-            raise ValueError("content")
+        if self.error:
+            raise self.error
         return [Append("CA1", {"until": str(until_ms)})]
 
     async def close(self) -> None:
@@ -98,13 +101,27 @@ async def test_ticks_follow_the_servers_clock_at_most_once_a_second() -> None:
     assert bench.store.commits[0].position == ""
 
 
-async def test_events_that_wait_are_handled_instead_of_a_tick() -> None:
+async def test_events_that_wait_are_handled_before_a_tick_at_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Symptom: a partition that always had events had no ticks, so silent calls had no alerts."""
+    monkeypatch.setattr("workers.consumer.partition._COMMIT_ENTRIES", 1)
     bench = Bench()
     bench.pass_time(2.0)
-    bench.add(_START_MS + 2100)
+    times = [_START_MS + ms for ms in (2100, 2900, 3100)]
+    for each in times:
+        bench.add(each)
     bench.pass_time(2.0)
     await bench.run()
-    assert bench.watch.calls == [f"{_START_MS + 2100}-0"]
+    first, second, third = (f"{each}-0" for each in times)
+    assert bench.watch.calls == [first, times[0], second, third, times[2]]
+
+
+async def test_worker_that_is_far_behind_handles_events_without_ticks() -> None:
+    bench = Bench()
+    bench.add(_START_MS - 70_000)
+    await bench.run()
+    assert bench.watch.calls == [f"{_START_MS - 70_000}-0"]
 
 
 async def test_no_tick_before_the_servers_clock_is_known() -> None:
@@ -123,17 +140,69 @@ async def test_no_tick_before_the_servers_clock_is_known() -> None:
 
 async def test_tick_that_fails_is_counted_and_the_next_one_succeeds() -> None:
     bench = Bench()
-    bench.watch.failing = True
+    bench.watch.error = ValueError("content")
     bench.pass_time(2.0)
     running = asyncio.create_task(bench.held.run())
     await eventually(lambda: len(bench.watch.calls) == 1)
-    bench.watch.failing = False
+    bench.watch.error = None
     bench.pass_time(2.0)
     await eventually(lambda: len(bench.store.commits) == 1)
     bench.held.stop()
     await running
     labels = {"group": "g", "reason": "tick"}
     assert bench.registry.get_sample_value("callscribe_consumer_errors_total", labels) == 1
+
+
+@pytest.mark.parametrize(("reason", "logged"), [("redis-unavailable", 0), ("redis-refused", 1)])
+async def test_tick_that_redis_prevents_is_counted_by_its_reason(
+    reason: str, logged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Symptom: an outage of Redis logged an error per partition and second."""
+    bench = Bench()
+    bench.watch.error = PublishError(reason)
+    bench.pass_time(2.0)
+    await bench.run()
+    labels = {"group": "g", "reason": reason}
+    assert bench.registry.get_sample_value("callscribe_consumer_errors_total", labels) == 1
+    assert len(caplog.records) == logged
+
+
+async def test_reasons_of_other_errors_are_no_labels() -> None:
+    bench = Bench()
+    bench.watch.error = UnicodeDecodeError("utf-8", b"", 0, 1, "content")
+    bench.pass_time(2.0)
+    await bench.run()
+    labels = {"group": "g", "reason": "tick"}
+    assert bench.registry.get_sample_value("callscribe_consumer_errors_total", labels) == 1
+
+
+async def test_failed_node_of_a_cluster_does_not_stop_the_ticks_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[int] = []
+
+    def held(partition: int) -> Any:
+        return SimpleNamespace(
+            has_room=True,
+            read_position="0",
+            retry_position="0",
+            note_nothing_new=lambda _: noted.append(partition),
+        )
+
+    async def read(*_: object, **__: object) -> reading.Found:
+        error = PublishError("redis-unavailable")
+        return reading.Found({}, error, frozenset({consumer_group.source_key(1)}))
+
+    consumer_group = group_of(9)
+    client: Any = None
+    factory: Any = None
+    metrics = ConsumerMetrics(CollectorRegistry(), "g")
+    consumer = Consumer(client, consumer_group, "w1", factory, metrics)
+    monkeypatch.setattr(consumer, "_held", {1: held(1), 2: held(2)})
+    monkeypatch.setattr(reading, "read_available", read)
+    with pytest.raises(PublishError):
+        await consumer._read()  # noqa: SLF001
+    assert noted == [2]
 
 
 async def test_handler_is_closed_when_the_partition_is_left() -> None:
