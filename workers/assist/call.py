@@ -116,6 +116,8 @@ class Call:
         if stream and not (begins and event.epoch > stream.epoch):
             stream.epoch = event.epoch
             return stream
+        if stream:
+            self._flush(stream)
         if not stream and len(self._streams) >= _MAX_STREAMS:
             return None
         count = self._owners[event.stream_id] = self._owners.get(event.stream_id, 0) + 1
@@ -234,7 +236,13 @@ class Call:
         for match in changes.retracted:
             self._watch_of(match).retracted(Spoken(match, _turn_of(track, match) or turn))
         for match in changes.found:
-            self._watch_of(match).found(Spoken(match, turn))
+            self._watch_of(match).found(Spoken(match, _turn_of(track, match) or turn))
+
+    def _flush(self, stream: _Stream) -> None:
+        """Read segments that get no final to their ends."""
+        for track in stream.tracks.values():
+            if track.turns:
+                self._report(track.text.flush(), track.turns[-1], track)
 
     def _watch_of(self, match: Match) -> Watch:
         return self.watches.get(match.slot.rule) or Watch()
@@ -247,6 +255,7 @@ class Call:
     def _end(self, event: StreamEnded, stream: _Stream) -> None:
         stream.is_open, stream.is_paused = False, False
         stream.end_ms = stream.offset_ms + event.duration_ms
+        self._flush(stream)
         cite = Cite(event.stream_id, start_ms=event.duration_ms, end_ms=event.duration_ms)
         for each in self.watches.values():
             each.stream_ended(stream.name, event.status, cite)

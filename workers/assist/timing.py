@@ -16,6 +16,7 @@ from workers.assist.watch import Measure, Post, Watch
 _BACKCHANNEL_MS: Final = 1000  # shorter turns, such as "mhm", are no interruption
 _BREAK_MS: Final = 5000  # a longer silence ends a monologue
 _MAX_TURNS: Final = 1000  # that a rule keeps
+_MAX_OPEN: Final = 64  # pairs of turns that talk over each other and have no finals yet
 
 
 class TalkOverWatch(Watch):
@@ -24,7 +25,7 @@ class TalkOverWatch(Watch):
     def __init__(self, rule: TalkOver, post: Post) -> None:
         self._rule = rule
         self._post = post
-        self._raised: deque[tuple[str, Turn, Turn]] = deque(maxlen=16)
+        self._raised: dict[str, tuple[Turn, Turn]] = {}
 
     def overlap(self, turn: Turn, beside: Sequence[Turn]) -> None:
         """Compare a turn with those that it overlaps."""
@@ -39,7 +40,9 @@ class TalkOverWatch(Watch):
             if overlap_ms >= self._rule.longer_ms:
                 key = "+".join(sorted((turn.key, other.key)))
                 self._post.raise_alert(key, cite)
-                self._raised.append((key, turn, other))
+                self._raised[key] = turn, other
+                if len(self._raised) > _MAX_OPEN:
+                    del self._raised[next(iter(self._raised))]
         if turn.is_final:
             self._correct(turn)
 
@@ -51,9 +54,11 @@ class TalkOverWatch(Watch):
 
     def _correct(self, turn: Turn) -> None:
         """Withdraw alerts about turns whose final is shorter."""
-        for key, one, other in self._raised:
+        for key, (one, other) in list(self._raised.items()):
             if turn in (one, other) and _overlap_ms(one, other) < self._rule.longer_ms:
                 self._post.withdraw(key)
+            if one.is_final and other.is_final:
+                del self._raised[key]
 
 
 def _overlap_ms(one: Turn, other: Turn) -> int:
@@ -168,6 +173,8 @@ class MonologueWatch(Watch):
             self._longest_ms, self._longest = length_ms, (first, last)
         if length_ms >= self._longer_ms:
             self._post.raise_alert(first.key, last.cite(first.start_ms))
+        else:  # a final may be shorter than its deltas
+            self._post.withdraw(first.key)
 
     @property
     def best(self) -> Measure | None:  # type: ignore[override]  # made only if somebody asks

@@ -61,6 +61,7 @@ class _Segment:
     end_ms: int = 0
     text: str = field(default="", repr=False)
     is_final: bool = True
+    is_flushed: bool = False  # its last word was read, although it may continue
     words: int = 0
     state: int = ROOT  # of the phrases
     carried_state: int = ROOT  # the same, before its first word
@@ -98,6 +99,8 @@ class TrackText:
             return changes
         elif event.rev > segment.rev:
             self._restart(event.rev)
+        elif segment.is_flushed:
+            self._read_again(changes)
         segment = self.segment
         segment.end_ms = max(segment.end_ms, event.end_ms)
         segment.text += event.text
@@ -116,13 +119,22 @@ class TrackText:
         if event.segment > segment.number:
             self._open(event.segment, event.rev, event.start_ms, changes)
         segment = self.segment
-        if event.rev != segment.rev or event.text.strip() != segment.text.strip():
+        is_same = event.rev == segment.rev and event.text.strip() == segment.text.strip()
+        if not is_same or segment.is_flushed:
             self._restart(event.rev)
             self._read(self._reader.feed(event.text, event.start_ms, event.end_ms), changes)
         self._read(self._reader.finish(), changes)
         self._retract(list(segment.doubted.values()), changes)
         segment.start_ms, segment.end_ms = event.start_ms, event.end_ms
         segment.is_final = True
+        return changes
+
+    def flush(self) -> Changes:
+        """Read the last word of a segment without a final: it gets none, unless it is resumed."""
+        changes = Changes()
+        if not self.segment.is_final:
+            self._read(self._reader.finish(), changes)
+            self.segment.is_flushed = True
         return changes
 
     @property
@@ -132,6 +144,8 @@ class TrackText:
 
     def _open(self, number: int, rev: int, start_ms: int, changes: Changes) -> None:
         last = self.segment
+        if not last.is_final:
+            self._read(self._reader.finish(), changes)
         self._retract(list(last.doubted.values()), changes)  # it never had a final
         state = ROOT
         keep = 0
@@ -148,9 +162,16 @@ class TrackText:
         segment.doubted = {**segment.doubted, **segment.matches}
         segment.matches = {}
         segment.rev, segment.text, segment.state = rev, "", segment.carried_state
-        segment.counts, segment.last_word = {}, {}
+        segment.counts, segment.last_word, segment.is_flushed = {}, {}, False
         del self._words[self._carried :]
         self._reader = WordReader()
+
+    def _read_again(self, changes: Changes) -> None:
+        """Read the segment's text once more: its last word continues after all."""
+        segment, text = self.segment, self.segment.text
+        self._restart(segment.rev)
+        segment.text = text
+        self._read(self._reader.feed(text, segment.start_ms, segment.end_ms), changes)
 
     def _retract(self, matches: list[Match], changes: Changes) -> None:
         for match in matches:

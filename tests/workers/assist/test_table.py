@@ -1,9 +1,12 @@
 """Scripted calls: the alerts that rules must raise, at which millisecond, and must not raise."""
 
+from typing import Any
+
 import pytest
 
 from tests.workers.assist import scripts
 from tests.workers.assist.scripts import play, ruleset, script, shown
+from tests.workers.client.stories import fields
 
 CANCEL = "id: cancel, kind: said, role: customer, phrases: [cancel my account]"
 NEVER = "id: never, kind: never, role: agent, phrases: [I guarantee]"
@@ -293,3 +296,59 @@ def test_words_that_come_late_for_some_time_raise_no_dead_air(
     monkeypatch.setattr(scripts, "LATENCY_MS", 7000)
     lines = " | ".join(f"{'CA'[n % 2]} {n * 3}.0 one two three" for n in range(10))
     assert shown(play(ruleset(SILENCE), script(f"{lines} | end 30.0"))) == ""
+
+
+type Values = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("A 1.0 yes I guarantee | end 5.0 lost", "never@7000"),
+        ("A 1.0 I guarantee | A 5.0 hello there", "never@5700"),
+        ("A 1.0 I | A 2.0 guarantee | A 3.5 hello", "never@4200"),
+    ],
+)
+def test_last_word_of_a_segment_without_a_final_counts(lines: str, expected: str) -> None:
+    """Symptom: "I guarantee" raised nothing if the gateway was lost before the final."""
+    events = [each for each in script(lines) if each[1]["type"] != "transcript.final"]
+    assert shown(play(ruleset(NEVER), events)) == expected
+
+
+def test_last_word_of_a_lost_stream_may_continue_when_it_is_resumed() -> None:
+    own: Values = {"track": "outbound", "role": "agent", "segment": 1, "rev": 0}
+    times: Values = {"start_ms": 1000, "end_ms": 2000}
+    tracks = '[{"track": "outbound", "role": "agent", "encoding": "pcmu", "rate": 8000}]'
+    end: Values = {"status": "lost", "reason": "", "duration_ms": 2000, "gap_ms": 0}
+    stories = [
+        fields("stream.started", 1, tracks=tracks),
+        fields("transcript.delta", 2, text=" I guarantee", **own, **times),
+        fields("stream.ended", 1, epoch=2, **end),
+        fields("stream.started", 1, epoch=3, resumes=1, tracks=tracks),
+        fields("transcript.delta", 2, epoch=3, text="d it", **own, **times),
+        fields("transcript.final", 3, epoch=3, text="I guaranteed it", **own, **times),
+    ]
+    events = [(scripts.BEGAN_MS + 1000 * n, each) for n, each in enumerate(stories)]
+    assert shown(play(ruleset(NEVER), events)) == "never@2000 -never@5000"
+    for n, text in ((4, " you"), (5, "I guarantee you")):
+        events[n][1]["text"] = text
+    assert shown(play(ruleset(NEVER), events)) == "never@2000"
+
+
+def test_talk_over_is_withdrawn_by_a_shorter_final_whoever_has_spoken_since() -> None:
+    """Symptom: each delta took one of 16 places, so that the pair of turns was not found."""
+    letters = " ".join("abcdefghijklmnopqrstuvwxyz")
+    events = script(f"C 1.0 a b c d e f g h i j k l | A 2.0 no no no no no no | M 1.0 {letters}")
+    is_final = [each[1]["type"] == "transcript.final" for each in events]
+    at = next(n for n, each in enumerate(events) if is_final[n] and each[1]["role"] == "agent")
+    late = (scripts.BEGAN_MS + 7000, {**events.pop(at)[1], "end_ms": "2200"})
+    changes = play(ruleset(OVER), sorted([*events, late], key=lambda each: each[0]))
+    pair = "over:MZ1:inbound:1+MZ1:outbound:1"
+    assert shown(each for each in changes if each.id == pair) == "over@3500 -over@7000"
+
+
+def test_monologue_is_withdrawn_by_a_shorter_final() -> None:
+    events = script(f"C 1.0 {'la ' * 25}")
+    at = next(n for n, (_, each) in enumerate(events) if each["type"] == "transcript.final")
+    events[at] = (events[at][0], {**events[at][1], "end_ms": "4000"})
+    assert shown(play(ruleset(LONG), events)) == "long@5500 -long@7500"
