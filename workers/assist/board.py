@@ -1,5 +1,6 @@
 """The alerts of one call: which are raised, and what changed. Pure."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -63,10 +64,12 @@ class Board:
     Attributes:
         now_ms: the time of the next changes, in Unix ms.
         lag_ms: how long after they were said words are published lately.
+        dropped: what exceeded a limit, by the limit.
     """
 
     now_ms: int = 0
     lag_ms: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
     _changes: list[Alert] = field(default_factory=list)
     _known: dict[str, dict[str, _Known]] = field(default_factory=dict)  # by rule and key
 
@@ -76,7 +79,10 @@ class Board:
         known = alerts.get(key)
         if known is None:
             is_done = rule.once and any(each.is_raised for each in alerts.values())
-            if is_done or len(alerts) >= MAX_ALERTS:
+            if is_done:
+                return
+            if len(alerts) >= MAX_ALERTS:
+                self.dropped["alerts"] += 1
                 return
             known = alerts[key] = _Known(cite)
         elif known.is_raised:

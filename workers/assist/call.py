@@ -5,10 +5,10 @@ What comes out depends only on the events, and the times at which they were writ
 alerts.
 
 State is bounded: `_MAX_STREAMS` streams of `_MAX_TRACKS` tracks with one segment each, and what
-each watch keeps. Events beyond these bounds are ignored.
+each watch keeps. Events beyond these bounds are ignored, and counted.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -98,6 +98,11 @@ class Call:
         self._advance(now_ms)
         return self._board.take()
 
+    def take_dropped(self) -> Counter[str]:
+        """Return what exceeded a limit since the last call, by the limit."""
+        dropped, self._board.dropped = self._board.dropped, Counter()
+        return dropped
+
     def _advance(self, now_ms: int) -> None:
         began_ms = self._began_ms or 0
         while (due_ms := self._due_ms()) is not None and began_ms + due_ms < now_ms:
@@ -119,6 +124,7 @@ class Call:
         if stream:
             self._flush(stream)
         if not stream and len(self._streams) >= _MAX_STREAMS:
+            self._board.dropped["streams"] += 1
             return None
         count = self._owners[event.stream_id] = self._owners.get(event.stream_id, 0) + 1
         name = event.stream_id if count == 1 else f"{event.stream_id}+{count}"
@@ -179,6 +185,7 @@ class Call:
         track = stream.tracks.get(event.track)
         if track is None:
             if len(stream.tracks) >= _MAX_TRACKS:
+                self._board.dropped["tracks"] += 1
                 return
             track = _Track(TrackText(stream.program, event.role))
             stream.tracks[event.track] = track
@@ -233,6 +240,8 @@ class Call:
 
     def _report(self, changes: Changes, turn: Turn, track: _Track) -> None:
         """Report what was found and taken back to the rules that look for it."""
+        if changes.dropped:
+            self._board.dropped["matches"] += changes.dropped
         for match in changes.retracted:
             self._watch_of(match).retracted(Spoken(match, _turn_of(track, match) or turn))
         for match in changes.found:

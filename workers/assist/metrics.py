@@ -37,6 +37,12 @@ class Metrics:
             "counts each time its call is rebuilt.",
             ("error",),
         )
+        self.dropped_total = counter(
+            "assist_dropped_total",
+            "What exceeded a limit of a call, by limit: alerts, matches, events of streams, words "
+            "of tracks. Counts again when the call is rebuilt.",
+            ("limit",),
+        )
         self.rebuilt_calls_total = counter(
             "assist_rebuilt_calls_total",
             "Calls whose state was read from Redis: new ones, those taken over, and those in "

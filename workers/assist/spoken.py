@@ -49,11 +49,13 @@ class RepetitionWatch(Watch):
 
     def found(self, spoken: Spoken) -> None:
         """Count a match."""
-        matches = self._matches[self._series(spoken)]
-        if len(matches) < _MAX_MATCHES:
-            matches.append(spoken)
-            matches.sort(key=lambda each: each.start_ms)
-            self._compare(self._series(spoken))
+        series = self._series(spoken)
+        matches = self._matches[series]
+        matches.append(spoken)
+        matches.sort(key=lambda each: each.start_ms)
+        self._compare(series)
+        if len(matches) > _MAX_MATCHES:
+            self._drop_oldest(series)
 
     def retracted(self, spoken: Spoken) -> None:
         """Count without a match."""
@@ -65,8 +67,17 @@ class RepetitionWatch(Watch):
         """Return what is counted together: a phrase on a track."""
         return f"{spoken.match.slot.number}:{spoken.turn.stream}:{spoken.turn.track}"
 
+    def _drop_oldest(self, series: str) -> None:
+        """Drop the matches up to the first one that completes a series, and keep its alert."""
+        matches = self._matches[series]
+        complete = self._complete(series)
+        last = matches.index(complete[0]) if complete else 0
+        self._raised[series] -= {_key(each) for each in complete[:1]}
+        del matches[: last + 1]
+        self._post.note_dropped(last + 1)
+
     def _compare(self, series: str) -> None:
-        wanted = {f"{each.match.slot.number}:{each.key}": each for each in self._complete(series)}
+        wanted = {_key(each): each for each in self._complete(series)}
         for key in self._raised[series] - wanted.keys():
             self._post.withdraw(key)
         for key, spoken in wanted.items():
@@ -86,6 +97,10 @@ class RepetitionWatch(Watch):
         return complete
 
 
+def _key(spoken: Spoken) -> str:
+    return f"{spoken.match.slot.number}:{spoken.key}"
+
+
 @dataclass(slots=True)
 class _Duty:
     """Something that has to be said, in a part of the call.
@@ -103,6 +118,10 @@ class _Duty:
     judged_ms: int
     cite: Cite
     is_certain: bool = field(default=False)
+
+    def allows(self, spoken: Spoken) -> bool:
+        """Return whether words were said in its part of the call."""
+        return self.from_ms <= spoken.start_ms <= self.until_ms
 
 
 class DutyWatch(Watch):
@@ -127,11 +146,11 @@ class DutyWatch(Watch):
     def found(self, spoken: Spoken) -> None:
         """Receive the words of the rule, or what they have to follow or precede."""
         if spoken.match.slot.part is Part.CUE:
-            if len(self._duties) < _MAX_MATCHES:
-                self._add(spoken.key, self._duty(spoken))
-        elif len(self._said) < _MAX_MATCHES:
+            self._add(spoken.key, self._duty(spoken))
+        else:
             self._said[spoken.key] = spoken
         self._compare()
+        self._drop()
 
     def retracted(self, spoken: Spoken) -> None:
         """Do as if the words had not been said."""
@@ -185,13 +204,33 @@ class DutyWatch(Watch):
         # Words of one track are published in order; those of another one may come later.
         return _Duty(-_FAR_MS, cue.start_ms, cue.end_ms, cue.cite(), is_certain=same)
 
+    def _drop(self) -> None:
+        """Drop what exceeds the limit, so that no duty seems to be neglected.
+
+        Where words have to follow a cue, the oldest decide nothing that is still open. Otherwise
+        the earliest decide.
+        """
+        if len(self._duties) > _MAX_MATCHES:
+            self._post.note_dropped()
+            del self._duties[next(iter(self._duties))]
+        if len(self._said) > _MAX_MATCHES:
+            self._post.note_dropped()
+            is_after = isinstance(self._rule, Required) and bool(self._rule.after)
+            choose = min if is_after else max
+            dropped = choose(self._said.values(), key=lambda each: each.start_ms)
+            del self._said[dropped.key]
+            if is_after:  # what it has fulfilled stays so
+                done = [key for key, duty in self._duties.items() if duty.allows(dropped)]
+                for key in done:
+                    del self._duties[key]
+
     def _add(self, key: str, duty: _Duty) -> None:
         self._duties[key] = duty
 
     def _compare(self) -> None:
         pending = []
         for key, duty in self._duties.items():
-            if any(duty.from_ms <= m.start_ms <= duty.until_ms for m in self._said.values()):
+            if any(map(duty.allows, self._said.values())):
                 self._post.withdraw(key)
             elif duty.is_certain:
                 self._post.raise_alert(key, duty.cite)

@@ -49,6 +49,7 @@ class Changes:
 
     found: list[Match] = field(default_factory=list)
     retracted: list[Match] = field(default_factory=list)
+    dropped: int = 0  # matches beyond the limit
 
 
 @dataclass(slots=True)
@@ -214,6 +215,7 @@ class TrackText:
         if first <= segment.last_word.get(number, -1) or not speaks(self._role, slot.role):
             return
         if len(segment.matches) >= _MAX_MATCHES:
+            changes.dropped += 1
             return
         segment.last_word[number] = last
         count = segment.counts[number] = segment.counts.get(number, 0) + 1

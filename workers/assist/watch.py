@@ -42,6 +42,10 @@ class Post:
         """Withdraw an alert, if it is raised."""
         self.board.withdraw(self.rule, self.version, key)
 
+    def note_dropped(self, matches: int = 1) -> None:
+        """Count matches that exceed what a rule keeps of a call."""
+        self.board.dropped["matches"] += matches
+
 
 class Watch:
     """A rule in one call; kinds override what concerns them.

@@ -179,6 +179,7 @@ class AssistHandler:
         before = state.last or identity
         with self._measured():
             alerts = state.apply(event)
+        self._count_dropped(state)
         event_ms = written_ms(event.id)
         # What was due before the event is written as if `tick` had written it.
         return [
@@ -279,6 +280,10 @@ class AssistHandler:
         state.written[alert] = _Written.after(state.written.get(alert), fields)
         self._metrics.alerts_total.labels(fields["severity"], fields["state"]).inc()
         return Append(call_id, fields)
+
+    def _count_dropped(self, state: _State) -> None:
+        for limit, count in state.call.take_dropped().items():
+            self._metrics.dropped_total.labels(limit).inc(count)
 
     def _report(self, call_id: str, error: Exception) -> None:
         """Count and log an error, without its message, which may quote content."""
