@@ -1,9 +1,10 @@
 """Reads the calls that rules are tried on: from Redis by id, or from files."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,8 +20,16 @@ _DECODER: Final = msgspec.json.Decoder(AnyEvent | Hole)
 type Events = list[AnyEvent]
 
 
-async def calls(names: list[str], redis_url: str) -> AsyncIterator[tuple[str, Events]]:
-    """Yield the calls that arguments name, and their events.
+class Called(NamedTuple):
+    """A call: its events, and until when they are known, in Unix ms; None: until the last one."""
+
+    call_id: str
+    events: Events
+    until_ms: int | None = None
+
+
+async def calls(names: list[str], redis_url: str) -> AsyncIterator[Called]:
+    """Yield the calls that arguments name.
 
     Args:
         names: names of files as `./run tail --json` prints them, and ids of calls.
@@ -36,10 +45,11 @@ async def calls(names: list[str], redis_url: str) -> AsyncIterator[tuple[str, Ev
         elif name.endswith((".json", ".jsonl")) or "/" in name:
             raise CommandError(f"{name}: there is no such file")
         else:
-            yield name, await _stored(name, redis_url)
+            stored = await _stored(name, redis_url)
+            yield Called(name, stored, round(time.time() * 1000))
 
 
-def recorded(path: Path) -> Iterator[tuple[str, Events]]:
+def recorded(path: Path) -> Iterator[Called]:
     """Yield the calls in a file: one event per line, as JSON.
 
     Raises:
@@ -62,7 +72,7 @@ def recorded(path: Path) -> Iterator[tuple[str, Events]]:
                 found.setdefault(event.call_id, []).append(event)
     if not found:
         raise CommandError(f"{path}: has no events")
-    yield from found.items()
+    yield from (Called(*each) for each in found.items())
 
 
 async def _stored(call_id: str, redis_url: str) -> Events:

@@ -14,12 +14,10 @@ from cli.errors import CommandError
 from cli.json_output import AsJson, print_json
 from cli.rules import report
 from cli.rules.calls import calls
-from workers.assist.document import MAX_BYTES
 from workers.assist.explain import explain
-from workers.assist.load import RulesError, read_rules
+from workers.assist.load import RulesError, RulesUnreadableError, compile_file, read_file
 from workers.assist.program import Ruleset
 from workers.assist.replay import replay
-from workers.assist.rules import RuleFile
 
 _PIPE_WIDTH: Final = 160  # characters, without a terminal
 _HELP: Final = "Check rules for alerts, and try them on calls."
@@ -41,10 +39,10 @@ app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
 @app.command()
 def check(file: File) -> None:
     """Check a rules file; print each mistake with its line."""
-    rules = _read(file)
-    kinds = Counter(rule.kind for rule in rules.rules)
+    rules = _read(file).rules
+    kinds = Counter(rule.kind for rule in rules)
     summary = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    typer.echo(f"{file}: {len(rules.rules)} rules are valid ({summary or 'none'})")
+    typer.echo(f"{file}: {len(rules)} rules are valid ({summary or 'none'})")
 
 
 @app.command()
@@ -69,31 +67,30 @@ def explain_rule(
     running.run(_explain(_read(file), call, rule, redis_url))
 
 
-async def _test(rules: RuleFile, names: list[str], redis_url: str, *, as_json: bool) -> None:
+async def _test(ruleset: Ruleset, names: list[str], redis_url: str, *, as_json: bool) -> None:
     console = _console()
-    ruleset = Ruleset(rules)
     results: list[dict[str, object]] = []
-    async for call_id, events in calls(names, redis_url):
-        result = replay(ruleset, events)
+    async for call_id, events, until_ms in calls(names, redis_url):
+        result = replay(ruleset, events, until_ms)
         if as_json:
             results.append(report.as_object(call_id, result))
             continue
         console.print(report.title(call_id, result))
         if result.alerts:
             console.print(report.timeline(result))
-        console.print(report.total(rules, result))
+        console.print(report.total(ruleset.file, result))
         console.print()
     if as_json:
         print_json({"calls": results})
 
 
-async def _explain(rules: RuleFile, name: str, rule: str, redis_url: str) -> None:
+async def _explain(ruleset: Ruleset, name: str, rule: str, redis_url: str) -> None:
     console = _console()
-    async for call_id, events in calls([name], redis_url):
+    async for call_id, events, until_ms in calls([name], redis_url):
         try:
-            sentences = explain(rules, rule, events)
+            sentences = explain(ruleset.file, rule, events, until_ms)
         except KeyError:
-            known = ", ".join(each.id for each in rules.rules)
+            known = ", ".join(each.id for each in ruleset.rules)
             raise CommandError(f"the file has no rule {rule}; it has {known}") from None
         console.print(Text.assemble((rule, "bold"), (f" in {call_id}", "dim")))
         for sentence in sentences:
@@ -105,23 +102,16 @@ def _console() -> Console:
     return Console(width=width, highlight=False, markup=False)
 
 
-def _read(path: Path) -> RuleFile:
+def _read(path: Path) -> Ruleset:
     """Return the rules of a file.
 
     Raises:
-        CommandError: it can't be read.
-        Exit: it has mistakes, which were printed.
+        CommandError: it can't be read, or has mistakes, which were printed.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CommandError(f"{path}: exceeds {MAX_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{path}: is not text in UTF-8") from None
-    try:
-        return read_rules(text)
+        return compile_file(read_file(path))
+    except RulesUnreadableError as error:
+        raise CommandError(f"{path}: {error}") from None
     except RulesError as error:
         for problem in error.problems:
             typer.echo(f"{path}:{problem}", err=True)

@@ -92,7 +92,11 @@ def as_object(call_id: str, result: Replay) -> dict[str, object]:
                 "severity": alert.rule.severity,
                 "title": alert.rule.title,
                 "alert": alert.id,
-                **{name: value for name, value in alert.cite._asdict().items() if value},
+                **{
+                    name: value
+                    for name, value in alert.cite._asdict().items()
+                    if value not in (None, "")
+                },
             }
             for alert in result.alerts
         ],

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 import redis
 
 from cli.__main__ import main
-from tests.workers.assist.scripts import event_of, script
+from tests.workers.assist.scripts import BEGAN_MS, event_of, script
 
 RULES = """\
 version: 1
@@ -80,6 +81,30 @@ def test_test_as_json_of_a_call_in_redis(run, rules: Path, redis_url: str) -> No
     assert (code, call["call_id"], alert["rule"], alert["after_ms"]) == (0, "CA1", "hear", 5300)
     code, _, err = run("test", rules, "CA2", "--redis-url", redis_url)
     assert (code, err) == (2, "run: Redis has no call CA2, and there is no such file\n")
+
+
+def test_test_as_json_has_zeros(run, rules: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    path = tmp_path / "zero.jsonl"
+    lines = [msgspec.json.encode(event_of(*each)) for each in script("C 0 cancel my account now")]
+    path.write_bytes(b"\n".join(lines))
+    _, out, _ = run("test", rules, path, "--json")
+    (alert,) = json.loads(out)["calls"][0]["alerts"]
+    assert (alert["start_ms"], alert["end_ms"], alert["rev"]) == (0, 600, 0)
+
+
+def test_live_call_in_redis_is_followed_to_now(run, rules: Path, redis_url: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Symptom: what was due since the newest event was missing."""
+    rules.write_text(
+        "version: 1\nrules: [{id: air, kind: dead_air, title: x, longer_ms: 5000}]", "utf-8"
+    )
+    with redis.Redis.from_url(redis_url) as client:
+        began_ms = round(time.time() * 1000) - 60_000
+        for written_ms, values in script("C 1 hello")[:-1]:
+            entry_id = f"{began_ms + written_ms - BEGAN_MS}-0"
+            client.xadd("cs:{p53}:call:CA1", values, id=entry_id)
+    _, out, _ = run("test", rules, "CA1", "--json", "--redis-url", redis_url)
+    (alert,) = json.loads(out)["calls"][0]["alerts"]
+    assert (alert["rule"], alert["after_ms"]) == ("air", 10_200)
 
 
 def test_explain(run, rules: Path, recorded: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

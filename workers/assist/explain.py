@@ -9,12 +9,14 @@ from workers.assist.board import Alert, Cite
 from workers.assist.program import Ruleset
 from workers.assist.replay import Replay, raised, replay
 from workers.assist.rules import Rule, RuleFile, SpokenRule
+from workers.assist.spoken import DutyWatch
 from workers.assist.watch import Measure
 from workers.assist.words import normalized
 from workers.client.events import AnyEvent
 
 _SIMILAR: Final = 0.5  # part of a phrase's words that a text must have, in order
 _MOST: Final = 3  # places that are listed
+_UNDECIDED: Final = "The call has not ended; it is not decided yet."
 
 
 class _Near(NamedTuple):
@@ -25,8 +27,16 @@ class _Near(NamedTuple):
     start_ms: int
 
 
-def explain(file: RuleFile, rule_id: str, events: Sequence[AnyEvent]) -> list[str]:
+def explain(
+    file: RuleFile, rule_id: str, events: Sequence[AnyEvent], until_ms: int | None = None
+) -> list[str]:
     """Return sentences: what the rule raised, or why it raised nothing.
+
+    Args:
+        file: the rules.
+        rule_id: the rule.
+        events: the events of a call.
+        until_ms: as in `replay`.
 
     Raises:
         KeyError: there is no such rule.
@@ -35,7 +45,7 @@ def explain(file: RuleFile, rule_id: str, events: Sequence[AnyEvent]) -> list[st
     if not found:
         raise KeyError(rule_id)
     rule = found[0]
-    result = _replay(file, rule, events)
+    result = _replay(file, rule, events, until_ms)
     if result.alerts:
         return [_of_alert(result, alert) for alert in result.alerts]
     return list(_reasons(file, rule, result, events))
@@ -62,7 +72,7 @@ def _reasons(
         case rules.Required():
             yield from _required(file, rule, events, result)
         case rules.Order():
-            yield from _order(file, rule, events)
+            yield from _order(file, rule, events, result)
         case rules.Repetition():
             yield from _repetition(file, rule, events)
         case rules.Said() | rules.Never():
@@ -104,6 +114,9 @@ def _required(
             yield from _not_said_phrases(file, rule.after, (), rule.after_role, events)
             return
         yield f"What it comes after was said at {_times(cues)}."
+    if _is_undecided(result):
+        yield _UNDECIDED
+        return
     said = _matches(file, rule.phrases, rule.patterns, rule.role, events)
     if said:
         limit = f", within {rule.within_s:g} s" if rule.within_s is not None else ""
@@ -113,12 +126,17 @@ def _required(
         yield f"The call ended at {clock(length_ms)}, before the {rule.within_s:g} s had passed."
 
 
-def _order(file: RuleFile, rule: rules.Order, events: Sequence[AnyEvent]) -> Iterator[str]:
+def _order(
+    file: RuleFile, rule: rules.Order, events: Sequence[AnyEvent], result: Replay
+) -> Iterator[str]:
     role = rule.before_role or rule.role
     cues = _matches(file, rule.before, (), role, events)
     if not cues:
         yield "Nothing in `before` was said."
         yield from _not_said_phrases(file, rule.before, (), role, events)
+        return
+    if _is_undecided(result):
+        yield _UNDECIDED
         return
     said = _matches(file, rule.phrases, rule.patterns, rule.role, events)
     yield f"It was said at {_times(said)}, before {_times(cues[:1])}: the rule is fulfilled."
@@ -182,6 +200,13 @@ def _pace(rule: rules.Pace, result: Replay) -> Iterator[str]:
     yield f"The {side} was {best.value:.0f} words per minute; the limit is {limit}."
 
 
+def _is_undecided(result: Replay) -> bool:
+    """Return whether later words of the call can still fulfill the rule."""
+    watches = result.call.watches.values()
+    is_open = any(isinstance(each, DutyWatch) and each.is_open for each in watches)
+    return is_open and not result.transcript.over
+
+
 def _best(result: Replay) -> Measure | None:
     return next(iter(result.call.watches.values())).best
 
@@ -211,8 +236,10 @@ def _matches(
     return raised(_replay(file, probe, events).alerts)
 
 
-def _replay(file: RuleFile, rule: Rule, events: Iterable[AnyEvent]) -> Replay:
-    return replay(Ruleset(file.model_copy(update={"rules": (rule,)})), events)
+def _replay(
+    file: RuleFile, rule: Rule, events: Iterable[AnyEvent], until_ms: int | None = None
+) -> Replay:
+    return replay(Ruleset(file.model_copy(update={"rules": (rule,)})), events, until_ms)
 
 
 def _nearest(phrases: Iterable[str], result: Replay) -> list[_Near]:

@@ -1,13 +1,15 @@
-"""Read a rules file: its text becomes rules, or all its errors at once, with their lines. Pure."""
+"""Read a rules file: its text becomes rules, or all its errors at once, with their lines."""
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path as FilePath
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from common import wording
-from workers.assist.document import Document, DocumentError, Path, Problem, parse
+from workers.assist.document import MAX_BYTES, Document, DocumentError, Path, Problem, parse
+from workers.assist.program import Ruleset
 from workers.assist.rules import KINDS, Rule, RuleFile
 
 _BY_KIND: Final[dict[str, type[BaseModel]]] = dict(
@@ -22,6 +24,42 @@ class RulesError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(set(problems))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class RulesUnreadableError(Exception):
+    """The file can't be read. The message says why, without the file's name."""
+
+
+def read_file(path: FilePath) -> bytes:
+    """Return the contents of a rules file.
+
+    Raises:
+        RulesUnreadableError: it can't be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RulesUnreadableError(error.strerror or "can't be read") from None
+    if len(data) > MAX_BYTES:
+        raise RulesUnreadableError(f"exceeds {MAX_BYTES} bytes")
+    return data
+
+
+def compile_file(data: bytes) -> Ruleset:
+    """Return the rules in the contents of a file, ready to be applied.
+
+    Raises:
+        RulesError: it has mistakes.
+        RulesUnreadableError: it is not text in UTF-8.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise RulesUnreadableError("is not text in UTF-8") from None
+    ruleset = Ruleset(read_rules(text))
+    ruleset.compile_all()
+    return ruleset
 
 
 def read_rules(text: str) -> RuleFile:

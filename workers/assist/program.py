@@ -50,15 +50,23 @@ class Ruleset:
     """The rules of a file, compiled once for each group of calls with the same rules."""
 
     def __init__(self, file: RuleFile) -> None:
+        self.file = file
         self.rules = file.rules
         self.grace_ms = round(file.grace_s * 1000)
         self.labels = [rule.label for rule in file.rules]
         self.versions = dict(zip((rule.id for rule in file.rules), self.labels, strict=True))
         self._programs: dict[tuple[int, ...], Program] = {}
 
+    def compile_all(self) -> None:
+        """Compile all rules, whatever calls they are for, so that a fault shows at once."""
+        self._compiled(tuple(range(len(self.rules))))
+
     def program(self, route: str | None, tenant: str) -> Program:
         """Return the compiled rules that apply to the calls of a route and tenant."""
         chosen = tuple(at for at, rule in enumerate(self.rules) if rule.applies_to(route, tenant))
+        return self._compiled(chosen)
+
+    def _compiled(self, chosen: tuple[int, ...]) -> Program:
         if chosen not in self._programs:
             self._programs[chosen] = _compile({at: self.rules[at] for at in chosen})
         return self._programs[chosen]

@@ -7,51 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from common.settings import SettingsError
-from workers.assist.document import MAX_BYTES
-from workers.assist.load import RulesError, read_rules
+from workers.assist.load import RulesError, RulesUnreadableError, compile_file, read_file
 from workers.assist.metrics import Metrics
-from workers.assist.program import Ruleset
 
 _log = logging.getLogger("workers.assist")
 
 _CHECK_S: Final = 1.0  # between two looks at the file
 _MOST_SHOWN: Final = 5  # problems in the log
-
-
-class RulesUnreadableError(Exception):
-    """The file can't be read. The message says why."""
-
-
-def read_file(path: Path) -> bytes:
-    """Return the contents of a rules file.
-
-    Raises:
-        RulesUnreadableError: it can't be read, or is too large.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RulesUnreadableError(f"{path}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise RulesUnreadableError(f"{path}: exceeds {MAX_BYTES} bytes")
-    return data
-
-
-def compile_file(data: bytes) -> Ruleset:
-    """Return the rules in the contents of a file, ready to be applied.
-
-    Raises:
-        RulesError: it has mistakes.
-        RulesUnreadableError: it is not text in UTF-8.
-    """
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise RulesUnreadableError("the file is not text in UTF-8") from None
-    ruleset = Ruleset(read_rules(text))
-    ruleset.program(None, "")  # compiles, so that a fault shows now
-    return ruleset
 
 
 class RulesInForce:

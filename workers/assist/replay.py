@@ -34,8 +34,14 @@ class Replay:
         return alert.at_ms - self.began_ms
 
 
-def replay(ruleset: Ruleset, events: Iterable[AnyEvent]) -> Replay:
-    """Apply rules to the events of one call."""
+def replay(ruleset: Ruleset, events: Iterable[AnyEvent], until_ms: int | None = None) -> Replay:
+    """Apply rules to the events of one call.
+
+    Args:
+        ruleset: the rules.
+        events: the events.
+        until_ms: the time, in Unix ms, to which a call that has not ended is followed.
+    """
     known = [each for each in events if not isinstance(each, DERIVED_EVENTS)]
     result = Replay(Call(ruleset), CallTranscript(known[0].call_id if known else ""))
     for event in known:
@@ -45,6 +51,8 @@ def replay(ruleset: Ruleset, events: Iterable[AnyEvent]) -> Replay:
             result.alerts += result.call.apply(event, at_ms)
         if isinstance(event, StreamStarted):
             result.roles |= {track.role for track in event.tracks}
+    if until_ms is not None and not result.transcript.over:
+        result.alerts += result.call.advance(until_ms)
     return result
 
 

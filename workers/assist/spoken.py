@@ -188,13 +188,13 @@ class DutyWatch(Watch):
             duty.is_certain = duty.is_certain or is_open or duty.until_ms <= end_ms
         self._compare()
 
-    def spoken(self) -> list[Spoken]:
-        """Return all matches of the rule's own words."""
-        return list(self._said.values())
-
-    def cues(self) -> int:
-        """Return how often there was something that they had to follow or precede."""
-        return len(self._duties)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something that is neither said nor certain not to be said."""
+        return any(
+            not duty.is_certain and not any(map(duty.allows, self._said.values()))
+            for duty in self._duties.values()
+        )
 
     def _duty(self, cue: Spoken) -> _Duty:
         if isinstance(self._rule, Required):

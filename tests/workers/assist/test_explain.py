@@ -3,7 +3,7 @@
 import pytest
 
 from tests.workers.assist import test_table as table
-from tests.workers.assist.scripts import event_of, script
+from tests.workers.assist.scripts import BEGAN_MS, event_of, script
 from workers.assist.explain import explain
 from workers.assist.load import read_rules
 
@@ -122,6 +122,37 @@ def test_role_that_no_track_has() -> None:
     assert explain(file, "rec", events) == [
         "No track of the call has the role agent. Its roles: customer."
     ]
+
+
+LIVE = [
+    (table.GOODBYE, "A 1 hello", "The call has not ended; it is not decided yet."),
+    (table.RECORDED, "A 1 hello", "The call has not ended; it is not decided yet."),
+    (
+        table.RECORDED,
+        "A 1 this call is recorded",
+        "It was said at 00:01.2, within 10 s: the rule is fulfilled.",
+    ),
+    (
+        table.OFFER,
+        "A 1 a discount | C 3 cancel my account now",
+        "What it comes after was said at 00:03.0. The call has not ended; it is not decided yet.",
+    ),
+    (table.ASKED, "C 1 my card number is", "The call has not ended; it is not decided yet."),
+]
+
+
+@pytest.mark.parametrize(("rule", "lines", "expected"), LIVE)
+def test_call_that_has_not_ended(rule: str, lines: str, expected: str) -> None:
+    """Symptom: "the call ended", or "the rule is fulfilled", although nothing was said."""
+    file = read_rules(f"version: 1\nrules:\n  - {{title: a title, {rule}}}\n")
+    events = [event_of(*each) for each in script(lines)[:-1]]
+    assert " ".join(explain(file, file.rules[0].id, events)) == expected
+
+
+def test_call_that_has_not_ended_is_followed_to_a_time() -> None:
+    file = read_rules(f"version: 1\nrules:\n  - {{title: a title, {table.RECORDED}}}\n")
+    events = [event_of(*each) for each in script("A 1 hello")[:-1]]
+    assert explain(file, "rec", events, BEGAN_MS + 60_000) == ["It was raised at 00:14.0."]
 
 
 def test_unknown_rule() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import deploy
+from workers.assist import program
 from workers.assist.document import MAX_BYTES
-from workers.assist.load import RulesError, read_rules
+from workers.assist.load import RulesError, compile_file, read_rules
 from workers.assist.program import Ruleset
 
 EXAMPLE = Path(deploy.__path__[0]) / "rules/example.yaml"
@@ -24,6 +25,15 @@ def test_example_is_valid_and_shows_every_kind() -> None:
     rules = read_rules(EXAMPLE.read_text(encoding="utf-8")).rules
     assert len({rule.kind for rule in rules}) == 11
     assert len(Ruleset(read_rules(EXAMPLE.read_text(encoding="utf-8"))).labels) == len(rules)
+
+
+def test_rules_of_all_calls_are_compiled_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Symptom: a fault of a rule with routes showed in the first call of the route."""
+    compiled: list[int] = []
+    monkeypatch.setattr(program, "_compile", compiled.extend)
+    text = f"{HEAD}  - {{id: a, kind: said, title: x, phrases: [a], routes: [sales], tenants: [t]}}"
+    compile_file(text.encode())
+    assert compiled == [0]
 
 
 def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
