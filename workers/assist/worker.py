@@ -139,9 +139,7 @@ class AssistHandler:
         for call_id, state in rebuilt.items():
             self._put(call_id, state)
         for call_id, state in self._calls.items():
-            appends += self._advance(call_id, state, until_ms)
-            if call_id in rebuilt:
-                appends += self._withdrawals(state, call_id, until_ms)
+            appends += self._advance(call_id, state, until_ms, is_rebuilt=call_id in rebuilt)
         return appends
 
     def _put(self, call_id: str, state: _State) -> None:
@@ -190,7 +188,9 @@ class AssistHandler:
             )
         ]
 
-    def _advance(self, call_id: str, state: _State, until_ms: int) -> list[Append]:
+    def _advance(
+        self, call_id: str, state: _State, until_ms: int, *, is_rebuilt: bool
+    ) -> list[Append]:
         """Do what is due in a call; if that fails, drop its state until its next event."""
         try:
             with self._measured():
@@ -200,12 +200,13 @@ class AssistHandler:
             self._report(call_id, error)
             return []
         last = state.last
-        return [
+        appends = [
             append
             for alert in alerts
             if last
             for append in self._appends(state, call_id, alert, last)
         ]
+        return appends + (self._withdrawals(state, call_id, until_ms) if is_rebuilt else [])
 
     async def _rebuilt(
         self, call_id: str, *, until: Identity | None = None, until_ms: int | None = None
@@ -254,7 +255,7 @@ class AssistHandler:
         is_same = written and written.fields["rule_version"] == alert.rule_version
         if written and is_same and alert.change < written.changes:
             return []
-        fields = fields_of(alert, call_id, state.tenant, after, self._worker)
+        fields = fields_of(alert, state, call_id, after, self._worker)
         return [self._append(state, call_id, fields)]
 
     def _withdrawals(self, state: _State, call_id: str, at_ms: int) -> list[Append]:
@@ -300,7 +301,7 @@ class AssistHandler:
 
 
 def fields_of(
-    alert: Alert, call_id: str, tenant: str, after: Identity, worker: str
+    alert: Alert, state: _State, call_id: str, after: Identity, worker: str
 ) -> Mapping[str, str]:
     """Return the fields of the event `assist.alert`."""
     cite = alert.cite
@@ -313,7 +314,7 @@ def fields_of(
         "n": str(after.n),
         "at": rfc3339_ms(alert.at_ms / 1000),
         "gateway": worker,
-        "tenant": tenant,
+        "tenant": state.tenant,
         "alert": alert.id,
         "state": alert.state,
         "rule": alert.rule.id,
