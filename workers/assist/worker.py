@@ -330,6 +330,7 @@ def fields_of(
         "rev": cite.rev,
         "start_ms": cite.start_ms,
         "end_ms": cite.end_ms,
+        "route": state.call.route,
     }
     return fields | {name: str(value) for name, value in optional.items() if value is not None}
 

@@ -251,6 +251,7 @@ class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
         rev: the revision of that segment.
         start_ms: where on the media clock the cited audio begins.
         end_ms: where it ends.
+        route: name of the call's route.
     """
 
     alert: str
@@ -266,6 +267,7 @@ class AssistAlert(Event, frozen=True, kw_only=True, tag="assist.alert"):
     rev: int | None = None
     start_ms: int | None = None
     end_ms: int | None = None
+    route: str | None = None
 
 
 class Citation(msgspec.Struct, frozen=True):

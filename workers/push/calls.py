@@ -19,10 +19,6 @@ _MAX_CALLS: Final = 5000  # of a partition, in memory
 _STARTED, _ENDED = "stream.started", "stream.ended"
 
 
-class UnknownRouteError(Exception):
-    """The start of a stream is not in the call's stream, so its route is not known."""
-
-
 @dataclass(slots=True)
 class CallState:
     """The streams of one call, up to an event."""
@@ -91,35 +87,20 @@ class Calls:
         self._keep(call_id, state)
         return state
 
-    async def route(self, call_id: str, stream_id: str) -> str | None:
-        """Return the route of a stream; None if it has none.
-
-        Raises:
-            PublishError: Redis is unavailable.
-            UnknownRouteError: the start of the stream is not there, or not yet.
-        """
-        state = self._states.get(call_id)
-        if state is None or stream_id not in state.ends:
-            state = await self._read(call_id)
-        if stream_id not in state.ends:
-            raise UnknownRouteError
-        self._keep(call_id, state)
-        return state.routes.get(stream_id)
-
     def _keep(self, call_id: str, state: CallState) -> None:
         self._states[call_id] = state
         self._states.move_to_end(call_id)
         if len(self._states) > _MAX_CALLS:
             self._states.popitem(last=False)
 
-    async def _read(self, call_id: str, until: Identity | None = None) -> CallState:
+    async def _read(self, call_id: str, *, until: Identity) -> CallState:
         """Read the state of a call before an event."""
         suffix = f":{self._suffix}" if self._suffix else ""
         key = partition_key(self._partition, f"call:{call_id}{suffix}")
         state = CallState()
         async for entries in reading.pages(self._client, key):
             for entry in entries:
-                if until and Identity.of(entry.fields) == until:
+                if Identity.of(entry.fields) == until:
                     return state
                 if entry.fields.get("type") in (_STARTED, _ENDED):
                     state.apply(entry.fields)

@@ -15,10 +15,11 @@ from workers.push import messages
 from workers.push.calls import Calls, CallState
 from workers.push.messages import CALL_ENDED, Message
 from workers.push.outbox import DueCall, Outbox
-from workers.push.subscriptions import SOURCES, Subscription, Text
+from workers.push.subscriptions import Subscription
 
 _DELTA: Final = "transcript.delta"
-_OF_CALLS: Final = ("events", "redacted")  # streams that contain the call's own events
+# The streams that contain the calls' own events, and the suffixes of the calls' streams.
+_OF_CALLS: Final = {"events": "", "redacted": "redacted"}
 
 
 class Selector:
@@ -40,36 +41,31 @@ class Selector:
     ) -> None:
         self._source = source
         self._subscriptions = [each for each in subscriptions if each.reads(source)]
-        self._types = frozenset[str]().union(*(each.types for each in self._subscriptions))
-        suffixes = {Text.RAW: "", Text.REDACTED: "redacted"}
-        self._calls = {
-            text: Calls(client, partition, suffixes[text]) for text in SOURCES[source][0]
-        }
+        is_of_calls = source in _OF_CALLS
+        self._calls = Calls(client, partition, _OF_CALLS[source]) if is_of_calls else None
 
     async def messages(self, received: Received) -> list[tuple[str, Message]]:
         """Return the messages of an event, each with its subscription's id.
 
         Raises:
             PublishError: Redis is unavailable.
-            UnknownRouteError: whether a subscription gets the event depends on a route that is not
-                known. Redacted copies come later than alerts, so it may be soon.
         """
         kind = received.fields.get("type", "")
         if kind == _DELTA:
             return []
-        if self._source in _OF_CALLS:
-            return await self._of_call_event(received, kind)
-        found = []
-        for each in self._subscriptions:
-            route = await self._route(each, received.event)
-            if each.wants(kind, received.event.tenant, route):
-                found.append((each.id, self._message(received.event, kind, each, route)))
-        return found
+        if self._calls:
+            state = await self._calls.apply(received.fields)
+            return self._of_call_event(received.event, kind, state)
+        route = received.fields.get("route", "")
+        return [
+            (each.id, self._message(received.event, kind, each, route))
+            for each in self._subscriptions
+            if each.wants(kind, received.event.tenant, route)
+        ]
 
-    async def _of_call_event(self, received: Received, kind: str) -> list[tuple[str, Message]]:
-        event = received.event
-        (calls,) = self._calls.values()
-        state = await calls.apply(received.fields)
+    def _of_call_event(
+        self, event: AnyEvent, kind: str, state: CallState
+    ) -> list[tuple[str, Message]]:
         route = state.routes.get(event.stream_id)
         found = []
         for each in self._subscriptions:
@@ -80,17 +76,6 @@ class Selector:
             if is_end and each.wants(CALL_ENDED, event.tenant, route):
                 found.append((each.id, self._call_end(event, state, each, route)))
         return found
-
-    async def _route(self, subscription: Subscription, event: AnyEvent) -> str | None:
-        """Return the route of an event's stream, if it is known or the subscription depends on it.
-
-        Raises:
-            UnknownRouteError: it depends on it, and the start of the stream is not there.
-        """
-        route: str | None = getattr(event, "route", None)
-        if route is not None or subscription.routes is None:
-            return route
-        return await self._calls[subscription.text].route(event.call_id, event.stream_id)
 
     def _message(
         self,

@@ -116,7 +116,7 @@ async def test_alerts_are_events_of_the_contract(single: RedisClient) -> None:
     await write(single, events)
     await apply(single, handler(single, rules), events)
     found = [read_event("1-0", each) for each in await alerts(single)]
-    assert all(isinstance(each, AssistAlert) for each in found)
+    assert all(isinstance(each, AssistAlert) and each.route == "support" for each in found)
     expected = play(rules.current, events)
     assert [each.alert for each in found if isinstance(each, AssistAlert)] == [
         each.id for each in expected

@@ -265,7 +265,8 @@ async def test_subscription_gets_its_routes_and_tenants_only(
                 ("CA3", "support", "default"),
             ):
                 await write(client, started(call, route=route, tenant=tenant))
-                await write(client, alert(call, 1, tenant=tenant), "alerts")
+                own_alert = alert(call, 1, tenant=tenant, route=route)
+                await write(client, own_alert, "alerts")
                 await write(client, final(call, 2, tenant=tenant))
                 await write(client, ended(call, 3, tenant=tenant))
             await eventually(lambda: len(everything.requests) == 9)
@@ -292,10 +293,11 @@ async def test_subscription_to_redacted_text_reads_no_raw_key(
                 await write(admin, started("CA1"))
                 await write(admin, final("CA1", 2, text="4111"))
                 await write(admin, started("CA1"), "redacted")
-                await write(admin, alert("CA1", 2), "alerts")
+                await write(admin, alert("CA1", 2, route="sales"), "alerts")
                 await write(admin, final("CA1", 2, text="[card]"), "redacted")
-                await write(admin, wrapup("CA1", 2, "raw"), "wrapups")
-                await write(admin, wrapup("CA1", 2, wrapup="w2"), "redacted-wrapups")
+                await write(admin, wrapup("CA1", 2, "raw", route="sales"), "wrapups")
+                of_redacted = wrapup("CA1", 2, wrapup="w2", route="sales")
+                await write(admin, of_redacted, "redacted-wrapups")
                 await write(admin, ended("CA1", 3), "redacted")
                 await eventually(lambda: len(receiver.requests) == 4)
         finally:

@@ -231,6 +231,8 @@ export interface AssistAlert extends Envelope {
   start_ms?: number;
   /** Where it ends. */
   end_ms?: number;
+  /** Name of the call's route. */
+  route?: string;
 }
 
 /** A summary of a call; from the worker `wrapup`. */
