@@ -138,8 +138,10 @@ class Intake:
         if found := await self._selector.messages(received):
             # A dead letter that is handled again has another id than the event, so its messages
             # are added again.
-            event = " ".join(map(str, (received.event.id, *Identity.of(received.fields))))
-            await self._outbox.enqueue(self._partition, self._source, event, found)
+            event = received.event
+            parts = event.call_id, event.id, *Identity.of(received.fields)  # see `families.py`
+            identity = " ".join(map(str, parts))
+            await self._outbox.enqueue(self._partition, self._source, identity, found)
             self._added(DueCall(self._partition, name, each.call_id) for name, each in found)
         return ()
 

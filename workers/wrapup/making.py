@@ -102,7 +102,8 @@ class Maker:
             if isinstance(beginning, Failure):
                 return beginning
             work.job = beginning
-            await store.put(work.job)
+            if not await store.put(work.job):
+                return Skipped("erased")
             try:
                 return await self._attempt(work, store)
             except ModelError as error:

@@ -21,10 +21,23 @@ from workers.wrapup.jobs import Failure, Job
 
 _TIMEOUT_S: Final = 5.0
 _DEAD_LETTERS: Final = 10_000  # kept per partition and group, as commit.lua
+# The ledger is not among the keys, because a user needs permission to write to each of these.
+_IS_ERASED: Final = """
+local ledger = string.match(KEYS[1], '^cs:{p%d+}:') .. 'erased'
+local is_erased = redis.call('HGET', ledger, ARGV[1])
+"""
+_PUT: Final = f"""{_IS_ERASED}
+if is_erased then
+  redis.call('HDEL', KEYS[1], ARGV[2])
+  return 0
+end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return 1
+"""
 # Delete a job and write its dead letter, once: another worker may have done so.
-_BURY: Final = """
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))
+_BURY: Final = f"""{_IS_ERASED}
+if redis.call('HDEL', KEYS[1], ARGV[2]) == 1 and not is_erased then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, 4))
 end
 """
 
@@ -54,9 +67,10 @@ class Store:
         stored = reply.values() if isinstance(reply, dict) else reply[1::2]
         return [job for each in stored if (job := jobs.decode(each))]
 
-    async def put(self, job: Job) -> None:
-        """Store a job, or its new state."""
-        await self._execute("HSET", self._jobs_key, job.key, jobs.encode(job))
+    async def put(self, job: Job) -> bool:
+        """Store a job, or its new state; delete it and return False if its call was erased."""
+        values = job.call_id, job.key, jobs.encode(job)
+        return bool(await self._execute("EVAL", _PUT, 1, self._jobs_key, *values))
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete jobs that are done."""
@@ -64,7 +78,7 @@ class Store:
             await self._execute("HDEL", self._jobs_key, *keys)
 
     async def bury(self, failure: Failure) -> None:
-        """Delete a job, and write the entry that created it as a dead letter."""
+        """Delete a job; write its entry as a dead letter, unless the call was erased."""
         job = failure.job
         dead = {
             **job.fields,
@@ -74,7 +88,8 @@ class Store:
         }
         flat = [text for pair in dead.items() for text in pair]
         keys = self._jobs_key, self._group.dead_letters_key(self._partition)
-        await self._execute("EVAL", _BURY, len(keys), *keys, job.key, _DEAD_LETTERS, *flat)
+        values = job.call_id, job.key, _DEAD_LETTERS
+        await self._execute("EVAL", _BURY, len(keys), *keys, *values, *flat)
 
     async def is_written(self, job: Job) -> bool:
         """Return whether the wrap-up of a job was written."""

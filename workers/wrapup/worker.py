@@ -49,8 +49,7 @@ class WrapupHandler:
         """Note a job; see `Handler`."""
         known = await self._load()
         job = self._job_of(received)
-        if job and not _is_known(job, known):
-            await self._store.put(job)
+        if job and not _is_known(job, known) and await self._store.put(job):
             known[job.key] = job
             self._metrics.pending_jobs.inc()
         return ()
@@ -144,7 +143,8 @@ class WrapupHandler:
     async def _confirm(self, known: dict[str, Job]) -> None:
         """Delete the jobs whose wrap-ups the former tick returned: they are written."""
         done = [known[key] for key in self._published]
-        await self._remove(self._published)
+        await self._store.delete(self._published)
+        self._forget(self._published)
         self._published = []
         for job in done:
             self._count(job, "made")
@@ -156,17 +156,22 @@ class WrapupHandler:
             match outcome:
                 case Made():
                     continue
-                case Again(job):
-                    await self._store.put(job)
+                case Again(job) if await self._store.put(job):
                     known[key] = job
+                case Again(job):
+                    self._skip(job, "erased")
                 case Skipped(why):
-                    self._count(known[key], why)
-                    await self._remove([key])
+                    await self._store.delete([key])
+                    self._skip(known[key], why)
                 case Failure(job, reason):
                     await self._store.bury(outcome)
                     self._report(job, reason)
                     self._forget([key])
             del self._outcomes[key]
+
+    def _skip(self, job: Job, why: str) -> None:
+        self._count(job, why)
+        self._forget([job.key])
 
     def _report(self, job: Job, reason: Reason) -> None:
         self._count(job, "failed")
@@ -182,13 +187,10 @@ class WrapupHandler:
     def _count(self, job: Job, result: str) -> None:
         self._metrics.jobs_total.labels(job.trigger.value, result).inc()
 
-    async def _remove(self, keys: Sequence[str]) -> None:
-        await self._store.delete(keys)
-        self._forget(keys)
-
     def _forget(self, keys: Sequence[str]) -> None:
         known = self._jobs or {}
         for key in keys:
+            self._works.pop(key, None)
             if known.pop(key, None):
                 self._metrics.pending_jobs.dec()
 

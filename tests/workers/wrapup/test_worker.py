@@ -1,5 +1,6 @@
 """The worker `wrapup`: which calls get a wrap-up, once, and what is in it."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 from gateway.transcript.keys import partition_key
 from tests.workers.client.stories import fields
-from tests.workers.wrapup.a_server import citable, good
-from tests.workers.wrapup.bench import PARTITION, T, benched, calls_of, said_in
+from tests.workers.wrapup.a_server import citable, good, status
+from tests.workers.wrapup.bench import PARTITION, Bench, T, benched, calls_of, said_in
 from tests.workers.wrapup.calls import TALK, call_fields, end
 from workers.client.events import Citation, CitedSentence
 from workers.wrapup.jobs import REQUESTED
@@ -174,6 +175,63 @@ async def test_some_calls_need_no_wrap_up(
         await bench.until_done()
         assert bench.result(result) == 1
         assert not bench.server.requests
+
+
+async def erase(bench: Bench) -> None:
+    """Erase the call as the worker `govern` does: its jobs are deleted last."""
+    await bench.client.hset("cs:{p53}:erased", "CA1", "{}")
+    await bench.client.delete("cs:{p53}:jobs:wrapup", "cs:{p53}:call:CA1:redacted")
+
+
+async def has_traces(bench: Bench) -> bool:
+    return bool(await bench.client.exists("cs:{p53}:jobs:wrapup", "cs:{p53}:dead:wrapup"))
+
+
+async def test_erased_call_is_not_sent_to_the_model_again(redis_url: str) -> None:
+    """The words in memory were sent when the attempt was repeated, and the job came back."""
+    texts = [f"This is sentence {n} of a long call about a contract." for n in range(300)]
+
+    def first_part_only(body: Any) -> object:
+        return good(body) if len(bench.server.requests) < 2 else status(503)
+
+    async with benched(redis_url, first_part_only, context_tokens=4096) as bench:
+        await bench.add(*call_fields(*texts))
+        await bench.tick(6_000)
+        await bench.server.until(2)
+        async with asyncio.timeout(10):
+            while not bench.metric("wrapup_failures_total", reason="server-error"):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await bench.tick()
+        assert await bench.client.hlen("cs:{p53}:jobs:wrapup") == 1
+        await erase(bench)
+        await bench.until_done()
+        assert len(bench.server.requests) == 2
+        assert bench.result("erased") == 1
+        assert not await has_traces(bench)
+
+
+@pytest.mark.parametrize(
+    ("code", "result"), [(503, "erased"), (400, "failed")], ids=["retried", "dead"]
+)
+async def test_call_erased_during_an_attempt_leaves_no_job_and_no_dead_letter(
+    redis_url: str, code: int, result: str
+) -> None:
+    async with benched(redis_url, lambda _: status(code)) as bench:
+        await bench.add(*EVENTS)
+        await bench.tick(6_000)
+        await bench.server.until(1)
+        await bench.client.hset("cs:{p53}:erased", "CA1", "{}")
+        await bench.until_done(0)
+        assert bench.result(result) == 1
+        assert not await has_traces(bench)
+
+
+async def test_event_of_an_erased_call_creates_no_job(redis_url: str) -> None:
+    async with benched(redis_url) as bench:
+        await erase(bench)
+        await bench.handle(EVENTS[-1])
+        assert bench.pending == 0
+        assert not await has_traces(bench)
 
 
 async def test_calls_that_ended_long_ago_get_none(redis_url: str) -> None:
