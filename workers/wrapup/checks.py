@@ -118,6 +118,7 @@ def check_sentences(
     for raw in sentences:
         cited = tuple(dict.fromkeys(each for each in raw.segments if each in said))
         dropped["segment"] += len(set(raw.segments)) - len(cited)
+        cited = cited[:_MAX_CITED]  # before the check: what is not cited supports nothing
         text = plain(raw.text)
         why = _why_dropped(text, cited, said)
         if not why and len(kept) == MAX_SENTENCES:
@@ -125,7 +126,7 @@ def check_sentences(
         if why:
             dropped[why] += 1
         else:
-            kept.append(Sentence(text, cited[:_MAX_CITED]))
+            kept.append(Sentence(text, cited))
     return kept
 
 

@@ -41,6 +41,17 @@ def test_supported_sentences_are_kept_in_order_with_their_citations() -> None:
     assert dropped == {}
 
 
+def test_sentence_is_supported_by_the_citations_that_are_published() -> None:
+    """A number was accepted because of a citation that was cut from the sentence."""
+    said = dict.fromkeys(range(1, 22), "Hello.") | {21: "My contract is 8812345."}
+    raw = RawSentence("The contract is 8812345.", [*range(1, 22), 99])
+    dropped: Counter[str] = Counter()
+    assert check_sentences([raw], said, dropped) == []
+    assert dropped == {"segment": 1, "unsupported": 1}
+    (kept,) = check_sentences([raw], said | {20: "It is 8812345."}, dropped)
+    assert kept.segments == tuple(range(1, 21))
+
+
 @pytest.mark.parametrize(
     ("text", "segments", "why"),
     [
