@@ -12,8 +12,8 @@ class Adapter(Protocol):
     async def deliver(self, message: Message, attempt: int) -> Result:
         """Try to deliver a message; return how that ended.
 
-        The caller limits the time by cancelling it. Several calls may be delivered at the same
-        time. An exception is a bug, and counts as a failed attempt.
+        It has the longest time of an attempt; soon after, the caller cancels it. Several calls
+        may be delivered at the same time. An exception is a bug, and counts as a failed attempt.
 
         Args:
             message: the message.

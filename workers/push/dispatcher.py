@@ -30,6 +30,7 @@ _SHORTEST_SCAN_S: Final = 0.02  # between such looks if messages wait for a free
 _STATES_S: Final = 1.0  # between looks at the states of endpoints
 _MEASURE_S: Final = 30.0  # between looks at what waits
 _MARGIN_S: Final = 1.0  # from the end of an attempt until its claim expires
+_GRACE_S: Final = 0.25  # for an adapter to return after its own deadline
 _IN_A_ROW: Final = 20  # messages of a call, before other calls get the attempt
 _RETRY_S: Final = 0.2
 _STOP_S: Final = 5.0  # for the attempts in flight at the end
@@ -221,7 +222,7 @@ class Dispatcher:
 
     async def _attempt(self, call: DueCall, claim: Claim) -> Result:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s + _GRACE_S):
                 return await self._adapters[call.subscription].deliver(claim.message, claim.attempt)
         except TimeoutError:
             return Result(reason="timeout")

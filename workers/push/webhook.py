@@ -102,16 +102,24 @@ class WebhookAdapter:
 
 
 async def post(session: ClientSession, url: str, body: bytes, headers: dict[str, str]) -> Result:
-    """Send a request; return how it ended. No part of the response is kept."""
+    """Send a request; return how it ended. No part of the response is kept.
+
+    If the time of the session is over before the response has been read to its end, the result is
+    that of its status.
+    """
+    result = Result(reason="timeout")
     try:
-        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        async with (
+            asyncio.timeout(session.timeout.total),  # aiohttp's own is late by up to a second
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
             result = _result_of(response)
             await _drain(response)
-            return result
     except TimeoutError:
-        return Result(reason="timeout")
+        return result
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Result(reason=reason_of(error))
+        return result if result.status else Result(reason=reason_of(error))
+    return result
 
 
 def _result_of(response: ClientResponse) -> Result:

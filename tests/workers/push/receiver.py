@@ -104,3 +104,22 @@ async def receiving(
         yield receiver
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def raw_server(response: bytes, *, keep_open: bool = False) -> AsyncIterator[str]:
+    """Run a server that responds with bytes, whatever it receives; yield its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(response)
+            await writer.drain()
+            if keep_open:
+                await reader.read()
+                await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"

@@ -2,12 +2,10 @@
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -30,7 +28,7 @@ from tests.workers.push.pushing import (
     write,
     write_file,
 )
-from tests.workers.push.receiver import receiving, status
+from tests.workers.push.receiver import raw_server, receiving, status
 from workers.push.delivery import Result
 from workers.push.messages import Message
 from workers.push.subscriptions import Endpoint, Subscription, Text
@@ -116,25 +114,6 @@ async def test_unusable_ca_file_prevents_startup(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="WORKER_PUSH_CA_FILE cannot be used"):
             async with open_session([], 5, path):
                 pass
-
-
-@contextlib.asynccontextmanager
-async def raw_server(response: bytes, *, keep_open: bool = False) -> AsyncIterator[str]:
-    """Run a server that responds with bytes, whatever it receives; yield its URL."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(response)
-            await writer.drain()
-            if keep_open:
-                await reader.read()
-                await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 @pytest.mark.parametrize(

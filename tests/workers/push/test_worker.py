@@ -30,7 +30,7 @@ from tests.workers.push.pushing import (
     write,
     write_file,
 )
-from tests.workers.push.receiver import accept, first, hang, receiving, status
+from tests.workers.push.receiver import accept, first, hang, raw_server, receiving, status
 
 _PARTITION = partition_of("CA1", PARTITIONS)
 _ALL = ["transcript.final", "transcript.gap", "call.ended", "assist.alert", "assist.wrapup"]
@@ -145,6 +145,18 @@ async def test_late_response_counts_as_failed_and_is_repeated_with_the_same_id(
         ("retry", "timeout", ""),
         ("delivered", "", "204"),
     ]
+
+
+async def test_accepted_message_is_delivered_although_the_response_does_not_end(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """The attempt counted as timed out, and the message was sent again."""
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", keep_open=True) as url:
+        path = write_file(tmp_path, {"crm": {"url": url}})
+        async with running(redis_url, path, timeout_s=0.2) as client:
+            await write(client, final("CA1", 2))
+            (tried,) = await settled(client, "crm", 1)
+    assert (tried.step, tried.status) == ("delivered", "200")
 
 
 async def test_redirect_is_not_followed(redis_url: str, tmp_path: Path) -> None:
