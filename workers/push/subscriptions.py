@@ -196,8 +196,14 @@ def read_subscriptions(path: Path) -> list[Listed]:
 
 
 def _shown(config: SubscriptionConfig) -> str:
-    """Return a URL without its path, which may contain a secret."""
-    return config.url if _is_reference(config.url) else "/".join(config.url.split("/")[:3])
+    """Return the host of a URL, whose other parts may contain a secret."""
+    if _is_reference(config.url) or _BROKERS.fullmatch(config.url):
+        return config.url
+    try:
+        parts = urlsplit(config.url)
+    except ValueError:
+        return "malformed"
+    return f"{parts.scheme}://{parts.hostname}"
 
 
 def _is_reference(location: str) -> bool:

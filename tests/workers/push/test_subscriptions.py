@@ -57,8 +57,23 @@ def test_url_and_secrets_come_from_the_environment_and_from_files(
     assert "t0p" not in repr(endpoint)
     assert "secrets" not in repr(endpoint)
     assert [each.place for each in read_subscriptions(path)] == ["env:CRM_URL"]
-    literal = write(tmp_path, one(url=f'"{_URL}/t0p"'))
-    assert [each.place for each in read_subscriptions(literal)] == ["https://crm.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (f"{_URL}/t0p", "https://crm.example.com"),
+        ("https://crm.example.com?token=t0p", "https://crm.example.com"),
+        ("https://crm.example.com#t0p", "https://crm.example.com"),
+        ("https://ann:t0p@crm.example.com:8443/x", "https://crm.example.com"),
+        ("https://[::1?t0p", "malformed"),
+        ("kafka://b1:9092,b2:9092", "kafka://b1:9092,b2:9092"),
+        ("kafka+ssl://ann:t0p@b1:9092", "kafka+ssl://b1"),
+    ],
+)
+def test_host_is_all_that_is_shown_of_a_url(tmp_path: Path, url: str, place: str) -> None:
+    path = write(tmp_path, one(url=f'"{url}"'))
+    assert [each.place for each in read_subscriptions(path)] == [place]
 
 
 @pytest.mark.parametrize(
