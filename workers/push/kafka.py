@@ -84,7 +84,9 @@ class KafkaAdapter:
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, tls: ssl.SSLContext | None) -> None:
         self._endpoint = endpoint
-        self._timeout_ms = max(1000, round(timeout_s * 1000))
+        # A record waits for a request, and then for its response, for this time each. It must not
+        # be appended after the attempt, when later messages may be sent.
+        self._timeout_ms = max(500, round(timeout_s * 500))
         self._tls = tls
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()

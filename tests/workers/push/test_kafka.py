@@ -170,6 +170,31 @@ async def test_brokers_are_verified_and_get_a_certificate(tmp_path: Path) -> Non
     assert record.key == b"CA1"
 
 
+@pytest.mark.parametrize(("timeout_s", "request_ms"), [(10, 5000), (0.2, 500)])
+async def test_record_is_not_appended_after_its_attempt(
+    monkeypatch: pytest.MonkeyPatch, timeout_s: float, request_ms: int
+) -> None:
+    """A record waits for a request, and then for its response, for the time of a request each."""
+    given: dict[str, Any] = {}
+
+    class Producer:
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+
+        async def start(self) -> None:
+            raise aiokafka.errors.KafkaConnectionError
+
+        async def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(aiokafka, "AIOKafkaProducer", Producer)
+    own = Subscription("bus", frozenset(), Text.RAW)
+    adapter = KafkaAdapter(Endpoint(own, "kafka://b:9092", (), topic="t"), timeout_s, None)
+    message = Message("msg_1", "transcript.final", "CA1", "events", "1-0", '{"timestamp": "x"}')
+    assert (await adapter.deliver(message, 1)).reason == "connect-failed"
+    assert given["request_timeout_ms"] == request_ms
+
+
 async def test_message_that_is_too_large_is_given_up() -> None:
     (port,) = free_ports(1)
     body = msgspec.json.encode({"timestamp": "t", "data": "x" * 2_000_000}).decode()
