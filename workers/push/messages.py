@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.client.events import Event
+from workers.client.events import AssistWrapup, Event
 
 CALL_ENDED: Final = "call.ended"
 TEST: Final = "push.test"
@@ -115,7 +115,9 @@ def of_event(
         started_at: when the event's stream started, RFC 3339, if it is known.
     """
     # Alerts and wrap-ups have the numbers of the event before them, and ids of their own.
-    own: Sequence[Any] = [getattr(event, name, "") for name in ("alert", "wrapup", "state")]
+    own: list[Any] = [getattr(event, name, "") for name in ("alert", "wrapup", "state")]
+    if isinstance(event, AssistWrapup):  # those from raw and from redacted text may have one id
+        own.append(event.made_from)
     at = event.at.isoformat()
     body = _Body(kind, at, subscription, text, event, route or None, started_at)
     return Message(
