@@ -180,6 +180,8 @@ async def _test(redis_url: str, subscription: Subscription, wait_s: float) -> No
             await outbox.discard(DueCall(partition, name, message.call_id))
     if attempt is None:
         raise CommandError(f"no worker push has tried it within {wait_s:g} s")
+    if attempt.step == "skipped":
+        raise CommandError(f"{name} is not tested: its adapter sends no test messages")
     how = f"{attempt.reason} {attempt.status}".strip()
     if attempt.step != "delivered":
         raise CommandError(f"{name} did not accept {message.id}: {how or 'no end'}")

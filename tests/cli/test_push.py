@@ -22,6 +22,7 @@ from tests.workers.push.pushing import (
     write_file,
 )
 from tests.workers.push.receiver import Receiver, accept, hang, receiving, status
+from workers.push.delivery import Result
 
 __all__ = ["run"]  # the fixture
 
@@ -100,6 +101,20 @@ def test_test_reports_what_the_endpoint_responds(run: Run, stage: Stage) -> None
         assert (code, "crm is disabled (gone) since 20" in err) == (2, True)
         with redis.Redis.from_url(stage.url) as client:
             assert client.keys("cs:*:push:queue:*") == []
+
+
+def test_adapter_without_test_messages_is_reported(
+    run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was reported as accepted, although nothing was sent."""
+
+    async def skip(*_: object) -> Result:
+        return Result(reason="no-words", is_skipped=True)
+
+    monkeypatch.setattr("workers.push.webhook.WebhookAdapter.deliver", skip)
+    with stage.run():
+        code, _, err = run(*arguments(stage, "test", "crm"))
+    assert (code, "crm is not tested: its adapter sends no test messages" in err) == (2, True)
 
 
 def test_test_without_a_worker_says_so(run: Run, stage: Stage, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@
 addresses   which addresses are allowed; pure
 messages    the content and the ids of messages; pure
 delivery    pauses, budgets, dead letters; pure
-history     what operators see; `replay.py` sends again, `erasure.py` deletes a call
+history     what operators see; `replay.py` sends again
 assembly    creates all of it from `settings.py`
 
 docs/push.md is for those who receive the messages, docs/decisions/0029-push.md explains the design.

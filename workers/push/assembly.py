@@ -83,6 +83,7 @@ async def push(
                     Selector(client, partition, source, subscriptions),
                     outbox,
                     dispatcher.offer,
+                    metrics,
                 ),
                 ConsumerMetrics(registry, group.name),
             )

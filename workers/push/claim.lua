@@ -2,7 +2,8 @@
 --
 -- KEYS  1 due  2 queue  see enqueue.lua
 --       3 tries    hash    call -> 'attempts first-ms token' of its first message: how many attempts
---                          were begun, when the first one was, and the newest attempt
+--                          were begun, when the first one was, and the newest attempt. After a message
+--                          that was given up, first-ms is still that of its first attempt
 --       4 history  stream  attempts that were begun, and how they ended
 -- ARGV  1 call   2 lifetime of the claim (ms)   3 worker   4 entries that the history keeps
 --       5 lifetime of the keys (s)

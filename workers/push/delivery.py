@@ -3,6 +3,7 @@
 An attempt ends in a `Result`. `decide` returns the next step:
 
     Delivered   the next message of the call is due
+    Skipped     the adapter does not send such a message; the next one is due
     Retry       the same message is due again, after a pause
     Dead        the message becomes a dead letter, and the next message of the call is due
     Gone        the endpoint is disabled; the message waits until it is enabled
@@ -31,12 +32,14 @@ class Result:
         status: of the response; None if there was none.
         reason: a slug, if there was no response, or if it is not accepted: `timeout`, `dns`,
             `address-refused`, `connect-refused`, `connect-failed`, `tls`, `connection-lost`,
-            `malformed-response`, `invalid-url`, `redirect`, `status`, `internal-error`; of
+            `malformed-response`, `invalid-url`, `redirect`, `status`, `not-sent`,
+            `internal-error`; of
             Salesforce, `unknown-role` and `no-words`; of Kafka, `unknown-topic`, `too-large` and
             `broker-error`.
         retry_after_s: the pause that the endpoint asks for.
         is_final: whether the adapter knows that no other attempt can succeed.
-        is_done: whether the message was accepted without a status, or needs not to be sent.
+        is_done: whether the message was accepted without a status.
+        is_skipped: whether the adapter does not send such messages.
     """
 
     status: int | None = None
@@ -44,12 +47,18 @@ class Result:
     retry_after_s: float | None = None
     is_final: bool = False
     is_done: bool = False
+    is_skipped: bool = False
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the endpoint has accepted the message, or does not need it."""
+        """Whether the endpoint has accepted the message."""
         accepted = self.status is not None and self.status in _OK and not self.reason
         return accepted or self.is_done
+
+    @property
+    def is_about_message(self) -> bool:
+        """Whether the message can't be sent to any endpoint: the endpoint has not failed."""
+        return self.is_final and self.status is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,11 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """The message is not sent, and is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
     """The message is due again after `pause_s` seconds."""
 
@@ -90,7 +104,7 @@ class Gone:
     """The endpoint does not exist any longer, and says so."""
 
 
-type Step = Delivered | Retry | Dead | Gone
+type Step = Delivered | Skipped | Retry | Dead | Gone
 
 
 def decide(result: Result, attempts: int, age_s: float, policy: Policy, random: float) -> Step:
@@ -103,6 +117,8 @@ def decide(result: Result, attempts: int, age_s: float, policy: Policy, random: 
         policy: when to give up.
         random: from 0 to 1, spreads the pauses.
     """
+    if result.is_skipped:
+        return Skipped()
     if result.is_accepted:
         return Delivered()
     if result.status == _GONE:

@@ -18,9 +18,9 @@ from typing import Any, Final
 from gateway.errors import PublishError
 from workers.push import delivery
 from workers.push.adapter import Adapter
-from workers.push.delivery import Dead, Delivered, Gone, Policy, Result, Retry, Step
+from workers.push.delivery import Dead, Delivered, Gone, Policy, Result, Retry, Skipped, Step
 from workers.push.endpoints import EndpointStates
-from workers.push.metrics import Metrics
+from workers.push.metrics import Metrics, log_dead
 from workers.push.outbox import Claim, DueCall, End, Outbox
 
 _log = logging.getLogger("workers.push")
@@ -206,6 +206,7 @@ class Dispatcher:
             return False
         # Suspended, or slow to get the reply: the claim may expire before the attempt ends.
         if time.monotonic() - before_s > _MARGIN_S / 2:
+            await self._finish(call, claim, Retry(0.0), Result(reason="not-sent"), 0.0)
             return False
         begun_s = time.monotonic()
         result = await self._attempt(call, claim)
@@ -213,12 +214,19 @@ class Dispatcher:
         step = delivery.decide(
             result, claim.attempt, claim.age_s + took_s, self._policy, self._random.random()
         )
+        waiting = await self._finish(call, claim, step, result, took_s)
+        await self._note(call, step, result, claim)
+        return waiting > 0 and isinstance(step, Delivered | Skipped | Dead)
+
+    async def _finish(
+        self, call: DueCall, claim: Claim, step: Step, result: Result, took_s: float
+    ) -> int:
+        """End an attempt; return how many messages of the call wait, 0 if its claim has expired."""
         end = _end(step, result, round(took_s * 1000))
         left = await self._outbox.finish(call, claim.token, end)
         counted = end if left.is_mine else end._replace(step="expired")
         self._count(call.subscription, counted, took_s)
-        await self._note(call, step, claim)
-        return left.waiting > 0 and isinstance(step, Delivered | Dead)
+        return left.waiting
 
     async def _attempt(self, call: DueCall, claim: Claim) -> Result:
         try:
@@ -235,23 +243,21 @@ class Dispatcher:
         name = type(error).__name__
         _log.error("push-failed subscription=%s error=%s", call.subscription, name)
 
-    async def _note(self, call: DueCall, step: Step, claim: Claim) -> None:
+    async def _note(self, call: DueCall, step: Step, result: Result, claim: Claim) -> None:
         """Record what the attempt says about the endpoint."""
         subscription = call.subscription
         match step:
             case Delivered():
                 await self._states.note_delivered(subscription)
+            case Skipped():
+                pass
             case Gone():
                 await self._disable(subscription, "gone")
             case Retry() | Dead():
                 if isinstance(step, Dead):
-                    _log.error(
-                        "push-dead subscription=%s partition=%d message=%s reason=%s",
-                        subscription,
-                        call.partition,
-                        claim.message.id,
-                        step.reason,
-                    )
+                    log_dead(subscription, call.partition, claim.message, step.reason)
+                if result.is_about_message:
+                    return
                 state = await self._states.note_failed(subscription)
                 now_ms = round(time.time() * 1000)
                 if delivery.is_to_be_disabled(state.failing_since, now_ms, self._policy):
@@ -265,7 +271,7 @@ class Dispatcher:
     def _count(self, subscription: str, end: End, took_s: float) -> None:
         self._metrics.attempts_total.labels(subscription, end.step).inc()
         self._metrics.attempt_seconds.labels(subscription).observe(took_s)
-        if end.reason:
+        if end.reason and end.step != "skipped":
             self._metrics.failures_total.labels(subscription, end.reason).inc()
 
 
@@ -274,6 +280,8 @@ def _end(step: Step, result: Result, took_ms: int) -> End:
     match step:
         case Delivered():
             return about._replace(step="delivered")
+        case Skipped():
+            return about._replace(step="skipped")
         case Retry(pause_s):
             return about._replace(step="retry", pause_s=pause_s)
         case Dead(reason):

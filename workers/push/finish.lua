@@ -2,7 +2,7 @@
 --
 -- KEYS  1 due  2 queue  3 tries  4 history  see claim.lua
 --       5 dead     stream  messages that were given up
--- ARGV  1 call   2 token   3 step: delivered, retry, dead or gone   4 pause (ms)   5 status, or ''
+-- ARGV  1 call   2 token   3 step: see delivery.py   4 pause (ms)   5 status, or ''
 --       6 reason, or ''   7 duration (ms)   8 why the message is dead, or ''
 --       9 entries that the history keeps   10 most dead letters   11 lifetime of the keys (s)
 --
@@ -38,7 +38,11 @@ if ARGV[3] == 'retry' then
   due_ms = now_ms + ARGV[4]
   redis.call('HSET', KEYS[3], ARGV[1], attempts .. ' ' .. first_ms .. ' -')
 else
-  redis.call('HDEL', KEYS[3], ARGV[1]) -- a message that waits for its endpoint starts over
+  if ARGV[8] == 'budget' or ARGV[3] == 'skipped' then -- nothing was accepted since the first attempt
+    redis.call('HSET', KEYS[3], ARGV[1], '0 ' .. first_ms .. ' -')
+  else
+    redis.call('HDEL', KEYS[3], ARGV[1]) -- a message that waits for its endpoint starts over
+  end
   local message = ARGV[3] ~= 'gone' and redis.call('LPOP', KEYS[2])
   if ARGV[3] == 'dead' and message then
     redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[10], '*', 'call_id', ARGV[1], 'message', message,

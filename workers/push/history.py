@@ -23,8 +23,9 @@ class Attempt(NamedTuple):
         call_id: the call.
         number: 1 for the first attempt to deliver the message.
         worker: who made it.
-        step: what followed: `delivered`, `retry`, `dead`, `gone`; empty if the attempt has no end:
-            it is being made, or its worker crashed. Then the endpoint may have the message.
+        step: what followed: `delivered`, `skipped`, `retry`, `dead`, `gone`; empty if the attempt
+            has no end: it is being made, or its worker crashed. Then the endpoint may have the
+            message.
         status: of the response, or empty.
         reason: why it failed, or empty.
         took_ms: its duration.

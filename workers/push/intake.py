@@ -14,9 +14,11 @@ from workers.consumer import Append, Group, Identity, Received
 from workers.push import messages
 from workers.push.calls import Calls, CallState
 from workers.push.messages import CALL_ENDED, Message
+from workers.push.metrics import Metrics, log_dead
 from workers.push.outbox import DueCall, Outbox
 from workers.push.subscriptions import Subscription
 
+_FULL: Final = "queue-full"
 _DELTA: Final = "transcript.delta"
 # The streams that contain the calls' own events, and the suffixes of the calls' streams.
 _OF_CALLS: Final = {"events": "", "redacted": "redacted"}
@@ -117,6 +119,7 @@ class Intake:
         selector: makes the messages.
         outbox: where they wait.
         added: called with the calls after messages were added.
+        metrics: counts the messages that could not be added.
     """
 
     def __init__(
@@ -126,12 +129,14 @@ class Intake:
         selector: Selector,
         outbox: Outbox,
         added: Callable[[Iterable[DueCall]], None],
+        metrics: Metrics,
     ) -> None:
         self._partition = partition
         self._source = source
         self._selector = selector
         self._outbox = outbox
         self._added = added
+        self._metrics = metrics
 
     async def handle(self, received: Received) -> Sequence[Append]:
         """Add the messages of an event; see `Handler`."""
@@ -141,7 +146,11 @@ class Intake:
             event = received.event
             parts = event.call_id, event.id, *Identity.of(received.fields)  # see `families.py`
             identity = " ".join(map(str, parts))
-            await self._outbox.enqueue(self._partition, self._source, identity, found)
+            done = await self._outbox.enqueue(self._partition, self._source, identity, found)
+            for subscription, message in done.full:
+                self._metrics.attempts_total.labels(subscription, "dead").inc()
+                self._metrics.failures_total.labels(subscription, _FULL).inc()
+                log_dead(subscription, self._partition, message, _FULL)
             self._added(DueCall(self._partition, name, each.call_id) for name, each in found)
         return ()
 

@@ -1,6 +1,12 @@
-"""The metrics of the worker `push`."""
+"""The metrics of the worker `push`, and its log line of dead letters."""
+
+import logging
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from workers.push.messages import Message
+
+_log = logging.getLogger("workers.push")
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -14,8 +20,9 @@ class Metrics:
 
         self.attempts_total = counter(
             "push_attempts_total",
-            "Attempts to deliver a message, by what followed: delivered, retry, dead (a dead "
-            "letter), gone (the endpoint was disabled), expired (another attempt had begun).",
+            "Attempts to deliver a message, by what followed: delivered, skipped (the adapter does "
+            "not send such messages), retry, dead (a dead letter; of a full queue, too), gone (the "
+            "endpoint was disabled), expired (another attempt had begun).",
             "subscription",
             "step",
         )
@@ -64,3 +71,14 @@ class Metrics:
         self.errors_total = counter(
             "push_errors_total", "Failed Redis operations, by reason.", "reason"
         )
+
+
+def log_dead(subscription: str, partition: int, message: Message, reason: str) -> None:
+    """Report that a message became a dead letter."""
+    _log.error(
+        "push-dead subscription=%s partition=%d message=%s reason=%s",
+        subscription,
+        partition,
+        message.id,
+        reason,
+    )

@@ -6,7 +6,6 @@
     cs:{pNN}:push:history:<subscription>        stream  attempts: begun, and how they ended
     cs:{pNN}:push:dead:<subscription>           stream  messages that were given up
     cs:{pNN}:push:seen:<source>                 zset    the newest events whose messages were added
-    cs:{pNN}:push:names                         set     subscriptions with such keys
 
 A worker claims a call: only it may try the call's first message until the claim expires. So
 messages of a call are delivered one after another, whichever workers run, and a claim of a worker
@@ -55,6 +54,18 @@ class Limits:
     calls: int = 2000
 
 
+class Enqueued(NamedTuple):
+    """What became of the messages of an event.
+
+    Attributes:
+        added: how many queues got one.
+        full: those that became dead letters, each with its subscription's id: too many wait.
+    """
+
+    added: int
+    full: list[tuple[str, Message]]
+
+
 class DueCall(NamedTuple):
     """A call with a message that may be tried."""
 
@@ -69,7 +80,7 @@ class Claim(NamedTuple):
     Attributes:
         token: identifies the attempt: its id in the history.
         attempt: its number, from 1.
-        age_s: since the first attempt to deliver the message.
+        age_s: since the first attempt to deliver the message, or one before it that was given up.
         message: the message.
     """
 
@@ -83,7 +94,7 @@ class End(NamedTuple):
     """How an attempt ended, and what follows.
 
     Attributes:
-        step: `delivered`, `retry`, `dead` or `gone`.
+        step: `delivered`, `skipped`, `retry`, `dead` or `gone`.
         took_ms: duration of the attempt.
         status: of the response.
         reason: why it failed.
@@ -117,11 +128,6 @@ def key(partition: int, name: str, subscription: str, call_id: str = "") -> str:
     return partition_key(partition, f"push:{name}:{subscription}{call}")
 
 
-def names_key(partition: int) -> str:
-    """Return the key of the subscriptions that have keys in a partition."""
-    return partition_key(partition, "push:names")
-
-
 class Outbox:
     """The queues of all subscriptions.
 
@@ -140,8 +146,8 @@ class Outbox:
 
     async def enqueue(
         self, partition: int, source: str, event: str, messages: Sequence[tuple[str, Message]]
-    ) -> int:
-        """Add the messages of one event; return how many queues got one.
+    ) -> Enqueued:
+        """Add the messages of one event.
 
         Args:
             partition: the partition of the calls.
@@ -150,7 +156,7 @@ class Outbox:
                 if they are to be added again.
             messages: each with the id of its subscription.
         """
-        keys = [key(partition, "seen", source), names_key(partition)]
+        keys = [key(partition, "seen", source)]
         values: list[str | int] = []
         for subscription, message in messages:
             keys += [
@@ -158,10 +164,11 @@ class Outbox:
                 key(partition, "queue", subscription, message.call_id),
                 key(partition, "dead", subscription),
             ]
-            values += [subscription, message.call_id, _encode(message).decode()]
+            values += [message.call_id, _encode(message).decode()]
         kept = self._limits
         bounds = kept.keep_s, kept.queue, kept.calls, kept.dead
-        return int(await self._eval(_ENQUEUE, keys, event, *bounds, *values))
+        added, full = await self._eval(_ENQUEUE, keys, event, *bounds, *values)
+        return Enqueued(added, [messages[position - 1] for position in full])
 
     async def due(self, partitions: Sequence[int], room: dict[str, int]) -> list[DueCall]:
         """Return calls with messages that may be tried now.

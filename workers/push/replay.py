@@ -52,7 +52,7 @@ async def from_events(
                 if call_id is None or received.event.call_id == call_id:
                     found = await selector.messages(received)
                     if found:
-                        count += await outbox.enqueue(partition, source, "", found)
+                        count += (await outbox.enqueue(partition, source, "", found)).added
     return count
 
 
@@ -82,9 +82,8 @@ async def from_dead_letters(
     count = 0
     letters = [each async for each in history.dead_messages(client, partition, subscription)]
     for letter in letters:
-        count += await outbox.enqueue(
-            partition, letter.message.source, "", [(subscription, letter.message)]
-        )
+        found = [(subscription, letter.message)]
+        count += (await outbox.enqueue(partition, letter.message.source, "", found)).added
         moved.append(letter.id)
         if len(moved) >= _BATCH:
             await history.drop_dead(client, partition, subscription, moved)

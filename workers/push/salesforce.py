@@ -44,7 +44,7 @@ class SalesforceAdapter:
     async def deliver(self, message: Message, attempt: int) -> Result:
         """Create an entry; see `Adapter`. Its id is the message's, in each attempt."""
         if message.type == TEST:
-            return Result(reason="no-words", is_done=True)
+            return Result(reason="no-words", is_skipped=True)
         body = msgspec.json.decode(message.body)
         entry = entry_of(message.id, body)
         if isinstance(entry, Result):
@@ -88,7 +88,7 @@ def entry_of(message_id: str, body: dict[str, Any]) -> dict[str, Any] | Result:
     if sender is None:
         return Result(reason="unknown-role", is_final=True)
     if not final["text"].strip():
-        return Result(reason="no-words", is_done=True)
+        return Result(reason="no-words", is_skipped=True)
     zero_ms = _zero_ms(body)
     return {
         "participantId": f"{call_key(body)}{sender}",

@@ -12,6 +12,7 @@ from workers.push.delivery import (
     Policy,
     Result,
     Retry,
+    Skipped,
     decide,
     is_to_be_disabled,
     pause_after,
@@ -24,6 +25,8 @@ _POLICY = Policy(budget_s=100, disable_after_s=1000)
     ("result", "step"),
     [
         (Result(200), Delivered()),
+        (Result(is_done=True), Delivered()),
+        (Result(reason="no-words", is_skipped=True), Skipped()),
         (Result(204), Delivered()),
         (Result(299), Delivered()),
         (Result(410, "status"), Gone()),

@@ -7,12 +7,14 @@ import pytest
 
 from gateway.errors import PublishError
 from gateway.redis_client.client import RedisClient, create_client
-from workers.push.erasure import erase
+from workers.governance.redis_calls import RedisCalls
+from workers.push.delivery import Policy
 from workers.push.history import attempts, dead_messages
 from workers.push.messages import Message, message_id
 from workers.push.outbox import DueCall, End, Finished, Limits, Outbox
 
 _CALL = DueCall(3, "crm", "CA1")
+_ERASED_PARTITIONS = 17  # with these, CA1 is in partition 3
 _DELIVERED = End("delivered", 5, 200)
 
 
@@ -34,7 +36,10 @@ def outbox(client: RedisClient) -> Outbox:
 
 async def add(outbox: Outbox, n: int, call: str = "CA1", *, event: str | None = None) -> int:
     found = [("crm", message(n, call))]
-    return await outbox.enqueue(3, "events", f"{n}-0" if event is None else event, found)
+    identity = f"{call} {n}-0" if event is None else event
+    done = await outbox.enqueue(3, "events", identity, found)
+    assert done.full in ([], found)
+    return done.added
 
 
 async def test_event_that_is_handled_again_adds_nothing(outbox: Outbox) -> None:
@@ -87,6 +92,27 @@ async def test_claim_of_a_crashed_worker_expires_and_its_attempt_has_no_end(
     assert (third.attempt, third.age_s) == (1, 0)
 
 
+@pytest.mark.parametrize(("why", "is_kept"), [("budget", True), ("refused", False)])
+async def test_message_behind_one_that_was_given_up_gets_one_attempt(
+    client: RedisClient, outbox: Outbox, why: str, is_kept: bool
+) -> None:
+    """Each message had a budget of its own, so the last of n messages came after n times 6 h."""
+    for n in (1, 2, 3):
+        await add(outbox, n)
+    claim = await outbox.claim(_CALL, 60)
+    assert claim
+    await client.hset("cs:{p03}:push:tries:crm", "CA1", f"20 1 {claim.token}")
+    await outbox.finish(_CALL, claim.token, End("dead", 1, 500, "status", dead=why))
+    second = await outbox.claim(_CALL, 60)
+    assert second
+    assert (second.message, second.attempt) == (message(2), 1)
+    assert (second.age_s > Policy().budget_s) is is_kept
+    await outbox.finish(_CALL, second.token, _DELIVERED)
+    third = await outbox.claim(_CALL, 60)
+    assert third
+    assert third.age_s < Policy().budget_s
+
+
 async def test_end_that_is_written_twice_counts_once(client: RedisClient, outbox: Outbox) -> None:
     """A reply is lost, and the command is repeated."""
     for n in (1, 2):
@@ -110,8 +136,11 @@ async def test_full_queues_become_dead_letters(client: RedisClient, outbox: Outb
         ("msg_4", "queue-full"),
         ("msg_6", "queue-full"),
     ]
+    assert (await outbox.enqueue(3, "events", "CA3 7-0", [("crm", message(7, "CA3"))])).full == [
+        ("crm", message(7, "CA3"))
+    ]
     assert await add(outbox, 6, "CA3") == 0
-    assert len([each async for each in dead_messages(client, 3, "crm")]) == 2  # once
+    assert len([each async for each in dead_messages(client, 3, "crm")]) == 3  # once
 
 
 async def test_every_key_expires(client: RedisClient, outbox: Outbox) -> None:
@@ -129,7 +158,6 @@ async def test_every_key_expires(client: RedisClient, outbox: Outbox) -> None:
         "dead:crm",
         "queue:crm:CA1",
         "seen:events",
-        "names",
     ]
     for name in names:
         assert 0 < await client.ttl(f"cs:{{p03}}:push:{name}") <= 604_800, name
@@ -151,7 +179,8 @@ async def test_nothing_of_an_erased_call_is_sent_or_kept(
     await client.hset("cs:{p03}:erased", "CA1", "{}")
     assert await outbox.claim(_CALL, 60) is None
     assert await add(outbox, 2, event="") == 0
-    assert not await client.exists("cs:{p03}:push:queue:crm:CA1")
+    assert await add(outbox, 3) == 0
+    assert not await client.exists("cs:{p03}:push:queue:crm:CA1", "cs:{p03}:push:seen:events")
     assert await outbox.due([3], {"crm": 5}) == [DueCall(3, "crm", "CA2")]
     assert await outbox.claim(DueCall(3, "crm", "CA2"), 60)
 
@@ -176,8 +205,10 @@ async def test_erasure_leaves_nothing_of_the_call_and_all_of_others(
         assert claim
         end = End("dead", 1, 500, "status", dead="budget")
         await outbox.finish(_CALL._replace(call_id=call), claim.token, end)
-    assert await erase(client, 3, "CA1") == 2 + 2 + 2  # waiting, dead letters, the attempt
-    assert await erase(client, 3, "CA1") == 0
+    calls = RedisCalls(client, _ERASED_PARTITIONS)
+    # The queue, its members of `due` and `tries`, four of `seen`, dead letters, the attempt.
+    assert await calls.erase(["CA1"]) == 1 + 2 + 4 + 2 + 2
+    assert await calls.erase(["CA1"]) == 0
     assert await outbox.claim(_CALL, 60) is None
     assert {each.message.call_id async for each in dead_messages(client, 3, "crm")} == {"CA2"}
     assert {each.call_id for each in await attempts(client, 3, "crm")} == {"CA2"}

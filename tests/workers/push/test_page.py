@@ -30,7 +30,6 @@ from tests.workers.push.pushing import (
 from tests.workers.push.receiver import receiving, status
 from workers.push import replay
 from workers.push.endpoints import EndpointStates
-from workers.push.erasure import erase
 from workers.push.outbox import Limits, Outbox
 from workers.push.subscriptions import SOURCES, Subscription, Text
 
@@ -123,7 +122,7 @@ async def test_user_of_push_has_all_permissions_it_needs(
 
 
 async def _use_everything(url: str, limited: str, folder: Path) -> None:
-    """Deliver, fail, give up, disable, look, replay and erase."""
+    """Deliver, fail, give up, disable, look and replay."""
     types = ["transcript.final", "call.ended", "assist.alert", "assist.wrapup"]
     async with receiving() as healthy, receiving(status(500)) as failing:
         path = write_file(
@@ -160,7 +159,6 @@ async def _use_everything(url: str, limited: str, folder: Path) -> None:
             for each in range(PARTITIONS):
                 await replay.from_dead_letters(client, outbox, "bad", each)
                 await outbox.restart(each, "bad")
-                await erase(client, each, "CA1")
             states = EndpointStates(client, ["bad"])
             await states.read()
             await states.enable("bad")

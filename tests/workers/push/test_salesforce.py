@@ -16,10 +16,13 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from prometheus_client import CollectorRegistry
 
 from common.settings import SettingsError
+from gateway.redis_client.client import create_client
 from tests.workers.push.pushing import dead, final, running, settled, started, write, write_file
 from workers.push.delivery import Result
+from workers.push.endpoints import EndpointStates
 from workers.push.salesforce import entry_of
 from workers.push.subscriptions import read_endpoints
 
@@ -175,11 +178,35 @@ async def test_finals_become_entries_of_the_call(
         ("retry", "429", "status"),
         ("delivered", "202", ""),
         ("delivered", "202", ""),
-        ("delivered", "", "no-words"),
+        ("skipped", "", "no-words"),
         ("dead", "", "unknown-role"),
         ("delivered", "202", ""),
     ]
     assert [each.reason for each in letters] == ["refused"]
+
+
+async def test_messages_that_are_not_sent_say_nothing_about_the_endpoint(
+    redis_url: str, tmp_path: Path, private_key: rsa.RSAPrivateKey
+) -> None:
+    """They ended the time for which an endpoint fails, or began it."""
+    (tmp_path / "key.pem").write_bytes(pem(private_key))
+    async with salesforce(private_key) as fake:
+        path = write_file(tmp_path, {"sf": subscription(fake.url)})
+        registry = CollectorRegistry()
+        async with contextlib.aclosing(create_client(redis_url)) as client:
+            # An endpoint that fails after this time is disabled.
+            await client.hset("cs:push:endpoint:sf", "failing_since", "1")
+            async with running(redis_url, path, registry=registry):
+                await write(client, final("CA1", 2, "", role="agent"))
+                await write(client, final("CA1", 3, "hm", role="mix"))
+                await settled(client, "sf", 2)
+            (state,) = (await EndpointStates(client, ["sf"]).read()).values()
+    assert (state.failing_since, state.delivered, state.disabled) == (1, None, None)
+    assert fake.entries == []
+    labels = {"subscription": "sf", "step": "skipped"}
+    assert registry.get_sample_value("callscribe_push_attempts_total", labels) == 1
+    labels = {"subscription": "sf", "reason": "no-words"}
+    assert registry.get_sample_value("callscribe_push_failures_total", labels) is None
 
 
 async def test_key_that_is_not_registered_is_refused_and_retried(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.workers.push.pushing import (
     write_file,
 )
 from tests.workers.push.receiver import accept, first, hang, raw_server, receiving, status
+from workers.push.outbox import Claim, DueCall, Limits, Outbox
 
 _PARTITION = partition_of("CA1", PARTITIONS)
 _ALL = ["transcript.final", "transcript.gap", "call.ended", "assist.alert", "assist.wrapup"]
@@ -190,6 +192,71 @@ async def test_message_becomes_a_dead_letter_after_the_budget_and_the_next_one_i
     assert "first" not in repr(letters[0])
     assert [each.step for each in tried][-2:] == ["dead", "delivered"]
     assert letters[0].attempts == len(tried) - 1
+
+
+async def test_message_for_a_full_queue_is_reported(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("workers.push.assembly.limits", lambda _: Limits(queue=1))
+    registry = CollectorRegistry()
+
+    def count(name: str, **labels: str) -> float | None:
+        labels |= {"subscription": "crm"}
+        return registry.get_sample_value(f"callscribe_push_{name}_total", labels)
+
+    async with receiving(hang) as receiver:
+        path = write_file(tmp_path, {"crm": {"url": receiver.url}})
+        async with running(redis_url, path, registry=registry) as client:
+            for n in (2, 3):
+                await write(client, final("CA1", n, text="canary"))
+            await eventually(lambda: count("attempts", step="dead") == 1)
+            (letter,) = await dead(client, "crm")
+    assert (letter.reason, letter.attempts) == ("queue-full", 0)
+    assert count("failures", reason="queue-full") == 1
+    assert f"push-dead subscription=crm partition={_PARTITION} message={letter.message.id} " in (
+        caplog.text
+    )
+    assert "canary" not in caplog.text
+
+
+async def test_attempt_that_begins_too_late_is_not_made_and_has_an_end(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was suspended left an attempt that looked unfinished, and a delay of 11 s."""
+    clock = Clock()
+    claim = Outbox.claim
+
+    async def suspended(self: Outbox, call: DueCall, lifetime_s: float) -> Claim | None:
+        found = await claim(self, call, lifetime_s)
+        clock.ahead_s = 10.0  # the first time
+        return found
+
+    monkeypatch.setattr("workers.push.dispatcher.time", clock)
+    monkeypatch.setattr(Outbox, "claim", suspended)
+    async with receiving() as receiver:
+        path = write_file(tmp_path, {"crm": {"url": receiver.url}})
+        async with running(redis_url, path) as client:
+            await write(client, final("CA1", 2))
+            late, made = await settled(client, "crm", 2)
+            state = await client.hgetall("cs:push:endpoint:crm")
+    assert (late.step, late.reason) == ("retry", "not-sent")
+    assert (made.step, made.number) == ("delivered", 2)
+    assert made.begun_ms - late.begun_ms < 5000
+    assert [each.attempt for each in receiver.requests] == [2]
+    assert b"failing_since" not in state
+
+
+class Clock:
+    """The module `time`, some seconds ahead."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+    def time(self) -> float:
+        return time.time()
 
 
 async def test_retry_after_is_respected(redis_url: str, tmp_path: Path) -> None:
