@@ -33,7 +33,8 @@ class Group:
         source: suffix of the partitions' streams that it reads.
         suffix: of the derived streams that it writes; empty if it writes none.
         partitions: as GATEWAY_PARTITIONS.
-        start: the position of a group that is new to a partition: "0" is the oldest entry.
+        start: the position of a group that is new to a partition: "0" is the oldest entry, "now"
+            is a minute ago, by the clock of the partition's server.
         lease_s: how long a worker that crashed keeps its partitions.
         retention_s: how long a call's derived events are kept after the last one.
         kept: length and age in seconds that the derived stream of a partition keeps.

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -58,21 +57,20 @@ async def push(
     subscriptions = [each.subscription for each in endpoints]
     outbox = Outbox(client, limits(settings), shared.id)
     async with _adapters(settings, endpoints) as adapters:
+        states = EndpointStates(client, [each.id for each in subscriptions])
         dispatcher = Dispatcher(
             outbox,
             adapters,
-            EndpointStates(client, [each.id for each in subscriptions]),
+            states,
             metrics,
             partitions=shared.partitions,
             timeout_s=settings.timeout_s,
             concurrency=settings.concurrency,
             policy=settings.policy,
         )
-        # A group that is new to this Redis begins with the events from now on.
-        start = f"{int(time.time() * 1000) - 1}-0"
 
         def consumer(source: str) -> Consumer:
-            group = intake.group(source, shared.partitions, shared.takeover_s, start)
+            group = intake.group(source, shared.partitions, shared.takeover_s)
             return Consumer(
                 client,
                 group,
@@ -80,7 +78,7 @@ async def push(
                 lambda partition: Intake(
                     partition,
                     source,
-                    Selector(client, partition, source, subscriptions),
+                    Selector(client, partition, source, subscriptions, states.since),
                     outbox,
                     dispatcher.offer,
                     metrics,

@@ -110,6 +110,7 @@ class Dispatcher:
     async def _read_states_forever(self) -> None:
         while True:
             try:
+                await self._states.since()  # before a new subscription has any other state
                 for subscription, state in (await self._states.read()).items():
                     self._metrics.disabled.labels(subscription).set(state.disabled is not None)
                 self._states_known.set()

@@ -1,6 +1,7 @@
 """Which endpoints are disabled: one state per subscription, shared by all workers.
 
-    cs:push:endpoint:<subscription>   hash  failing_since, disabled, delivered (Unix ms), why
+    cs:push:endpoint:<subscription>   hash  failing_since, disabled, delivered (Unix ms), why,
+                                            since: from when it gets events (Unix ms)
 
 An endpoint that fails for `disable_after_s` without a success is disabled, and one that responds
 with 410 at once. Then its messages wait, until an operator enables it (`./run push enable`).
@@ -15,6 +16,18 @@ from gateway.redis_client.commands import Command, drop_connections, exchange, e
 from gateway.redis_client.errors import classify
 
 _TIMEOUT_S: Final = 5.0
+_STARTING_MS: Final = 60_000  # as in acquire.lua; the clocks of a cluster's nodes differ by less
+# A subscription that has delivered or failed was there before `since` was.
+_SINCE: Final = """
+local since = redis.call('HGET', KEYS[1], 'since')
+if not since then
+  local is_known = #redis.call('HGETALL', KEYS[1]) > 0
+  local now_ms = redis.call('TIME')[1] * 1000
+  since = string.format('%.0f', is_known and 0 or now_ms - ARGV[1])
+  redis.call('HSET', KEYS[1], 'since', since)
+end
+return since
+"""
 _DELIVERED_EVERY_MS: Final = 5000  # how exactly the time of the last delivery is stored
 
 
@@ -41,6 +54,7 @@ class EndpointStates:
         self._client = client
         self._subscriptions = list(subscriptions)
         self._states = dict.fromkeys(self._subscriptions, EndpointState())
+        self._since: dict[str, int] = {}
 
     def __getitem__(self, subscription: str) -> EndpointState:
         """Return a state as it was when it was read last."""
@@ -56,6 +70,14 @@ class EndpointStates:
                 raise classify(reply)
             self._states[subscription] = _state(reply)
         return self._states
+
+    async def since(self) -> Mapping[str, int]:
+        """Return from when each subscription gets events, in Unix ms: about when it was new."""
+        for each in self._subscriptions:
+            if each not in self._since:
+                reply = await self._execute("EVAL", _SINCE, 1, _key(each), _STARTING_MS)
+                self._since[each] = int(reply)
+        return self._since
 
     async def note_delivered(self, subscription: str) -> None:
         """Record a success."""

@@ -5,7 +5,7 @@ messages are added before its position is committed. If a worker crashes in betw
 handled again, and the outbox skips it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.redis_client.client import RedisClient
@@ -32,6 +32,8 @@ class Selector:
         partition: the partition.
         source: the stream.
         subscriptions: who may get messages; those that do not read the stream are left out.
+        since: returns the Unix ms before which events are not for a subscription, by its id; None
+            if there is no such time.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Selector:
         partition: int,
         source: str,
         subscriptions: Iterable[Subscription],
+        since: Callable[[], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
         self._source = source
+        self._since = since
         self._subscriptions = [each for each in subscriptions if each.reads(source)]
         is_of_calls = source in _OF_CALLS
         self._calls = Calls(client, partition, _OF_CALLS[source]) if is_of_calls else None
@@ -55,22 +59,30 @@ class Selector:
         kind = received.fields.get("type", "")
         if kind == _DELTA:
             return []
+        event = received.event
         if self._calls:
             state = await self._calls.apply(received.fields)
-            return self._of_call_event(received.event, kind, state)
+            return self._of_call_event(event, kind, state, await self._present(event))
         route = received.fields.get("route", "")
         return [
-            (each.id, self._message(received.event, kind, each, route))
-            for each in self._subscriptions
-            if each.wants(kind, received.event.tenant, route)
+            (each.id, self._message(event, kind, each, route))
+            for each in await self._present(event)
+            if each.wants(kind, event.tenant, route)
         ]
 
+    async def _present(self, event: AnyEvent) -> list[Subscription]:
+        """Return the subscriptions that were there when an event was written."""
+        if self._since is None:
+            return self._subscriptions
+        since, written_ms = await self._since(), int(event.id.partition("-")[0])
+        return [each for each in self._subscriptions if written_ms >= since[each.id]]
+
     def _of_call_event(
-        self, event: AnyEvent, kind: str, state: CallState
+        self, event: AnyEvent, kind: str, state: CallState, present: Iterable[Subscription]
     ) -> list[tuple[str, Message]]:
         route = state.routes.get(event.stream_id)
         found = []
-        for each in self._subscriptions:
+        for each in present:
             if each.wants(kind, event.tenant, route):
                 started_at = state.starts.get(event.stream_id) or None
                 found.append((each.id, self._message(event, kind, each, route, started_at)))
@@ -155,20 +167,19 @@ class Intake:
         return ()
 
 
-def group(source: str, partitions: int, lease_s: float, start: str) -> Group:
-    """Return the group of workers that read a stream.
+def group(source: str, partitions: int, lease_s: float) -> Group:
+    """Return the group of workers that read a stream; it begins with the events from now on.
 
     Args:
         source: the stream of the partitions.
         partitions: the number of partitions.
         lease_s: how long a worker that crashed keeps its share.
-        start: the position of a group that is new to a partition.
     """
     return Group(
         f"push-{source}",
         suffix="push:none",  # it writes none; the name is in what its Redis user may read
         partitions=partitions,
-        start=start,
+        start="now",
         lease_s=lease_s,
         source=source,
     )

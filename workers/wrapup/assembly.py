@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -20,8 +19,6 @@ from workers.wrapup.store import Store, group_name, suffix_of
 from workers.wrapup.worker import WrapupHandler
 
 _log = logging.getLogger("workers.wrapup")
-
-_CLOCK_MARGIN_MS: Final = 60_000  # by which this clock and that of Redis may differ
 
 type Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -74,7 +71,7 @@ def group_of(text: TextKind, shared: WorkerSettings) -> Group:
         suffix_of(text),
         source="events" if text is TextKind.RAW else "redacted",
         partitions=shared.partitions,
-        start=f"{round(time.time() * 1000) - _CLOCK_MARGIN_MS}-0",
+        start="now",
         lease_s=shared.takeover_s,
         retention_s=shared.retention_s,
     )

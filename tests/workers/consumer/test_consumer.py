@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -241,6 +242,20 @@ async def test_commit_is_written_once_and_only_by_the_owner(url: str, client: Re
     await second.release([taken])
     (again,) = await first.acquire([53])
     assert not again.is_takeover
+
+
+async def test_new_group_begins_now_by_the_clock_of_the_server(
+    url: str, client: RedisClient
+) -> None:
+    """A start by the worker's clock lost events, or began with old ones, where clocks differ."""
+    store = LeaseStore(client, replace(group_of(9), start="now"), "w1")
+    entry: Any = await client.xadd("cs:{p53}:events", {"n": "1"})
+    (lease,) = await store.acquire([53])
+    behind_ms = int(entry.split(b"-")[0]) - int(lease.position.partition("-")[0])
+    assert 50_000 < behind_ms <= 60_000
+    await store.release([lease])
+    (again,) = await store.acquire([53])
+    assert again.position == lease.position
 
 
 async def test_retry_is_done_once(redis_url: str) -> None:

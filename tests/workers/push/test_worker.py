@@ -32,6 +32,7 @@ from tests.workers.push.pushing import (
     write_file,
 )
 from tests.workers.push.receiver import accept, first, hang, raw_server, receiving, status
+from workers.push.endpoints import EndpointStates
 from workers.push.outbox import Claim, DueCall, Limits, Outbox
 
 _PARTITION = partition_of("CA1", PARTITIONS)
@@ -159,6 +160,26 @@ async def test_accepted_message_is_delivered_although_the_response_does_not_end(
             await write(client, final("CA1", 2))
             (tried,) = await settled(client, "crm", 1)
     assert (tried.step, tried.status) == ("delivered", "200")
+
+
+async def test_new_subscription_gets_no_events_from_before(redis_url: str, tmp_path: Path) -> None:
+    """It got up to a day of old calls where the group's position was old."""
+    async with receiving() as receiver, contextlib.aclosing(create_client(redis_url)) as client:
+        types = ["transcript.final", "assist.alert"]
+        path = write_file(tmp_path, {"new": {"url": receiver.url, "types": types}})
+        for group in ("push-events", "push-alerts"):
+            lease: Any = {"owner": "", "position": "0"}
+            await client.hset(f"cs:{{p{_PARTITION:02d}}}:consumer:{group}", mapping=lease)
+        for n, at_ms in ((2, 1_795_000_000_000), (3, None)):
+            for source, event in (("events", final("CA1", n)), ("alerts", alert("CA1", n))):
+                key = f"cs:{{p{_PARTITION:02d}}}:{source}"
+                await client.xadd(key, event, id="*" if at_ms is None else f"{at_ms}-0")  # type: ignore[arg-type]
+        async with running(redis_url, path):
+            await settled(client, "new", 2)
+        assert {each.message["data"]["n"] for each in receiver.requests} == {3}
+        # A subscription that has delivered before Callscribe noted the time gets them all.
+        await client.hdel("cs:push:endpoint:new", "since")
+        assert await EndpointStates(client, ["new"]).since() == {"new": 0}
 
 
 async def test_redirect_is_not_followed(redis_url: str, tmp_path: Path) -> None:
