@@ -6,7 +6,7 @@ from typing import Final
 
 from cli import events
 from gateway.redis_client.client import RedisClient
-from gateway.transcript.keys import encode_id, partition_of
+from gateway.transcript.keys import encode_id, keys_in
 from workers.client import read_event, reading
 from workers.client.events import AssistAlert
 from workers.client.ids import order
@@ -23,20 +23,19 @@ async def of_call(redis: RedisClient, call_id: str, *, wait_s: float) -> list[As
         call_id: the carrier's call id.
         wait_s: how long to wait for the worker to handle the call's last event.
     """
-    await _until_handled(redis, call_id, wait_s)
-    key = f"{events.call_key(call_id)}:alerts"
+    partition = await events.locate(redis, call_id)
+    key = keys_in(partition, encode_id(call_id)).call
+    await _until_handled(redis, key, Group("assist").lease_key(partition), wait_s)
     found = [
         read_event(entry.id, entry.fields)
-        async for page in reading.pages(redis, key)
+        async for page in reading.pages(redis, f"{key}:alerts")
         for entry in page
     ]
     return [each for each in found if isinstance(each, AssistAlert)]
 
 
-async def _until_handled(redis: RedisClient, call_id: str, wait_s: float) -> None:
-    last = await reading.last_id(redis, events.call_key(call_id))
-    partition = partition_of(encode_id(call_id), events.PARTITIONS)
-    lease = Group("assist").lease_key(partition)
+async def _until_handled(redis: RedisClient, key: str, lease: str, wait_s: float) -> None:
+    last = await reading.last_id(redis, key)
     deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         position = await redis.hget(lease, "position")

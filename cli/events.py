@@ -15,7 +15,9 @@ from common.settings import SettingsError
 from gateway.errors import PublishError
 from gateway.redis_client.check import check
 from gateway.redis_client.client import RedisClient, create_client
-from gateway.transcript.keys import call_keys, encode_id
+from gateway.transcript.keys import call_keys, encode_id, keys_in
+from workers.archive.reading import locate as locate_call
+from workers.archive.record import Text
 from workers.client import reading
 
 # The same setting as the gateway's.
@@ -60,8 +62,21 @@ async def require(redis_url: str) -> None:
 
 
 def call_key(call_id: str) -> str:
-    """Return the key of one call's stream, by the carrier's call id."""
+    """Return the key of the stream of a call that may not have begun, by the carrier's call id."""
     return call_keys(encode_id(call_id), PARTITIONS).call
+
+
+async def locate(client: RedisClient, call_id: str, text: Text = Text.RAW) -> int:
+    """Return the partition of a call, by the carrier's call id or a longer one.
+
+    See "Two calls with one id" in docs/events.md.
+    """
+    return await locate_call(client, encode_id(call_id), text, PARTITIONS)
+
+
+async def stored_key(client: RedisClient, call_id: str, text: Text = Text.RAW) -> str:
+    """Return the key of the stream of a call, as `locate` finds it."""
+    return keys_in(await locate(client, call_id, text), encode_id(call_id)).call
 
 
 async def follow(
@@ -110,7 +125,8 @@ async def history(client: RedisClient, call_id: str) -> list[Event]:
     """Return the events of a call so far, by the carrier's call id."""
     found: list[Event] = []
     position = "0"
-    while page := await reading.history(client, call_key(call_id), after=position):
+    key = await stored_key(client, call_id)
+    while page := await reading.history(client, key, after=position):
         found += [entry.fields for entry in page]
         position = page[-1].id
     return found
@@ -118,7 +134,8 @@ async def history(client: RedisClient, call_id: str) -> list[Event]:
 
 async def has_ended(client: RedisClient, call_id: str) -> bool:
     """Return whether the newest event of a call ends a stream."""
-    newest = await reading.last_id(client, call_key(call_id))
+    key = await stored_key(client, call_id)
+    newest = await reading.last_id(client, key)
     before = f"{int(newest.partition('-')[0]) - 1}" if newest != "0" else "0"
-    page = await reading.history(client, call_key(call_id), after=before)
+    page = await reading.history(client, key, after=before)
     return bool(page) and page[-1].fields["type"] == "stream.ended"

@@ -66,7 +66,7 @@ def export(
     """
     call = read_id(call_id)
     record, problems = running.run(_read(call, text, source, redis_url))
-    running.run(_note(redis_url, call, text))
+    running.run(note(redis_url, "call-exported", call, text))
     for problem in problems:
         typer.echo(f"incomplete: {problem}", err=True)
     content = FORMATS[file_format](record).encode()
@@ -91,10 +91,10 @@ async def _read(call_id: str, text: Text, source: Source | None, redis_url: str)
     return await _live(redis_url, call_id, text)
 
 
-async def _note(redis_url: str, call_id: str, text: Text) -> None:
-    """Append the export to the audit trail, if Redis is available and the user may."""
+async def note(redis_url: str, action: str, call_id: str, text: str) -> None:
+    """Append an action to the audit trail, if Redis is available and the user may."""
     who = actor()
-    entry = {"action": "call-exported", "who": who.name, "subject": who.subject, "text": text}
+    entry = {"action": action, "who": who.name, "subject": who.subject, "text": text}
     try:
         async with events.connect(redis_url) as redis:
             at = rfc3339_ms(time.time())

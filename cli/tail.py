@@ -44,7 +44,7 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
         status.print(
             f"Following {f'call {call_id}' if call_id else 'calls'}; Ctrl-C ends.", style="dim"
         )
-        if call_id and not await redis.exists(events.call_key(call_id)):
+        if call_id and not await redis.exists(await events.stored_key(redis, call_id)):
             status.print("The call has no events yet; waiting for it to begin.", style="dim")
         with TranscriptView(console, name_calls=call_id is None) as view:
             async for event in _followed(redis, call_id):
@@ -61,7 +61,11 @@ async def _tail(call_id: str | None, redis_url: str) -> None:
                     del calls[name]
 
 
-def _followed(redis: RedisClient, call_id: str | None) -> AsyncIterator[AnyEvent | Hole]:
+async def _followed(redis: RedisClient, call_id: str | None) -> AsyncIterator[AnyEvent | Hole]:
     if call_id is None:
-        return follow_all(redis, partitions=events.PARTITIONS)
-    return follow(redis, encode_id(call_id), partitions=events.PARTITIONS)
+        found = follow_all(redis, partitions=events.PARTITIONS)
+    else:
+        partition = await events.locate(redis, call_id)
+        found = follow(redis, encode_id(call_id), partition=partition)
+    async for each in found:
+        yield each

@@ -126,6 +126,11 @@ class TranscriptView:
         return row
 
 
+def printable(text: str) -> str:
+    """Return a text without characters that control a terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 @contextmanager
 def showing(console: Console, what: str) -> Iterator[None]:
     """Show a spinner while the body runs, or print one line if there is no terminal."""

@@ -8,13 +8,15 @@ from typing import Annotated, Final
 import msgspec
 import typer
 from rich.console import Console
-from rich.text import Text
+from rich.text import Text as Styled
 
 from cli import events, running
 from cli.errors import CommandError
+from cli.export import note
 from cli.json_output import AsJson, print_json
-from cli.view import showing
+from cli.view import printable, showing
 from gateway.redis_client.client import RedisClient
+from workers.archive.record import Text
 from workers.client import reading
 from workers.client.events import AssistWrapup, Citation, CitedSentence
 from workers.consumer import Group
@@ -35,16 +37,18 @@ def wrapup(
     ] = "redis://127.0.0.1:6379/0",
 ) -> None:
     """Print the wrap-up of a call, or request one."""
-    found = running.run(_wrapup(redis_url, call_id, "raw" if raw else "redacted", now=now))
+    text = Text.RAW if raw else Text.REDACTED
+    found = running.run(_wrapup(redis_url, call_id, text, now=now))
+    running.run(note(redis_url, "call-opened", found.call_id, text))
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
         _print(found)
 
 
-async def _wrapup(redis_url: str, call_id: str, text: str, *, now: bool) -> AssistWrapup:
+async def _wrapup(redis_url: str, call_id: str, text: Text, *, now: bool) -> AssistWrapup:
     async with events.connect(redis_url) as redis:
-        key = events.call_key(call_id)
+        key = await events.stored_key(redis, call_id, text)
         if now:
             with showing(Console(stderr=True, highlight=False), "Waiting for the wrap-up"):
                 return await _request(redis, key, text)
@@ -54,11 +58,11 @@ async def _wrapup(redis_url: str, call_id: str, text: str, *, now: bool) -> Assi
     return found[-1]
 
 
-async def _request(redis: RedisClient, key: str, text: str) -> AssistWrapup:
+async def _request(redis: RedisClient, key: str, text: Text) -> AssistWrapup:
     """Request a wrap-up and wait until it is written."""
     group = Group(store.group_name(text), partitions=events.PARTITIONS)
     tag, _, encoded = key.partition("call:")
-    first = await reading.history(redis, key if text == "raw" else f"{key}:redacted")
+    first = await reading.history(redis, key if text is Text.RAW else f"{key}:redacted")
     if not first:
         raise CommandError(f"Redis has no {text} text of this call")
     if not await requests.is_served(redis, group.name):
@@ -93,20 +97,21 @@ async def _check_failed(redis: RedisClient, key: str, wanted: str) -> None:
 def _print(found: AssistWrapup) -> None:
     console = Console(highlight=False, markup=False)
     model = f"{found.model}, from {found.made_from} text"
-    console.print(Text.assemble((found.call_id, "bold"), f"  {found.trigger}  ", (model, "dim")))
+    console.print(Styled.assemble((found.call_id, "bold"), f"  {found.trigger}  ", (model, "dim")))
     _print_sentences(console, "Summary", found.summary)
     _print_sentences(console, "Follow-ups", found.follow_ups)
     if found.disposition:
-        console.print(Text.assemble("\n", ("Disposition  ", "bold"), _printable(found.disposition)))
+        name = "\nDisposition  ", "bold"
+        console.print(Styled.assemble(name, printable(found.disposition)))
 
 
 def _print_sentences(console: Console, title: str, sentences: Iterable[CitedSentence]) -> None:
     lines = [
-        Text.assemble(f"  {_printable(each.text)} ", (_citations(each.citations), "dim"))
+        Styled.assemble(f"  {printable(each.text)} ", (_citations(each.citations), "dim"))
         for each in sentences
     ]
     if lines:
-        console.print(Text(f"\n{title}", "bold"), *lines, sep="\n", soft_wrap=True)
+        console.print(Styled(f"\n{title}", "bold"), *lines, sep="\n", soft_wrap=True)
 
 
 def _citations(citations: Iterable[Citation]) -> str:
@@ -116,8 +121,3 @@ def _citations(citations: Iterable[Citation]) -> str:
 def _clock(ms: int) -> str:
     minutes, seconds = divmod(ms // 1000, 60)
     return f"{minutes:02d}:{seconds:02d}"
-
-
-def _printable(text: str) -> str:
-    """Return a text without characters that control a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

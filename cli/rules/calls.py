@@ -76,9 +76,9 @@ def recorded(path: Path) -> Iterator[Called]:
 
 
 async def _stored(call_id: str, redis_url: str) -> Events:
-    key = events.call_key(call_id)
     found: Events = []
     async with events.connect(redis_url) as redis:
+        key = await events.stored_key(redis, call_id)
         async for page in reading.pages(redis, key):
             for entry in page:
                 try:

@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]  # (its types are not installed)
 import pytest
+import redis
 
 from cli.__main__ import main
 from deploy.local import stack as local
 from tests.cli.audio.files import wav
 from tests.docs.blocks import documented
+from tests.workers.client.stories import fields
 
 COMMANDS = (
     "demo",
@@ -238,6 +241,17 @@ def test_sighup_is_ignored_under_nohup(redis_url: str) -> None:
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 130
+
+
+def test_tail_follows_a_call_with_a_longer_id(run: Run, redis_url: str) -> None:
+    call = "default.talkdesk.CA1"  # in the partition of CA1
+    about: Any = {"status": "completed", "reason": "", "duration_ms": 1, "gap_ms": 0}
+    with redis.Redis.from_url(redis_url) as client:
+        for kind, n, own in (("stream.started", 1, {}), ("stream.ended", 2, about)):
+            event: Any = fields(kind, n, call=call, **own)
+            client.xadd(f"cs:{{p53}}:call:{call}", event)
+    code, out, _ = run("tail", call, "--json", "--redis-url", redis_url)
+    assert (code, out.count(call)) == (0, 2)
 
 
 def test_tail_reports_that_it_waits_for_the_call(redis_url: str) -> None:

@@ -7,6 +7,7 @@ import redis
 
 from cli import events
 from cli.errors import CommandError
+from workers.archive.record import Text
 
 
 def append(url: str, key: str, *numbers: int) -> None:
@@ -50,6 +51,19 @@ async def test_follow_reads_one_call_on_a_cluster(
     with redis.RedisCluster.from_url(redis_cluster_nodes[0]) as client:
         client.xadd(key, {"n": 1, "text": "größer"})
     assert await read(redis_cluster_url, [key], 1) == ["1"]
+
+
+async def test_call_with_a_longer_id_is_found_beside_the_one_with_the_plain_id(
+    redis_url: str,
+) -> None:
+    key = "cs:{p53}:call:default.talkdesk.CA1"
+    async with events.connect(redis_url) as client:
+        append(redis_url, f"{key}:redacted", 1)
+        assert await events.stored_key(client, "default.talkdesk.CA1") != key
+        assert await events.stored_key(client, "default.talkdesk.CA1", Text.REDACTED) == key
+        append(redis_url, key, 1)
+        assert await events.stored_key(client, "default.talkdesk.CA1") == key
+        assert await events.stored_key(client, "CA1") == "cs:{p53}:call:CA1"
 
 
 def test_keys_follow_the_contract() -> None:

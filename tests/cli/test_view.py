@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.view import TranscriptView
+from cli.view import TranscriptView, printable
 from tests.workers.client.stories import ended, event, words
 from workers.client import AnyEvent, CallTranscript
 
@@ -22,6 +22,10 @@ def delta(n: int, text: str, **who: Any) -> AnyEvent:
 
 def final(n: int, text: str, **who: Any) -> AnyEvent:
     return words("transcript.final", n, text, **who)
+
+
+def test_characters_that_control_a_terminal_are_escaped() -> None:
+    assert printable("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
 
 
 class Screen:

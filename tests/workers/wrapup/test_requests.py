@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from cli.__main__ import main
 from gateway.redis_client.client import create_client
+from tests.workers.push.pushing import wrapup as made
 from tests.workers.relay.a_relay import Calls, Viewer, link_token, running, viewer
 from tests.workers.wrapup.a_server import good, serving, status
 from tests.workers.wrapup.bench import benched
-from tests.workers.wrapup.calls import call_fields
+from tests.workers.wrapup.calls import call_fields, end
 from tests.workers.wrapup.test_process import joined
 from workers.relay.sign_in.viewer import Scope, Text
 from workers.settings import Settings as WorkerSettings
@@ -176,6 +177,25 @@ async def test_command_requests_and_prints_the_wrap_up(redis_url: str, run: Run)
     )
     code, out, _ = await asyncio.to_thread(run, "CA1", "--json")
     assert json.loads(out)["disposition"] == "cancelled"
+
+
+async def test_command_finds_a_longer_id_and_leaves_an_audit_entry(
+    redis_url: str, run: Run
+) -> None:
+    call = "default.talkdesk.CA1"  # in the partition of CA1
+    async with contextlib.aclosing(create_client(redis_url)) as client:
+        for name, event in (("redacted", end(2)), ("redacted-wrapups", made("CA1", 2))):
+            fields: Any = event | {"call_id": call}
+            await client.xadd(f"cs:{{p53}}:call:{call}:{name}", fields)
+        code, out, err = await asyncio.to_thread(run, call)
+        assert (code, err) == (0, "")
+        assert "The caller wants a refund." in out
+        code, _, err = await asyncio.to_thread(run, call, "--now")
+        assert (code, "no worker makes wrap-ups" in err) == (2, True)
+        trail: Any = await client.xrange("cs:audit")
+        ((_, entry),) = trail
+    assert b"call-opened" in entry.values()
+    assert call.encode() in entry.values()
 
 
 async def test_command_reports_why_there_is_no_wrap_up(redis_url: str, run: Run) -> None:
