@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from cli import events, running
 from cli.errors import CommandError
+from cli.view import printable
 from gateway.transcript.encode import rfc3339_ms
 from workers.client.events import DERIVED_EVENTS, KNOWN_EVENTS
 from workers.consumer import DeadLetter, DeadLetters, Group
@@ -115,7 +116,7 @@ async def _list(redis_url: str, group: str) -> None:
 
 def _row(letter: DeadLetter) -> list[str]:
     names = ("call_id", "type", "n", "dead_error", "dead_tries")
-    values = [_printable(letter.fields.get(name, "")) for name in names]
+    values = [printable(letter.fields.get(name, "")) for name in names]
     when = rfc3339_ms(int(letter.id.partition("-")[0]) / 1000)
     return [str(_Id(letter.partition, letter.id)), *values, when]
 
@@ -128,7 +129,7 @@ async def _show(redis_url: str, group: str, letter_id: _Id, *, with_text: bool) 
     for name, value in letter.fields.items():
         is_shown = with_text or name in _WITHOUT_CONTENT
         hidden = f"({len(value)} characters; --text shows them)"
-        typer.echo(f"{_printable(name):20} {_printable(value) if is_shown else hidden}")
+        typer.echo(f"{printable(name):20} {printable(value) if is_shown else hidden}")
 
 
 async def _retry(redis_url: str, group: str, letter_id: _Id | None) -> None:
@@ -155,8 +156,3 @@ async def _drop(redis_url: str, group: str, letter_id: _Id) -> None:
 
 def _unknown(letter_id: _Id, group: str) -> CommandError:
     return CommandError(f"{group} has no dead letter {letter_id}")
-
-
-def _printable(text: str) -> str:
-    """Return a text without characters that control a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -18,6 +18,7 @@ from rich.table import Column, Table
 
 from cli import events, running
 from cli.errors import CommandError
+from cli.view import printable
 from common.settings import load
 from gateway.errors import PublishError
 from workers.governance.append_only import Rewriting
@@ -135,10 +136,10 @@ async def _status(redis_url: str, call_id: str) -> None:
         found = await governance.find(call_id)
     if erasure:
         done = f"done {erasure.done}" if erasure.done else "not done"
-        typer.echo(f"erased: requested {erasure.at} by {_plain(erasure.who)}, {done}")
-        typer.echo(f"reason: {_plain(erasure.reason)}")
+        typer.echo(f"erased: requested {erasure.at} by {printable(erasure.who)}, {done}")
+        typer.echo(f"reason: {printable(erasure.reason)}")
     if hold:
-        typer.echo(f"held: since {hold.at} by {_plain(hold.who)}: {_plain(hold.reason)}")
+        typer.echo(f"held: since {hold.at} by {printable(hold.who)}: {printable(hold.reason)}")
     for store, count in found.items():
         typer.echo(f"{store}: {count or 'nothing'}")
 
@@ -347,8 +348,3 @@ def _time(text: str) -> datetime:
             "--since must be a date or a time: 2026-11-30, 2026-11-30T10:06"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _plain(text: str) -> str:
-    """Return a text without characters that control a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -51,7 +51,7 @@ from workers.wrapup.settings import Settings as WrapupSettings
 
 _log = logging.getLogger("workers")
 
-type Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]  # until the event is set
+type Run = Callable[[asyncio.Event], Coroutine[Any, Any, object]]  # until the event is set
 
 
 @dataclass(frozen=True, slots=True)

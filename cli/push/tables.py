@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from cli.view import printable
 from gateway.transcript.encode import rfc3339_ms
 from workers.push.endpoints import EndpointState
 from workers.push.history import Attempt, DeadMessage
@@ -30,14 +31,10 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
         columns = (Column(name, no_wrap=name == "message") for name in rows[0])
         table = Table(*columns, box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*(_text(value) for value in row.values()))
+            cells = ("" if value is None else str(value) for value in row.values())
+            table.add_row(*map(printable, cells))
         width = None if sys.stdout.isatty() else _PIPE_WIDTH
         Console(width=width, highlight=False, markup=False).print(table)
-
-
-def _text(value: object) -> str:
-    text = "" if value is None else str(value)
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def subscription_row(listed: Listed, state: EndpointState, waiting: int, dead: int) -> Row:

@@ -27,7 +27,7 @@ from workers.settings import Settings as WorkerSettings
 
 _log = logging.getLogger("workers.push")
 
-type Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+type Run = Callable[[asyncio.Event], Coroutine[Any, Any, object]]
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +51,7 @@ async def push(
     metrics = Metrics(registry)
     if settings.subscriptions is None:
         _log.warning("push-off WORKER_PUSH_SUBSCRIPTIONS is not set; nothing is sent")
-        yield _wait
+        yield asyncio.Event.wait
         return
     endpoints = read_endpoints(settings.subscriptions, allow_http=settings.allow_http)
     subscriptions = [each.subscription for each in endpoints]
@@ -118,7 +118,3 @@ async def _adapters(
 def limits(settings: Settings) -> Limits:
     """Return what is kept in Redis."""
     return Limits(keep_s=settings.keep_s, history=settings.history)
-
-
-async def _wait(stop: asyncio.Event) -> None:
-    await stop.wait()
