@@ -117,8 +117,8 @@ class Maker:
     async def _attempt(self, work: Work, store: Store) -> Outcome:
         if work.draft is None and (skipped := await self._read(work, store)):
             return skipped
-        checked = await self._checked(work)
-        return Made(self._append(work, checked))
+        checked = await self._checked(work, store)
+        return Made(self._append(work, checked)) if checked else Skipped("erased")
 
     async def _read(self, work: Work, store: Store) -> Skipped | None:
         """Read the call; return why it needs no wrap-up."""
@@ -141,8 +141,8 @@ class Maker:
         work.draft = Draft(work.said, rules, self.settings.limits)
         return None
 
-    async def _checked(self, work: Work) -> Checked:
-        """Send requests until the wrap-up is there.
+    async def _checked(self, work: Work, store: Store) -> Checked | None:
+        """Send requests until the wrap-up is there; return None if the call was erased meanwhile.
 
         Raises:
             ModelError: the attempt failed.
@@ -151,13 +151,14 @@ class Maker:
         if draft is None:
             raise RuntimeError("the call was not read")
         try:
-            while True:
+            while await store.put(work.job):
                 try:
                     if checked := draft.accept(await self._reply(work, draft)):
                         return checked
                 except ModelError as error:
                     if error.reason is not Reason.CONTEXT_EXCEEDED or not draft.shrink():
                         raise
+            return None
         finally:
             self.metrics.count_dropped(draft.dropped)
             draft.dropped.clear()

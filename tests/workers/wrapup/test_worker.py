@@ -4,11 +4,12 @@ import asyncio
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.transcript.keys import partition_key
 from tests.workers.client.stories import fields
-from tests.workers.wrapup.a_server import citable, good, status
+from tests.workers.wrapup.a_server import citable, good, status, streamed
 from tests.workers.wrapup.bench import PARTITION, Bench, T, benched, calls_of, said_in
 from tests.workers.wrapup.calls import TALK, call_fields, end
 from workers.client.events import Citation, CitedSentence
@@ -206,6 +207,24 @@ async def test_erased_call_is_not_sent_to_the_model_again(redis_url: str) -> Non
         await erase(bench)
         await bench.until_done()
         assert len(bench.server.requests) == 2
+        assert bench.result("erased") == 1
+        assert not await has_traces(bench)
+
+
+async def test_call_erased_between_its_parts_is_not_sent_any_further(redis_url: str) -> None:
+    texts = [f"This is sentence {n} of a long call about a contract." for n in range(300)]
+
+    def erasing(body: Any) -> object:
+        async def write(response: Any) -> None:
+            await erase(bench)
+            await streamed(msgspec.json.encode(good(body)).decode())(response)
+
+        return write
+
+    async with benched(redis_url, erasing, context_tokens=4096) as bench:
+        await bench.add(*call_fields(*texts))
+        await bench.until_done()
+        assert len(bench.server.requests) == 1
         assert bench.result("erased") == 1
         assert not await has_traces(bench)
 
