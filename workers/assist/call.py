@@ -100,7 +100,9 @@ class Call:
 
     def take_dropped(self) -> Counter[str]:
         """Return what exceeded a limit since the last call, by the limit."""
-        dropped, self._board.dropped = self._board.dropped, Counter()
+        dropped = self._board.dropped
+        if dropped:
+            self._board.dropped = Counter()
         return dropped
 
     def _advance(self, now_ms: int) -> None:

@@ -173,7 +173,7 @@ class MonologueWatch(Watch):
             self._longest_ms, self._longest = length_ms, (first, last)
         if length_ms >= self._longer_ms:
             self._post.raise_alert(first.key, last.cite(first.start_ms))
-        else:  # a final may be shorter than its deltas
+        elif last.is_final:  # it may be shorter than its deltas
             self._post.withdraw(first.key)
 
     @property

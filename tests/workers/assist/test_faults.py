@@ -28,6 +28,7 @@ from workers.consumer import Received
 _KILLS: Final = int(os.environ.get("ASSIST_KILLS", "6"))
 _CALLS: Final = 12
 _PATIENCE_S: Final = 40.0
+_IDLE_S: Final = 1.5  # longer than a takeover; then all alerts were written
 _SOON: Final = "id: soon, kind: required, role: agent, within_s: 0.3, phrases: [call is recorded]"
 _AIR: Final = "id: air, kind: dead_air, longer_ms: 400"
 _RAISED: Final = {"air", "cancel", "hear", "never", "soon"}
@@ -81,12 +82,17 @@ class Workers:
 
 
 async def killed_at_random(workers: Workers, client: RedisClient, calls: list[str]) -> set[int]:
-    """Kill workers; return how many alerts there were each time."""
+    """Kill each worker soon after its first alert; return how many alerts there were then."""
     random = Random(11)  # noqa: S311 - reproducible
-    counts: set[int] = set()
+    counts = {0}
     for _ in range(_KILLS):
-        await asyncio.sleep(random.uniform(0.1, 0.4))
-        counts.add(sum([len(await alerts(client, call)) for call in calls]))
+        count = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_IDLE_S):
+                while count in counts:
+                    await asyncio.sleep(random.uniform(0.0, 0.1))
+                    count = sum([len(await alerts(client, call)) for call in calls])
+        counts.add(count)
         await workers.replace()
     return counts
 
