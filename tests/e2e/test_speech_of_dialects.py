@@ -29,8 +29,13 @@ STACKS = {
 }
 
 
+# The others differ from one of these only in how a text ends.
+ALWAYS = ("openai-streaming", "deepgram", "mistral-segments")
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in STACKS if name not in ALWAYS]
+
+
 @pytest.mark.speech
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", [*ALWAYS, *OTHERS])
 async def test_speech_loses_and_repeats_no_words(name: str) -> None:
     tracks = {"inbound": read_mulaw(recordings.two_cities())[: 8000 * LENGTH_S]}
     async with local.running(STACKS[name]()) as stack:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.timeout(600)
 def test_seeds_run_without_a_violation() -> None:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "simulate", "--seeds=150", "--jobs=1", "--json"],
+        [sys.executable, "-P", "-m", "cli", "simulate", "--seeds=80", "--jobs=1", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,

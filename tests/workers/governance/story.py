@@ -260,6 +260,6 @@ async def restore(
 
 if __name__ == "__main__":
     begin_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="h-governance-") as name:
+    with tempfile.TemporaryDirectory(prefix="callscribe-governance-") as name:
         asyncio.run(tell(Path(name), *(int(each) for each in sys.argv[1:])))
     sys.stdout.write(f"told in {time.monotonic() - begin_s:.0f} s\n")
