@@ -118,11 +118,12 @@ class PostgresIndex:
 
         Copies in the log of the database and in backups are the administrator's to expire.
         """
-        find, done = "SELECT value FROM meta WHERE key = $1", "DELETE FROM meta WHERE value = $2"
+        pending = "SELECT value FROM meta WHERE key = $1"
+        done = "DELETE FROM meta WHERE key = $1 AND value = $2"  # unless more was removed meanwhile
         try:
-            if pending := await self._pool.fetchval(find, PURGE_PENDING):
+            if removal := await self._pool.fetchval(pending, PURGE_PENDING):
                 await self._pool.execute("VACUUM segments", timeout=_WRITE_S * 20)
-                await self._pool.execute(f"{done} AND key = $1", PURGE_PENDING, pending)
+                await self._pool.execute(done, PURGE_PENDING, removal)
         except FAILURES as error:
             raise unavailable(error) from None
 
