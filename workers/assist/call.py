@@ -35,6 +35,10 @@ _MAX_STREAMS: Final = 64  # of a call
 _MAX_TRACKS: Final = 16  # of a stream
 _LAGS: Final = 16  # deltas whose delay is considered
 _RECENT: Final = 8  # turns of a track that others are compared with
+# What only the watches receive that define it.
+_RECEIVED: Final = (
+    *("began", "turn", "overlap", "final", "missing", "paused", "stream_ended", "advance", "over"),
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class Call:
     """
 
     def __init__(self, ruleset: Ruleset) -> None:
-        self.watches: dict[int, Watch] = {}  # by the position of the rule in the file
+        self.watches: dict[int, Watch] = {}  # by position of the rule in the file; kinds share them
         self.route: str | None = None
         self.tenant = ""
         self._ruleset = ruleset
@@ -72,10 +76,7 @@ class Call:
         self._owners: dict[str, int] = {}  # how many gateways have begun a stream anew
         self._began_ms: int | None = None  # Unix ms
         self._lags_ms: deque[int] = deque(maxlen=_LAGS)
-        self._beginnings: list[Watch] = []  # the watches that receive beginnings of turns
-        self._turns: list[Watch] = []
-        self._overlaps: list[Watch] = []
-        self._timed: list[Watch] = []
+        self._receivers: dict[str, list[Watch]] = {each: [] for each in _RECEIVED}
 
     def apply(self, event: AnyEvent, at_ms: int) -> list[Alert]:
         """Apply the next event, after all that was due before it.
@@ -109,12 +110,13 @@ class Call:
         began_ms = self._began_ms or 0
         while (due_ms := self._due_ms()) is not None and began_ms + due_ms < now_ms:
             self._board.now_ms = max(began_ms + due_ms, self._board.now_ms)
-            for each in self._timed:
+            for each in self._receivers["advance"]:
                 if each.due_ms is not None and each.due_ms <= due_ms:
                     each.advance(due_ms + 1)
 
     def _due_ms(self) -> int | None:
-        return min((each.due_ms for each in self._timed if each.due_ms is not None), default=None)
+        times_ms = [each.due_ms for each in self._receivers["advance"]]
+        return min((each for each in times_ms if each is not None), default=None)
 
     def _stream(self, event: AnyEvent, offset_ms: int) -> _Stream | None:
         """Return the event's stream; begin it if it is new, or a gateway has begun it anew."""
@@ -140,22 +142,20 @@ class Call:
 
     def _watch(self, program: Program, roles: list[str], since_ms: int) -> None:
         """Begin to apply the rules of a stream."""
+        begun: list[Watch] = []
         for at, rule in program.rules.items():
             if at in self.watches or (
                 isinstance(rule, Required) and roles and not _can_be_said(rule, roles)
             ):
                 continue
             post = Post(self._board, rule, self._ruleset.labels[at], self._ruleset.grace_ms)
-            made = watch(rule, post, since_ms=since_ms)
+            made = watch(rule, post, begun, since_ms=since_ms)
             self.watches[at] = made
-            if type(made).began is not Watch.began:
-                self._beginnings.append(made)
-            if type(made).turn is not Watch.turn:
-                self._turns.append(made)
-            if type(made).overlap is not Watch.overlap:
-                self._overlaps.append(made)
-            if type(made).advance is not Watch.advance:
-                self._timed.append(made)
+            begun.append(made)
+        for each in dict.fromkeys(begun):
+            for name, receivers in self._receivers.items():
+                if getattr(type(each), name) is not getattr(Watch, name):
+                    receivers.append(each)
 
     def _apply(self, event: AnyEvent, stream: _Stream) -> None:
         match event:
@@ -167,7 +167,7 @@ class Call:
                 times = event.from_ms + stream.offset_ms, event.to_ms + stream.offset_ms
                 where = stream.name, event.stream_id, event.track
                 gap = Missing(*where, event.cause, *times, stream.offset_ms)
-                for each in self.watches.values():
+                for each in self._receivers["missing"]:
                     each.missing(gap)
             case StreamPaused() | StreamResumed():
                 stream.is_paused = isinstance(event, StreamPaused)
@@ -180,7 +180,7 @@ class Call:
     def _resume(self, event: StreamStarted, stream: _Stream) -> None:
         stream.is_open = True
         if event.resumes is not None:
-            for each in self.watches.values():
+            for each in self._receivers["stream_ended"]:
                 each.stream_ended(stream.name, "resumed", Cite(event.stream_id))
 
     def _words(self, event: TranscriptDelta | TranscriptFinal, stream: _Stream) -> None:
@@ -203,13 +203,13 @@ class Call:
         turn = self._turn(event, stream, track)
         self._report(changes, turn, track)
         beside = self._beside(turn, track)
-        for watching in self._turns:
+        for watching in self._receivers["turn"]:
             watching.turn(turn)
         if beside or turn.is_final:
-            for watching in self._overlaps:
+            for watching in self._receivers["overlap"]:
                 watching.overlap(turn, beside)
         if turn.is_final:
-            for watching in self.watches.values():
+            for watching in self._receivers["final"]:
                 watching.final(turn)
 
     def _beside(self, turn: Turn, track: _Track) -> list[Turn]:
@@ -233,7 +233,7 @@ class Call:
             times = segment.start_ms + offset_ms, segment.end_ms + offset_ms
             track.turns.append(Turn(*where, segment.number, segment.rev, *times, offset_ms))
             del track.turns[:-_RECENT]
-            for watching in self._beginnings:
+            for watching in self._receivers["began"]:
                 watching.began(track.turns[-1])
         turn = track.turns[-1]
         turn.start_ms, turn.end_ms = segment.start_ms + offset_ms, segment.end_ms + offset_ms
@@ -260,7 +260,7 @@ class Call:
 
     def _pause(self, at_ms: int) -> None:
         is_paused = any(each.is_paused for each in self._streams.values())
-        for each in self.watches.values():
+        for each in self._receivers["paused"]:
             each.paused(at_ms, is_paused=is_paused)
 
     def _end(self, event: StreamEnded, stream: _Stream) -> None:
@@ -268,11 +268,11 @@ class Call:
         stream.end_ms = stream.offset_ms + event.duration_ms
         self._flush(stream)
         cite = Cite(event.stream_id, start_ms=event.duration_ms, end_ms=event.duration_ms)
-        for each in self.watches.values():
+        for each in self._receivers["stream_ended"]:
             each.stream_ended(stream.name, event.status, cite)
         if not any(each.is_open for each in self._streams.values()):
             end_ms = max(each.end_ms for each in self._streams.values())
-            for each in self.watches.values():
+            for each in self._receivers["over"]:
                 each.over(end_ms)
 
 

@@ -1,11 +1,14 @@
 """The kinds of rules about who speaks when: talk-over, dead air, monologue, ratio, pace. Pure.
 
-Somebody speaks from the first to the last word of a segment.
+Somebody speaks from the first to the last word of a segment. What the rules of a kind compare with
+their limits, for each delta, is measured once for all of them.
 """
 
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from workers.assist.board import Cite
 from workers.assist.facts import Missing, Turn
@@ -17,52 +20,93 @@ _BACKCHANNEL_MS: Final = 1000  # shorter turns, such as "mhm", are no interrupti
 _BREAK_MS: Final = 5000  # a longer silence ends a monologue
 _MAX_TURNS: Final = 1000  # that a rule keeps
 _MAX_OPEN: Final = 64  # pairs of turns that talk over each other and have no finals yet
+_MAX_SILENCES: Final = 16  # whose alerts can be withdrawn
+
+
+class _Limit(NamedTuple):
+    """The length of time at which a rule raises an alert."""
+
+    length_ms: int
+    role: str | None
+    post: Post
+
+
+def _length(limit: _Limit) -> int:
+    return limit.length_ms
+
+
+def _reached(limits: list[_Limit], length_ms: int) -> list[_Limit]:
+    """Return the limits that a length has reached; the shortest is first."""
+    return limits[: bisect_right(limits, length_ms, key=_length)]
 
 
 class TalkOverWatch(Watch):
     """Raises an alert when two turns have overlapped for long enough."""
 
-    def __init__(self, rule: TalkOver, post: Post) -> None:
-        self._rule = rule
-        self._post = post
+    def __init__(self) -> None:
+        self._limits: list[_Limit] = []
         self._raised: dict[str, tuple[Turn, Turn]] = {}
+
+    def add(self, rule: TalkOver, post: Post) -> None:
+        """Watch for one more rule."""
+        insort(self._limits, _Limit(rule.longer_ms, rule.role, post), key=_length)
 
     def overlap(self, turn: Turn, beside: Sequence[Turn]) -> None:
         """Compare a turn with those that it overlaps."""
         for other in beside:
-            overlap_ms = _overlap_ms(turn, other)
-            if not self._concerns(turn, other):
-                continue
-            second = max(turn, other, key=lambda each: each.start_ms)
-            cite = second.cite(second.start_ms, second.start_ms + overlap_ms)
-            if self.best is None or overlap_ms > self.best.value:
-                self.best = Measure(overlap_ms, cite)
-            if overlap_ms >= self._rule.longer_ms:
-                key = "+".join(sorted((turn.key, other.key)))
-                self._post.raise_alert(key, cite)
-                self._raised[key] = turn, other
-                if len(self._raised) > _MAX_OPEN:
-                    del self._raised[next(iter(self._raised))]
+            self._compare(turn, other)
         if turn.is_final:
             self._correct(turn)
 
-    def _concerns(self, turn: Turn, other: Turn) -> bool:
-        return (
-            self._rule.role is None
-            or self._rule.role == max((turn, other), key=lambda each: each.start_ms).role
-        )
+    def _compare(self, turn: Turn, other: Turn) -> None:
+        overlap_ms = _overlap_ms(turn, other)
+        second = max(turn, other, key=lambda each: each.start_ms)
+        concerned = [each for each in self._limits if each.role in (None, second.role)]
+        if not concerned:
+            return
+        cite = second.cite(second.start_ms, second.start_ms + overlap_ms)
+        if self.best is None or overlap_ms > self.best.value:
+            self.best = Measure(overlap_ms, cite)
+        key = "+".join(sorted((turn.key, other.key)))
+        for limit in _reached(concerned, overlap_ms):
+            limit.post.raise_alert(key, cite)
+            self._raised[key] = turn, other
+        if len(self._raised) > _MAX_OPEN:
+            del self._raised[next(iter(self._raised))]
 
     def _correct(self, turn: Turn) -> None:
         """Withdraw alerts about turns whose final is shorter."""
         for key, (one, other) in list(self._raised.items()):
-            if turn in (one, other) and _overlap_ms(one, other) < self._rule.longer_ms:
-                self._post.withdraw(key)
+            if turn in (one, other):
+                overlap_ms = _overlap_ms(one, other)
+                for limit in self._limits[len(_reached(self._limits, overlap_ms)) :]:
+                    limit.post.withdraw(key)
             if one.is_final and other.is_final:
                 del self._raised[key]
 
 
 def _overlap_ms(one: Turn, other: Turn) -> int:
     return min(one.end_ms, other.end_ms) - max(one.start_ms, other.start_ms)
+
+
+@dataclass(slots=True)
+class _Silence:
+    """A silence that was long enough for a rule.
+
+    Attributes:
+        key: what identifies it in the call.
+        limits: those of the rules that raised an alert.
+    """
+
+    from_ms: int
+    key: str
+    limits: list[_Limit] = field(default_factory=list)
+
+    def withdraw(self, turn: Turn) -> None:
+        """Withdraw alerts if a turn interrupts the silence."""
+        if turn.end_ms > self.from_ms and turn.start_ms < self.from_ms + self.limits[-1].length_ms:
+            for limit in self.limits[len(_reached(self.limits, turn.start_ms - self.from_ms)) :]:
+                limit.post.withdraw(self.key)
 
 
 class DeadAirWatch(Watch):
@@ -72,20 +116,32 @@ class DeadAirWatch(Watch):
     such words come nevertheless.
     """
 
-    def __init__(self, rule: DeadAir, post: Post, *, since_ms: int) -> None:
-        self._post = post
-        self._longer_ms = rule.longer_ms
+    def __init__(self, since_ms: int) -> None:
+        self._limits: list[_Limit] = []
+        self._awaited = 0  # the first limit that this silence has not reached
         self._from_ms = since_ms  # no one has spoken since
         self._after: Turn | None = None  # the turn that ended then
+        self._patience_ms = 0
         self._is_paused = False
-        self._raised: deque[tuple[int, str]] = deque(maxlen=16)
+        self._is_waiting = False
+        self._raised: deque[_Silence] = deque(maxlen=_MAX_SILENCES)
+
+    @property
+    def due_ms(self) -> int | None:  # type: ignore[override]  # follows from the rest
+        """When the silence reaches the next limit, and words said in the meantime are published."""
+        if not self._is_waiting or self._awaited == len(self._limits):
+            return None
+        return self._from_ms + self._limits[self._awaited].length_ms + self._patience_ms
+
+    def add(self, rule: DeadAir, post: Post) -> None:
+        """Watch for one more rule."""
+        insort(self._limits, _Limit(rule.longer_ms, None, post), key=_length)
         self._wait()
 
     def turn(self, turn: Turn) -> None:
         """Begin to wait again after a turn."""
-        for from_ms, key in self._raised:
-            if turn.end_ms > from_ms and turn.start_ms < from_ms + self._longer_ms:
-                self._post.withdraw(key)
+        for silence in self._raised:
+            silence.withdraw(turn)
         self._speech(turn.start_ms, turn.end_ms, turn)
 
     def missing(self, gap: Missing) -> None:
@@ -99,21 +155,19 @@ class DeadAirWatch(Watch):
         self._speech(at_ms, at_ms, None)
 
     def advance(self, now_ms: int) -> None:
-        """Raise an alert if it is due."""
-        if self.due_ms is not None and self.due_ms < now_ms:
-            self._raise(self._from_ms, self._from_ms + self._longer_ms)
-            self.due_ms = None
+        """Raise the alerts that are due."""
+        while (due_ms := self.due_ms) is not None and due_ms < now_ms:
+            limit = self._limits[self._awaited]
+            self._raise(limit, self._from_ms + limit.length_ms)
 
     def over(self, end_ms: int) -> None:
         """Decide now about the silence at the end."""
-        if self.due_ms is not None and end_ms - self._from_ms >= self._longer_ms:
-            self._raise(self._from_ms, end_ms)
+        self._reach(end_ms)
         self._measure(end_ms)
-        self.due_ms = None
+        self._is_waiting = False
 
     def _speech(self, start_ms: int, end_ms: int, turn: Turn | None) -> None:
-        if self.due_ms is not None and start_ms - self._from_ms >= self._longer_ms:
-            self._raise(self._from_ms, start_ms)  # the silence is known to its end
+        self._reach(start_ms)  # the silence is known to its end
         self._measure(start_ms)
         if end_ms >= self._from_ms:
             self._from_ms, self._after = end_ms, turn
@@ -122,34 +176,59 @@ class DeadAirWatch(Watch):
     def _measure(self, until_ms: int) -> None:
         silent_ms = until_ms - self._from_ms
         if not self._is_paused and silent_ms > (self.best.value if self.best else 0):
-            self.best = Measure(silent_ms, self._cite(self._from_ms, until_ms))
+            self.best = Measure(silent_ms, self._cite(until_ms))
 
     def _wait(self) -> None:
-        due_ms = self._from_ms + self._longer_ms + self._post.patience_ms
-        self.due_ms = None if self._is_paused else due_ms
+        self._awaited = 0
+        self._patience_ms = self._limits[0].post.patience_ms
+        self._is_waiting = not self._is_paused
 
-    def _raise(self, from_ms: int, to_ms: int) -> None:
-        key = self._after.key if self._after else str(from_ms)
-        self._raised.append((from_ms, key))
-        self._post.raise_alert(key, self._cite(from_ms, to_ms))
+    def _reach(self, until_ms: int) -> None:
+        """Raise the alerts about a silence that is known until a time."""
+        silent_ms = until_ms - self._from_ms
+        while self.due_ms is not None and silent_ms >= self._limits[self._awaited].length_ms:
+            self._raise(self._limits[self._awaited], until_ms)
 
-    def _cite(self, from_ms: int, to_ms: int) -> Cite:
+    def _raise(self, limit: _Limit, until_ms: int) -> None:
+        if self._awaited == 0:
+            key = self._after.key if self._after else str(self._from_ms)
+            self._raised.append(_Silence(self._from_ms, key))
+        self._raised[-1].limits.append(limit)
+        limit.post.raise_alert(self._raised[-1].key, self._cite(until_ms))
+        self._awaited += 1
+
+    def _cite(self, until_ms: int) -> Cite:
         if self._after:
-            return self._after.cite(from_ms, to_ms)
-        return Cite(start_ms=from_ms, end_ms=to_ms)
+            return self._after.cite(self._from_ms, until_ms)
+        return Cite(start_ms=self._from_ms, end_ms=until_ms)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Turns of one track that no other interrupts for more than a word.
+
+    Attributes:
+        reached: how many limits are known to be reached.
+    """
+
+    first: Turn
+    last: Turn
+    reached: int = 0
 
 
 class MonologueWatch(Watch):
     """Raises an alert when one speaks for long enough and no other more than a word."""
 
-    def __init__(self, rule: Monologue, post: Post) -> None:
-        self._post = post
-        self._role = rule.role
-        self._longer_ms = round(rule.longer_s * 1000)
-        self._runs: dict[tuple[str, str], list[Turn]] = {}  # first and last turn, per track
+    def __init__(self) -> None:
+        self._limits: list[_Limit] = []
+        self._runs: dict[tuple[str, str], _Run] = {}  # the last one, per track
         self._broken: set[tuple[str, str]] = set()
         self._longest_ms = 0
         self._longest: tuple[Turn, Turn] | None = None
+
+    def add(self, rule: Monologue, post: Post) -> None:
+        """Watch for one more rule."""
+        insort(self._limits, _Limit(round(rule.longer_s * 1000), rule.role, post), key=_length)
 
     def turn(self, turn: Turn) -> None:
         """Extend the speaker's run, and break those of others."""
@@ -157,24 +236,34 @@ class MonologueWatch(Watch):
         run = self._runs.get(track)
         if turn.length_ms >= _BACKCHANNEL_MS and len(self._broken) < len(self._runs):
             self._broken |= self._runs.keys() - {track}
-        if run is None or (turn is not run[1] and self._begins_again(track, turn, run)):
-            run = self._runs[track] = [turn, turn]
+        if run is None or (turn is not run.last and self._begins_again(track, turn, run)):
+            run = self._runs[track] = _Run(turn, turn)
             self._broken.discard(track)
-        run[1] = turn
-        if speaks(turn.role, self._role):
-            self._judge(run[0], turn)
+        run.last = turn
+        self._judge(run)
 
-    def _begins_again(self, track: tuple[str, str], turn: Turn, run: list[Turn]) -> bool:
-        return track in self._broken or turn.start_ms - run[1].end_ms > _BREAK_MS
+    def _begins_again(self, track: tuple[str, str], turn: Turn, run: _Run) -> bool:
+        return track in self._broken or turn.start_ms - run.last.end_ms > _BREAK_MS
 
-    def _judge(self, first: Turn, last: Turn) -> None:
+    def _judge(self, run: _Run) -> None:
+        first, last = run.first, run.last
         length_ms = last.end_ms - first.start_ms
-        if length_ms > self._longest_ms:
+        if length_ms > self._longest_ms and any(
+            speaks(last.role, each.role) for each in self._limits
+        ):
             self._longest_ms, self._longest = length_ms, (first, last)
-        if length_ms >= self._longer_ms:
-            self._post.raise_alert(first.key, last.cite(first.start_ms))
-        elif last.is_final:  # it may be shorter than its deltas
-            self._post.withdraw(first.key)
+        if last.is_final:  # it may be shorter than its deltas
+            run.reached = 0
+        while run.reached < len(self._limits):
+            limit = self._limits[run.reached]
+            if length_ms < limit.length_ms:
+                break
+            if speaks(last.role, limit.role):
+                limit.post.raise_alert(first.key, last.cite(first.start_ms))
+            run.reached += 1
+        if last.is_final:
+            for limit in self._limits[run.reached :]:
+                limit.post.withdraw(first.key)
 
     @property
     def best(self) -> Measure | None:  # type: ignore[override]  # made only if somebody asks
