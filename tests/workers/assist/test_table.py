@@ -289,6 +289,35 @@ def test_call_with_all_rules_raises_the_same(name: str) -> None:
     assert shown(own) == expected
 
 
+# Rules of one kind, which are measured together, in an order that is not that of their limits.
+SHARED = (
+    *(f"id: air{ms}, kind: dead_air, longer_ms: {ms}" for ms in (4000, 9000, 2000, 6000)),
+    *(f"id: over{ms}, kind: talk_over, longer_ms: {ms}" for ms in (1500, 500, 1000)),
+    "id: over_agent, kind: talk_over, role: agent, longer_ms: 700",
+    "id: over_customer, kind: talk_over, role: customer, longer_ms: 700",
+    *(f"id: long{s}, kind: monologue, longer_s: {s}" for s in (5, 2, 4, 3)),
+    "id: long_agent, kind: monologue, role: agent, longer_s: 3",
+    "id: long_customer, kind: monologue, role: customer, longer_s: 1",
+)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *(lines for rule, lines, _ in TABLE.values() if rule in (SILENCE, OVER, LONG)),
+        "C 1.0 hello | pause 6.5 | resume 18.0 | end 20.0",
+        "C 1.0 hello | pause 12.0 | resume 14.0 | A 18.0 yes | end 29.0",
+        "C 1.0 hello | A 3.5 one two three | C 12.0 yes => yes I do so | end 16.0",
+        f"C 1.0 {'la ' * 30} => la la | A 2.0 {'no ' * 20} | C 9.0 {'la ' * 12}",
+    ],
+)
+def test_rules_of_one_kind_raise_what_each_would_alone(lines: str) -> None:
+    together = play(ruleset(*SHARED), script(lines))
+    for rule in SHARED:
+        own = [each for each in together if rule.startswith(f"id: {each.rule.id},")]
+        assert own == play(ruleset(rule), script(lines)), rule
+
+
 def test_words_that_come_late_for_some_time_raise_no_dead_air(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
