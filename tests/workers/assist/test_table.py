@@ -219,6 +219,11 @@ TABLE = {
         "air@10200",
     ),
     "no dead air in a pause": (SILENCE, "C 1.0 hello | pause 2.0 | resume 18.0 | end 20.0", ""),
+    "dead air before a pause": (
+        SILENCE,
+        "C 1.0 hello | pause 7.5 | resume 18.0 | end 20.0",
+        "air@7500",
+    ),
     "no dead air in a gap": (
         SILENCE,
         "C 1.0 hello | gap C 1.5 16.0 reconnect | end 20.0",
