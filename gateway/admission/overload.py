@@ -83,10 +83,10 @@ class Load:
             self._calls = sum(sample.calls for sample in samples) / len(samples)
             if self._calls >= _FEW:
                 self._call_cpu = self.cpu / self._calls
-        self.update(calls)
+        self.update(calls + 1)
 
     def update(self, calls: int) -> None:
-        """Set `is_overloaded` for this number of calls, by the latest samples."""
+        """Set `is_overloaded`: whether the last of this number of calls is one too many."""
         if calls <= _FEW:
             self.is_overloaded = False
             return

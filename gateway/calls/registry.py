@@ -35,7 +35,7 @@ class LoadGauge(Protocol):
     is_overloaded: bool
 
     def update(self, calls: int) -> None:
-        """Set `is_overloaded` for this number of calls."""
+        """Set `is_overloaded`: whether the last of this number of calls is one too many."""
 
 
 class LiveStream(Protocol):

@@ -107,6 +107,16 @@ def test_first_four_calls_are_always_admitted() -> None:
     assert (process.carried, process.refused) == (4, 6)
 
 
+def test_overload_lasts_while_a_fifth_call_would_be_refused() -> None:
+    """Symptom: /readyz was ok with four calls on a busy core, but each further call was refused."""
+    process = Process(0.001, idle_cpu=1.0)
+    process.advance(5.0, calls=5)
+    assert (process.carried, process.load.is_overloaded) == (4, True)
+    process.carried -= 1
+    process.advance(0.1)
+    assert not process.load.is_overloaded
+
+
 def test_single_stall_is_not_an_overload() -> None:
     """For example a process that was stopped for 8 s, or a garbage collection."""
     process = Process(0.004)
